@@ -1,0 +1,22 @@
+//! The rules: what credits are, who may spend them, and what is written down when they do.
+//!
+//! This crate decides everything about credits and money, and touches nothing: no clock, no disk, no network, no
+//! chance. `no_std` is not for small machines; it is a promise the compiler keeps. Time and identity come in as
+//! arguments, decisions go out as values, and the same arguments always give the same decision.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod id;
+pub mod ledger;
+pub mod money;
+pub mod rating;
+pub mod refusal;
+pub mod time;
+pub mod usage;
+
+pub use refusal::Refusal;
+
+

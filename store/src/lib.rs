@@ -1,0 +1,110 @@
+//! The memory: everything the engine remembers. One write, and named reads that each answer one question.
+//!
+//! Above this port nobody knows how anything is kept; below it nobody knows why. An adapter decides nothing about
+//! credits: it keeps transactions in order, finds them again, and adds up usage.
+//!
+//! Invariants every adapter keeps, and `tests/it` checks on each:
+//! - `commit` does all of its changes or none, and they survive a crash once it returned;
+//! - an account's transactions have the versions 1, 2, 3 … without gap or fork: what does not follow is `Stale`;
+//! - a read sees every commit that returned before it began;
+//! - a transaction once read reads the same for ever.
+mod fault;
+mod name;
+mod record;
+
+pub use fault::{CommitError, Fault};
+pub use name::NameHash;
+pub use record::{Account, ApiKey, Audit, CardRecord, Project, QuoteRecord, Reply, UsageRow};
+
+use std::sync::Arc;
+
+use billing::id::{AccountNumber, Name, Place};
+use billing::ledger::{Book, Transaction};
+use billing::time::Timestamp;
+
+/// One thing to be remembered.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The next transaction of an account. `Stale` when it is not the next.
+    Post(Post),
+    /// A new account. `Repeated` when its id, its number or one of its fingerprints is taken.
+    Register { account: Account, fingerprints: Vec<[u8; 32]> },
+    /// A new state of a registered account's profile.
+    Account(Account),
+    /// A project, new or changed.
+    Project(Project),
+    /// A new version of the rate card. `Stale` when its version is taken.
+    RateCard(CardRecord),
+    /// An API key, new or changed. `Repeated` when another key has its name.
+    ApiKey(ApiKey),
+    /// A binding quote.
+    Quote(QuoteRecord),
+    /// The answer to a request that belongs to no account. `Repeated` when its key is taken.
+    Reply(Reply),
+    /// What an operator did.
+    Audit(Audit),
+}
+
+/// A transaction, the book it leads to, and the names it can be found by.
+#[derive(Clone, Debug)]
+pub struct Post {
+    pub transaction: Arc<Transaction>,
+    /// The account's book with this transaction folded in.
+    pub book: Arc<Book>,
+    /// The caller's idempotency key.
+    pub key: Option<NameHash>,
+    /// What this transaction settles for ever: this hold is over, this tree is paid for.
+    pub fact: Option<NameHash>,
+}
+
+/// What `recall` found, in the order it was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Recalled {
+    /// The transaction each name stands for.
+    pub named: Vec<Option<Place>>,
+    /// Each account's book; None for one without transactions.
+    pub books: Vec<Option<Arc<Book>>>,
+}
+
+pub trait Store: Send + Sync {
+    /// Does every change, in order, or none; durable when it returns. The only write.
+    ///
+    /// Names need no guard of their own: they belong to an account, so a name that was not there when the account's
+    /// book had version `v` can only have come with version `v + 1`, and that is `Stale`.
+    fn commit(&self, changes: &[Change]) -> Result<(), CommitError>;
+
+    /// All that a group of commands needs to be decided, in one go.
+    fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault>;
+
+    fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault>;
+    /// Up to `limit` transactions of an account with a version below `before`, newest first.
+    fn transactions(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault>;
+    /// Like `transactions`, of those that made a grant.
+    fn granting(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault>;
+    /// Every transaction of every account in the order of their commits, `each` called with its sequence number.
+    fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault>;
+    /// Sequence number of the newest transaction; 0 in an empty journal.
+    fn journal_length(&self) -> Result<u64, Fault>;
+
+    /// An account's usage in hours that start at `from` or later and before `to`.
+    fn usage(&self, account: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault>;
+    /// Accounts whose books have something due by `at`, at most `limit`.
+    fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault>;
+
+    fn account(&self, id: &Name) -> Result<Option<Account>, Fault>;
+    fn account_numbered(&self, number: AccountNumber) -> Result<Option<Account>, Fault>;
+    /// Accounts by id, those after `after`.
+    fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault>;
+    /// Which of these signup fingerprints an account was registered with.
+    fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault>;
+    /// An account's projects by id, deleted ones included.
+    fn projects(&self, account: AccountNumber) -> Result<Vec<Project>, Fault>;
+    /// Every version of the rate card, oldest first.
+    fn rate_cards(&self) -> Result<Vec<CardRecord>, Fault>;
+    /// Every API key, revoked ones included, oldest first.
+    fn api_keys(&self) -> Result<Vec<ApiKey>, Fault>;
+    fn quote(&self, account: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault>;
+    fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault>;
+    /// The operators' audit log, newest first, entries below `before`.
+    fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault>;
+}

@@ -1,0 +1,144 @@
+//! Applying: a transaction makes the next book of the one before. It cannot refuse; what does not fit is a bug, found
+//! by an assertion before anything is committed and after anything is loaded.
+use alloc::sync::Arc;
+
+use super::grant::{Grant, Terms};
+use super::journal::{Draw, Pot, Reversal, Transaction, What};
+use super::{Book, Hold, LATE_MAX};
+use crate::id::{GrantId, HoldId};
+use crate::money::Credits;
+use crate::time::Timestamp;
+
+impl Book {
+    /// Folds the next transaction of this account in.
+    ///
+    /// # Panics
+    /// When it is not the next one, when it overdraws a grant, or when the balance it states is not the balance that
+    /// comes out: each is a bug, and no book that has it may be used.
+    pub fn apply(&mut self, transaction: &Transaction) {
+        assert_eq!(self.next_place(), transaction.place, "transactions are folded in order");
+        assert!(self.at <= transaction.at, "time does not go back in {:?}", self.account);
+        let at = transaction.at;
+        match &transaction.what {
+            What::Granted { grant, terms } => self.insert(*grant, terms).remaining += terms.credits,
+            What::Repaid { grant, credits } => {
+                self.known(*grant).remaining -= *credits;
+                self.debt -= *credits;
+            }
+            What::Charged { draws, owed, closing, .. } => {
+                draws.iter().for_each(|it| self.take(it));
+                self.debt += *owed;
+                if let Some(closing) = closing {
+                    self.give_back(&closing.released);
+                    self.remove_hold(closing.hold);
+                }
+            }
+            What::Held { hold, work, draws, expires_at } => {
+                self.reserve(draws);
+                let (draws, work) = (draws.clone(), Arc::clone(work));
+                self.holds.push(Hold { id: *hold, work, used: None, draws, expires_at: *expires_at });
+            }
+            What::Extended { hold, draws, used, expires_at } => {
+                self.reserve(draws);
+                let hold = self.holds.iter_mut().find(|it| it.id == *hold).expect("an extended hold is open");
+                // A stream extends many times from the same grant: one draw a grant, however long it flows.
+                for draw in draws {
+                    match hold.draws.iter_mut().find(|it| it.grant == draw.grant) {
+                        Some(reserved) => reserved.credits += draw.credits,
+                        None => hold.draws.push(*draw),
+                    }
+                }
+                hold.used.clone_from(used);
+                hold.expires_at = *expires_at;
+            }
+            What::Released { hold, draws, .. } => {
+                self.give_back(draws);
+                self.remove_hold(*hold);
+            }
+            What::Reversed(reversal) => self.apply_reversal(reversal),
+            What::Voided { grant, credits, .. } => self.known(*grant).remaining -= *credits,
+            What::Expired { grant, credits } => {
+                let grant = self.known(*grant);
+                grant.remaining -= *credits;
+                grant.expired += *credits;
+            }
+            What::Closed => self.closed = true,
+        }
+        self.version = transaction.place.version;
+        self.at = at;
+        self.forget(at);
+        self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
+        assert_eq!(self.balance(at), transaction.after, "the balance stated is the balance, {:?}", transaction.id());
+    }
+
+    fn apply_reversal(&mut self, reversal: &Reversal) {
+        for (id, terms) in &reversal.reopened {
+            self.insert(*id, terms);
+        }
+        for draw in &reversal.draws {
+            let grant = self.known(draw.grant);
+            match draw.pot {
+                Pot::Free => grant.remaining += draw.credits,
+                Pot::Expired => grant.expired += draw.credits,
+                Pot::Held => unreachable!("nothing is given back into a hold"),
+            }
+        }
+        self.debt -= reversal.forgiven;
+        assert!(Credits::ZERO <= self.debt, "no more is forgiven than is owed");
+        if let Some((grant, terms)) = &reversal.regranted {
+            self.insert(*grant, terms).remaining += terms.credits;
+        }
+    }
+
+    fn insert(&mut self, id: GrantId, terms: &Arc<Terms>) -> &mut Grant {
+        let grant = Grant::new(id, Arc::clone(terms));
+        let place = self.grants.partition_point(|it| it.comes_before(&grant));
+        self.grants.insert(place, grant);
+        &mut self.grants[place]
+    }
+
+    fn known(&mut self, id: GrantId) -> &mut Grant {
+        self.grants.iter_mut().find(|it| it.id == id).expect("a grant that is drawn from is in the book")
+    }
+
+    fn take(&mut self, draw: &Draw) {
+        let grant = self.known(draw.grant);
+        let pot = match draw.pot {
+            Pot::Free => &mut grant.remaining,
+            Pot::Held => &mut grant.held,
+            Pot::Expired => &mut grant.expired,
+        };
+        *pot -= draw.credits;
+        assert!(Credits::ZERO <= *pot, "{:?} is never overdrawn", draw.grant);
+    }
+
+    fn reserve(&mut self, draws: &[Draw]) {
+        for draw in draws {
+            self.take(draw);
+            self.known(draw.grant).held += draw.credits;
+        }
+    }
+
+    /// What was held is free again. Where the grant has expired meanwhile, it is due to expire at once.
+    fn give_back(&mut self, draws: &[Draw]) {
+        for draw in draws {
+            let grant = self.known(draw.grant);
+            grant.held -= draw.credits;
+            grant.remaining += draw.credits;
+            assert!(Credits::ZERO <= grant.held, "no more is given back than was held");
+        }
+    }
+
+    fn remove_hold(&mut self, hold: HoldId) {
+        let place = self.holds.iter().position(|it| it.id == hold).expect("a hold that ends is open");
+        self.holds.remove(place);
+    }
+
+    /// Drops grants nothing can come of: used up, or expired so long ago that no late event may draw on them.
+    fn forget(&mut self, at: Timestamp) {
+        self.grants.retain(|it| {
+            let reachable = it.expired.is_positive() && at < it.terms.expires_at + LATE_MAX;
+            it.remaining.is_positive() || it.held.is_positive() || reachable
+        });
+    }
+}

@@ -1,0 +1,117 @@
+//! Double entry: each transaction as movements between ledger accounts.
+//!
+//! A movement takes from one ledger account what it puts into another, so the sum over all ledger accounts is zero by
+//! construction. The house's own (issuance, usage, breakage …) have entries and no stored balance: nothing contends.
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::grant::Source;
+use super::journal::{Draw, Pot, Transaction, What};
+use crate::id::GrantId;
+use crate::money::Credits;
+use crate::rating::Text;
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LedgerAccount {
+    /// Where credits come from, by source. Goes ever further below zero.
+    Issuance(Source),
+    /// The account's spendable credits.
+    Grants,
+    /// The account's credits in open holds.
+    Held,
+    /// What the account owes; below zero while it does.
+    Debt,
+    /// Credits earned by work, by meter.
+    Usage(Text),
+    /// Credits that expired unspent.
+    Breakage,
+    /// Credits taken back unspent.
+    Voided,
+}
+
+/// `credits` moved from one ledger account to another. Never negative.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub from: LedgerAccount,
+    pub to: LedgerAccount,
+    pub credits: Credits,
+    /// The grant the credits are of, where they are of one.
+    pub grant: Option<GrantId>,
+}
+
+impl Pot {
+    fn ledger_account(self) -> LedgerAccount {
+        match self {
+            Pot::Free => LedgerAccount::Grants,
+            Pot::Held => LedgerAccount::Held,
+            Pot::Expired => LedgerAccount::Breakage,
+        }
+    }
+}
+
+impl Transaction {
+    /// The double entries of this transaction, in the order the credits moved.
+    pub fn entries(&self) -> Vec<Entry> {
+        let mut entries = Entries::default();
+        match &self.what {
+            What::Granted { grant, terms } => {
+                entries.add(LedgerAccount::Issuance(terms.source), LedgerAccount::Grants, terms.credits, Some(*grant));
+            }
+            What::Repaid { grant, credits } => {
+                entries.add(LedgerAccount::Grants, LedgerAccount::Debt, *credits, Some(*grant));
+            }
+            What::Charged { work, draws, owed, closing, .. } => {
+                let usage = LedgerAccount::Usage(Arc::clone(&work.usage.meter));
+                for draw in draws {
+                    entries.add(draw.pot.ledger_account(), usage.clone(), draw.credits, Some(draw.grant));
+                }
+                entries.add(LedgerAccount::Debt, usage, *owed, None);
+                entries.move_all(
+                    closing.iter().flat_map(|it| &it.released),
+                    LedgerAccount::Held,
+                    LedgerAccount::Grants,
+                );
+            }
+            What::Held { draws, .. } | What::Extended { draws, .. } => {
+                entries.move_all(draws, LedgerAccount::Grants, LedgerAccount::Held);
+            }
+            What::Released { draws, .. } => entries.move_all(draws, LedgerAccount::Held, LedgerAccount::Grants),
+            What::Reversed(reversal) => {
+                let usage = LedgerAccount::Usage(Arc::clone(&reversal.work.usage.meter));
+                entries.add(usage.clone(), LedgerAccount::Debt, reversal.forgiven, None);
+                for draw in &reversal.draws {
+                    entries.add(usage.clone(), draw.pot.ledger_account(), draw.credits, Some(draw.grant));
+                }
+                if let Some((grant, terms)) = &reversal.regranted {
+                    entries.add(usage.clone(), LedgerAccount::Grants, terms.credits, Some(*grant));
+                }
+            }
+            What::Voided { grant, credits, .. } => {
+                entries.add(LedgerAccount::Grants, LedgerAccount::Voided, *credits, Some(*grant));
+            }
+            What::Expired { grant, credits } => {
+                entries.add(LedgerAccount::Grants, LedgerAccount::Breakage, *credits, Some(*grant));
+            }
+            What::Closed => {}
+        }
+        entries.0
+    }
+}
+
+#[derive(Default)]
+struct Entries(Vec<Entry>);
+
+impl Entries {
+    /// Writes nothing when nothing moves.
+    fn add(&mut self, from: LedgerAccount, to: LedgerAccount, credits: Credits, grant: Option<GrantId>) {
+        assert!(Credits::ZERO <= credits, "an entry's direction is said by its ledger accounts");
+        if credits.is_positive() {
+            self.0.push(Entry { from, to, credits, grant });
+        }
+    }
+    fn move_all<'a>(&mut self, draws: impl IntoIterator<Item = &'a Draw>, from: LedgerAccount, to: LedgerAccount) {
+        for draw in draws {
+            self.add(from.clone(), to.clone(), draw.credits, Some(draw.grant));
+        }
+    }
+}

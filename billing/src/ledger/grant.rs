@@ -1,0 +1,133 @@
+//! Grants: every credit sits in one. Their terms never change; what is left of them does.
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+use crate::id::{GrantId, Name};
+use crate::money::{Credits, Money};
+use crate::rating::Text;
+use crate::time::Timestamp;
+
+/// Where the credits of a grant came from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Source {
+    Welcome,
+    Promo,
+    Purchase,
+    AutoTopup,
+    Subscription,
+    Adjustment,
+    Refund,
+}
+
+impl Source {
+    pub const ALL: [Source; 7] = [
+        Source::Welcome,
+        Source::Promo,
+        Source::Purchase,
+        Source::AutoTopup,
+        Source::Subscription,
+        Source::Adjustment,
+        Source::Refund,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Welcome => "welcome",
+            Source::Promo => "promo",
+            Source::Purchase => "purchase",
+            Source::AutoTopup => "auto_topup",
+            Source::Subscription => "subscription",
+            Source::Adjustment => "adjustment",
+            Source::Refund => "refund",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Source {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Source, ()> {
+        Source::ALL.into_iter().find(|it| it.as_str() == text).ok_or(())
+    }
+}
+
+/// What a grant may be spent on. An empty list admits everything.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scope {
+    pub meters: Vec<Text>,
+    pub projects: Vec<Name>,
+}
+
+impl Scope {
+    pub fn is_general(&self) -> bool {
+        self.meters.is_empty() && self.projects.is_empty()
+    }
+    pub fn admits(&self, meter: &str, project: Option<&Name>) -> bool {
+        let meter_fits = self.meters.is_empty() || self.meters.iter().any(|it| &**it == meter);
+        let project_fits = self.projects.is_empty() || project.is_some_and(|it| self.projects.contains(it));
+        meter_fits && project_fits
+    }
+}
+
+/// What was agreed when the grant was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Terms {
+    pub source: Source,
+    pub credits: Credits,
+    pub effective_at: Timestamp,
+    /// [`Timestamp::NEVER`] for credits that do not expire; paid ones do not by default.
+    pub expires_at: Timestamp,
+    /// 0 is drawn first, 255 last; [`Terms::PRIORITY`] where nobody said.
+    pub priority: u8,
+    pub scope: Scope,
+    /// The money paid for all of the grant, tax aside: its cost basis. None for free credits.
+    pub cost: Option<Money>,
+    /// The payment that paid for it.
+    pub payment: Option<Text>,
+    pub reason: Text,
+}
+
+impl Terms {
+    pub const PRIORITY: u8 = 100;
+
+    pub fn live_at(&self, at: Timestamp) -> bool {
+        self.effective_at <= at && at < self.expires_at
+    }
+
+    /// Scoped before general, then priority, soonest expiring, free before paid. Oldest last, by the grant's id.
+    fn draw_order(&self) -> (bool, u8, Timestamp, bool) {
+        (self.scope.is_general(), self.priority, self.expires_at, self.cost.is_some())
+    }
+}
+
+/// What a book knows of a grant that is not used up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    pub id: GrantId,
+    pub terms: Arc<Terms>,
+    /// Free to be drawn.
+    pub remaining: Credits,
+    /// Reserved by open holds. Credits under a hold do not expire until the hold ends.
+    pub held: Credits,
+    /// Expired unspent. Kept a while: an event that happened before the expiry may still come in and draw them.
+    pub expired: Credits,
+}
+
+impl Grant {
+    pub(super) fn new(id: GrantId, terms: Arc<Terms>) -> Grant {
+        Grant { id, terms, remaining: Credits::ZERO, held: Credits::ZERO, expired: Credits::ZERO }
+    }
+    pub(super) fn comes_before(&self, other: &Grant) -> bool {
+        (self.terms.draw_order(), self.id) < (other.terms.draw_order(), other.id)
+    }
+    pub fn live_at(&self, at: Timestamp) -> bool {
+        self.terms.live_at(at)
+    }
+}

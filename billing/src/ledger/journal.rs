@@ -1,0 +1,217 @@
+//! The journal: what happened to one account, in order, for ever.
+//!
+//! A transaction stands by itself: a book is the fold of transactions and nothing else, and the double entries of a
+//! transaction follow from it alone.
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::grant::Terms;
+use crate::id::{ChargeId, EntryId, GrantId, HoldId, Name, Place};
+use crate::money::Credits;
+use crate::rating::{Price, Text, Usage};
+use crate::time::Timestamp;
+
+/// One decision, written down.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transaction {
+    pub place: Place,
+    /// When it was decided. Never before the transaction before it, whatever the clock did.
+    pub at: Timestamp,
+    pub origin: Origin,
+    pub what: What,
+    /// The account's balance when this was done.
+    pub after: Balance,
+}
+
+impl Transaction {
+    pub fn id(&self) -> EntryId {
+        EntryId::new(self.at, self.place)
+    }
+    /// The grant this transaction made, when it made one.
+    pub fn granted(&self) -> Option<(GrantId, &Arc<Terms>)> {
+        match &self.what {
+            What::Granted { grant, terms } => Some((*grant, terms)),
+            What::Reversed(Reversal { regranted: Some((grant, terms)), .. }) => Some((*grant, terms)),
+            _ => None,
+        }
+    }
+    /// The id of the charge this transaction made, when it made one.
+    pub fn charge_id(&self) -> ChargeId {
+        ChargeId::new(self.at, self.place)
+    }
+}
+
+/// Who asked, and under which key. Empty for what the account's own clock brought about.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Origin {
+    /// The caller's idempotency key.
+    pub key: Option<Text>,
+    /// Fingerprint of the request that came with the key: another request under it is a conflict.
+    pub request: u128,
+    /// Name of the API key that asked.
+    pub by: Option<Text>,
+}
+
+/// The four numbers every screen, check and reply shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Balance {
+    /// Unspent credits of live grants, less the debt.
+    pub posted: Credits,
+    /// In open holds.
+    pub held: Credits,
+    /// Used by running servers and not yet settled.
+    pub accrued: Credits,
+    /// Owed for work done beyond the grants; already taken off `posted`.
+    pub debt: Credits,
+}
+
+impl Balance {
+    pub fn available(&self) -> Credits {
+        self.posted - self.held - self.accrued
+    }
+}
+
+/// Work done or to be done, and its price.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Work {
+    pub usage: Usage,
+    pub price: Price,
+    pub project: Option<Name>,
+    /// Who did it: a user, an agent, an API key of the platform's customer.
+    pub actor: Option<Name>,
+    /// What it was done on: a server, a chat, a repository.
+    pub resource: Option<Name>,
+    /// When it happened, which may be before it was told: its price and its usage bucket are of this time.
+    pub occurred_at: Timestamp,
+    /// Start of the usage bucket it falls in: the hour, as hours fall in the account's zone at that time.
+    pub hour: Timestamp,
+    /// The caller's own JSON, kept as it came.
+    pub metadata: Option<Text>,
+    /// What a measurer counted, as JSON.
+    pub evidence: Option<Text>,
+}
+
+/// Which pot of a grant credits come from or go to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pot {
+    Free,
+    Held,
+    Expired,
+}
+
+/// Credits taken from a grant, or given back to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Draw {
+    pub grant: GrantId,
+    pub credits: Credits,
+    pub pot: Pot,
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HoldEnd {
+    Captured,
+    Released,
+    Expired,
+}
+
+impl HoldEnd {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HoldEnd::Captured => "captured",
+            HoldEnd::Released => "released",
+            HoldEnd::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for HoldEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The end of a hold by a charge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Closing {
+    pub hold: HoldId,
+    pub end: HoldEnd,
+    /// What the hold had reserved and the charge did not need, given back.
+    pub released: Vec<Draw>,
+    /// What the work cost beyond what there was to take.
+    pub shortfall: Credits,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    Granted {
+        grant: GrantId,
+        terms: Arc<Terms>,
+    },
+    /// Debt paid off from a grant.
+    Repaid {
+        grant: GrantId,
+        credits: Credits,
+    },
+    /// Credits for work done: `draws` in the order they were drawn, then `owed` as debt; together `credits`.
+    Charged {
+        work: Arc<Work>,
+        credits: Credits,
+        draws: Vec<Draw>,
+        owed: Credits,
+        closing: Option<Closing>,
+    },
+    Held {
+        hold: HoldId,
+        /// What is planned, priced as far as it is known.
+        work: Arc<Work>,
+        draws: Vec<Draw>,
+        expires_at: Timestamp,
+    },
+    /// A hold grew, or was told what has been used so far, or both.
+    Extended {
+        hold: HoldId,
+        draws: Vec<Draw>,
+        used: Option<Arc<Work>>,
+        expires_at: Timestamp,
+    },
+    Released {
+        hold: HoldId,
+        draws: Vec<Draw>,
+        end: HoldEnd,
+    },
+    Reversed(Reversal),
+    /// The unused part of a grant, taken back.
+    Voided {
+        grant: GrantId,
+        credits: Credits,
+        reason: Text,
+    },
+    Expired {
+        grant: GrantId,
+        credits: Credits,
+    },
+    /// No new spending from here on.
+    Closed,
+}
+
+/// A charge undone, wholly or partly, against the order in which it drew.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reversal {
+    pub charge: ChargeId,
+    /// The work that was charged: its usage bucket gets the credits back.
+    pub work: Arc<Work>,
+    pub credits: Credits,
+    /// Back to the very grants; to the expired pot of one that has expired since.
+    pub draws: Vec<Draw>,
+    /// Grants that were used up and gone from the book, here again.
+    pub reopened: Vec<(GrantId, Arc<Terms>)>,
+    /// Debt of the charge that is still owed, let go.
+    pub forgiven: Credits,
+    /// Debt of the charge that has been repaid since, given back as a grant of its own.
+    pub regranted: Option<(GrantId, Arc<Terms>)>,
+    /// Of this charge reversed so far, this included.
+    pub total: Credits,
+    pub reason: Text,
+}

@@ -1,0 +1,196 @@
+//! The ledger: one account's book, the commands it takes, the transactions it writes.
+//!
+//! `decide` says what would happen and changes nothing; `apply` makes it so and cannot refuse. A book equals the fold
+//! of its journal: keeping one saves time and never changes meaning.
+//!
+//! Time is a command too. Grants expire, holds lapse, debts fall due for repayment: `due` names what the passing of time
+//! has brought about, and whoever holds a book posts that first. So `decide` only ever sees a book that is up to date,
+//! and the balance at any instant is the book brought up to that instant.
+mod apply;
+mod command;
+mod decide;
+mod entries;
+mod grant;
+mod journal;
+
+pub use command::{Captured, Command, Over, Reverse, Spend};
+pub use entries::{Entry, LedgerAccount};
+pub use grant::{Grant, Scope, Source, Terms};
+pub use journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Reversal, Transaction, What, Work};
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::id::{AccountNumber, GrantId, HoldId, Name, Place};
+use crate::money::Credits;
+use crate::time::{Span, Timestamp};
+
+/// An event may come in this long after it happened, and finds the grants that were live then. Metered systems take 31
+/// to 35 days; so do we.
+pub const LATE_MAX: Span = Span::DAY.times(35);
+/// An event may be this far ahead of our clock: the caller's may be wrong by so much.
+pub const EARLY_MAX: Span = Span::MINUTE.times(5);
+/// Open holds an account may have: a bound on what one decision looks at.
+pub const HOLDS_MAX: usize = 1_000;
+/// Live grants an account may have, for the same reason.
+pub const GRANTS_MAX: usize = 1_000;
+
+/// One account's state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Book {
+    pub account: AccountNumber,
+    /// Transactions folded in so far; the store refuses to skip or repeat one.
+    pub version: u64,
+    /// When the last of them was decided.
+    pub at: Timestamp,
+    /// In draw order; those that lapsed lately among them.
+    grants: Vec<Grant>,
+    /// In the order they were opened.
+    holds: Vec<Hold>,
+    debt: Credits,
+    closed: bool,
+    /// The next instant at which `due` has something to say.
+    due_at: Timestamp,
+}
+
+/// Credits reserved for work under way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hold {
+    pub id: HoldId,
+    /// What the hold was opened for.
+    pub work: Arc<Work>,
+    /// The usage last reported, priced: what an expiring hold captures.
+    pub used: Option<Arc<Work>>,
+    /// What is reserved, in the order it will be spent.
+    pub draws: Vec<Draw>,
+    pub expires_at: Timestamp,
+}
+
+impl Hold {
+    pub fn credits(&self) -> Credits {
+        self.draws.iter().map(|it| it.credits).sum()
+    }
+}
+
+impl Book {
+    pub fn open(account: AccountNumber) -> Book {
+        Book {
+            account,
+            version: 0,
+            at: Timestamp::EPOCH,
+            grants: Vec::new(),
+            holds: Vec::new(),
+            debt: Credits::ZERO,
+            closed: false,
+            due_at: Timestamp::NEVER,
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+    pub fn debt(&self) -> Credits {
+        self.debt
+    }
+    /// Open holds, oldest first.
+    pub fn holds(&self) -> &[Hold] {
+        &self.holds
+    }
+    pub fn hold(&self, id: HoldId) -> Option<&Hold> {
+        self.holds.iter().find(|it| it.id == id)
+    }
+    /// Grants in draw order: live ones, ones yet to take effect, ones that expired lately.
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+    pub fn grant(&self, id: GrantId) -> Option<&Grant> {
+        self.grants.iter().find(|it| it.id == id)
+    }
+
+    /// The balance at `at`, in a book that has been brought up to `at`.
+    pub fn balance(&self, at: Timestamp) -> Balance {
+        let free: Credits = self.grants.iter().filter(|it| it.live_at(at)).map(|it| it.remaining).sum();
+        let held: Credits = self.grants.iter().map(|it| it.held).sum();
+        Balance { posted: free + held - self.debt, held, accrued: Credits::ZERO, debt: self.debt }
+    }
+
+    /// What could be spent at `at` on work of `meter` for `project`: the balance's available credits, without those
+    /// in grants whose scope does not admit the work.
+    pub fn spendable(&self, meter: &str, project: Option<&Name>, at: Timestamp) -> Credits {
+        let admitted = |it: &&Grant| it.live_at(at) && it.terms.scope.admits(meter, project);
+        self.grants.iter().filter(admitted).map(|it| it.remaining).sum::<Credits>() - self.debt
+    }
+
+    /// Unspent credits by the source they came from, at `at`. They add up to the posted balance plus the debt.
+    pub fn by_source(&self, at: Timestamp) -> Vec<(Source, Credits)> {
+        let mut sums = Vec::new();
+        for source in Source::ALL {
+            let own = self.grants.iter().filter(|it| it.terms.source == source);
+            let unspent = |it: &Grant| it.held + if it.live_at(at) { it.remaining } else { Credits::ZERO };
+            let sum: Credits = own.map(unspent).sum();
+            if sum.is_positive() {
+                sums.push((source, sum));
+            }
+        }
+        sums
+    }
+
+    /// The soonest expiry ahead of `at`, and the credits that will expire then unless they are spent.
+    pub fn next_expiry(&self, at: Timestamp) -> Option<(Timestamp, Credits)> {
+        let expiring =
+            |it: &&Grant| it.live_at(at) && it.terms.expires_at < Timestamp::NEVER && it.remaining.is_positive();
+        let soonest = self.grants.iter().filter(expiring).map(|it| it.terms.expires_at).min()?;
+        let then = self.grants.iter().filter(expiring).filter(|it| it.terms.expires_at == soonest);
+        Some((soonest, then.map(|it| it.remaining).sum()))
+    }
+
+    /// The next instant at which time itself changes this book.
+    pub fn due_at(&self) -> Timestamp {
+        self.due_at
+    }
+
+    /// What the passing of time has brought about by `at`, earliest first: the command to post, and the instant it is
+    /// of. Post it and ask again, until there is nothing.
+    pub fn due(&self, at: Timestamp) -> Option<(Command, Timestamp)> {
+        if at < self.due_at {
+            return None;
+        }
+        let (when, command) = self.next_due()?;
+        assert_eq!(when, self.due_at, "the cached instant is the instant");
+        Some((command, when))
+    }
+
+    /// The book as it will be at `at` if nothing but time happens.
+    pub fn brought_up_to(&self, at: Timestamp) -> Book {
+        let mut book = self.clone();
+        while let Some((command, when)) = book.due(at) {
+            let transaction = book.decide(&command, when).expect("what is due is never refused");
+            book.apply(&transaction);
+        }
+        book
+    }
+
+    fn next_due(&self) -> Option<(Timestamp, Command)> {
+        // What should have happened before the last transaction happens now: time does not go back.
+        let not_before = |when: Timestamp| when.max(self.at);
+        let holds = self.holds.iter().map(|it| (not_before(it.expires_at), Command::ExpireHold { hold: it.id }));
+        let unspent = || self.grants.iter().filter(|it| it.remaining.is_positive());
+        let expiries = unspent()
+            .filter(|it| it.terms.expires_at < Timestamp::NEVER)
+            .map(|it| (not_before(it.terms.expires_at), Command::ExpireGrant { grant: it.id }));
+        let repayments = unspent()
+            .filter(|it| self.debt.is_positive() && it.terms.scope.is_general())
+            .map(|it| (not_before(it.terms.effective_at), it))
+            .filter(|(when, it)| it.live_at(*when))
+            .map(|(when, it)| (when, Command::Repay { grant: it.id }));
+        // On a tie: holds give back before grants expire, grants expire before they repay.
+        holds.chain(expiries).chain(repayments).min_by_key(|(when, _)| *when)
+    }
+
+    fn next_place(&self) -> Place {
+        Place { account: self.account, version: self.version + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

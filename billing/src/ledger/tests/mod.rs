@@ -1,0 +1,5 @@
+//! The ledger's rules, as tables, as exhaustive short histories, and as properties of random ones.
+mod histories;
+mod properties;
+mod script;
+mod tables;

@@ -1,0 +1,288 @@
+//! The language of the tables: a line is an instant, a command, and what came of it.
+//!
+//! What time brings about must be said too, by a line `<instant> due <outcome>`: nothing happens unseen. The only place,
+//! with `histories`, that touches the ledger's API.
+use std::collections::BTreeMap;
+use std::string::{String, ToString};
+use std::sync::Arc;
+use std::vec::Vec;
+use std::{format, vec};
+
+use crate::id::{AccountNumber, ChargeId, GrantId, HoldId};
+use crate::ledger::*;
+use crate::money::{Credits, Currency, Money};
+use crate::rating::{Price, Usage};
+use crate::refusal::Refusal;
+use crate::time::{Span, Timestamp};
+
+pub fn minute(number: i64) -> Timestamp {
+    Timestamp::EPOCH + Span::MINUTE.times(number)
+}
+
+pub fn work(meter: &str, credits: i64, occurred_at: Timestamp) -> Work {
+    Work {
+        usage: Usage { meter: meter.into(), quantities: Vec::new(), dimensions: Vec::new() },
+        price: Price { credits: Credits::from_micros(credits), lines: Vec::new(), rate_card: 1 },
+        project: None,
+        actor: None,
+        resource: None,
+        occurred_at,
+        hour: occurred_at.hour_start(0),
+        metadata: None,
+        evidence: None,
+    }
+}
+
+pub fn terms(credits: i64) -> Terms {
+    Terms {
+        source: Source::Promo,
+        credits: Credits::from_micros(credits),
+        effective_at: Timestamp::EPOCH,
+        expires_at: Timestamp::NEVER,
+        priority: Terms::PRIORITY,
+        scope: Scope::default(),
+        cost: None,
+        payment: None,
+        reason: "test".into(),
+    }
+}
+
+/// The reversal of a charge, made of its journal as the service makes it.
+pub fn reversal(journal: &[Transaction], charge: ChargeId, credits: Option<Credits>) -> Reverse {
+    let charged = journal.iter().find(|it| it.charge_id() == charge).expect("the charge is in the journal");
+    let What::Charged { work, credits: moved, draws, owed, .. } = &charged.what else { panic!("not a charge") };
+    let mut reversed = Credits::ZERO;
+    let mut grants = Vec::new();
+    for transaction in journal {
+        if let What::Reversed(it) = &transaction.what
+            && it.charge == charge
+        {
+            reversed = it.total;
+        }
+        grants.extend(transaction.granted().map(|(grant, terms)| (grant, Arc::clone(terms))));
+    }
+    Reverse {
+        charge,
+        work: Arc::clone(work),
+        charged: *moved,
+        reversed,
+        draws: draws.clone(),
+        owed: *owed,
+        grants,
+        credits,
+        reason: "test".into(),
+    }
+}
+
+/// Runs a script against a fresh book, then folds its journal again and compares.
+#[track_caller]
+pub fn check(script: &str) {
+    let mut run = Run::default();
+    for line in script.lines().map(str::trim).filter(|it| !it.is_empty()) {
+        let (time, rest) = line.split_once(' ').expect("an instant, a command and its outcome");
+        let at = minute(time.parse().expect("an instant"));
+        let (asked, outcome) = rest.trim().split_once("->").unwrap_or((rest, ""));
+        let words: Vec<&str> = asked.split_whitespace().collect();
+        if words[0] == "due" {
+            let (command, when) = run.book.due(at).unwrap_or_else(|| panic!("nothing is due: {line}"));
+            assert_eq!(run.post(&command, when), outcome.trim(), "{line}");
+            continue;
+        }
+        assert_eq!(run.book.due(at), None, "something is due before: {line}");
+        let got = match words[0] {
+            "balance" => run.balance(at),
+            _ => {
+                let command = run.command(&words, at);
+                run.post(&command, at)
+            }
+        };
+        assert_eq!(got, outcome.trim(), "{line}");
+    }
+    assert_folds(&run.journal, &run.book);
+}
+
+/// A book equals the fold of its journal, and its entries add up to its balance.
+#[track_caller]
+pub fn assert_folds(journal: &[Transaction], book: &Book) {
+    let mut folded = Book::open(book.account);
+    journal.iter().for_each(|it| folded.apply(it));
+    assert_eq!(folded, *book);
+    let mut sums: BTreeMap<LedgerAccount, Credits> = BTreeMap::new();
+    for entry in journal.iter().flat_map(Transaction::entries) {
+        *sums.entry(entry.from).or_default() -= entry.credits;
+        *sums.entry(entry.to).or_default() += entry.credits;
+    }
+    let of = |account: LedgerAccount| sums.get(&account).copied().unwrap_or_default();
+    let free: Credits = book.grants().iter().map(|it| it.remaining).sum();
+    let held: Credits = book.grants().iter().map(|it| it.held).sum();
+    assert_eq!(of(LedgerAccount::Grants), free);
+    assert_eq!(of(LedgerAccount::Held), held);
+    assert_eq!(of(LedgerAccount::Debt), -book.debt());
+    assert_eq!(book.holds().iter().map(Hold::credits).sum::<Credits>(), held);
+    assert_eq!(sums.values().copied().sum::<Credits>(), Credits::ZERO);
+}
+
+struct Run {
+    book: Book,
+    journal: Vec<Transaction>,
+    grants: Vec<(String, GrantId)>,
+    holds: Vec<(String, HoldId)>,
+    charges: Vec<(String, ChargeId)>,
+}
+
+impl Default for Run {
+    fn default() -> Run {
+        let book = Book::open(AccountNumber::from_random(1));
+        Run { book, journal: vec![], grants: vec![], holds: vec![], charges: vec![] }
+    }
+}
+
+impl Run {
+    fn post(&mut self, command: &Command, at: Timestamp) -> String {
+        match self.book.decide(command, at) {
+            Err(refusal) => refused(&refusal),
+            Ok(transaction) => {
+                self.book.apply(&transaction);
+                self.name_what_was_made(&transaction);
+                let outcome = self.outcome(&transaction.what);
+                self.journal.push(transaction);
+                outcome
+            }
+        }
+    }
+
+    fn name_what_was_made(&mut self, transaction: &Transaction) {
+        match &transaction.what {
+            What::Held { hold, .. } => self.holds.push((format!("h{}", self.holds.len() + 1), *hold)),
+            What::Charged { .. } => {
+                self.charges.push((format!("c{}", self.charges.len() + 1), transaction.charge_id()));
+            }
+            _ => {}
+        }
+        if let Some((grant, _)) = transaction.granted() {
+            self.grants.push((format!("g{}", self.grants.len() + 1), grant));
+        }
+    }
+
+    fn balance(&self, at: Timestamp) -> String {
+        let Balance { posted, held, debt, .. } = self.book.balance(at);
+        let mut text = posted.micros().to_string();
+        for (word, credits) in [("held", held), ("debt", debt)] {
+            if credits.is_positive() {
+                text += &format!(" {word} {}", credits.micros());
+            }
+        }
+        text
+    }
+
+    fn command(&self, words: &[&str], at: Timestamp) -> Command {
+        let named = |name: &str| words.iter().position(|it| *it == name).map(|it| words[it + 1]);
+        let number = |it: &str| it.parse::<i64>().expect("a number");
+        let credits = |it: &str| Credits::from_micros(number(it));
+        let option = |name: &str| named(name).map(number);
+        let planned = |amount: i64| {
+            let mut work = work(named("meter").unwrap_or("chat"), amount, option("at").map_or(at, minute));
+            work.project = named("project").map(|it| it.parse().expect("a name"));
+            Arc::new(work)
+        };
+        let hold = || find(&self.holds, words[1]);
+        let expires_at = option("until").map(minute);
+        match words[0] {
+            "grant" => Command::Grant(Arc::new(Terms {
+                effective_at: option("from").map_or(at, minute),
+                expires_at: expires_at.unwrap_or(Timestamp::NEVER),
+                priority: option("priority").map_or(Terms::PRIORITY, |it| u8::try_from(it).expect("small")),
+                scope: Scope {
+                    meters: named("meter").map(Into::into).into_iter().collect(),
+                    projects: named("project").map(|it| it.parse().expect("a name")).into_iter().collect(),
+                },
+                cost: option("paid").map(|amount| Money { amount, currency: Currency::EUR }),
+                ..terms(number(words[1]))
+            })),
+            "charge" => Command::Charge(Spend {
+                work: planned(number(words[1])),
+                debt_max: named("debt").map(credits).unwrap_or_default(),
+            }),
+            "hold" => Command::Hold {
+                work: planned(0),
+                credits: credits(words[1]),
+                expires_at: expires_at.expect("until when"),
+            },
+            "extend" => {
+                Command::Extend { hold: hold(), more: credits(words[2]), used: option("used").map(planned), expires_at }
+            }
+            "capture" => {
+                let over = if words.contains(&"to_limit") { Over::ToLimit } else { Over::Draw };
+                Command::Capture(Captured { hold: hold(), work: planned(number(words[2])), over })
+            }
+            "release" => Command::Release { hold: hold() },
+            "reverse" => {
+                let credits = words.get(2).map(|it| credits(it));
+                Command::Reverse(reversal(&self.journal, find(&self.charges, words[1]), credits))
+            }
+            "void" => Command::Void { grant: find(&self.grants, words[1]), reason: "test".into() },
+            "close" => Command::Close,
+            other => panic!("not a command: {other}"),
+        }
+    }
+
+    fn outcome(&self, what: &What) -> String {
+        match what {
+            What::Granted { .. } | What::Closed => "ok".to_string(),
+            What::Repaid { grant, credits } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
+            What::Expired { grant, credits } => format!("expired {}:{}", self.grant(*grant), credits.micros()),
+            What::Voided { grant, credits, .. } => format!("voided {}:{}", self.grant(*grant), credits.micros()),
+            What::Held { draws, .. } | What::Extended { draws, .. } => format!("held{}", self.draws(draws)),
+            What::Released { draws, end, .. } => format!("{end}{}", self.draws(draws)),
+            What::Charged { draws, owed, closing, .. } => {
+                let mut text = format!("charged{}", self.draws(draws));
+                text += &amount(" owed", *owed);
+                if let Some(closing) = closing {
+                    if !closing.released.is_empty() {
+                        text += &format!(" released{}", self.draws(&closing.released));
+                    }
+                    text += &amount(" short", closing.shortfall);
+                }
+                text
+            }
+            What::Reversed(it) => {
+                let mut text = format!("reversed{}", self.draws(&it.draws));
+                text += &amount(" forgiven", it.forgiven);
+                let regranted = it.regranted.as_ref().map_or(Credits::ZERO, |(_, terms)| terms.credits);
+                text += &amount(" regranted", regranted);
+                text
+            }
+        }
+    }
+
+    fn draws(&self, draws: &[Draw]) -> String {
+        let draw = |it: &Draw| {
+            let lapsed = if it.pot == Pot::Expired { "expired:" } else { "" };
+            format!(" {lapsed}{}:{}", self.grant(it.grant), it.credits.micros())
+        };
+        draws.iter().map(draw).collect()
+    }
+
+    fn grant(&self, id: GrantId) -> &str {
+        &self.grants.iter().find(|(_, it)| *it == id).expect("a grant of this run").0
+    }
+}
+
+fn amount(word: &str, credits: Credits) -> String {
+    if credits.is_zero() { String::new() } else { format!("{word} {}", credits.micros()) }
+}
+
+fn find<Id: Copy>(named: &[(String, Id)], name: &str) -> Id {
+    named.iter().find(|(it, _)| it == name).unwrap_or_else(|| panic!("no {name} yet")).1
+}
+
+fn refused(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::InsufficientCredits { required, available } => {
+            format!("insufficient_credits {} of {}", available.micros(), required.micros())
+        }
+        Refusal::ReversalExceedsCharge { left } => format!("reversal_exceeds_charge {}", left.micros()),
+        Refusal::Invalid { field, .. } => format!("invalid {field}"),
+        other => other.code().to_string(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Every "no" the rules can say, on one page. Variants stand in precedence: when two apply, the earlier is said.
+//!
+//! A refusal changes nothing. Its code is part of the public contract and never changes; its sentence may.
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::ledger::HoldEnd;
+use crate::money::Credits;
+
+type Text = Arc<str>;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// A field of the request is malformed, missing or out of bounds; `why` completes "`field` …".
+    Invalid {
+        field: String,
+        why: String,
+    },
+    /// The same idempotency key came with another request.
+    IdempotencyConflict,
+    AccountNotFound,
+    AccountClosed,
+    ChargeNotFound,
+    HoldNotFound,
+    GrantNotFound,
+    /// The hold ended before; how is said.
+    HoldClosed {
+        end: HoldEnd,
+    },
+    /// The account has as many open holds as it may.
+    TooManyHolds {
+        most: usize,
+    },
+    /// The rate card has no such meter, dimension value, or price for this quantity: never a silent zero.
+    Unpriced {
+        field: String,
+        why: String,
+    },
+    /// More would be reversed than is left of the charge.
+    ReversalExceedsCharge {
+        left: Credits,
+    },
+    /// Nothing of the grant is left to void.
+    NothingToVoid,
+    /// A budget that blocks would be passed.
+    BudgetExceeded {
+        budget: Text,
+    },
+    /// `available` is what could be spent on this very work: scoped grants that do not admit it are not in it.
+    InsufficientCredits {
+        required: Credits,
+        available: Credits,
+    },
+}
+
+impl Refusal {
+    pub fn invalid(field: impl Into<String>, why: impl fmt::Display) -> Refusal {
+        Refusal::Invalid { field: field.into(), why: alloc::format!("{why}") }
+    }
+    pub fn unpriced(field: impl Into<String>, why: impl fmt::Display) -> Refusal {
+        Refusal::Unpriced { field: field.into(), why: alloc::format!("{why}") }
+    }
+
+    /// The stable code a program may branch on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::Invalid { .. } => "invalid_request",
+            Refusal::IdempotencyConflict => "idempotency_conflict",
+            Refusal::AccountNotFound => "account_not_found",
+            Refusal::AccountClosed => "account_closed",
+            Refusal::ChargeNotFound => "charge_not_found",
+            Refusal::HoldNotFound => "hold_not_found",
+            Refusal::GrantNotFound => "grant_not_found",
+            Refusal::HoldClosed { .. } => "hold_closed",
+            Refusal::TooManyHolds { .. } => "too_many_holds",
+            Refusal::Unpriced { .. } => "unpriced",
+            Refusal::ReversalExceedsCharge { .. } => "reversal_exceeds_charge",
+            Refusal::NothingToVoid => "nothing_to_void",
+            Refusal::BudgetExceeded { .. } => "budget_exceeded",
+            Refusal::InsufficientCredits { .. } => "insufficient_credits",
+        }
+    }
+
+    /// The field of the request that is at fault, as a JSON path without the root.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Refusal::Invalid { field, .. } | Refusal::Unpriced { field, .. } => Some(field),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// What is wrong, and what to do about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Invalid { field, why } | Refusal::Unpriced { field, why } => write!(f, "`{field}` {why}"),
+            Refusal::IdempotencyConflict => {
+                f.write_str("this idempotency key was used for another request; use a new key for new work")
+            }
+            Refusal::AccountNotFound => f.write_str("no such account; register it with PUT /v1/accounts/{account}"),
+            Refusal::AccountClosed => f.write_str("the account is closed and takes no new spending"),
+            Refusal::ChargeNotFound => f.write_str("no such charge"),
+            Refusal::HoldNotFound => f.write_str("no such hold"),
+            Refusal::GrantNotFound => f.write_str("no such grant"),
+            Refusal::HoldClosed { end } => write!(f, "the hold has been {end}; open a new one"),
+            Refusal::TooManyHolds { most } => {
+                write!(f, "the account has {most} open holds, the most it may; capture or release some")
+            }
+            Refusal::ReversalExceedsCharge { left } => {
+                write!(f, "only {left} credits of the charge are left to reverse")
+            }
+            Refusal::NothingToVoid => f.write_str("nothing of the grant is left to void"),
+            Refusal::BudgetExceeded { budget } => write!(f, "the budget {budget} does not allow it"),
+            Refusal::InsufficientCredits { required, available } => {
+                write!(f, "{required} credits are needed and {available} are available; add credits and try again")
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! How the world fails. A fault is logged once, at the door; the client sees a request id.
+use std::error::Error;
+use std::fmt;
+
+/// The store could not do what was asked, for a reason of its own: disk, network, a corrupt row.
+#[derive(Debug)]
+pub struct Fault {
+    /// What was being done, for the log.
+    pub doing: &'static str,
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl Fault {
+    pub fn new(doing: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Fault {
+        Fault { doing, source: source.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.source)
+    }
+}
+
+impl Error for Fault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Why a commit did nothing.
+#[derive(Debug)]
+pub enum CommitError {
+    /// Another was first: read again, decide again.
+    Stale,
+    /// This was done before: answer as then.
+    Repeated,
+    Fault(Fault),
+}
+
+impl From<Fault> for CommitError {
+    fn from(fault: Fault) -> CommitError {
+        CommitError::Fault(fault)
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommitError::Stale => f.write_str("another commit was first"),
+            CommitError::Repeated => f.write_str("this was committed before"),
+            CommitError::Fault(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl Error for CommitError {}

@@ -1,0 +1,93 @@
+//! What is remembered beside the journal. Plain values; who may change them, and when, is decided above.
+use billing::id::{AccountNumber, Name};
+use billing::money::Currency;
+use billing::time::Timestamp;
+use billing::usage::{UsageKey, UsageSum};
+
+use crate::NameHash;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    pub number: AccountNumber,
+    pub id: Name,
+    pub created_at: Timestamp,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub currency: Currency,
+    /// IANA name; days and months are cut by it.
+    pub timezone: String,
+    /// The billing address as the caller's JSON object.
+    pub address: Option<String>,
+    pub tax_id: Option<String>,
+    pub closed_at: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Project {
+    pub account: AccountNumber,
+    pub id: Name,
+    pub name: Option<String>,
+    pub created_at: Timestamp,
+    /// A deleted project keeps its history and still adds up.
+    pub deleted_at: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CardRecord {
+    pub version: u32,
+    pub effective_at: Timestamp,
+    pub created_at: Timestamp,
+    /// Name of the API key that uploaded it.
+    pub by: String,
+    /// The card in its canonical JSON.
+    pub document: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiKey {
+    /// `key_…`, to name it by.
+    pub id: String,
+    pub name: String,
+    /// SHA-256 of the secret; the secret itself is shown once and kept nowhere.
+    pub hash: [u8; 32],
+    /// `charge`, `read`, `billing`, `admin`.
+    pub scopes: Vec<String>,
+    pub created_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A promised price.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QuoteRecord {
+    pub account: AccountNumber,
+    pub id: String,
+    pub expires_at: Timestamp,
+    /// What was quoted, as JSON.
+    pub body: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    pub key: NameHash,
+    /// Fingerprint of the request it answered.
+    pub request: u128,
+    pub status: u16,
+    pub body: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Audit {
+    pub at: Timestamp,
+    pub by: String,
+    /// What was done: `rate_card.upload`, `grant.void`.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    pub detail: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsageRow {
+    pub key: UsageKey,
+    pub sum: UsageSum,
+}
