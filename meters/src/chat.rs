@@ -1,0 +1,160 @@
+//! Chat: a message list or text, a reply and a model in; tokens out.
+//!
+//! Must never know: what a token costs, or who spoke. No network: the vocabularies are inside the binary.
+//!
+//! Invariant: tokens are those of the whole text, however it arrived: [`Counter`] fed in pieces ends at the same count
+//! as one call. Text that looks like a control token (`<|endoftext|>`) is counted as the plain text it is.
+
+mod counter;
+mod request;
+mod tokenizer;
+mod usage;
+
+pub use counter::Counter;
+pub use request::{ChatRequest, Content, Input, Message, Outcome, Part};
+pub use tokenizer::{TOKENIZER_VERSION, Tokenizer};
+
+use serde_json::json;
+
+use crate::{MeasureError, Measurement};
+
+/// Bytes of text in one request, all messages and the reply together.
+pub const TEXT_BYTES_MAX: u64 = 16 << 20;
+/// Messages in one request.
+pub const MESSAGES_MAX: u64 = 10_000;
+
+/// Tokens that frame a message, the name in a message, and the reply to come.
+///
+/// Source: OpenAI Cookbook, "How to count tokens with tiktoken", `num_tokens_from_messages`: 3 a message, 1 a name, and
+/// "every reply is primed with `<|start|>assistant<|message|>`", 3. Other vendors frame alike, not equally: there it is
+/// an estimate, and marked so.
+const FRAME_MESSAGE: u64 = 3;
+const FRAME_NAME: u64 = 1;
+const FRAME_REPLY: u64 = 3;
+
+/// Counts the tokens of one chat exchange.
+///
+/// Quantities: `input_tokens` (not from a cache), `cached_input_tokens`, `output_tokens` (reasoning included) and, where
+/// the provider reports it, `cache_write_tokens`. Dimensions: `model`; `asked_model` when another model was asked for;
+/// `outcome` (`empty` or `failed`) when there was no usable reply.
+///
+/// The provider's usage object wins over a local count, which is then kept in the evidence beside it.
+///
+/// # Errors
+/// [`MeasureError`] when the request is too long, has a part without text, or a usage object of no known shape.
+pub fn measure(request: &ChatRequest) -> Result<Measurement, MeasureError> {
+    request.check()?;
+    let tokenizer = Tokenizer::of_model(&request.model);
+    let counted = count(request, &tokenizer)?;
+    let (tokens, mut evidence) = match &request.usage {
+        None => (
+            usage::Tokens { input: counted.input, output: counted.reply.unwrap_or(0), ..usage::Tokens::default() },
+            json!({ "source": "text" }),
+        ),
+        Some(reported) => {
+            let (shape, tokens) = usage::read(reported)?;
+            (tokens, json!({ "source": "usage", "usage_shape": shape, "usage": reported }))
+        }
+    };
+    if request.input.is_some() || request.reply.is_some() {
+        evidence["counted"] = counted.evidence(&tokenizer);
+    }
+    evidence["estimated"] = json!(request.usage.is_none() && (tokenizer.estimated || !counted.framing_exact));
+
+    let mut measurement = Measurement::new("ai_chat", evidence)
+        .quantity("input_tokens", tokens.input)
+        .quantity("cached_input_tokens", tokens.cached)
+        .quantity("output_tokens", tokens.output)
+        .dimension("model", request.model.as_str());
+    if let Some(written) = tokens.cache_write {
+        measurement = measurement.quantity("cache_write_tokens", written);
+    }
+    if let Some(asked) = request.asked_model.as_deref().filter(|asked| *asked != request.model) {
+        measurement = measurement.dimension("asked_model", asked);
+    }
+    match outcome(request, tokens.output) {
+        Outcome::Ok => Ok(measurement),
+        Outcome::Empty => Ok(measurement.dimension("outcome", "empty")),
+        Outcome::Failed => Ok(measurement.dimension("outcome", "failed")),
+    }
+}
+
+/// What the caller says, else what the reply shows. A request without a reply yet (a quote) is not an empty reply.
+fn outcome(request: &ChatRequest, output_tokens: u64) -> Outcome {
+    if let Some(said) = request.outcome {
+        return said;
+    }
+    let replied_blank = request.reply.as_deref().is_some_and(|reply| reply.trim().is_empty());
+    match &request.usage {
+        Some(_) if output_tokens == 0 => Outcome::Empty,
+        None if replied_blank => Outcome::Empty,
+        _ => Outcome::Ok,
+    }
+}
+
+/// What the local tokenizer counted.
+struct Counted {
+    input: u64,
+    reply: Option<u64>,
+    /// Role and tokens of each message, framing included.
+    messages: Vec<(String, u64)>,
+    framing: u64,
+    framing_exact: bool,
+}
+
+impl Counted {
+    fn evidence(&self, tokenizer: &Tokenizer) -> serde_json::Value {
+        let messages: Vec<_> =
+            self.messages.iter().map(|(role, tokens)| json!({ "role": role, "tokens": tokens })).collect();
+        json!({
+            "tokenizer": tokenizer.name,
+            "tokenizer_version": TOKENIZER_VERSION,
+            "tokenizer_estimated": tokenizer.estimated,
+            "messages": messages,
+            "framing_tokens": self.framing,
+            "input_tokens": self.input,
+            "reply_tokens": self.reply,
+        })
+    }
+}
+
+fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, MeasureError> {
+    let mut counted =
+        Counted { input: 0, reply: None, messages: Vec::new(), framing: 0, framing_exact: tokenizer.framing_exact };
+    match &request.input {
+        None => {}
+        // Plain text is one person's words: no frame is known, so none is added.
+        Some(Input::Text(text)) => {
+            counted.framing_exact = true;
+            counted.input = tokenizer.count(text);
+            counted.messages.push(("text".to_owned(), counted.input));
+        }
+        Some(Input::Messages(messages)) => {
+            counted.framing = FRAME_REPLY;
+            for (index, message) in messages.iter().enumerate() {
+                let (text, framing) = count_message(message, index, tokenizer)?;
+                counted.framing += framing;
+                counted.input += text + framing;
+                counted.messages.push((message.role.clone(), text + framing));
+                counted.framing_exact &= message.tool_calls.is_empty();
+            }
+            counted.input += FRAME_REPLY;
+        }
+    }
+    counted.reply = request.reply.as_deref().map(|reply| tokenizer.count(reply));
+    Ok(counted)
+}
+
+/// Tokens of a message's own words, and of its frame.
+fn count_message(message: &Message, index: usize, tokenizer: &Tokenizer) -> Result<(u64, u64), MeasureError> {
+    let mut text = tokenizer.count(&message.role);
+    let mut framing = FRAME_MESSAGE;
+    for piece in message.texts(index)? {
+        text += tokenizer.count(piece);
+    }
+    if let Some(name) = &message.name {
+        text += tokenizer.count(name);
+        framing += FRAME_NAME;
+    }
+    Ok((text, framing))
+}

@@ -1,0 +1,97 @@
+//! Names in archives: the part of an archive that attacks.
+//!
+//! Must never know: formats. Invariant: a name that passed has no empty, `.` or `..` part, and was not there before.
+
+use std::collections::HashSet;
+
+use super::super::census::Listed;
+use super::super::directory::readable;
+use crate::MeasureError;
+
+/// Bytes of a path.
+const PATH_BYTES_MAX: usize = 4096;
+/// Folders in folders.
+const DEPTH_MAX: usize = 256;
+
+/// The names met so far.
+#[derive(Default)]
+pub struct Names {
+    seen: HashSet<String>,
+}
+
+impl Names {
+    /// A safe path for a file's raw name, not met before.
+    pub fn admit(&mut self, raw: &[u8]) -> Result<String, MeasureError> {
+        let path = plain(raw)?;
+        if !self.seen.insert(path.clone()) {
+            return Err(refuse(&path, "is there twice"));
+        }
+        Ok(path)
+    }
+}
+
+/// A raw name as a path from the top. Backslashes, which Windows tools write, separate names too.
+pub fn plain(raw: &[u8]) -> Result<String, MeasureError> {
+    let name = readable(raw);
+    let refuse = |problem| Err(refuse(&name, problem));
+    if raw.len() > PATH_BYTES_MAX {
+        return refuse("has too long a name");
+    }
+    if name.contains('\0') {
+        return refuse("has a NUL in its name");
+    }
+    let drive = matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    if name.starts_with(['/', '\\']) || drive {
+        return refuse("has an absolute path");
+    }
+    let mut parts = Vec::new();
+    for part in name.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => return refuse("leads out of the archive"),
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() || parts.len() > DEPTH_MAX {
+        return refuse("has no usable name");
+    }
+    Ok(parts.join("/"))
+}
+
+/// Refuses a link whose target is absolute or climbs above the top. `from` is the folder its target starts from.
+pub fn check_link(path: &str, from: &str, target: &[u8]) -> Result<(), MeasureError> {
+    let target = readable(target);
+    let mut depth = from.split('/').filter(|part| !part.is_empty()).count();
+    let escapes = || refuse(path, "is a link that points out of the archive");
+    if target.starts_with(['/', '\\']) || target.contains(':') {
+        return Err(escapes());
+    }
+    for part in target.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => depth = depth.checked_sub(1).ok_or_else(escapes)?,
+            _ => depth += 1,
+        }
+    }
+    Ok(())
+}
+
+/// The folder of a path, without its last slash.
+pub fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Takes off the one folder around everything, if there is one.
+pub fn strip_top_folder(listed: &mut [Listed]) {
+    let top = |entry: &Listed| entry.path.split_once('/').map(|(top, _)| top.to_owned());
+    let Some(first) = listed.first().and_then(top) else { return };
+    if listed.iter().all(|entry| top(entry).as_ref() == Some(&first)) {
+        for entry in listed {
+            entry.path.drain(..=first.len());
+        }
+    }
+}
+
+pub fn refuse(path: &str, problem: &'static str) -> MeasureError {
+    MeasureError::UnsafeArchive { path: path.to_owned(), problem }
+}

@@ -1,0 +1,202 @@
+//! The census: list, read what may count, count it, add it up. The one road for all three sources.
+//!
+//! Must never know: where files come from. Invariant: results are sorted by path before they are added up.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::attributes::Attributes;
+use super::lines::{COUNTER_VERSION, Verdict};
+use super::rules::Reason;
+use super::snapshot::{Counted, FileCount, Snapshot, hex};
+use super::{OnProgress, Options, Progress, lines, rules};
+use crate::{MeasureError, Measurement};
+
+/// An entry of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// With `/` between names, no leading one. Bytes that are not UTF-8 stand escaped.
+    pub path: String,
+    pub kind: Kind,
+    /// Known before reading; of files only.
+    pub bytes: u64,
+    /// The source's own name for it.
+    pub handle: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Link,
+    Submodule,
+}
+
+/// What to do with the content of an entry.
+pub type OnContent<'c> = &'c mut dyn FnMut(usize, Vec<u8>) -> Result<(), MeasureError>;
+
+/// A directory, a commit or an archive.
+pub trait Source {
+    /// Every entry but folders, refusing what is over a limit or harmful.
+    fn list(&mut self) -> Result<Vec<Listed>, MeasureError>;
+    /// The contents of some files, by handle, in ascending order of handle.
+    fn read(&mut self, wanted: &[&Listed], on_content: OnContent<'_>) -> Result<(), MeasureError>;
+}
+
+/// Contents held in memory at a time, before they are counted in parallel.
+const BATCH_BYTES: usize = 16 << 20;
+/// Paths shown per reason for exclusion.
+const EXAMPLES: usize = 5;
+
+/// Counts a source.
+pub fn take(source: &mut dyn Source, options: &Options, on_progress: OnProgress<'_>) -> Result<Counted, MeasureError> {
+    let mut listed = source.list()?;
+    listed.sort_by(|a, b| a.path.cmp(&b.path));
+    check(&listed, options)?;
+    let attributes = read_attributes(source, &listed, options)?;
+
+    let mut tally = Tally::default();
+    let mut wanted = Vec::new();
+    for entry in &listed {
+        match excluded(entry, &attributes, options) {
+            Some(reason) => tally.exclude(reason, &entry.path),
+            None => wanted.push(entry),
+        }
+    }
+    for (path, verdict) in count(source, wanted, &attributes, on_progress)? {
+        match verdict {
+            Verdict::Counted(file) => tally.files.push((path, file)),
+            Verdict::Excluded(reason) => tally.exclude(reason, &path),
+        }
+    }
+    Ok(tally.counted())
+}
+
+fn check(listed: &[Listed], options: &Options) -> Result<(), MeasureError> {
+    if listed.len() as u64 > options.entries_max {
+        return Err(MeasureError::RepositoryTooLarge { what: "files", max: options.entries_max });
+    }
+    // Files over the limit are never read, so they do not add to the work.
+    let bytes: u64 = listed.iter().map(|entry| entry.bytes).filter(|bytes| *bytes <= options.file_bytes_max).sum();
+    if bytes > options.total_bytes_max {
+        return Err(MeasureError::RepositoryTooLarge { what: "bytes", max: options.total_bytes_max });
+    }
+    Ok(())
+}
+
+fn read_attributes(source: &mut dyn Source, listed: &[Listed], options: &Options) -> Result<Attributes, MeasureError> {
+    let is_attributes = |entry: &&Listed| {
+        let name = entry.path.rsplit('/').next();
+        entry.kind == Kind::File && name == Some(".gitattributes") && entry.bytes <= options.file_bytes_max
+    };
+    let mut wanted: Vec<&Listed> = listed.iter().filter(is_attributes).collect();
+    wanted.sort_by_key(|entry| entry.handle);
+    let paths: BTreeMap<usize, &str> = wanted.iter().map(|entry| (entry.handle, entry.path.as_str())).collect();
+    let mut files = Vec::new();
+    source.read(&wanted, &mut |handle, content| {
+        let folder = paths[&handle].strip_suffix(".gitattributes").expect("chosen by this name");
+        files.push((folder.to_owned(), content));
+        Ok(())
+    })?;
+    Ok(Attributes::of(files))
+}
+
+/// Why an entry does not count, as far as can be told without its content.
+fn excluded(entry: &Listed, attributes: &Attributes, options: &Options) -> Option<Reason> {
+    match entry.kind {
+        Kind::Link => Some(Reason::Link),
+        Kind::Submodule => Some(Reason::Submodule),
+        Kind::File if entry.bytes > options.file_bytes_max => Some(Reason::TooLarge),
+        Kind::File => rules::by_path(&entry.path, &attributes.of_path(&entry.path)),
+    }
+}
+
+/// Reads in the source's order, counts in batches on all cores, answers in the order of paths.
+fn count(
+    source: &mut dyn Source,
+    mut wanted: Vec<&Listed>,
+    attributes: &Attributes,
+    on_progress: OnProgress<'_>,
+) -> Result<Vec<(String, Verdict)>, MeasureError> {
+    wanted.sort_by_key(|entry| entry.handle);
+    let paths: BTreeMap<usize, &str> = wanted.iter().map(|entry| (entry.handle, entry.path.as_str())).collect();
+    let files_total = wanted.len() as u64;
+    let mut verdicts: Vec<(String, Verdict)> = Vec::with_capacity(wanted.len());
+    let mut batch: Vec<(&str, Vec<u8>)> = Vec::new();
+    let mut batch_bytes = 0;
+    let judge = |(path, content): (&str, Vec<u8>)| {
+        (path.to_owned(), lines::judge(path, &content, &attributes.of_path(path), sha256))
+    };
+    source.read(&wanted, &mut |handle, content| {
+        batch_bytes += content.len();
+        batch.push((paths[&handle], content));
+        if batch_bytes >= BATCH_BYTES {
+            batch_bytes = 0;
+            verdicts.par_extend(std::mem::take(&mut batch).into_par_iter().map(judge));
+            on_progress(Progress { files_done: verdicts.len() as u64, files_total });
+        }
+        Ok(())
+    })?;
+    verdicts.par_extend(batch.into_par_iter().map(judge));
+    on_progress(Progress { files_done: files_total, files_total });
+    verdicts.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(verdicts)
+}
+
+fn sha256(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+/// Sums, in the making.
+#[derive(Default)]
+struct Tally {
+    files: Vec<(String, FileCount)>,
+    excluded: BTreeMap<Reason, (u64, Vec<String>)>,
+}
+
+impl Tally {
+    fn exclude(&mut self, reason: Reason, path: &str) {
+        let (count, examples) = self.excluded.entry(reason).or_default();
+        *count += 1;
+        if examples.len() < EXAMPLES {
+            examples.push(path.to_owned());
+        }
+    }
+
+    fn counted(mut self) -> Counted {
+        let mut languages: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for (_, file) in &self.files {
+            let (files, lines) = languages.entry(file.language.clone()).or_default();
+            *files += 1;
+            *lines += file.lines;
+        }
+        // Reasons of both passes were met in path order each, not together.
+        self.excluded.values_mut().for_each(|(_, examples)| examples.sort());
+        let files = self.files.len() as u64;
+        let code_lines = self.files.iter().map(|(_, file)| file.lines).sum();
+        let snapshot = Snapshot::of(self.files);
+        let languages: BTreeMap<String, Value> = languages
+            .into_iter()
+            .map(|(name, (files, lines))| (name, json!({ "files": files, "lines": lines })))
+            .collect();
+        let excluded: BTreeMap<&str, Value> = self
+            .excluded
+            .into_iter()
+            .map(|(reason, (files, examples))| (reason.name(), json!({ "files": files, "examples": examples })))
+            .collect();
+        let evidence = json!({
+            "counter": COUNTER_VERSION,
+            "languages": languages,
+            "excluded": excluded,
+            "tree": snapshot.tree,
+            "rule": "per file the larger of its code lines and its code bytes / 120, rounded up",
+        });
+        let measurement = Measurement::new("code_analysis", evidence)
+            .quantity("code_lines", code_lines)
+            .quantity("files", files)
+            .dimension("tree", snapshot.tree.as_str());
+        Counted { measurement, snapshot }
+    }
+}

@@ -1,0 +1,318 @@
+//! What is not a repository's own source, told by path.
+//!
+//! Must never know: contents. Invariant: `.gitattributes` has the last word over every rule here.
+//!
+//! The rules follow the spirit of Linguist's lists of vendored, generated and documentation paths, with two differences, because
+//! an analysis reads them: CI files under `.github` count, and so do manifests and configuration in data languages.
+
+use super::attributes::Said;
+
+/// Why a file was not counted. The order is the order of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    Vendored,
+    Generated,
+    LockFile,
+    Documentation,
+    Data,
+    Binary,
+    TooLarge,
+    LfsPointer,
+    Submodule,
+    Link,
+    Unsupported,
+    Undetectable,
+}
+
+impl Reason {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vendored => "vendored",
+            Self::Generated => "generated",
+            Self::LockFile => "lock_file",
+            Self::Documentation => "documentation",
+            Self::Data => "data",
+            Self::Binary => "binary",
+            Self::TooLarge => "too_large",
+            Self::LfsPointer => "lfs_pointer",
+            Self::Submodule => "submodule",
+            Self::Link => "link",
+            Self::Unsupported => "unsupported_language",
+            Self::Undetectable => "not_detectable",
+        }
+    }
+}
+
+/// Why a path does not count, if it does not.
+pub fn by_path(path: &str, said: &Said) -> Option<Reason> {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let is = |said: Option<bool>, default: bool| said.unwrap_or(default);
+    if is(said.vendored, is_vendored(folders, name)) {
+        return Some(Reason::Vendored);
+    }
+    if said.generated.unwrap_or(true) && LOCK_FILES.contains(&name) {
+        return Some(Reason::LockFile);
+    }
+    if is(said.generated, is_generated(folders, name)) {
+        return Some(Reason::Generated);
+    }
+    if is(said.documentation, is_documentation(folders, name)) {
+        return Some(Reason::Documentation);
+    }
+    (said.detectable == Some(false)).then_some(Reason::Undetectable)
+}
+
+fn is_vendored(folders: &str, name: &str) -> bool {
+    let mut parts = folders.split('/');
+    let top = folders.split('/').next().unwrap_or_default();
+    parts.any(|folder| VENDORED_FOLDERS.contains(&folder.to_ascii_lowercase().as_str()))
+        || ["deps", "debian", "cache"].contains(&top)
+        || folders.contains(".yarn/releases")
+        || folders.contains(".yarn/plugins")
+        || folders.contains("gradle/wrapper")
+        || VENDORED_NAMES.contains(&name)
+        || is_vendored_library(&name.to_ascii_lowercase())
+}
+
+/// Well-known browser libraries that people copy into their tree.
+fn is_vendored_library(name: &str) -> bool {
+    let script = name.ends_with(".js") || name.ends_with(".css");
+    script
+        && VENDORED_LIBRARIES.iter().any(|library| {
+            let rest = name.strip_prefix(library);
+            rest.is_some_and(|rest| rest.starts_with(['.', '-']) && !rest.starts_with(".config"))
+        })
+}
+
+fn is_generated(folders: &str, name: &str) -> bool {
+    GENERATED_ENDINGS.iter().any(|ending| name.ends_with(ending))
+        || name.starts_with("zz_generated.")
+        || folders.split('/').any(|folder| GENERATED_FOLDERS.contains(&folder) || folder.ends_with(".xcodeproj"))
+}
+
+fn is_documentation(folders: &str, name: &str) -> bool {
+    let top = folders.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    let stem = name.split('.').next().unwrap_or_default();
+    ["doc", "docs", "man", "examples", "demo", "demos"].contains(&top.as_str())
+        || folders.split('/').any(|folder| {
+            ["documentation", "javadoc", "groovydoc", "sample", "samples"]
+                .contains(&folder.to_ascii_lowercase().as_str())
+        })
+        || ["README", "CHANGES", "CHANGELOG", "CONTRIBUTING", "COPYING", "INSTALL", "LICENSE", "LICENCE", "CITATION"]
+            .contains(&stem)
+}
+
+/// Data languages (JSON, XML …) count where an analysis reads them: manifests and configuration, by name.
+pub fn is_configuration(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    CONFIGURATION_NAMES.contains(&name.as_str())
+        || CONFIGURATION_ENDINGS.iter().any(|ending| name.ends_with(ending))
+        || (name.starts_with("tsconfig") && name.ends_with(".json"))
+        || (name.starts_with("appsettings") && name.ends_with(".json"))
+        || (name.starts_with('.') && name.ends_with("rc.json"))
+}
+
+const VENDORED_FOLDERS: [&str; 28] = [
+    "node_modules",
+    "bower_components",
+    "jspm_packages",
+    "vendor",
+    "vendors",
+    "third_party",
+    "third-party",
+    "thirdparty",
+    "3rdparty",
+    "3rd_party",
+    "3rd-party",
+    "extern",
+    "external",
+    "externals",
+    "dist",
+    "godeps",
+    "pods",
+    "carthage",
+    "site-packages",
+    ".venv",
+    "venv",
+    "__pycache__",
+    "fixtures",
+    "testdata",
+    ".vscode",
+    ".idea",
+    ".bundle",
+    "rebar_lib",
+];
+
+const VENDORED_NAMES: [&str; 22] = [
+    ".gitattributes",
+    ".gitignore",
+    ".gitmodules",
+    ".git-blame-ignore-revs",
+    ".mailmap",
+    "configure",
+    "config.guess",
+    "config.sub",
+    "aclocal.m4",
+    "ltmain.sh",
+    "libtool.m4",
+    "ltoptions.m4",
+    "ltsugar.m4",
+    "ltversion.m4",
+    "lt~obsolete.m4",
+    "depcomp",
+    "install-sh",
+    "missing",
+    "gradlew",
+    "gradlew.bat",
+    "mvnw",
+    "mvnw.cmd",
+];
+
+const VENDORED_LIBRARIES: [&str; 24] = [
+    "jquery",
+    "jquery-ui",
+    "bootstrap",
+    "angular",
+    "backbone",
+    "underscore",
+    "lodash",
+    "d3",
+    "react",
+    "react-dom",
+    "vue",
+    "ember",
+    "prototype",
+    "mootools",
+    "modernizr",
+    "normalize",
+    "animate",
+    "font-awesome",
+    "fontawesome",
+    "codemirror",
+    "tinymce",
+    "ckeditor",
+    "knockout",
+    "raphael",
+];
+
+const LOCK_FILES: [&str; 40] = [
+    "Cargo.lock",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "bun.lock",
+    "bun.lockb",
+    "deno.lock",
+    "composer.lock",
+    "Gemfile.lock",
+    "gems.locked",
+    "poetry.lock",
+    "Pipfile.lock",
+    "uv.lock",
+    "pdm.lock",
+    "pixi.lock",
+    "pylock.toml",
+    "conda-lock.yml",
+    "go.sum",
+    "go.work.sum",
+    "Gopkg.lock",
+    "glide.lock",
+    "flake.lock",
+    "mix.lock",
+    "rebar.lock",
+    "pubspec.lock",
+    "Podfile.lock",
+    "Cartfile.resolved",
+    "Package.resolved",
+    "packages.lock.json",
+    "paket.lock",
+    "project.assets.json",
+    "gradle.lockfile",
+    "buildscript-gradle.lockfile",
+    ".terraform.lock.hcl",
+    "conan.lock",
+    "shard.lock",
+    "stack.yaml.lock",
+    "cabal.project.freeze",
+    "MODULE.bazel.lock",
+];
+
+const GENERATED_ENDINGS: [&str; 34] = [
+    ".min.js",
+    ".min.css",
+    ".min.mjs",
+    "-min.js",
+    "-min.css",
+    ".bundle.js",
+    ".js.map",
+    ".css.map",
+    ".mjs.map",
+    ".pb.go",
+    ".pb.gw.go",
+    ".pb.cc",
+    ".pb.h",
+    ".pb.swift",
+    "_pb2.py",
+    "_pb2_grpc.py",
+    "_pb2.pyi",
+    "_pb.js",
+    "_pb.d.ts",
+    "_grpc_pb.js",
+    ".g.dart",
+    ".freezed.dart",
+    ".pb.dart",
+    ".designer.cs",
+    ".Designer.cs",
+    ".Designer.vb",
+    ".g.cs",
+    ".g.i.cs",
+    ".feature.cs",
+    ".pbxproj",
+    ".nib",
+    ".xcworkspacedata",
+    ".xib",
+    ".snap",
+];
+
+const GENERATED_FOLDERS: [&str; 3] = ["__generated__", "__snapshots__", ".terraform"];
+
+const CONFIGURATION_NAMES: [&str; 34] = [
+    "package.json",
+    "composer.json",
+    "deno.json",
+    "deno.jsonc",
+    "jsconfig.json",
+    "bower.json",
+    "lerna.json",
+    "nx.json",
+    "turbo.json",
+    "vercel.json",
+    "now.json",
+    "netlify.json",
+    "firebase.json",
+    "app.json",
+    "angular.json",
+    "babel.json",
+    "renovate.json",
+    "biome.json",
+    "global.json",
+    "launchsettings.json",
+    "host.json",
+    "function.json",
+    "serverless.json",
+    "cdk.json",
+    "devcontainer.json",
+    "docker-compose.json",
+    "compose.json",
+    "pom.xml",
+    "build.xml",
+    "web.config",
+    "app.config",
+    "androidmanifest.xml",
+    "nuget.config",
+    "railway.json",
+];
+
+const CONFIGURATION_ENDINGS: [&str; 9] =
+    [".csproj", ".fsproj", ".vbproj", ".props", ".targets", ".tf.json", ".pkr.json", ".template.json", ".nuspec"];
