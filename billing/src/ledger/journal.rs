@@ -86,6 +86,8 @@ pub struct Work {
     pub occurred_at: Timestamp,
     /// Start of the usage bucket it falls in: the hour, as hours fall in the account's zone at that time.
     pub hour: Timestamp,
+    /// The binding quote it was promised under: it never costs more than that.
+    pub quote: Option<Text>,
     /// The caller's own JSON, kept as it came.
     pub metadata: Option<Text>,
     /// What a measurer counted, as JSON.

@@ -28,6 +28,7 @@ pub fn work(meter: &str, credits: i64, occurred_at: Timestamp) -> Work {
         resource: None,
         occurred_at,
         hour: occurred_at.hour_start(0),
+        quote: None,
         metadata: None,
         evidence: None,
     }
