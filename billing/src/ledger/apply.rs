@@ -38,7 +38,7 @@ impl Book {
                 let (draws, work) = (draws.clone(), Arc::clone(work));
                 self.holds.push(Hold { id: *hold, work, used: None, draws, expires_at: *expires_at });
             }
-            What::Extended { hold, draws, used, expires_at } => {
+            What::Extended { hold, draws, reserved, used, expires_at } => {
                 self.reserve(draws);
                 let hold = self.holds.iter_mut().find(|it| it.id == *hold).expect("an extended hold is open");
                 // A stream extends many times from the same grant: one draw a grant, however long it flows.
@@ -48,6 +48,7 @@ impl Book {
                         None => hold.draws.push(*draw),
                     }
                 }
+                assert_eq!(hold.credits(), *reserved, "a hold reserves what it says");
                 hold.used.clone_from(used);
                 hold.expires_at = *expires_at;
             }

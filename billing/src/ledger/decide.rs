@@ -115,7 +115,8 @@ impl Book {
             return Err(Refusal::invalid("expires_at", "must be in the future"));
         }
         let draws = self.draw_or_refuse(&hold.work, more, at)?;
-        Ok(What::Extended { hold: hold.id, draws, used: used.or(hold.used.as_ref()).cloned(), expires_at })
+        let reserved = hold.credits() + more;
+        Ok(What::Extended { hold: hold.id, draws, reserved, used: used.or(hold.used.as_ref()).cloned(), expires_at })
     }
 
     fn capture(&self, captured: &Captured, at: Timestamp) -> Result<What, Refusal> {

@@ -175,6 +175,8 @@ pub enum What {
     Extended {
         hold: HoldId,
         draws: Vec<Draw>,
+        /// All that the hold reserves now, `draws` included.
+        reserved: Credits,
         used: Option<Arc<Work>>,
         expires_at: Timestamp,
     },
