@@ -8,9 +8,11 @@
 //! - an account's transactions have the versions 1, 2, 3 … without gap or fork: what does not follow is `Stale`;
 //! - a read sees every commit that returned before it began;
 //! - a transaction once read reads the same for ever.
+mod codec;
 mod fault;
 mod name;
 mod record;
+pub mod sqlite;
 
 pub use fault::{CommitError, Fault};
 pub use name::NameHash;
@@ -53,7 +55,7 @@ pub struct Post {
     pub transaction: Arc<Transaction>,
     /// The account's book with this transaction folded in.
     pub book: Arc<Book>,
-    /// The caller's idempotency key.
+    /// The caller's idempotency key: [`NameHash::key`] of the transaction's account and its origin's key.
     pub key: Option<NameHash>,
     /// What this transaction settles for ever: this hold is over, this tree is paid for.
     pub fact: Option<NameHash>,

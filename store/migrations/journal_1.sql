@@ -1,0 +1,103 @@
+-- the truth: what happened, and what people registered. everything else can be made again from it.
+-- credits are micro-credits (1 credit = 1 000 000), instants are milliseconds since 1970 in utc.
+
+-- one row a transaction, in the order of their commits; never updated, never deleted. `body` is json:
+--   work: {quantities, dimensions, lines: [[item, quantity, unit, unit_price, per, credits], …], card, project, actor,
+--          resource, at (when it happened, if not the row's `at`), hour (its usage bucket, if not the utc hour), …}
+--   draws: [[grant, credits, pot: "held" or "expired", absent for the free one], …]
+--   after: [posted, held, accrued, debt], trailing zeros left out
+create table journal (
+    sequence integer primary key,
+    account  integer not null,
+    -- counts the account's transactions from 1
+    version  integer not null,
+    -- sequence of the account's transaction before this one; 0 for its first
+    previous integer not null,
+    at       integer not null,
+    kind     text not null,
+    -- credits moved
+    credits  integer not null,
+    meter    text,
+    -- the caller's idempotency key, and the fingerprint of the request that came with it
+    key      text,
+    request  blob,
+    -- hash of what this settles for ever, such as the end of a hold
+    fact     blob,
+    -- name of the api key that asked
+    by       text,
+    -- the grant that this made
+    granted  text,
+    body     text not null
+) strict;
+
+-- which transactions of an account made its grants? grants are rare: the only index that a commit keeps.
+create index granting on journal (account, version) where granted is not null;
+
+create table accounts (
+    number    integer primary key,
+    id        text not null unique,
+    at        integer not null,
+    name      text,
+    email     text,
+    currency  text not null,
+    timezone  text not null,
+    address   text,
+    tax_id    text,
+    closed_at integer
+) strict;
+
+-- signups already used: one welcome grant each.
+create table fingerprints (fingerprint blob primary key, account integer not null) strict, without rowid;
+
+create table projects (
+    account    integer not null,
+    id         text not null,
+    name       text,
+    at         integer not null,
+    deleted_at integer,
+    primary key (account, id)
+) strict, without rowid;
+
+create table rate_cards (
+    version      integer primary key,
+    effective_at integer not null,
+    at           integer not null,
+    by           text not null,
+    document     text not null
+) strict;
+
+create table api_keys (
+    id         text primary key,
+    name       text not null unique,
+    -- sha-256 of the secret
+    hash       blob not null,
+    -- separated by spaces
+    scopes     text not null,
+    at         integer not null,
+    revoked_at integer
+) strict;
+
+create table quotes (
+    account    integer not null,
+    id         text not null,
+    expires_at integer not null,
+    body       text not null,
+    primary key (account, id)
+) strict, without rowid;
+
+-- answers to requests that belong to no account, by the hash of their key.
+create table replies (
+    key     blob primary key,
+    request blob not null,
+    status  integer not null,
+    body    text not null
+) strict, without rowid;
+
+create table audit (
+    number  integer primary key,
+    at      integer not null,
+    by      text not null,
+    action  text not null,
+    subject text not null,
+    detail  text not null
+) strict;

@@ -1,0 +1,41 @@
+//! How things are written down: JSON that a stranger can read, the same in every adapter.
+//!
+//! The rules' own types stay without any notion of being written; what mirrors them lives here. Credits are whole
+//! micro-credits, instants whole milliseconds. What was written reads back equal, and what was not written here is
+//! [`Malformed`], never a panic.
+mod json;
+mod pairs;
+mod transaction;
+mod work;
+
+pub(crate) use json::Json;
+pub(crate) use transaction::{Columns, Row, read as read_transaction, write_body};
+
+use std::fmt;
+
+/// Why a stored text is not what it should be.
+#[derive(Debug)]
+pub struct Malformed(String);
+
+impl Malformed {
+    fn lacks(field: &'static str) -> Malformed {
+        Malformed(format!("it lacks `{field}`"))
+    }
+    pub(crate) fn not(what: &'static str, text: &str) -> Malformed {
+        Malformed(format!("`{text}` is not {what}"))
+    }
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Malformed {
+        Malformed(error.to_string())
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}

@@ -1,0 +1,235 @@
+//! Work, terms, draws: the parts that transactions and books are made of.
+//!
+//! `meter` and `credits` are left out where the row that carries the work says the same: see [`Known`].
+use std::sync::Arc;
+
+use billing::id::{GrantId, Name};
+use billing::ledger::{Draw, Pot, Scope, Terms, Work};
+use billing::money::{Credits, Money};
+use billing::rating::{Price, PriceLine, Text, Usage};
+use billing::time::Timestamp;
+use serde::Deserialize;
+
+use super::Malformed;
+use super::json::Json;
+use super::pairs::{DrawJson, Pairs};
+
+/// What a row's columns say already, and its body need not repeat.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    pub at: Timestamp,
+    pub meter: Option<&'a str>,
+    pub credits: i64,
+}
+
+impl Known<'_> {
+    /// For work that stands alone.
+    pub const NOTHING: Known<'static> = Known { at: Timestamp::EPOCH, meter: None, credits: 0 };
+}
+
+pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
+    json.object(|json| {
+        if known.meter != Some(&*work.usage.meter) {
+            json.key("meter").string(&work.usage.meter);
+        }
+        if !work.usage.quantities.is_empty() {
+            json.key("quantities").object(|json| {
+                work.usage.quantities.iter().for_each(|(name, quantity)| json.key(name).integer(*quantity));
+            });
+        }
+        if !work.usage.dimensions.is_empty() {
+            json.key("dimensions").object(|json| {
+                work.usage.dimensions.iter().for_each(|(name, value)| json.key(name).string(value));
+            });
+        }
+        if known.credits != work.price.credits.micros() {
+            json.key("credits").integer(work.price.credits.micros());
+        }
+        json.key("lines").array(|json| work.price.lines.iter().for_each(|it| write_line(json, it)));
+        json.key("card").integer(work.price.rate_card);
+        for (name, value) in [("project", &work.project), ("actor", &work.actor), ("resource", &work.resource)] {
+            if let Some(value) = value {
+                json.key(name).string(value.as_str());
+            }
+        }
+        if known.at != work.occurred_at {
+            json.key("at").integer(work.occurred_at.millis());
+        }
+        if work.hour != work.occurred_at.hour_start(0) {
+            json.key("hour").integer(work.hour.millis());
+        }
+        for (name, value) in [("quote", &work.quote), ("metadata", &work.metadata), ("evidence", &work.evidence)] {
+            if let Some(value) = value {
+                json.key(name).string(value);
+            }
+        }
+    });
+}
+
+fn write_line(json: &mut Json, line: &PriceLine) {
+    json.array(|json| {
+        json.string(&line.item);
+        json.integer(line.quantity);
+        json.string(&line.unit);
+        json.integer(line.unit_price.micros());
+        json.integer(line.per);
+        json.integer(line.credits.micros());
+    });
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkJson {
+    meter: Option<Text>,
+    #[serde(default)]
+    quantities: Pairs<u64>,
+    #[serde(default)]
+    dimensions: Pairs<Text>,
+    credits: Option<i64>,
+    lines: Vec<(Text, u64, Text, i64, u64, i64)>,
+    card: u32,
+    project: Option<String>,
+    actor: Option<String>,
+    resource: Option<String>,
+    at: Option<i64>,
+    hour: Option<i64>,
+    quote: Option<Text>,
+    metadata: Option<Text>,
+    evidence: Option<Text>,
+}
+
+impl WorkJson {
+    pub fn read(self, known: Known<'_>) -> Result<Arc<Work>, Malformed> {
+        let meter = self.meter.or_else(|| known.meter.map(Text::from)).ok_or(Malformed::lacks("meter"))?;
+        let occurred_at = self.at.map_or(known.at, Timestamp::from_millis);
+        let line = |(item, quantity, unit, unit_price, per, credits)| PriceLine {
+            item,
+            quantity,
+            unit,
+            unit_price: Credits::from_micros(unit_price),
+            per,
+            credits: Credits::from_micros(credits),
+        };
+        Ok(Arc::new(Work {
+            usage: Usage { meter, quantities: self.quantities.0, dimensions: self.dimensions.0 },
+            price: Price {
+                credits: Credits::from_micros(self.credits.unwrap_or(known.credits)),
+                lines: self.lines.into_iter().map(line).collect(),
+                rate_card: self.card,
+            },
+            project: read_name(self.project)?,
+            actor: read_name(self.actor)?,
+            resource: read_name(self.resource)?,
+            occurred_at,
+            hour: self.hour.map_or_else(|| occurred_at.hour_start(0), Timestamp::from_millis),
+            quote: self.quote,
+            metadata: self.metadata,
+            evidence: self.evidence,
+        }))
+    }
+}
+
+pub fn write_terms(json: &mut Json, terms: &Terms) {
+    json.object(|json| {
+        json.key("source").string(terms.source.as_str());
+        json.key("credits").integer(terms.credits.micros());
+        json.key("from").integer(terms.effective_at.millis());
+        if terms.expires_at != Timestamp::NEVER {
+            json.key("until").integer(terms.expires_at.millis());
+        }
+        if terms.priority != Terms::PRIORITY {
+            json.key("priority").integer(terms.priority);
+        }
+        if !terms.scope.meters.is_empty() {
+            json.key("meters").array(|json| terms.scope.meters.iter().for_each(|it| json.string(it)));
+        }
+        if !terms.scope.projects.is_empty() {
+            json.key("projects").array(|json| terms.scope.projects.iter().for_each(|it| json.string(it.as_str())));
+        }
+        if let Some(cost) = &terms.cost {
+            json.key("cost").array(|json| {
+                json.integer(cost.amount);
+                json.string(cost.currency.as_str());
+            });
+        }
+        if let Some(payment) = &terms.payment {
+            json.key("payment").string(payment);
+        }
+        json.key("reason").string(&terms.reason);
+    });
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TermsJson {
+    source: Text,
+    credits: i64,
+    from: i64,
+    until: Option<i64>,
+    priority: Option<u8>,
+    #[serde(default)]
+    meters: Vec<Text>,
+    #[serde(default)]
+    projects: Vec<String>,
+    cost: Option<(i64, Text)>,
+    payment: Option<Text>,
+    reason: Text,
+}
+
+impl TermsJson {
+    pub fn read(self) -> Result<Arc<Terms>, Malformed> {
+        let projects = self.projects.into_iter().map(|it| it.parse().map_err(|_| Malformed::not("a name", &it)));
+        let cost = |(amount, code): (i64, Text)| {
+            let currency = code.parse().map_err(|_| Malformed::not("a currency", &code))?;
+            Ok::<_, Malformed>(Money { amount, currency })
+        };
+        Ok(Arc::new(Terms {
+            source: self.source.parse().map_err(|()| Malformed::not("a source", &self.source))?,
+            credits: Credits::from_micros(self.credits),
+            effective_at: Timestamp::from_millis(self.from),
+            expires_at: self.until.map_or(Timestamp::NEVER, Timestamp::from_millis),
+            priority: self.priority.unwrap_or(Terms::PRIORITY),
+            scope: Scope { meters: self.meters, projects: projects.collect::<Result<_, _>>()? },
+            cost: self.cost.map(cost).transpose()?,
+            payment: self.payment,
+            reason: self.reason,
+        }))
+    }
+}
+
+pub fn write_draws(json: &mut Json, draws: &[Draw]) {
+    json.array(|json| {
+        for draw in draws {
+            json.array(|json| {
+                json.string(&draw.grant.to_string());
+                json.integer(draw.credits.micros());
+                match draw.pot {
+                    Pot::Free => {}
+                    Pot::Held => json.string("held"),
+                    Pot::Expired => json.string("expired"),
+                }
+            });
+        }
+    });
+}
+
+pub fn read_draws(draws: Vec<DrawJson>) -> Result<Vec<Draw>, Malformed> {
+    let read = |it: DrawJson| {
+        let pot = match it.pot.as_deref() {
+            None => Pot::Free,
+            Some("held") => Pot::Held,
+            Some("expired") => Pot::Expired,
+            Some(other) => return Err(Malformed::not("a pot", other)),
+        };
+        Ok(Draw { grant: read_grant(&it.grant)?, credits: Credits::from_micros(it.credits), pot })
+    };
+    draws.into_iter().map(read).collect()
+}
+
+pub fn read_grant(text: &str) -> Result<GrantId, Malformed> {
+    text.parse().map_err(|_| Malformed::not("a grant", text))
+}
+
+pub fn read_name(text: Option<String>) -> Result<Option<Name>, Malformed> {
+    text.map(|it| it.parse().map_err(|_| Malformed::not("a name", &it))).transpose()
+}

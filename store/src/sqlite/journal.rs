@@ -1,0 +1,162 @@
+//! The journal as a table: transactions in, transactions out, found by sequence or by walking back from a later one.
+//!
+//! Knows rows and sequences, nothing of what has been derived from them.
+use std::sync::Arc;
+
+use billing::id::{AccountNumber, Place};
+use billing::ledger::{Origin, Transaction};
+use billing::rating::Text;
+use billing::time::Timestamp;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+
+use super::{signed, unsigned};
+use crate::codec::{self, Columns, Json};
+use crate::{Fault, NameHash, Post};
+
+/// Inserts rows at the journal's end.
+pub struct Appender<'a> {
+    statement: CachedStatement<'a>,
+    body: Json,
+}
+
+impl Appender<'_> {
+    pub fn new(file: &Connection) -> rusqlite::Result<Appender<'_>> {
+        let statement = file.prepare_cached(
+            "insert into journal (sequence, account, version, previous, at, kind, credits, meter, key, request, fact, \
+             by, granted, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?;
+        Ok(Appender { statement, body: Json::new() })
+    }
+
+    pub fn append(&mut self, sequence: u64, previous: u64, post: &Post) -> rusqlite::Result<()> {
+        let transaction = &*post.transaction;
+        let columns = Columns::of(transaction);
+        self.body.clear();
+        codec::write_body(&mut self.body, transaction, &columns);
+        let Place { account, version } = transaction.place;
+        let origin = &transaction.origin;
+        let row = &mut self.statement;
+        row.raw_bind_parameter(1, signed(sequence))?;
+        row.raw_bind_parameter(2, signed(account.get()))?;
+        row.raw_bind_parameter(3, signed(version))?;
+        row.raw_bind_parameter(4, signed(previous))?;
+        row.raw_bind_parameter(5, transaction.at.millis())?;
+        row.raw_bind_parameter(6, columns.kind)?;
+        row.raw_bind_parameter(7, columns.credits)?;
+        row.raw_bind_parameter(8, columns.meter.map(|it| &**it))?;
+        row.raw_bind_parameter(9, origin.key.as_deref())?;
+        // Most of what brings no key brings no fingerprint: 16 zeros say nothing.
+        row.raw_bind_parameter(10, (origin.request != 0).then(|| origin.request.to_be_bytes()))?;
+        row.raw_bind_parameter(11, post.fact.map(|it| it.0))?;
+        row.raw_bind_parameter(12, origin.by.as_deref())?;
+        row.raw_bind_parameter(13, columns.grant.map(|it| it.to_string()))?;
+        row.raw_bind_parameter(14, self.body.as_str())?;
+        row.raw_execute().map(|_| ())
+    }
+}
+
+/// A row of the journal.
+pub struct Written {
+    pub sequence: u64,
+    /// Sequence of the account's transaction before it.
+    pub previous: u64,
+    pub transaction: Transaction,
+    pub fact: Option<NameHash>,
+}
+
+const COLUMNS: &str =
+    "sequence, account, version, previous, at, kind, credits, meter, key, request, fact, by, body from journal";
+
+/// Reads one row of `COLUMNS`.
+fn read(row: &Row<'_>) -> Result<Written, Fault> {
+    let sequence: i64 = row.get(0).map_err(unreadable)?;
+    let columns = || -> rusqlite::Result<_> {
+        let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+        let place =
+            Place { account: AccountNumber::from_random(unsigned(row.get(1)?)), version: unsigned(row.get(2)?) };
+        let origin = Origin {
+            key: text(8)?.map(Text::from),
+            request: row.get::<_, Option<[u8; 16]>>(9)?.map_or(0, u128::from_be_bytes),
+            by: text(11)?.map(Text::from),
+        };
+        let row_ = codec::Row {
+            place,
+            at: Timestamp::from_millis(row.get(4)?),
+            kind: text(5)?.unwrap_or_default(),
+            credits: row.get(6)?,
+            meter: text(7)?,
+            origin,
+            body: text(12)?.unwrap_or_default(),
+        };
+        Ok((row_, unsigned(row.get(3)?), row.get::<_, Option<[u8; 16]>>(10)?.map(NameHash)))
+    };
+    let broken = |it: String| Fault::new("reading the journal", format!("row {sequence}: {it}"));
+    let (row, previous, fact) = columns().map_err(|it| broken(it.to_string()))?;
+    let transaction = codec::read_transaction(row).map_err(|it| broken(it.to_string()))?;
+    Ok(Written { sequence: unsigned(sequence), previous, transaction, fact })
+}
+
+fn unreadable(error: rusqlite::Error) -> Fault {
+    Fault::new("reading the journal", error)
+}
+
+/// The transaction at `sequence`.
+pub fn at(file: &Connection, sequence: u64) -> Result<Written, Fault> {
+    let mut statement = file.prepare_cached(&format!("select {COLUMNS} where sequence = ?1")).map_err(unreadable)?;
+    let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
+    match rows.next().map_err(unreadable)? {
+        Some(row) => read(row),
+        None => Err(Fault::new("reading the journal", format!("row {sequence} is missing"))),
+    }
+}
+
+/// Up to `limit` transactions of an account, going back from the one at `sequence`.
+pub fn back_from(file: &Connection, sequence: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
+    let mut found = Vec::new();
+    let mut next = sequence;
+    while next != 0 && found.len() < limit {
+        let written = at(file, next)?;
+        assert!(written.previous < next, "an account's transactions lie in the order of their versions");
+        next = written.previous;
+        found.push(Arc::new(written.transaction));
+    }
+    Ok(found)
+}
+
+/// Every transaction after `sequence`, in order.
+pub fn after(file: &Connection, sequence: u64, each: &mut dyn FnMut(Written)) -> Result<(), Fault> {
+    let query = format!("select {COLUMNS} where ?1 < sequence order by sequence");
+    let mut statement = file.prepare_cached(&query).map_err(unreadable)?;
+    let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        each(read(row)?);
+    }
+    Ok(())
+}
+
+/// Transactions of an account that made a grant, newest first.
+pub fn granting(
+    file: &Connection,
+    account: AccountNumber,
+    before: u64,
+    limit: usize,
+) -> Result<Vec<Arc<Transaction>>, Fault> {
+    let query = format!(
+        "select {COLUMNS} where account = ?1 and version < ?2 and granted is not null order by version desc limit ?3"
+    );
+    let mut statement = file.prepare_cached(&query).map_err(unreadable)?;
+    let before = i64::try_from(before).unwrap_or(i64::MAX);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query((signed(account.get()), before, limit)).map_err(unreadable)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        found.push(Arc::new(read(row)?.transaction));
+    }
+    Ok(found)
+}
+
+/// Sequence of the newest transaction; 0 in an empty journal.
+pub fn length(file: &Connection) -> Result<u64, Fault> {
+    let newest = file.query_row("select max(sequence) from journal", [], |row| row.get::<_, Option<i64>>(0));
+    Ok(unsigned(newest.optional().map_err(unreadable)?.flatten().unwrap_or_default()))
+}
