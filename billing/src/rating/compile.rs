@@ -128,9 +128,10 @@ impl Selector {
     fn count(&self) -> usize {
         1 + self.exact.len() + self.beginnings.len()
     }
-    /// The values known, as the card writes the exact ones.
+    /// What to suggest for a value that is not known; beginnings only where there is nothing else.
     pub fn known(&self) -> impl Iterator<Item = &str> {
-        self.exact.iter().chain(&self.beginnings).map(|it| &*it.0)
+        let known = if self.exact.is_empty() { &self.beginnings } else { &self.exact };
+        known.iter().map(|it| &*it.0)
     }
     pub fn cell(&self, number: usize) -> usize {
         number * self.stride
