@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{Outcome, Problem, command, read, root, write};
-use crate::served::{Scratch, Served, built};
+use crate::served::{Scratch, Served};
 use document::Example;
 
 /// Longer than any reader would wait; enforced by `timeout` of coreutils.
@@ -64,7 +64,7 @@ fn check_document(examples: &[Example]) -> Outcome<Vec<String>> {
     let script = scratch.path().join("session.sh");
     write(&script, session(examples))?;
     let served = Served::start()?;
-    let output = reader_command(&script, scratch.path(), &served)?
+    let output = reader(&script, scratch.path(), &served)
         .output()
         .map_err(|error| Problem::new(format!("cannot run bash: {error}")))?;
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -97,10 +97,8 @@ fn session(examples: &[Example]) -> String {
     script
 }
 
-fn reader_command(script: &Path, scratch: &Path, served: &Served) -> Outcome<Command> {
-    let scrip = built()?;
-    let binaries = scrip.parent().expect("a file lies in a directory").as_os_str();
-    let mut path = binaries.to_owned();
+fn reader(script: &Path, scratch: &Path, served: &Served) -> Command {
+    let mut path = served.binaries().as_os_str().to_owned();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut bash = command("timeout");
@@ -110,5 +108,5 @@ fn reader_command(script: &Path, scratch: &Path, served: &Served) -> Outcome<Com
         .env("SCRATCH", scratch)
         .env("SCRIP_URL", served.url())
         .env("SCRIP_KEY", served.key());
-    Ok(bash)
+    bash
 }

@@ -33,7 +33,7 @@ pub fn run() -> Outcome {
         .args(["run", &format!("{}/openapi.json", served.url())])
         .args(["--header", &format!("Authorization: Bearer {}", served.key())])
         .args(["--checks", CHECKS, "--continue-on-failure"])
-        .args(["--seed", SEED, "--generation-deterministic", "--generation-database", "none"])
+        .args(["--seed", SEED, "--generation-database", "none"])
         .args(["--max-examples", EXAMPLES_PER_OPERATION, "--request-timeout", "10", "--max-redirects", "0"])
         .args(["--suppress-health-check", "all", "--no-color"])
         // Run where no configuration file of this repository or its reader is found, and what it keeps goes away.
@@ -47,6 +47,9 @@ pub fn run() -> Outcome {
             "schemathesis found answers that the OpenAPI document does not promise (above). The server said:\n{}",
             served.log_tail()
         ))),
+        Ending::Unusable => {
+            Err(Problem::new(format!("schemathesis could not test (above). The server said:\n{}", served.log_tail())))
+        }
         Ending::TookTooLong => Err(Problem::new(format!(
             "schemathesis was stopped after {} seconds: an operation has become slow, or EXAMPLES_PER_OPERATION in \
              xtask/src/schemathesis.rs is too high for so many operations",
@@ -58,6 +61,8 @@ pub fn run() -> Outcome {
 enum Ending {
     Passed,
     Failed,
+    /// It did not get to testing.
+    Unusable,
     TookTooLong,
 }
 
@@ -67,7 +72,8 @@ fn ended_in_time(mut child: Child) -> Outcome<Ending> {
         let status = child.try_wait().map_err(|error| Problem::new(format!("lost sight of schemathesis: {error}")))?;
         match status {
             Some(status) if status.success() => return Ok(Ending::Passed),
-            Some(_) => return Ok(Ending::Failed),
+            Some(status) if status.code() == Some(1) => return Ok(Ending::Failed),
+            Some(_) => return Ok(Ending::Unusable),
             None if TIME_MAX < started.elapsed() => {
                 // It may have ended by itself since the last look, which comes to the same.
                 let _ = child.kill();

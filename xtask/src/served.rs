@@ -44,6 +44,7 @@ impl Drop for Scratch {
 
 pub struct Served {
     child: Child,
+    scrip: PathBuf,
     address: String,
     log: PathBuf,
     _scratch: Scratch,
@@ -68,9 +69,14 @@ impl Served {
             .stderr(Stdio::from(err))
             .spawn()
             .map_err(|error| Problem::new(format!("cannot start {}: {error}", scrip.display())))?;
-        let mut served = Served { child, address, log, _scratch: scratch };
+        let mut served = Served { child, scrip, address, log, _scratch: scratch };
         served.wait_until_ready()?;
         Ok(served)
+    }
+
+    /// The directory of the binary that serves.
+    pub fn binaries(&self) -> &Path {
+        self.scrip.parent().expect("a file lies in a directory")
     }
 
     pub fn url(&self) -> String {

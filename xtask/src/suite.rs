@@ -7,10 +7,12 @@ use crate::setup;
 pub fn run(only: Option<&str>) -> Outcome {
     setup::for_tests()?;
     let mut test = cargo();
+    // One failure shall not hide another.
+    test.args(["test", "--no-fail-fast"]);
     match only {
-        None => test.args(["test", "--workspace"]),
-        Some(name) if root().join(name).join("Cargo.toml").is_file() => test.args(["test", "--package", name]),
-        Some(name) => test.args(["test", "--workspace", "--", name]),
+        None => test.arg("--workspace"),
+        Some(name) if root().join(name).join("Cargo.toml").is_file() => test.args(["--package", name]),
+        Some(name) => test.args(["--workspace", "--", name]),
     };
     run_in_sight(&mut test)
 }
