@@ -1,0 +1,211 @@
+//! The whole outside world in one value: store, turnstile, clock, prices, and what is kept at hand of each.
+//!
+//! Use cases are its methods, in `service`. It owns no rules.
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use billing::Refusal;
+use billing::id::{AccountNumber, Name};
+use billing::ledger::Terms;
+use billing::money::{Credits, Currency};
+use billing::rating::{RateCards, Text};
+use billing::time::{Span, Timestamp};
+use jiff::tz::TimeZone;
+use quick_cache::sync::Cache;
+use store::{Account, ApiKey, Fault, Store};
+
+use crate::clock::Clock;
+use crate::rate_card;
+use crate::turnstile::Turnstile;
+
+/// Accounts and projects kept at hand. What is not at hand is read; it costs time, never meaning.
+const AT_HAND_MAX: usize = 200_000;
+
+/// What the operator decided.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Granted once to every new account, in the write that registers it.
+    pub welcome: Vec<WelcomeGrant>,
+    /// Currency of accounts that name none.
+    pub currency: Currency,
+    /// List price of a hundred credits, in whole units of the account's currency: 1 makes a credit a cent.
+    pub hundred_credits_cost: u32,
+    /// Where a customer who has run out buys more; goes into every `insufficient_credits`.
+    pub purchase_url: Option<String>,
+    /// Time can be moved forward.
+    pub is_sandbox: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct WelcomeGrant {
+    pub credits: Credits,
+    /// Empty for credits that pay for anything.
+    pub meters: Vec<Text>,
+    /// None for credits that stay.
+    pub lasts: Option<Span>,
+    pub reason: Text,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            welcome: vec![
+                WelcomeGrant {
+                    credits: Credits::whole(500),
+                    meters: Vec::new(),
+                    lasts: None,
+                    reason: "Welcome: explore the platform".into(),
+                },
+                WelcomeGrant {
+                    credits: Credits::whole(100),
+                    meters: vec!["server".into()],
+                    lasts: Some(Span::DAY.times(30)),
+                    reason: "Welcome: try a deployment on an entry-level server".into(),
+                },
+            ],
+            currency: Currency::EUR,
+            hundred_credits_cost: 1,
+            purchase_url: None,
+            is_sandbox: false,
+        }
+    }
+}
+
+/// An account as use cases need it: its profile, and its zone ready to be asked.
+#[derive(Debug)]
+pub struct Known {
+    pub account: Account,
+    pub zone: TimeZone,
+}
+
+impl Known {
+    fn new(account: Account) -> Known {
+        // The zone was checked when the account was registered; one that has been dropped from the database since
+        // counts in UTC rather than taking the account down.
+        let zone = TimeZone::get(&account.timezone).unwrap_or(TimeZone::UTC);
+        Known { account, zone }
+    }
+
+    /// Start of the usage bucket that `at` falls in.
+    pub fn hour_of(&self, at: Timestamp) -> Timestamp {
+        let instant = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::MAX);
+        let seconds = i64::from(self.zone.to_offset(instant).seconds());
+        at.hour_start(seconds.rem_euclid(3600) / 60)
+    }
+}
+
+pub struct App {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) turnstile: Turnstile,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) settings: Settings,
+    cards: RwLock<Arc<RateCards>>,
+    by_id: Cache<Name, Arc<Known>>,
+    by_number: Cache<AccountNumber, Arc<Known>>,
+    pub(crate) projects_seen: Cache<(AccountNumber, Name), ()>,
+    keys: RwLock<Arc<HashMap<[u8; 32], ApiKey>>>,
+}
+
+impl App {
+    /// Opens the world on a store, with the rate cards it holds; `first_card` where it holds none.
+    pub fn open(
+        store: Arc<dyn Store>,
+        settings: Settings,
+        first_card: &billing::rating::RateCard,
+    ) -> Result<App, Fault> {
+        let clock = Arc::new(Clock::default());
+        let app = App {
+            turnstile: Turnstile::open(Arc::clone(&store), Arc::clone(&clock)),
+            store,
+            clock,
+            settings,
+            cards: RwLock::default(),
+            by_id: Cache::new(AT_HAND_MAX),
+            by_number: Cache::new(AT_HAND_MAX),
+            projects_seen: Cache::new(AT_HAND_MAX),
+            keys: RwLock::default(),
+        };
+        app.install_first_card(first_card)?;
+        app.reread()?;
+        Ok(app)
+    }
+
+    /// Reads again what other processes may have changed: rate cards and API keys.
+    pub fn reread(&self) -> Result<(), Fault> {
+        let mut cards = Vec::new();
+        for record in self.store.rate_cards()? {
+            let card = rate_card::parse_json(&record.document)
+                .map_err(|faults| Fault::new("reading a stored rate card", format!("{faults:?}")))?;
+            cards.push(card);
+        }
+        *self.cards.write().expect("no holder panics") = Arc::new(RateCards::restore(cards));
+        let keys = self.store.api_keys()?.into_iter().map(|it| (it.hash, it)).collect();
+        *self.keys.write().expect("no holder panics") = Arc::new(keys);
+        Ok(())
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+    pub fn turnstile(&self) -> &Turnstile {
+        &self.turnstile
+    }
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+    /// Every version of the prices.
+    pub fn cards(&self) -> Arc<RateCards> {
+        Arc::clone(&self.cards.read().expect("no holder panics"))
+    }
+    pub(crate) fn keys(&self) -> Arc<HashMap<[u8; 32], ApiKey>> {
+        Arc::clone(&self.keys.read().expect("no holder panics"))
+    }
+
+    /// A registered account, by the platform's name for it.
+    pub(crate) fn known(&self, id: &Name) -> Result<Arc<Known>, crate::service::Error> {
+        if let Some(known) = self.by_id.get(id) {
+            return Ok(known);
+        }
+        let account = self.store.account(id)?.ok_or(Refusal::AccountNotFound)?;
+        Ok(self.remember(account))
+    }
+
+    /// A registered account by its number; an id that leads to none is of no account here.
+    pub(crate) fn known_number(&self, number: AccountNumber) -> Result<Option<Arc<Known>>, Fault> {
+        if let Some(known) = self.by_number.get(&number) {
+            return Ok(Some(known));
+        }
+        Ok(self.store.account_numbered(number)?.map(|it| self.remember(it)))
+    }
+
+    pub(crate) fn remember(&self, account: Account) -> Arc<Known> {
+        let known = Arc::new(Known::new(account));
+        self.by_id.insert(known.account.id.clone(), Arc::clone(&known));
+        self.by_number.insert(known.account.number, Arc::clone(&known));
+        known
+    }
+
+    /// Serves what has been asked, then nothing more. Returns when all of it is durable.
+    pub fn close(&self) {
+        self.turnstile.close();
+    }
+}
+
+impl WelcomeGrant {
+    pub fn terms(&self, at: Timestamp) -> Terms {
+        Terms {
+            source: billing::ledger::Source::Welcome,
+            credits: self.credits,
+            effective_at: at,
+            expires_at: self.lasts.map_or(Timestamp::NEVER, |it| at + it),
+            priority: Terms::PRIORITY,
+            scope: billing::ledger::Scope { meters: self.meters.clone(), projects: Vec::new() },
+            cost: None,
+            payment: None,
+            reason: Arc::clone(&self.reason),
+        }
+    }
+}

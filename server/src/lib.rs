@@ -1,0 +1,10 @@
+//! The world around the rules: prices on paper, the turnstile, use cases, HTTP, the command line.
+//!
+//! `http`, `web` and `worker` call `service`; `service` calls `billing`, `meters` and `store`. The borders are kept by
+//! `cargo xtask tidy`. It is a library so that tests, benchmarks and the binary are made of the same parts.
+pub mod app;
+pub mod clock;
+pub mod rate_card;
+pub mod service;
+pub mod turnstile;
+pub mod worker;

@@ -1,0 +1,232 @@
+//! Accounts: registered once, with their welcome, in one write.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{AccountNumber, Name};
+use billing::ledger::{Book, Command};
+use billing::money::Currency;
+use billing::rating::Text;
+use billing::time::Timestamp;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+use store::{Account, Change, CommitError, Fault, Post};
+
+use super::order::{Fingerprint, done};
+use super::{Answer, Error};
+use crate::app::{App, Known};
+use crate::turnstile::Ask;
+
+/// Signup fingerprints one registration may pass.
+const FINGERPRINTS_MAX: usize = 16;
+/// How often a registration that met another is tried again.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// What a platform says of an account. What it does not say stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct AccountProfile {
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub currency: Option<Currency>,
+    pub timezone: Option<String>,
+    /// A JSON object.
+    pub address: Option<String>,
+    pub tax_id: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub id: Name,
+    pub profile: AccountProfile,
+    /// What tells one person from another at signup: a card, a device, an identity. One welcome for each.
+    pub fingerprints: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Registered {
+    pub account: Account,
+    /// It was not there before.
+    pub is_new: bool,
+}
+
+impl App {
+    /// Registers an account and grants its welcome in one write; or updates the one that is there.
+    pub fn register(&self, registration: &Registration) -> Result<Registered, Error> {
+        check(registration)?;
+        for _ in 0..ATTEMPTS_MAX {
+            match self.store.account(&registration.id)? {
+                Some(account) => return self.update(account, &registration.profile),
+                None => match self.store.commit(&self.registered(registration)?) {
+                    Ok(()) => {}
+                    // Another was first with this id, this number or a fingerprint: look again.
+                    Err(CommitError::Repeated | CommitError::Stale) => continue,
+                    Err(CommitError::Fault(fault)) => return Err(fault.into()),
+                },
+            }
+            let account = self.known(&registration.id)?.account.clone();
+            return Ok(Registered { account, is_new: true });
+        }
+        Err(Error::Busy)
+    }
+
+    pub fn account(&self, id: &Name) -> Result<Account, Error> {
+        // Another node may have changed it: a page shows what is written.
+        Ok(self.store.account(id)?.ok_or(Refusal::AccountNotFound)?)
+    }
+
+    /// Accounts by id, those after `after`.
+    pub fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Error> {
+        Ok(self.store.accounts(after, limit)?)
+    }
+
+    /// Takes no new spending from here on, and forgets who it was. The ledger stays, as the law asks.
+    pub async fn close_account(&self, id: &Name, key: &Text, by: Text) -> Result<Answer, Error> {
+        let known = self.known(id)?;
+        let account = &known.account;
+        let key = self.key(account.number, key, Fingerprint::of("close"))?;
+        let erased = Account {
+            name: None,
+            email: None,
+            address: None,
+            tax_id: None,
+            closed_at: Some(self.now()),
+            ..account.clone()
+        };
+        let ask = Ask {
+            account: account.number,
+            command: Some(Command::Close),
+            key: Some(key),
+            by: Some(by),
+            fact: None,
+            once: None,
+            also: Some(Change::Account(erased.clone())),
+        };
+        let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
+        self.remember(self.store.account(id)?.unwrap_or(erased));
+        Ok(Answer { account: id.clone(), transaction, is_replay })
+    }
+
+    fn update(&self, account: Account, profile: &AccountProfile) -> Result<Registered, Error> {
+        let changed = with_profile(account.clone(), profile);
+        if changed != account {
+            if account.closed_at.is_some() {
+                return Err(Refusal::AccountClosed.into());
+            }
+            self.store.commit(&[Change::Account(changed.clone())]).map_err(failed)?;
+        }
+        let known: Arc<Known> = self.remember(changed);
+        Ok(Registered { account: known.account.clone(), is_new: false })
+    }
+
+    /// A new account and its welcome, as one commit.
+    fn registered(&self, registration: &Registration) -> Result<Vec<Change>, Error> {
+        let now = self.now();
+        let fingerprints: Vec<[u8; 32]> =
+            registration.fingerprints.iter().map(|it| Sha256::digest(it.as_bytes()).into()).collect();
+        let is_known = self.store.fingerprints_known(&fingerprints)?.contains(&true);
+        let blank = Account {
+            number: random_number()?,
+            id: registration.id.clone(),
+            created_at: now,
+            name: None,
+            email: None,
+            currency: self.settings.currency,
+            timezone: "UTC".to_owned(),
+            address: None,
+            tax_id: None,
+            closed_at: None,
+        };
+        let account = with_profile(blank, &registration.profile);
+        let number = account.number;
+        let mut changes = vec![Change::Register { account, fingerprints: fresh(fingerprints, is_known) }];
+        if !is_known {
+            changes.extend(self.welcome(number, now)?);
+        }
+        Ok(changes)
+    }
+
+    fn welcome(&self, number: AccountNumber, now: Timestamp) -> Result<Vec<Change>, Error> {
+        let mut book = Book::open(number);
+        let mut posts = Vec::new();
+        for grant in &self.settings.welcome {
+            let mut transaction = book.decide(&Command::Grant(Arc::new(grant.terms(now))), now)?;
+            transaction.origin.by = Some("registration".into());
+            book.apply(&transaction);
+            let (transaction, book) = (Arc::new(transaction), Arc::new(book.clone()));
+            posts.push(Change::Post(Post { transaction, book, key: None, fact: None }));
+        }
+        Ok(posts)
+    }
+}
+
+/// A known fingerprint is on record already: storing it again would be refused as a repeat.
+fn fresh(fingerprints: Vec<[u8; 32]>, is_known: bool) -> Vec<[u8; 32]> {
+    let mut fingerprints = if is_known { Vec::new() } else { fingerprints };
+    fingerprints.sort_unstable();
+    fingerprints.dedup();
+    fingerprints
+}
+
+fn failed(error: CommitError) -> Error {
+    match error {
+        CommitError::Fault(fault) => Error::Fault(fault),
+        CommitError::Stale | CommitError::Repeated => Error::Busy,
+    }
+}
+
+fn random_number() -> Result<AccountNumber, Error> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|it| Fault::new("drawing an account number", it.to_string()))?;
+    Ok(AccountNumber::from_random(u64::from_le_bytes(bytes)))
+}
+
+fn with_profile(account: Account, profile: &AccountProfile) -> Account {
+    let told = |new: &Option<String>, old: Option<String>| match new {
+        // Saying nothing keeps; saying an empty text clears.
+        Some(text) => Some(text.clone()).filter(|it| !it.is_empty()),
+        None => old,
+    };
+    Account {
+        name: told(&profile.name, account.name),
+        email: told(&profile.email, account.email),
+        currency: profile.currency.unwrap_or(account.currency),
+        timezone: profile.timezone.clone().unwrap_or(account.timezone),
+        address: told(&profile.address, account.address),
+        tax_id: told(&profile.tax_id, account.tax_id),
+        ..account
+    }
+}
+
+fn check(registration: &Registration) -> Result<(), Refusal> {
+    let profile = &registration.profile;
+    for (field, text, most) in [
+        ("name", &profile.name, 200),
+        ("email", &profile.email, 254),
+        ("address", &profile.address, 4_096),
+        ("tax_id", &profile.tax_id, 64),
+    ] {
+        let Some(text) = text else { continue };
+        if most < text.len() || text.chars().any(char::is_control) {
+            return Err(Refusal::invalid(
+                field,
+                format_args!("must be at most {most} bytes without control characters"),
+            ));
+        }
+    }
+    if profile.email.as_deref().is_some_and(|it| !it.is_empty() && !looks_like_email(it)) {
+        return Err(Refusal::invalid("email", "must be an e-mail address such as ada@example.com"));
+    }
+    if profile.timezone.as_deref().is_some_and(|it| it.is_empty() || TimeZone::get(it).is_err()) {
+        return Err(Refusal::invalid("timezone", "must be an IANA time zone such as Europe/Vilnius"));
+    }
+    let prints = &registration.fingerprints;
+    if FINGERPRINTS_MAX < prints.len() || prints.iter().any(|it| it.is_empty() || 512 < it.len()) {
+        return Err(Refusal::invalid("fingerprints", "must be at most 16 texts of 1 to 512 bytes"));
+    }
+    Ok(())
+}
+
+/// One `@` with something on both sides and no spaces: the rest is for the mail server to know.
+fn looks_like_email(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('@').collect();
+    parts.len() == 2 && parts.iter().all(|it| !it.is_empty()) && !text.contains(char::is_whitespace)
+}

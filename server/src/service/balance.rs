@@ -1,0 +1,126 @@
+//! The balance: the same numbers everywhere, at any instant.
+use std::sync::Arc;
+
+use billing::id::{AccountNumber, Name, Place};
+use billing::ledger::{Balance, Book, Source, Transaction};
+use billing::money::{Credits, Currency, Money};
+use billing::time::{Span, Timestamp};
+use store::Fault;
+
+use super::Error;
+use crate::app::App;
+
+/// Days of usage that say how fast an account burns.
+const BURN_DAYS: i64 = 7;
+/// What lies further ahead than this is not foretold.
+const RUNWAY_MAX: Span = Span::DAY.times(3_650);
+
+#[derive(Clone, Debug)]
+pub struct BalanceView {
+    pub account: Name,
+    pub as_of: Timestamp,
+    pub balance: Balance,
+    /// Unspent credits by source. Empty for an instant in the past, of which only the sums are kept.
+    pub by_source: Vec<(Source, Credits)>,
+    pub next_expiry: Option<(Timestamp, Credits)>,
+    /// Credits used a day, over the last week.
+    pub burn_per_day: Credits,
+    /// When the available credits are used up at that pace; none when nothing burns.
+    pub runs_out_at: Option<Timestamp>,
+    /// The available credits at list price.
+    pub money: Money,
+}
+
+impl App {
+    /// An account's balance now, or at another instant: exact in the past, foretold in the future.
+    pub fn balance(&self, id: &Name, at: Option<Timestamp>) -> Result<BalanceView, Error> {
+        let known = self.known(id)?;
+        let number = known.account.number;
+        let now = self.now();
+        let as_of = at.unwrap_or(now);
+        let currency = known.account.currency;
+        let book = self.book(number)?;
+        if as_of < book.at {
+            let balance = self.balance_before(number, book.version, as_of)?;
+            return Ok(self.view(id, as_of, balance, currency));
+        }
+        let book = book.brought_up_to(as_of);
+        let balance = book.balance(as_of);
+        let burn_per_day = self.burn_per_day(number, known.account.created_at, now)?;
+        Ok(BalanceView {
+            by_source: book.by_source(as_of),
+            next_expiry: book.next_expiry(as_of),
+            burn_per_day,
+            runs_out_at: runs_out_at(balance.available(), burn_per_day, as_of),
+            ..self.view(id, as_of, balance, currency)
+        })
+    }
+
+    /// An account's book as it is written.
+    pub(super) fn book(&self, account: AccountNumber) -> Result<Arc<Book>, Fault> {
+        let book = self.store.recall(&[], &[account])?.books.pop().flatten();
+        Ok(book.unwrap_or_else(|| Arc::new(Book::open(account))))
+    }
+
+    fn view(&self, id: &Name, as_of: Timestamp, balance: Balance, currency: Currency) -> BalanceView {
+        BalanceView {
+            account: id.clone(),
+            as_of,
+            balance,
+            by_source: Vec::new(),
+            next_expiry: None,
+            burn_per_day: Credits::ZERO,
+            runs_out_at: None,
+            money: self.at_list_price(balance.available(), currency),
+        }
+    }
+
+    /// Credits in money at list price, rounded towards zero: nobody is shown more than they have.
+    pub fn at_list_price(&self, credits: Credits, currency: Currency) -> Money {
+        let minor = i128::from(credits.micros())
+            * i128::from(self.settings.hundred_credits_cost)
+            * 10_i128.pow(currency.places())
+            / (100 * i128::from(Credits::MICROS));
+        Money { amount: i64::try_from(minor).expect("an account's credits are worth less than i64"), currency }
+    }
+
+    /// The balance the last transaction at or before `at` left. Every transaction states it, and they are in order of
+    /// time: bisection finds it in as many reads as the count has bits.
+    fn balance_before(&self, account: AccountNumber, last: u64, at: Timestamp) -> Result<Balance, Fault> {
+        let (mut low, mut high) = (0, last);
+        let mut found = Balance::default();
+        while low < high {
+            let version = low + (high - low).div_ceil(2);
+            let place = Place { account, version };
+            let transaction: Arc<Transaction> = self
+                .store
+                .transaction(place)?
+                .ok_or_else(|| Fault::new("reading a past balance", format!("{place:?} is missing")))?;
+            if transaction.at <= at {
+                (low, found) = (version, transaction.after);
+            } else {
+                high = version - 1;
+            }
+        }
+        Ok(found)
+    }
+
+    fn burn_per_day(&self, account: AccountNumber, since: Timestamp, now: Timestamp) -> Result<Credits, Fault> {
+        let from = (now - Span::DAY.times(BURN_DAYS)).max(since).hour_start(0);
+        let used: Credits = self.store.usage(account, from, now + Span::HOUR)?.iter().map(|it| it.sum.credits).sum();
+        // A young account is measured by a whole day at least, so that its first hour does not foretell ruin.
+        let lasted = (now.millis() - from.millis()).max(Span::DAY.millis());
+        let per_day = i128::from(used.micros()) * i128::from(Span::DAY.millis()) / i128::from(lasted);
+        Ok(Credits::from_micros(i64::try_from(per_day).expect("a day's part is less than the whole")))
+    }
+}
+
+fn runs_out_at(available: Credits, per_day: Credits, from: Timestamp) -> Option<Timestamp> {
+    if !per_day.is_positive() {
+        return None;
+    }
+    let millis =
+        i128::from(available.at_least_zero().micros()) * i128::from(Span::DAY.millis()) / i128::from(per_day.micros());
+    let span = Span::from_millis(i64::try_from(millis).ok()?);
+    (span <= RUNWAY_MAX).then(|| from + span)
+}

@@ -1,0 +1,195 @@
+//! Charges: one, many, looked up, reversed.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{ChargeId, GrantId};
+use billing::ledger::{Command, Draw, Reverse, Spend, Terms, Transaction, What};
+use billing::money::Credits;
+use billing::rating::Text;
+use store::{Fault, NameHash};
+
+use super::order::{Fingerprint, done};
+use super::{Answer, ChargeOrder, Error};
+use crate::app::{App, Known};
+use crate::turnstile::{Ask, Turned};
+
+/// Parts one charge may be reversed in.
+const REVERSALS_MAX: u64 = 1_000;
+/// Reversals looked for in one read.
+const REVERSALS_READ: u64 = 16;
+/// How often a reversal that another overtook is made again.
+const ATTEMPTS_MAX: u32 = 32;
+
+/// A charge, and what has become of it.
+#[derive(Clone, Debug)]
+pub struct ChargeView {
+    pub answer: Answer,
+    /// Of it given back so far.
+    pub reversed: Credits,
+}
+
+#[derive(Clone, Debug)]
+pub struct ReverseOrder {
+    pub charge: ChargeId,
+    /// None for all that is left.
+    pub credits: Option<Credits>,
+    pub reason: Text,
+    pub key: Text,
+    pub by: Text,
+}
+
+impl App {
+    /// Charges for work done: one decision, one durable write.
+    pub async fn charge(&self, order: ChargeOrder) -> Result<Answer, Error> {
+        let (known, ask) = self.ask_to_charge(&order)?;
+        let also = ask.also.clone();
+        let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
+        self.saw_project(also.as_ref());
+        Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
+    }
+
+    /// Charges each, in order, each for itself; what could not be parsed keeps its place and its refusal.
+    pub async fn charge_all(&self, orders: Vec<Result<ChargeOrder, Refusal>>) -> Vec<Result<Answer, Error>> {
+        let mut asks = Vec::with_capacity(orders.len());
+        let mut places = Vec::with_capacity(orders.len());
+        for order in orders {
+            let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(&it));
+            places.push(asked.map(|(known, ask)| {
+                let also = ask.also.clone();
+                asks.push(ask);
+                (known, also)
+            }));
+        }
+        let mut turned = self.turnstile.take(asks).await.into_iter();
+        let answer = |place: Result<(Arc<Known>, _), Error>| {
+            let (known, also) = place?;
+            let (transaction, is_replay) = done(turned.next().expect("each ask is answered"))?;
+            self.saw_project(Option::as_ref(&also));
+            Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
+        };
+        places.into_iter().map(answer).collect()
+    }
+
+    /// A charge and how much of it was reversed.
+    pub fn charge_by_id(&self, id: ChargeId) -> Result<ChargeView, Error> {
+        let (known, transaction) = self.charged(id)?;
+        let (_, reversed) = self.reversed_so_far(id)?;
+        let answer = Answer { account: known.account.id.clone(), transaction, is_replay: false };
+        Ok(ChargeView { answer, reversed })
+    }
+
+    /// Gives credits of a charge back to the grants they came from.
+    pub async fn reverse(&self, order: ReverseOrder) -> Result<Answer, Error> {
+        let (known, transaction) = self.charged(order.charge)?;
+        let mut request = Fingerprint::of("reverse");
+        request.text(&order.charge.to_string()).credits(order.credits).text(&order.reason);
+        let key = self.key(known.account.number, &order.key, request)?;
+        let What::Charged { work, credits: charged, draws, owed, .. } = &transaction.what else {
+            unreachable!("it was read as a charge")
+        };
+        let grants = self.terms_of(draws)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let (count, reversed) = self.reversed_so_far(order.charge)?;
+            if REVERSALS_MAX <= count {
+                return Err(Refusal::invalid("charge", "has been reversed in 1000 parts, the most it may").into());
+            }
+            let command = Command::Reverse(Reverse {
+                charge: order.charge,
+                work: Arc::clone(work),
+                charged: *charged,
+                reversed,
+                draws: draws.clone(),
+                owed: *owed,
+                grants: grants.clone(),
+                credits: order.credits,
+                reason: Arc::clone(&order.reason),
+            });
+            let ask = Ask {
+                account: known.account.number,
+                command: Some(command),
+                key: Some(key.clone()),
+                by: Some(Arc::clone(&order.by)),
+                fact: Some(NameHash::reversal(order.charge, count + 1)),
+                once: None,
+                also: None,
+            };
+            match self.turnstile.take_one(ask).await {
+                // Another part was reversed meanwhile: what is left is different now.
+                Turned::Overtaken => {}
+                turned => {
+                    let (transaction, is_replay) = done(turned)?;
+                    return Ok(Answer { account: known.account.id.clone(), transaction, is_replay });
+                }
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    fn ask_to_charge(&self, order: &ChargeOrder) -> Result<(Arc<Known>, Ask), Error> {
+        let known = self.known(&order.account)?;
+        let now = self.now();
+        let account = known.account.number;
+        let mut request = Fingerprint::of("charge");
+        order.order.fingerprint(&mut request);
+        let key = self.key(account, &order.key, request)?;
+        let card = self.card_at(order.order.at.unwrap_or(now))?;
+        let usage = order.order.usage()?;
+        let price = card.price(&usage)?;
+        let work = Arc::new(order.order.work(&known, usage, price, now)?);
+        let once = self.once(&card, account, &work);
+        let also = self.project_of(account, &work, now);
+        let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
+        let by = Some(Arc::clone(&order.by));
+        Ok((known, Ask { account, command, key: Some(key), by, fact: None, once, also }))
+    }
+
+    /// The transaction that made a charge. An id that leads elsewhere, or was made up, is not found.
+    fn charged(&self, id: ChargeId) -> Result<(Arc<Known>, Arc<Transaction>), Error> {
+        let known = self.known_number(id.place().account)?.ok_or(Refusal::ChargeNotFound)?;
+        let transaction = self.store.transaction(id.place())?.ok_or(Refusal::ChargeNotFound)?;
+        match transaction.what {
+            What::Charged { .. } if transaction.charge_id() == id => Ok((known, transaction)),
+            _ => Err(Refusal::ChargeNotFound.into()),
+        }
+    }
+
+    /// How many parts of a charge were reversed, and how much they are together.
+    fn reversed_so_far(&self, charge: ChargeId) -> Result<(u64, Credits), Fault> {
+        let mut count = 0;
+        loop {
+            let names: Vec<NameHash> =
+                (count + 1..=count + REVERSALS_READ).map(|it| NameHash::reversal(charge, it)).collect();
+            let named = self.store.recall(&names, &[])?.named;
+            let found: Vec<_> = named.into_iter().map_while(|it| it).collect();
+            count += found.len() as u64;
+            if found.len() as u64 == REVERSALS_READ {
+                continue;
+            }
+            let last = match found.last() {
+                Some(place) => Some(*place),
+                None if count == 0 => None,
+                None => self.store.recall(&[NameHash::reversal(charge, count)], &[])?.named.pop().flatten(),
+            };
+            let Some(last) = last else { return Ok((0, Credits::ZERO)) };
+            return match self.store.transaction(last)?.as_deref() {
+                Some(Transaction { what: What::Reversed(it), .. }) => Ok((count, it.total)),
+                _ => Err(Fault::new("reading a reversal", format!("{last:?} is named as one and is not"))),
+            };
+        }
+    }
+
+    /// The terms of the grants that were drawn from.
+    fn terms_of(&self, draws: &[Draw]) -> Result<Vec<(GrantId, Arc<Terms>)>, Fault> {
+        let mut grants: Vec<(GrantId, Arc<Terms>)> = Vec::new();
+        for draw in draws {
+            if grants.iter().any(|(id, _)| *id == draw.grant) {
+                continue;
+            }
+            let made = self.store.transaction(draw.grant.place())?;
+            let terms = made.as_ref().and_then(|it| it.granted()).map(|(_, terms)| Arc::clone(terms));
+            let missing = || Fault::new("reading a grant", format!("{} was drawn from and is not there", draw.grant));
+            grants.push((draw.grant, terms.ok_or_else(missing)?));
+        }
+        Ok(grants)
+    }
+}

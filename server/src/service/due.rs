@@ -1,0 +1,21 @@
+//! What is due: time itself changes books, and someone has to write it down.
+use billing::id::AccountNumber;
+
+use super::Error;
+use crate::app::App;
+use crate::turnstile::Ask;
+
+impl App {
+    /// Accounts on which something is due now.
+    pub fn accounts_due(&self, limit: usize) -> Result<Vec<AccountNumber>, Error> {
+        Ok(self.store.due(self.now(), limit)?)
+    }
+
+    /// Posts what is due on each. What cannot be posted now is due still.
+    pub async fn settle(&self, accounts: Vec<AccountNumber>) {
+        let ask = |account| Ask { account, command: None, key: None, by: None, fact: None, once: None, also: None };
+        if !accounts.is_empty() {
+            self.turnstile.take(accounts.into_iter().map(ask).collect()).await;
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The ledger as an account sees it: every transaction, newest first, filtered, a page at a time.
+use std::sync::Arc;
+
+use billing::id::Name;
+use billing::ledger::{Transaction, What, Work};
+use billing::rating::Text;
+use billing::time::Timestamp;
+use billing::usage::UsageKey;
+
+use super::Error;
+use crate::app::App;
+
+/// Transactions looked at for one page: a filter that matches little gives a short page and a cursor to go on from, so
+/// that no page costs more than another.
+const LOOKED_AT_MAX: usize = 5_000;
+/// Transactions read at once.
+const READ_AT_ONCE: usize = 500;
+
+#[derive(Clone, Debug, Default)]
+pub struct EntryFilter {
+    /// Decided at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Decided before this instant.
+    pub to: Option<Timestamp>,
+    pub meter: Option<Text>,
+    pub project: Option<Name>,
+    pub server: Option<Name>,
+    pub model: Option<Text>,
+    pub actor: Option<Name>,
+}
+
+#[derive(Clone, Debug)]
+pub struct EntryPage {
+    pub entries: Vec<Arc<Transaction>>,
+    /// Where the next page begins; none when this is the last.
+    pub next: Option<u64>,
+}
+
+impl App {
+    /// Up to `limit` entries of an account below the cursor `before`, newest first.
+    pub fn entries(
+        &self,
+        account: &Name,
+        filter: &EntryFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<EntryPage, Error> {
+        let number = self.known(account)?.account.number;
+        let mut cursor = before.unwrap_or(u64::MAX);
+        let mut entries = Vec::new();
+        let mut looked_at = 0;
+        while looked_at < LOOKED_AT_MAX {
+            let wanted = if filter.is_open() { limit - entries.len() } else { READ_AT_ONCE };
+            let read = self.store.transactions(number, cursor, wanted.min(READ_AT_ONCE))?;
+            if read.is_empty() {
+                return Ok(EntryPage { entries, next: None });
+            }
+            looked_at += read.len();
+            for transaction in read {
+                cursor = transaction.place.version;
+                if filter.from.is_some_and(|from| transaction.at < from) {
+                    // Transactions are in order of time: nothing below can match.
+                    return Ok(EntryPage { entries, next: None });
+                }
+                if filter.admits(&transaction) {
+                    entries.push(transaction);
+                    if entries.len() == limit {
+                        return Ok(EntryPage { entries, next: Some(cursor).filter(|it| 1 < *it) });
+                    }
+                }
+            }
+        }
+        Ok(EntryPage { entries, next: Some(cursor).filter(|it| 1 < *it) })
+    }
+}
+
+impl EntryFilter {
+    fn is_open(&self) -> bool {
+        let of_work = self.meter.is_some() || self.project.is_some() || self.server.is_some();
+        !of_work && self.model.is_none() && self.actor.is_none() && self.to.is_none()
+    }
+
+    fn admits(&self, transaction: &Transaction) -> bool {
+        if self.to.is_some_and(|to| to <= transaction.at) {
+            return false;
+        }
+        let any_work = EntryFilter { from: None, to: None, ..self.clone() }.is_open();
+        any_work || work_of(transaction).is_some_and(|it| self.admits_key(&it.usage_key()))
+    }
+
+    fn admits_key(&self, key: &UsageKey) -> bool {
+        fn fits<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        fits(self.meter.as_ref(), Some(&key.meter))
+            && fits(self.project.as_ref(), key.project.as_ref())
+            && fits(self.server.as_ref(), key.server.as_ref())
+            && fits(self.model.as_ref(), key.model.as_ref())
+            && fits(self.actor.as_ref(), key.actor.as_ref())
+    }
+}
+
+/// The work a transaction is about, where it is about work.
+fn work_of(transaction: &Transaction) -> Option<&Work> {
+    match &transaction.what {
+        What::Charged { work, .. } | What::Held { work, .. } => Some(work),
+        What::Extended { used, .. } => used.as_deref(),
+        What::Reversed(it) => Some(&it.work),
+        _ => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! Grants made and voided by operators, and all of an account's listed.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{GrantId, Name};
+use billing::ledger::{Command, Scope, Source, Terms};
+use billing::money::Credits;
+use billing::rating::Text;
+use billing::time::Timestamp;
+
+use super::order::{Fingerprint, done};
+use super::{Answer, Error};
+use crate::app::App;
+use crate::turnstile::Ask;
+
+#[derive(Clone, Debug)]
+pub struct GrantOrder {
+    pub account: Name,
+    pub credits: Credits,
+    pub source: Source,
+    pub reason: Text,
+    pub effective_at: Option<Timestamp>,
+    /// None for credits that stay.
+    pub expires_at: Option<Timestamp>,
+    pub priority: Option<u8>,
+    pub scope: Scope,
+    pub key: Text,
+    pub by: Text,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GrantState {
+    /// Takes effect later.
+    Pending,
+    Live,
+    Expired,
+    /// Nothing is left: spent or voided.
+    Spent,
+}
+
+#[derive(Clone, Debug)]
+pub struct GrantView {
+    pub id: GrantId,
+    pub terms: Arc<Terms>,
+    pub created_at: Timestamp,
+    /// Unspent and not in a hold.
+    pub remaining: Credits,
+    pub held: Credits,
+    pub state: GrantState,
+    /// Where the next page begins, should this be the last of one.
+    pub cursor: u64,
+}
+
+impl App {
+    pub async fn grant(&self, order: GrantOrder) -> Result<Answer, Error> {
+        let known = self.known(&order.account)?;
+        let mut request = Fingerprint::of("grant");
+        request.credits(Some(order.credits)).text(order.source.as_str()).text(&order.reason);
+        for at in [order.effective_at, order.expires_at] {
+            request.number(at.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
+        }
+        request.number(order.priority.map_or(u64::MAX, u64::from));
+        order.scope.meters.iter().for_each(|it| _ = request.text(it));
+        order.scope.projects.iter().for_each(|it| _ = request.text(it.as_str()));
+        let key = self.key(known.account.number, &order.key, request)?;
+        if order.reason.is_empty() || 500 < order.reason.len() {
+            return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
+        }
+        let terms = Terms {
+            source: order.source,
+            credits: order.credits,
+            effective_at: order.effective_at.unwrap_or_else(|| self.now()),
+            expires_at: order.expires_at.unwrap_or(Timestamp::NEVER),
+            priority: order.priority.unwrap_or(Terms::PRIORITY),
+            scope: order.scope,
+            cost: None,
+            payment: None,
+            reason: order.reason,
+        };
+        let ask = Ask {
+            account: known.account.number,
+            command: Some(Command::Grant(Arc::new(terms))),
+            key: Some(key),
+            by: Some(order.by),
+            fact: None,
+            once: None,
+            also: None,
+        };
+        let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
+        Ok(Answer { account: order.account, transaction, is_replay })
+    }
+
+    /// Takes back what is unused of a grant.
+    pub async fn void(&self, grant: GrantId, reason: Text, key: &Text, by: Text) -> Result<Answer, Error> {
+        let known = self.known_number(grant.place().account)?.ok_or(Refusal::GrantNotFound)?;
+        let made = self.store.transaction(grant.place())?;
+        if made.as_ref().and_then(|it| it.granted()).is_none_or(|(id, _)| id != grant) {
+            return Err(Refusal::GrantNotFound.into());
+        }
+        let mut request = Fingerprint::of("void");
+        request.text(&grant.to_string()).text(&reason);
+        let key = self.key(known.account.number, key, request)?;
+        if reason.is_empty() || 500 < reason.len() {
+            return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
+        }
+        let ask = Ask {
+            account: known.account.number,
+            command: Some(Command::Void { grant, reason }),
+            key: Some(key),
+            by: Some(by),
+            fact: None,
+            once: None,
+            also: None,
+        };
+        let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
+        Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
+    }
+
+    /// An account's grants, newest first, those below the cursor `before`.
+    pub fn grants(&self, id: &Name, before: Option<u64>, limit: usize) -> Result<Vec<GrantView>, Error> {
+        let known = self.known(id)?;
+        let now = self.now();
+        let book = self.book(known.account.number)?.brought_up_to(now);
+        let made = self.store.granting(known.account.number, before.unwrap_or(u64::MAX), limit)?;
+        let view = |transaction: &Arc<billing::ledger::Transaction>| {
+            let (id, terms) = transaction.granted()?;
+            let left = book.grant(id);
+            let remaining = left.map_or(Credits::ZERO, |it| it.remaining);
+            let held = left.map_or(Credits::ZERO, |it| it.held);
+            let state = match () {
+                () if now < terms.effective_at => GrantState::Pending,
+                () if terms.expires_at <= now => GrantState::Expired,
+                () if remaining.is_zero() && held.is_zero() => GrantState::Spent,
+                () => GrantState::Live,
+            };
+            let cursor = transaction.place.version;
+            Some(GrantView { id, terms: Arc::clone(terms), created_at: transaction.at, remaining, held, state, cursor })
+        };
+        Ok(made.iter().filter_map(view).collect())
+    }
+}

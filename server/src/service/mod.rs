@@ -1,0 +1,70 @@
+//! Use cases, a file a noun. Each has one shape: parse, read once, decide, commit once, answer.
+//!
+//! Must never know HTTP, pages or the command line: it takes values, and answers with what was written down. Rules are
+//! not here either; they are in `billing`, and a use case that branches on credits has taken one from there.
+mod accounts;
+mod api_keys;
+mod balance;
+mod charges;
+mod due;
+mod entries;
+mod grants;
+mod holds;
+mod order;
+mod projects;
+mod quotes;
+mod rate_cards;
+mod usage;
+
+pub use accounts::{AccountProfile, Registered, Registration};
+pub use api_keys::{Caller, Minted, Scope};
+pub use balance::BalanceView;
+pub use charges::{ChargeView, ReverseOrder};
+pub use entries::{EntryFilter, EntryPage};
+pub use grants::{GrantOrder, GrantState, GrantView};
+pub use holds::{CaptureOrder, ExtendOrder, HoldAmount, HoldAnswer, HoldOrder, HoldState, HoldView};
+pub use order::{ChargeOrder, Order};
+pub use quotes::{QuoteOrder, QuoteView};
+pub use rate_cards::{Upload, Uploaded};
+pub use usage::{Bucket, Dimension, Group, Interval, UsageQuery, UsageReport};
+
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::Name;
+use billing::ledger::Transaction;
+use store::Fault;
+
+/// Why a use case did nothing.
+#[derive(Debug)]
+pub enum Error {
+    /// The rules said no.
+    Refused(Refusal),
+    /// A rate card document is wrong, in these places.
+    BadCard(Vec<crate::rate_card::DocumentFault>),
+    /// More is waiting than this process takes at once: try again in a moment.
+    Busy,
+    /// The world failed. Nothing was done, or it will be found done under its key.
+    Fault(Fault),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        Error::Refused(refusal)
+    }
+}
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        Error::Fault(fault)
+    }
+}
+
+/// What was written down for a request, now or when its key first came.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The account's own name.
+    pub account: Name,
+    pub transaction: Arc<Transaction>,
+    /// The key was known: this is the first answer again.
+    pub is_replay: bool,
+}

@@ -1,0 +1,233 @@
+//! What a caller orders, made into priced work. The parse step of everything that spends.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{AccountNumber, Name};
+use billing::ledger::{Command, Spend, Work};
+use billing::money::Credits;
+use billing::rating::{Price, PriceLine, RateCard, Text, Usage};
+use billing::time::Timestamp;
+use siphasher::sip128::{Hasher128, SipHasher24};
+use std::hash::Hasher;
+use store::{Change, NameHash, Project};
+
+use super::Error;
+use crate::app::{App, Known};
+use crate::turnstile::{Key, Once};
+
+/// The longest idempotency key.
+pub const KEY_LENGTH_MAX: usize = 255;
+/// The longest caller's metadata, as JSON text.
+pub const METADATA_BYTES_MAX: usize = 4_096;
+/// The longest dimension value.
+pub const DIMENSION_LENGTH_MAX: usize = 256;
+
+/// Usage as a caller tells it, before it has a price.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    pub meter: Text,
+    /// In any order; a name twice is refused.
+    pub quantities: Vec<(Text, u64)>,
+    pub dimensions: Vec<(Text, Text)>,
+    pub project: Option<Name>,
+    /// When it happened; now where nothing is said.
+    pub at: Option<Timestamp>,
+    pub actor: Option<Name>,
+    pub resource: Option<Name>,
+    /// A JSON object.
+    pub metadata: Option<Text>,
+    /// What a measurer counted, as JSON.
+    pub evidence: Option<Text>,
+}
+
+/// A charge as a caller asks for it.
+#[derive(Clone, Debug)]
+pub struct ChargeOrder {
+    pub account: Name,
+    pub order: Order,
+    pub key: Text,
+    /// Name of the API key that asks.
+    pub by: Text,
+}
+
+impl Order {
+    /// The usage of this order, sorted as rating wants it.
+    pub(super) fn usage(&self) -> Result<Usage, Refusal> {
+        let quantities = sorted(&self.quantities, "quantities")?;
+        let dimensions = sorted(&self.dimensions, "dimensions")?;
+        for (name, value) in &dimensions {
+            if value.is_empty() || DIMENSION_LENGTH_MAX < value.len() || value.chars().any(char::is_control) {
+                let field = format!("dimensions.{name}");
+                return Err(Refusal::invalid(field, "must be 1 to 256 printable characters"));
+            }
+        }
+        Ok(Usage { meter: Arc::clone(&self.meter), quantities, dimensions })
+    }
+
+    /// This order as work at a price that was found for it.
+    pub(super) fn work(&self, known: &Known, usage: Usage, price: Price, now: Timestamp) -> Result<Work, Refusal> {
+        if self.metadata.as_ref().is_some_and(|it| METADATA_BYTES_MAX < it.len()) {
+            return Err(Refusal::invalid("metadata", "must be at most 4096 bytes of JSON"));
+        }
+        let occurred_at = self.at.unwrap_or(now);
+        Ok(Work {
+            usage,
+            price,
+            project: self.project.clone(),
+            actor: self.actor.clone(),
+            resource: self.resource.clone(),
+            occurred_at,
+            hour: known.hour_of(occurred_at),
+            quote: None,
+            metadata: self.metadata.clone(),
+            evidence: self.evidence.clone(),
+        })
+    }
+
+    /// Feeds everything that makes this order what it is to a request's fingerprint.
+    pub(super) fn fingerprint(&self, to: &mut Fingerprint) {
+        to.text(&self.meter);
+        // A caller's maps have no order of their own.
+        let mut quantities: Vec<_> = self.quantities.iter().collect();
+        quantities.sort();
+        to.number(quantities.len() as u64);
+        for (name, quantity) in quantities {
+            to.text(name).number(*quantity);
+        }
+        let mut dimensions: Vec<_> = self.dimensions.iter().collect();
+        dimensions.sort();
+        to.number(dimensions.len() as u64);
+        for (name, value) in dimensions {
+            to.text(name).text(value);
+        }
+        for name in [&self.project, &self.actor, &self.resource] {
+            to.text(name.as_ref().map_or("", Name::as_str));
+        }
+        to.number(self.at.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
+        to.text(self.metadata.as_deref().unwrap_or_default());
+    }
+}
+
+fn sorted<T: Clone>(pairs: &[(Text, T)], field: &str) -> Result<Vec<(Text, T)>, Refusal> {
+    let mut pairs = pairs.to_vec();
+    pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    match pairs.windows(2).find(|it| it[0].0 == it[1].0) {
+        Some(twice) => Err(Refusal::invalid(format!("{field}.{}", twice[0].0), "is given twice")),
+        None => Ok(pairs),
+    }
+}
+
+/// A price of nothing, with a line that says why.
+pub(super) fn free(why: &str, unit: &Text, rate_card: u32) -> Price {
+    let line = PriceLine {
+        item: why.into(),
+        quantity: 1,
+        unit: Arc::clone(unit),
+        unit_price: Credits::ZERO,
+        per: 1,
+        credits: Credits::ZERO,
+    };
+    Price { credits: Credits::ZERO, lines: vec![line], rate_card }
+}
+
+/// The same price, no higher than was promised.
+pub(super) fn promised(mut price: Price, most: Credits) -> Price {
+    let excess = most.short_of(price.credits);
+    if excess.is_positive() {
+        price.lines.push(PriceLine {
+            item: "quoted: never more than promised".into(),
+            quantity: 1,
+            unit: "quote".into(),
+            unit_price: -excess,
+            per: 1,
+            credits: -excess,
+        });
+        price.credits = most;
+    }
+    price
+}
+
+impl App {
+    /// The card that prices work of `at`.
+    pub(super) fn card_at(&self, at: Timestamp) -> Result<Arc<RateCard>, Refusal> {
+        let card = self.cards().in_force(at).cloned();
+        card.ok_or_else(|| Refusal::unpriced("at", "is before the first rate card took effect"))
+    }
+
+    /// The caller's key, checked, with the fingerprint of what it came with.
+    pub(super) fn key(&self, account: AccountNumber, text: &Text, request: Fingerprint) -> Result<Key, Refusal> {
+        let printable = text.bytes().all(|it| (b'!'..=b'~').contains(&it));
+        if text.is_empty() || KEY_LENGTH_MAX < text.len() || !printable {
+            return Err(Refusal::invalid("idempotency_key", "must be 1 to 255 visible ASCII characters"));
+        }
+        Ok(Key { name: NameHash::key(account, text), text: Arc::clone(text), request: request.finish() })
+    }
+
+    /// The registration of a project that `work` names, when it may be new.
+    pub(super) fn project_of(&self, account: AccountNumber, work: &Work, now: Timestamp) -> Option<Change> {
+        let id = work.project.clone()?;
+        if self.projects_seen.get(&(account, id.clone())).is_some() {
+            return None;
+        }
+        Some(Change::ProjectSeen(Project { account, id, name: None, created_at: now, deleted_at: None }))
+    }
+
+    /// Remembers that the project of a change just committed is registered.
+    pub(super) fn saw_project(&self, change: Option<&Change>) {
+        if let Some(Change::ProjectSeen(project)) = change {
+            self.projects_seen.insert((project.account, project.id.clone()), ());
+        }
+    }
+
+    /// What a meter charges once: the name it is settled under, and the free charge of a second time.
+    pub(super) fn once(&self, card: &RateCard, account: AccountNumber, work: &Work) -> Option<Once> {
+        let dimension = card.meter(&work.usage.meter)?.once_per.clone()?;
+        let (_, value) = work.usage.dimensions.iter().find(|(name, _)| *name == dimension)?;
+        // What was free anyway has not been paid for.
+        work.price.credits.is_positive().then(|| {
+            let price = free("charged before", &dimension, work.price.rate_card);
+            let waived = Spend { work: Arc::new(Work { price, ..work.clone() }), debt_max: Credits::ZERO };
+            Once { name: NameHash::once(account, &work.usage.meter, value), waived: Command::Charge(waived) }
+        })
+    }
+}
+
+/// A fingerprint of a request: what makes two requests under one key the same.
+pub(super) struct Fingerprint(SipHasher24);
+
+impl Fingerprint {
+    /// `verb` keeps requests of different kinds apart.
+    pub fn of(verb: &str) -> Fingerprint {
+        let mut it = Fingerprint(SipHasher24::new_with_keys(0x5363_7269_702d_7265, 0x7175_6573_742d_6870));
+        it.text(verb);
+        it
+    }
+    pub fn text(&mut self, text: &str) -> &mut Fingerprint {
+        self.number(text.len() as u64);
+        self.0.write(text.as_bytes());
+        self
+    }
+    pub fn number(&mut self, number: u64) -> &mut Fingerprint {
+        self.0.write(&number.to_le_bytes());
+        self
+    }
+    pub fn credits(&mut self, credits: Option<Credits>) -> &mut Fingerprint {
+        let micros = credits.map(|it| it.micros().cast_unsigned());
+        self.number(u64::from(micros.is_some())).number(micros.unwrap_or_default())
+    }
+    fn finish(&self) -> u128 {
+        self.0.finish128().as_u128()
+    }
+}
+
+/// What the turnstile did, or why it did nothing.
+pub(super) fn done(turned: crate::turnstile::Turned) -> Result<(Arc<billing::ledger::Transaction>, bool), Error> {
+    use crate::turnstile::Turned;
+    match turned {
+        Turned::Done { transaction, is_replay } => Ok((transaction, is_replay)),
+        Turned::Refused(refusal) => Err(Error::Refused(refusal)),
+        Turned::Overtaken | Turned::Busy => Err(Error::Busy),
+        Turned::Idle => unreachable!("an ask with a command is done or refused"),
+        Turned::Fault => Err(Error::Fault(store::Fault::new("changing a book", "see the log"))),
+    }
+}

@@ -1,0 +1,50 @@
+//! Projects: they group spend. A charge registers the project it names; deleting one keeps its history.
+use billing::Refusal;
+use billing::id::Name;
+use store::{Change, CommitError, Project};
+
+use super::Error;
+use crate::app::App;
+
+impl App {
+    /// Names a project, registering it where it is new and reviving it where it was deleted. Says whether it was new.
+    pub fn put_project(&self, account: &Name, id: &Name, name: Option<String>) -> Result<(Project, bool), Error> {
+        let known = self.known(account)?;
+        if name.as_ref().is_some_and(|it| 200 < it.len() || it.chars().any(char::is_control)) {
+            return Err(Refusal::invalid("name", "must be at most 200 bytes without control characters").into());
+        }
+        let before = self.find_project(account, id)?;
+        let created_at = before.as_ref().map_or_else(|| self.now(), |it| it.created_at);
+        let project = Project { account: known.account.number, id: id.clone(), name, created_at, deleted_at: None };
+        self.write_project(&project)?;
+        Ok((project, before.is_none()))
+    }
+
+    /// An account's projects, deleted ones included.
+    pub fn projects(&self, account: &Name) -> Result<Vec<Project>, Error> {
+        Ok(self.store.projects(self.known(account)?.account.number)?)
+    }
+
+    /// None where the account has no such project.
+    pub fn find_project(&self, account: &Name, id: &Name) -> Result<Option<Project>, Error> {
+        Ok(self.projects(account)?.into_iter().find(|it| it.id == *id))
+    }
+
+    /// Deletes a project; what was spent on it still adds up. None where there is none, or it was deleted before.
+    pub fn delete_project(&self, account: &Name, id: &Name) -> Result<Option<Project>, Error> {
+        let Some(project) = self.find_project(account, id)?.filter(|it| it.deleted_at.is_none()) else {
+            return Ok(None);
+        };
+        let project = Project { deleted_at: Some(self.now()), ..project };
+        self.write_project(&project)?;
+        Ok(Some(project))
+    }
+
+    fn write_project(&self, project: &Project) -> Result<(), Error> {
+        match self.store.commit(&[Change::Project(project.clone())]) {
+            Ok(()) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault.into()),
+            Err(CommitError::Stale | CommitError::Repeated) => Err(Error::Busy),
+        }
+    }
+}

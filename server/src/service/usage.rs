@@ -1,0 +1,234 @@
+//! Usage: roll-ups added up the way a page asks for them. The cost is that of the hours asked for, never of the charges.
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use billing::Refusal;
+use billing::id::Name;
+use billing::money::Credits;
+use billing::time::{Span, Timestamp};
+use billing::usage::{UsageKey, UsageSum};
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+use jiff::{ToSpan, Unit, Zoned, ZonedRound};
+
+use super::Error;
+use crate::app::App;
+
+/// The longest range of one report.
+const RANGE_MAX: Span = Span::DAY.times(800);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interval {
+    Hour,
+    Day,
+    /// From Monday.
+    Week,
+    Month,
+    Total,
+}
+
+impl FromStr for Interval {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Interval, Refusal> {
+        match text {
+            "hour" => Ok(Interval::Hour),
+            "day" => Ok(Interval::Day),
+            "week" => Ok(Interval::Week),
+            "month" => Ok(Interval::Month),
+            "total" => Ok(Interval::Total),
+            _ => Err(Refusal::invalid("interval", "must be hour, day, week, month or total")),
+        }
+    }
+}
+
+/// What usage is grouped and filtered by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Dimension {
+    Meter,
+    Project,
+    Server,
+    Model,
+    Actor,
+}
+
+impl Dimension {
+    pub const ALL: [Dimension; 5] =
+        [Dimension::Meter, Dimension::Project, Dimension::Server, Dimension::Model, Dimension::Actor];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dimension::Meter => "meter",
+            Dimension::Project => "project",
+            Dimension::Server => "server",
+            Dimension::Model => "model",
+            Dimension::Actor => "actor",
+        }
+    }
+
+    fn of(self, key: &UsageKey) -> Option<&str> {
+        match self {
+            Dimension::Meter => Some(&key.meter),
+            Dimension::Project => key.project.as_ref().map(Name::as_str),
+            Dimension::Server => key.server.as_ref().map(Name::as_str),
+            Dimension::Model => key.model.as_deref(),
+            Dimension::Actor => key.actor.as_ref().map(Name::as_str),
+        }
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Dimension {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Dimension, Refusal> {
+        let found = Dimension::ALL.into_iter().find(|it| it.as_str() == text);
+        found.ok_or_else(|| Refusal::invalid("group_by", "must be of meter, project, server, model and actor"))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct UsageQuery {
+    pub account: Name,
+    /// The start of this month, in the account's zone, where nothing is said.
+    pub from: Option<Timestamp>,
+    /// Now where nothing is said. Whole hours are reported: those that start from `from` on and before `to`.
+    pub to: Option<Timestamp>,
+    pub interval: Interval,
+    pub group_by: Vec<Dimension>,
+    /// Only usage with these values.
+    pub only: Vec<(Dimension, String)>,
+}
+
+/// Usage with the same value of everything it was grouped by.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// As asked for, in that order; none where the usage has no such value.
+    pub values: Vec<Option<String>>,
+    pub sum: UsageSum,
+}
+
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub start: Timestamp,
+    /// Sorted by their values.
+    pub groups: Vec<Group>,
+}
+
+#[derive(Clone, Debug)]
+pub struct UsageReport {
+    pub timezone: String,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub group_by: Vec<Dimension>,
+    /// Those in which something was used, oldest first.
+    pub buckets: Vec<Bucket>,
+    pub total: Credits,
+}
+
+type Sums = BTreeMap<(Timestamp, Vec<Option<String>>), UsageSum>;
+
+impl App {
+    pub fn usage(&self, query: &UsageQuery) -> Result<UsageReport, Error> {
+        let known = self.known(&query.account)?;
+        let now = self.now();
+        let from = match query.from {
+            Some(from) => known.hour_of(from),
+            None => bucket_start(now, Interval::Month, &known.zone, now),
+        };
+        let to = query.to.unwrap_or(now + Span::HOUR);
+        if to <= from {
+            return Err(Refusal::invalid("to", "must be after `from`").into());
+        }
+        if RANGE_MAX.millis() < to.millis() - from.millis() {
+            return Err(Refusal::invalid("to", "must be at most 800 days after `from`").into());
+        }
+        let mut sums = Sums::new();
+        let mut total = Credits::ZERO;
+        // Rows come hour by hour: the calendar is asked once for each hour.
+        let mut bucket = None;
+        for row in self.store.usage(known.account.number, from, to)? {
+            if !query.only.iter().all(|(dimension, value)| dimension.of(&row.key) == Some(value)) {
+                continue;
+            }
+            let start = match bucket {
+                Some((hour, start)) if hour == row.key.hour => start,
+                _ => bucket_start(row.key.hour, query.interval, &known.zone, from),
+            };
+            bucket = Some((row.key.hour, start));
+            let values = query.group_by.iter().map(|it| it.of(&row.key).map(str::to_owned)).collect();
+            sums.entry((start, values)).or_default().add(&row.sum);
+            total += row.sum.credits;
+        }
+        let buckets = in_buckets(sums);
+        let timezone = known.account.timezone.clone();
+        Ok(UsageReport { timezone, from, to, group_by: query.group_by.clone(), buckets, total })
+    }
+}
+
+fn in_buckets(sums: Sums) -> Vec<Bucket> {
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for ((start, values), sum) in sums {
+        let group = Group { values, sum };
+        match buckets.last_mut().filter(|it| it.start == start) {
+            Some(bucket) => bucket.groups.push(group),
+            None => buckets.push(Bucket { start, groups: vec![group] }),
+        }
+    }
+    buckets
+}
+
+/// Start of the interval that `at` lies in, by the calendar of `zone`; `from` where there is one interval for all.
+fn bucket_start(at: Timestamp, interval: Interval, zone: &TimeZone, from: Timestamp) -> Timestamp {
+    let instant = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::MAX);
+    let local = instant.to_zoned(zone.clone());
+    let start = match interval {
+        Interval::Hour => return at,
+        Interval::Total => return from,
+        Interval::Day => local.start_of_day(),
+        Interval::Week => {
+            let since_monday = i64::from(local.weekday().since(Weekday::Monday));
+            local.checked_sub(since_monday.days()).and_then(|it| it.start_of_day())
+        }
+        Interval::Month => local.first_of_month().and_then(|it| it.start_of_day()),
+    };
+    let fallback = |_| local.round(ZonedRound::new().smallest(Unit::Hour)).unwrap_or(local.clone());
+    let start: Zoned = start.unwrap_or_else(fallback);
+    Timestamp::from_millis(start.timestamp().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn buckets_start_by_the_accounts_calendar() {
+        let vilnius = TimeZone::get("Europe/Vilnius").unwrap();
+        let kolkata = TimeZone::get("Asia/Kolkata").unwrap();
+        for (interval, zone, instant, start) in [
+            (Interval::Day, &vilnius, "2026-11-22T21:59:59Z", "2026-11-21T22:00:00Z"),
+            (Interval::Day, &vilnius, "2026-11-22T22:00:00Z", "2026-11-22T22:00:00Z"),
+            // The day clocks go forward has 23 hours, the day they go back 25.
+            (Interval::Day, &vilnius, "2026-03-29T20:59:59Z", "2026-03-28T22:00:00Z"),
+            (Interval::Day, &vilnius, "2026-10-25T21:59:59Z", "2026-10-24T21:00:00Z"),
+            (Interval::Week, &vilnius, "2026-11-22T12:00:00Z", "2026-11-15T22:00:00Z"),
+            (Interval::Week, &vilnius, "2026-11-23T12:00:00Z", "2026-11-22T22:00:00Z"),
+            (Interval::Month, &vilnius, "2026-11-30T22:30:00Z", "2026-11-30T22:00:00Z"),
+            (Interval::Month, &vilnius, "2026-03-31T12:00:00Z", "2026-02-28T22:00:00Z"),
+            (Interval::Day, &kolkata, "2026-11-22T18:29:00Z", "2026-11-21T18:30:00Z"),
+            (Interval::Hour, &kolkata, "2026-11-22T17:30:00Z", "2026-11-22T17:30:00Z"),
+            (Interval::Total, &kolkata, "2026-11-22T17:30:00Z", "1970-01-01T00:00:00Z"),
+        ] {
+            let got = bucket_start(at(instant), interval, zone, Timestamp::EPOCH);
+            assert_eq!(got, at(start), "{interval:?} of {instant}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The turnstile: whatever wants to change a book goes through here, one group after another.
+//!
+//! Those who wait are taken together: what they need is recalled in one read, each is decided in the order it came, and
+//! all that was decided is committed with one sync of the disk. While one group is being written the next is decided on
+//! the books the first leads to. Nobody is answered before what they rely on is durable: answers go out in the order of
+//! the groups, and when a group cannot be written, every book it led to is thrown away and all behind it decide again.
+//!
+//! Must never know what a command is for, or what a customer is told. Invariant: books here equal the folds of what has
+//! been handed to the store, or the epoch has ended and they are dropped.
+mod books;
+mod committer;
+mod decider;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use billing::Refusal;
+use billing::id::AccountNumber;
+use billing::ledger::{Command, Transaction};
+use billing::rating::Text;
+use crossbeam_channel::{Sender, bounded};
+use store::{Change, NameHash, Store};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+
+/// Asks that may wait or be under way at once. Beyond it callers are told to come back: memory stays bounded.
+const WAITING_MAX: usize = 100_000;
+/// Asks decided and committed together, at most: one sync of the disk for all, and no caller waits long for others.
+const GROUP_MAX: usize = 8_192;
+/// How often a group that another process overtook is decided again before its callers are told to come back.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// One thing asked of one account's book.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub account: AccountNumber,
+    /// None to post only what time has brought about.
+    pub command: Option<Command>,
+    pub key: Option<Key>,
+    /// Name of the API key that asks.
+    pub by: Option<Text>,
+    /// What this settles for ever. When it is settled already, the ask is `Overtaken`.
+    pub fact: Option<NameHash>,
+    pub once: Option<Once>,
+    /// Committed with it, if it is done.
+    pub also: Option<Change>,
+}
+
+/// The caller's idempotency key.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub name: NameHash,
+    pub text: Text,
+    /// Fingerprint of the request that came with it.
+    pub request: u128,
+}
+
+/// Work that is paid for once: when `name` is settled already, `waived` is done instead.
+#[derive(Clone, Debug)]
+pub struct Once {
+    pub name: NameHash,
+    pub waived: Command,
+}
+
+/// What came of an ask.
+#[derive(Clone, Debug)]
+pub enum Turned {
+    Done {
+        transaction: Arc<Transaction>,
+        is_replay: bool,
+    },
+    /// Time had brought about nothing that was not posted, and no command was given.
+    Idle,
+    Refused(Refusal),
+    /// Its fact was settled by another: look again.
+    Overtaken,
+    Busy,
+    /// The store failed; the log says how.
+    Fault,
+}
+
+/// Asks that are answered together, in order.
+struct Ticket {
+    asks: Vec<Ask>,
+    reply: oneshot::Sender<Vec<Turned>>,
+    attempts: u32,
+}
+
+enum Message {
+    Ticket(Ticket),
+    /// Everything before this is served, nothing after it.
+    Stop,
+}
+
+/// What the turnstile has done since it opened.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub groups: AtomicU64,
+    pub transactions: AtomicU64,
+    /// Microseconds spent in commits.
+    pub commit_micros: AtomicU64,
+    pub refusals: AtomicU64,
+    pub faults: AtomicU64,
+    waiting: AtomicUsize,
+}
+
+impl Tally {
+    /// Asks that wait or are under way.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+pub struct Turnstile {
+    queue: Sender<Message>,
+    tally: Arc<Tally>,
+    threads: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Turnstile {
+    pub fn open(store: Arc<dyn Store>, clock: Arc<Clock>) -> Turnstile {
+        let (queue, waiting) = bounded(WAITING_MAX);
+        // No room between the two: the next group is handed over when the last is durable, and grows until then.
+        let (hand_over, handed) = bounded(0);
+        let tally = Arc::new(Tally::default());
+        let epoch = Arc::new(AtomicU64::new(0));
+        let committer = committer::Committer {
+            store: Arc::clone(&store),
+            epoch: Arc::clone(&epoch),
+            tally: Arc::clone(&tally),
+            queue: queue.clone(),
+        };
+        let decider = decider::Decider::new(store, clock, epoch);
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        let threads = vec![
+            named("decide").spawn(move || decider.run(&waiting, &hand_over)).expect("a thread can be started"),
+            named("commit").spawn(move || committer.run(&handed)).expect("a thread can be started"),
+        ];
+        Turnstile { queue, tally, threads: std::sync::Mutex::new(threads) }
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Puts `asks` in the queue, to be decided one after another and answered together, in order.
+    pub async fn take(&self, asks: Vec<Ask>) -> Vec<Turned> {
+        let count = asks.len();
+        match self.enter(asks) {
+            // The sender goes only when the turnstile has been closed under it.
+            Some(answer) => answer.await.unwrap_or_else(|_| vec![Turned::Busy; count]),
+            None => vec![Turned::Busy; count],
+        }
+    }
+
+    /// Like `take`, for one.
+    pub async fn take_one(&self, ask: Ask) -> Turned {
+        self.take(vec![ask]).await.pop().unwrap_or(Turned::Busy)
+    }
+
+    fn enter(&self, asks: Vec<Ask>) -> Option<oneshot::Receiver<Vec<Turned>>> {
+        let count = asks.len();
+        if WAITING_MAX < self.tally.waiting.fetch_add(count, Ordering::Relaxed) + count {
+            self.tally.waiting.fetch_sub(count, Ordering::Relaxed);
+            return None;
+        }
+        let (reply, answer) = oneshot::channel();
+        if self.queue.try_send(Message::Ticket(Ticket { asks, reply, attempts: 0 })).is_err() {
+            self.tally.waiting.fetch_sub(count, Ordering::Relaxed);
+            return None;
+        }
+        Some(answer)
+    }
+
+    /// Serves what has entered, then lets nobody in. Returns when all of it is durable.
+    pub fn close(&self) {
+        // A full queue drains: this waits for its turn like everybody else.
+        if self.queue.send(Message::Stop).is_err() {
+            return;
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().expect("closing does not panic"));
+        for thread in threads {
+            thread.join().expect("the turnstile's threads do not panic");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The thread that decides: recall what a group needs, decide each of it, hand it over.
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use billing::Refusal;
+use billing::id::Place;
+use billing::ledger::{Book, Command, Origin, Transaction};
+use billing::time::Timestamp;
+use crossbeam_channel::{Receiver, Sender};
+use store::{Change, Fault, NameHash, Post, Store};
+
+use super::books::Books;
+use super::committer::Group;
+use super::{Ask, GROUP_MAX, Message, Ticket, Turned};
+use crate::clock::Clock;
+
+/// Names are hashes already; the first eight bytes of one are as good as any.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+    fn write_usize(&mut self, _: usize) {}
+}
+
+type Names<T> = HashMap<NameHash, T, BuildHasherDefault<FirstBytes>>;
+
+pub struct Decider {
+    store: Arc<dyn Store>,
+    clock: Arc<Clock>,
+    epoch: Arc<AtomicU64>,
+    books: Books,
+    /// The epoch `books` and `under_way` belong to.
+    books_epoch: u64,
+    /// Names of the group being written, which no read may find yet.
+    under_way: Names<Arc<Transaction>>,
+    /// Names of the group being decided.
+    decided: Names<Arc<Transaction>>,
+    /// What the store said of the names of this group.
+    recalled: Names<Place>,
+    changes: Vec<Change>,
+}
+
+impl Decider {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, epoch: Arc<AtomicU64>) -> Decider {
+        Decider {
+            store,
+            clock,
+            epoch,
+            books: Books::default(),
+            books_epoch: 0,
+            under_way: Names::default(),
+            decided: Names::default(),
+            recalled: Names::default(),
+            changes: Vec::new(),
+        }
+    }
+
+    pub fn run(mut self, waiting: &Receiver<Message>, hand_over: &Sender<Group>) {
+        while let Ok(first) = waiting.recv() {
+            let (tickets, is_last) = gather(first, waiting);
+            let group = self.decide_group(tickets);
+            if hand_over.send(group).is_err() || is_last {
+                return;
+            }
+            // The hand-over returned, so the group before is durable and reads find its names.
+            self.under_way = std::mem::take(&mut self.decided);
+        }
+    }
+
+    fn decide_group(&mut self, tickets: Vec<Ticket>) -> Group {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if epoch != self.books_epoch {
+            self.books.clear();
+            self.under_way.clear();
+            self.books_epoch = epoch;
+        }
+        self.decided.clear();
+        let served = match self.recall(&tickets) {
+            Ok(()) => tickets.into_iter().map(|ticket| self.serve(ticket)).collect(),
+            Err(fault) => {
+                tracing::error!(fault = %fault, "recall failed");
+                tickets.into_iter().map(|it| (vec![Turned::Fault; it.asks.len()], it)).collect()
+            }
+        };
+        Group { epoch, changes: std::mem::take(&mut self.changes), served }
+    }
+
+    /// One read for all that the group may ask of the store.
+    fn recall(&mut self, tickets: &[Ticket]) -> Result<(), Fault> {
+        let asks = || tickets.iter().flat_map(|it| &it.asks);
+        let names: Vec<NameHash> = asks().flat_map(names_of).collect();
+        let mut accounts: Vec<_> = asks().map(|it| it.account).filter(|it| !self.books.contains(*it)).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let found = self.store.recall(&names, &accounts)?;
+        assert_eq!((found.named.len(), found.books.len()), (names.len(), accounts.len()), "each is answered");
+        self.recalled.clear();
+        self.recalled.extend(names.into_iter().zip(found.named).filter_map(|(name, place)| Some((name, place?))));
+        for (account, book) in accounts.into_iter().zip(found.books) {
+            self.books.keep(account, book.unwrap_or_else(|| Arc::new(Book::open(account))));
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, ticket: Ticket) -> (Vec<Turned>, Ticket) {
+        let now = self.clock.now();
+        let turned = ticket.asks.iter().map(|ask| self.decide(ask, now)).collect();
+        (turned, ticket)
+    }
+
+    fn decide(&mut self, ask: &Ask, now: Timestamp) -> Turned {
+        if let Some(key) = &ask.key {
+            match self.find(key.name) {
+                Err(fault) => return failed(&fault),
+                Ok(Some(before)) if before.origin.request == key.request => {
+                    return Turned::Done { transaction: before, is_replay: true };
+                }
+                Ok(Some(_)) => return Turned::Refused(Refusal::IdempotencyConflict),
+                Ok(None) => {}
+            }
+        }
+        if ask.fact.is_some_and(|it| self.is_settled(it)) {
+            return Turned::Overtaken;
+        }
+        if let Err(fault) = self.settle(ask, now) {
+            return failed(&fault);
+        }
+        let Some(command) = &ask.command else { return Turned::Idle };
+        let (command, fact) = match &ask.once {
+            Some(once) if self.is_settled(once.name) => (&once.waived, None),
+            Some(once) => (command, Some(once.name)),
+            None => (command, ask.fact),
+        };
+        let book = self.books.get(ask.account).expect("its book was recalled");
+        match book.decide(command, now) {
+            Err(refusal) => Turned::Refused(refusal),
+            Ok(mut transaction) => {
+                transaction.origin = Origin {
+                    key: ask.key.as_ref().map(|it| Arc::clone(&it.text)),
+                    request: ask.key.as_ref().map_or(0, |it| it.request),
+                    by: ask.by.clone(),
+                };
+                let transaction = self.post(transaction, ask.key.as_ref().map(|it| it.name), fact);
+                self.changes.extend(ask.also.clone());
+                Turned::Done { transaction, is_replay: false }
+            }
+        }
+    }
+
+    /// Posts what time has brought about on the account.
+    fn settle(&mut self, ask: &Ask, now: Timestamp) -> Result<(), Fault> {
+        loop {
+            // A generation may have ended since the group's books were recalled.
+            if !self.books.contains(ask.account) {
+                let found = self.store.recall(&[], &[ask.account])?.books.pop().flatten();
+                self.books.keep(ask.account, found.unwrap_or_else(|| Arc::new(Book::open(ask.account))));
+            }
+            let book = self.books.get(ask.account).expect("it was kept just now");
+            let Some((command, when)) = book.due(now) else { return Ok(()) };
+            let transaction = book.decide(&command, when).expect("what is due is never refused");
+            let fact = match command {
+                Command::ExpireHold { hold } => Some(NameHash::hold_end(hold)),
+                _ => None,
+            };
+            self.post(transaction, None, fact);
+        }
+    }
+
+    fn post(&mut self, transaction: Transaction, key: Option<NameHash>, fact: Option<NameHash>) -> Arc<Transaction> {
+        let transaction = Arc::new(transaction);
+        let book = self.books.get(transaction.place.account).expect("it was decided on its book");
+        Arc::make_mut(book).apply(&transaction);
+        for name in key.into_iter().chain(fact) {
+            self.decided.insert(name, Arc::clone(&transaction));
+        }
+        let (posted, book) = (Arc::clone(&transaction), Arc::clone(book));
+        self.changes.push(Change::Post(Post { transaction: posted, book, key, fact }));
+        transaction
+    }
+
+    fn is_settled(&self, name: NameHash) -> bool {
+        self.decided.contains_key(&name) || self.under_way.contains_key(&name) || self.recalled.contains_key(&name)
+    }
+
+    fn find(&self, name: NameHash) -> Result<Option<Arc<Transaction>>, Fault> {
+        if let Some(transaction) = self.decided.get(&name).or_else(|| self.under_way.get(&name)) {
+            return Ok(Some(Arc::clone(transaction)));
+        }
+        match self.recalled.get(&name) {
+            None => Ok(None),
+            Some(place) => match self.store.transaction(*place)? {
+                Some(transaction) => Ok(Some(transaction)),
+                None => Err(Fault::new("replaying a request", format!("{place:?} is named and not in the journal"))),
+            },
+        }
+    }
+}
+
+fn names_of(ask: &Ask) -> impl Iterator<Item = NameHash> {
+    let key = ask.key.as_ref().map(|it| it.name);
+    let once = ask.once.as_ref().map(|it| it.name);
+    key.into_iter().chain(ask.fact).chain(once)
+}
+
+fn failed(fault: &Fault) -> Turned {
+    tracing::error!(fault = %fault, "deciding failed");
+    Turned::Fault
+}
+
+/// All who wait, up to a group's worth, and whether they are the last.
+fn gather(first: Message, waiting: &Receiver<Message>) -> (Vec<Ticket>, bool) {
+    let mut tickets = Vec::new();
+    let mut asks = 0;
+    let mut next = Some(first);
+    while let Some(message) = next {
+        match message {
+            Message::Stop => return (tickets, true),
+            Message::Ticket(ticket) => {
+                asks += ticket.asks.len();
+                tickets.push(ticket);
+            }
+        }
+        next = if asks < GROUP_MAX { waiting.try_recv().ok() } else { None };
+    }
+    (tickets, false)
+}

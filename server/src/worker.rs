@@ -1,0 +1,39 @@
+//! The worker: one loop over what is due. Holds and grants whose time is up are posted, so that the ledger shows them
+//! even where nobody asks. Balances do not wait for it: every reader brings a book up to its own instant.
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::service::Error;
+
+/// How often what is due is looked for.
+const EVERY: Duration = Duration::from_secs(1);
+/// Accounts brought up to date in one go.
+const AT_ONCE: usize = 1_000;
+
+/// Runs until `stop` turns true. A pass that fails is logged, and the next one tries again.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        match settle(&app).await {
+            Ok(settled) if settled == AT_ONCE => continue,
+            Ok(_) => {}
+            Err(error) => tracing::error!(?error, "settling what is due failed"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            _ = stop.wait_for(|it| *it) => return,
+        }
+    }
+}
+
+/// Posts what time has brought about, for a bounded number of accounts, and says for how many.
+pub async fn settle(app: &Arc<App>) -> Result<usize, Error> {
+    let reader = Arc::clone(app);
+    let due =
+        tokio::task::spawn_blocking(move || reader.accounts_due(AT_ONCE)).await.expect("reading does not panic")?;
+    let count = due.len();
+    app.settle(due).await;
+    Ok(count)
+}
