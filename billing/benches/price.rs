@@ -71,34 +71,34 @@ fn usage(model: &str, quantities: &[(&str, u64)], dimensions: &[(&str, &str)]) -
     Usage { meter: Text::from("ai_chat"), quantities, dimensions }
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn two_quantities(bencher: Bencher<'_, '_>) {
     let (card, usage) = (card(), usage(&name(13), &[("input_tokens", 1234), ("output_tokens", 567)], &[]));
     bencher.bench(|| card.price(black_box(&usage)));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn three_quantities_and_an_outcome(bencher: Bencher<'_, '_>) {
     let quantities = [("input_tokens", 1234), ("cached_input_tokens", 9876), ("output_tokens", 567)];
     let (card, usage) = (card(), usage(&name(13), &quantities, &[("outcome", "completed")]));
     bencher.bench(|| card.price(black_box(&usage)));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn a_dated_model(bencher: Bencher<'_, '_>) {
     let model = format!("{}-2026-09-29", name(13));
     let (card, usage) = (card(), usage(&model, &[("input_tokens", 1234), ("output_tokens", 567)], &[]));
     bencher.bench(|| card.price(black_box(&usage)));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn a_fallback(bencher: Bencher<'_, '_>) {
     let (card, asked) = (card(), name(7));
     let usage = usage(&name(13), &[("input_tokens", 1234), ("output_tokens", 567)], &[("asked_model", &asked)]);
     bencher.bench(|| card.price(black_box(&usage)));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn ceilings_of_two_quantities(bencher: Bencher<'_, '_>) {
     let (card, usage) = (card(), usage(&name(13), &[("input_tokens", 1234), ("output_tokens", 567)], &[]));
     bencher.bench(|| card.affordable(black_box(&usage), Credits::whole(3)));

@@ -31,8 +31,9 @@ impl RateCard {
         let reading = Reading::new(compiled, usage)?;
         // Refuses what cannot be priced at all; a price too large is only a reason for a ceiling.
         match compiled.total(&reading, false) {
-            Ok(_) | Err(Refusal::Invalid { .. }) => {}
+            Err(Refusal::Invalid { .. }) if compiled.is_complete(&reading) => {}
             Err(refusal) => return Err(refusal),
+            Ok(_) => {}
         }
         let given = (0..compiled.meter.quantities.len()).filter(|it| compiled.priced & reading.given & (1 << it) != 0);
         let ceiling = |column: usize| QuantityCeiling {
@@ -60,7 +61,16 @@ impl Compiled {
                 good = last;
                 continue;
             }
-            let mut bad = last;
+            // Most answers are small beside what can be counted: striding up to them saves half of the bisection.
+            let (mut bad, mut stride) = (last, 1);
+            while stride < bad - good {
+                if is_affordable(good + stride) {
+                    good += stride;
+                    stride = stride.saturating_mul(2);
+                } else {
+                    bad = good + stride;
+                }
+            }
             while 1 < bad - good {
                 let middle = good + (bad - good) / 2;
                 if is_affordable(middle) { good = middle } else { bad = middle }

@@ -7,7 +7,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 use super::card::{Condition, Meter, Rate, Role, Row, Runtime, Scheme, Tier, Tiers};
 use super::{Text, check};
@@ -51,7 +50,7 @@ pub(super) struct Selector {
     pub dimension: usize,
     /// Sorted, each with its number, from 1.
     exact: Vec<(Text, usize)>,
-    /// Longest first, without the `*`.
+    /// Sorted, without the `*`.
     beginnings: Vec<(Text, usize)>,
     /// How far apart cells lie that differ by one in this dimension.
     stride: usize,
@@ -105,14 +104,18 @@ impl Selector {
         let exact = numbered().filter(|it| !it.0.ends_with('*')).map(|it| (it.0.clone(), it.1)).collect();
         let beginning = |(value, number): (&Text, usize)| Some((Text::from(value.strip_suffix('*')?), number));
         let mut beginnings: Vec<(Text, usize)> = numbered().filter_map(beginning).collect();
-        beginnings.sort_by_key(|it| Reverse(it.0.len()));
+        beginnings.sort();
         Selector { dimension, exact, beginnings, stride: 0 }
     }
     /// The number of `value`; 0 when the card does not know it.
     pub fn recognise(&self, value: &str) -> usize {
         match self.exact.binary_search_by(|it| (*it.0).cmp(value)) {
             Ok(place) => self.exact[place].1,
-            Err(_) => self.beginnings.iter().find(|it| value.starts_with(&*it.0)).map_or(0, |it| it.1),
+            Err(_) => {
+                // What begins a text sorts before it, and the longer of two beginnings after the shorter.
+                let before = self.beginnings.partition_point(|it| *it.0 <= *value);
+                self.beginnings[..before].iter().rev().find(|it| value.starts_with(&*it.0)).map_or(0, |it| it.1)
+            }
         }
     }
     /// The number that the card gave a value as it is written there.

@@ -25,6 +25,24 @@ impl RateCard {
         Ok(Price { credits: tally.credits(), lines: tally.into_lines(), rate_card: self.version() })
     }
 
+    /// What of `usage` is charged only once, by the `once_per` of its meter: the same meter and value again cost
+    /// nothing. Whether it was charged before is for the journal to say; then [`RateCard::price_again`] is its price.
+    pub fn once_key<'usage>(&self, usage: &'usage Usage) -> Option<&'usage Text> {
+        let dimension = self.meter(&usage.meter)?.once_per.as_ref()?;
+        usage.dimensions.iter().find(|it| it.0 == *dimension).map(|it| &it.1)
+    }
+
+    /// The price of what was charged before: nothing, with a line that says so. Refuses what [`RateCard::price`] does.
+    pub fn price_again(&self, usage: &Usage) -> Result<Price, Refusal> {
+        self.price(usage)?;
+        let compiled = self.metered(&usage.meter)?;
+        let dimension = compiled.meter.once_per.as_deref().unwrap_or("work");
+        let item = Text::from(format!("Not charged: the same {dimension} as before"));
+        let mut tally = Tally::new(compiled.denominator, true);
+        tally.once(&item, &compiled.items.charge, Credits::ZERO).expect("nothing is not too much");
+        Ok(Price { credits: tally.credits(), lines: tally.into_lines(), rate_card: self.version() })
+    }
+
     /// The rate by which `quantity` of `usage` would be priced, for who needs more of it than its price: its caps,
     /// minimums and commitments.
     pub fn rate_of(&self, usage: &Usage, quantity: &str) -> Result<&Rate, Refusal> {
@@ -53,8 +71,7 @@ impl Compiled {
             tally.once(item, &self.items.charge, Credits::ZERO).expect("nothing is not too much");
             return Ok(tally);
         }
-        let lacks_required = reading.given & self.required != self.required;
-        if lacks_required || (self.priced != 0 && reading.given & self.priced == 0) {
+        if !self.is_complete(reading) {
             return Err(incomplete(self, reading));
         }
         let used = self.tally(reading, itemised)?;
@@ -63,6 +80,12 @@ impl Compiled {
             (Some(model), Some(wanted)) if model != wanted => self.cheaper(used, reading, (place, asked), itemised),
             _ => Ok(used),
         }
+    }
+
+    /// Whether all that is required was given, and something that is priced.
+    pub(super) fn is_complete(&self, reading: &Reading<'_>) -> bool {
+        let has_required = reading.given & self.required == self.required;
+        has_required && (self.priced == 0 || reading.given & self.priced != 0)
     }
 
     /// The lesser of `used` and what the same would have cost by the value asked for. A value that the card does not

@@ -288,6 +288,7 @@ fn the_more_particular_row_wins() {
         row("", vec![("s", per("1", 1))]),
         row("tier=big", vec![("s", per("3", 1))]),
         row("tier=b*", vec![("s", per("2", 1))]),
+        row("tier=bus*", vec![("s", per("5", 1))]),
     ];
     check(
         vec![meter("server", "s", "tier region", rows)],
@@ -295,6 +296,8 @@ fn the_more_particular_row_wins() {
             ("server s=1", "1: s 1*1/1=1"),
             ("server s=1 tier=small", "1: s 1*1/1=1"),
             ("server s=1 tier=basic", "2: s (b*) 1*2/1=2"),
+            ("server s=1 tier=business", "5: s (bus*) 1*5/1=5"),
+            ("server s=1 tier=but", "2: s (b*) 1*2/1=2"),
             ("server s=1 tier=big", "3: s (big) 1*3/1=3"),
             ("server s=1 tier=big region=us", "3: s (big) 1*3/1=3"),
             ("server s=1 tier=big region=eu", "4: s (big, eu) 1*4/1=4"),
@@ -330,6 +333,19 @@ fn a_plain_charge_for_runtime_knows_its_minimum_and_cap() {
 }
 
 #[test]
+fn the_same_again_costs_nothing_where_the_meter_says_so() {
+    let mut scan = meter("scan", "lines!", "tree", vec![row("", vec![("lines", per("1", 1000))])]);
+    scan.once_per = Some("tree".into());
+    let card = card(vec![scan, chat()]);
+    assert_eq!(card.once_key(&usage("scan lines=1000 tree=abc")).map(|it| &**it), Some("abc"));
+    assert_eq!(card.once_key(&usage("scan lines=1000")), None);
+    assert_eq!(card.once_key(&usage("chat in=1 model=sol")), None);
+    let again = card.price_again(&usage("scan lines=1000 tree=abc")).unwrap();
+    assert_eq!(receipt(&again), "0: Not charged: the same tree as before 1*0/1=0");
+    assert!(card.price_again(&usage("scan tree=abc")).is_err());
+}
+
+#[test]
 fn ceilings() {
     use Ceiling::{AtMost, Nothing, Unlimited};
     let volume = meter("volume", "n", "", vec![row("", vec![("n", each(Tiers::Volume(tiers("10:2 *:1"))))])]);
@@ -352,5 +368,7 @@ fn ceilings() {
     check("volume n=1", "19", &[("n", AtMost(9))]);
     check("gift n=1", "0", &[("n", Unlimited)]);
     check("capped n=1", "2", &[("n", AtMost(2_000_000_000))]);
-    assert!(card.affordable(&usage("chat in=1 model=x"), credits("1")).is_err());
+    for refused in ["chat in=1 model=x", "chat out=1 model=sol", "chat model=sol"] {
+        assert!(card.affordable(&usage(refused), credits("1")).is_err(), "{refused}");
+    }
 }
