@@ -76,9 +76,14 @@ impl Source for Directory {
     }
 }
 
-/// A name as text; what is not UTF-8 in it stands escaped, so that it can be shown and stays distinct.
+/// A name as text; bytes that are not UTF-8 stand as `%FF`, so that it can be shown and stays distinct.
 pub(super) fn readable(name: &[u8]) -> String {
-    std::str::from_utf8(name).map_or_else(|_| name.escape_ascii().to_string(), str::to_owned)
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("%{byte:02X}")));
+    }
+    text
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> MeasureError {

@@ -4,7 +4,7 @@
 //! run, none of which runs hooks, filters, text conversions or aliases; configuration of machine and user is not read;
 //! the network is closed; nobody is asked anything; and all of it ends by a deadline.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
@@ -20,6 +20,7 @@ use crate::MeasureError;
 const COMMIT_CHARS_MAX: usize = 250;
 /// Bytes kept of what `git` says on failing.
 const COMPLAINT_BYTES_MAX: u64 = 2048;
+const TOO_LONG: &str = "it took longer than";
 
 /// The objects of one commit.
 pub struct Objects {
@@ -52,11 +53,16 @@ impl Objects {
         let deadline = Deadline { at: Instant::now() + options.git_time_max, allowed: options.git_time_max };
         let wanted = format!("{commit}^{{commit}}");
         // Two questions, so that a folder that is no repository is not called an unknown commit.
-        run(git(&repository, &["rev-parse", "--git-dir"]), deadline, Vec::new(), |_| Ok(()))?;
+        let is_repository = git(&repository, &["rev-parse", "--git-dir"]);
+        run(is_repository, deadline, Vec::new(), |output| io::copy(output, &mut io::sink()).map(drop).map_err(failed))?;
         let mut id = String::new();
         let verify = git(&repository, &["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]);
-        run(verify, deadline, Vec::new(), |output| output.read_line(&mut id).map(drop).map_err(failed))
-            .map_err(|_| unknown("does not exist in this repository"))?;
+        run(verify, deadline, Vec::new(), |output| output.read_line(&mut id).map(drop).map_err(failed)).map_err(
+            |error| match error {
+                MeasureError::GitFailed { problem } if problem.starts_with(TOO_LONG) => failed(problem),
+                _ => unknown("does not exist in this repository"),
+            },
+        )?;
         let commit_id = id.trim().to_owned();
         if commit_id.len() < 40 || !commit_id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(unknown("does not exist in this repository"));
@@ -210,10 +216,11 @@ fn run(
         let ended = status.join().expect("the guard does not panic");
         let complaint = complaint.join().expect("reading does not panic");
         match (ended, taken) {
-            (Ended::TooLate, _) => Err(failed(format!("it took longer than {} s", deadline.allowed.as_secs()))),
+            (Ended::TooLate, _) => Err(failed(format!("{TOO_LONG} {} s", deadline.allowed.as_secs()))),
             (_, Err(error)) if complaint.is_empty() => Err(error),
             (Ended::Well, taken) => taken,
             (Ended::Badly, Err(error @ MeasureError::RepositoryTooLarge { .. })) => Err(error),
+            (Ended::Badly, _) if complaint.is_empty() => Err(failed("it ended badly and did not say why")),
             (Ended::Badly, _) => Err(failed(complaint)),
         }
     })
@@ -249,7 +256,7 @@ fn guard(mut child: Child, deadline: Deadline, watch: &mpsc::Receiver<bool>) -> 
 fn complaint(mut from: impl Read) -> String {
     let mut text = Vec::new();
     drop(from.by_ref().take(COMPLAINT_BYTES_MAX).read_to_end(&mut text));
-    drop(std::io::copy(&mut from, &mut std::io::sink()));
+    drop(io::copy(&mut from, &mut io::sink()));
     String::from_utf8_lossy(&text).trim().to_owned()
 }
 
