@@ -1,5 +1,6 @@
 //! Other programs, run in sight: what is run is printed, and a failure says what was run and how it ended.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,7 +35,7 @@ pub fn tools() -> PathBuf {
 }
 
 /// A command that runs at the repository's root.
-pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root()).stdin(Stdio::null());
     command
@@ -76,8 +77,12 @@ pub fn succeeds(command: &mut Command) -> bool {
 fn shown(command: &Command) -> String {
     let root = format!("{}/", root().display());
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words.map(|word| word.to_string_lossy().replace(&root, "")).collect();
-    words.join(" ").replacen(&std::env::var("CARGO").unwrap_or_default(), "cargo", 1)
+    let cargo = std::env::var_os("CARGO");
+    let shown = |word: &OsStr| match &cargo {
+        Some(cargo) if word == cargo => "cargo".to_owned(),
+        _ => word.to_string_lossy().replace(&root, ""),
+    };
+    words.map(shown).collect::<Vec<String>>().join(" ")
 }
 
 pub fn read(path: &Path) -> Outcome<String> {

@@ -7,7 +7,7 @@
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::process::{Outcome, Problem, command};
+use crate::process::{self, Outcome, Problem, command, root};
 use crate::served::{Scratch, Served};
 use crate::setup;
 
@@ -25,18 +25,26 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
     response_headers_conformance,response_schema_conformance,negative_data_rejection,missing_required_header,\
     unsupported_method,allow_header_conformance,ensure_resource_availability,ignored_auth";
 
+/// Those that xtask/schemathesis/config.toml counts on.
+const ACCOUNTS: &[&str] = &["acme", "doomed"];
+
 pub fn run() -> Outcome {
     let program = setup::schemathesis()?;
     let scratch = Scratch::new()?;
     let served = Served::start()?;
+    for account in ACCOUNTS {
+        register(&served, account)?;
+    }
     let child = command(&program)
+        .arg("--config-file")
+        .arg(root().join("xtask/schemathesis/config.toml"))
         .args(["run", &format!("{}/openapi.json", served.url())])
         .args(["--header", &format!("Authorization: Bearer {}", served.key())])
         .args(["--checks", CHECKS, "--continue-on-failure"])
         .args(["--seed", SEED, "--generation-database", "none"])
         .args(["--max-examples", EXAMPLES_PER_OPERATION, "--request-timeout", "10", "--max-redirects", "0"])
         .args(["--suppress-health-check", "all", "--no-color"])
-        // Run where no configuration file of this repository or its reader is found, and what it keeps goes away.
+        // What it keeps goes away.
         .current_dir(scratch.path())
         .env("NO_PROXY", "*")
         .spawn()
@@ -56,6 +64,17 @@ pub fn run() -> Outcome {
             TIME_MAX.as_secs()
         ))),
     }
+}
+
+fn register(served: &Served, account: &str) -> Outcome {
+    let profile = r#"{"name":"Acme","email":"billing@acme.example","currency":"eur","timezone":"Europe/Berlin"}"#;
+    process::run(
+        command("curl")
+            .args(["--silent", "--show-error", "--fail-with-body", "--output", "/dev/null", "--request", "PUT"])
+            .args(["--header", &format!("Authorization: Bearer {}", served.key())])
+            .args(["--header", "Content-Type: application/json", "--data", profile])
+            .arg(format!("{}/v1/accounts/{account}", served.url())),
+    )
 }
 
 enum Ending {

@@ -67,7 +67,7 @@ fn install_debian(names: &[&str]) -> Outcome {
     }
     run(as_root("apt-get").args(["update", "--quiet"]))?;
     run(as_root("apt-get")
-        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(["install", "--yes", "--quiet", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"])
         .args(names)
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
@@ -93,7 +93,7 @@ fn oracles() -> Outcome {
 /// Sees to schemathesis and gives the path of its program.
 pub fn schemathesis() -> Outcome<PathBuf> {
     packages()?;
-    let pins = root().join("xtask").join("schemathesis.txt");
+    let pins = root().join("xtask/schemathesis/requirements.txt");
     let place = tools().join("schemathesis");
     let program = place.join("bin").join("schemathesis");
     // Written last: a half-made environment does not count.
