@@ -57,10 +57,10 @@ impl Default for Settings {
                     reason: "Welcome: explore the platform".into(),
                 },
                 WelcomeGrant {
-                    credits: Credits::whole(100),
+                    credits: Credits::whole(400),
                     meters: vec!["server".into()],
                     lasts: Some(Span::DAY.times(30)),
-                    reason: "Welcome: try a deployment on an entry-level server".into(),
+                    reason: "Welcome: set up an entry-level server and run it for a day".into(),
                 },
             ],
             currency: Currency::EUR,

@@ -4,6 +4,7 @@
 //! `cargo xtask tidy`. It is a library so that tests, benchmarks and the binary are made of the same parts.
 pub mod app;
 pub mod clock;
+pub mod demo;
 pub mod rate_card;
 pub mod service;
 pub mod turnstile;

@@ -1,0 +1,75 @@
+//! The benchmark: how fast credits are charged, over what an idle machine could do at best.
+//!
+//! `cargo xtask bench engine|http|reads`. Every figure stands beside a baseline measured in the same run, because
+//! machines are shared and noisy: ratios travel, seconds do not. docs/PERFORMANCE.md reads the results.
+mod engine;
+mod fill;
+mod http;
+mod load;
+mod reads;
+mod table;
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+const HELP: &str = "\
+How fast credits are charged, beside what the machine could do at best.
+
+Usage: cargo xtask bench engine [options]   charges through the service and the store, in this process
+       cargo xtask bench http [options]     charges over HTTP, beside a server that only echoes
+       cargo xtask bench reads [options]    balance, latest entries and 30-day usage, at growing numbers of entries
+
+Options:
+  --accounts N        accounts that are charged (engine 100000, http 10000)
+  --stored N,N        engine: charges stored before measuring (1000000); reads: entries (1000000,5000000)
+  --charges N         engine: charges for each figure (1000000)
+  --groups N,N        engine: sizes of groups (1,32,256,2048,8192)
+  --skew even|zipf    engine: how charges fall on accounts (even)
+  --connections N,N   http: connections (1,16,64,256)
+  --seconds N         http: seconds for each figure (5)
+";
+
+/// What was asked for on the command line.
+pub struct Options {
+    words: Vec<String>,
+}
+
+impl Options {
+    fn text(&self, name: &str) -> Option<&str> {
+        let place = self.words.iter().position(|it| it.strip_prefix("--") == Some(name))?;
+        self.words.get(place + 1).map(String::as_str)
+    }
+    /// A number, or `default`. Exits when it is not one.
+    pub fn number<T: FromStr>(&self, name: &str, default: T) -> T {
+        let Some(text) = self.text(name) else { return default };
+        text.replace('_', "").parse().unwrap_or_else(|_| exit(&format!("--{name} must be a number")))
+    }
+    pub fn numbers(&self, name: &str, default: &[usize]) -> Vec<usize> {
+        let Some(text) = self.text(name) else { return default.to_vec() };
+        let number = |it: &str| it.replace('_', "").parse();
+        text.split(',').map(number).collect::<Result<_, _>>().unwrap_or_else(|_| exit(&format!("--{name} is N,N,…")))
+    }
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        self.text(name) == Some(value)
+    }
+}
+
+fn exit(why: &str) -> ! {
+    eprintln!("{why}\n\n{HELP}");
+    std::process::exit(2)
+}
+
+fn main() -> ExitCode {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let what = if words.is_empty() { String::new() } else { words.remove(0) };
+    let options = Options { words };
+    match what.as_str() {
+        "engine" => engine::run(&options),
+        "http" => http::run(&options),
+        "reads" => reads::run(&options),
+        // The baseline of `http`, in a process of its own like the server it is compared with.
+        "echo" => http::echo(),
+        _ => exit("say what to measure: engine, http or reads"),
+    }
+    ExitCode::SUCCESS
+}

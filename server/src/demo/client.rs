@@ -1,0 +1,71 @@
+//! A client of the public API, as small as one can be.
+use std::fmt;
+
+use serde_json::Value;
+
+/// A step that did not go as it should.
+#[derive(Debug)]
+pub enum DemoError {
+    /// The server refused, in its own words.
+    Refused { what: String, status: u16, detail: String },
+    /// The server could not be reached, or spoke something else.
+    Unreachable { what: String, why: String },
+}
+
+impl fmt::Display for DemoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DemoError::Refused { what, status, detail } => write!(f, "{what} was answered {status}: {detail}"),
+            DemoError::Unreachable { what, why } => write!(f, "{what} got no answer: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for DemoError {}
+
+pub struct Client {
+    agent: ureq::Agent,
+    url: String,
+    authorization: String,
+}
+
+impl Client {
+    pub fn new(url: &str, key: &str) -> Client {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        Client { agent: config.into(), url: url.trim_end_matches('/').to_owned(), authorization: format!("Bearer {key}") }
+    }
+
+    pub fn get(&self, path: &str) -> Result<Value, DemoError> {
+        let request = self.agent.get(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        read(format!("GET {path}"), request.call())
+    }
+
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value, DemoError> {
+        let request = self.agent.put(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        read(format!("PUT {path}"), request.send_json(body))
+    }
+
+    /// Posts under `key`, so that posting again gets the first answer again.
+    pub fn post(&self, path: &str, key: &str, body: &Value) -> Result<Value, DemoError> {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        read(format!("POST {path}"), request.header("idempotency-key", key).send_json(body))
+    }
+
+    /// Uploads an archive.
+    pub fn upload(&self, path: &str, kind: &str, bytes: &[u8]) -> Result<Value, DemoError> {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        read(format!("POST {path}"), request.header("content-type", kind).send(bytes))
+    }
+}
+
+fn read(what: String, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, DemoError> {
+    let unreachable = |why: String| DemoError::Unreachable { what: what.clone(), why };
+    let mut response = answer.map_err(|it| unreachable(it.to_string()))?;
+    let status = response.status().as_u16();
+    let body: Value = response.body_mut().read_json().map_err(|it| unreachable(it.to_string()))?;
+    if status < 400 {
+        return Ok(body);
+    }
+    let detail = body["detail"].as_str().map_or_else(|| body.to_string(), str::to_owned);
+    Err(DemoError::Refused { what, status, detail })
+}

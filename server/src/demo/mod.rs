@@ -1,0 +1,34 @@
+//! The demonstration: a believable month of one customer, made through the public API and nothing else.
+//!
+//! It knows no more than a platform's backend would: a URL and a key. So whatever it shows, anybody can do; and what it
+//! cannot do is missing from the API. The same month comes out every time, up to the day it is run on.
+mod client;
+mod month;
+mod summary;
+
+pub use client::DemoError;
+
+use client::Client;
+
+/// Who the month is of.
+pub const ACCOUNT: &str = "acme";
+
+/// How far the filling has come: steps done, steps in all, and what is being done.
+pub type Progress<'a> = &'a mut dyn FnMut(usize, usize, &str);
+
+/// Fills the server at `url` with the month. Doing it again changes nothing: every step has its key.
+///
+/// # Errors
+/// The first answer that was not what a working server gives, in the server's own words.
+pub fn fill(url: &str, key: &str, progress: Progress<'_>) -> Result<(), DemoError> {
+    let client = Client::new(url, key);
+    month::fill(&client, progress)
+}
+
+/// What the month came to, for a terminal.
+///
+/// # Errors
+/// As `fill`.
+pub fn summary(url: &str, key: &str) -> Result<String, DemoError> {
+    summary::write(&Client::new(url, key))
+}
