@@ -87,8 +87,9 @@ impl Tally {
         let (counted, per) = if rate.started { (units.div_ceil(rate.per), 1) } else { (units, rate.per) };
         let before = self.credits();
         let (whole, rest) = divide(u128::from(counted) * u128::from(step.price), per);
-        let whole = i64::try_from(whole).map_err(|_| Excess::Price)?;
-        self.whole = self.whole.checked_add(whole).ok_or(Excess::Price)?;
+        // Both are within the bound before they are added, so neither this sum nor the carry below can overflow.
+        let whole = i64::try_from(whole).ok().filter(|it| *it <= Credits::MAX.micros()).ok_or(Excess::Price)?;
+        self.whole += whole;
         // A rest is below `per`, so this stays below `denominator`; two such stay below twice 10^18.
         self.fraction += rest * rate.scale;
         if self.denominator <= self.fraction {
@@ -101,7 +102,8 @@ impl Tally {
     /// Adds an amount that is asked once.
     pub fn once(&mut self, item: &Text, unit: &Text, amount: Credits) -> Result<(), Excess> {
         let before = self.credits();
-        self.whole = self.whole.checked_add(amount.micros()).ok_or(Excess::Price)?;
+        assert!(amount <= Credits::MAX, "a checked amount is within the bound");
+        self.whole += amount.micros();
         let price = u64::try_from(amount.micros()).expect("an amount asked is not negative");
         self.line(before, item, unit, (1, price, 1))
     }

@@ -227,10 +227,20 @@ fn tiers_and_packages() {
         one("flat", Scheme::Flat(credits("7"))),
         one("ending", each(Tiers::Graduated(tiers("10:1 20:2")))),
         one("gift", per("0", 1)),
+        one("units", per("0.000001", 1)),
+        one("halves", per("0.000001", 2)),
+        one("thirds", per("0.000001", 3)),
     ];
     check(
         meters,
         &[
+            // The amounts at which a sum would pass 64 bits, whole or by its carry.
+            ("thirds n=18446744073709551615", "! `quantities.n` makes a price beyond 1000000000 credits"),
+            ("thirds n=9223372036854775807", "! `quantities.n` makes a price beyond 1000000000 credits"),
+            ("thirds n=3000000000000000", "1000000000: n 3000000000000000*0.000001/3=1000000000"),
+            ("thirds n=3000000000000001", "! `quantities.n` makes a price beyond 1000000000 credits"),
+            ("units n=9223372036854775807", "! `quantities.n` makes a price beyond 1000000000 credits"),
+            ("halves n=18446744073709551615", "! `quantities.n` makes a price beyond 1000000000 credits"),
             ("graduated n=10", "20: n, up to 10 10*2/1=20"),
             ("graduated n=12", "27: n, up to 10 10*2/1=20; n, 11 to 100 1*5/1=5; n, 11 to 100 2*1/1=2"),
             (
