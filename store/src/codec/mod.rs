@@ -3,13 +3,17 @@
 //! The rules' own types stay without any notion of being written; what mirrors them lives here. Credits are whole
 //! micro-credits, instants whole milliseconds. What was written reads back equal, and what was not written here is
 //! [`Malformed`], never a panic.
+mod book;
 mod json;
 mod pairs;
 mod transaction;
+mod usage;
 mod work;
 
+pub(crate) use book::{read as read_book, write as write_book};
 pub(crate) use json::Json;
 pub(crate) use transaction::{Columns, Row, read as read_transaction, write_body};
+pub(crate) use usage::{read as read_usage, write as write_usage};
 
 use std::fmt;
 

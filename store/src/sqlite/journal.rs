@@ -9,6 +9,7 @@ use billing::rating::Text;
 use billing::time::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
+use super::tail::Head;
 use super::{signed, unsigned};
 use crate::codec::{self, Columns, Json};
 use crate::{Fault, NameHash, Post};
@@ -108,6 +109,47 @@ pub fn at(file: &Connection, sequence: u64) -> Result<Written, Fault> {
         Some(row) => read(row),
         None => Err(Fault::new("reading the journal", format!("row {sequence} is missing"))),
     }
+}
+
+/// The transaction at `sequence` is whose, and by what names can it be found?
+pub fn named(file: &Connection, sequence: u64) -> Result<(Place, [Option<NameHash>; 2]), Fault> {
+    let query = "select account, version, key, fact from journal where sequence = ?1";
+    let mut statement = file.prepare_cached(query).map_err(unreadable)?;
+    statement.query_row([signed(sequence)], |row| names(row, 0)).map_err(unreadable)
+}
+
+fn names(row: &Row<'_>, first: usize) -> rusqlite::Result<(Place, [Option<NameHash>; 2])> {
+    let account = AccountNumber::from_random(unsigned(row.get(first)?));
+    let place = Place { account, version: unsigned(row.get(first + 1)?) };
+    let key = row.get_ref(first + 2)?.as_str_or_null()?.map(|it| NameHash::key(account, it));
+    Ok((place, [key, row.get::<_, Option<[u8; 16]>>(first + 3)?.map(NameHash)]))
+}
+
+/// Where every transaction after `sequence` stands, and its names: all that a restart reads of them.
+pub fn outline(
+    file: &Connection,
+    sequence: u64,
+    mut each: impl FnMut(u64, Place, [Option<NameHash>; 2]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let query = "select sequence, account, version, key, fact from journal where ?1 < sequence order by sequence";
+    let mut statement = file.prepare(query).map_err(unreadable)?;
+    let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        let sequence = row.get(0).map(unsigned).map_err(unreadable)?;
+        let (place, names) = names(row, 1).map_err(unreadable)?;
+        each(sequence, place, names)?;
+    }
+    Ok(())
+}
+
+/// Sequence of an account's transaction at `version`, going back from a later one, or that one.
+pub fn walk(file: &Connection, from: Head, version: u64) -> Result<u64, Fault> {
+    let mut statement = file.prepare_cached("select previous from journal where sequence = ?1").map_err(unreadable)?;
+    let mut sequence = from.sequence;
+    for _ in version..from.version {
+        sequence = statement.query_row([signed(sequence)], |row| row.get(0)).map(unsigned).map_err(unreadable)?;
+    }
+    Ok(sequence)
 }
 
 /// Up to `limit` transactions of an account, going back from the one at `sequence`.

@@ -1,25 +1,31 @@
 //! The journal's tail: what has been committed and not yet folded, in memory, found every way the port can ask.
 //!
 //! It holds no transactions, only where they are: they are read from the journal itself. Invariant: an account's
-//! sequences belong to consecutive versions, and its book, where it is known, is the book after the last of them.
-use std::collections::{BTreeSet, HashMap};
+//! sequences belong to consecutive versions, and its book is the book after the last of them.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use billing::id::{AccountNumber, Place};
-use billing::ledger::{Book, Transaction};
+use billing::ledger::Book;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
-use crate::NameHash;
+use super::spread::SpreadMap;
+use crate::{NameHash, Post};
 
 #[derive(Default)]
 pub struct Tail {
-    pub accounts: HashMap<AccountNumber, Unfolded>,
-    pub names: HashMap<NameHash, Place>,
+    pub accounts: SpreadMap<AccountNumber, Unfolded>,
+    /// The sequence each name stands for.
+    pub names: SpreadMap<NameHash, u64>,
     /// When the books of `accounts` have something due, those that ever do.
     pub due: BTreeSet<(Timestamp, AccountNumber)>,
     /// Transactions in it.
     pub length: usize,
+    /// Sequence of the last of them.
+    pub last: u64,
+    /// Read again after a restart: what its transactions come to is not known yet.
+    pub is_unread: bool,
 }
 
 /// One account's part of the tail.
@@ -28,57 +34,95 @@ pub struct Unfolded {
     pub first: u64,
     /// Where its transactions are in the journal, by version.
     pub sequences: Vec<u64>,
+    /// What they come to. None after a restart, until somebody asks: then the journal is read again.
+    pub known: Option<Known>,
+}
+
+pub struct Known {
     pub book: Arc<Book>,
-    /// What they add to its usage.
+    /// What the transactions add to the account's usage, sorted by key.
     pub usage: Vec<(UsageKey, UsageSum)>,
 }
 
+/// A transaction's place in its account, as the next one must know it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Head {
+    pub version: u64,
+    pub sequence: u64,
+}
+
 impl Unfolded {
-    pub fn last(&self) -> u64 {
-        self.first + self.sequences.len() as u64 - 1
-    }
-    pub fn last_sequence(&self) -> u64 {
-        *self.sequences.last().expect("an account in the tail has a transaction there")
+    pub fn head(&self) -> Head {
+        let sequence = *self.sequences.last().expect("an account in the tail has a transaction there");
+        Head { version: self.first + self.sequences.len() as u64 - 1, sequence }
     }
     /// The sequence of `version`, if it is here.
     pub fn sequence(&self, version: u64) -> Option<u64> {
         let place = usize::try_from(version.checked_sub(self.first)?).ok()?;
         self.sequences.get(place).copied()
     }
-
-    fn add_usage(&mut self, transaction: &Transaction) {
-        let Some((key, sum)) = transaction.usage() else { return };
-        match self.usage.iter_mut().find(|(it, _)| *it == key) {
-            Some((_, total)) => total.add(&sum),
-            None => self.usage.push((key, sum)),
-        }
+    fn push(&mut self, sequence: u64, version: u64) {
+        assert_eq!(version, self.first + self.sequences.len() as u64, "versions are consecutive");
+        self.sequences.push(sequence);
     }
 }
 
 impl Tail {
-    pub fn push(&mut self, sequence: u64, transaction: &Transaction, book: &Arc<Book>, names: [Option<NameHash>; 2]) {
-        let place = transaction.place;
-        assert_eq!(book.version, place.version, "a book comes with the transaction it ends in");
-        for name in names.into_iter().flatten() {
-            self.names.entry(name).or_insert(place);
+    /// Takes in a transaction that has been committed.
+    pub fn push(&mut self, sequence: u64, post: &Post) {
+        let Place { account, version } = post.transaction.place;
+        for name in [post.key, post.fact].into_iter().flatten() {
+            self.names.insert(name, sequence);
         }
-        self.length += 1;
-        let account = self.accounts.entry(place.account).or_insert_with(|| Unfolded {
-            first: place.version,
+        self.count(sequence);
+        let unfolded = self.accounts.entry(account).or_insert_with(|| Unfolded {
+            first: version,
             sequences: Vec::new(),
-            book: Arc::clone(book),
-            usage: Vec::new(),
+            known: Some(Known { book: Arc::clone(&post.book), usage: Vec::new() }),
         });
-        assert_eq!(place.version, account.first + account.sequences.len() as u64, "versions are consecutive");
-        let (before, after) = (account.book.due_at(), book.due_at());
-        if before != after || account.sequences.is_empty() {
-            self.due.remove(&(before, place.account));
+        let is_new = unfolded.sequences.is_empty();
+        unfolded.push(sequence, version);
+        let known = unfolded.known.as_mut().expect("only a tail that is read again does not know");
+        let (before, after) = (known.book.due_at(), post.book.due_at());
+        if before != after || is_new {
+            self.due.remove(&(before, account));
             if after < Timestamp::NEVER {
-                self.due.insert((after, place.account));
+                self.due.insert((after, account));
             }
         }
-        account.sequences.push(sequence);
-        account.book = Arc::clone(book);
-        account.add_usage(transaction);
+        known.book = Arc::clone(&post.book);
+        if let Some((key, sum)) = post.transaction.usage() {
+            add_usage(&mut known.usage, key, &sum);
+        }
+    }
+
+    /// Takes in a transaction found in the journal after a restart.
+    pub fn push_unread(&mut self, sequence: u64, place: Place, names: [Option<NameHash>; 2]) {
+        for name in names.into_iter().flatten() {
+            self.names.insert(name, sequence);
+        }
+        self.count(sequence);
+        self.is_unread = true;
+        let start = || Unfolded { first: place.version, sequences: Vec::new(), known: None };
+        self.accounts.entry(place.account).or_insert_with(start).push(sequence, place.version);
+    }
+
+    /// Whether it has transactions up to `sequence`.
+    pub fn reaches_back_to(&self, sequence: u64) -> bool {
+        self.length != 0 && self.last - self.length as u64 + 1 <= sequence
+    }
+
+    fn count(&mut self, sequence: u64) {
+        assert!(self.length == 0 || self.last + 1 == sequence, "the tail is in the journal's order, without gaps");
+        self.last = sequence;
+        self.length += 1;
+    }
+}
+
+/// Adds to the row with the same key, or makes one. `rows` are sorted by key, and stay so.
+pub fn add_usage(rows: &mut Vec<(UsageKey, UsageSum)>, key: UsageKey, sum: &UsageSum) {
+    match rows.binary_search_by(|(it, _)| it.cmp(&key)) {
+        Ok(place) => rows[place].1.add(sum),
+        Err(place) => rows.insert(place, (key, sum.clone())),
     }
 }

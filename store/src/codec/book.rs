@@ -1,0 +1,265 @@
+//! A book as JSON, so that an account's state need not be folded from its first transaction each time.
+//!
+//! The rules let nobody make a book but by applying transactions, so a stored one is read back by applying the shortest
+//! journal that leads to it. What comes out was therefore asserted, step by step, by the same code that made it.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use billing::id::{AccountNumber, GrantId};
+use billing::ledger::{Balance, Book, Draw, Grant, Hold, Origin, Pot, Terms, Transaction, What, Work};
+use billing::money::Credits;
+use billing::rating::{Price, Text, Usage};
+use billing::time::Timestamp;
+use serde::Deserialize;
+
+use super::Malformed;
+use super::json::Json;
+use super::pairs::DrawJson;
+use super::transaction::read_hold;
+use super::work::{Known, TermsJson, WorkJson, read_draws, read_grant, write_draws, write_terms, write_work};
+
+/// Writes all of a book but its account and version, which are columns.
+pub fn write(json: &mut Json, book: &Book) {
+    json.object(|json| {
+        json.key("at").integer(book.at.millis());
+        json.key("grants").array(|json| book.grants().iter().for_each(|it| write_one_grant(json, it)));
+        if !book.holds().is_empty() {
+            json.key("holds").array(|json| book.holds().iter().for_each(|it| write_one_hold(json, it)));
+        }
+        if !book.debt().is_zero() {
+            json.key("debt").integer(book.debt().micros());
+        }
+        if book.is_closed() {
+            json.key("closed").integer(1);
+        }
+    });
+}
+
+fn write_one_grant(json: &mut Json, grant: &Grant) {
+    json.object(|json| {
+        json.key("id").string(&grant.id.to_string());
+        write_terms(json.key("terms"), &grant.terms);
+        for (name, credits) in [("remaining", grant.remaining), ("held", grant.held), ("expired", grant.expired)] {
+            if !credits.is_zero() {
+                json.key(name).integer(credits.micros());
+            }
+        }
+    });
+}
+
+fn write_one_hold(json: &mut Json, hold: &Hold) {
+    json.object(|json| {
+        json.key("id").string(&hold.id.to_string());
+        write_work(json.key("work"), &hold.work, Known::NOTHING);
+        if let Some(used) = &hold.used {
+            write_work(json.key("used"), used, Known::NOTHING);
+        }
+        write_draws(json.key("draws"), &hold.draws);
+        json.key("until").integer(hold.expires_at.millis());
+    });
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BookJson {
+    at: i64,
+    grants: Vec<GrantJson>,
+    #[serde(default)]
+    holds: Vec<HoldJson>,
+    #[serde(default)]
+    debt: i64,
+    #[serde(default)]
+    closed: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GrantJson {
+    id: Text,
+    terms: TermsJson,
+    #[serde(default)]
+    remaining: i64,
+    #[serde(default)]
+    held: i64,
+    #[serde(default)]
+    expired: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoldJson {
+    id: Text,
+    work: WorkJson,
+    used: Option<WorkJson>,
+    draws: Vec<DrawJson>,
+    until: i64,
+}
+
+/// Reads the book of `account` at `version`.
+///
+/// # Errors
+/// When the text is not a book's, or is of one that no journal leads to.
+pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Malformed> {
+    let stored: BookJson = serde_json::from_str(text)?;
+    let mut story = Story::new(account, Timestamp::from_millis(stored.at));
+    let mut pots = BTreeMap::new();
+    for grant in stored.grants {
+        let terms = grant.terms.read()?;
+        let pot = Pots { remaining: grant.remaining, held: grant.held, expired: grant.expired };
+        pot.check(&terms)?;
+        let id = read_grant(&grant.id)?;
+        if pots.insert(id, (Arc::clone(&terms), pot)).is_some() {
+            return Err(Malformed::not("a grant of its own", &grant.id));
+        }
+        story.granted(id, &terms)?;
+    }
+    let holds = stored.holds.into_iter().map(HoldJson::read).collect::<Result<Vec<_>, _>>()?;
+    check_holds(&holds, &pots)?;
+    holds.iter().for_each(|it| story.held(it));
+    pots.iter().for_each(|(id, (terms, pot))| story.used_up(*id, terms, pot));
+    if !(0..=Credits::MAX.micros()).contains(&stored.debt) {
+        return Err(Malformed::not("a debt", &stored.debt.to_string()));
+    }
+    story.owes(Credits::from_micros(stored.debt));
+    if stored.closed != 0 {
+        story.tell(What::Closed);
+    }
+    let mut book = story.book;
+    book.version = version;
+    book.at = story.at;
+    Ok(book)
+}
+
+/// What is where of a grant's credits; the rest is spent.
+struct Pots {
+    remaining: i64,
+    held: i64,
+    expired: i64,
+}
+
+impl Pots {
+    fn check(&self, terms: &Terms) -> Result<(), Malformed> {
+        let all = [self.remaining, self.held, self.expired];
+        let sum = all.iter().try_fold(0_i64, |sum, it| sum.checked_add(*it));
+        let fits = terms.credits <= Credits::MAX && sum.is_some_and(|it| (1..=terms.credits.micros()).contains(&it));
+        if all.iter().all(|it| 0 <= *it) && fits {
+            return Ok(());
+        }
+        Err(Malformed::not("what may be left of its grant", &format!("{all:?}")))
+    }
+}
+
+impl HoldJson {
+    fn read(self) -> Result<Hold, Malformed> {
+        Ok(Hold {
+            id: read_hold(&self.id)?,
+            work: self.work.read(Known::NOTHING)?,
+            used: self.used.map(|it| it.read(Known::NOTHING)).transpose()?,
+            draws: read_draws(self.draws)?,
+            expires_at: Timestamp::from_millis(self.until),
+        })
+    }
+}
+
+/// What the holds reserve is what the grants have held.
+fn check_holds(holds: &[Hold], pots: &BTreeMap<GrantId, (Arc<Terms>, Pots)>) -> Result<(), Malformed> {
+    let mut held: BTreeMap<GrantId, i64> =
+        pots.iter().filter(|(_, (_, pot))| pot.held != 0).map(|(id, (_, pot))| (*id, pot.held)).collect();
+    for draw in holds.iter().flat_map(|it| &it.draws) {
+        let left = held.get_mut(&draw.grant).filter(|it| draw.pot == Pot::Free && draw.credits.micros() <= **it);
+        *left.ok_or_else(|| Malformed::not("a grant with so much held", &draw.grant.to_string()))? -=
+            draw.credits.micros();
+    }
+    match held.iter().find(|(_, left)| **left != 0) {
+        Some((grant, _)) => Err(Malformed::not("held by its holds", &grant.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// The shortest journal that leads to a book, told at the book's own instant.
+struct Story {
+    book: Book,
+    at: Timestamp,
+    /// Credits in live grants, and in holds.
+    free: Credits,
+    held: Credits,
+    debt: Credits,
+}
+
+impl Story {
+    fn new(account: AccountNumber, at: Timestamp) -> Story {
+        let (free, held, debt) = (Credits::ZERO, Credits::ZERO, Credits::ZERO);
+        Story { book: Book::open(account), at, free, held, debt }
+    }
+
+    fn tell(&mut self, what: What) {
+        let place = billing::id::Place { account: self.book.account, version: self.book.version + 1 };
+        let posted = self.free + self.held - self.debt;
+        let after = Balance { posted, held: self.held, accrued: Credits::ZERO, debt: self.debt };
+        self.book.apply(&Transaction { place, at: self.at, origin: Origin::default(), what, after });
+    }
+
+    fn granted(&mut self, grant: GrantId, terms: &Arc<Terms>) -> Result<(), Malformed> {
+        if terms.live_at(self.at) {
+            let free = self.free.checked_add(terms.credits);
+            self.free = free.ok_or_else(|| Malformed::not("an amount of credits", "the sum of the grants"))?;
+        }
+        self.tell(What::Granted { grant, terms: Arc::clone(terms) });
+        Ok(())
+    }
+
+    fn held(&mut self, hold: &Hold) {
+        for draw in &hold.draws {
+            self.held += draw.credits;
+            if self.book.grant(draw.grant).is_some_and(|it| it.live_at(self.at)) {
+                self.free -= draw.credits;
+            }
+        }
+        let (work, draws) = (Arc::clone(&hold.work), hold.draws.clone());
+        self.tell(What::Held { hold: hold.id, work, draws, expires_at: hold.expires_at });
+        if hold.used.is_some() {
+            let (used, expires_at) = (hold.used.clone(), hold.expires_at);
+            let none: Vec<Draw> = Vec::new();
+            self.tell(What::Extended { hold: hold.id, draws: none, reserved: hold.credits(), used, expires_at });
+        }
+    }
+
+    /// What of a grant has expired, and what was spent: for the book it is as if that had been taken back.
+    fn used_up(&mut self, grant: GrantId, terms: &Terms, pots: &Pots) {
+        let expired = Credits::from_micros(pots.expired);
+        let spent = terms.credits - Credits::from_micros(pots.remaining + pots.held) - expired;
+        for (credits, what) in [
+            (expired, What::Expired { grant, credits: expired }),
+            (spent, What::Voided { grant, credits: spent, reason: "spent".into() }),
+        ] {
+            if credits.is_zero() {
+                continue;
+            }
+            if terms.live_at(self.at) {
+                self.free -= credits;
+            }
+            self.tell(what);
+        }
+    }
+
+    fn owes(&mut self, owed: Credits) {
+        if owed.is_zero() {
+            return;
+        }
+        self.debt = owed;
+        let usage = Usage { meter: "debt".into(), quantities: Vec::new(), dimensions: Vec::new() };
+        let work = Work {
+            usage,
+            price: Price { credits: owed, lines: Vec::new(), rate_card: 0 },
+            project: None,
+            actor: None,
+            resource: None,
+            occurred_at: self.at,
+            hour: self.at.hour_start(0),
+            quote: None,
+            metadata: None,
+            evidence: None,
+        };
+        self.tell(What::Charged { work: Arc::new(work), credits: owed, draws: Vec::new(), owed, closing: None });
+    }
+}

@@ -1,0 +1,110 @@
+//! The one write: changes go into one transaction of the journal file, and only when that is on the disk into memory.
+use billing::id::{AccountNumber, Place};
+
+use super::shared::{Chore, Shared, Writer, lock};
+use super::spread::SpreadMap;
+use super::tail::Head;
+use super::{derived, journal, records};
+use crate::{Change, CommitError, Fault, Post};
+
+/// The write-ahead log grows by at least a page a commit, whatever is in it.
+const COMMIT_BYTES: usize = 2 * 4096;
+/// About what a row of the journal takes.
+const ROW_BYTES: usize = 400;
+
+fn fault(error: rusqlite::Error) -> Fault {
+    Fault::new("committing", error)
+}
+
+pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
+    // Back-pressure: memory stays bounded when folding cannot keep up.
+    let is_full = shared.options.tail_max <= shared.memory().live.length;
+    if is_full {
+        shared.await_fold(|memory| memory.live.length < shared.options.tail_max)?;
+    }
+    let mut writer = lock(&shared.writer);
+    let heads = heads(shared, changes)?;
+    let posts = write(&mut writer, heads, changes)?;
+    writer.sequence += posts.len() as u64;
+    writer.log_bytes += COMMIT_BYTES + ROW_BYTES * posts.len();
+    let (is_long, asks_checkpoint) = {
+        let mut memory = shared.memory_mut();
+        posts.iter().for_each(|(sequence, post)| memory.live.push(*sequence, post));
+        let is_long = shared.options.fold_at <= memory.live.length;
+        (is_long, shared.options.log_bytes <= writer.log_bytes)
+    };
+    drop(writer);
+    if is_long {
+        shared.ask(Chore::Fold);
+    }
+    if asks_checkpoint {
+        shared.ask(Chore::Checkpoint);
+    }
+    Ok(())
+}
+
+/// The last transaction of every account that is posted to. Nobody else commits meanwhile.
+fn heads(shared: &Shared, changes: &[Change]) -> Result<SpreadMap<AccountNumber, Head>, Fault> {
+    let mut heads = SpreadMap::default();
+    heads.reserve(changes.len());
+    let mut cold = Vec::new();
+    let memory = shared.memory();
+    for post in changes.iter().filter_map(post_of) {
+        let account = post.transaction.place.account;
+        match memory.head(account) {
+            Some(head) => drop(heads.insert(account, head)),
+            None => cold.push(account),
+        }
+    }
+    drop(memory);
+    if !cold.is_empty() {
+        shared.read(|reader| {
+            for account in cold {
+                let head = derived::head(&reader.derived, account)?.map_or_else(Head::default, |(head, _)| head);
+                heads.insert(account, head);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(heads)
+}
+
+fn post_of(change: &Change) -> Option<&Post> {
+    match change {
+        Change::Post(post) => Some(post),
+        _ => None,
+    }
+}
+
+/// Writes everything, or nothing: whatever goes wrong before the end rolls the transaction back.
+fn write<'a>(
+    writer: &mut Writer,
+    mut heads: SpreadMap<AccountNumber, Head>,
+    changes: &'a [Change],
+) -> Result<Vec<(u64, &'a Post)>, CommitError> {
+    let mut sequence = writer.sequence;
+    let mut posts = Vec::with_capacity(changes.len());
+    let transaction = writer.file.transaction().map_err(fault)?;
+    let mut appender = journal::Appender::new(&transaction).map_err(fault)?;
+    for change in changes {
+        let Some(post) = post_of(change) else {
+            records::write(&transaction, change)?;
+            continue;
+        };
+        let Place { account, version } = post.transaction.place;
+        let head = heads.get_mut(&account).expect("the head of every account was looked up");
+        if version != head.version + 1 {
+            return Err(CommitError::Stale);
+        }
+        assert_eq!((post.book.account, post.book.version), (account, version), "a book ends in its transaction");
+        let key = post.transaction.origin.key.as_deref().map(|it| crate::NameHash::key(account, it));
+        assert_eq!(post.key, key, "a post's key is the name of its transaction's key");
+        sequence += 1;
+        appender.append(sequence, head.sequence, post).map_err(fault)?;
+        *head = Head { version, sequence };
+        posts.push((sequence, post));
+    }
+    drop(appender);
+    transaction.commit().map_err(fault)?;
+    Ok(posts)
+}

@@ -1,0 +1,151 @@
+//! The derived file's tables, one question or one change a function. It knows rows, not why they are written.
+use billing::id::AccountNumber;
+use billing::ledger::Book;
+use billing::time::Timestamp;
+use billing::usage::{UsageKey, UsageSum};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::tail::Head;
+use super::{signed, unsigned};
+use crate::Fault;
+use crate::codec::{self, Json};
+
+/// Every so many versions of an account a milestone says where its transaction is.
+pub const MILESTONE: u64 = 64;
+
+fn reading(error: rusqlite::Error) -> Fault {
+    Fault::new("reading the derived file", error)
+}
+
+fn writing(error: rusqlite::Error) -> Fault {
+    Fault::new("writing the derived file", error)
+}
+
+/// Sequence up to which everything is folded.
+pub fn folded(file: &Connection) -> Result<u64, Fault> {
+    file.query_row("select folded from progress", [], |row| row.get(0)).map(unsigned).map_err(reading)
+}
+
+pub fn set_folded(file: &Connection, sequence: u64) -> Result<(), Fault> {
+    file.execute("update progress set folded = ?1", [signed(sequence)]).map(|_| ()).map_err(writing)
+}
+
+/// The last of an account's transactions that is folded, and when its book has something due.
+pub fn head(file: &Connection, account: AccountNumber) -> Result<Option<(Head, Option<i64>)>, Fault> {
+    let query = "select version, sequence, due_at from books where account = ?1";
+    let mut statement = file.prepare_cached(query).map_err(reading)?;
+    let found = statement.query_row([signed(account.get())], |row| {
+        let head = Head { version: unsigned(row.get(0)?), sequence: unsigned(row.get(1)?) };
+        Ok((head, row.get(2)?))
+    });
+    found.optional().map_err(reading)
+}
+
+/// An account's book as far as it is folded, and where its last transaction is.
+pub fn book(file: &Connection, account: AccountNumber) -> Result<Option<(Book, u64)>, Fault> {
+    let query = "select version, sequence, body from books where account = ?1";
+    let mut statement = file.prepare_cached(query).map_err(reading)?;
+    let mut rows = statement.query([signed(account.get())]).map_err(reading)?;
+    let Some(row) = rows.next().map_err(reading)? else { return Ok(None) };
+    let columns =
+        || -> rusqlite::Result<_> { Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), row.get_ref(2)?.as_str()?)) };
+    let (version, sequence, body) = columns().map_err(reading)?;
+    let book = codec::read_book(body, account, version);
+    let broken = |it| Fault::new("reading the derived file", format!("book of {account:?}: {it}"));
+    Ok(Some((book.map_err(broken)?, sequence)))
+}
+
+/// The first milestone of an account at `version` or later.
+pub fn milestone(file: &Connection, account: AccountNumber, version: u64) -> Result<Option<Head>, Fault> {
+    let query =
+        "select version, sequence from milestones where account = ?1 and ?2 <= version order by version limit 1";
+    let mut statement = file.prepare_cached(query).map_err(reading)?;
+    let found = statement.query_row([signed(account.get()), signed(version)], |row| {
+        Ok(Head { version: unsigned(row.get(0)?), sequence: unsigned(row.get(1)?) })
+    });
+    found.optional().map_err(reading)
+}
+
+/// An account's folded usage, hours from `from` and before `to`.
+pub fn usage(
+    file: &Connection,
+    account: AccountNumber,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<(UsageKey, UsageSum)>, Fault> {
+    let query = "select hour, body from usage where account = ?1 and ?2 <= hour and hour < ?3 order by hour";
+    let mut statement = file.prepare_cached(query).map_err(reading)?;
+    let mut rows = statement.query((signed(account.get()), from.millis(), to.millis())).map_err(reading)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(reading)? {
+        let hour: i64 = row.get(0).map_err(reading)?;
+        let body = row.get_ref(1).map_err(reading)?.as_str().map_err(|it| reading(it.into()))?;
+        let broken = |it| Fault::new("reading the derived file", format!("usage of {account:?}, hour {hour}: {it}"));
+        found.extend(codec::read_usage(body, Timestamp::from_millis(hour)).map_err(broken)?);
+    }
+    Ok(found)
+}
+
+/// Accounts whose folded books have something due by `at`, soonest first, until `enough` says so.
+pub fn due(
+    file: &Connection,
+    at: Timestamp,
+    mut enough: impl FnMut(Timestamp, AccountNumber) -> bool,
+) -> Result<(), Fault> {
+    let query = "select due_at, account from books where due_at <= ?1 order by due_at";
+    let mut statement = file.prepare_cached(query).map_err(reading)?;
+    let mut rows = statement.query([at.millis()]).map_err(reading)?;
+    while let Some(row) = rows.next().map_err(reading)? {
+        let columns = || -> rusqlite::Result<(i64, i64)> { Ok((row.get(0)?, row.get(1)?)) };
+        let (when, account) = columns().map_err(reading)?;
+        if enough(Timestamp::from_millis(when), AccountNumber::from_random(unsigned(account))) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a book over `before`, its row so far.
+pub fn put_book(
+    file: &Connection,
+    book: &Book,
+    sequence: u64,
+    before: Option<(Head, Option<i64>)>,
+) -> Result<(), Fault> {
+    let mut body = Json::new();
+    codec::write_book(&mut body, book);
+    let due_at = Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis);
+    let (account, version) = (signed(book.account.get()), signed(book.version));
+    let query = match before {
+        None => "insert into books (account, version, sequence, body, due_at) values (?1, ?2, ?3, ?4, ?5)",
+        // Nearly always; and SQLite moves an index entry whenever its column is mentioned.
+        Some((_, it)) if it == due_at => {
+            "update books set version = ?2, sequence = ?3, body = ?4 where account = ?1 and due_at is ?5"
+        }
+        Some(_) => "update books set version = ?2, sequence = ?3, body = ?4, due_at = ?5 where account = ?1",
+    };
+    let mut statement = file.prepare_cached(query).map_err(writing)?;
+    let written =
+        statement.execute(params![account, version, signed(sequence), body.as_str(), due_at]).map_err(writing)?;
+    assert_eq!(written, 1, "an account has one book");
+    Ok(())
+}
+
+pub fn put_milestone(file: &Connection, account: AccountNumber, at: Head) -> Result<(), Fault> {
+    let query = "insert into milestones (account, version, sequence) values (?1, ?2, ?3) on conflict do nothing";
+    let mut statement = file.prepare_cached(query).map_err(writing)?;
+    statement.execute([signed(account.get()), signed(at.version), signed(at.sequence)]).map_err(writing)?;
+    Ok(())
+}
+
+/// Writes all of an hour's usage.
+pub fn put_usage(file: &Connection, account: AccountNumber, rows: &[(UsageKey, UsageSum)]) -> Result<(), Fault> {
+    let hour = rows[0].0.hour;
+    assert!(rows.iter().all(|(key, _)| key.hour == hour), "a row is of one hour");
+    let mut body = Json::new();
+    codec::write_usage(&mut body, rows);
+    let query = "insert into usage (account, hour, body) values (?1, ?2, ?3) on conflict do update set body = ?3";
+    let mut statement = file.prepare_cached(query).map_err(writing)?;
+    statement.execute((signed(account.get()), hour.millis(), body.as_str())).map_err(writing)?;
+    Ok(())
+}

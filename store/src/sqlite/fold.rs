@@ -1,0 +1,120 @@
+//! Folding: the tail is written to the derived file in the order of its keys, so that each page is written once for many
+//! transactions.
+//!
+//! It runs beside commits, on a file and a thread of its own: a commit waits for it only when the tail would grow beyond
+//! its bound. It is made of slices, each a transaction that leaves every account either as it was or folded to the
+//! tail's end; the version of an account's book says which. So a fold may stop between any two slices, and be done
+//! again from the start: what is folded already is passed over.
+use std::sync::Arc;
+
+use billing::id::AccountNumber;
+use billing::ledger::Book;
+use billing::usage::{UsageKey, UsageSum};
+use rusqlite::Connection;
+
+use super::derived::{self, MILESTONE};
+use super::journal;
+use super::names::{self, RunWriter};
+use super::shared::Shared;
+use super::tail::{Head, Known, Tail, Unfolded, add_usage};
+use crate::Fault;
+
+/// Names in a slice: 64 blocks.
+const SLICE_NAMES: usize = 16_128;
+
+/// Folds all of `tail`, which is `shared`'s frozen one or is not known to anybody yet.
+pub fn fold(shared: &Shared, journal: &Connection, tail: &Tail) -> Result<(), Fault> {
+    let mut accounts: Vec<(AccountNumber, &Unfolded)> = tail.accounts.iter().map(|(it, part)| (*it, part)).collect();
+    accounts.sort_unstable_by_key(|(it, _)| *it);
+    for slice in accounts.chunks(shared.options.slice_accounts) {
+        let books = shared.slice(|file| {
+            let fold = |(account, part): &(AccountNumber, &Unfolded)| fold_account(file, journal, *account, part);
+            slice.iter().map(fold).collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut forgotten = Vec::new();
+        let mut memory = shared.memory_mut();
+        for (book, sequence) in books {
+            forgotten.extend(memory.books.insert(book, sequence));
+        }
+        drop(memory);
+    }
+    fold_names(shared, tail)
+}
+
+/// Folds one account, unless that was done, and returns its book and where that ends.
+fn fold_account(
+    file: &Connection,
+    journal: &Connection,
+    account: AccountNumber,
+    part: &Unfolded,
+) -> Result<(Arc<Book>, u64), Fault> {
+    let before = derived::head(file, account)?;
+    let folded = before.map_or(0, |(head, _)| head.version);
+    let Head { version: last, sequence } = part.head();
+    let read_again;
+    let known = match &part.known {
+        Some(known) => known,
+        None => {
+            read_again = read(file, journal, account, part)?;
+            &read_again
+        }
+    };
+    if last <= folded {
+        return Ok((Arc::clone(&known.book), sequence));
+    }
+    assert!(part.known.is_none() || folded + 1 == part.first, "nothing of {account:?} is skipped or folded twice");
+    for hour in known.usage.chunk_by(|(a, _), (b, _)| a.hour == b.hour) {
+        add_hour(file, account, hour)?;
+    }
+    let first = part.first.max(folded + 1);
+    for version in (first..=last).filter(|it| it % MILESTONE == 0) {
+        let sequence = part.sequence(version).expect("it is between the first and the last");
+        derived::put_milestone(file, account, Head { version, sequence })?;
+    }
+    assert_eq!(known.book.version, last, "the book is the one after the last transaction");
+    derived::put_book(file, &known.book, sequence, before)?;
+    Ok((Arc::clone(&known.book), sequence))
+}
+
+fn add_hour(file: &Connection, account: AccountNumber, rows: &[(UsageKey, UsageSum)]) -> Result<(), Fault> {
+    let hour = rows[0].0.hour;
+    let mut total = derived::usage(file, account, hour, hour + billing::time::Span::from_millis(1))?;
+    if total.is_empty() {
+        return derived::put_usage(file, account, rows);
+    }
+    rows.iter().for_each(|(key, sum)| add_usage(&mut total, key.clone(), sum));
+    derived::put_usage(file, account, &total)
+}
+
+/// What an account's part of the tail comes to beyond what is folded, read from the journal.
+pub fn read(file: &Connection, journal: &Connection, account: AccountNumber, part: &Unfolded) -> Result<Known, Fault> {
+    let mut book = derived::book(file, account)?.map_or_else(|| Book::open(account), |(book, _)| book);
+    let mut usage = Vec::new();
+    for version in book.version + 1..=part.head().version {
+        let sequence = part.sequence(version).expect("the derived file is not behind the tail");
+        let transaction = journal::at(journal, sequence)?.transaction;
+        book.apply(&transaction);
+        if let Some((key, sum)) = transaction.usage() {
+            add_usage(&mut usage, key, &sum);
+        }
+    }
+    Ok(Known { book: Arc::new(book), usage })
+}
+
+/// Writes the tail's names as a run, and with its end the word that everything is folded.
+fn fold_names(shared: &Shared, tail: &Tail) -> Result<(), Fault> {
+    let mut names: Vec<(u64, u64)> = tail.names.iter().map(|(name, it)| (names::prefix(*name), *it)).collect();
+    names.sort_unstable();
+    let mut writer = RunWriter::new(shared.next_run(), 0, names.len() as u64);
+    for slice in names.chunks(SLICE_NAMES) {
+        shared.slice(|file| slice.iter().try_for_each(|it| writer.push(file, *it)))?;
+    }
+    let run = shared.slice(|file| {
+        derived::set_folded(file, tail.last)?;
+        if names.is_empty() { Ok(None) } else { writer.finish(file, &[]).map(Some) }
+    })?;
+    if let Some(run) = run {
+        shared.memory_mut().replace_runs(run, &[]);
+    }
+    Ok(())
+}

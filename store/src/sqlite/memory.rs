@@ -1,0 +1,92 @@
+//! What is held in memory: the tail, the books lately used, the filters of the name index.
+//!
+//! Its size depends on options, never on how many transactions or accounts there are, but for the filters, which take
+//! 1.5 bytes a name. Invariant: what is known here of an account is at least as new as what the derived file says.
+use std::sync::Arc;
+
+use billing::id::AccountNumber;
+use billing::ledger::Book;
+
+use super::names::{Run, Runs};
+use super::spread::SpreadMap;
+use super::tail::{Head, Tail, Unfolded};
+
+pub struct Memory {
+    /// What was committed since the last fold began.
+    pub live: Tail,
+    /// What is being folded.
+    pub frozen: Option<Arc<Tail>>,
+    pub runs: Runs,
+    pub books: Kept,
+    /// Folds done: whoever reads the derived file can tell whether what was read may be outdated.
+    pub folds: u64,
+}
+
+impl Memory {
+    pub fn new(runs: Runs, books_max: usize) -> Memory {
+        Memory { live: Tail::default(), frozen: None, runs, books: Kept::new(books_max), folds: 0 }
+    }
+
+    /// An account's part of the tail, newest first.
+    pub fn unfolded(&self, account: AccountNumber) -> impl Iterator<Item = &Unfolded> {
+        let tails = [Some(&self.live), self.frozen.as_deref()];
+        tails.into_iter().flatten().filter_map(move |it| it.accounts.get(&account))
+    }
+
+    /// The last of an account's transactions, if that can be told without asking the derived file.
+    pub fn head(&self, account: AccountNumber) -> Option<Head> {
+        let in_tail = self.unfolded(account).next().map(Unfolded::head);
+        in_tail.or_else(|| self.books.get(account).map(|(book, sequence)| Head { version: book.version, sequence }))
+    }
+
+    /// An account's book, if it is here.
+    pub fn book(&self, account: AccountNumber) -> Option<&Arc<Book>> {
+        match self.unfolded(account).next() {
+            Some(unfolded) => unfolded.known.as_ref().map(|it| &it.book),
+            None => self.books.get(account).map(|(book, _)| book),
+        }
+    }
+
+    /// Keeps a book that was read while there had been `folds` folds, unless it may be outdated since. What must be
+    /// forgotten for it is returned, to be dropped when nobody waits.
+    pub fn keep(&mut self, book: Arc<Book>, sequence: u64, folds: u64) -> Option<Generation> {
+        let is_newest = self.unfolded(book.account).next().is_none_or(|it| it.head().version == book.version);
+        if self.folds != folds || !is_newest {
+            return None;
+        }
+        self.books.insert(book, sequence)
+    }
+
+    /// Lists `new` instead of `old` ones.
+    pub fn replace_runs(&mut self, new: Run, old: &[Arc<Run>]) {
+        let left = self.runs.iter().filter(|run| !old.iter().any(|it| it.number == run.number));
+        self.runs = Arc::new(left.cloned().chain([Arc::new(new)]).collect());
+    }
+}
+
+type Generation = SpreadMap<AccountNumber, (Arc<Book>, u64)>;
+
+/// The books lately used. Two generations, and no list of uses: when the young one is full it becomes the old one, and
+/// what was old and not used again is forgotten.
+pub struct Kept {
+    young: Generation,
+    old: Generation,
+    generation_max: usize,
+}
+
+impl Kept {
+    fn new(most: usize) -> Kept {
+        Kept { young: Generation::default(), old: Generation::default(), generation_max: most / 2 + 1 }
+    }
+    fn get(&self, account: AccountNumber) -> Option<(&Arc<Book>, u64)> {
+        let (book, sequence) = self.young.get(&account).or_else(|| self.old.get(&account))?;
+        Some((book, *sequence))
+    }
+    pub fn insert(&mut self, book: Arc<Book>, sequence: u64) -> Option<Generation> {
+        self.young.insert(book.account, (book, sequence));
+        if self.young.len() < self.generation_max {
+            return None;
+        }
+        Some(std::mem::replace(&mut self.old, std::mem::take(&mut self.young)))
+    }
+}

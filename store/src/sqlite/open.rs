@@ -1,0 +1,165 @@
+//! Opening a store: its lock, its files, what it had not folded yet, and the threads behind it.
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use rusqlite::Connection;
+
+use super::memory::Memory;
+use super::shared::{Chore, Reader, Shared, Writer};
+use super::tail::Tail;
+use super::{Options, Sqlite, beside, checkpoint, derived, derived_path, fold, journal, merge, migrate, names};
+use crate::Fault;
+
+const JOURNAL_STEPS: &[&str] = &[include_str!("../../migrations/journal_1.sql")];
+const DERIVED_STEPS: &[&str] = &[include_str!("../../migrations/derived_1.sql")];
+
+fn fault(error: rusqlite::Error) -> Fault {
+    Fault::new("opening the store", error)
+}
+
+pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
+    let lock = claim(path)?;
+    let file = journal_file(path, true)?;
+    let sequence = journal::length(&file)?;
+    let derived = derived_file(path, sequence)?;
+    let folded = derived::folded(&derived)?;
+    let (runs, next_run) = (names::load(&derived)?, names::new_number(&derived)?);
+    let memory = Memory::new(runs, options.books_max);
+    let writer = Writer { file, sequence, log_bytes: 0 };
+    let shared = Arc::new(Shared::new(options, path, writer, derived, memory));
+    shared.set_next_run(next_run);
+    let reader = shared.new_reader()?;
+    let tail = replay(&shared, &reader, folded)?;
+    if tail.length != 0 {
+        shared.memory_mut().frozen = Some(Arc::new(tail));
+        shared.ask(Chore::Fold);
+    }
+    let merging = shared.new_reader()?;
+    let checkpointing = journal_file(path, false)?;
+    let threads = vec![
+        spawn("fold", &shared, move |shared| folding(shared, &reader.journal)),
+        spawn("merge", &shared, move |shared| merge_when_asked(shared, &merging.derived)),
+        spawn("checkpoint", &shared, move |shared| checkpoint::when_asked(shared, &checkpointing)),
+    ];
+    Ok(Sqlite { shared, threads, _lock: lock })
+}
+
+/// Takes the lock that makes this process the only one that writes. The system lets go of it when the process ends,
+/// however it ends.
+fn claim(path: &Path) -> Result<File, Fault> {
+    const DOING: &str = "locking the store";
+    let lock = File::create(beside(path, "-lock")).map_err(|it| Fault::new(DOING, it))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(Fault::new(DOING, format!("{} is open for writing in another process", path.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(Fault::new(DOING, error)),
+    }
+}
+
+fn journal_file(path: &Path, migrates: bool) -> Result<Connection, Fault> {
+    let mut file = Connection::open(path).map_err(fault)?;
+    file.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
+    // Full: a commit returns when the disk has it.
+    file.pragma_update(None, "synchronous", "full").map_err(fault)?;
+    // A thread of its own checkpoints, so that no commit has to.
+    file.pragma_update(None, "wal_autocheckpoint", 0).map_err(fault)?;
+    file.set_prepared_statement_cache_capacity(64);
+    if migrates {
+        migrate::migrate(&mut file, JOURNAL_STEPS)?;
+    }
+    Ok(file)
+}
+
+/// The derived file, made anew when it is ahead of the journal: then it is of another one.
+fn derived_file(path: &Path, sequence: u64) -> Result<Connection, Fault> {
+    let path = derived_path(path);
+    let open = || {
+        let mut file = Connection::open(&path).map_err(fault)?;
+        file.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
+        // Normal: after a crash it may be older, never broken, and the journal has the rest.
+        file.pragma_update(None, "synchronous", "normal").map_err(fault)?;
+        file.pragma_update(None, "wal_autocheckpoint", 4_000).map_err(fault)?;
+        file.pragma_update(None, "cache_size", -16_384).map_err(fault)?;
+        file.set_prepared_statement_cache_capacity(64);
+        migrate::migrate(&mut file, DERIVED_STEPS)?;
+        Ok(file)
+    };
+    let file: Connection = open()?;
+    if derived::folded(&file)? <= sequence {
+        return Ok(file);
+    }
+    drop(file);
+    for ending in ["", "-wal", "-shm"] {
+        match std::fs::remove_file(beside(&path, ending)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Fault::new("opening the store", error));
+            }
+            _ => {}
+        }
+    }
+    open()
+}
+
+/// Takes what is not folded into a tail. When that is too much for one — the derived file was lost — most of it is
+/// folded here.
+fn replay(shared: &Shared, reader: &Reader, folded: u64) -> Result<Tail, Fault> {
+    let mut tail = Tail::default();
+    journal::outline(&reader.journal, folded, |sequence, place, names| {
+        if 2 * shared.options.tail_max <= tail.length {
+            let full = std::mem::take(&mut tail);
+            fold::fold(shared, &shared.new_reader()?.journal, &full)?;
+        }
+        tail.push_unread(sequence, place, names);
+        Ok(())
+    })?;
+    Ok(tail)
+}
+
+fn spawn(name: &str, shared: &Arc<Shared>, chore: impl FnOnce(&Shared) + Send + 'static) -> thread::JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    let chore = move || {
+        let _unless_it_panics = StopOnPanic(&shared);
+        chore(&shared);
+    };
+    thread::Builder::new().name(format!("store-{name}")).spawn(chore).expect("the system lets us start a thread")
+}
+
+/// Without its threads a store must not go on: what waits for them would wait for ever.
+struct StopOnPanic<'a>(&'a Shared);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+fn folding(shared: &Shared, journal: &Connection) {
+    while shared.await_chore(Chore::Fold) {
+        let tail = shared.freeze();
+        let outcome = if tail.length == 0 { Ok(()) } else { fold::fold(shared, journal, &tail) };
+        drop(tail);
+        if outcome.is_ok() {
+            shared.thaw();
+            shared.ask(Chore::Merge);
+            if shared.options.fold_at <= shared.memory().live.length {
+                shared.ask(Chore::Fold);
+            }
+        }
+        shared.ended(outcome);
+    }
+}
+
+fn merge_when_asked(shared: &Shared, reader: &Connection) {
+    while shared.await_chore(Chore::Merge) {
+        // A merge that fails leaves the runs as they were, and is tried again after the next fold.
+        if let Err(fault) = merge::merge(shared, reader) {
+            shared.ended(Err(fault));
+        }
+    }
+}

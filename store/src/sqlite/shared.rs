@@ -1,0 +1,220 @@
+//! What commits, reads and the threads behind them share, and how they wait for each other.
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::Options;
+use super::memory::Memory;
+use super::tail::Tail;
+use crate::Fault;
+
+pub struct Shared {
+    pub options: Options,
+    pub path: PathBuf,
+    pub writer: Mutex<Writer>,
+    /// The derived file's one writing connection, taken for a slice at a time.
+    derived: Mutex<Connection>,
+    memory: RwLock<Memory>,
+    readers: Mutex<Vec<Reader>>,
+    signals: Mutex<Signals>,
+    changed: Condvar,
+    next_run: AtomicU64,
+    slices: AtomicU64,
+}
+
+/// The journal file's one writing connection.
+pub struct Writer {
+    pub file: Connection,
+    /// Sequence of the newest transaction.
+    pub sequence: u64,
+    /// About how much was written to the write-ahead log since it was last checkpointed.
+    pub log_bytes: usize,
+}
+
+/// A reading connection to each file.
+pub struct Reader {
+    pub journal: Connection,
+    pub derived: Connection,
+}
+
+/// What the threads tell each other.
+#[derive(Default)]
+struct Signals {
+    /// Fold the tail, whatever its length.
+    fold: bool,
+    merge: bool,
+    checkpoint: bool,
+    stop: bool,
+    /// Why the last fold ended early.
+    fault: Option<String>,
+}
+
+/// A thing to be done behind the commits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Chore {
+    Fold,
+    Merge,
+    Checkpoint,
+}
+
+impl Signals {
+    fn asked(&mut self, chore: Chore) -> &mut bool {
+        match chore {
+            Chore::Fold => &mut self.fold,
+            Chore::Merge => &mut self.merge,
+            Chore::Checkpoint => &mut self.checkpoint,
+        }
+    }
+}
+
+impl Shared {
+    pub fn new(options: Options, path: &Path, writer: Writer, derived: Connection, memory: Memory) -> Shared {
+        Shared {
+            options,
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            derived: Mutex::new(derived),
+            memory: RwLock::new(memory),
+            readers: Mutex::default(),
+            signals: Mutex::default(),
+            changed: Condvar::new(),
+            next_run: AtomicU64::new(0),
+            slices: AtomicU64::new(0),
+        }
+    }
+
+    pub fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Numbers that no run has.
+    pub fn next_run(&self) -> u64 {
+        self.next_run.fetch_add(1, Ordering::Relaxed)
+    }
+    pub fn set_next_run(&self, number: u64) {
+        self.next_run.store(number, Ordering::Relaxed);
+    }
+
+    /// Changes the derived file in one transaction.
+    pub fn slice<T>(&self, change: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let fault = |it| Fault::new("folding", it);
+        if self.options.stop_after.is_some_and(|it| it <= self.slices.fetch_add(1, Ordering::Relaxed)) {
+            return Err(Fault::new("folding", "a test stops it here"));
+        }
+        if lock(&self.signals).stop {
+            return Err(Fault::new("folding", "the store is being closed"));
+        }
+        let file = lock(&self.derived);
+        let transaction = file.unchecked_transaction().map_err(fault)?;
+        let outcome = change(&transaction)?;
+        transaction.commit().map_err(fault)?;
+        Ok(outcome)
+    }
+
+    /// Asks a question on reading connections, of which a few are kept.
+    pub fn read<T>(&self, question: impl FnOnce(&Reader) -> Result<T, Fault>) -> Result<T, Fault> {
+        let idle = lock(&self.readers).pop();
+        let reader = idle.map_or_else(|| self.new_reader(), Ok)?;
+        let answer = question(&reader);
+        let mut idle = lock(&self.readers);
+        if idle.len() < self.options.readers_max {
+            idle.push(reader);
+        }
+        answer
+    }
+
+    pub fn new_reader(&self) -> Result<Reader, Fault> {
+        let open = |path: &Path| {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let file = Connection::open_with_flags(path, flags)?;
+            file.pragma_update(None, "mmap_size", self.options.map_bytes)?;
+            file.set_prepared_statement_cache_capacity(64);
+            Ok(file)
+        };
+        let fault = |it: rusqlite::Error| Fault::new("opening a reader", it);
+        let journal = open(&self.path).map_err(fault)?;
+        Ok(Reader { journal, derived: open(&super::derived_path(&self.path)).map_err(fault)? })
+    }
+
+    pub fn ask(&self, chore: Chore) {
+        *lock(&self.signals).asked(chore) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `chore` is asked for. False when the store is being closed.
+    pub fn await_chore(&self, chore: Chore) -> bool {
+        let mut signals = lock(&self.signals);
+        while !signals.stop && !*signals.asked(chore) {
+            signals = self.changed.wait(signals).unwrap_or_else(PoisonError::into_inner);
+        }
+        *signals.asked(chore) = false;
+        !signals.stop
+    }
+
+    pub fn stop(&self) {
+        lock(&self.signals).stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Says how a fold or merge ended.
+    pub fn ended(&self, outcome: Result<(), Fault>) {
+        lock(&self.signals).fault = outcome.err().map(|it| it.to_string());
+        self.changed.notify_all();
+    }
+
+    /// The tail to be folded: the one whose fold ended early, or what has been committed since.
+    pub fn freeze(&self) -> Arc<Tail> {
+        let mut memory = self.memory_mut();
+        if let Some(frozen) = &memory.frozen {
+            return Arc::clone(frozen);
+        }
+        let frozen = Arc::new(std::mem::take(&mut memory.live));
+        memory.frozen = Some(Arc::clone(&frozen));
+        frozen
+    }
+
+    /// Forgets the frozen tail: the derived file has it.
+    pub fn thaw(&self) {
+        let mut memory = self.memory_mut();
+        memory.folds += 1;
+        let frozen = memory.frozen.take();
+        drop(memory);
+        drop(frozen);
+        self.tell();
+    }
+
+    /// Wakes who waits. Taking the lock first makes sure that nobody is between looking and waiting.
+    fn tell(&self) {
+        drop(lock(&self.signals));
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done`, as long as folds succeed.
+    ///
+    /// # Errors
+    /// When a fold has failed: waiting would be for ever.
+    pub fn await_fold(&self, done: impl Fn(&Memory) -> bool) -> Result<(), Fault> {
+        let mut signals = lock(&self.signals);
+        while !done(&self.memory()) {
+            if let Some(fault) = signals.fault.take() {
+                return Err(Fault::new("waiting for a fold", fault));
+            }
+            if signals.stop {
+                return Err(Fault::new("waiting for a fold", "the store is being closed"));
+            }
+            signals.fold = true;
+            self.changed.notify_all();
+            signals = self.changed.wait(signals).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
