@@ -10,6 +10,8 @@
 mod books;
 mod committer;
 mod decider;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -50,12 +50,6 @@ impl Client {
         let request = self.agent.post(format!("{}{path}", self.url)).header("authorization", &self.authorization);
         read(format!("POST {path}"), request.header("idempotency-key", key).send_json(body))
     }
-
-    /// Uploads an archive.
-    pub fn upload(&self, path: &str, kind: &str, bytes: &[u8]) -> Result<Value, DemoError> {
-        let request = self.agent.post(format!("{}{path}", self.url)).header("authorization", &self.authorization);
-        read(format!("POST {path}"), request.header("content-type", kind).send(bytes))
-    }
 }
 
 fn read(what: String, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, DemoError> {

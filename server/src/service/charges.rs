@@ -136,7 +136,7 @@ impl App {
         let usage = order.order.usage()?;
         let price = card.price(&usage)?;
         let work = Arc::new(order.order.work(&known, usage, price, now)?);
-        let once = self.once(&card, account, &work);
+        let once = self.once(&card, account, &work)?;
         let also = self.project_of(account, &work, now);
         let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
         let by = Some(Arc::clone(&order.by));

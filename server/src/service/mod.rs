@@ -22,7 +22,7 @@ pub use balance::BalanceView;
 pub use charges::{ChargeView, ReverseOrder};
 pub use entries::{EntryFilter, EntryPage};
 pub use grants::{GrantOrder, GrantState, GrantView};
-pub use holds::{CaptureOrder, ExtendOrder, HoldAmount, HoldAnswer, HoldOrder, HoldState, HoldView};
+pub use holds::{CaptureOrder, ExtendOrder, HoldAmount, HoldAnswer, HoldMore, HoldOrder, HoldState, HoldView};
 pub use order::{ChargeOrder, Order};
 pub use quotes::{QuoteOrder, QuoteView};
 pub use rate_cards::{Upload, Uploaded};

@@ -117,19 +117,6 @@ fn sorted<T: Clone>(pairs: &[(Text, T)], field: &str) -> Result<Vec<(Text, T)>, 
     }
 }
 
-/// A price of nothing, with a line that says why.
-pub(super) fn free(why: &str, unit: &Text, rate_card: u32) -> Price {
-    let line = PriceLine {
-        item: why.into(),
-        quantity: 1,
-        unit: Arc::clone(unit),
-        unit_price: Credits::ZERO,
-        per: 1,
-        credits: Credits::ZERO,
-    };
-    Price { credits: Credits::ZERO, lines: vec![line], rate_card }
-}
-
 /// The same price, no higher than was promised.
 pub(super) fn promised(mut price: Price, most: Credits) -> Price {
     let excess = most.short_of(price.credits);
@@ -180,15 +167,16 @@ impl App {
     }
 
     /// What a meter charges once: the name it is settled under, and the free charge of a second time.
-    pub(super) fn once(&self, card: &RateCard, account: AccountNumber, work: &Work) -> Option<Once> {
-        let dimension = card.meter(&work.usage.meter)?.once_per.clone()?;
-        let (_, value) = work.usage.dimensions.iter().find(|(name, _)| *name == dimension)?;
+    pub(super) fn once(&self, card: &RateCard, account: AccountNumber, work: &Work) -> Result<Option<Once>, Refusal> {
         // What was free anyway has not been paid for.
-        work.price.credits.is_positive().then(|| {
-            let price = free("charged before", &dimension, work.price.rate_card);
-            let waived = Spend { work: Arc::new(Work { price, ..work.clone() }), debt_max: Credits::ZERO };
-            Once { name: NameHash::once(account, &work.usage.meter, value), waived: Command::Charge(waived) }
-        })
+        if work.price.credits.is_zero() {
+            return Ok(None);
+        }
+        let Some(value) = card.once_key(&work.usage) else { return Ok(None) };
+        let price = card.price_again(&work.usage)?;
+        let waived = Spend { work: Arc::new(Work { price, ..work.clone() }), debt_max: Credits::ZERO };
+        let name = NameHash::once(account, &work.usage.meter, value);
+        Ok(Some(Once { name, waived: Command::Charge(waived) }))
     }
 }
 

@@ -1,0 +1,354 @@
+//! The turnstile under concurrency and on a store that fails: real store, real threads, faults at chosen moments.
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use billing::Refusal;
+use billing::id::{AccountNumber, Name, Place};
+use billing::ledger::{Book, Command, Scope, Source, Spend, Terms, Transaction, Work};
+use billing::money::Credits;
+use billing::rating::{Price, Usage};
+use billing::time::{Span, Timestamp};
+use store::sqlite::Sqlite;
+use store::{
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Fault, NameHash, Project, QuoteRecord, Recalled, Reply,
+    Store, UsageRow,
+};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::{Ask, Key, Turned, Turnstile, WAITING_MAX};
+use crate::clock::Clock;
+
+/// What a commit is told to do when it comes.
+enum Order {
+    Go,
+    Fail,
+    SayStale,
+}
+
+/// A store whose commits wait to be told how they end, where a test wants that.
+struct Told {
+    inner: Sqlite,
+    /// A commit says that it has come, then waits for its order. Without a gate it goes.
+    gate: Option<(Sender<()>, Mutex<Receiver<Order>>)>,
+}
+
+impl Store for Told {
+    fn commit(&self, changes: &[Change]) -> Result<(), CommitError> {
+        let Some((came, orders)) = &self.gate else { return self.inner.commit(changes) };
+        came.send(()).unwrap();
+        match orders.lock().unwrap().recv() {
+            Ok(Order::Fail) => Err(CommitError::Fault(Fault::new("committing", "told to fail"))),
+            Ok(Order::SayStale) => Err(CommitError::Stale),
+            // When the test has gone there is nobody to tell.
+            Ok(Order::Go) | Err(_) => self.inner.commit(changes),
+        }
+    }
+    fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
+        self.inner.recall(names, accounts)
+    }
+    fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault> {
+        self.inner.transaction(place)
+    }
+    fn transactions(&self, it: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
+        self.inner.transactions(it, before, limit)
+    }
+    fn granting(&self, it: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
+        self.inner.granting(it, before, limit)
+    }
+    fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault> {
+        self.inner.journal(after, each)
+    }
+    fn journal_length(&self) -> Result<u64, Fault> {
+        self.inner.journal_length()
+    }
+    fn usage(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
+        self.inner.usage(it, from, to)
+    }
+    fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {
+        self.inner.due(at, limit)
+    }
+    fn account(&self, id: &Name) -> Result<Option<Account>, Fault> {
+        self.inner.account(id)
+    }
+    fn account_numbered(&self, it: AccountNumber) -> Result<Option<Account>, Fault> {
+        self.inner.account_numbered(it)
+    }
+    fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
+        self.inner.accounts(after, limit)
+    }
+    fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
+        self.inner.fingerprints_known(fingerprints)
+    }
+    fn projects(&self, it: AccountNumber) -> Result<Vec<Project>, Fault> {
+        self.inner.projects(it)
+    }
+    fn rate_cards(&self) -> Result<Vec<CardRecord>, Fault> {
+        self.inner.rate_cards()
+    }
+    fn api_keys(&self) -> Result<Vec<ApiKey>, Fault> {
+        self.inner.api_keys()
+    }
+    fn quote(&self, it: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault> {
+        self.inner.quote(it, id)
+    }
+    fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
+        self.inner.reply(key)
+    }
+    fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault> {
+        self.inner.audit(before, limit)
+    }
+}
+
+/// A turnstile on a store of its own, and one account with a grant of 100 credits.
+struct Scene {
+    turnstile: Arc<Turnstile>,
+    store: Arc<Told>,
+    clock: Arc<Clock>,
+    came: Option<Receiver<()>>,
+    orders: Option<Sender<Order>>,
+    _directory: TempDir,
+}
+
+const ACCOUNT: AccountNumber = AccountNumber::from_random(42);
+
+impl Scene {
+    fn open(is_gated: bool) -> Scene {
+        let directory = tempfile::tempdir().unwrap();
+        let inner = Sqlite::open(&directory.path().join("scrip.db"), store::sqlite::Options::default()).unwrap();
+        let clock = Arc::new(Clock::default());
+        fund(&inner, clock.now());
+        let (came_in, came) = channel();
+        let (orders, told) = channel();
+        let gate = is_gated.then(|| (came_in, Mutex::new(told)));
+        let store = Arc::new(Told { inner, gate });
+        let turnstile = Arc::new(Turnstile::open(Arc::<Told>::clone(&store), Arc::clone(&clock)));
+        Scene {
+            turnstile,
+            store,
+            clock,
+            came: is_gated.then_some(came),
+            orders: is_gated.then_some(orders),
+            _directory: directory,
+        }
+    }
+
+    fn work(&self, credits: i64) -> Arc<Work> {
+        let now = self.clock.now();
+        Arc::new(Work {
+            usage: Usage { meter: "chat".into(), quantities: Vec::new(), dimensions: Vec::new() },
+            price: Price { credits: Credits::whole(credits), lines: Vec::new(), rate_card: 1 },
+            project: None,
+            actor: None,
+            resource: None,
+            occurred_at: now,
+            hour: now.hour_start(0),
+            quote: None,
+            metadata: None,
+            evidence: None,
+        })
+    }
+
+    fn charge(&self, credits: i64, key: &str) -> Ask {
+        ask(Command::Charge(Spend { work: self.work(credits), debt_max: Credits::ZERO }), key, 1)
+    }
+
+    fn hold(&self, credits: i64, key: &str) -> Ask {
+        let expires_at = self.clock.now() + Span::HOUR;
+        ask(Command::Hold { work: self.work(0), credits: Credits::whole(credits), expires_at }, key, 1)
+    }
+
+    fn start(&self, ask: Ask) -> tokio::task::JoinHandle<Turned> {
+        let turnstile = Arc::clone(&self.turnstile);
+        tokio::spawn(async move { turnstile.take_one(ask).await })
+    }
+
+    /// Waits until a commit has come.
+    async fn commit_comes(&mut self) {
+        let came = self.came.take().unwrap();
+        let waited = tokio::task::spawn_blocking(move || {
+            came.recv().unwrap();
+            came
+        });
+        self.came = Some(waited.await.unwrap());
+    }
+
+    fn tell(&self, order: Order) {
+        self.orders.as_ref().unwrap().send(order).unwrap();
+    }
+
+    fn available(&self) -> Credits {
+        let book = self.store.recall(&[], &[ACCOUNT]).unwrap().books.pop().flatten().unwrap();
+        book.balance(self.clock.now()).available()
+    }
+}
+
+fn ask(command: Command, key: &str, request: u128) -> Ask {
+    let key = Key { name: NameHash::key(ACCOUNT, key), text: key.into(), request };
+    Ask { account: ACCOUNT, command: Some(command), key: Some(key), by: None, fact: None, once: None, also: None }
+}
+
+fn fund(store: &Sqlite, now: Timestamp) {
+    let account = Account {
+        number: ACCOUNT,
+        id: "acme".parse().unwrap(),
+        created_at: now,
+        name: None,
+        email: None,
+        currency: billing::money::Currency::EUR,
+        timezone: "UTC".to_owned(),
+        address: None,
+        tax_id: None,
+        closed_at: None,
+    };
+    let mut book = Book::open(ACCOUNT);
+    let terms = Terms {
+        source: Source::Promo,
+        credits: Credits::whole(100),
+        effective_at: now,
+        expires_at: Timestamp::NEVER,
+        priority: Terms::PRIORITY,
+        scope: Scope::default(),
+        cost: None,
+        payment: None,
+        reason: "test".into(),
+    };
+    let transaction = Arc::new(book.decide(&Command::Grant(Arc::new(terms)), now).unwrap());
+    book.apply(&transaction);
+    let post = store::Post { transaction, book: Arc::new(book), key: None, fact: None };
+    store.commit(&[Change::Register { account, fingerprints: Vec::new() }, Change::Post(post)]).unwrap();
+}
+
+fn is_done(turned: &Turned) -> bool {
+    matches!(turned, Turned::Done { is_replay: false, .. })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_many_times_at_once_is_one_charge() {
+    let scene = Scene::open(false);
+    let mut asks = JoinSet::new();
+    for _ in 0..64 {
+        let (turnstile, ask) = (Arc::clone(&scene.turnstile), scene.charge(10, "same"));
+        asks.spawn(async move { turnstile.take_one(ask).await });
+    }
+    let turned = asks.join_all().await;
+    assert_eq!(turned.iter().filter(|it| is_done(it)).count(), 1);
+    let places = turned.iter().map(|it| match it {
+        Turned::Done { transaction, .. } => transaction.place,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(places.collect::<std::collections::BTreeSet<_>>().len(), 1);
+    assert_eq!(scene.available(), Credits::whole(90));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_holds_admit_exactly_what_is_affordable() {
+    let scene = Scene::open(false);
+    let mut asks = JoinSet::new();
+    for number in 0..50 {
+        let (turnstile, ask) = (Arc::clone(&scene.turnstile), scene.hold(7, &format!("hold-{number}")));
+        asks.spawn(async move { turnstile.take_one(ask).await });
+    }
+    let turned = asks.join_all().await;
+    assert_eq!(turned.iter().filter(|it| is_done(it)).count(), 14);
+    let refused = |it: &&Turned| matches!(it, Turned::Refused(Refusal::InsufficientCredits { .. }));
+    assert_eq!(turned.iter().filter(refused).count(), 36);
+    assert_eq!(scene.available(), Credits::whole(100 - 14 * 7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_request_under_a_key_is_a_conflict() {
+    let scene = Scene::open(false);
+    let command = || Command::Charge(Spend { work: scene.work(1), debt_max: Credits::ZERO });
+    let asks = vec![ask(command(), "key", 1), ask(command(), "key", 2), ask(command(), "key", 1)];
+    let turned = scene.turnstile.take(asks).await;
+    assert!(is_done(&turned[0]));
+    assert!(matches!(turned[1], Turned::Refused(Refusal::IdempotencyConflict)));
+    assert!(matches!(turned[2], Turned::Done { is_replay: true, .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_written_never_was() {
+    let mut scene = Scene::open(true);
+    // The second is decided on the book the first leads to, while the first is being written.
+    let first = scene.start(scene.hold(80, "first"));
+    scene.commit_comes().await;
+    let second = scene.start(scene.charge(60, "second"));
+    scene.tell(Order::Fail);
+    assert!(matches!(first.await.unwrap(), Turned::Fault));
+    // On the true book there is room for it.
+    scene.commit_comes().await;
+    scene.tell(Order::Go);
+    assert!(is_done(&second.await.unwrap()));
+    assert_eq!(scene.available(), Credits::whole(40));
+    // The failed key was never used.
+    let again = scene.start(scene.hold(40, "first"));
+    scene.commit_comes().await;
+    scene.tell(Order::Go);
+    assert!(is_done(&again.await.unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_overtaken_decides_again() {
+    let mut scene = Scene::open(true);
+    let charged = scene.start(scene.charge(10, "key"));
+    for order in [Order::SayStale, Order::SayStale, Order::Go] {
+        scene.commit_comes().await;
+        scene.tell(order);
+    }
+    assert!(is_done(&charged.await.unwrap()));
+    assert_eq!(scene.available(), Credits::whole(90));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_waits_until_the_first_is_durable() {
+    let mut scene = Scene::open(true);
+    let first = scene.start(scene.charge(10, "key"));
+    scene.commit_comes().await;
+    let repeat = scene.start(scene.charge(10, "key"));
+    assert!(!repeat.is_finished());
+    scene.tell(Order::Go);
+    let Turned::Done { transaction: one, is_replay: false } = first.await.unwrap() else { panic!("it was done") };
+    let Turned::Done { transaction: other, is_replay: true } = repeat.await.unwrap() else { panic!("it was replayed") };
+    assert_eq!(one, other);
+    assert_eq!(scene.available(), Credits::whole(90));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_may_wait_is_told_to_come_back() {
+    let mut scene = Scene::open(true);
+    let first = scene.start(scene.charge(1, "first"));
+    scene.commit_comes().await;
+    let many: Vec<Ask> = vec![scene.charge(1, "many"); WAITING_MAX];
+    let turned = scene.turnstile.take(many).await;
+    assert!(turned.iter().all(|it| matches!(it, Turned::Busy)));
+    scene.tell(Order::Go);
+    assert!(is_done(&first.await.unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_serves_all_who_entered() {
+    let scene = Scene::open(false);
+    let asks: Vec<Ask> = (0..90).map(|it| scene.charge(1, &format!("key-{it}"))).collect();
+    let entered: Vec<_> = asks.into_iter().map(|it| scene.turnstile.enter(vec![it]).unwrap()).collect();
+    let turnstile = Arc::clone(&scene.turnstile);
+    tokio::task::spawn_blocking(move || turnstile.close()).await.unwrap();
+    for answer in entered {
+        assert!(is_done(&answer.await.unwrap()[0]));
+    }
+    assert!(matches!(scene.turnstile.take_one(scene.charge(1, "late")).await, Turned::Busy));
+    assert_eq!(scene.available(), Credits::whole(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_posted_before_anything_else() {
+    let scene = Scene::open(false);
+    assert!(is_done(&scene.turnstile.take_one(scene.hold(70, "hold")).await));
+    scene.clock.advance(Span::HOUR.times(2));
+    // The hold has lapsed, so its credits are there for the charge.
+    assert!(is_done(&scene.turnstile.take_one(scene.charge(100, "charge")).await));
+    let journal = scene.store.transactions(ACCOUNT, u64::MAX, 10).unwrap();
+    assert_eq!(journal.len(), 4);
+    let idle = Ask { command: None, key: None, ..scene.charge(0, "idle") };
+    assert!(matches!(scene.turnstile.take_one(idle).await, Turned::Idle));
+}
