@@ -27,7 +27,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "git", shown_by: &["git", "--version"] },
     // The documents' examples call the API as a reader would.
     Package { name: "curl", shown_by: &["curl", "--version"] },
-    // Schemathesis and the oracles live in virtual environments.
+    // Oracles of the measurers: another line counter, and another tokenizer in JavaScript.
+    Package { name: "cloc", shown_by: &["cloc", "--version"] },
+    Package { name: "nodejs", shown_by: &["node", "--version"] },
+    Package { name: "npm", shown_by: &["npm", "--version"] },
+    // Schemathesis and one of the oracles live in virtual environments.
     Package { name: "python3-venv", shown_by: &["python3", "-c", "import ensurepip, venv"] },
 ];
 
@@ -87,7 +91,7 @@ fn oracles() -> Outcome {
     if !root().join(ORACLES).is_file() {
         return Ok(());
     }
-    run(command("bash").arg(ORACLES))
+    run(command("sh").arg(ORACLES))
 }
 
 /// Sees to schemathesis and gives the path of its program.

@@ -12,7 +12,7 @@ const NAMES: Rule = Rule {
 const REFUSED: &[&str] =
     &["util", "helper", "common", "manager", "handler", "processor", "base", "info", "data", "dto"];
 
-/// Refused at the end of a type's name: alone it may be a thing, as in docker-compose, and the module is the house's own.
+/// Refused at the end of a type's name; alone it may be a thing, as in docker-compose, and the module is our own.
 const REFUSED_LAST: &str = "service";
 
 pub fn check(source: &Source, syntax: &Syntax) -> Vec<Violation> {
