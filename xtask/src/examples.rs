@@ -41,6 +41,9 @@ pub fn run(files: &[&str]) -> Outcome {
         wrong.extend(found.into_iter().map(|mismatch| format!("{name}:{mismatch}")));
         count += examples.len();
     }
+    if count == 0 {
+        return Err(Problem::new("nothing to run: no document has a block fenced as ```sh run"));
+    }
     if wrong.is_empty() {
         println!("{count} examples do what they say");
         return Ok(());
