@@ -126,7 +126,7 @@ fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, Measur
         // Plain text is one person's words: no frame is known, so none is added.
         Some(Input::Text(text)) => {
             counted.framing_exact = true;
-            counted.input = tokenizer.count(text);
+            counted.input = counter::count_whole(tokenizer, text);
             counted.messages.push(("text".to_owned(), counted.input));
         }
         Some(Input::Messages(messages)) => {
@@ -141,7 +141,7 @@ fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, Measur
             counted.input += FRAME_REPLY;
         }
     }
-    counted.reply = request.reply.as_deref().map(|reply| tokenizer.count(reply));
+    counted.reply = request.reply.as_deref().map(|reply| counter::count_whole(tokenizer, reply));
     Ok(counted)
 }
 
@@ -150,7 +150,7 @@ fn count_message(message: &Message, index: usize, tokenizer: &Tokenizer) -> Resu
     let mut text = tokenizer.count(&message.role);
     let mut framing = FRAME_MESSAGE;
     for piece in message.texts(index)? {
-        text += tokenizer.count(piece);
+        text += counter::count_whole(tokenizer, piece);
     }
     if let Some(name) = &message.name {
         text += tokenizer.count(name);

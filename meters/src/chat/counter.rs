@@ -7,10 +7,37 @@
 //! after such a border cannot change what came before it, so everything up to the last sure border is counted once and
 //! forgotten. Only borders that hold in all shipped vocabularies are used; see [`is_border`].
 
+use rayon::prelude::*;
+
 use super::Tokenizer;
 
 /// Up to this many bytes the unsettled tail is counted again at every push: the cost of a push stays constant.
 const TAIL_EXACT_BYTES: usize = 256;
+
+/// Long texts are counted in pieces of about this size, on all cores.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The count of a whole text; a long one is cut at sure borders, which changes the time and not the count.
+pub(super) fn count_whole(tokenizer: &Tokenizer, text: &str) -> u64 {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    let mut size = PIECE_BYTES;
+    while rest.len() > size {
+        let end = rest.floor_char_boundary(size);
+        match last_border(&rest[..end], 0) {
+            Some(border) => {
+                let (piece, after) = rest.split_at(border);
+                pieces.push(piece);
+                rest = after;
+                size = PIECE_BYTES;
+            }
+            // One very long word: look as far again, so that looking stays linear.
+            None => size *= 2,
+        }
+    }
+    pieces.push(rest);
+    pieces.into_par_iter().map(|piece| tokenizer.count(piece)).sum()
+}
 
 /// Counts a text that arrives in pieces, in time linear in its length.
 #[derive(Clone, Debug)]

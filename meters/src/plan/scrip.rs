@@ -89,7 +89,7 @@ impl Default for Env {
 
 pub fn score(text: &str) -> Result<Score, MeasureError> {
     let version: Version = serde_json::from_str(text).map_err(|error| invalid("scrip_plan", error.to_string()))?;
-    if version.scrip_plan != Value::from(1) {
+    if version.scrip_plan != 1 {
         return Err(MeasureError::UnsupportedPlanVersion { found: version.scrip_plan.to_string(), supported: "1" });
     }
     let plan: Plan = serde_json::from_str(text).map_err(|error| invalid("plan", error.to_string()))?;

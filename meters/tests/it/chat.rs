@@ -252,6 +252,18 @@ fn the_running_count_never_passes_the_whole_by_more_than_the_tail_could() {
 }
 
 #[test]
+fn a_long_text_counts_in_pieces_as_the_whole() {
+    let words = "Ein längerer Text, don't you think? 文章です。 12345678 \r\n\t {\"json\": [1, 2]}\n".repeat(4000);
+    let text = words + &"x".repeat(300_000) + " and more. ";
+    for model in
+        ["gpt-4o", "gpt-4", "llama-3.1", "qwen3", "deepseek-chat", "mistral-large", "kimi-k2", "glm-5", "minimax-m2"]
+    {
+        let found = measured(&json!({"model": model, "text": text}));
+        assert_eq!(found.quantities["input_tokens"], Tokenizer::of_model(model).count(&text), "{model}");
+    }
+}
+
+#[test]
 fn long_sameness_is_neither_slow_nor_wrong() {
     for text in [
         "a".repeat(1 << 20),

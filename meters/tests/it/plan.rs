@@ -140,7 +140,7 @@ fn bands_are_cut_on_the_exact_score() {
     check(&instances(3, &[role(0), role(1), role(2)]), "15.00", "S", 6);
     check(&instances(3, &[role(0), role(1), role(2), rule.clone()]), "15.10", "M", 7);
     check(&instances(10, &[]), "40.00", "M", 10);
-    check(&instances(10, &[rule.clone()]), "40.10", "L", 11);
+    check(&instances(10, std::slice::from_ref(&rule)), "40.10", "L", 11);
     check(&instances(25, &[]), "100.00", "L", 25);
     check(&instances(25, &[rule]), "100.10", "XL", 26);
 }

