@@ -27,7 +27,11 @@ pub fn run(options: &Options) {
     let directory = tempfile::tempdir().expect("a place for the store");
     let runtime = Runtime::new().expect("a runtime");
     let app = std::sync::Arc::new(fill::open(directory.path()));
-    println!("engine: {} accounts, {}", grouped(accounts as u64), if options.is("skew", "zipf") { "Zipf" } else { "even" });
+    println!(
+        "engine: {} accounts, {}",
+        grouped(accounts as u64),
+        if options.is("skew", "zipf") { "Zipf" } else { "even" }
+    );
     fill::register(&app, accounts);
     let mut source = Charges::new(accounts, skew);
     let mut stored = 0;

@@ -39,7 +39,11 @@ pub fn run(options: &Options) {
     wait_for(scrip);
     let made = runtime.block_on(load::register(scrip, accounts, KEY));
     assert_eq!(made, accounts, "every account is registered and granted");
-    println!("http: {} accounts, {} s a figure; load generator on the same machine", grouped(accounts as u64), lasts.as_secs());
+    println!(
+        "http: {} accounts, {} s a figure; load generator on the same machine",
+        grouped(accounts as u64),
+        lasts.as_secs()
+    );
     row(&["connections", "echo/s", "charges/s", "of echo", "p50", "p99", "p99 at half", "batched/s"]);
     for connections in options.numbers("connections", &[1, 16, 64, 256]) {
         let load = |address, ask, expected| Load { address, connections, lasts, pace: None, ask, expected };
@@ -73,7 +77,6 @@ pub fn echo() {
         axum::serve(listener, router).await.expect("echoing goes on");
     });
 }
-
 
 fn ask_single(random: &mut Random, request: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(256);

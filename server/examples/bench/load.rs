@@ -118,7 +118,8 @@ pub async fn register(address: SocketAddr, accounts: usize, key: &'static str) -
                 let account = format!("/v1/accounts/account-{number}");
                 let grant = r#"{"credits":"1000000","source":"promo","reason":"benchmark"}"#;
                 assert_eq!(send(&mut stream, ("PUT", &account, "{}"), (key, number)).await, 201);
-                made += usize::from(send(&mut stream, ("POST", &(account + "/grants"), grant), (key, number)).await == 201);
+                made +=
+                    usize::from(send(&mut stream, ("POST", &(account + "/grants"), grant), (key, number)).await == 201);
             }
             made
         });

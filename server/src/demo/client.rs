@@ -32,7 +32,11 @@ pub struct Client {
 impl Client {
     pub fn new(url: &str, key: &str) -> Client {
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        Client { agent: config.into(), url: url.trim_end_matches('/').to_owned(), authorization: format!("Bearer {key}") }
+        Client {
+            agent: config.into(),
+            url: url.trim_end_matches('/').to_owned(),
+            authorization: format!("Bearer {key}"),
+        }
     }
 
     pub fn get(&self, path: &str) -> Result<Value, DemoError> {

@@ -95,7 +95,9 @@ fn open(client: &Client, _: &Month) -> Result<(), DemoError> {
 }
 
 fn name_projects(client: &Client, _: &Month) -> Result<(), DemoError> {
-    for (project, name) in [("storefront", "Storefront"), ("data-pipeline", "Data pipeline"), ("mobile-app", "Mobile app")] {
+    for (project, name) in
+        [("storefront", "Storefront"), ("data-pipeline", "Data pipeline"), ("mobile-app", "Mobile app")]
+    {
         client.put(&format!("/v1/accounts/{ACCOUNT}/projects/{project}"), &json!({ "name": name }))?;
     }
     Ok(())

@@ -39,7 +39,8 @@ fn month_ago(entries: &Value) -> String {
 
 fn bars(text: &mut String, group: &str, usage: &Value) {
     let groups = usage["buckets"][0]["groups"].as_array().cloned().unwrap_or_default();
-    let mut rows: Vec<(String, Credits)> = groups.iter().map(|it| (named(&it[group]), credits(&it["credits"]))).collect();
+    let mut rows: Vec<(String, Credits)> =
+        groups.iter().map(|it| (named(&it[group]), credits(&it["credits"]))).collect();
     rows.sort_by_key(|(_, credits)| -*credits);
     let most = rows.first().map_or(1, |(_, credits)| credits.micros().max(1));
     for (name, credits) in rows {
