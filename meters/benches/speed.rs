@@ -8,32 +8,48 @@ fn main() {
     divan::main();
 }
 
-/// A megabyte of words that hardly repeat, so that no cache of pieces helps.
-fn text() -> String {
-    let mut seed = 1_u64;
+/// Numbers without a pattern, the same every time.
+fn numbers() -> impl Iterator<Item = u64> {
+    let step = |seed: &u64| Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+    std::iter::successors(Some(1), step).map(|seed: u64| seed >> 20)
+}
+
+/// A word of three to eighteen random letters.
+fn word(number: u64) -> String {
+    let letter = |at: u32| char::from(b'a' + u8::try_from(number / 26_u64.pow(at % 9) % 26).expect("below 26"));
+    (0..3 + u32::try_from(number >> 40).expect("four bits")).map(letter).collect()
+}
+
+/// A megabyte of text of the first `vocabulary` words: people write with a few thousand, gibberish has no end of them.
+fn text(vocabulary: usize) -> String {
+    let words: Vec<String> = numbers().take(vocabulary).map(word).collect();
     let mut text = String::new();
-    while text.len() < 1_000_000 {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mut bits = seed >> 20;
-        for _ in 0..3 + (seed >> 60) {
-            let letter = b'a' + u8::try_from(bits % 26).expect("below 26");
-            text.push(char::from(letter));
-            bits /= 26;
+    for number in numbers() {
+        let number = usize::try_from(number).expect("44 bits");
+        text.push_str(&words[number % words.len()]);
+        text.push_str([" ", " ", " ", ", ", ".\n", " 1234 "][number / 7 % 6]);
+        if text.len() >= 1_000_000 {
+            break;
         }
-        text.push_str([" ", " ", " ", ", ", ".\n", " 1234 "][usize::try_from(seed >> 33).expect("31 bits") % 6]);
     }
     text
 }
 
 #[divan::bench(sample_count = 20)]
 fn chat_1_mb(bencher: Bencher<'_, '_>) {
-    let request = meters::chat::ChatRequest::of_text("gpt-4o", &text());
+    let request = meters::chat::ChatRequest::of_text("gpt-4o", &text(5_000));
+    bencher.bench(|| meters::chat::measure(&request));
+}
+
+#[divan::bench(sample_count = 20)]
+fn chat_1_mb_of_gibberish(bencher: Bencher<'_, '_>) {
+    let request = meters::chat::ChatRequest::of_text("gpt-4o", &text(1_000_000));
     bencher.bench(|| meters::chat::measure(&request));
 }
 
 #[divan::bench(sample_count = 10)]
 fn chat_1_mb_letter_by_letter(bencher: Bencher<'_, '_>) {
-    let text = text();
+    let text = text(5_000);
     bencher.bench(|| {
         let mut counter = meters::chat::Counter::new("gpt-4o");
         for character in text.chars() {
