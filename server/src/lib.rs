@@ -3,8 +3,11 @@
 //! `http`, `web` and `worker` call `service`; `service` calls `billing`, `meters` and `store`. The borders are kept by
 //! `cargo xtask tidy`. It is a library so that tests, benchmarks and the binary are made of the same parts.
 pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod demo;
+pub mod http;
 pub mod rate_card;
 pub mod service;
 pub mod turnstile;

@@ -1,0 +1,180 @@
+//! `scrip measure`: the measurers by hand. Nothing is sent anywhere.
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use meters::chat::ChatRequest;
+use meters::repository::{Counted, Options, Progress, Snapshot, measure_archive, measure_directory, measure_git};
+use meters::server::{Lifecycle, Terms};
+use meters::{MeasureError, Measurement, chat, plan, server};
+use serde::Serialize;
+
+use super::{Outcome, say};
+
+const EXAMPLES: &str = "\
+Examples:
+  scrip measure chat --model gpt-6.1-terra --text 'How do I index this?'
+  scrip measure chat request.json --json
+  scrip measure repository .
+  scrip measure repository . --commit main --json
+  scrip measure repository sources.tar.gz --since before.json
+  terraform show -json plan.out | scrip measure plan -
+  scrip measure server lifecycle.json";
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum Measure {
+    /// Count the tokens of a chat
+    Chat(Chat),
+    /// Count the lines of code of a directory, a commit or an archive
+    Repository(Repository),
+    /// Score an infrastructure plan
+    Plan(Document),
+    /// Count the seconds a server ran, from its lifecycle
+    Server(Document),
+}
+
+#[derive(Debug, Args)]
+pub struct Chat {
+    /// A chat request {model, messages|text, reply?, usage?}; - for standard input
+    #[arg(required_unless_present = "text")]
+    file: Option<PathBuf>,
+    /// The model, with --text
+    #[arg(long, requires = "text")]
+    model: Option<String>,
+    /// Plain text instead of a file
+    #[arg(long, requires = "model", conflicts_with = "file")]
+    text: Option<String>,
+    /// As JSON, with the evidence
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Repository {
+    /// A directory, or a tar, tar.gz or zip
+    path: PathBuf,
+    /// A commit, branch or tag of the Git repository there
+    #[arg(long)]
+    commit: Option<String>,
+    /// An earlier measurement (as --snapshot wrote it): only what is new since is counted
+    #[arg(long)]
+    since: Option<PathBuf>,
+    /// Write what was counted to this file, for a later --since
+    #[arg(long)]
+    snapshot: Option<PathBuf>,
+    /// As JSON, with the evidence
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Document {
+    /// The file; - for standard input
+    file: PathBuf,
+    /// As JSON, with the evidence
+    #[arg(long)]
+    json: bool,
+}
+
+impl Measure {
+    pub fn run(self) -> Outcome {
+        match self {
+            Measure::Chat(it) => it.run(),
+            Measure::Repository(it) => it.run(),
+            Measure::Plan(it) => {
+                let measured = plan::measure(&read(&it.file)?).map_err(said)?;
+                show(&[measured], it.json)
+            }
+            Measure::Server(it) => {
+                let lifecycle: Lifecycle = serde_json::from_slice(&read(&it.file)?)
+                    .map_err(|error| format!("{}: {error}", it.file.display()))?;
+                let runtime = server::measure(&lifecycle, &Terms::default()).map_err(said)?;
+                show(&runtime.measurements, it.json)
+            }
+        }
+    }
+}
+
+impl Chat {
+    fn run(self) -> Outcome {
+        let request = match (&self.file, &self.model, &self.text) {
+            (_, Some(model), Some(text)) => ChatRequest::of_text(model, text),
+            (Some(file), _, _) => ChatRequest::from_json(&read(file)?).map_err(said)?,
+            _ => return Err("name a file, or give --model and --text".to_owned()),
+        };
+        show(&[chat::measure(&request).map_err(said)?], self.json)
+    }
+}
+
+impl Repository {
+    fn run(self) -> Outcome {
+        let bar = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} files");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let progress = |it: Progress| {
+            bar.set_length(it.files_total);
+            bar.set_position(it.files_done);
+        };
+        let options = Options::default();
+        let counted: Result<Counted, MeasureError> = match &self.commit {
+            Some(commit) => measure_git(&self.path, commit, &options, &progress),
+            None if self.path.is_dir() => measure_directory(&self.path, &options, &progress),
+            None => measure_archive(&read(&self.path)?, &options, &progress),
+        };
+        bar.finish_and_clear();
+        let counted = counted.map_err(said)?;
+        if let Some(path) = &self.snapshot {
+            let text = serde_json::to_string(&counted.snapshot).map_err(|it| it.to_string())?;
+            std::fs::write(path, text).map_err(|it| format!("cannot write {}: {it}", path.display()))?;
+        }
+        let measured = match &self.since {
+            Some(path) => {
+                let earlier: Snapshot = serde_json::from_slice(&read(path)?)
+                    .map_err(|it| format!("{} is not what --snapshot wrote: {it}", path.display()))?;
+                counted.changed_since(&earlier)
+            }
+            None => counted.measurement,
+        };
+        show(&[measured], self.json)
+    }
+}
+
+fn said(error: MeasureError) -> String {
+    format!("{error} ({})", error.code())
+}
+
+/// A file's bytes; those of standard input for `-`.
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    read.map_err(|it| format!("cannot read {}: {it}", path.display()))
+}
+
+fn show(measured: &[Measurement], json: bool) -> Outcome {
+    if json {
+        return show_json(measured);
+    }
+    for it in measured {
+        let dimensions: Vec<String> = it.dimensions.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        say(&format!("{}  {}", it.meter, dimensions.join(", ")));
+        for (name, quantity) in &it.quantities {
+            say(&format!("  {quantity:>14}  {name}"));
+        }
+    }
+    Ok(())
+}
+
+fn show_json(measured: &[Measurement]) -> Outcome {
+    fn written(value: &impl Serialize) -> Outcome {
+        say(&serde_json::to_string_pretty(value).map_err(|it| it.to_string())?);
+        Ok(())
+    }
+    // One artefact, one object; a server that was resized has one for each tier.
+    if let [one] = measured { written(one) } else { written(&measured) }
+}

@@ -1,0 +1,216 @@
+//! `scrip quote` and `scrip rate-card`: prices, here or at a server.
+use std::path::PathBuf;
+
+use billing::rating::{Difference, RateCard, Usage};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::remote::{Server, Work, show_lines};
+use super::{Outcome, say};
+use crate::{config, rate_card};
+
+const QUOTE: &str = "\
+Examples:
+  scrip quote --meter ai_chat --dimension model=gpt-6.1-terra --quantity input_tokens=1200 --quantity output_tokens=350
+  scrip quote --rate-card my-card.toml --meter code_analysis --quantity code_lines=120000
+  scrip quote --account acct_ada --meter infra_plan --quantity points=38        asks the server at SCRIP_URL";
+
+/// Price work before it is done: by the card Scrip comes with, by --rate-card, or for --account by its server
+#[derive(Debug, Args)]
+#[command(after_help = QUOTE)]
+pub struct Quote {
+    #[command(flatten)]
+    work: Work,
+    /// Price it by this card, here
+    #[arg(long, conflicts_with = "account")]
+    rate_card: Option<PathBuf>,
+    /// Ask the server whether this account can afford it
+    #[arg(long)]
+    account: Option<String>,
+    #[command(flatten)]
+    server: Server,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Quote {
+    pub fn run(self) -> Outcome {
+        let quote = match &self.account {
+            Some(account) => {
+                let mut body = self.work.to_json();
+                body["account"] = json!(account);
+                self.server.post("/v1/quotes", &body)?
+            }
+            None => self.here()?,
+        };
+        if self.json {
+            say(&format!("{quote:#}"));
+            return Ok(());
+        }
+        say(&format!("{:>14}  credits", quote["credits"].as_str().unwrap_or("0")));
+        show_lines(&quote["lines"]);
+        match quote["affordable"].as_bool() {
+            Some(true) => say("affordable"),
+            Some(false) => say(&format!("not affordable: {} available", quote["available"].as_str().unwrap_or("0"))),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn here(&self) -> Result<Value, String> {
+        let card = card(self.rate_card.as_ref())?;
+        let mut usage = Usage {
+            meter: self.work.meter.as_str().into(),
+            quantities: self.work.quantities.iter().map(|(name, it)| (name.as_str().into(), *it)).collect(),
+            dimensions: self
+                .work
+                .dimensions
+                .iter()
+                .map(|(name, it)| (name.as_str().into(), it.as_str().into()))
+                .collect(),
+        };
+        usage.quantities.sort();
+        usage.dimensions.sort();
+        let price = card.price(&usage).map_err(|it| it.to_string())?;
+        let lines: Vec<Value> = price
+            .lines
+            .iter()
+            .map(|it| {
+                json!({
+                    "item": &*it.item, "quantity": it.quantity, "unit": &*it.unit, "per": it.per,
+                    "unit_price": it.unit_price.to_string(), "credits": it.credits.to_string(),
+                })
+            })
+            .collect();
+        Ok(json!({"credits": price.credits.to_string(), "lines": lines, "rate_card": price.rate_card}))
+    }
+}
+
+/// The card in this file; the one Scrip comes with where none is named.
+fn card(path: Option<&PathBuf>) -> Result<RateCard, String> {
+    match path {
+        Some(path) => config::read_card(path),
+        None => Ok(rate_card::parse_toml(rate_card::DEFAULT).expect("the card Scrip comes with is whole")),
+    }
+}
+
+const CARDS: &str = "\
+Examples:
+  scrip rate-card show > my-card.toml               the card Scrip comes with, to begin from
+  scrip rate-card check my-card.toml                every fault, with its line and field
+  scrip rate-card diff my-card.toml                 against the one in force at SCRIP_URL
+  scrip rate-card upload my-card.toml --dry-run";
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = CARDS)]
+pub enum Card {
+    /// Print the card Scrip comes with, or with --in-force the server's
+    Show {
+        /// The one in force at the server, as JSON
+        #[arg(long)]
+        in_force: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Check a card; says all its faults at once
+    Check {
+        /// TOML or JSON
+        file: PathBuf,
+    },
+    /// What a card changes, against the server's or --against another file
+    Diff {
+        /// TOML or JSON
+        file: PathBuf,
+        /// Another card
+        #[arg(long)]
+        against: Option<PathBuf>,
+        #[command(flatten)]
+        server: Server,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a card to the server's; it never changes again
+    Upload {
+        /// TOML or JSON
+        file: PathBuf,
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        server: Server,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Card {
+    pub fn run(self) -> Outcome {
+        match self {
+            Card::Show { in_force: false, .. } => {
+                say(rate_card::DEFAULT.trim_end());
+                Ok(())
+            }
+            Card::Show { in_force: true, server } => {
+                say(&format!("{:#}", server.get("/v1/rate-card")?));
+                Ok(())
+            }
+            Card::Check { file } => {
+                let card = config::read_card(&file)?;
+                say(&format!("version {} is whole: {} meters", card.version(), card.meters().count()));
+                Ok(())
+            }
+            Card::Diff { file, against, server, json } => {
+                let (new, old) = (config::read_card(&file)?, against.as_ref());
+                let old = match old {
+                    Some(path) => config::read_card(path)?,
+                    None => in_force(&server)?,
+                };
+                let differences = old.diff(&new);
+                let shown: Vec<Value> = differences.iter().map(shown).collect();
+                show_differences(&Value::from(shown), json);
+                Ok(())
+            }
+            Card::Upload { file, dry_run, server, json } => {
+                config::read_card(&file)?;
+                let text = std::fs::read_to_string(&file).map_err(|it| it.to_string())?;
+                let is_json = file.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+                let content_type = if is_json { "application/json" } else { "application/toml" };
+                let path = format!("/v1/rate-cards?dry_run={dry_run}");
+                let uploaded = server.post_text(&path, content_type, &text)?;
+                show_differences(&uploaded["differences"], json);
+                let done = if dry_run { "would be added" } else { "was added" };
+                if !json {
+                    say(&format!("version {} {done}, in force from {}", uploaded["version"], uploaded["effective_at"]));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn in_force(server: &Server) -> Result<RateCard, String> {
+    let text = server.get("/v1/rate-card")?.to_string();
+    let faults = |it: Vec<rate_card::DocumentFault>| it.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    rate_card::parse_json(&text).map_err(faults)
+}
+
+fn shown(it: &Difference) -> Value {
+    json!({"field": it.field, "from": it.from, "to": it.to})
+}
+
+fn show_differences(differences: &Value, json: bool) {
+    if json {
+        return say(&format!("{differences:#}"));
+    }
+    let differences = differences.as_array().map(Vec::as_slice).unwrap_or_default();
+    for it in differences {
+        let text = |member: &str| it[member].as_str().unwrap_or("nothing").to_owned();
+        say(&format!("{}: {} -> {}", text("field"), text("from"), text("to")));
+    }
+    if differences.is_empty() {
+        say("no price changes");
+    }
+}

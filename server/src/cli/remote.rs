@@ -1,0 +1,243 @@
+//! `scrip charge`, `balance`, `usage`: a running server, asked from a terminal.
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{Outcome, pair, quantity, say};
+
+/// Which server, and who asks.
+#[derive(Clone, Debug, Args)]
+pub struct Server {
+    /// The server
+    #[arg(long, env = "SCRIP_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// An API key of it
+    #[arg(long, env = "SCRIP_KEY", hide_env_values = true)]
+    key: Option<String>,
+}
+
+impl Server {
+    pub fn get(&self, path: &str) -> Result<Value, String> {
+        let request = self.agent().get(self.at(path));
+        answer(path, request.header("authorization", self.authorization()?).call())
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        let request = self.agent().post(self.at(path));
+        answer(path, request.header("authorization", self.authorization()?).send_json(body))
+    }
+
+    /// Posts a document as it is.
+    pub fn post_text(&self, path: &str, content_type: &str, text: &str) -> Result<Value, String> {
+        let request = self.agent().post(self.at(path)).header("content-type", content_type);
+        answer(path, request.header("authorization", self.authorization()?).send(text))
+    }
+
+    fn agent(&self) -> ureq::Agent {
+        ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    }
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+    fn authorization(&self) -> Result<String, String> {
+        let key = self.key.as_ref().ok_or("set SCRIP_KEY or --key to an API key of the server")?;
+        Ok(format!("Bearer {key}"))
+    }
+}
+
+fn answer(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, String> {
+    let mut response =
+        answer.map_err(|it| format!("no answer to {path}: {it}; is SCRIP_URL right and the server up?"))?;
+    let status = response.status().as_u16();
+    let body: Value =
+        response.body_mut().read_json().map_err(|it| format!("{path} was answered {status}, not JSON: {it}"))?;
+    if status < 400 {
+        return Ok(body);
+    }
+    let said = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
+    Err(format!("{} ({status} {})", said("detail"), said("code")))
+}
+
+/// What may be said of work on the command line.
+#[derive(Clone, Debug, Args)]
+pub struct Work {
+    /// A meter of the rate card, such as ai_chat
+    #[arg(long)]
+    pub meter: String,
+    /// name=number, as often as there are quantities
+    #[arg(long = "quantity", value_name = "NAME=NUMBER", value_parser = quantity)]
+    pub quantities: Vec<(String, u64)>,
+    /// name=value, as often as there are dimensions
+    #[arg(long = "dimension", value_name = "NAME=VALUE", value_parser = pair)]
+    pub dimensions: Vec<(String, String)>,
+    /// The project it is for
+    #[arg(long)]
+    pub project: Option<String>,
+}
+
+impl Work {
+    pub fn to_json(&self) -> Value {
+        let quantities: Map<String, Value> =
+            self.quantities.iter().map(|(name, it)| (name.clone(), json!(it))).collect();
+        let dimensions: Map<String, Value> =
+            self.dimensions.iter().map(|(name, it)| (name.clone(), json!(it))).collect();
+        let mut body = json!({"meter": self.meter, "quantities": quantities, "dimensions": dimensions});
+        if let Some(project) = &self.project {
+            body["project"] = json!(project);
+        }
+        body
+    }
+}
+
+const CHARGE: &str = "\
+Example:
+  scrip charge acct_ada --meter ai_chat --dimension model=gpt-6.1-terra \\
+      --quantity input_tokens=1200 --quantity output_tokens=350 --idempotency-key msg_8412";
+
+/// Charge an account for work done
+#[derive(Debug, Args)]
+#[command(after_help = CHARGE)]
+pub struct Charge {
+    /// The account
+    account: String,
+    #[command(flatten)]
+    work: Work,
+    /// New for new work: the same key again charges nothing
+    #[arg(long)]
+    idempotency_key: String,
+    /// When it happened, RFC 3339, if not now
+    #[arg(long)]
+    at: Option<String>,
+    #[command(flatten)]
+    server: Server,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Charge {
+    pub fn run(self) -> Outcome {
+        let mut body = self.work.to_json();
+        body["account"] = json!(self.account);
+        body["idempotency_key"] = json!(self.idempotency_key);
+        if let Some(at) = &self.at {
+            body["at"] = json!(at);
+        }
+        let charge = self.server.post("/v1/charges", &body)?;
+        if self.json {
+            say(&format!("{charge:#}"));
+            return Ok(());
+        }
+        let text = |it: &Value| it.as_str().unwrap_or("0").to_owned();
+        say(&format!("{}  {} credits", text(&charge["id"]), text(&charge["credits"])));
+        show_lines(&charge["lines"]);
+        say(&format!("{:>14}  credits available", text(&charge["balance"]["available"])));
+        Ok(())
+    }
+}
+
+/// Price lines, one a row.
+pub fn show_lines(lines: &Value) {
+    for line in lines.as_array().into_iter().flatten() {
+        let text = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
+        let (quantity, per) = (&line["quantity"], &line["per"]);
+        say(&format!(
+            "{:>14}  {}: {quantity} {} at {} per {per}",
+            text("credits"),
+            text("item"),
+            text("unit"),
+            text("unit_price")
+        ));
+    }
+}
+
+/// Show an account's balance
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  scrip balance acct_ada --json")]
+pub struct Balance {
+    /// The account
+    account: String,
+    /// At this instant, RFC 3339, instead of now
+    #[arg(long)]
+    at: Option<String>,
+    #[command(flatten)]
+    server: Server,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Balance {
+    pub fn run(self) -> Outcome {
+        let at = self.at.map_or_else(String::new, |it| format!("?at={}", it.replace('+', "%2B")));
+        let balance = self.server.get(&format!("/v1/accounts/{}/balance{at}", self.account))?;
+        if self.json {
+            say(&format!("{balance:#}"));
+            return Ok(());
+        }
+        for member in ["available", "posted", "held", "accrued", "debt", "burn_per_day"] {
+            say(&format!("{:>14}  {}", balance[member].as_str().unwrap_or("0"), member.replace('_', " ")));
+        }
+        if let Some(at) = balance["runs_out_at"].as_str() {
+            say(&format!("at this pace used up {at}"));
+        }
+        Ok(())
+    }
+}
+
+const USAGE: &str = "\
+Examples:
+  scrip usage acct_ada --group-by meter
+  scrip usage acct_ada --from 2026-11-01T00:00:00Z --interval day --group-by meter,project --json";
+
+/// Show an account's usage
+#[derive(Debug, Args)]
+#[command(after_help = USAGE)]
+pub struct Usage {
+    /// The account
+    account: String,
+    /// From this instant, RFC 3339; from the start of the month where nothing is said
+    #[arg(long)]
+    from: Option<String>,
+    /// To this instant; to now where nothing is said
+    #[arg(long)]
+    to: Option<String>,
+    /// hour, day, week, month or total
+    #[arg(long, default_value = "total")]
+    interval: String,
+    /// Of meter, project, server, model and actor, with commas between
+    #[arg(long, default_value = "meter")]
+    group_by: String,
+    #[command(flatten)]
+    server: Server,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Usage {
+    pub fn run(self) -> Outcome {
+        let mut path =
+            format!("/v1/accounts/{}/usage?interval={}&group_by={}", self.account, self.interval, self.group_by);
+        for (name, value) in [("from", &self.from), ("to", &self.to)] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{name}={}", value.replace('+', "%2B")));
+            }
+        }
+        let usage = self.server.get(&path)?;
+        if self.json {
+            say(&format!("{usage:#}"));
+            return Ok(());
+        }
+        for bucket in usage["buckets"].as_array().into_iter().flatten() {
+            for group in bucket["groups"].as_array().into_iter().flatten() {
+                let by: Vec<&str> =
+                    self.group_by.split(',').map(|it| group[it].as_str().unwrap_or("Unassigned")).collect();
+                let (start, credits) =
+                    (bucket["start"].as_str().unwrap_or_default(), group["credits"].as_str().unwrap_or("0"));
+                say(&format!("{start}  {credits:>14}  {} ({})", by.join(", "), group["count"]));
+            }
+        }
+        say(&format!("{:>40}  in all", usage["total"].as_str().unwrap_or("0")));
+        Ok(())
+    }
+}

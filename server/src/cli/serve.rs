@@ -1,0 +1,203 @@
+//! `scrip serve` and `scrip demo`: the process, from its first line to its last commit.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use store::sqlite::{Options, Sqlite};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use super::{Outcome, say};
+use crate::app::App;
+use crate::config::{self, Config, File};
+use crate::http::{self, Door, Site};
+use crate::service::Scope;
+use crate::{demo, worker};
+
+const EXAMPLES: &str = "\
+Examples:
+  scrip serve                                        on 127.0.0.1:8080, with its data in ./scrip-data
+  scrip serve --data-dir /var/lib/scrip --listen 0.0.0.0:80
+  SCRIP_ADMIN_KEY=$(openssl rand -hex 32) scrip serve --config scrip.toml
+  SCRIP_LOG=debug scrip serve                        a JSON line for every request, on standard error
+
+Configuration (TOML, every line optional):
+  listen = \"127.0.0.1:8080\"        data_dir = \"scrip-data\"          rate_card = \"prices.toml\"
+  currency = \"eur\"                 hundred_credits_cost = 1          requests_per_second = 500
+  purchase_url = \"https://example.com/buy?for={account}\"
+  [[welcome]]                       one for each grant a new account gets
+  credits = \"500\"                  reason = \"Welcome\"               days = 30";
+
+/// Serve the API until told to stop; what is under way is finished first
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Serve {
+    /// A TOML file; the environment and this line overrule it
+    #[arg(long, env = "SCRIP_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where the data are, made if missing
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Address and port; port 0 finds a free one
+    #[arg(long)]
+    listen: Option<String>,
+    /// sqlite:PATH
+    #[arg(long, env = "SCRIP_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// An admin key to have; else one is made at the first start and printed once
+    #[arg(long, env = "SCRIP_ADMIN_KEY", hide_env_values = true)]
+    admin_key: Option<String>,
+    /// 1 for a clock that can be moved
+    #[arg(long, env = "SCRIP_SANDBOX")]
+    sandbox: Option<String>,
+    /// Prices for a store that has none yet
+    #[arg(long, env = "SCRIP_RATE_CARD")]
+    rate_card: Option<PathBuf>,
+}
+
+impl Serve {
+    pub fn run(self) -> Outcome {
+        let file = self.config.as_deref().map_or(Ok(File::default()), config::read)?;
+        let is_sandbox = self.sandbox.map_or(file.sandbox, |it| !matches!(&*it, "" | "0" | "false"));
+        let config = File {
+            listen: self.listen.or(file.listen),
+            data_dir: self.data_dir.or(file.data_dir),
+            database_url: self.database_url.or(file.database_url),
+            rate_card: self.rate_card.or(file.rate_card),
+            sandbox: is_sandbox,
+            ..file
+        };
+        let admin_key = self.admin_key.filter(|it| !it.is_empty());
+        serve(&config.checked()?, admin_key.as_deref(), |url, key| {
+            say(&format!("Scrip serves at {url} (reference: {url}/docs)"));
+            if let Some(key) = key {
+                say(&format!("First API key, shown once: {key}"));
+            }
+        })
+    }
+}
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  scrip demo                                         fill ./scrip-demo, print what to look at, keep serving
+  scrip demo --listen 127.0.0.1:9000";
+
+/// Fill a store with a believable month of one account, and serve it
+#[derive(Debug, Args)]
+#[command(after_help = DEMO_EXAMPLES)]
+pub struct Demo {
+    /// Where the data are; doing it again changes nothing
+    #[arg(long, default_value = "scrip-demo")]
+    data_dir: PathBuf,
+    /// Address and port
+    #[arg(long, default_value = config::LISTEN)]
+    listen: String,
+}
+
+/// The demonstration's key: its data are made up, and it listens where nobody else can reach it.
+const DEMO_KEY: &str = "scrip_demo_key_for_looking_around_on_this_machine";
+
+impl Demo {
+    pub fn run(self) -> Outcome {
+        let file = File { listen: Some(self.listen), data_dir: Some(self.data_dir), ..File::default() };
+        serve(&file.checked()?, Some(DEMO_KEY), |url, _| {
+            let url = url.to_owned();
+            std::thread::spawn(move || fill(&url));
+        })
+    }
+}
+
+fn fill(url: &str) {
+    let bar = indicatif::ProgressBar::new(1);
+    let filled = demo::fill(url, DEMO_KEY, &mut |done, all, what| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        bar.set_message(what.to_owned());
+    });
+    bar.finish_and_clear();
+    let summary = filled.and_then(|()| demo::summary(url, DEMO_KEY));
+    match summary {
+        Ok(summary) => {
+            say(&summary);
+            say(&format!("Serving at {url} (reference: {url}/docs). Try:\n"));
+            say(&format!(
+                "  curl -s -H 'Authorization: Bearer {DEMO_KEY}' {url}/v1/accounts/{}/balance\n",
+                demo::ACCOUNT
+            ));
+            say("Stop with Ctrl-C.");
+        }
+        Err(error) => eprintln!("scrip: the month could not be told: {error}"),
+    }
+}
+
+/// Opens the world, serves it, and closes it again in the order that loses nothing: connections, then the worker, then
+/// what waits to be written, then the store.
+fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, Option<&str>)) -> Outcome {
+    log();
+    if let Some(directory) = config.database.parent().filter(|it| !it.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory).map_err(|it| format!("cannot make {}: {it}", directory.display()))?;
+    }
+    let store = Sqlite::open(&config.database, Options::default())
+        .map_err(|it| format!("cannot open {}: {it}", config.database.display()))?;
+    let app = App::open(Arc::new(store), config.settings.clone(), &config.first_card).map_err(|it| it.to_string())?;
+    let first_key = first_key(&app, admin_key)?;
+    let runtime: Runtime = Builder::new_multi_thread().enable_all().build().map_err(|it| it.to_string())?;
+    let app = Arc::new(app);
+    let site = Arc::new(Site::new(Arc::clone(&app), config.requests_per_second));
+    let served = runtime.block_on(async {
+        let door = Door::open(site, &config.listen).await;
+        let door = door.map_err(|it| format!("cannot listen on {}: {it}; is it in use?", config.listen))?;
+        let address = door.address().map_err(|it| it.to_string())?;
+        announce(&format!("http://{address}"), first_key.as_deref());
+        let (stop, stopped) = watch::channel(false);
+        let worker = tokio::spawn(worker::run(Arc::clone(&app), stopped.clone()));
+        tokio::spawn(async move {
+            told_to_stop().await;
+            tracing::info!("told to stop; finishing what is under way");
+            let _ = stop.send(true);
+        });
+        http::serve(door, stopped).await;
+        worker.await.map_err(|it| it.to_string())
+    });
+    drop(runtime);
+    app.close();
+    served
+}
+
+/// The first key of a new store, unless the operator brought one.
+fn first_key(app: &App, admin_key: Option<&str>) -> Result<Option<String>, String> {
+    let said = |it: crate::service::Error| match it {
+        crate::service::Error::Refused(refusal) => refusal.to_string(),
+        other => format!("{other:?}"),
+    };
+    if let Some(key) = admin_key {
+        if key.len() < 32 || !key.bytes().all(|it| it.is_ascii_graphic()) {
+            return Err(
+                "SCRIP_ADMIN_KEY must have at least 32 visible characters; `openssl rand -hex 32` makes one".to_owned()
+            );
+        }
+        app.ensure_admin_key(key).map_err(said)?;
+        return Ok(None);
+    }
+    if !app.api_keys().map_err(said)?.is_empty() {
+        return Ok(None);
+    }
+    app.mint_api_key("first key", &[Scope::Admin], "first start").map(|it| Some(it.secret)).map_err(said)
+}
+
+async fn told_to_stop() {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+}
+
+/// JSON lines on standard error, as many as `SCRIP_LOG` asks for.
+fn log() {
+    let filter = EnvFilter::try_from_env("SCRIP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr);
+    // Tests may have set one already.
+    let _ = lines.try_init();
+}

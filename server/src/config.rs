@@ -1,0 +1,167 @@
+//! What the operator decided: a TOML file, overruled by the environment and the command line, checked before anything
+//! starts.
+//!
+//! Invariant: a [`Config`] that exists can be served; what is wrong with it is said with its line or its name.
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use billing::money::{Credits, Currency};
+use billing::rating::RateCard;
+use billing::time::Span;
+use serde::Deserialize;
+
+use crate::app::{Settings, WelcomeGrant};
+use crate::rate_card;
+
+/// The address where nothing is said.
+pub const LISTEN: &str = "127.0.0.1:8080";
+
+/// The file, field by field. All may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub listen: Option<String>,
+    pub data_dir: Option<PathBuf>,
+    /// `sqlite:PATH`; a file in the data directory where nothing is said.
+    pub database_url: Option<String>,
+    /// A rate card for a store that has none yet.
+    pub rate_card: Option<PathBuf>,
+    pub sandbox: bool,
+    /// What one API key may send a second; no limit where nothing is said.
+    pub requests_per_second: Option<NonZeroU32>,
+    pub currency: Option<String>,
+    pub hundred_credits_cost: Option<u32>,
+    /// Where customers buy credits; `{account}` stands for the account's id.
+    pub purchase_url: Option<String>,
+    /// What a new account is granted. An empty list grants nothing.
+    pub welcome: Option<Vec<Welcome>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Welcome {
+    pub credits: String,
+    #[serde(default)]
+    pub meters: Vec<String>,
+    pub days: Option<u32>,
+    pub reason: String,
+}
+
+/// A configuration that can be served.
+#[derive(Debug)]
+pub struct Config {
+    pub listen: String,
+    pub database: PathBuf,
+    pub requests_per_second: Option<NonZeroU32>,
+    pub settings: Settings,
+    /// The first rate card, should the store have none.
+    pub first_card: RateCard,
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+/// Says what is wrong, with its line.
+pub fn read(path: &Path) -> Result<File, String> {
+    let text = std::fs::read_to_string(path).map_err(|it| format!("cannot read {}: {it}", path.display()))?;
+    toml::from_str(&text).map_err(|it| format!("{}: {it}", path.display()))
+}
+
+impl File {
+    /// Checks everything, and reads the rate card it names.
+    ///
+    /// # Errors
+    /// The first fault, with the name of what is at fault.
+    pub fn checked(self) -> Result<Config, String> {
+        let data_dir = self.data_dir.unwrap_or_else(|| "scrip-data".into());
+        let database = database(self.database_url.as_deref(), &data_dir)?;
+        let first_card = match &self.rate_card {
+            Some(path) => read_card(path)?,
+            None => rate_card::parse_toml(rate_card::DEFAULT).expect("the card Scrip comes with is whole"),
+        };
+        let blank = Settings::default();
+        let currency = self
+            .currency
+            .map(|it| it.parse::<Currency>().map_err(|_| format!("currency: `{it}` is not an ISO 4217 code")));
+        let settings = Settings {
+            welcome: self.welcome.map_or(Ok(blank.welcome), |it| it.iter().map(welcome).collect())?,
+            currency: currency.transpose()?.unwrap_or(blank.currency),
+            hundred_credits_cost: self.hundred_credits_cost.unwrap_or(blank.hundred_credits_cost),
+            purchase_url: self.purchase_url,
+            is_sandbox: self.sandbox,
+        };
+        let listen = self.listen.unwrap_or_else(|| LISTEN.to_owned());
+        Ok(Config { listen, database, requests_per_second: self.requests_per_second, settings, first_card })
+    }
+}
+
+/// The file of the store that `url` names; one in `data_dir` where it names none.
+///
+/// # Errors
+/// When the URL is not of a store that this program has.
+pub fn database(url: Option<&str>, data_dir: &Path) -> Result<PathBuf, String> {
+    match url {
+        None => Ok(data_dir.join("scrip.db")),
+        Some(url) => match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(path.into()),
+            _ => {
+                Err(format!("SCRIP_DATABASE_URL: `{}…` is not sqlite:PATH", url.split(':').next().unwrap_or_default()))
+            }
+        },
+    }
+}
+
+/// Reads a rate card, TOML or by its ending JSON.
+///
+/// # Errors
+/// All faults of the document, one a line.
+pub fn read_card(path: &Path) -> Result<RateCard, String> {
+    let text = std::fs::read_to_string(path).map_err(|it| format!("cannot read {}: {it}", path.display()))?;
+    let is_json = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    let parsed = if is_json { rate_card::parse_json(&text) } else { rate_card::parse_toml(&text) };
+    parsed.map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(|it| format!("{}: {it}", path.display())).collect();
+        faults.join("\n")
+    })
+}
+
+fn welcome(said: &Welcome) -> Result<WelcomeGrant, String> {
+    let credits: Credits = said.credits.parse().map_err(|why| format!("welcome.credits: `{}` {why}", said.credits))?;
+    if !credits.is_positive() {
+        return Err("welcome.credits: must be more than 0; leave the grant out to give nothing".to_owned());
+    }
+    Ok(WelcomeGrant {
+        credits,
+        meters: said.meters.iter().map(|it| it.as_str().into()).collect(),
+        lasts: said.days.map(|it| Span::DAY.times(i64::from(it))),
+        reason: said.reason.as_str().into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> String {
+        match toml::from_str::<File>(text) {
+            Ok(file) => file.checked().expect_err("it is wrong"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert!(wrong("listen = \"x\"\nlissen = 1").contains("line 2"));
+        assert!(wrong("requests_per_second = 0").contains("line 1"));
+        assert_eq!(wrong("currency = \"euro\""), "currency: `euro` is not an ISO 4217 code");
+        assert_eq!(wrong("database_url = \"mysql://x\""), "SCRIP_DATABASE_URL: `mysql…` is not sqlite:PATH");
+        let welcome = "[[welcome]]\ncredits = \"1e3\"\nreason = \"hello\"";
+        assert_eq!(wrong(welcome), "welcome.credits: `1e3` is not a decimal number such as \"12.5\"");
+    }
+
+    #[test]
+    fn nothing_said_is_enough() {
+        let config = File::default().checked().expect("it is good");
+        assert_eq!((config.listen.as_str(), config.database), (LISTEN, PathBuf::from("scrip-data/scrip.db")));
+    }
+}

@@ -1,0 +1,264 @@
+//! Accounts: registered, shown, listed, closed; and the balance, the number everything is about.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use billing::Refusal;
+use billing::ledger::What;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+use super::super::json;
+use super::super::knock::{JSON, JSON_BYTES_MAX, Knock};
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::super::wire::{AccountId, Amount, EntryRef, Instant, NameIn, ObjectIn, RawOut};
+use super::grants::MoneyShown;
+use super::reply::{self, Answered, BalanceShown, Page};
+use crate::service::{AccountProfile, BalanceView, Registered, Registration, Scope};
+
+/// What the platform knows of an account. What is left out stays as it is; an empty text clears.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AccountRequest, example = json!({
+    "name": "Ada Lovelace", "email": "ada@example.com", "currency": "eur", "timezone": "Europe/Vilnius"
+}))]
+pub struct AccountIn<'a> {
+    #[schema(max_length = 200)]
+    name: Option<String>,
+    /// Where receipts go.
+    #[schema(max_length = 254)]
+    email: Option<String>,
+    /// ISO 4217. Decides what a credit costs.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
+    currency: Option<String>,
+    /// IANA name. Days and months are cut by it.
+    #[schema(max_length = 64)]
+    timezone: Option<String>,
+    /// The billing address, as any JSON object.
+    #[serde(borrow)]
+    #[schema(value_type = Option<ObjectIn>)]
+    address: Option<ObjectIn<'a>>,
+    #[schema(max_length = 64)]
+    tax_id: Option<String>,
+    /// What tells one person from another at signup. One welcome grant for each, whatever the accounts.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    fingerprints: Vec<String>,
+}
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+pub struct AccountShown<'a> {
+    id: AccountId<'a>,
+    name: Option<&'a str>,
+    email: Option<&'a str>,
+    #[schema(pattern = "^[a-z]{3}$")]
+    currency: &'a str,
+    timezone: &'a str,
+    address: Option<RawOut<'a>>,
+    tax_id: Option<&'a str>,
+    created_at: Instant,
+    /// Null for an account that is open.
+    closed_at: Option<Instant>,
+}
+
+impl<'a> AccountShown<'a> {
+    fn of(registered: &'a Registered) -> AccountShown<'a> {
+        let account = &registered.account;
+        AccountShown {
+            id: AccountId(&account.id),
+            name: account.name.as_deref(),
+            email: account.email.as_deref(),
+            currency: account.currency.as_str(),
+            timezone: &account.timezone,
+            address: account.address.as_deref().map(RawOut),
+            tax_id: account.tax_id.as_deref(),
+            created_at: Instant(account.created_at),
+            closed_at: account.closed_at.map(Instant),
+        }
+    }
+}
+
+/// Register an account, or update it
+///
+/// The first registration grants the welcome credits, exactly once, in the same write.
+#[utoipa::path(put, path = "/v1/accounts/{account}", operation_id = "putAccount", tag = "Accounts",
+    params(("account" = NameIn, Path, description = "A name of your own choice.")),
+    request_body = AccountIn, security(("api_key" = ["billing"])),
+    responses(
+        (status = 200, body = AccountShown, description = "Updated."),
+        (status = 201, body = AccountShown, description = "Registered, with its welcome credits."),
+        (status = 409, description = "The account is closed."),
+    ))]
+pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Billing)?;
+    let id = call.name("account").await?;
+    let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
+    let said: AccountIn<'_> = json::parse(&body)?;
+    let currency = said.currency.map(|it| it.parse()).transpose();
+    let profile = AccountProfile {
+        name: said.name,
+        email: said.email,
+        currency: currency.map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
+        timezone: said.timezone,
+        address: said.address.map(|it| it.text().to_string()),
+        tax_id: said.tax_id,
+    };
+    let registration = Registration { id, profile, fingerprints: said.fingerprints };
+    let registered = site.look(move |app| app.register(&registration)).await?;
+    let status = if registered.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    reply::json(status, &AccountShown::of(&registered))
+}
+
+/// Look up an account
+#[utoipa::path(get, path = "/v1/accounts/{account}", operation_id = "getAccount", tag = "Accounts",
+    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    responses(
+        (status = 200, body = AccountShown, description = "The account."),
+        (status = 404, description = "No such account."),
+    ))]
+pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let id = knock.enter(&site, Scope::Read)?.name("account").await?;
+    let account = site.look(move |app| app.account(&id)).await?;
+    reply::json(StatusCode::OK, &AccountShown::of(&Registered { account, is_new: false }))
+}
+
+/// List accounts
+#[utoipa::path(get, path = "/v1/accounts", operation_id = "listAccounts", tag = "Accounts",
+    params(
+        ("limit" = Option<u32>, Query, description = "Accounts a page.", minimum = 1, maximum = 500),
+        ("cursor" = Option<NameIn>, Query, description = "`next_cursor` of the page before."),
+    ),
+    security(("api_key" = ["read"])),
+    responses((status = 200, body = Page<AccountShown>, description = "By id.")))]
+pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let query = knock.enter(&site, Scope::Read)?.query(&["limit", "cursor"])?;
+    let (limit, after) = (query.limit()?, query.name("cursor")?);
+    let accounts = site.look(move |app| app.accounts(after.as_ref(), limit)).await?;
+    let accounts: Vec<_> = accounts.into_iter().map(|account| Registered { account, is_new: false }).collect();
+    let next = accounts.last().filter(|_| accounts.len() == limit).map(|it| it.account.id.to_string());
+    reply::json(StatusCode::OK, &Page { data: accounts.iter().map(AccountShown::of).collect(), next_cursor: next })
+}
+
+/// A closed account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CloseReply)]
+pub struct CloseShown<'a> {
+    /// The ledger entry of this.
+    id: EntryRef,
+    account: AccountId<'a>,
+    closed_at: Instant,
+    balance: BalanceShown,
+}
+
+/// Close an account
+///
+/// No new spending; its personal fields are erased; its ledger stays, as the law asks. Takes no body.
+#[utoipa::path(post, path = "/v1/accounts/{account}/close", operation_id = "closeAccount", tag = "Accounts",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("Idempotency-Key" = String, Header, description = "New for a new request.", min_length = 1, max_length = 255),
+    ),
+    security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = CloseShown, description = "Closed."),
+        (status = 404, description = "No such account."),
+        (status = 409, description = "It was closed before, or the key was used for something else."),
+    ))]
+pub async fn close(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Billing)?;
+    let account = call.name("account").await?;
+    let key = call.key()?;
+    let answer = site.app.close_account(&account, &key, call.by()).await?;
+    let What::Closed = &answer.transaction.what else { return Err(Refusal::IdempotencyConflict.into()) };
+    let shown = CloseShown {
+        id: EntryRef(answer.transaction.id()),
+        account: AccountId(&answer.account),
+        closed_at: Instant(answer.transaction.at),
+        balance: BalanceShown::of(&answer.transaction.after),
+    };
+    reply::written(StatusCode::CREATED, &shown, answer.is_replay)
+}
+
+/// Credits that expire next, unless they are spent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NextExpiry)]
+pub struct ExpiryShown {
+    at: Instant,
+    credits: Amount,
+}
+
+/// An account's balance at an instant. `available = posted − held − accrued`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Balance)]
+pub struct BalanceAtShown<'a> {
+    account: AccountId<'a>,
+    as_of: Instant,
+    /// Unspent credits, less the debt.
+    posted: Amount,
+    /// In open holds.
+    held: Amount,
+    /// Used by running servers and not yet settled.
+    accrued: Amount,
+    /// What may be spent.
+    available: Amount,
+    /// Bought and not yet paid.
+    pending_purchases: Amount,
+    /// Owed for work beyond the credits there were.
+    debt: Amount,
+    /// Unspent credits by where they came from. Empty for an instant in the past.
+    #[schema(value_type = BTreeMap<String, Amount>)]
+    by_source: BTreeMap<&'static str, Amount>,
+    next_expiry: Option<ExpiryShown>,
+    /// Credits used a day, over the last week.
+    burn_per_day: Amount,
+    /// When the credits are used up at that pace; null when nothing burns.
+    runs_out_at: Option<Instant>,
+    /// The available credits at list price.
+    money: MoneyShown,
+}
+
+impl<'a> BalanceAtShown<'a> {
+    fn of(view: &'a BalanceView) -> BalanceAtShown<'a> {
+        let balance = &view.balance;
+        BalanceAtShown {
+            account: AccountId(&view.account),
+            as_of: Instant(view.as_of),
+            posted: Amount(balance.posted),
+            held: Amount(balance.held),
+            accrued: Amount(balance.accrued),
+            available: Amount(balance.available()),
+            pending_purchases: Amount(billing::money::Credits::ZERO),
+            debt: Amount(balance.debt),
+            by_source: view.by_source.iter().map(|(source, it)| (source.as_str(), Amount(*it))).collect(),
+            next_expiry: view.next_expiry.map(|(at, it)| ExpiryShown { at: Instant(at), credits: Amount(it) }),
+            burn_per_day: Amount(view.burn_per_day),
+            runs_out_at: view.runs_out_at.map(Instant),
+            money: view.money.into(),
+        }
+    }
+}
+
+/// An account's balance
+///
+/// Now, or at another instant: exact in the past, foretold in the future.
+#[utoipa::path(get, path = "/v1/accounts/{account}/balance", operation_id = "getBalance", tag = "Accounts",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("at" = Option<String>, Query, description = "An instant, RFC 3339; now where nothing is said.", format = DateTime),
+    ),
+    security(("api_key" = ["read"])),
+    responses(
+        (status = 200, body = BalanceAtShown, description = "The balance."),
+        (status = 404, description = "No such account."),
+    ))]
+pub async fn balance(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Read)?;
+    let account = call.name("account").await?;
+    let at = call.query(&["at"])?.instant("at")?;
+    let view = site.look(move |app| app.balance(&account, at)).await?;
+    reply::json(StatusCode::OK, &BalanceAtShown::of(&view))
+}

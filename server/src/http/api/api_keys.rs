@@ -1,0 +1,124 @@
+//! API keys: minted, listed, revoked. A secret is shown once and kept nowhere.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::catalogue;
+use super::super::knock::Knock;
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::super::wire::Instant;
+use super::reply::{self, Answered, Page};
+use crate::service::Scope;
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = KeyScope)]
+pub enum ScopeIn {
+    /// Quote, charge, hold, measure.
+    Charge,
+    /// Read accounts, balances, usage, the ledger.
+    Read,
+    /// Register accounts, grant, void, reverse.
+    Billing,
+    /// Everything.
+    Admin,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ApiKeyRequest, example = json!({"name": "backend", "scopes": ["charge", "read"]}))]
+pub struct ApiKeyIn {
+    /// Shows in the ledger as who asked. Each key has its own.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    #[schema(min_items = 1, max_items = 4)]
+    scopes: Vec<ScopeIn>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub struct ApiKeyShown {
+    #[schema(pattern = "^key_[0-9a-f]{24}$")]
+    id: String,
+    name: String,
+    scopes: Vec<String>,
+    created_at: Instant,
+    /// Null for a key that works.
+    revoked_at: Option<Instant>,
+}
+
+/// A new key with its secret, which is never shown again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeyReply)]
+pub struct MintedShown {
+    #[serde(flatten)]
+    key: ApiKeyShown,
+    secret: String,
+}
+
+fn shown(
+    (id, name): (String, String),
+    scopes: Vec<String>,
+    made: Timestamp,
+    revoked: Option<Timestamp>,
+) -> ApiKeyShown {
+    ApiKeyShown { id, name, scopes, created_at: Instant(made), revoked_at: revoked.map(Instant) }
+}
+
+/// Mint an API key
+#[utoipa::path(post, path = "/v1/api-keys", operation_id = "createApiKey", tag = "Access",
+    request_body = ApiKeyIn, security(("api_key" = ["admin"])),
+    responses((status = 201, body = MintedShown, description = "The key. Keep its secret: it is not shown again.")))]
+pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let call = knock.enter(&site, Scope::Admin)?;
+    let by = call.by();
+    let asked: ApiKeyIn = call.json().await?;
+    let scope = |it: &ScopeIn| match it {
+        ScopeIn::Charge => Scope::Charge,
+        ScopeIn::Read => Scope::Read,
+        ScopeIn::Billing => Scope::Billing,
+        ScopeIn::Admin => Scope::Admin,
+    };
+    let scopes: Vec<Scope> = asked.scopes.iter().map(scope).collect();
+    let minted = site.look(move |app| app.mint_api_key(&asked.name, &scopes, &by)).await?;
+    let key = minted.key;
+    let key = shown((key.id, key.name), key.scopes, key.created_at, key.revoked_at);
+    reply::json(StatusCode::CREATED, &MintedShown { key, secret: minted.secret })
+}
+
+/// List API keys
+#[utoipa::path(get, path = "/v1/api-keys", operation_id = "listApiKeys", tag = "Access",
+    security(("api_key" = ["admin"])),
+    responses((status = 200, body = Page<ApiKeyShown>, description = "All keys, oldest first, without their secrets.")))]
+pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    knock.enter(&site, Scope::Admin)?.query(&[])?;
+    let keys = site.look(|app| app.api_keys()).await?.into_iter();
+    let keys = keys.map(|it| shown((it.id, it.name), it.scopes, it.created_at, it.revoked_at)).collect();
+    reply::json(StatusCode::OK, &Page { data: keys, next_cursor: None })
+}
+
+/// Revoke an API key
+///
+/// From now on it opens nothing. It stays on the list.
+#[utoipa::path(delete, path = "/v1/api-keys/{key}", operation_id = "revokeApiKey", tag = "Access",
+    params(("key" = String, Path, description = "The key's id, not its secret.", pattern = "^key_[0-9a-f]{24}$")),
+    security(("api_key" = ["admin"])),
+    responses(
+        (status = 204, description = "Revoked."),
+        (status = 404, description = "No such key."),
+    ))]
+pub async fn revoke(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let (id, by) = (call.segment("key").await?, call.by());
+    let missing = || Problem::new(&catalogue::API_KEY_NOT_FOUND, "no such key; GET /v1/api-keys lists them by id");
+    site.look(move |app| app.revoke_api_key(&id, &by)).await?.ok_or_else(missing)?;
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}

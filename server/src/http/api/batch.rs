@@ -1,0 +1,166 @@
+//! Many charges in one request: each its own decision and its own result, all in the order they came.
+use std::io::Write;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use billing::rating::Text;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::super::json;
+use super::super::knock::{JSON, Knock};
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::charges::{ChargeIn, ChargeShown};
+use super::reply::{self, Answered};
+use crate::service::{Answer, ChargeOrder, Scope};
+
+const ITEMS_MAX: usize = 10_000;
+const BYTES_MAX: usize = 32 << 20;
+const NDJSON: &str = "application/x-ndjson";
+
+/// What came of a batch.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchReply)]
+pub struct BatchShown<'a> {
+    /// Charged now.
+    accepted: usize,
+    refused: usize,
+    /// Known keys, answered as before.
+    duplicates: usize,
+    /// One for each item, in its order.
+    results: Vec<ResultShown<'a>>,
+}
+
+/// The result of one item: a charge, or an error as the charge endpoint would say it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchResult)]
+pub struct ResultShown<'a> {
+    /// 201, or the status of the error.
+    #[schema(minimum = 200, maximum = 599)]
+    status: u16,
+    #[schema(nullable = false)]
+    charge: Option<ChargeShown<'a>>,
+    #[schema(value_type = Option<super::super::openapi::ProblemShown>, nullable = false)]
+    error: Option<u8>,
+    /// The key was known: this is the first answer again.
+    #[schema(nullable = false)]
+    replay: Option<bool>,
+}
+
+/// Charge for up to 10 000 pieces of work
+///
+/// As a JSON array, or as one JSON object a line (`application/x-ndjson`). Each is decided by itself, in order, and has
+/// its own result; a batch can be sent again as it is.
+#[utoipa::path(post, path = "/v1/charges/batch", operation_id = "createCharges", tag = "Using credits",
+    request_body(description = "The charges, at most 10 000 and 32 MiB.", content(
+        (Vec<ChargeIn> = "application/json"), (String = "application/x-ndjson"))),
+    security(("api_key" = ["charge"])),
+    responses((status = 200, body = BatchShown, description = "A result for each, in order.")))]
+pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let call = knock.enter(&site, Scope::Charge)?;
+    let by = call.by();
+    let is_lines = call.content_type() == NDJSON;
+    let _room = site.room_for(call.length().unwrap_or(BYTES_MAX).min(BYTES_MAX))?;
+    let body = call.read(&[JSON, NDJSON], BYTES_MAX).await?;
+    let parsed = site.aside(move || orders(&body, is_lines, &by)).await??;
+    let mut asked = Vec::with_capacity(parsed.len());
+    let mut problems = Vec::with_capacity(parsed.len());
+    for order in parsed {
+        problems.push(order.map(|it| asked.push(Ok(it))).err());
+    }
+    let accounts: Vec<_> = asked.iter().map(|it| it.as_ref().ok().map(|it: &ChargeOrder| it.account.clone())).collect();
+    let mut answers = site.app.charge_all(asked).await.into_iter().zip(accounts);
+    let results = problems.into_iter().map(|problem| match problem {
+        Some(problem) => Err(problem),
+        None => {
+            let (answer, account) = answers.next().expect("each order is answered");
+            let refused = |error| match account {
+                Some(account) => site.refused(Problem::from(error), &account),
+                None => Problem::from(error),
+            };
+            answer.map_err(refused)
+        }
+    });
+    let results: Vec<Result<Answer, Problem>> = results.collect();
+    let body = site.aside(move || render(&results)).await?.map_err(Problem::internal)?;
+    site.gauges.batched(body.accepted, body.duplicates);
+    Ok(reply::with_body(StatusCode::OK, JSON, body.text))
+}
+
+type Parsed = Vec<Result<ChargeOrder, Problem>>;
+
+fn orders(body: &Bytes, is_lines: bool, by: &Text) -> Result<Parsed, Problem> {
+    let order = |text: &[u8]| json::parse::<ChargeIn<'_>>(text)?.into_order(Arc::clone(by));
+    if is_lines {
+        let lines = body.split(|it| *it == b'\n').filter(|it| !it.trim_ascii().is_empty());
+        let read: Parsed = lines.take(ITEMS_MAX + 1).map(order).collect();
+        return bounded(read);
+    }
+    // Most batches are good: read whole, in one pass. Only where one item is wrong is each read by itself.
+    if let Ok(charges) = serde_json::from_slice::<Vec<ChargeIn<'_>>>(body) {
+        return bounded(charges.into_iter().take(ITEMS_MAX + 1).map(|it| it.into_order(Arc::clone(by))).collect());
+    }
+    let items: Vec<&RawValue> = json::parse(body)?;
+    bounded(items.into_iter().take(ITEMS_MAX + 1).map(|it| order(it.get().as_bytes())).collect())
+}
+
+fn bounded(parsed: Parsed) -> Result<Parsed, Problem> {
+    match parsed.len() {
+        0 => Err(Problem::invalid("body", "holds no charges; send at least one")),
+        count if ITEMS_MAX < count => {
+            Err(Problem::invalid("body", format_args!("holds more than {ITEMS_MAX} charges; send several batches")))
+        }
+        _ => Ok(parsed),
+    }
+}
+
+struct Rendered {
+    text: Vec<u8>,
+    accepted: u64,
+    duplicates: u64,
+}
+
+/// All results in one buffer.
+fn render(results: &[Result<Answer, Problem>]) -> Result<Rendered, serde_json::Error> {
+    let mut items = Vec::with_capacity(results.len() * 640);
+    let (mut accepted, mut refused, mut duplicates) = (0, 0, 0);
+    for result in results {
+        items.extend_from_slice(if items.is_empty() { b"" } else { b"," });
+        match result.as_ref().map(|it| (it, ChargeShown::answering(it))) {
+            Ok((answer, Ok(charge))) => {
+                *if answer.is_replay { &mut duplicates } else { &mut accepted } += 1;
+                items.extend_from_slice(br#"{"status":201,"charge":"#);
+                serde_json::to_writer(&mut items, &charge)?;
+                items.extend_from_slice(if answer.is_replay { br#","replay":true}"# } else { b"}" });
+            }
+            Ok((_, Err(problem))) => {
+                refused += 1;
+                render_problem(&mut items, &problem)?;
+            }
+            Err(problem) => {
+                refused += 1;
+                render_problem(&mut items, problem)?;
+            }
+        }
+    }
+    let mut text = Vec::with_capacity(items.len() + 80);
+    write!(text, r#"{{"accepted":{accepted},"refused":{refused},"duplicates":{duplicates},"results":["#)
+        .map_err(serde_json::Error::io)?;
+    text.append(&mut items);
+    text.extend_from_slice(b"]}");
+    Ok(Rendered { text, accepted, duplicates })
+}
+
+fn render_problem(items: &mut Vec<u8>, problem: &Problem) -> Result<(), serde_json::Error> {
+    if let Some(cause) = problem.cause() {
+        tracing::error!(cause, "a charge of a batch failed");
+    }
+    write!(items, r#"{{"status":{},"error":"#, problem.kind.status).map_err(serde_json::Error::io)?;
+    serde_json::to_writer(&mut *items, problem)?;
+    items.push(b'}');
+    Ok(())
+}

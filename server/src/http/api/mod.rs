@@ -1,0 +1,21 @@
+//! The endpoints, a file a noun. Each lets the caller in, parses once, calls one use case, renders once.
+//!
+//! Must never know the store, or decide anything about credits. Invariant: what a handler answers is in its
+//! documentation, and the other way round; `tests/it` holds them against each other.
+#![expect(elided_lifetimes_in_paths, reason = "descriptions name types without their lifetimes")]
+
+pub mod accounts;
+pub mod api_keys;
+pub mod batch;
+pub mod charges;
+pub mod entries;
+pub mod grants;
+pub mod holds;
+pub mod measure;
+pub mod order;
+pub mod projects;
+pub mod quotes;
+pub mod rate_cards;
+pub mod reply;
+pub mod running;
+pub mod usage;

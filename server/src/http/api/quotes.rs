@@ -1,0 +1,120 @@
+//! Quotes: the price before the work.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use billing::time::Span;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::super::json;
+use super::super::knock::{JSON, JSON_BYTES_MAX, Knock};
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::super::wire::{
+    Amount, Dimensions, DimensionsIn, Instant, InstantIn, NameIn, Quantities, QuantitiesIn, TextIn,
+};
+use super::order::{Artefact, Said};
+use super::reply::{self, Answered, LineShown, Lines};
+use crate::service::{QuoteOrder, QuoteView, Scope};
+
+/// Work to be priced, and for whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = QuoteRequest, example = json!({
+    "account": "acct_ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+    "quantities": {"input_tokens": 1200, "output_tokens": 350}, "binding_for_seconds": 600
+}))]
+pub struct QuoteIn<'a> {
+    /// Whose credits to hold it against. Without it the answer is the list price.
+    account: Option<NameIn>,
+    project: Option<NameIn>,
+    /// A meter of the rate card.
+    #[schema(value_type = String, pattern = "^[a-z0-9_]{1,64}$", example = "ai_chat")]
+    meter: TextIn,
+    quantities: Option<QuantitiesIn>,
+    dimensions: Option<DimensionsIn>,
+    #[serde(borrow)]
+    #[schema(value_type = Option<Artefact>)]
+    input: Option<&'a RawValue>,
+    /// The rate card of this time prices it; today's where nothing is said.
+    at: Option<InstantIn>,
+    /// Promise never to charge more than this, for so long.
+    #[schema(minimum = 1, maximum = 86_400)]
+    binding_for_seconds: Option<u32>,
+}
+
+impl QuoteIn<'_> {
+    fn into_order(self) -> Result<QuoteOrder, Problem> {
+        let said = Said {
+            meter: Some(self.meter),
+            quantities: self.quantities,
+            dimensions: self.dimensions,
+            input: self.input,
+            project: self.project,
+            at: self.at,
+            ..Said::default()
+        };
+        let binding = self.binding_for_seconds.map(|it| Span::SECOND.times(i64::from(it)));
+        Ok(QuoteOrder { account: self.account.map(|it| it.0), order: said.into_order()?, binding })
+    }
+}
+
+/// A price, line by line, and whether it can be paid.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Quote)]
+pub struct QuoteShown<'a> {
+    /// Names a binding quote: give it to a hold. Null for one that does not bind.
+    id: Option<&'a str>,
+    credits: Amount,
+    #[schema(value_type = Vec<LineShown>)]
+    lines: Lines<'a>,
+    rate_card: u32,
+    quantities: Quantities<'a>,
+    dimensions: Dimensions<'a>,
+    /// Null without an account.
+    affordable: Option<bool>,
+    /// What the account could spend on this work. Null without an account.
+    available: Option<Amount>,
+    /// Null for a quote that does not bind.
+    expires_at: Option<Instant>,
+}
+
+impl<'a> QuoteShown<'a> {
+    fn of(view: &'a QuoteView) -> QuoteShown<'a> {
+        QuoteShown {
+            id: view.id.as_deref(),
+            credits: Amount(view.price.credits),
+            lines: Lines(&view.price.lines),
+            rate_card: view.price.rate_card,
+            quantities: Quantities(&view.usage.quantities),
+            dimensions: Dimensions(&view.usage.dimensions),
+            affordable: view.is_affordable,
+            available: view.available.map(Amount),
+            expires_at: view.expires_at.map(Instant),
+        }
+    }
+}
+
+/// Price work before it is done
+///
+/// Nothing is charged or reserved. A binding quote is a promise: turn it into a hold, and its capture costs no more.
+#[utoipa::path(post, path = "/v1/quotes", operation_id = "createQuote", tag = "Prices and measuring",
+    request_body = QuoteIn, security(("api_key" = ["charge"])),
+    responses(
+        (status = 200, body = QuoteShown, description = "The price."),
+        (status = 404, description = "No such account."),
+    ))]
+pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let body = knock.enter(&site, Scope::Charge)?.read(&[JSON], JSON_BYTES_MAX).await?;
+    let quote: QuoteIn<'_> = json::parse(&body)?;
+    let order = if quote.input.is_some() {
+        let body = body.clone();
+        site.measure(move || json::parse::<QuoteIn<'_>>(&body)?.into_order()).await?
+    } else {
+        quote.into_order()?
+    };
+    let view = site.look(move |app| app.quote(&order)).await?;
+    reply::json(StatusCode::OK, &QuoteShown::of(&view))
+}

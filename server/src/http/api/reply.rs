@@ -1,0 +1,145 @@
+//! What replies are made of: a status, a JSON body, and whether it is an answer given before.
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use billing::ledger::Balance;
+use billing::rating::PriceLine;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use super::super::knock::JSON;
+use super::super::problem::Problem;
+use super::super::wire::Amount;
+
+pub type Answered = Result<Response, Problem>;
+
+/// `value` as the body of an answer.
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Answered {
+    let mut body = Vec::with_capacity(1_024);
+    serde_json::to_writer(&mut body, value).map_err(Problem::internal)?;
+    Ok(with_body(status, JSON, body))
+}
+
+/// The same for what a key has written down, now or before.
+pub fn written<T: Serialize>(status: StatusCode, value: &T, is_replay: bool) -> Answered {
+    let mut response = json(status, value)?;
+    if is_replay {
+        response.headers_mut().insert("idempotent-replay", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A CSV file.
+pub fn csv(text: String) -> Response {
+    with_body(StatusCode::OK, "text/csv; charset=utf-8; header=present", text)
+}
+
+/// One value of a CSV line. What a spreadsheet would run as a formula is made text.
+pub fn csv_value(line: &mut String, value: &str) {
+    if !line.is_empty() && !line.ends_with('\n') {
+        line.push(',');
+    }
+    let is_number = value.strip_prefix('-').unwrap_or(value).bytes().all(|it| it.is_ascii_digit() || it == b'.');
+    let is_formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
+    if !is_formula && !value.contains(['"', ',', '\n', '\r']) {
+        return line.push_str(value);
+    }
+    line.push('"');
+    if is_formula {
+        line.push('\'');
+    }
+    line.push_str(&value.replace('"', "\"\""));
+    line.push('"');
+}
+
+/// An account's credits once this was done. `available = posted − held − accrued`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BalanceAfter)]
+pub struct BalanceShown {
+    /// Unspent credits, less the debt.
+    posted: Amount,
+    /// In open holds.
+    held: Amount,
+    /// Used by running servers and not yet settled.
+    accrued: Amount,
+    /// What may be spent.
+    available: Amount,
+    /// Owed for work beyond the credits there were; already taken off `posted`.
+    debt: Amount,
+}
+
+impl BalanceShown {
+    pub fn of(balance: &Balance) -> BalanceShown {
+        BalanceShown {
+            posted: Amount(balance.posted),
+            held: Amount(balance.held),
+            accrued: Amount(balance.accrued),
+            available: Amount(balance.available()),
+            debt: Amount(balance.debt),
+        }
+    }
+}
+
+/// One line of a receipt: `quantity` × `unit_price` / `per` = `credits`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PriceLine)]
+pub struct LineShown<'a> {
+    #[schema(example = "Input")]
+    item: &'a str,
+    quantity: u64,
+    /// One of what is counted.
+    #[schema(example = "token")]
+    unit: &'a str,
+    /// The price of `per` units.
+    unit_price: Amount,
+    #[schema(example = 1_000_000)]
+    per: u64,
+    /// The lines of a price add up to it exactly.
+    credits: Amount,
+}
+
+/// Lines straight from where they are kept.
+#[derive(Clone, Copy)]
+pub struct Lines<'a>(pub &'a [PriceLine]);
+
+impl Serialize for Lines<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|it| LineShown {
+            item: &it.item,
+            quantity: it.quantity,
+            unit: &it.unit,
+            unit_price: Amount(it.unit_price),
+            per: it.per,
+            credits: Amount(it.credits),
+        }))
+    }
+}
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Page<T> {
+    pub data: Vec<T>,
+    /// Send it as `cursor` for the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::csv_value;
+
+    #[test]
+    fn a_spreadsheet_sees_texts_and_numbers_and_no_formulas() {
+        let mut line = String::new();
+        for value in ["plain", "-12.5", "=1+1", "-x", "a,b", "say \"hi\"", ""] {
+            csv_value(&mut line, value);
+        }
+        assert_eq!(line, "plain,-12.5,\"'=1+1\",\"'-x\",\"a,b\",\"say \"\"hi\"\"\",");
+    }
+}

@@ -1,0 +1,124 @@
+//! JSON in: one parse, and a complaint that names the field by its path.
+//!
+//! Reading is done once, without keeping track of where; only a body that fails is read again to find the place. So a
+//! good request pays nothing for the care taken with a bad one.
+use serde::Deserialize;
+use serde_json::error::Category;
+
+use super::catalogue;
+use super::problem::Problem;
+
+/// Reads `body` as a `T`.
+pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
+    match serde_json::from_slice(body) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(complaint::<T>(body, &error)),
+    }
+}
+
+#[cold]
+fn complaint<'de, T: Deserialize<'de>>(body: &'de [u8], error: &serde_json::Error) -> Problem {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return malformed("the body is empty; send a JSON document", error);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let Err(tracked) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
+        // The value is good, so what follows it is not.
+        return malformed("there is something after the end of the document", error);
+    };
+    let path = tracked.path().to_string();
+    let said = tracked.inner().to_string();
+    // A number such as 1e999 is JSON; only no machine number holds it.
+    let is_huge = said.starts_with("number out of range");
+    if error.classify() == Category::Data || is_huge {
+        return wrong_field(&path, said.split(" at line ").next().unwrap_or(&said));
+    }
+    malformed(&format!("the body is not JSON at line {}, column {}: {said}", error.line(), error.column()), error)
+}
+
+fn malformed(detail: &str, error: &serde_json::Error) -> Problem {
+    Problem::new(&catalogue::MALFORMED_JSON, detail.to_owned())
+        .with("line", error.line())
+        .with("column", error.column())
+}
+
+/// Serde's sentence in our words, with the field in front.
+fn wrong_field(path: &str, said: &str) -> Problem {
+    let inside = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
+    let quoted = |rest: &str| rest.split('`').nth(1).unwrap_or_default().to_owned();
+    if let Some(rest) = said.strip_prefix("missing field ") {
+        return Problem::invalid(inside(&quoted(rest)), "is missing");
+    }
+    if let Some(rest) = said.strip_prefix("unknown field ") {
+        // The tracker has stepped into the unknown field already.
+        let name = quoted(rest);
+        let field = if path.ends_with(&name) { path.to_owned() } else { inside(&name) };
+        let known = rest.split_once(", ").map_or("none", |(_, it)| it.trim_start_matches("expected one of "));
+        return Problem::invalid(field, format_args!("is not known here; known are {}", known.replace('`', "")));
+    }
+    let field = if path == "." { "body" } else { path };
+    let (kind, rest) = said.split_once(": ").unwrap_or((said, ""));
+    if matches!(kind, "invalid type" | "invalid value" | "invalid length")
+        && let Some((found, expected)) = rest.split_once(", expected ")
+    {
+        return Problem::invalid(field, format_args!("must be {expected}, not {found}"));
+    }
+    Problem::invalid(field, said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::wire::{AmountIn, QuantitiesIn};
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the refusals are looked at")]
+    struct Order {
+        credits: AmountIn,
+        quantities: Option<QuantitiesIn>,
+    }
+
+    fn said(body: &str) -> String {
+        let problem = parse::<Order>(body.as_bytes()).err().expect("it is wrong");
+        format!("{} {}: {}", problem.kind.status, problem.field.as_deref().unwrap_or("-"), problem.detail)
+    }
+
+    #[test]
+    fn a_wrong_body_names_its_field() {
+        for (body, wanted) in [
+            ("", "400 -: the body is empty; send a JSON document"),
+            (r#"{"credits":1} x"#, "400 -: there is something after the end of the document"),
+            (
+                r#"{"credits":1.5}"#,
+                "422 credits: `credits` must be a decimal string such as \"12.5\" or a whole number, not floating point `1.5`",
+            ),
+            (r#"{"credits":"1e3"}"#, "422 credits: `credits` is not a decimal number such as \"12.5\""),
+            (r#"{"credits":"0.0000001"}"#, "422 credits: `credits` has more than 6 decimal places"),
+            (r#"{"credits":9999999999999999999}"#, "422 credits: `credits` is beyond 1000000000 credits"),
+            (r#"{"credits":1e999}"#, "422 credits: `credits` number out of range"),
+            (r#"{}"#, "422 credits: `credits` is missing"),
+            (r#"{"credits":1,"credit":2}"#, "422 credit: `credit` is not known here; known are credits, quantities"),
+            (
+                r#"{"credits":1,"quantities":{"a":-1}}"#,
+                "422 quantities.a: `quantities.a` must be a whole number from 0 to 18446744073709551615, not integer `-1`",
+            ),
+            (
+                r#"{"credits":1,"quantities":{"a":1.5}}"#,
+                "422 quantities.a: `quantities.a` must be a whole number from 0 to 18446744073709551615, not floating point `1.5`",
+            ),
+            (
+                r#"{"credits":1,"quantities":{"a":18446744073709551616}}"#,
+                "422 quantities.a: `quantities.a` must be a whole number from 0 to 18446744073709551615, not floating point `1.8446744073709552e19`",
+            ),
+            (
+                r#"{"credits":1,"quantities":[]}"#,
+                "422 quantities: `quantities` must be an object of quantities, not sequence",
+            ),
+            (r#"[]"#, "422 credits: `credits` is missing"),
+        ] {
+            assert_eq!(said(body), wanted, "{body}");
+        }
+        assert!(said(r#"{"credits":"#).starts_with("400 -: the body is not JSON at line 1, column 11"));
+    }
+}

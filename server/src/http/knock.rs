@@ -1,0 +1,149 @@
+//! A request at the door. Nothing of it can be had before its key has been looked at: a handler that forgot to ask
+//! could not compile.
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use billing::id::Name;
+use billing::rating::Text;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::catalogue;
+use super::json;
+use super::problem::Problem;
+use super::query::Query;
+use super::site::Site;
+use crate::service::{Caller, Scope};
+
+/// Bytes of one JSON document.
+pub const JSON_BYTES_MAX: usize = 1 << 20;
+
+pub const JSON: &str = "application/json";
+
+/// A request nobody has looked at.
+#[derive(Debug)]
+pub struct Knock {
+    parts: Parts,
+    body: Body,
+}
+
+/// A request whose caller is known and allowed.
+#[derive(Debug)]
+pub struct Call {
+    parts: Parts,
+    body: Body,
+    pub caller: Caller,
+}
+
+impl FromRequest<Arc<Site>> for Knock {
+    type Rejection = std::convert::Infallible;
+    async fn from_request(request: Request, _: &Arc<Site>) -> Result<Knock, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        Ok(Knock { parts, body })
+    }
+}
+
+impl Knock {
+    /// Lets the caller in if its key has the scope.
+    pub fn enter(self, site: &Site, scope: Scope) -> Result<Call, Problem> {
+        let caller = site.admit(&self.parts.headers, scope)?;
+        Ok(Call { parts: self.parts, body: self.body, caller })
+    }
+}
+
+impl Call {
+    pub fn by(&self) -> Text {
+        Arc::clone(&self.caller.name)
+    }
+
+    /// The part of the path that stands for `name`, as it is.
+    pub async fn segment(&mut self, name: &str) -> Result<String, Problem> {
+        use axum::extract::FromRequestParts;
+        let params = RawPathParams::from_request_parts(&mut self.parts, &()).await;
+        let params = params.map_err(|_| Problem::invalid(name, "must be UTF-8"))?;
+        let found = params.iter().find(|it| it.0 == name).map(|it| it.1.to_owned());
+        found.ok_or_else(|| Problem::internal(format_args!("the route has no {name}")))
+    }
+    /// The part of the path that stands for `name`: a name the platform chose.
+    pub async fn name(&mut self, name: &str) -> Result<Name, Problem> {
+        self.segment(name).await?.parse().map_err(|why| Problem::invalid(name, why))
+    }
+    /// An id that Scrip made. One that it cannot have made is not found.
+    pub async fn id<T: std::str::FromStr>(&mut self, name: &str, missing: billing::Refusal) -> Result<T, Problem> {
+        self.segment(name).await?.parse().map_err(|_| missing.into())
+    }
+
+    pub fn query(&self, known: &[&str]) -> Result<Query, Problem> {
+        Query::parse(self.parts.uri.query(), known)
+    }
+
+    /// The idempotency key, which every request that moves credits carries.
+    pub fn key(&self) -> Result<Text, Problem> {
+        let missing =
+            || Problem::invalid("Idempotency-Key", "must be sent: any 1 to 255 visible characters, new for new work");
+        let value = self.parts.headers.get("idempotency-key").ok_or_else(missing)?;
+        let text = value
+            .to_str()
+            .ok()
+            .filter(|it| (1..=255).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_graphic()));
+        text.map(Text::from)
+            .ok_or_else(|| Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+    }
+
+    /// Whether the caller would rather have CSV.
+    pub fn wants_csv(&self) -> bool {
+        let accepted = self.parts.headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+        accepted.is_some_and(|it| it.contains("text/csv"))
+    }
+
+    /// The content type without its parameters, in lower case.
+    pub fn content_type(&self) -> String {
+        content_type(&self.parts.headers)
+    }
+
+    /// The body as one JSON document.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        let body = self.read(&[JSON], JSON_BYTES_MAX).await?;
+        json::parse(&body)
+    }
+
+    /// The whole body, of one of these types, up to `most` bytes.
+    pub async fn read(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
+        expect_type(&self.parts.headers, expected)?;
+        read(self.body, most).await
+    }
+
+    /// What the caller says the body's length is.
+    pub fn length(&self) -> Option<usize> {
+        self.parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn expect_type(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Problem> {
+    let plain = headers.get(header::CONTENT_TYPE).is_some_and(|it| expected.iter().any(|wanted| it == wanted));
+    if plain || expected.contains(&&*content_type(headers)) {
+        return Ok(());
+    }
+    let detail = format!("set `Content-Type` to {}", expected.join(" or "));
+    Err(Problem::new(&catalogue::UNSUPPORTED_MEDIA_TYPE, detail).with("expected", expected.to_vec()))
+}
+
+/// Reads a body that may have at most `most` bytes.
+async fn read(body: Body, most: usize) -> Result<Bytes, Problem> {
+    match Limited::new(body, most).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body has more than the {most} bytes that are read here");
+            Err(Problem::new(&catalogue::BODY_TOO_LARGE, detail).with("most", most))
+        }
+        Err(error) => Err(Problem::new(&catalogue::MALFORMED_JSON, format!("the body broke off: {error}"))),
+    }
+}

@@ -1,0 +1,90 @@
+//! The REST API: requests in, use cases called, answers out.
+//!
+//! [`knock`] lets a request in by its API key; the files of [`api`] turn bodies into values, call one use case each and
+//! render what was written down; [`problem`] is how anything fails; [`openapi`] is the description generated from the
+//! same code, and [`docs`] the page made of it; [`door`] keeps the connections.
+//!
+//! Must never know the store, or decide anything about credits. Invariant: every answer is one the OpenAPI document
+//! promises, and a failed request is `application/problem+json` whatever failed.
+mod api;
+mod catalogue;
+mod docs;
+mod door;
+mod gauges;
+mod json;
+mod knock;
+mod openapi;
+mod problem;
+mod query;
+mod site;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Uri;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use door::{Door, serve};
+pub use openapi::document;
+pub use site::Site;
+
+use problem::Problem;
+
+/// Every route with its documentation.
+fn routes() -> OpenApiRouter<Arc<Site>> {
+    use api::{
+        accounts, api_keys, batch, charges, entries, grants, holds, measure, projects, quotes, rate_cards, running,
+        usage,
+    };
+    OpenApiRouter::with_openapi(openapi::Frame::openapi())
+        .routes(routes!(charges::create))
+        .routes(routes!(batch::create))
+        .routes(routes!(charges::show))
+        .routes(routes!(charges::reverse))
+        .routes(routes!(holds::create))
+        .routes(routes!(holds::show))
+        .routes(routes!(holds::extend))
+        .routes(routes!(holds::capture))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::list))
+        .routes(routes!(quotes::create))
+        .routes(routes!(measure::chat))
+        .routes(routes!(measure::repository))
+        .routes(routes!(measure::plan))
+        .routes(routes!(rate_cards::in_force))
+        .routes(routes!(rate_cards::list, rate_cards::upload))
+        .routes(routes!(rate_cards::show))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::put, accounts::show))
+        .routes(routes!(accounts::close))
+        .routes(routes!(accounts::balance))
+        .routes(routes!(projects::list))
+        .routes(routes!(projects::put, projects::show, projects::delete))
+        .routes(routes!(grants::create, grants::list))
+        .routes(routes!(grants::void))
+        .routes(routes!(usage::show))
+        .routes(routes!(entries::list))
+        .routes(routes!(api_keys::create, api_keys::list))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(running::health))
+        .routes(routes!(running::readiness))
+        .routes(routes!(running::metrics))
+        .routes(routes!(running::advance))
+}
+
+/// The whole API over one site.
+pub fn router(site: Arc<Site>) -> Router {
+    let (router, _) = routes().split_for_parts();
+    router.merge(docs::router()).fallback(nothing_here).method_not_allowed_fallback(not_this_method).with_state(site)
+}
+
+async fn nothing_here(uri: Uri) -> Problem {
+    Problem::new(&catalogue::NOT_FOUND, format!("there is nothing at {}; the reference is at /docs", uri.path()))
+}
+
+async fn not_this_method(uri: Uri) -> Problem {
+    Problem::new(&catalogue::METHOD_NOT_ALLOWED, format!("{} does not answer to this method", uri.path()))
+}

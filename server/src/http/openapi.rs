@@ -1,0 +1,194 @@
+//! The OpenAPI document, from the code: operations from the handlers, schemas from the wire types, and by rule what
+//! holds for all of them alike: how requests fail, and what answers carry.
+//!
+//! Invariant: the same code gives the same text, so that a change of the API shows as a change of `openapi.json`.
+#![expect(unused_qualifications, reason = "the derive writes some")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{OpenApi, PartialSchema, ToSchema};
+
+use super::catalogue;
+use super::problem;
+use super::wire::{ChargeRef, GrantRef, HoldRef, NameIn};
+
+/// What stands around the operations.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Scrip",
+        description = "Credit billing for AI and infrastructure platforms: measure work, price it, draw credits in one \
+            atomic, durable, idempotent decision.\n\nCredits are exact decimal strings. Times are RFC 3339 in UTC. Errors \
+            are `application/problem+json` with a stable `code`. Every request that moves credits carries an idempotency \
+            key: the same key again is answered with the first answer and `Idempotent-Replay: true`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "Using credits", description = "Charge, hold, reverse."),
+        (name = "Prices and measuring", description = "What work costs, and how much work it is."),
+        (name = "Accounts", description = "Who pays, and what is left."),
+        (name = "Credits in", description = "Grants."),
+        (name = "Usage and history", description = "What was used, and the ledger behind it."),
+        (name = "Access", description = "API keys."),
+        (name = "Running", description = "Health, metrics, and a sandbox's clock."),
+    ),
+    components(schemas(ProblemShown, NameIn, ChargeRef, HoldRef, GrantRef)),
+)]
+pub struct Frame;
+
+/// A problem as the catalogue and RFC 9457 describe it.
+#[derive(Debug)]
+pub struct ProblemShown;
+
+impl PartialSchema for ProblemShown {
+    fn schema() -> RefOr<Schema> {
+        let text = |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+        let codes = catalogue::ALL.iter().map(|it| it.code);
+        let reference = SchemaFormat::Custom("uri-reference".to_owned());
+        let schema = ObjectBuilder::new()
+            .property("type", text("Where the code is explained.").format(Some(reference)))
+            .property("title", text("The kind of problem, in words."))
+            .property("status", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(400)).maximum(Some(599)))
+            .property("code", text("Stable: branch on this.").enum_values(Some(codes)))
+            .property("detail", text("What is wrong, and what to do about it."))
+            .property("field", text("The JSON path, query parameter or header at fault."))
+            .required("type")
+            .required("title")
+            .required("status")
+            .required("code")
+            .required("detail")
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .description(Some("How a request failed (RFC 9457). Some codes have members of their own."));
+        RefOr::T(schema.into())
+    }
+}
+impl ToSchema for ProblemShown {
+    fn name() -> Cow<'static, str> {
+        "Problem".into()
+    }
+}
+
+/// The document, complete.
+pub fn document() -> Value {
+    let (_, written) = super::routes().split_for_parts();
+    let mut document = serde_json::to_value(written).expect("an OpenAPI document is JSON");
+    document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    document["servers"] = json!([{"url": "/", "description": "This server."}]);
+    document["components"]["securitySchemes"] = json!({"api_key": {
+        "type": "http", "scheme": "bearer",
+        "description": "`Authorization: Bearer <api key>`. Scopes: charge, read, billing, admin; admin may do everything.",
+    }});
+    let paths = document["paths"].as_object_mut().expect("a document has paths");
+    for item in paths.values_mut() {
+        for operation in item.as_object_mut().expect("a path has methods").values_mut() {
+            complete(operation);
+        }
+    }
+    sorted(document)
+}
+
+/// What holds for every operation alike.
+fn complete(operation: &mut Value) {
+    let is_secured = operation["security"].as_array().is_some_and(|it| it.iter().any(|it| *it != json!({})));
+    let has_body = operation.get("requestBody").is_some();
+    let has_parameters = operation["parameters"].as_array().is_some_and(|it| !it.is_empty());
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        precise(parameter);
+    }
+    for content in contents(&mut operation["requestBody"]) {
+        binary(content);
+    }
+    let responses = operation["responses"].as_object_mut().expect("an operation has responses");
+    let mut failing = |status: &str, description: &str| {
+        responses.entry(status).or_insert_with(|| json!({"description": description}));
+    };
+    if has_body {
+        failing("400", "The body is not JSON, or broke off.");
+        failing("413", "The body is too large.");
+        failing("415", "The content type is not one of these.");
+    }
+    if is_secured {
+        failing("401", "No valid API key.");
+        failing("403", "The API key lacks the scope.");
+        failing("429", "This API key sends faster than it may. Never said of credits.");
+        failing("500", "Our fault; it was logged under the request id.");
+        failing("503", "More is waiting than fits; the same again in a moment.");
+        failing("422", "A field is wrong; `field` says which.");
+    }
+    if has_parameters {
+        failing("422", "A parameter is wrong; `field` says which.");
+    }
+    for (status, response) in responses.iter_mut() {
+        carried(status, response, is_secured);
+    }
+}
+
+/// A key is visible ASCII; a parameter that is there has a value.
+fn precise(parameter: &mut Value) {
+    if parameter["name"] == "Idempotency-Key" {
+        parameter["schema"] = json!({"type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["request-8412"]});
+    }
+    // A parameter is left out or has a value: null is nothing that a URL can say.
+    if let Some(types) = parameter["schema"]["type"].as_array() {
+        let value = types.iter().find(|it| *it != "null").cloned();
+        parameter["schema"]["type"] = value.unwrap_or(Value::Null);
+    }
+    if let Some(choices) = parameter["schema"]["oneOf"].as_array() {
+        let value = choices.iter().find(|it| it["type"] != "null").cloned();
+        parameter["schema"] = value.unwrap_or(Value::Null);
+    }
+}
+
+/// The media types of a body.
+fn contents(body: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    body["content"].as_object_mut().into_iter().flatten()
+}
+
+/// What is neither JSON nor text is bytes.
+fn binary((media_type, content): (&String, &mut Value)) {
+    let is_bytes = ["application/gzip", "application/x-tar", "application/zip", "application/octet-stream"];
+    if is_bytes.contains(&media_type.as_str()) {
+        content["schema"] = json!({"type": "string", "format": "binary"});
+    }
+}
+
+/// What every answer of this status carries.
+fn carried(status: &str, response: &mut Value, is_secured: bool) {
+    let mut headers = json!({"X-Request-Id": {
+        "description": "The request's id: the one you sent, or ours.", "schema": {"type": "string"},
+    }});
+    if matches!(status, "429" | "503") {
+        headers["Retry-After"] =
+            json!({"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}});
+    }
+    if status == "401" {
+        headers["WWW-Authenticate"] = json!({"description": "`Bearer`.", "schema": {"type": "string"}});
+    }
+    if is_secured && status == "201" {
+        headers["Idempotent-Replay"] = json!({
+            "description": "`true` when the key was known and this is the first answer again.",
+            "schema": {"type": "string", "enum": ["true"]},
+        });
+    }
+    response["headers"] = headers;
+    if status.starts_with(['4', '5']) {
+        let schema = json!({"$ref": "#/components/schemas/Problem"});
+        response["content"] = json!({problem::CONTENT_TYPE: {"schema": schema}});
+    }
+}
+
+/// The same with all keys in order, whatever order they were kept in.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let entries: BTreeMap<String, Value> = entries.into_iter().map(|(key, it)| (key, sorted(it))).collect();
+            Value::Object(entries.into_iter().collect::<Map<String, Value>>())
+        }
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        other => other,
+    }
+}

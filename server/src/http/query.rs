@@ -1,0 +1,117 @@
+//! Query strings: every parameter known by name, each read once, each complaint naming it.
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use billing::id::Name;
+use billing::time::Timestamp;
+
+use super::problem::Problem;
+use super::wire::InstantIn;
+
+/// Items of a page where nothing is said, and at most.
+const PAGE: usize = 50;
+const PAGE_MAX: usize = 500;
+
+/// The parameters of one request.
+#[derive(Debug)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads `text`, refusing what is not among `known` and what comes twice.
+    pub fn parse(text: Option<&str>, known: &[&str]) -> Result<Query, Problem> {
+        let mut read: Vec<(String, String)> = Vec::new();
+        for pair in text.unwrap_or_default().split('&').filter(|it| !it.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decoded(name)?, decoded(value)?);
+            if !known.contains(&&*name) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(Problem::invalid(name, format_args!("is not a parameter here; known are {known}")));
+            }
+            if read.iter().any(|it| it.0 == name) {
+                return Err(Problem::invalid(name, "is given twice"));
+            }
+            read.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Query(read))
+    }
+
+    /// An empty value counts as none given.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|it| it.0 == name).map(|it| &*it.1).filter(|it| !it.is_empty())
+    }
+    pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let read = |it: &str| InstantIn::from_str(it).map(|it| it.0).map_err(|why| Problem::invalid(name, why));
+        self.text(name).map(read).transpose()
+    }
+    pub fn name(&self, name: &str) -> Result<Option<Name>, Problem> {
+        self.text(name).map(|it| it.parse().map_err(|why| Problem::invalid(name, why))).transpose()
+    }
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::invalid(name, "must be true or false")),
+        }
+    }
+    pub fn limit(&self) -> Result<usize, Problem> {
+        let Some(text) = self.text("limit") else { return Ok(PAGE) };
+        let read = text.parse().ok().filter(|it| (1..=PAGE_MAX).contains(it));
+        read.ok_or_else(|| Problem::invalid("limit", format_args!("must be 1 to {PAGE_MAX}")))
+    }
+    /// A cursor that counts down: what `next_cursor` said.
+    pub fn cursor(&self) -> Result<Option<u64>, Problem> {
+        let wrong = |_| Problem::invalid("cursor", "must be the `next_cursor` of the page before");
+        self.text("cursor").map(|it| it.parse().map_err(wrong)).transpose()
+    }
+}
+
+/// Percent-decoding, and `+` for a space, as forms write it.
+fn decoded(text: &str) -> Result<Cow<'_, str>, Problem> {
+    if !text.contains(['%', '+']) {
+        return Ok(text.into());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digit =
+                    |it: Option<u8>| it.and_then(|it| char::from(it).to_digit(16)).and_then(|it| u8::try_from(it).ok());
+                let pair = (digit(rest.next()), digit(rest.next()));
+                let (Some(high), Some(low)) = pair else {
+                    return Err(Problem::invalid("query", "has a broken % escape"));
+                };
+                bytes.push(high << 4 | low);
+            }
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).map(Into::into).map_err(|_| Problem::invalid("query", "must be UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_and_misspelt_ones_refused() {
+        let query = Query::parse(
+            Some("from=2026-11-01T00%3A00%3A00%2B02:00&meter=ai+chat&limit=7"),
+            &["from", "meter", "limit"],
+        );
+        let query = query.expect("it is good");
+        assert_eq!(query.text("meter"), Some("ai chat"));
+        assert_eq!(query.limit().expect("it is good"), 7);
+        assert_eq!(query.instant("from").expect("it is good").map(|it| it.millis()), Some(1_793_484_000_000));
+        for (text, field) in
+            [("form=x", "form"), ("from=1&from=2", "from"), ("from=%zz", "query"), ("from=%ff", "query")]
+        {
+            assert_eq!(
+                Query::parse(Some(text), &["from"]).err().and_then(|it| it.field).as_deref(),
+                Some(field),
+                "{text}"
+            );
+        }
+    }
+}

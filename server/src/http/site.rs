@@ -1,0 +1,131 @@
+//! What every endpoint stands on: the use cases, who may call them, how much at once.
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::{HeaderMap, header};
+use billing::id::Name;
+use billing::rating::Text;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::catalogue;
+use super::gauges::{Gauges, count};
+use super::problem::Problem;
+use crate::app::App;
+use crate::service::{Caller, Error, Scope};
+
+/// Bytes of artefacts that may be in memory at once, all uploads together.
+const UPLOADS_BYTES_MAX: usize = 512 << 20;
+/// Artefacts measured at once: measuring is work for a core, and the charges need one too.
+const MEASURING_MAX: usize = 2;
+/// One permit stands for so many bytes.
+const UPLOAD_UNIT: usize = 1 << 10;
+
+pub struct Site {
+    pub app: Arc<App>,
+    pub gauges: Gauges,
+    /// None where keys may send as fast as they can.
+    limiter: Option<DefaultKeyedRateLimiter<Text>>,
+    uploads: Semaphore,
+    measuring: Semaphore,
+    is_closing: AtomicBool,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Site")
+    }
+}
+
+impl Site {
+    /// `requests_per_second` is what one API key may send; none for no limit.
+    pub fn new(app: Arc<App>, requests_per_second: Option<NonZeroU32>) -> Site {
+        Site {
+            app,
+            gauges: Gauges::default(),
+            limiter: requests_per_second.map(|it| RateLimiter::keyed(Quota::per_second(it))),
+            uploads: Semaphore::new(UPLOADS_BYTES_MAX / UPLOAD_UNIT),
+            measuring: Semaphore::new(MEASURING_MAX),
+            is_closing: AtomicBool::new(false),
+        }
+    }
+
+    /// No longer ready: whoever routes to this server should look elsewhere.
+    pub fn begin_closing(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+    }
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Who is calling, if they may do what they ask.
+    pub fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Problem> {
+        let caller = self.caller(headers)?;
+        if let Some(limiter) = &self.limiter
+            && let Err(not_until) = limiter.check_key(&caller.key_id)
+        {
+            let wait = not_until.wait_time_from(DefaultClock::default().now()).as_secs();
+            let seconds = u32::try_from(wait).unwrap_or(u32::MAX).saturating_add(1);
+            let detail = format!("this API key sends faster than it may; wait {seconds} s");
+            return Err(Problem::new(&catalogue::RATE_LIMITED, detail).retry_after(seconds));
+        }
+        if caller.may(scope) {
+            return Ok(caller);
+        }
+        let detail = format!("the API key `{}` does not have the scope `{scope}`", caller.name);
+        Err(Problem::new(&catalogue::MISSING_SCOPE, detail).with("scope", scope.as_str()))
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let said = |why| Problem::new(&catalogue::UNAUTHENTICATED, why);
+        let value = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+        let value = value.ok_or_else(|| said("send `Authorization: Bearer <api key>`"))?;
+        let (scheme, secret) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") || secret.is_empty() {
+            return Err(said("send `Authorization: Bearer <api key>`"));
+        }
+        self.app.authenticate(secret.trim()).ok_or_else(|| said("the API key is not known, or was revoked"))
+    }
+
+    /// A refusal on its way out: counted, and where credits lack, with the place to buy them.
+    pub fn refused(&self, problem: Problem, account: &Name) -> Problem {
+        if problem.kind != &catalogue::INSUFFICIENT_CREDITS {
+            return problem;
+        }
+        count(&self.gauges.out_of_credits);
+        let url = self.app.settings().purchase_url.as_deref();
+        problem.with("purchase_url", url.map(|it| it.replace("{account}", account.as_str())))
+    }
+
+    /// Runs a use case that reads or writes the store on its own, away from the threads that answer.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        use_case: impl FnOnce(&App) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = Arc::clone(&self.app);
+        Ok(self.aside(move || use_case(&app)).await??)
+    }
+
+    /// Runs what takes a while and needs nobody, away from the threads that answer.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|it| Problem::internal(format_args!("work set aside panicked: {it}")))
+    }
+
+    /// Room for an upload of up to `bytes`; busy when there is none.
+    pub fn room_for(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+        let units = u32::try_from(bytes.div_ceil(UPLOAD_UNIT)).unwrap_or(u32::MAX);
+        self.uploads.try_acquire_many(units).map_err(|_| Problem::busy())
+    }
+
+    /// Runs a measurement on a thread of its own, not too many at once.
+    pub async fn measure<T: Send + 'static>(
+        &self,
+        measure: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _turn = self.measuring.acquire().await.map_err(Problem::internal)?;
+        self.aside(measure).await?
+    }
+}
