@@ -138,7 +138,11 @@ impl App {
                 .map_err(|faults| Fault::new("reading a stored rate card", format!("{faults:?}")))?;
             cards.push(card);
         }
+        let is_news = self.cards().latest().map(|it| it.version()) != cards.last().map(|it| it.version());
         *self.cards.write().expect("no holder panics") = Arc::new(RateCards::restore(cards));
+        if is_news {
+            self.free_tier_gaps().iter().for_each(|gap| tracing::warn!("the welcome does not cover {gap}"));
+        }
         let keys = self.store.api_keys()?.into_iter().map(|it| (it.hash, it)).collect();
         *self.keys.write().expect("no holder panics") = Arc::new(keys);
         Ok(())

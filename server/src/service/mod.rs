@@ -8,6 +8,7 @@ mod balance;
 mod charges;
 mod due;
 mod entries;
+mod free_tier;
 mod grants;
 mod holds;
 mod order;
