@@ -131,6 +131,9 @@ impl Random {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
+    fn pick(&mut self, bound: u64) -> usize {
+        usize::try_from(self.below(bound)).expect("small")
+    }
     fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
@@ -194,15 +197,15 @@ impl Load {
     }
 
     fn charge(&mut self) -> Change {
-        let index = self.random.below(ACCOUNTS);
+        let index = self.random.pick(ACCOUNTS);
         // A transaction in 20 microseconds of the tests' time: a day has four billion.
         self.millis += i64::from(self.random.below(50) == 0);
         let at = Timestamp::from_millis(self.millis);
-        let (usage, lines) = &self.usages[self.random.below(3) as usize];
+        let (usage, lines) = &self.usages[self.random.pick(3)];
         let work = Work {
             usage: usage.clone(),
             price: Price { credits: Credits::from_micros(869_500), lines: lines.clone(), rate_card: 3 },
-            project: Some(["website", "backend"][self.random.below(2) as usize].parse().expect("a name")),
+            project: Some(["website", "backend"][self.random.pick(2)].parse().expect("a name")),
             actor: Some("agent-7".parse().expect("a name")),
             resource: None,
             occurred_at: at,
@@ -214,7 +217,7 @@ impl Load {
         let mut key = String::new();
         write!(key, "{:016x}{:08x}", self.random.next(), self.random.below(1 << 32)).expect("text");
         let charge = Command::Charge(Spend { work: Arc::new(work), debt_max: Credits::ZERO });
-        self.post(usize::try_from(index).expect("small"), &charge, Some(key))
+        self.post(index, &charge, Some(key))
     }
 
     fn post(&mut self, index: usize, command: &Command, key: Option<String>) -> Change {

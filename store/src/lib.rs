@@ -13,10 +13,12 @@ mod fault;
 mod name;
 mod record;
 pub mod sqlite;
+mod verify;
 
 pub use fault::{CommitError, Fault};
 pub use name::NameHash;
 pub use record::{Account, ApiKey, Audit, CardRecord, Project, QuoteRecord, Reply, UsageRow};
+pub use verify::{Difference, Report, verify};
 
 use std::sync::Arc;
 

@@ -15,19 +15,6 @@ impl Json {
         Json { text: String::with_capacity(512), fresh: true }
     }
 
-    /// Writes one object into a text of its own.
-    pub fn object_text(fields: impl FnOnce(&mut Json)) -> String {
-        let mut json = Json::new();
-        json.object(fields);
-        json.text
-    }
-    /// Writes one array into a text of its own.
-    pub fn array_text(values: impl FnOnce(&mut Json)) -> String {
-        let mut json = Json::new();
-        json.array(values);
-        json.text
-    }
-
     pub fn clear(&mut self) {
         self.text.clear();
         self.fresh = true;
@@ -95,23 +82,31 @@ impl Json {
 mod tests {
     use super::*;
 
+    fn written(write: impl FnOnce(&mut Json)) -> String {
+        let mut json = Json::new();
+        write(&mut json);
+        json.as_str().to_owned()
+    }
+
     #[test]
     fn what_is_written_reads_the_same() {
         for text in ["", "plain", "a \"b\" \\ c", "line\nline\ttab\u{0}\u{1f}\u{7f}", "é ✓ 😀", "\\", "\""] {
-            let written = Json::array_text(|it| it.string(text));
+            let written = written(|it| it.array(|it| it.string(text)));
             assert_eq!(serde_json::from_str::<[String; 1]>(&written).unwrap(), [text]);
         }
     }
 
     #[test]
     fn commas_fall_where_they_should() {
-        let written = Json::object_text(|it| {
-            it.key("a").array(|it| {
-                it.integer(-1);
-                it.object(|_| {});
-                it.array(|it| it.integer(u64::MAX));
+        let written = written(|it| {
+            it.object(|it| {
+                it.key("a").array(|it| {
+                    it.integer(-1);
+                    it.object(|_| {});
+                    it.array(|it| it.integer(u64::MAX));
+                });
+                it.key("b").string("c");
             });
-            it.key("b").string("c");
         });
         assert_eq!(written, r#"{"a":[-1,{},[18446744073709551615]],"b":"c"}"#);
     }

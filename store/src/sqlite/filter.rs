@@ -15,7 +15,7 @@ impl Filter {
         Filter(vec![0; lines * LINE_BYTES])
     }
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Filter> {
-        (!bytes.is_empty() && bytes.len() % LINE_BYTES == 0).then_some(Filter(bytes))
+        (!bytes.is_empty() && bytes.len().is_multiple_of(LINE_BYTES)).then_some(Filter(bytes))
     }
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

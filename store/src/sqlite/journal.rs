@@ -62,11 +62,10 @@ pub struct Written {
     /// Sequence of the account's transaction before it.
     pub previous: u64,
     pub transaction: Transaction,
-    pub fact: Option<NameHash>,
 }
 
 const COLUMNS: &str =
-    "sequence, account, version, previous, at, kind, credits, meter, key, request, fact, by, body from journal";
+    "sequence, account, version, previous, at, kind, credits, meter, key, request, by, body from journal";
 
 /// Reads one row of `COLUMNS`.
 fn read(row: &Row<'_>) -> Result<Written, Fault> {
@@ -78,23 +77,23 @@ fn read(row: &Row<'_>) -> Result<Written, Fault> {
         let origin = Origin {
             key: text(8)?.map(Text::from),
             request: row.get::<_, Option<[u8; 16]>>(9)?.map_or(0, u128::from_be_bytes),
-            by: text(11)?.map(Text::from),
+            by: text(10)?.map(Text::from),
         };
-        let row_ = codec::Row {
+        let parts = codec::Row {
             place,
             at: Timestamp::from_millis(row.get(4)?),
             kind: text(5)?.unwrap_or_default(),
             credits: row.get(6)?,
             meter: text(7)?,
             origin,
-            body: text(12)?.unwrap_or_default(),
+            body: text(11)?.unwrap_or_default(),
         };
-        Ok((row_, unsigned(row.get(3)?), row.get::<_, Option<[u8; 16]>>(10)?.map(NameHash)))
+        Ok((parts, unsigned(row.get(3)?)))
     };
     let broken = |it: String| Fault::new("reading the journal", format!("row {sequence}: {it}"));
-    let (row, previous, fact) = columns().map_err(|it| broken(it.to_string()))?;
+    let (row, previous) = columns().map_err(|it| broken(it.to_string()))?;
     let transaction = codec::read_transaction(row).map_err(|it| broken(it.to_string()))?;
-    Ok(Written { sequence: unsigned(sequence), previous, transaction, fact })
+    Ok(Written { sequence: unsigned(sequence), previous, transaction })
 }
 
 fn unreadable(error: rusqlite::Error) -> Fault {

@@ -7,6 +7,7 @@
 //!
 //! Nothing in here decides anything about credits. Invariant: whatever the derived file and memory say together is
 //! what the journal says.
+mod backup;
 mod checkpoint;
 mod commit;
 mod derived;
@@ -81,7 +82,7 @@ pub struct Sqlite {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     /// Held while the store is open, so that no other process writes.
-    _lock: File,
+    lock: File,
 }
 
 impl Sqlite {
@@ -104,6 +105,22 @@ impl Sqlite {
     }
 }
 
+/// Copies the store at `from` into a new file `to`, also while a process writes to it. See [`restore`].
+///
+/// # Errors
+/// When there is no store at `from`, or something at `to` already.
+pub fn backup(from: &Path, to: &Path) -> Result<(), Fault> {
+    backup::backup(from, to)
+}
+
+/// Makes a store at `to` of a backup, once the backup has been checked.
+///
+/// # Errors
+/// When the backup is damaged, or there is something at `to` already.
+pub fn restore(from: &Path, to: &Path) -> Result<(), Fault> {
+    backup::restore(from, to)
+}
+
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.shared.stop();
@@ -111,6 +128,8 @@ impl Drop for Sqlite {
             // A thread that panicked has said so; there is nothing left to do for it.
             let _ = thread.join();
         }
+        // Said, not left to closing: a process that was forked this instant may hold the file open a little longer.
+        let _ = self.lock.unlock();
     }
 }
 

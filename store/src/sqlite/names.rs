@@ -133,9 +133,6 @@ impl RunWriter {
         let (filter, block) = (Filter::for_names(count_about), Vec::with_capacity(BLOCK_NAMES * ENTRY_BYTES));
         RunWriter { number, level, count: 0, filter, block, block_place: place(number, 0), last: 0 }
     }
-    pub fn number(&self) -> u64 {
-        self.number
-    }
 
     pub fn push(&mut self, file: &Connection, (prefix, sequence): (u64, u64)) -> Result<(), Fault> {
         assert!(self.last <= prefix, "a run is sorted");

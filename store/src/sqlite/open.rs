@@ -43,7 +43,7 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
         spawn("merge", &shared, move |shared| merge_when_asked(shared, &merging.derived)),
         spawn("checkpoint", &shared, move |shared| checkpoint::when_asked(shared, &checkpointing)),
     ];
-    Ok(Sqlite { shared, threads, _lock: lock })
+    Ok(Sqlite { shared, threads, lock })
 }
 
 /// Takes the lock that makes this process the only one that writes. The system lets go of it when the process ends,

@@ -109,7 +109,7 @@ impl Tail {
 
     /// Whether it has transactions up to `sequence`.
     pub fn reaches_back_to(&self, sequence: u64) -> bool {
-        self.length != 0 && self.last - self.length as u64 + 1 <= sequence
+        self.length != 0 && self.last - (self.length as u64) < sequence
     }
 
     fn count(&mut self, sequence: u64) {

@@ -1,0 +1,269 @@
+//! What is written reads back equal: every kind of transaction, any book a history can lead to, any usage.
+use std::sync::Arc;
+
+use billing::id::{AccountNumber, ChargeId, GrantId, HoldId, Name, Place};
+use billing::ledger::*;
+use billing::money::{Credits, Currency, Money};
+use billing::rating::{Price, PriceLine, Text, Usage};
+use billing::time::{Span, Timestamp};
+use billing::usage::{UsageKey, UsageSum};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+
+fn text() -> impl Strategy<Value = Text> {
+    "\\PC{0,12}|[\"\\\\\n\t\u{0}a]{0,6}".prop_map(Text::from)
+}
+fn name() -> impl Strategy<Value = Name> {
+    "[A-Za-z0-9._:@-]{1,20}".prop_map(|it| it.parse().unwrap())
+}
+fn instant() -> impl Strategy<Value = Timestamp> {
+    (0..1_i64 << 43).prop_map(Timestamp::from_millis)
+}
+fn credits() -> impl Strategy<Value = Credits> {
+    prop_oneof![Just(0), 0..100_i64, any::<i64>()].prop_map(Credits::from_micros)
+}
+fn place() -> impl Strategy<Value = Place> {
+    (any::<u64>(), 1..1_u64 << 36).prop_map(|(it, version)| Place { account: AccountNumber::from_random(it), version })
+}
+fn grant() -> impl Strategy<Value = GrantId> {
+    (instant(), place()).prop_map(|(at, place)| GrantId::new(at, place))
+}
+fn hold() -> impl Strategy<Value = HoldId> {
+    (instant(), place()).prop_map(|(at, place)| HoldId::new(at, place))
+}
+fn draws() -> impl Strategy<Value = Vec<Draw>> {
+    let pot = prop_oneof![Just(Pot::Free), Just(Pot::Held), Just(Pot::Expired)];
+    vec((grant(), credits(), pot).prop_map(|(grant, credits, pot)| Draw { grant, credits, pot }), 0..4)
+}
+
+fn price() -> impl Strategy<Value = Price> {
+    let line = (text(), any::<u64>(), text(), credits(), any::<u64>(), credits()).prop_map(
+        |(item, quantity, unit, unit_price, per, credits)| PriceLine { item, quantity, unit, unit_price, per, credits },
+    );
+    (credits(), vec(line, 0..4), any::<u32>()).prop_map(|(credits, lines, rate_card)| Price {
+        credits,
+        lines,
+        rate_card,
+    })
+}
+fn work() -> impl Strategy<Value = Arc<Work>> {
+    let usage = (text(), vec((text(), any::<u64>()), 0..3), vec((text(), text()), 0..3))
+        .prop_map(|(meter, quantities, dimensions)| Usage { meter, quantities, dimensions });
+    let names = (option::of(name()), option::of(name()), option::of(name()));
+    let texts = (option::of(text()), option::of(text()), option::of(text()));
+    let minutes = prop_oneof![3 => Just(0), 1 => Just(30), 1 => Just(45)];
+    (usage, price(), names, texts, instant(), minutes).prop_map(|(usage, price, names, texts, occurred_at, minutes)| {
+        let (project, actor, resource) = names;
+        let (quote, metadata, evidence) = texts;
+        let hour = occurred_at.hour_start(minutes);
+        Arc::new(Work { usage, price, project, actor, resource, occurred_at, hour, quote, metadata, evidence })
+    })
+}
+fn terms() -> impl Strategy<Value = Arc<Terms>> {
+    let cost = (any::<i64>(), prop_oneof![Just(Currency::EUR), Just(Currency::USD)]);
+    let scope = (vec(text(), 0..3), vec(name(), 0..3)).prop_map(|(meters, projects)| Scope { meters, projects });
+    let times = (instant(), prop_oneof![Just(Timestamp::NEVER), instant()]);
+    let source = (0..Source::ALL.len()).prop_map(|it| Source::ALL[it]);
+    (source, credits(), times, any::<u8>(), scope, option::of(cost), (option::of(text()), text())).prop_map(
+        |(source, credits, (effective_at, expires_at), priority, scope, cost, (payment, reason))| {
+            let cost = cost.map(|(amount, currency)| Money { amount, currency });
+            Arc::new(Terms { source, credits, effective_at, expires_at, priority, scope, cost, payment, reason })
+        },
+    )
+}
+
+fn end() -> impl Strategy<Value = HoldEnd> {
+    prop_oneof![Just(HoldEnd::Captured), Just(HoldEnd::Released), Just(HoldEnd::Expired)]
+}
+fn charged() -> impl Strategy<Value = What> {
+    let closing = (hold(), end(), draws(), credits()).prop_map(|(hold, end, released, shortfall)| Closing {
+        hold,
+        end,
+        released,
+        shortfall,
+    });
+    (work(), credits(), draws(), credits(), option::of(closing))
+        .prop_map(|(work, credits, draws, owed, closing)| What::Charged { work, credits, draws, owed, closing })
+}
+fn reversed() -> impl Strategy<Value = What> {
+    let charge = (instant(), place()).prop_map(|(at, place)| ChargeId::new(at, place));
+    let grants = (vec((grant(), terms()), 0..3), option::of((grant(), terms())));
+    let amounts = (credits(), credits(), credits());
+    (charge, work(), amounts, draws(), grants, text()).prop_map(|(charge, work, amounts, draws, grants, reason)| {
+        let ((credits, forgiven, total), (reopened, regranted)) = (amounts, grants);
+        What::Reversed(Reversal { charge, work, credits, draws, reopened, forgiven, regranted, total, reason })
+    })
+}
+/// Every variant there is: a new one does not compile until it stands here.
+fn what() -> impl Strategy<Value = What> {
+    let stands_below = |what: &What| match what {
+        What::Granted { .. } | What::Repaid { .. } | What::Charged { .. } | What::Held { .. } => {}
+        What::Extended { .. } | What::Released { .. } | What::Reversed(_) | What::Voided { .. } => {}
+        What::Expired { .. } | What::Closed => {}
+    };
+    prop_oneof![
+        (grant(), terms()).prop_map(|(grant, terms)| What::Granted { grant, terms }),
+        (grant(), credits()).prop_map(|(grant, credits)| What::Repaid { grant, credits }),
+        charged(),
+        (hold(), work(), small_draws(), instant()).prop_map(|(hold, work, draws, expires_at)| What::Held {
+            hold,
+            work,
+            draws,
+            expires_at
+        }),
+        (hold(), small_draws(), credits(), option::of(work()), instant()).prop_map(
+            |(hold, draws, reserved, used, expires_at)| What::Extended { hold, draws, reserved, used, expires_at }
+        ),
+        (hold(), small_draws(), end()).prop_map(|(hold, draws, end)| What::Released { hold, draws, end }),
+        reversed(),
+        (grant(), credits(), text()).prop_map(|(grant, credits, reason)| What::Voided { grant, credits, reason }),
+        (grant(), credits()).prop_map(|(grant, credits)| What::Expired { grant, credits }),
+        Just(What::Closed),
+    ]
+    .prop_map(move |it| {
+        stands_below(&it);
+        it
+    })
+}
+/// Draws that can be added up, where a column has their sum.
+fn small_draws() -> impl Strategy<Value = Vec<Draw>> {
+    draws().prop_map(|mut draws| {
+        draws.iter_mut().for_each(|it| it.credits = Credits::from_micros(it.credits.micros() % (1 << 50)));
+        draws
+    })
+}
+
+fn transaction() -> impl Strategy<Value = Transaction> {
+    let origin = (option::of(text()), any::<u128>(), option::of(text())).prop_map(|(key, request, by)| Origin {
+        key,
+        request,
+        by,
+    });
+    let after = (credits(), credits(), credits(), credits()).prop_map(|(posted, held, accrued, debt)| Balance {
+        posted,
+        held,
+        accrued,
+        debt,
+    });
+    (place(), instant(), origin, what(), after).prop_map(|(place, at, origin, what, after)| Transaction {
+        place,
+        at,
+        origin,
+        what,
+        after,
+    })
+}
+
+fn write_and_read(transaction: &Transaction) -> Transaction {
+    let columns = Columns::of(transaction);
+    let mut body = Json::new();
+    write_body(&mut body, transaction, &columns);
+    let row = Row {
+        place: transaction.place,
+        at: transaction.at,
+        kind: columns.kind,
+        credits: columns.credits,
+        meter: columns.meter.map(|it| &**it),
+        origin: transaction.origin.clone(),
+        body: body.as_str(),
+    };
+    read_transaction(row).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_transaction_reads_as_it_was_written(transaction in transaction()) {
+        prop_assert_eq!(write_and_read(&transaction), transaction);
+    }
+
+    #[test]
+    fn an_hour_of_usage_reads_as_it_was_written(rows in vec((
+        (text(), option::of(name()), option::of(name()), option::of(text()), option::of(name())),
+        (credits(), any::<u64>(), vec((text(), any::<u64>()), 0..3)),
+    ), 0..5)) {
+        let hour = Timestamp::from_millis(3_600_000);
+        let rows: Vec<(UsageKey, UsageSum)> = rows.into_iter().map(|(key, (credits, count, quantities))| {
+            let (meter, project, server, model, actor) = key;
+            (UsageKey { hour, meter, project, server, model, actor }, UsageSum { credits, count, quantities })
+        }).collect();
+        let mut json = Json::new();
+        write_usage(&mut json, &rows);
+        prop_assert_eq!(read_usage(json.as_str(), hour).unwrap(), rows);
+    }
+
+    #[test]
+    fn damaged_texts_are_malformed_and_never_a_panic(transaction in transaction(), at in any::<usize>(), with in any::<char>()) {
+        let columns = Columns::of(&transaction);
+        let mut body = Json::new();
+        write_body(&mut body, &transaction, &columns);
+        let mut damaged: Vec<char> = body.as_str().chars().collect();
+        let place = at % damaged.len();
+        damaged[place] = with;
+        let damaged: String = damaged.into_iter().collect();
+        let Transaction { place, at, origin, .. } = transaction.clone();
+        let _ = read_transaction(Row { place, at, kind: columns.kind, credits: 0, meter: None, origin, body: &damaged });
+        let _ = read_book(&damaged, place.account, 1);
+        let _ = read_usage(&damaged, at);
+    }
+
+    #[test]
+    fn a_book_reads_as_it_was_written(steps in vec((0..9_u8, 1..500_i64, 1..400_i64), 1..60)) {
+        let mut book = Book::open(AccountNumber::from_random(5));
+        let mut now = Timestamp::from_millis(1_795_000_000_000);
+        for (kind, amount, minutes) in steps {
+            now = now + Span::MINUTE.times(minutes);
+            while let Some((command, when)) = book.due(now) {
+                let transaction = book.decide(&command, when).unwrap();
+                book.apply(&transaction);
+            }
+            if let Some(command) = command(&book, kind, amount, now)
+                && let Ok(transaction) = book.decide(&command, now)
+            {
+                book.apply(&transaction);
+            }
+            let mut json = Json::new();
+            write_book(&mut json, &book);
+            prop_assert_eq!(read_book(json.as_str(), book.account, book.version).unwrap(), book.clone());
+        }
+    }
+}
+
+fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command> {
+    let credits = Credits::from_micros(amount);
+    let work = |occurred_at: Timestamp| {
+        let usage = Usage { meter: "chat".into(), ..Usage::default() };
+        let price = Price { credits, lines: Vec::new(), rate_card: 1 };
+        let (hour, project) = (occurred_at.hour_start(0), None);
+        let (actor, resource, quote, metadata, evidence) = (None, None, None, None, None);
+        Arc::new(Work { usage, price, project, actor, resource, occurred_at, hour, quote, metadata, evidence })
+    };
+    let hold = book.holds().first().map(|it| it.id);
+    Some(match kind {
+        0 | 1 => Command::Grant(Arc::new(Terms {
+            source: Source::Promo,
+            credits: Credits::from_micros(amount * 3),
+            effective_at: now,
+            expires_at: if kind == 0 { Timestamp::NEVER } else { now + Span::MINUTE.times(amount) },
+            priority: if amount % 3 == 0 { 1 } else { Terms::PRIORITY },
+            scope: Scope {
+                meters: if amount % 5 == 0 { vec!["chat".into()] } else { Vec::new() },
+                projects: Vec::new(),
+            },
+            cost: None,
+            payment: None,
+            reason: "test".into(),
+        })),
+        2 => Command::Charge(Spend { work: work(now), debt_max: Credits::ZERO }),
+        3 => Command::Charge(Spend { work: work(now - Span::HOUR.times(3)), debt_max: Credits::from_micros(200) }),
+        4 | 5 => Command::Hold { work: work(now), credits, expires_at: now + Span::MINUTE.times(amount * 2) },
+        6 => Command::Extend { hold: hold?, more: credits, used: Some(work(now)), expires_at: None },
+        7 => Command::Capture(Captured { hold: hold?, work: work(now), over: Over::ToLimit }),
+        _ if amount < 3 => Command::Close,
+        _ => Command::Release { hold: hold? },
+    })
+}

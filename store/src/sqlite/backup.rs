@@ -1,0 +1,63 @@
+//! Backup and restore. A backup is the journal file alone, whole at one moment: what is derived is made again from it.
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{beside, derived_path};
+use crate::Fault;
+
+const BACKING_UP: &str = "backing up";
+const RESTORING: &str = "restoring";
+
+/// Copies the store at `from` into a new file `to`, also while another process writes to it: readers see one moment.
+///
+/// # Errors
+/// When there is no store at `from`, or something at `to` already.
+pub fn backup(from: &Path, to: &Path) -> Result<(), Fault> {
+    copy(from, to, BACKING_UP)
+}
+
+/// Makes a store at `to` of a backup, after checking that the backup is whole. What the journal leads to is made again
+/// when the store is opened.
+///
+/// # Errors
+/// When the backup is damaged, or there is something at `to` already: nothing is ever overwritten.
+pub fn restore(backup: &Path, to: &Path) -> Result<(), Fault> {
+    let fault = |it: rusqlite::Error| Fault::new(RESTORING, it);
+    let file = open(backup).map_err(fault)?;
+    let verdict: String = file.query_row("pragma integrity_check(1)", [], |row| row.get(0)).map_err(fault)?;
+    if verdict != "ok" {
+        return Err(Fault::new(RESTORING, format!("{} is damaged: {verdict}", backup.display())));
+    }
+    let gap = "select count(*) <> coalesce(max(sequence), 0) from journal";
+    if file.query_row(gap, [], |row| row.get(0)).map_err(fault)? {
+        return Err(Fault::new(RESTORING, format!("{} lacks journal rows", backup.display())));
+    }
+    for leftover in [derived_path(to), beside(to, "-wal")] {
+        refuse_existing(&leftover, RESTORING)?;
+    }
+    copy(backup, to, RESTORING)
+}
+
+fn copy(from: &Path, to: &Path, doing: &'static str) -> Result<(), Fault> {
+    refuse_existing(to, doing)?;
+    let fault = |it: rusqlite::Error| Fault::new(doing, it);
+    let file = open(from).map_err(fault)?;
+    // `vacuum into` reads in one transaction and syncs what it wrote. A path is bound, never spliced.
+    let path = to.to_str().ok_or_else(|| Fault::new(doing, "the path is not UTF-8"))?;
+    file.execute("vacuum into ?1", [path]).map_err(fault)?;
+    Ok(())
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // Not read-only: the reader of a write-ahead log may have to make the file that coordinates its readers.
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+fn refuse_existing(path: &Path, doing: &'static str) -> Result<(), Fault> {
+    match path.try_exists() {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Fault::new(doing, format!("{} exists already", path.display()))),
+        Err(error) => Err(Fault::new(doing, error)),
+    }
+}

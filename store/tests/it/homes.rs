@@ -1,0 +1,27 @@
+//! The stores that keep the promises. A store that is written later is one more line in `homes`.
+use store::Store;
+use store::sqlite::{Options, Sqlite};
+
+use crate::scratch::Scratch;
+
+/// Where a store lives. Opening it again finds what was committed.
+pub trait Home {
+    fn open(&self) -> Box<dyn Store>;
+}
+
+struct OnSqlite(Scratch, Options);
+
+impl Home for OnSqlite {
+    fn open(&self) -> Box<dyn Store> {
+        Box::new(Sqlite::open(&self.0.file(), self.1.clone()).unwrap())
+    }
+}
+
+/// Folds all the time, keeps next to nothing in memory.
+pub fn restless() -> Options {
+    Options { fold_at: 40, tail_max: 150, books_max: 4, slice_accounts: 3, log_bytes: 64 << 10, ..Options::default() }
+}
+
+pub fn homes() -> Vec<Box<dyn Home>> {
+    vec![Box::new(OnSqlite(Scratch::new(), Options::default())), Box::new(OnSqlite(Scratch::new(), restless()))]
+}

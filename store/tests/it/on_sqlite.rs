@@ -1,0 +1,227 @@
+//! What SQLite's store promises beyond the port: folds that stop anywhere, one writer, backups, and that damage is found.
+use rusqlite::Connection;
+use store::sqlite::{Options, Sqlite, backup, restore};
+use store::{Change, Store, verify};
+
+use crate::homes::restless;
+use crate::make::{Desk, account, minute};
+use crate::scratch::Scratch;
+use crate::town::{Random, Town};
+
+fn assert_clean(store: &Sqlite) {
+    let report = verify(store, &mut |_, _| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.differences);
+}
+
+#[test]
+fn a_fold_may_stop_after_any_slice() {
+    for stop_after in 0..24 {
+        let scratch = Scratch::new();
+        let mut town = Town::new(stop_after, 25);
+        let mut random = Random(stop_after);
+        for life in 0..3 {
+            let stop_after = (life < 2).then_some(stop_after * (life + 1) / 2);
+            let store = Sqlite::open(&scratch.file(), Options { stop_after, tail_max: 10_000, ..restless() }).unwrap();
+            for _ in 0..8 {
+                store.commit(&town.changes(20)).unwrap();
+            }
+            let folded = store.fold();
+            assert_eq!(folded.is_ok(), stop_after.is_none(), "{folded:?}");
+            if folded.is_ok() {
+                town.record.compare(&store, &mut random, 20);
+                assert_clean(&store);
+            }
+        }
+    }
+}
+
+#[test]
+fn names_are_found_in_runs_of_every_level() {
+    let scratch = Scratch::new();
+    let mut town = Town::new(5, 40);
+    let mut random = Random(5);
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    for _ in 0..80 {
+        store.commit(&town.changes(41)).unwrap();
+        store.fold().unwrap();
+    }
+    town.record.compare(&store, &mut random, 40);
+    drop(store);
+    let file = Connection::open(scratch.path().join("scrip.db-derived")).unwrap();
+    let runs: i64 = file.query_row("select count(*) from name_runs", [], |row| row.get(0)).unwrap();
+    assert!(runs < 30, "80 folds left {runs} runs");
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    town.record.compare(&store, &mut random, 40);
+    assert_clean(&store);
+}
+
+#[test]
+fn a_long_history_reads_as_a_naive_record_says() {
+    let count = if cfg!(debug_assertions) { 40_000 } else { 250_000 };
+    let scratch = Scratch::new();
+    let mut town = Town::new(6, 300);
+    let mut random = Random(6);
+    let options =
+        Options { fold_at: 9_000, tail_max: 20_000, books_max: 50, slice_accounts: 100, ..Options::default() };
+    let store = Sqlite::open(&scratch.file(), options).unwrap();
+    while town.record.journal.len() < count {
+        store.commit(&town.changes(700)).unwrap();
+        if random.below(40) == 0 {
+            town.record.compare(&store, &mut random, 3);
+        }
+    }
+    town.record.compare(&store, &mut random, 100);
+    assert_clean(&store);
+}
+
+#[test]
+fn what_is_derived_may_be_lost() {
+    let scratch = Scratch::new();
+    let mut town = Town::new(3, 50);
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    for _ in 0..30 {
+        store.commit(&town.changes(50)).unwrap();
+    }
+    drop(store);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(scratch.path().join(format!("scrip.db-derived{ending}")));
+    }
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    town.record.compare(&store, &mut Random(3), 50);
+    assert_clean(&store);
+}
+
+#[test]
+fn a_second_writer_is_refused_and_readers_are_not() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let mut desk = Desk::new(1);
+    store.commit(&[desk.grant(5, minute(0))]).unwrap();
+    let refusal = Sqlite::open(&scratch.file(), Options::default()).err().unwrap().to_string();
+    assert!(refusal.contains("open for writing in another process"), "{refusal}");
+    let reader = Connection::open(scratch.file()).unwrap();
+    let kinds: String = reader.query_row("select kind from journal", [], |row| row.get(0)).unwrap();
+    assert_eq!(kinds, "granted");
+    drop((reader, store));
+    scratch.open();
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    for file in ["scrip.db", "scrip.db-derived"] {
+        let scratch = Scratch::new();
+        drop(scratch.open());
+        let opened = Connection::open(scratch.path().join(file)).unwrap();
+        opened.pragma_update(None, "user_version", 99).unwrap();
+        let refusal = Sqlite::open(&scratch.file(), Options::default()).err().unwrap().to_string();
+        assert!(refusal.contains("schema 99") && refusal.contains("newer"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_backup_is_of_one_moment_and_restores() {
+    let scratch = Scratch::new();
+    let mut town = Town::new(9, 30);
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    store.commit(&town.changes(500)).unwrap();
+    let (copy, restored) = (scratch.path().join("copy.db"), scratch.path().join("restored.db"));
+    std::thread::scope(|scope| {
+        let copying = scope.spawn(|| backup(&scratch.file(), &copy).unwrap());
+        for _ in 0..20 {
+            store.commit(&town.changes(50)).unwrap();
+        }
+        copying.join().unwrap();
+    });
+    restore(&copy, &restored).unwrap();
+    let again = Sqlite::open(&restored, restless()).unwrap();
+    assert_clean(&again);
+    let length = again.journal_length().unwrap();
+    assert!(500 <= length && length <= store.journal_length().unwrap());
+    let mut read = Vec::new();
+    again.journal(0, &mut |_, it| read.push(it)).unwrap();
+    assert!(read.iter().zip(&town.record.journal).all(|(a, b)| *a == **b));
+    for (from, to) in [(&scratch.file(), &copy), (&copy, &restored)] {
+        assert!(backup(from, to).unwrap_err().to_string().contains("exists already"));
+        assert!(restore(from, to).unwrap_err().to_string().contains("exists already"));
+    }
+}
+
+#[test]
+fn a_damaged_backup_is_not_restored() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store.commit(&Town::new(2, 30).changes(3_000)).unwrap();
+    let copy = scratch.path().join("copy.db");
+    backup(&scratch.file(), &copy).unwrap();
+    let mut bytes = std::fs::read(&copy).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4096].fill(0xa5);
+    std::fs::write(&copy, bytes).unwrap();
+    restore(&copy, &scratch.path().join("restored.db")).unwrap_err();
+    assert!(!scratch.path().join("restored.db").exists());
+}
+
+/// Changes a row by hand, and expects that verifying names it.
+#[track_caller]
+fn assert_found(file: &str, change: &str, what: &str) {
+    let scratch = Scratch::new();
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    let mut desk = Desk::new(1);
+    let mut changes = vec![desk.grant(10_000, minute(0))];
+    changes.extend((1..100).map(|it| desk.charge(50, minute(it), Some(&format!("key-{it}")))));
+    store.commit(&changes).unwrap();
+    let mut other = Desk::new(2);
+    let changes: Vec<Change> = (0..100).map(|it| other.grant(10, minute(it))).collect();
+    store.commit(&changes).unwrap();
+    store.fold().unwrap();
+    assert_clean(&store);
+    drop(store);
+    let hand = Connection::open(scratch.path().join(file)).unwrap();
+    assert_ne!(hand.execute(change, []).unwrap(), 0, "{change}");
+    drop(hand);
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    let report = verify(&store, &mut |_, _| {}).unwrap();
+    let found: Vec<_> = report.differences.iter().filter(|it| it.what == what).collect();
+    assert!(!found.is_empty(), "{change}: {:?}", report.differences);
+    assert!(found.iter().all(|it| it.expected != it.found && !it.place.is_empty()));
+}
+
+#[test]
+fn damage_done_by_hand_is_found() {
+    let (journal, derived) = ("scrip.db", "scrip.db-derived");
+    assert_found(journal, "update journal set credits = credits + 1 where sequence = 7", "transaction");
+    assert_found(
+        journal,
+        "update journal set body = replace(body, '\"draws\":[', '\"draws\":[[') where sequence = 7",
+        "journal",
+    );
+    assert_found(journal, "update journal set version = 900 where sequence = 7", "version");
+    assert_found(journal, "update journal set key = 'other' where sequence = 7", "name");
+    assert_found(journal, "delete from journal where sequence = 7", "journal");
+    assert_found(derived, "update usage set body = replace(body, '\"count\":', '\"count\":1')", "usage");
+    assert_found(derived, "delete from usage", "usage");
+    assert_found(
+        derived,
+        "update books set body = replace(body, '\"remaining\":', '\"remaining\":1') where account = 2",
+        "book",
+    );
+    assert_found(derived, "update books set version = version - 1 where account = 2", "book");
+    assert_found(derived, "update name_blocks set body = zeroblob(length(body))", "name");
+}
+
+#[test]
+fn a_book_that_cannot_be_is_a_fault() {
+    let scratch = Scratch::new();
+    let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+    let mut desk = Desk::new(1);
+    store.commit(&[desk.grant(10_000, minute(0))]).unwrap();
+    store.fold().unwrap();
+    drop(store);
+    let hand = Connection::open(scratch.path().join("scrip.db-derived")).unwrap();
+    for body in ["{}", "", "{\"at\":0,\"grants\":[{\"id\":\"grant_1\"}]}"] {
+        hand.execute("update books set body = ?1", [body]).unwrap();
+        let store = Sqlite::open(&scratch.file(), restless()).unwrap();
+        let fault = store.recall(&[], &[account(1)]).unwrap_err().to_string();
+        assert!(fault.contains("book of account 1"), "{fault}");
+    }
+}

@@ -1,0 +1,265 @@
+//! What every store promises: a function a promise, each on every store.
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use billing::id::{Name, Place};
+use billing::money::Currency;
+use billing::time::Timestamp;
+use store::{
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, NameHash, Project, QuoteRecord, Reply, Store, verify,
+};
+
+use crate::homes::homes;
+use crate::make::{Desk, account, minute};
+use crate::town::{Random, Town};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn registered(number: u64, id: &str) -> Account {
+    Account {
+        number: account(number),
+        id: name(id),
+        created_at: minute(0),
+        name: Some("It's \"Ltd\"".into()),
+        email: None,
+        currency: Currency::EUR,
+        timezone: "Europe/Berlin".into(),
+        address: Some("{\"city\":\"Köln\"}".into()),
+        tax_id: None,
+        closed_at: None,
+    }
+}
+
+fn register(number: u64, id: &str, fingerprints: &[[u8; 32]]) -> Change {
+    Change::Register { account: registered(number, id), fingerprints: fingerprints.to_vec() }
+}
+
+#[test]
+fn a_transaction_that_does_not_follow_is_stale() {
+    for home in homes() {
+        let store = home.open();
+        let (mut first, mut second) = (Desk::new(1), Desk::new(1));
+        let skipped = first.grant(10, minute(0));
+        let third = first.grant(10, minute(1));
+        assert!(matches!(store.commit(std::slice::from_ref(&third)), Err(CommitError::Stale)), "a version is missing");
+        store.commit(std::slice::from_ref(&skipped)).unwrap();
+        assert!(matches!(store.commit(&[skipped]), Err(CommitError::Stale)), "it is there already");
+        assert!(matches!(store.commit(&[second.grant(7, minute(2))]), Err(CommitError::Stale)), "another was first");
+        store.commit(&[third]).unwrap();
+        assert_eq!(store.transactions(account(1), u64::MAX, 9).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_commit_does_all_of_its_changes_or_none() {
+    for home in homes() {
+        let store = home.open();
+        let (mut good, mut bad) = (Desk::new(1), Desk::new(2));
+        store.commit(&[register(9, "taken", &[])]).unwrap();
+        let _skipped = bad.grant(1, minute(0));
+        let changes = [good.grant(5, minute(0)), register(3, "new", &[]), bad.grant(1, minute(1))];
+        assert!(matches!(store.commit(&changes), Err(CommitError::Stale)));
+        let changes = [changes[0].clone(), changes[1].clone(), register(4, "taken", &[])];
+        assert!(matches!(store.commit(&changes), Err(CommitError::Repeated)));
+        assert_eq!(store.recall(&[], &[account(1)]).unwrap().books, [None]);
+        assert_eq!(store.journal_length().unwrap(), 0);
+        assert_eq!(store.account(&name("new")).unwrap(), None);
+        store.commit(&changes[..2]).unwrap();
+        assert_eq!(store.recall(&[], &[account(1)]).unwrap().books, [Some(good.book)]);
+    }
+}
+
+#[test]
+fn several_posts_of_one_account_in_one_commit_follow_each_other() {
+    for home in homes() {
+        let store = home.open();
+        let mut desk = Desk::new(1);
+        let changes: Vec<Change> = (0..200).map(|it| desk.grant(it + 1, minute(it))).collect();
+        store.commit(&changes).unwrap();
+        let newest: Vec<_> = desk.posted.iter().rev().cloned().collect();
+        assert_eq!(store.transactions(account(1), u64::MAX, 500).unwrap(), newest);
+        let mut journal = Vec::new();
+        store.journal(50, &mut |sequence, transaction| journal.push((sequence, transaction))).unwrap();
+        assert_eq!(journal[0], (51, (*desk.posted[50]).clone()));
+        assert_eq!(journal.len(), 150);
+    }
+}
+
+#[test]
+fn an_account_registers_once() {
+    for home in homes() {
+        let store = home.open();
+        let repeated = |change: Change| assert!(matches!(store.commit(&[change]), Err(CommitError::Repeated)));
+        store.commit(&[register(1, "acme", &[[1; 32], [2; 32]])]).unwrap();
+        repeated(register(2, "acme", &[]));
+        repeated(register(1, "other", &[]));
+        repeated(register(3, "third", &[[9; 32], [2; 32]]));
+        assert_eq!(store.fingerprints_known(&[[1; 32], [9; 32], [2; 32]]).unwrap(), [true, false, true]);
+        assert_eq!(store.account(&name("third")).unwrap(), None);
+        let mut closed = registered(1, "acme");
+        closed.closed_at = Some(minute(8));
+        closed.email = Some("a@example.com".into());
+        store.commit(&[Change::Account(closed.clone()), register(5, "zeta", &[]), register(6, "beta", &[])]).unwrap();
+        assert_eq!(store.account(&name("acme")).unwrap(), Some(closed.clone()));
+        assert_eq!(store.account_numbered(account(1)).unwrap(), Some(closed.clone()));
+        let ids = |found: Vec<Account>| found.into_iter().map(|it| it.id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(store.accounts(None, 2).unwrap()), ["acme", "beta"]);
+        assert_eq!(ids(store.accounts(Some(&name("beta")), 9).unwrap()), ["zeta"]);
+        let unknown = Change::Account(registered(77, "nobody"));
+        assert!(matches!(store.commit(&[unknown]), Err(CommitError::Fault(_))));
+    }
+}
+
+#[test]
+fn records_read_as_they_were_written() {
+    for home in homes() {
+        let store = home.open();
+        let project = |id: &str, title: Option<&str>| Project {
+            account: account(1),
+            id: name(id),
+            name: title.map(Into::into),
+            created_at: minute(1),
+            deleted_at: None,
+        };
+        let mut gone = project("b", Some("B"));
+        store.commit(&[Change::ProjectSeen(project("b", None)), Change::Project(gone.clone())]).unwrap();
+        gone.deleted_at = Some(minute(3));
+        let seen_again = Change::ProjectSeen(project("b", None));
+        store.commit(&[Change::Project(gone.clone()), seen_again, Change::Project(project("a", None))]).unwrap();
+        assert_eq!(store.projects(account(1)).unwrap(), [project("a", None), gone]);
+        assert_eq!(store.projects(account(2)).unwrap(), []);
+        let card = |version| CardRecord {
+            version,
+            effective_at: minute(5),
+            created_at: minute(4),
+            by: "ops".into(),
+            document: "{}".into(),
+        };
+        store.commit(&[Change::RateCard(card(1)), Change::RateCard(card(2))]).unwrap();
+        assert!(matches!(store.commit(&[Change::RateCard(card(2))]), Err(CommitError::Stale)));
+        assert_eq!(store.rate_cards().unwrap(), [card(1), card(2)]);
+        let quote = QuoteRecord { account: account(1), id: "q1".into(), expires_at: minute(9), body: "[]".into() };
+        store.commit(&[Change::Quote(quote.clone())]).unwrap();
+        assert_eq!(store.quote(account(1), "q1").unwrap(), Some(quote));
+        assert_eq!(store.quote(account(2), "q1").unwrap(), None);
+        let reply = Reply { key: NameHash::house_key("r"), request: u128::MAX - 5, status: 201, body: "{}".into() };
+        store.commit(&[Change::Reply(reply.clone())]).unwrap();
+        assert!(matches!(store.commit(&[Change::Reply(reply.clone())]), Err(CommitError::Repeated)));
+        assert_eq!(store.reply(reply.key).unwrap(), Some(reply));
+        assert_eq!(store.reply(NameHash::house_key("s")).unwrap(), None);
+    }
+}
+
+#[test]
+fn api_keys_have_names_of_their_own() {
+    for home in homes() {
+        let store = home.open();
+        let key = |id: &str, title: &str| ApiKey {
+            id: id.into(),
+            name: title.into(),
+            hash: [7; 32],
+            scopes: vec!["charge".into(), "read".into()],
+            created_at: minute(1),
+            revoked_at: None,
+        };
+        store.commit(&[Change::ApiKey(key("key_2", "first")), Change::ApiKey(key("key_1", "second"))]).unwrap();
+        assert!(matches!(store.commit(&[Change::ApiKey(key("key_3", "first"))]), Err(CommitError::Repeated)));
+        let revoked = ApiKey { revoked_at: Some(minute(2)), ..key("key_2", "first") };
+        store.commit(&[Change::ApiKey(revoked.clone())]).unwrap();
+        assert_eq!(store.api_keys().unwrap(), [revoked, key("key_1", "second")]);
+    }
+}
+
+#[test]
+fn the_audit_log_is_paged_newest_first() {
+    for home in homes() {
+        let store = home.open();
+        let audit = |number: u32| Audit {
+            at: minute(number.into()),
+            by: "ops".into(),
+            action: "grant.void".into(),
+            subject: format!("grant {number}"),
+            detail: String::new(),
+        };
+        store.commit(&[1, 2, 3].map(|it| Change::Audit(audit(it)))).unwrap();
+        let page = store.audit(u64::MAX, 2).unwrap();
+        assert_eq!(page.iter().map(|(_, it)| it.clone()).collect::<Vec<_>>(), [audit(3), audit(2)]);
+        assert_eq!(store.audit(page[1].0, 2).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn everything_reads_as_a_naive_record_says() {
+    for (seed, home) in (1..).zip(homes()) {
+        let mut town = Town::new(seed, 60);
+        let mut random = Random(seed);
+        let mut store = home.open();
+        for round in 0..60 {
+            let group = 1 + usize::try_from(random.below(90)).unwrap();
+            let changes = town.changes(group);
+            store.commit(&changes).unwrap();
+            if round % 6 == 0 {
+                town.record.compare(&*store, &mut random, 4);
+            }
+            if round % 10 == 9 {
+                drop(store);
+                store = home.open();
+                town.record.compare(&*store, &mut random, 4);
+            }
+        }
+        let report = verify(&*store, &mut |_, _| {}).unwrap();
+        assert!(report.is_clean(), "{:?}", report.differences);
+        assert_eq!(report.transactions, town.record.journal.len() as u64);
+        assert_eq!(report.accounts, town.record.accounts.len() as u64);
+    }
+}
+
+/// A read sees every commit that returned before it began, whatever is folded meanwhile; and never half of one.
+#[test]
+fn readers_see_what_was_committed_before_they_began() {
+    for home in homes() {
+        let store = home.open();
+        let (committed, done) = (AtomicU64::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::SeqCst) {
+                        read_once(&*store, &committed);
+                    }
+                });
+            }
+            let mut desks: Vec<Desk> = (1..=20).map(Desk::new).collect();
+            let opening: Vec<Change> = desks.iter_mut().map(|it| it.grant(1_000_000, minute(0))).collect();
+            store.commit(&opening).unwrap();
+            for round in 1..=150 {
+                let charge = |it: &mut Desk| it.charge(3, minute(round), Some(&format!("key-{round}")));
+                let changes: Vec<Change> = desks.iter_mut().map(charge).collect();
+                store.commit(&changes).unwrap();
+                committed.store(u64::try_from(round).unwrap(), Ordering::SeqCst);
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+    }
+}
+
+fn read_once(store: &dyn Store, committed: &AtomicU64) {
+    let before = committed.load(Ordering::SeqCst);
+    if before == 0 {
+        return;
+    }
+    for number in [1, 11, 20].map(account) {
+        let name = NameHash::key(number, &format!("key-{before}"));
+        let recalled = store.recall(&[name], &[number]).unwrap();
+        assert_eq!(recalled.named, [Some(Place { account: number, version: before + 1 })]);
+        assert!(before < recalled.books[0].as_ref().unwrap().version);
+        let latest = store.transactions(number, u64::MAX, 3).unwrap();
+        assert!(before < latest[0].place.version);
+        assert!(latest.windows(2).all(|it| it[0].place.version == it[1].place.version + 1));
+        let usage = store.usage(number, minute(-600), Timestamp::NEVER).unwrap();
+        let count: u64 = usage.iter().map(|it| it.sum.count).sum();
+        let credits: i64 = usage.iter().map(|it| it.sum.credits.micros()).sum();
+        assert!(before <= count && count <= committed.load(Ordering::SeqCst) + 1, "{before} <= {count}");
+        assert_eq!(credits, i64::try_from(count).unwrap() * 3);
+    }
+}
