@@ -106,10 +106,13 @@ impl App {
     }
 
     fn burn_per_day(&self, account: AccountNumber, since: Timestamp, now: Timestamp) -> Result<Credits, Fault> {
-        let from = (now - Span::DAY.times(BURN_DAYS)).max(since).hour_start(0);
-        let used: Credits = self.store.usage(account, from, now + Span::HOUR)?.iter().map(|it| it.sum.credits).sum();
-        // A young account is measured by a whole day at least, so that its first hour does not foretell ruin.
-        let lasted = (now.millis() - from.millis()).max(Span::DAY.millis());
+        let from = (now - Span::DAY.times(BURN_DAYS)).hour_start(0);
+        let rows = self.store.usage(account, from, now + Span::HOUR)?;
+        let used: Credits = rows.iter().map(|it| it.sum.credits).sum();
+        // A young account is measured from its beginning, or from the work told of before it; but by a whole day at
+        // least, so that its first hour does not foretell ruin.
+        let began = rows.first().map_or(since, |it| it.key.hour).min(since).max(from);
+        let lasted = (now.millis() - began.millis()).max(Span::DAY.millis());
         let per_day = i128::from(used.micros()) * i128::from(Span::DAY.millis()) / i128::from(lasted);
         Ok(Credits::from_micros(i64::try_from(per_day).expect("a day's part is less than the whole")))
     }
