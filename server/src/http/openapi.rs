@@ -82,6 +82,16 @@ pub fn document() -> Value {
         "type": "http", "scheme": "bearer",
         "description": "`Authorization: Bearer <api key>`. Scopes: charge, read, billing, admin; admin may do everything.",
     }});
+    document["components"]["headers"] = json!({
+        "X-Request-Id": {"description": "The request's id: the one you sent, or ours.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+        "WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}},
+        "Idempotent-Replay": {
+            "description": "`true` when the key was known and this is the first answer again.",
+            "schema": {"type": "string", "enum": ["true"]},
+        },
+    });
+    document["components"]["responses"] = failure_components();
     let paths = document["paths"].as_object_mut().expect("a document has paths");
     for item in paths.values_mut() {
         for operation in item.as_object_mut().expect("a path has methods").values_mut() {
@@ -89,6 +99,28 @@ pub fn document() -> Value {
         }
     }
     sorted(document)
+}
+
+/// How any operation of a kind may fail, under the name by which operations refer to it.
+const FAILURES: [(&str, &str, &str); 9] = [
+    ("400", "Malformed", "The body is not JSON, or broke off."),
+    ("401", "Unauthenticated", "No valid API key."),
+    ("403", "MissingScope", "The API key lacks the scope."),
+    ("413", "TooLarge", "The body is too large."),
+    ("415", "UnsupportedType", "The content type is not one of these."),
+    ("422", "Invalid", "A field is wrong; `field` says which."),
+    ("429", "RateLimited", "This API key sends faster than it may. Never said of credits."),
+    ("500", "Internal", "Our fault; it was logged under the request id."),
+    ("503", "Busy", "More is waiting than fits; the same again in a moment."),
+];
+
+fn failure_components() -> Value {
+    let failure = |(status, name, description): (&str, &str, &str)| {
+        let mut response = json!({"description": description});
+        carried(status, &mut response, true);
+        (name.to_owned(), response)
+    };
+    Value::Object(FAILURES.into_iter().map(failure).collect())
 }
 
 /// What holds for every operation alike.
@@ -99,31 +131,23 @@ fn complete(operation: &mut Value) {
     for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
         precise(parameter);
     }
-    for content in contents(&mut operation["requestBody"]) {
+    for content in contents(operation.get_mut("requestBody")) {
         binary(content);
     }
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
-    let mut failing = |status: &str, description: &str| {
-        responses.entry(status).or_insert_with(|| json!({"description": description}));
-    };
-    if has_body {
-        failing("400", "The body is not JSON, or broke off.");
-        failing("413", "The body is too large.");
-        failing("415", "The content type is not one of these.");
-    }
-    if is_secured {
-        failing("401", "No valid API key.");
-        failing("403", "The API key lacks the scope.");
-        failing("429", "This API key sends faster than it may. Never said of credits.");
-        failing("500", "Our fault; it was logged under the request id.");
-        failing("503", "More is waiting than fits; the same again in a moment.");
-        failing("422", "A field is wrong; `field` says which.");
-    }
-    if has_parameters {
-        failing("422", "A parameter is wrong; `field` says which.");
-    }
     for (status, response) in responses.iter_mut() {
         carried(status, response, is_secured);
+    }
+    for (status, name, _) in FAILURES {
+        let applies = match status {
+            "400" | "413" | "415" => has_body,
+            "422" => is_secured || has_parameters,
+            _ => is_secured,
+        };
+        if applies && !responses.contains_key(status) {
+            let reference = json!({"$ref": format!("#/components/responses/{name}")});
+            responses.insert(status.to_owned(), reference);
+        }
     }
 }
 
@@ -144,8 +168,8 @@ fn precise(parameter: &mut Value) {
 }
 
 /// The media types of a body.
-fn contents(body: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
-    body["content"].as_object_mut().into_iter().flatten()
+fn contents(body: Option<&mut Value>) -> impl Iterator<Item = (&String, &mut Value)> {
+    body.and_then(|it| it["content"].as_object_mut()).into_iter().flatten()
 }
 
 /// What is neither JSON nor text is bytes.
@@ -158,23 +182,13 @@ fn binary((media_type, content): (&String, &mut Value)) {
 
 /// What every answer of this status carries.
 fn carried(status: &str, response: &mut Value, is_secured: bool) {
-    let mut headers = json!({"X-Request-Id": {
-        "description": "The request's id: the one you sent, or ours.", "schema": {"type": "string"},
-    }});
-    if matches!(status, "429" | "503") {
-        headers["Retry-After"] =
-            json!({"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}});
-    }
-    if status == "401" {
-        headers["WWW-Authenticate"] = json!({"description": "`Bearer`.", "schema": {"type": "string"}});
-    }
-    if is_secured && status == "201" {
-        headers["Idempotent-Replay"] = json!({
-            "description": "`true` when the key was known and this is the first answer again.",
-            "schema": {"type": "string", "enum": ["true"]},
-        });
-    }
-    response["headers"] = headers;
+    let mut names = vec!["X-Request-Id"];
+    names.extend(matches!(status, "429" | "503").then_some("Retry-After"));
+    names.extend((status == "401").then_some("WWW-Authenticate"));
+    names.extend((is_secured && status == "201").then_some("Idempotent-Replay"));
+    let reference = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+    let headers: Map<String, Value> = names.into_iter().map(reference).collect();
+    response["headers"] = Value::Object(headers);
     if status.starts_with(['4', '5']) {
         let schema = json!({"$ref": "#/components/schemas/Problem"});
         response["content"] = json!({problem::CONTENT_TYPE: {"schema": schema}});

@@ -119,7 +119,7 @@ fn fields(html: &mut String, document: &Value, schema: &Value, caption: &str) {
         let needed = if required.contains(&name.as_str()) { " <i>required</i>" } else { "" };
         write!(html, "<tr><th scope=\"row\"><code>{}</code>{needed}</th><td>", escaped(name)).expect(TOOK);
         let choice = field["oneOf"].as_array().and_then(|it| it.iter().find(|it| it["type"] != "null"));
-        let own = field["description"].as_str();
+        let own = field["description"].as_str().or_else(|| choice?["description"].as_str());
         let of_type = resolved(document, choice.unwrap_or(field))["description"].as_str();
         html.push_str(&prose(own.or(of_type).unwrap_or_default()));
         html.push_str("</td></tr>");
@@ -131,6 +131,7 @@ fn responses(html: &mut String, document: &Value, operation: &Value) {
     html.push_str("<details><summary>Answers</summary><div class=\"wide\"><table><tbody>");
     let mut example = None;
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+        let response = resolved(document, response);
         let description = prose(response["description"].as_str().unwrap_or_default());
         write!(html, "<tr><th scope=\"row\"><code>{status}</code></th><td>{description}</td></tr>").expect(TOOK);
         let schema = &response["content"]["application/json"]["schema"];

@@ -1,0 +1,184 @@
+//! What must be refused, each with its code and field, and nothing done.
+use serde_json::{Value, json};
+
+use crate::served::{Served, chat};
+
+/// A charge with one thing changed.
+fn with(field: &str, value: Value) -> Value {
+    let mut charge = chat("ada", "k", 8_000);
+    charge[field] = value;
+    charge
+}
+
+#[test]
+fn a_bad_charge_is_refused_by_its_field() {
+    let server = Served::start();
+    server.account("ada");
+    let long = "k".repeat(256);
+    let huge: Value = serde_json::from_str("18446744073709551616").unwrap();
+    for (charge, status, code, field) in [
+        (with("quantities", json!({"input_tokens": -1})), 422, "invalid_request", "quantities.input_tokens"),
+        (with("quantities", json!({"input_tokens": 1.5})), 422, "invalid_request", "quantities.input_tokens"),
+        (with("quantities", json!({"input_tokens": "8"})), 422, "invalid_request", "quantities.input_tokens"),
+        (with("quantities", json!({"input_tokens": huge})), 422, "invalid_request", "quantities.input_tokens"),
+        (with("quantities", json!({"input_tokens": u64::MAX})), 422, "invalid_request", "quantities.input_tokens"),
+        (with("quantities", json!({"input_tokenz": 1})), 422, "unpriced", "quantities.input_tokenz"),
+        (with("quantities", json!({})), 422, "invalid_request", "quantities.input_tokens"),
+        (with("quantities", json!([1])), 422, "invalid_request", "quantities"),
+        (with("dimensions", json!({"model": "gpt-0"})), 422, "unpriced", "dimensions.model"),
+        (with("dimensions", json!({"model": 7})), 422, "invalid_request", "dimensions.model"),
+        (with("dimensions", json!({"model": ""})), 422, "invalid_request", "dimensions.model"),
+        (with("dimensions", json!({"model": "x".repeat(300)})), 422, "invalid_request", "dimensions.model"),
+        (with("meter", json!("telepathy")), 422, "unpriced", "meter"),
+        (with("at", json!("2099-01-01T00:00:00Z")), 422, "invalid_request", "at"),
+        (with("at", json!("1999-01-01T00:00:00Z")), 422, "unpriced", "at"),
+        (with("at", json!("2026-02-01T00:00:00Z")), 422, "invalid_request", "at"),
+        (with("at", json!("yesterday")), 422, "invalid_request", "at"),
+        (with("at", json!("0001-01-01T00:00:00Z")), 422, "invalid_request", "at"),
+        (with("idempotency_key", json!("")), 422, "invalid_request", "idempotency_key"),
+        (with("idempotency_key", json!(long)), 422, "invalid_request", "idempotency_key"),
+        (with("idempotency_key", json!("a b")), 422, "invalid_request", "idempotency_key"),
+        (with("idempotency_key", json!("ключ")), 422, "invalid_request", "idempotency_key"),
+        (with("account", json!("../etc/passwd")), 422, "invalid_request", "account"),
+        (with("account", json!("a".repeat(129))), 422, "invalid_request", "account"),
+        (with("account", json!("nobody")), 404, "account_not_found", ""),
+        (with("account", json!("nul\u{0}")), 422, "invalid_request", "account"),
+        (with("project", json!("a/b")), 422, "invalid_request", "project"),
+        (with("metadata", json!("text")), 422, "invalid_request", "metadata"),
+        (with("metadata", json!({"a": "x".repeat(5_000)})), 422, "invalid_request", "metadata"),
+        (with("acount", json!("ada")), 422, "invalid_request", "acount"),
+        (with("input", json!({"model": "gpt-6.1-terra"})), 422, "invalid_request", "input"),
+    ] {
+        let found = server.charge(&charge).problem();
+        assert_eq!(found, (status, code.to_owned(), field.to_owned()), "{charge}");
+    }
+    assert_eq!(server.available("ada"), "600");
+    assert_eq!(server.get("/v1/accounts/ada/entries").json()["data"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_amount_is_exact_or_refused() {
+    let server = Served::start();
+    server.account("ada");
+    for (credits, why) in [
+        (json!(1.5), "must be a decimal string"),
+        (json!("1.0000001"), "more than 6 decimal places"),
+        (json!("1e3"), "is not a decimal number"),
+        (json!("99999999999"), "is beyond 1000000000 credits"),
+        (json!(0), "credits"),
+        (json!("-5"), "credits"),
+        (Value::Null, "credits"),
+    ] {
+        let reply = server.post(
+            "/v1/accounts/ada/grants",
+            "g",
+            &json!({
+                "credits": credits, "source": "promo", "reason": "Hello",
+            }),
+        );
+        assert_eq!(reply.problem(), (422, "invalid_request".into(), "credits".into()), "{}", reply.text);
+        assert!(reply.text.contains(why), "{}", reply.text);
+    }
+}
+
+#[test]
+fn what_is_not_json_is_told_apart_from_what_is_wrong() {
+    let server = Served::start();
+    server.account("ada");
+    let broken = server.send("/v1/charges", "", "application/json", "{\"account\": \"ada\",\n  oops}");
+    assert_eq!(broken.problem().1, "malformed_json");
+    assert_eq!((&broken.json()["line"], &broken.json()["column"]), (&json!(2), &json!(3)));
+    let nested = format!("{{\"quantities\":{}{}}}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
+    assert!([400, 422].contains(&server.send("/v1/charges", "", "application/json", &nested).problem().0));
+    assert_eq!(server.send_bytes("/v1/charges", "", "application/json", b"\"\xff\"").problem().0, 400);
+    let form = server.send("/v1/charges", "", "application/x-www-form-urlencoded", "account=ada");
+    assert_eq!(form.problem(), (415, "unsupported_media_type".into(), String::new()));
+    let large = format!("{{\"account\":\"{}\"}}", "a".repeat(1 << 20));
+    assert_eq!(server.send("/v1/charges", "", "application/json", &large).problem().1, "body_too_large");
+    assert_eq!(server.get("/v1/nothing").problem().1, "not_found");
+    assert_eq!(server.get("/v1/accounts/..%2F..%2Fetc").problem().0, 422);
+    let wrong = server.get("/v1/charges");
+    assert_eq!(wrong.problem().1, "method_not_allowed");
+    assert_eq!(wrong.header("allow"), Some("POST"));
+    for path in ["/v1/charges/charge_1", "/v1/charges/hold_01kb6kzv400000000000000001", "/v1/charges/x%00"] {
+        assert_eq!(server.get(path).problem().1, "charge_not_found", "{path}");
+    }
+    assert_eq!(server.get("/v1/holds/zz").problem().1, "hold_not_found");
+}
+
+#[test]
+fn queries_are_strict() {
+    let server = Served::start();
+    server.account("ada");
+    for (path, field) in [
+        ("/v1/accounts?limit=0", "limit"),
+        ("/v1/accounts?limit=501", "limit"),
+        ("/v1/accounts?page=2", "page"),
+        ("/v1/accounts/ada/entries?cursor=x", "cursor"),
+        ("/v1/accounts/ada/balance?at=now", "at"),
+        ("/v1/accounts/ada/usage?interval=minute", "interval"),
+        ("/v1/accounts/ada/usage?group_by=colour", "group_by"),
+        ("/v1/accounts/ada/usage?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
+        ("/v1/accounts/ada/usage?from=2001-01-01T00:00:00Z", "to"),
+        ("/v1/accounts/ada/entries?from=%zz", "query"),
+    ] {
+        assert_eq!(server.get(path).problem(), (422, "invalid_request".into(), field.into()), "{path}");
+    }
+    for (field, value) in [
+        ("currency", json!("euro")),
+        ("timezone", json!("Mars/Olympus")),
+        ("email", json!("not an address")),
+        ("name", json!("x".repeat(201))),
+        ("address", json!("Vilnius")),
+        ("fingerprints", json!([""])),
+        ("nickname", json!("x")),
+    ] {
+        let reply = server.put("/v1/accounts/eve", &json!({field: value}));
+        assert_eq!(reply.problem(), (422, "invalid_request".into(), field.into()), "{}", reply.text);
+    }
+    assert_eq!(server.get("/v1/accounts/eve").problem().1, "account_not_found");
+}
+
+#[test]
+fn artefacts_that_would_do_harm_are_refused() {
+    let server = Served::start();
+    let archive = |bytes: &[u8]| server.send_bytes("/v1/measure/repository", "", "application/octet-stream", bytes);
+    assert_eq!(archive(b"PK\x03\x04 and no more").problem().1, "invalid_archive");
+    assert_eq!(archive(b"").problem().1, "invalid_archive");
+    assert_eq!(archive(&tar_with("../../etc/passwd")).problem().1, "unsafe_archive");
+    assert_eq!(archive(&tar_with("src/main.rs")).json()["quantities"]["code_lines"], 1);
+    let plan = |body: &str| server.send("/v1/measure/plan", "", "application/json", body);
+    assert_eq!(plan("{}").problem().1, "unknown_plan");
+    assert_eq!(plan("{\"format_version\": \"2.0\"}").problem().1, "unsupported_plan_version");
+    assert_eq!(plan("{\"format_version\": ").problem().1, "unknown_plan");
+    let chat = |body: Value| server.post("/v1/measure/chat", "", &body).problem();
+    assert_eq!(chat(json!({"model": ""})).0, 422);
+    let image = json!([{"role": "user", "content": [{"type": "image_url"}]}]);
+    assert_eq!(chat(json!({"model": "m", "messages": image})).1, "unsupported_message_part");
+    let card = |text: &str| server.send("/v1/rate-cards?dry_run=true", "", "application/toml", text);
+    let faults = card("version = 2\nmeters = 7\n");
+    assert_eq!(faults.problem().1, "invalid_rate_card");
+    assert!(faults.json()["faults"].as_array().unwrap().iter().any(|it| it["line"] == 2), "{}", faults.text);
+    assert_eq!(card("version = ").problem().1, "invalid_rate_card");
+}
+
+/// An uncompressed tar with one file of one line.
+fn tar_with(name: &str) -> Vec<u8> {
+    let content = b"fn main() {}\n";
+    let mut header = [0_u8; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[100..107].copy_from_slice(b"0000644");
+    header[108..115].copy_from_slice(b"0000000");
+    header[116..123].copy_from_slice(b"0000000");
+    header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+    header[136..147].copy_from_slice(b"00000000000");
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    header[148..156].copy_from_slice(b"        ");
+    let sum: u32 = header.iter().map(|it| u32::from(*it)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut tar = header.to_vec();
+    tar.extend_from_slice(content);
+    tar.resize(512 * 4, 0);
+    tar
+}

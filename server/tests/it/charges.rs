@@ -1,0 +1,183 @@
+//! Charging, repeating, reversing: the path everything is about.
+use expect_test::expect;
+use serde_json::json;
+
+use crate::served::{Served, chat, timeless};
+
+#[test]
+fn a_charge_says_what_it_cost_and_who_paid() {
+    let server = Served::start();
+    server.account("ada");
+    let charge = json!({
+        "account": "ada", "project": "shop", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+        "quantities": {"input_tokens": 1200, "output_tokens": 350}, "idempotency_key": "msg_1",
+        "actor": "user:7", "resource": "chat_9", "metadata": {"b": 1, "a": [2]},
+    });
+    let reply = server.charge(&charge);
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    assert_eq!(reply.header("idempotent-replay"), None);
+    assert!(reply.header("x-request-id").is_some());
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    expect![[r#"
+        {
+          "account": "ada",
+          "actor": "user:7",
+          "at": "…Z",
+          "balance": {
+            "accrued": "0",
+            "available": "599.63125",
+            "debt": "0",
+            "held": "0",
+            "posted": "599.63125"
+          },
+          "created_at": "…Z",
+          "credits": "0.36875",
+          "dimensions": {
+            "model": "gpt-6.1-terra"
+          },
+          "grants": [
+            {
+              "credits": "0.36875",
+              "grant": "grant_…"
+            }
+          ],
+          "id": "charge_…",
+          "lines": [
+            {
+              "credits": "0.15",
+              "item": "Input (gpt-6.1-terra)",
+              "per": 1000000,
+              "quantity": 1200,
+              "unit": "token",
+              "unit_price": "125"
+            },
+            {
+              "credits": "0.21875",
+              "item": "Output (gpt-6.1-terra)",
+              "per": 1000000,
+              "quantity": 350,
+              "unit": "token",
+              "unit_price": "625"
+            }
+          ],
+          "metadata": {
+            "a": [
+              2
+            ],
+            "b": 1
+          },
+          "meter": "ai_chat",
+          "project": "shop",
+          "quantities": {
+            "input_tokens": 1200,
+            "output_tokens": 350
+          },
+          "rate_card": 1,
+          "resource": "chat_9"
+        }"#]]
+    .assert_eq(&timeless(&reply.json()));
+    // What the caller said is kept as it was said.
+    assert!(reply.text.contains(r#""metadata":{"a":[2],"b":1}"#), "{}", reply.text);
+}
+
+#[test]
+fn a_repeated_charge_is_the_first_answer_to_the_byte_even_after_a_restart() {
+    let server = Served::start();
+    server.account("ada");
+    let first = server.charge(&chat("ada", "msg_1", 8_000));
+    let again = server.charge(&chat("ada", "msg_1", 8_000));
+    assert_eq!((again.status, &again.text), (201, &first.text));
+    assert_eq!(again.header("idempotent-replay"), Some("true"));
+    assert_eq!(server.charge(&chat("ada", "msg_1", 8_001)).problem().1, "idempotency_conflict");
+    let reverse = |server: &Served, credits: &str| {
+        let path = format!("/v1/charges/{}/reverse", first.json()["id"].as_str().unwrap());
+        server.post(&path, "undo_1", &json!({"credits": credits, "reason": "Cut off"}))
+    };
+    let reversed = reverse(&server, "0.25");
+    let server = Served::start_with(server.stop(), &[], "");
+    assert_eq!(server.charge(&chat("ada", "msg_1", 8_000)).text, first.text);
+    assert_eq!(reverse(&server, "0.25").text, reversed.text);
+    assert_eq!(reverse(&server, "0.5").problem().1, "idempotency_conflict");
+    assert_eq!(server.available("ada"), "599.25");
+}
+
+#[test]
+fn a_charge_is_reversed_in_parts_and_never_beyond_itself() {
+    let server = Served::start();
+    server.account("ada");
+    let charge = server.charge(&chat("ada", "msg_1", 16_000)).json();
+    let id = charge["id"].as_str().unwrap();
+    let path = format!("/v1/charges/{id}/reverse");
+    let part = server.post(&path, "r1", &json!({"credits": "0.5", "reason": "Half wrong"}));
+    assert_eq!(part.status, 201, "{}", part.text);
+    assert_eq!(part.json()["grants"][0]["grant"], charge["grants"][0]["grant"]);
+    assert_eq!(part.json()["reversed"], "0.5");
+    let beyond = server.post(&path, "r2", &json!({"credits": 2, "reason": "Too much"}));
+    assert_eq!((beyond.problem().1.as_str(), &beyond.json()["left"]), ("reversal_exceeds_charge", &json!("1.5")));
+    assert_eq!(server.post(&path, "r3", &json!({"reason": "The rest"})).json()["credits"], "1.5");
+    assert_eq!(server.available("ada"), "600");
+    assert_eq!(server.get(&format!("/v1/charges/{id}")).json()["reversed"], "2");
+    assert_eq!(server.post(&path, "", &json!({"reason": "No key"})).problem().2, "Idempotency-Key");
+}
+
+#[test]
+fn out_of_credits_says_how_much_is_missing_and_where_to_buy() {
+    let server = Served::configured("purchase_url = \"https://example.com/buy?for={account}\"");
+    server.account("ada");
+    let reply = server.charge(&chat("ada", "msg_1", 4_008_000));
+    assert_eq!(reply.problem().1, "insufficient_credits");
+    expect![[r#"
+        {
+          "available": "500",
+          "code": "insufficient_credits",
+          "detail": "501 credits are needed and 500 are available; add credits and try again",
+          "purchase_url": "https://example.com/buy?for=ada",
+          "required": "501",
+          "shortfall": "1",
+          "status": 402,
+          "title": "Not enough credits",
+          "type": "/docs/problems#insufficient_credits"
+        }"#]]
+    .assert_eq(&timeless(&reply.json()));
+    // The same key may try again once there are credits.
+    let grant = json!({"credits": 1, "source": "promo", "reason": "Sorry"});
+    assert_eq!(server.post("/v1/accounts/ada/grants", "g1", &grant).status, 201);
+    assert_eq!(server.charge(&chat("ada", "msg_1", 4_008_000)).status, 201);
+}
+
+#[test]
+fn the_artefact_itself_can_be_charged_and_its_evidence_stays() {
+    let server = Served::start();
+    server.account("ada");
+    let input = json!({"model": "gpt-6.1-terra", "text": "What does a B-tree cost?", "reply": "Log n."});
+    let measured = server.post("/v1/measure/chat", "", &input).json();
+    let charge = json!({"account": "ada", "meter": "ai_chat", "input": input, "idempotency_key": "m"});
+    let charged = server.charge(&charge);
+    assert_eq!(charged.status, 201, "{}", charged.text);
+    assert_eq!(charged.json()["quantities"], measured["quantities"]);
+    assert_eq!(charged.json()["evidence"]["source"], "text");
+    let plan = "services:\n  web:\n    image: nginx\n    ports: [\"80:80\"]\n";
+    let quote = server.post("/v1/quotes", "", &json!({"account": "ada", "meter": "infra_plan", "input": plan}));
+    assert_eq!((quote.status, &quote.json()["affordable"]), (200, &json!(true)), "{}", quote.text);
+    let both = json!({"account": "ada", "meter": "ai_chat", "input": {}, "quantities": {}, "idempotency_key": "n"});
+    assert_eq!(server.charge(&both).problem(), (422, "invalid_request".into(), "input".into()));
+    let repository = json!({"account": "ada", "meter": "code_analysis", "input": "x", "idempotency_key": "n"});
+    assert!(server.charge(&repository).text.contains("/v1/measure/repository"));
+}
+
+#[test]
+fn a_tree_that_was_paid_for_is_not_paid_for_again() {
+    let server = Served::start();
+    server.account("ada");
+    let analysis = |key: &str| {
+        server.charge(&json!({
+            "account": "ada", "meter": "code_analysis", "quantities": {"code_lines": 1000, "files": 3},
+            "dimensions": {"tree": "a".repeat(64)}, "idempotency_key": key,
+        }))
+    };
+    let first = analysis("a1");
+    assert_eq!(first.status, 201, "{}", first.text);
+    assert_ne!(first.json()["credits"], "0");
+    assert_eq!(analysis("a2").json()["credits"], "0");
+    assert_eq!(analysis("a2").header("idempotent-replay"), Some("true"));
+}

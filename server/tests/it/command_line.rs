@@ -1,0 +1,123 @@
+//! The command line, as it is typed.
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::served::{ADMIN, Served, chat};
+
+fn scrip(words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
+    command.env_remove("SCRIP_URL").env_remove("SCRIP_KEY").args(words).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json_said(output: &Output) -> Value {
+    serde_json::from_str(&said(output)).unwrap()
+}
+
+fn failed(output: &Output, status: i32, why: &str) {
+    assert_eq!(output.status.code(), Some(status));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(why), "{text}");
+}
+
+#[test]
+fn artefacts_are_measured_and_priced_without_a_server() {
+    let words = ["measure", "chat", "--model", "gpt-6.1-terra", "--text", "What does a B-tree cost?", "--json"];
+    let measured = json_said(&scrip(&words));
+    assert_eq!(measured["meter"], "ai_chat");
+    let tokens = format!("input_tokens={}", measured["quantities"]["input_tokens"]);
+    let words = ["quote", "--meter", "ai_chat", "--dimension", "model=gpt-6.1-terra", "--quantity", &tokens, "--json"];
+    assert_eq!(json_said(&scrip(&words))["rate_card"], 1);
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("main.rs"), "fn main() {}\n// nothing\n").unwrap();
+    let path = directory.path().to_str().unwrap();
+    assert_eq!(json_said(&scrip(&["measure", "repository", path, "--json"]))["quantities"]["code_lines"], 1);
+    let mut plan = Command::new(env!("CARGO_BIN_EXE_scrip"))
+        .args(["measure", "plan", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    plan.stdin.take().unwrap().write_all(b"services:\n  web:\n    image: nginx\n").unwrap();
+    assert!(said(&plan.wait_with_output().unwrap()).contains("infra_plan"));
+    failed(&scrip(&["measure", "plan", "/nowhere.json"]), 1, "cannot read /nowhere.json");
+    failed(
+        &scrip(&["quote", "--meter", "ai_chat", "--dimension", "model=gpt-0", "--quantity", "input_tokens=1"]),
+        1,
+        "gpt-0",
+    );
+    failed(&scrip(&["quote", "--meter", "ai_chat", "--quantity", "input_tokens=-1"]), 2, "whole number");
+    failed(&scrip(&["meter"]), 2, "meter");
+}
+
+#[test]
+fn a_server_is_asked_from_a_terminal() {
+    let server = Served::start();
+    server.account("ada");
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
+        command.env("SCRIP_URL", &server.url).env("SCRIP_KEY", ADMIN).args(words).output().unwrap()
+    };
+    let charge = [
+        "charge",
+        "ada",
+        "--meter",
+        "ai_chat",
+        "--dimension",
+        "model=gpt-6.1-terra",
+        "--quantity",
+        "input_tokens=8000",
+        "--idempotency-key",
+        "m1",
+    ];
+    assert!(said(&ask(&charge)).contains("1 credits"));
+    assert!(said(&ask(&["balance", "ada"])).contains("599  available"));
+    assert_eq!(json_said(&ask(&["usage", "ada", "--json"]))["total"], "1");
+    failed(&ask(&["balance", "nobody"]), 1, "account_not_found");
+    let directory = TempDir::new().unwrap();
+    let card = directory.path().join("card.toml");
+    std::fs::write(&card, said(&ask(&["rate-card", "show"]))).unwrap();
+    let card = card.to_str().unwrap();
+    assert!(said(&ask(&["rate-card", "check", card])).contains("version 1 is whole"));
+    assert_eq!(said(&ask(&["rate-card", "diff", card])).trim(), "no price changes");
+    failed(&ask(&["rate-card", "upload", card, "--dry-run"]), 1, "version");
+    std::fs::write(card, "version = 1\n[meters]\nx = 1\n").unwrap();
+    failed(&ask(&["rate-card", "check", card]), 1, "line 3");
+}
+
+#[test]
+fn a_store_is_verified_backed_up_and_restored() {
+    let server = Served::start();
+    server.account("ada");
+    assert_eq!(server.charge(&chat("ada", "m1", 8_000)).status, 201);
+    let place = |name: &str| server.directory.path().join(name).to_str().unwrap().to_owned();
+    let (live, copy, fresh) = (place("data"), place("copy.db"), place("fresh"));
+    // While the server runs: a copy of one moment.
+    said(&scrip(&["backup", "--data-dir", &live, &copy]));
+    failed(&scrip(&["backup", "--data-dir", &live, &copy]), 1, "exists already");
+    said(&scrip(&["restore", &copy, "--data-dir", &fresh]));
+    let report = json_said(&scrip(&["verify", "--data-dir", &fresh, "--json"]));
+    assert_eq!((&report["transactions"], &report["difference_count"]), (&json!(3), &json!(0)));
+    failed(&scrip(&["verify", "--data-dir", "/nowhere"]), 1, "there is no store");
+    let directory = server.stop();
+    let live = directory.path().join("data");
+    assert!(said(&scrip(&["verify", "--data-dir", live.to_str().unwrap()])).contains("3 transactions of 1 accounts"));
+}
+
+#[test]
+fn a_wrong_configuration_stops_the_start_and_says_where() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("scrip.toml");
+    std::fs::write(&file, "listen = \"127.0.0.1:0\"\nwelcom = []\n").unwrap();
+    failed(&scrip(&["serve", "--config", file.to_str().unwrap()]), 1, "line 2");
+    let data = directory.path().to_str().unwrap();
+    failed(&scrip(&["serve", "--data-dir", data, "--admin-key", "short"]), 1, "32 visible characters");
+    failed(&scrip(&["serve", "--data-dir", data, "--database-url", "mysql:x"]), 1, "sqlite:PATH");
+}

@@ -1,0 +1,176 @@
+//! Accounts, projects, grants, usage and the ledger: what can be looked up adds up.
+use serde_json::{Value, json};
+
+use crate::served::{Served, chat};
+
+/// The sum of decimal strings, in millionths.
+fn micros<'a>(amounts: impl IntoIterator<Item = &'a Value>) -> i64 {
+    let one = |it: &Value| {
+        let text = it.as_str().unwrap();
+        let (whole, fraction) =
+            text.trim_start_matches('-').split_once('.').unwrap_or((text.trim_start_matches('-'), ""));
+        let value = whole.parse::<i64>().unwrap() * 1_000_000 + format!("{fraction:0<6}").parse::<i64>().unwrap();
+        if text.starts_with('-') { -value } else { value }
+    };
+    amounts.into_iter().map(one).sum()
+}
+
+fn filled() -> Served {
+    let server = Served::start();
+    server.account("ada");
+    for (key, tokens, project) in [("a", 8_000, "shop"), ("b", 12_345, "shop"), ("c", 777, "blog")] {
+        let mut charge = chat("ada", key, tokens);
+        charge["project"] = json!(project);
+        assert_eq!(server.charge(&charge).status, 201);
+    }
+    let plain = server.charge(&chat("ada", "d", 16_000)).json();
+    let path = format!("/v1/charges/{}/reverse", plain["id"].as_str().unwrap());
+    assert_eq!(server.post(&path, "u", &json!({"credits": "0.5", "reason": "Slow"})).status, 201);
+    server
+}
+
+#[test]
+fn usage_is_the_sum_of_the_entries_and_csv_says_the_same() {
+    let server = filled();
+    let path = "/v1/accounts/ada/usage?interval=day&group_by=meter,project";
+    let usage = server.get(path).json();
+    let groups: Vec<&Value> =
+        usage["buckets"].as_array().unwrap().iter().flat_map(|it| it["groups"].as_array().unwrap()).collect();
+    let entries = server.get("/v1/accounts/ada/entries?meter=ai_chat").json();
+    let spent = -micros(entries["data"].as_array().unwrap().iter().map(|it| &it["credits"]));
+    assert_eq!(micros(groups.iter().map(|it| &it["credits"])), spent);
+    assert_eq!(micros([&usage["total"]]), spent);
+    let unassigned = groups.iter().find(|it| it["project"].is_null()).unwrap();
+    assert_eq!((&unassigned["credits"], &unassigned["count"]), (&json!("1.5"), &json!(1)));
+    let csv = server.get_csv(path);
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(csv.text.lines().next(), Some("start,meter,project,credits,count,quantities"));
+    for group in &groups {
+        let project = group["project"].as_str().unwrap_or_default();
+        let wanted = format!(
+            ",ai_chat,{project},{},{},input_tokens={}",
+            group["credits"].as_str().unwrap(),
+            group["count"],
+            group["quantities"]["input_tokens"]
+        );
+        assert!(csv.text.lines().any(|it| it.ends_with(&wanted)), "{wanted} in {}", csv.text);
+    }
+}
+
+#[test]
+fn the_ledger_pages_through_everything_once_and_balances() {
+    let server = filled();
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = server.get(&format!("/v1/accounts/ada/entries?limit=2{cursor}")).json();
+        for entry in page["data"].as_array().unwrap() {
+            ids.push(entry["id"].as_str().unwrap().to_owned());
+            assert!(!entry["movements"].as_array().unwrap().is_empty(), "{entry}");
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(ids.len(), 7);
+    assert!(ids.is_sorted_by(|newer, older| newer > older), "newest first, none twice");
+    let csv = server.get_csv("/v1/accounts/ada/entries").text;
+    let csv_ids: Vec<&str> = csv.lines().skip(1).map(|it| it.split(',').next().unwrap()).collect();
+    assert_eq!(csv_ids, ids);
+    let balance = server.get("/v1/accounts/ada/balance").json();
+    let entries = server.get("/v1/accounts/ada/entries").json();
+    assert_eq!(entries["data"][0]["balance"]["available"], balance["available"]);
+    assert_eq!(
+        micros(entries["data"].as_array().unwrap().iter().map(|it| &it["credits"])),
+        micros([&balance["posted"]])
+    );
+    let at = entries["data"][2]["at"].as_str().unwrap();
+    let then = server.get(&format!("/v1/accounts/ada/balance?at={at}")).json();
+    assert_eq!(then["posted"], entries["data"][2]["balance"]["posted"]);
+}
+
+#[test]
+fn grants_are_drawn_shown_and_voided() {
+    let server = Served::start();
+    server.account("ada");
+    let grant = |key: &str, body: Value| server.post("/v1/accounts/ada/grants", key, &body);
+    let scoped = grant(
+        "g1",
+        json!({
+            "credits": "10", "source": "promo", "reason": "Try the shop", "scope": {"projects": ["shop"]},
+            "expires_at": "2030-01-01T02:00:00+02:00",
+        }),
+    );
+    assert_eq!(
+        (scoped.status, &scoped.json()["expires_at"]),
+        (201, &json!("2030-01-01T00:00:00.000Z")),
+        "{}",
+        scoped.text
+    );
+    let mut charge = chat("ada", "c1", 8_000);
+    charge["project"] = json!("shop");
+    assert_eq!(server.charge(&charge).json()["grants"][0]["grant"], scoped.json()["id"]);
+    let void = format!("/v1/grants/{}/void", scoped.json()["id"].as_str().unwrap());
+    assert_eq!(server.post(&void, "v1", &json!({"reason": "Over"})).json()["credits"], "9");
+    assert_eq!(server.post(&void, "v2", &json!({"reason": "Over"})).problem().1, "nothing_to_void");
+    let grants = server.get("/v1/accounts/ada/grants").json();
+    let states: Vec<&str> = grants["data"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["spent", "live", "live"]);
+    assert_eq!(grant("g2", json!({"credits": 1, "source": "welcome", "reason": "x"})).problem().2, "source");
+    assert_eq!(grant("g2", json!({"credits": 1, "source": "promo", "reason": ""})).problem().2, "reason");
+    assert_eq!(grant("", json!({"credits": 1, "source": "promo", "reason": "x"})).problem().2, "Idempotency-Key");
+    assert_eq!(
+        grant("g1", json!({"credits": 1, "source": "promo", "reason": "x"})).problem().1,
+        "idempotency_conflict"
+    );
+    let past = json!({"credits": 1, "source": "promo", "reason": "x", "expires_at": "2020-01-01T00:00:00Z"});
+    assert_eq!(grant("g3", past).problem().2, "expires_at");
+}
+
+#[test]
+fn projects_come_with_charges_and_can_be_deleted() {
+    let server = filled();
+    let projects = server.get("/v1/accounts/ada/projects").json();
+    let ids: Vec<&str> = projects["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["blog", "shop"]);
+    assert_eq!(server.put("/v1/accounts/ada/projects/shop", &json!({"name": "Web shop"})).status, 200);
+    assert_eq!(server.put("/v1/accounts/ada/projects/new", &json!({})).status, 201);
+    assert_eq!(server.delete("/v1/accounts/ada/projects/shop").status, 204);
+    assert_eq!(server.get("/v1/accounts/ada/projects/shop").problem().1, "project_not_found");
+    assert_eq!(server.delete("/v1/accounts/ada/projects/shop").problem().1, "project_not_found");
+    let usage = server.get("/v1/accounts/ada/usage?group_by=project&project=shop").json();
+    assert_eq!(usage["buckets"][0]["groups"][0]["count"], 2);
+}
+
+#[test]
+fn a_closed_account_spends_no_more_and_is_forgotten_by_name() {
+    let server = filled();
+    server.put("/v1/accounts/ada", &json!({"name": "Ada", "email": "ada@example.com"}));
+    let closed = server.send("/v1/accounts/ada/close", "x1", "application/json", "");
+    assert_eq!(closed.status, 201, "{}", closed.text);
+    assert_eq!(server.send("/v1/accounts/ada/close", "x1", "application/json", "").text, closed.text);
+    assert_eq!(server.charge(&chat("ada", "late", 8)).problem().1, "account_closed");
+    let account = server.get("/v1/accounts/ada").json();
+    assert_eq!((&account["name"], &account["email"]), (&Value::Null, &Value::Null));
+    assert!(account["closed_at"].is_string());
+    assert_eq!(server.get("/v1/accounts/ada/entries").json()["data"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn a_new_rate_card_is_compared_added_and_never_changes_the_past() {
+    let server = Served::start();
+    server.account("ada");
+    let mut card = server.get("/v1/rate-card").json();
+    assert_eq!(card["version"], 1);
+    card["version"] = json!(2);
+    card["effective_at"] = json!("2040-01-01T00:00:00Z");
+    card["meters"]["infra_plan"]["label"] = json!("Plans");
+    let dry = server.post("/v1/rate-cards?dry_run=true", "", &card);
+    assert_eq!((dry.status, &dry.json()["differences"][0]["to"]), (200, &json!("Plans")), "{}", dry.text);
+    assert_eq!(server.get("/v1/rate-cards/2").problem().1, "rate_card_not_found");
+    assert_eq!(server.post("/v1/rate-cards", "", &card).status, 201);
+    assert_eq!(server.post("/v1/rate-cards", "", &card).problem().2, "version");
+    assert_eq!(server.get("/v1/rate-cards/2").json(), card);
+    assert_eq!(server.get("/v1/rate-card").json()["version"], 1);
+    assert_eq!(server.get("/v1/rate-cards").json()["data"][0]["in_force"], true);
+}

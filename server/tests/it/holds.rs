@@ -1,0 +1,124 @@
+//! Holds: opened, grown, captured, released, expired.
+use serde_json::{Value, json};
+
+use crate::served::{Served, chat};
+
+fn open(server: &Served, key: &str, credits: Value) -> Value {
+    let hold = server.post(
+        "/v1/holds",
+        "",
+        &json!({
+            "account": "ada", "project": "shop", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+            "credits": credits, "expires_in_seconds": 600, "idempotency_key": key,
+        }),
+    );
+    assert_eq!(hold.status, 201, "{}", hold.text);
+    hold.json()
+}
+
+fn path(hold: &Value, verb: &str) -> String {
+    format!("/v1/holds/{}{verb}", hold["id"].as_str().unwrap())
+}
+
+#[test]
+fn a_stream_extends_its_hold_and_captures_what_it_used() {
+    let server = Served::start();
+    server.account("ada");
+    let hold = open(&server, "h1", json!("2"));
+    assert_eq!(hold["balance"]["available"], "598");
+    assert_eq!(hold["ceiling"]["credits"], "600");
+    assert_eq!(hold["ceiling"]["quantities"]["input_tokens"], 4_800_000);
+    let more = json!({"credits": "1", "used": {"input_tokens": 12_000}});
+    let grown = server.post(&path(&hold, "/extend"), "e1", &more);
+    assert_eq!((grown.status, &grown.json()["credits"]), (201, &json!("3")), "{}", grown.text);
+    assert_eq!(server.post(&path(&hold, "/extend"), "e1", &more).text, grown.text);
+    let dear = server.post(&path(&hold, "/extend"), "e2", &json!({"credits": 10_000}));
+    assert_eq!(dear.problem().1, "insufficient_credits");
+    let used = json!({"quantities": {"input_tokens": 20_000}});
+    let captured = server.post(&path(&hold, "/capture"), "c1", &used);
+    assert_eq!(captured.status, 201, "{}", captured.text);
+    assert_eq!(captured.json()["charge"]["credits"], "2.5");
+    assert_eq!(captured.json()["charge"]["hold"], hold["id"]);
+    assert_eq!(captured.json()["balance"]["available"], "597.5");
+    assert_eq!(server.post(&path(&hold, "/capture"), "c1", &used).text, captured.text);
+    let closed = server.post(&path(&hold, "/capture"), "c2", &used);
+    assert_eq!((closed.problem().1.as_str(), &closed.json()["end"]), ("hold_closed", &json!("captured")));
+    let shown = server.get(&path(&hold, "")).json();
+    assert_eq!((&shown["state"], &shown["charge"]), (&json!("captured"), &captured.json()["charge"]["id"]));
+}
+
+#[test]
+fn capturing_above_a_hold_draws_or_takes_what_there_is() {
+    let server = Served::start();
+    server.account("ada");
+    let hold = open(&server, "h1", json!(400));
+    let above = |over: &str| json!({"credits": 700, "over": over});
+    assert_eq!(server.post(&path(&hold, "/capture"), "c1", &above("draw")).problem().1, "insufficient_credits");
+    assert_eq!(server.get(&path(&hold, "")).json()["state"], "open");
+    let taken = server.post(&path(&hold, "/capture"), "c2", &above("to_limit")).json();
+    assert_eq!((&taken["charge"]["credits"], &taken["charge"]["shortfall"]), (&json!("500"), &json!("200")));
+    // What is left is for servers alone.
+    assert_eq!(taken["balance"]["available"], "100");
+}
+
+#[test]
+fn a_released_hold_gives_everything_back() {
+    let server = Served::start();
+    server.account("ada");
+    let hold = open(&server, "h1", json!(5));
+    let released = server.send(&path(&hold, "/release"), "r1", "application/json", "");
+    assert_eq!((released.status, &released.json()["credits"]), (201, &json!("5")), "{}", released.text);
+    assert_eq!(server.send(&path(&hold, "/release"), "r1", "application/json", "").text, released.text);
+    assert_eq!(server.available("ada"), "600");
+}
+
+#[test]
+fn an_expired_hold_captures_what_was_reported_and_releases_the_rest() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let hold = open(&server, "h1", json!(5));
+    server.post(&path(&hold, "/extend"), "e1", &json!({"used": {"input_tokens": 8_000}}));
+    let quiet = open(&server, "h2", json!(5));
+    let later = "2035-01-01T00:00:00Z";
+    let now = server.post("/v1/test-clock/advance", "", &json!({"to": later}));
+    assert_eq!(now.status, 200, "{}", now.text);
+    // The next thing that happens to the account writes down what time has brought about.
+    assert_eq!(server.charge(&chat("ada", "msg_1", 8_000)).status, 201);
+    let shown = server.get(&path(&hold, "")).json();
+    assert_eq!((&shown["state"], shown["charge"].is_string()), (&json!("expired"), true));
+    assert_eq!(server.get(&path(&quiet, "")).json()["state"], "expired");
+    // The welcome for servers has expired as well.
+    assert_eq!(server.available("ada"), "498");
+    let back = server.post("/v1/test-clock/advance", "", &json!({"to": "2030-01-01T00:00:00Z"}));
+    assert_eq!(back.problem(), (422, "invalid_request".into(), "to".into()));
+}
+
+#[test]
+fn a_binding_quote_becomes_a_hold_once() {
+    let server = Served::start();
+    server.account("ada");
+    let quote = server.post(
+        "/v1/quotes",
+        "",
+        &json!({
+            "account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+            "quantities": {"input_tokens": 16_000}, "binding_for_seconds": 60,
+        }),
+    );
+    assert_eq!((quote.status, &quote.json()["credits"]), (200, &json!("2")), "{}", quote.text);
+    let hold = |key: &str| {
+        server.post(
+            "/v1/holds",
+            "",
+            &json!({
+                "account": "ada", "quote": quote.json()["id"], "expires_in_seconds": 60, "idempotency_key": key,
+            }),
+        )
+    };
+    let held = hold("h1");
+    assert_eq!((held.status, &held.json()["credits"]), (201, &json!("2")), "{}", held.text);
+    assert_eq!(hold("h2").problem(), (422, "invalid_request".into(), "quote".into()));
+    // It used twice as much, and pays what was promised.
+    let used = json!({"quantities": {"input_tokens": 32_000}});
+    assert_eq!(server.post(&path(&held.json(), "/capture"), "c1", &used).json()["charge"]["credits"], "2");
+}

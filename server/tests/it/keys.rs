@@ -1,0 +1,81 @@
+//! Who may do what: keys, scopes, limits.
+use serde_json::{Value, json};
+
+use crate::served::{Served, chat};
+
+#[test]
+fn a_key_opens_what_its_scopes_say_until_it_is_revoked() {
+    let mut server = Served::start();
+    server.account("ada");
+    let secret = server.minted("reader", &["read"]);
+    server.as_key(&secret, |server| {
+        assert_eq!(server.get("/v1/accounts/ada/balance").status, 200);
+        let refused = server.charge(&chat("ada", "m", 8_000));
+        assert_eq!((refused.problem().1.as_str(), &refused.json()["scope"]), ("missing_scope", &json!("charge")));
+    });
+    let keys = server.get("/v1/api-keys");
+    assert!(!keys.text.contains(&secret), "a secret is shown once");
+    let id = keys.json()["data"].as_array().unwrap().iter().find(|it| it["name"] == "reader").unwrap()["id"].clone();
+    assert_eq!(server.delete(&format!("/v1/api-keys/{}", id.as_str().unwrap())).status, 204);
+    let after = server.as_key(&secret, |it| it.get("/v1/accounts/ada/balance"));
+    assert_eq!(after.problem().1, "unauthenticated");
+    assert_eq!(after.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(server.delete("/v1/api-keys/key_nobody").problem().1, "api_key_not_found");
+    let twice = server.post("/v1/api-keys", "", &json!({"name": "reader", "scopes": ["read"]}));
+    assert_eq!(twice.problem().2, "name");
+}
+
+#[test]
+fn every_operation_asks_for_the_scope_it_documents() {
+    let mut server = Served::start();
+    let weak = [("charge", server.minted("a", &["charge"])), ("read", server.minted("b", &["read"]))];
+    let document = server.get("/openapi.json").json();
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(scope) = operation["security"][0]["api_key"][0].as_str() else { continue };
+            let (_, key) = weak.iter().find(|it| it.0 != scope).unwrap();
+            let path = path.replace('{', "x").replace('}', "x");
+            let ask = |server: &Served| match method.as_str() {
+                "get" => server.get(&path),
+                "put" => server.put(&path, &json!({})),
+                "delete" => server.delete(&path),
+                _ => server.post(&path, "k", &json!({})),
+            };
+            let refused = server.as_key(key, ask);
+            assert_eq!(refused.problem().1, "missing_scope", "{method} {path}");
+            assert_eq!(refused.json()["scope"], scope, "{method} {path}");
+            assert_eq!(server.as_key("scrip_nobody", ask).problem().0, 401, "{method} {path}");
+            asked += 1;
+        }
+    }
+    assert!(28 <= asked, "{asked} operations ask for a key");
+}
+
+#[test]
+fn a_key_that_sends_too_fast_is_told_when_to_come_back() {
+    let server = Served::configured("requests_per_second = 1");
+    let replies: Vec<_> = (0..3).map(|_| server.get("/v1/accounts")).collect();
+    let limited: Vec<_> = replies.iter().filter(|it| it.status == 429).collect();
+    assert!(!limited.is_empty());
+    assert_eq!(limited[0].problem().1, "rate_limited");
+    assert_eq!(limited[0].header("retry-after"), Some("1"));
+}
+
+#[test]
+fn the_pages_for_people_and_probes_need_no_key() {
+    let mut server = Served::start();
+    server.as_key("none", |server| {
+        for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/problems"] {
+            let reply = server.get(path);
+            assert_eq!(reply.status, 200, "{path}");
+            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        }
+        let docs = server.get("/docs");
+        assert!(docs.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+        assert!(!docs.text.contains("<script") && !docs.text.contains("src="));
+        let sandboxed: Value = server.post("/v1/test-clock/advance", "", &json!({})).json();
+        assert_eq!(sandboxed["code"], "unauthenticated");
+    });
+    assert_eq!(server.post("/v1/test-clock/advance", "", &json!({})).problem().0, 404);
+}

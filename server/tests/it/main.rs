@@ -1,0 +1,14 @@
+//! Stories over real HTTP, against a real server process with a store of its own.
+//!
+//! What a platform would do, and what it should not; nothing here reaches behind the API. Time moves by the sandbox's
+//! clock, never by waiting.
+mod bad_input;
+mod batches;
+mod charges;
+mod command_line;
+mod description;
+mod history;
+mod holds;
+mod keys;
+mod parallel;
+mod served;

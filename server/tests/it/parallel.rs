@@ -1,0 +1,70 @@
+//! Many at once: one welcome, one charge for one key, and exactly the holds that can be paid.
+use std::thread;
+
+use serde_json::json;
+
+use crate::served::{Reply, Served, chat};
+
+fn at_once(count: usize, ask: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..count)
+            .map(|it| {
+                scope.spawn({
+                    let ask = &ask;
+                    move || ask(it)
+                })
+            })
+            .collect();
+        asked.into_iter().map(|it| it.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn fifty_first_registrations_grant_one_welcome() {
+    let server = Served::start();
+    let replies = at_once(50, |_| server.put("/v1/accounts/ada", &json!({"name": "Ada"})));
+    let statuses = |wanted: u16| replies.iter().filter(|it| it.status == wanted).count();
+    assert_eq!((statuses(201), statuses(200)), (1, 49));
+    assert_eq!(server.available("ada"), "600");
+}
+
+#[test]
+fn one_person_is_welcomed_once_whatever_their_accounts() {
+    let server = Served::start();
+    let replies = at_once(8, |it| server.put(&format!("/v1/accounts/a{it}"), &json!({"fingerprints": ["card:4242"]})));
+    assert!(replies.iter().all(|it| it.status == 201));
+    let welcomed = (0..8).filter(|it| server.available(&format!("a{it}")) == "600").count();
+    assert_eq!(welcomed, 1);
+}
+
+#[test]
+fn one_key_sixty_four_times_is_one_charge() {
+    let server = Served::start();
+    server.account("ada");
+    let replies = at_once(64, |_| server.charge(&chat("ada", "msg_1", 8_000)));
+    assert!(replies.iter().all(|it| it.status == 201 && it.text == replies[0].text));
+    assert_eq!(replies.iter().filter(|it| it.header("idempotent-replay").is_none()).count(), 1);
+    assert_eq!(server.available("ada"), "599");
+}
+
+#[test]
+fn parallel_holds_admit_exactly_what_can_be_paid() {
+    let server = Served::start();
+    server.account("ada");
+    let replies = at_once(30, |it| {
+        server.post(
+            "/v1/holds",
+            "",
+            &json!({
+                "account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"}, "credits": 50,
+                "expires_in_seconds": 600, "idempotency_key": format!("h{it}"),
+            }),
+        )
+    });
+    let admitted = replies.iter().filter(|it| it.status == 201).count();
+    let refused = replies.iter().filter(|it| it.status == 402).count();
+    assert_eq!((admitted, refused), (10, 20));
+    let balance = server.get("/v1/accounts/ada/balance").json();
+    assert_eq!((&balance["held"], &balance["available"]), (&json!("500"), &json!("100")));
+    assert_eq!(server.get("/v1/accounts/ada/holds").json()["data"].as_array().unwrap().len(), 10);
+}

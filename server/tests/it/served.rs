@@ -1,0 +1,208 @@
+//! A server process for one test, and a client as small as one can be.
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const ADMIN: &str = "scrip_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// What the tests reckon with, whatever a new installation grants.
+const WELCOME: &str = r#"
+[[welcome]]
+credits = "500"
+reason = "Welcome"
+[[welcome]]
+credits = "100"
+meters = ["server"]
+days = 30
+reason = "Welcome to servers"
+"#;
+
+pub struct Served {
+    child: Child,
+    pub url: String,
+    pub key: String,
+    pub directory: Arc<TempDir>,
+}
+
+/// An answer, read whole.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub text: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Served {
+    pub fn start() -> Served {
+        Served::start_with(Arc::new(TempDir::new().unwrap()), &[], "")
+    }
+    pub fn sandbox() -> Served {
+        Served::start_with(Arc::new(TempDir::new().unwrap()), &[("SCRIP_SANDBOX", "1")], "")
+    }
+    pub fn configured(config: &str) -> Served {
+        Served::start_with(Arc::new(TempDir::new().unwrap()), &[], config)
+    }
+
+    /// Starts on the data of `directory`, and waits for the line that says where.
+    pub fn start_with(directory: Arc<TempDir>, environment: &[(&str, &str)], config: &str) -> Served {
+        let file = directory.path().join("scrip.toml");
+        std::fs::write(&file, format!("{config}\n{WELCOME}")).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_scrip"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(directory.path().join("data"))
+            .env("SCRIP_ADMIN_KEY", ADMIN)
+            .env_remove("SCRIP_DATABASE_URL")
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url =
+            line.split_whitespace().find(|it| it.starts_with("http")).expect("it says where it serves").to_owned();
+        Served { child, url, key: ADMIN.to_owned(), directory }
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub fn stop(mut self) -> Arc<TempDir> {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(self.child.wait().unwrap().success(), "it stops in good order");
+        Arc::clone(&self.directory)
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        reply(request.call())
+    }
+    pub fn get_csv(&self, path: &str) -> Reply {
+        let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        reply(request.header("accept", "text/csv").call())
+    }
+    pub fn put(&self, path: &str, body: &Value) -> Reply {
+        let request = self.agent().put(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        reply(request.send_json(body))
+    }
+    pub fn delete(&self, path: &str) -> Reply {
+        let request = self.agent().delete(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        reply(request.call())
+    }
+    /// Posts under an idempotency key.
+    pub fn post(&self, path: &str, key: &str, body: &Value) -> Reply {
+        self.send(path, key, "application/json", &body.to_string())
+    }
+    /// Posts a body as it is.
+    pub fn send(&self, path: &str, key: &str, content_type: &str, body: &str) -> Reply {
+        self.send_bytes(path, key, content_type, body.as_bytes())
+    }
+    pub fn send_bytes(&self, path: &str, key: &str, content_type: &str, body: &[u8]) -> Reply {
+        let request = self.agent().post(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
+        reply(request.header("content-type", content_type).send(body))
+    }
+
+    /// Registers an account with its welcome credits: 500 for anything, 100 for servers.
+    pub fn account(&self, id: &str) {
+        assert_eq!(self.put(&format!("/v1/accounts/{id}"), &json!({})).status, 201);
+    }
+    pub fn charge(&self, charge: &Value) -> Reply {
+        self.post("/v1/charges", "", charge)
+    }
+    pub fn available(&self, account: &str) -> String {
+        let balance = self.get(&format!("/v1/accounts/{account}/balance")).json();
+        balance["available"].as_str().unwrap().to_owned()
+    }
+    /// The same server, asked with another key.
+    pub fn minted(&self, name: &str, scopes: &[&str]) -> String {
+        let minted = self.post("/v1/api-keys", "", &json!({"name": name, "scopes": scopes}));
+        assert_eq!(minted.status, 201, "{}", minted.text);
+        minted.json()["secret"].as_str().unwrap().to_owned()
+    }
+    pub fn as_key<T>(&mut self, key: &str, ask: impl FnOnce(&Served) -> T) -> T {
+        let own = std::mem::replace(&mut self.key, key.to_owned());
+        let answer = ask(self);
+        self.key = own;
+        answer
+    }
+
+    fn agent(&self) -> ureq::Agent {
+        ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    }
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.key)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Reply {
+    let mut response = answer.unwrap();
+    let mut text = String::new();
+    let status = response.status().as_u16();
+    let headers = response.headers().iter().map(|(name, it)| (name.to_string(), it.to_str().unwrap().to_owned()));
+    let headers = headers.collect();
+    response.body_mut().as_reader().read_to_string(&mut text).unwrap();
+    Reply { status, text, headers }
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|it| panic!("{it}: {}", self.text))
+    }
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|it| it.0 == name).map(|it| &*it.1)
+    }
+    /// Status, code and field of a problem, checked to be one.
+    pub fn problem(&self) -> (u16, String, String) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        let text = |member: &str| problem[member].as_str().unwrap_or_default().to_owned();
+        assert_eq!(text("type"), format!("/docs/problems#{}", text("code")));
+        assert!(!text("detail").is_empty() && !text("title").is_empty());
+        (self.status, text("code"), text("field"))
+    }
+}
+
+/// A chat of `input_tokens`: 8 000 of them cost a credit.
+pub fn chat(account: &str, key: &str, input_tokens: u64) -> Value {
+    json!({
+        "account": account, "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+        "quantities": {"input_tokens": input_tokens}, "idempotency_key": key,
+    })
+}
+
+/// The reply as it would read on any day: ids and times differ from run to run.
+pub fn timeless(value: &Value) -> String {
+    fn settle(value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(settle),
+            Value::Object(entries) => entries.values_mut().for_each(settle),
+            Value::String(text) => {
+                let is_id = text.split_once('_').is_some_and(|(kind, rest)| {
+                    ["charge", "grant", "hold", "entry", "quote"].contains(&kind) && rest.len() >= 26
+                });
+                let is_time = text.len() == 24 && text.ends_with('Z');
+                if is_id {
+                    *text = format!("{}_…", text.split('_').next().unwrap());
+                } else if is_time {
+                    *text = "…Z".to_owned();
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut value = value.clone();
+    settle(&mut value);
+    format!("{value:#}")
+}
