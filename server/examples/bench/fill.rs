@@ -11,7 +11,7 @@ use server::app::{App, Settings};
 use server::rate_card;
 use server::service::{ChargeOrder, Order};
 use store::sqlite::Sqlite;
-use store::{Account, Change, Post, Store};
+use store::{Account, Change, Post};
 
 /// Accounts registered in one commit.
 const REGISTERED_AT_ONCE: usize = 1_000;

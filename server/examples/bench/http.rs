@@ -73,7 +73,7 @@ pub fn echo() {
     let address = std::env::args().nth(2).expect("an address");
     Runtime::new().expect("a runtime").block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await.expect("the address is free");
-        let router = Router::new().route("/v1/charges", post(|body: bytes::Bytes| async { body }));
+        let router = Router::new().route("/v1/charges", post(|body: axum::body::Bytes| async { body }));
         axum::serve(listener, router).await.expect("echoing goes on");
     });
 }
