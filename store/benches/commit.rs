@@ -1,7 +1,7 @@
 //! What a commit costs: `cargo bench -p store`, or with more stored first: `cargo bench -p store -- 20000000`.
 //!
 //! 100 000 accounts hit evenly, a random idempotency key each, a chat with two price lines, the book included. `alone` is
-//! the time inside `commit`; `wall` also has the making of the transactions, on the same thread. Times a group size at
+//! the time inside `commit`, `cpu` what of it this thread was on a processor (on a busy machine much less); `wall` also has the making of the transactions, on the same thread. Times a group size at
 //! a time, on a store that has `stored` transactions already; then the reads. Not a statistic: a table to be read.
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ fn main() {
     let file = path.join("scrip.db");
     let mut load = Load::new();
     let store = Sqlite::open(&file, Options::default()).expect("a store");
-    println!("group      count  alone/s   wall/s   p50 us   p99 us   max us  disk B/tx  memory MB");
+    println!("group      count  alone/s    cpu/s   wall/s   p50 us   p99 us   max us  disk B/tx  memory MB");
     load.open_accounts(&store);
     run(&mut load, &store, 8192, stored);
     for (group, count) in [(1, 5_000), (32, 200_000), (256, 600_000), (2_048, 1_500_000), (8_192, 1_500_000)] {
@@ -57,12 +57,14 @@ fn run(load: &mut Load, store: &Sqlite, group: usize, count: usize) {
     let before = written();
     let start = Instant::now();
     let mut times = Vec::new();
+    let mut on_processor = 0;
     let mut done = 0;
     while done < count {
         let changes: Vec<Change> = (0..group).map(|_| load.charge()).collect();
-        let began = Instant::now();
+        let (began, processor) = (Instant::now(), processor_nanos());
         store.commit(&changes).expect("a commit");
         times.push(began.elapsed());
+        on_processor += processor_nanos() - processor;
         done += group;
     }
     let wall = start.elapsed();
@@ -72,9 +74,11 @@ fn run(load: &mut Load, store: &Sqlite, group: usize, count: usize) {
     times.sort();
     let part = |percent: usize| times[(times.len() - 1) * percent / 100].as_micros();
     let rate = |time: Duration| done as u128 * 1_000_000 / time.as_micros().max(1);
+    let processor = Duration::from_nanos(on_processor);
     println!(
-        "{group:5} {done:10} {:8} {:8} {:8} {:8} {:8} {bytes:10} {:10}",
+        "{group:5} {done:10} {:8} {:8} {:8} {:8} {:8} {:8} {bytes:10} {:10}",
         rate(alone),
+        rate(processor),
         rate(wall),
         part(50),
         part(99),
@@ -108,6 +112,10 @@ fn reads(store: &Sqlite, when: &str) {
     });
 }
 
+/// Nanoseconds this thread has been on a processor.
+fn processor_nanos() -> u64 {
+    field("/proc/thread-self/schedstat", "")
+}
 /// Bytes this process made the system write.
 fn written() -> u64 {
     field("/proc/self/io", "write_bytes:")

@@ -101,3 +101,48 @@ create table audit (
     subject text not null,
     detail  text not null
 ) strict;
+
+-- what was charged, for what?
+create view charges as
+    select sequence, account, version, at, meter, credits, key, by, body ->> '$.work.project' as project,
+           body ->> '$.work.actor' as actor, body ->> '$.work.dimensions.model' as model,
+           body -> '$.work.quantities' as quantities, body ->> '$.work.card' as rate_card
+    from journal where kind = 'charged';
+
+-- double entry: each row takes from one ledger account what it puts into another. the house's ledger accounts are
+-- issuance, usage, breakage and voided; an account's own are grants, held and debt.
+create view entries as
+    with moved as (
+        -- draws go from a grant's pot to work, to a hold and back, or from work to a pot
+        select sequence, account, version, at, kind, draw.value ->> 0 as grant_id, draw.value ->> 1 as credits,
+               'usage:' || meter as work,
+               case draw.value ->> 2 when 'held' then 'held' when 'expired' then 'breakage' else 'grants' end as pot
+        from journal, json_each(body, '$.draws') as draw
+    )
+    select sequence, account, version, at, kind,
+           case kind when 'charged' then pot when 'reversed' then work when 'released' then 'held' else 'grants' end
+               as from_account,
+           case kind when 'charged' then work when 'reversed' then pot when 'released' then 'grants' else 'held' end
+               as to_account,
+           credits, grant_id
+    from moved where 0 < credits
+    union all
+    select sequence, account, version, at, kind, 'held', 'grants', freed.value ->> 1, freed.value ->> 0
+    from journal, json_each(body, '$.closing.released') as freed where 0 < freed.value ->> 1
+    union all
+    select sequence, account, version, at, kind, 'debt', 'usage:' || meter, body ->> 'owed', null
+    from journal where kind = 'charged' and 0 < body ->> 'owed'
+    union all
+    select sequence, account, version, at, kind, 'usage:' || meter, 'debt', body ->> 'forgiven', null
+    from journal where kind = 'reversed' and 0 < body ->> 'forgiven'
+    union all
+    select sequence, account, version, at, kind, 'usage:' || meter, 'grants', body ->> '$.regranted[1].credits', granted
+    from journal where kind = 'reversed' and granted is not null
+    union all
+    select sequence, account, version, at, kind, 'issuance:' || (body ->> '$.terms.source'), 'grants', credits, granted
+    from journal where kind = 'granted' and 0 < credits
+    union all
+    select sequence, account, version, at, kind, 'grants',
+           case kind when 'repaid' then 'debt' when 'voided' then 'voided' else 'breakage' end,
+           credits, body ->> 'grant'
+    from journal where kind in ('repaid', 'voided', 'expired') and 0 < credits;

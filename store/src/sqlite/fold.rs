@@ -82,7 +82,7 @@ fn add_hour(file: &Connection, account: AccountNumber, rows: &[(UsageKey, UsageS
     if total.is_empty() {
         return derived::put_usage(file, account, rows);
     }
-    rows.iter().for_each(|(key, sum)| add_usage(&mut total, key.clone(), sum));
+    rows.iter().for_each(|(key, sum)| add_usage(&mut total, key.clone(), sum.clone()));
     derived::put_usage(file, account, &total)
 }
 
@@ -95,7 +95,7 @@ pub fn read(file: &Connection, journal: &Connection, account: AccountNumber, par
         let transaction = journal::at(journal, sequence)?.transaction;
         book.apply(&transaction);
         if let Some((key, sum)) = transaction.usage() {
-            add_usage(&mut usage, key, &sum);
+            add_usage(&mut usage, key, sum);
         }
     }
     Ok(Known { book: Arc::new(book), usage })

@@ -66,8 +66,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            fold_at: 400_000,
-            tail_max: 600_000,
+            fold_at: 500_000,
+            tail_max: 750_000,
             books_max: 200_000,
             log_bytes: 32 << 20,
             readers_max: 4,

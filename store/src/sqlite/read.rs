@@ -10,7 +10,7 @@ use billing::ledger::{Book, Transaction};
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
-use super::names::{self, Vanished};
+use super::names;
 use super::shared::{Reader, Shared};
 use super::tail::{Head, Unfolded, add_usage};
 use super::{derived, fold, journal};
@@ -100,7 +100,6 @@ fn folded_place(shared: &Shared, reader: &Reader, name: NameHash) -> Result<Opti
             return Ok(None);
         }
     }
-    let Vanished = Vanished;
     Err(Fault::new("using the name index", "its runs change faster than they can be read"))
 }
 
@@ -186,7 +185,7 @@ pub fn usage(shared: &Shared, account: AccountNumber, from: Timestamp, to: Times
                 }
                 Err(unread) => fold::read(&snapshot, &reader.journal, account, &unread)?.usage,
             };
-            rows.into_iter().filter(|(key, _)| inside(key)).for_each(|(key, sum)| add_usage(&mut total, key, &sum));
+            rows.into_iter().filter(|(key, _)| inside(key)).for_each(|(key, sum)| add_usage(&mut total, key, sum));
         }
         Ok(total.into_iter().map(|(key, sum)| UsageRow { key, sum }).collect())
     })

@@ -92,7 +92,7 @@ impl Tail {
         }
         known.book = Arc::clone(&post.book);
         if let Some((key, sum)) = post.transaction.usage() {
-            add_usage(&mut known.usage, key, &sum);
+            add_usage(&mut known.usage, key, sum);
         }
     }
 
@@ -120,9 +120,9 @@ impl Tail {
 }
 
 /// Adds to the row with the same key, or makes one. `rows` are sorted by key, and stay so.
-pub fn add_usage(rows: &mut Vec<(UsageKey, UsageSum)>, key: UsageKey, sum: &UsageSum) {
+pub fn add_usage(rows: &mut Vec<(UsageKey, UsageSum)>, key: UsageKey, sum: UsageSum) {
     match rows.binary_search_by(|(it, _)| it.cmp(&key)) {
-        Ok(place) => rows[place].1.add(sum),
-        Err(place) => rows.insert(place, (key, sum.clone())),
+        Ok(place) => rows[place].1.add(&sum),
+        Err(place) => rows.insert(place, (key, sum)),
     }
 }

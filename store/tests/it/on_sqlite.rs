@@ -1,4 +1,8 @@
 //! What SQLite's store promises beyond the port: folds that stop anywhere, one writer, backups, and that damage is found.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use billing::ledger::{LedgerAccount, Transaction, What};
 use rusqlite::Connection;
 use store::sqlite::{Options, Sqlite, backup, restore};
 use store::{Change, Store, verify};
@@ -89,6 +93,37 @@ fn what_is_derived_may_be_lost() {
     let store = Sqlite::open(&scratch.file(), restless()).unwrap();
     town.record.compare(&store, &mut Random(3), 50);
     assert_clean(&store);
+}
+
+/// The views of the file, read with any SQLite tool, say what the rules say.
+#[test]
+fn the_views_show_the_double_entries_and_the_charges() {
+    let scratch = Scratch::new();
+    let mut town = Town::new(4, 30);
+    let store = scratch.open();
+    store.commit(&town.changes(6_000)).unwrap();
+    let name = |it: &LedgerAccount| match it {
+        LedgerAccount::Issuance(source) => format!("issuance:{source}"),
+        LedgerAccount::Usage(meter) => format!("usage:{meter}"),
+        other => format!("{other:?}").to_lowercase(),
+    };
+    let mut expected: BTreeMap<(String, String, Option<String>), (i64, i64)> = BTreeMap::new();
+    for entry in town.record.journal.iter().flat_map(|it| it.entries()) {
+        let key = (name(&entry.from), name(&entry.to), entry.grant.map(|it| it.to_string()));
+        let sums = expected.entry(key).or_default();
+        *sums = (sums.0 + 1, sums.1 + entry.credits.micros());
+    }
+    let file = Connection::open(scratch.file()).unwrap();
+    let query = "select from_account, to_account, grant_id, count(*), sum(credits) from entries group by 1, 2, 3";
+    let mut statement = file.prepare(query).unwrap();
+    let row = |row: &rusqlite::Row<'_>| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), (row.get(3)?, row.get(4)?)));
+    let found: BTreeMap<_, _> = statement.query_map([], row).unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, expected);
+    let charges: i64 =
+        file.query_row("select sum(credits) from charges where meter = 'ai_chat'", [], |it| it.get(0)).unwrap();
+    let charged = |it: &Arc<Transaction>| matches!(it.what, What::Charged { .. }).then(|| it.usage()).flatten();
+    let expected: i64 = town.record.journal.iter().filter_map(charged).map(|(_, sum)| sum.credits.micros()).sum();
+    assert_eq!(charges, expected);
 }
 
 #[test]
