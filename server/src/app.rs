@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::rate_card;
 use crate::turnstile::Turnstile;
 
-/// Accounts and projects kept at hand. What is not at hand is read; it costs time, never meaning.
+/// Accounts kept at hand. What is not at hand is read; it costs time, never meaning.
 const AT_HAND_MAX: usize = 200_000;
 
 /// What the operator decided.
@@ -102,7 +102,6 @@ pub struct App {
     cards: RwLock<Arc<RateCards>>,
     by_id: Cache<Name, Arc<Known>>,
     by_number: Cache<AccountNumber, Arc<Known>>,
-    pub(crate) projects_seen: Cache<(AccountNumber, Name), ()>,
     keys: RwLock<Arc<HashMap<[u8; 32], ApiKey>>>,
 }
 
@@ -122,7 +121,6 @@ impl App {
             cards: RwLock::default(),
             by_id: Cache::new(AT_HAND_MAX),
             by_number: Cache::new(AT_HAND_MAX),
-            projects_seen: Cache::new(AT_HAND_MAX),
             keys: RwLock::default(),
         };
         app.install_first_card(first_card)?;

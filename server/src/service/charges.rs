@@ -42,9 +42,7 @@ impl App {
     /// Charges for work done: one decision, one durable write.
     pub async fn charge(&self, order: ChargeOrder) -> Result<Answer, Error> {
         let (known, ask) = self.ask_to_charge(&order)?;
-        let also = ask.also.clone();
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
-        self.saw_project(also.as_ref());
         Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
     }
 
@@ -55,16 +53,14 @@ impl App {
         for order in orders {
             let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(&it));
             places.push(asked.map(|(known, ask)| {
-                let also = ask.also.clone();
                 asks.push(ask);
-                (known, also)
+                known
             }));
         }
         let mut turned = self.turnstile.take(asks).await.into_iter();
-        let answer = |place: Result<(Arc<Known>, _), Error>| {
-            let (known, also) = place?;
+        let answer = |place: Result<Arc<Known>, Error>| {
+            let known = place?;
             let (transaction, is_replay) = done(turned.next().expect("each ask is answered"))?;
-            self.saw_project(Option::as_ref(&also));
             Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
         };
         places.into_iter().map(answer).collect()
@@ -137,10 +133,9 @@ impl App {
         let price = card.price(&usage)?;
         let work = Arc::new(order.order.work(&known, usage, price, now)?);
         let once = self.once(&card, account, &work)?;
-        let also = self.project_of(account, &work, now);
         let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
         let by = Some(Arc::clone(&order.by));
-        Ok((known, Ask { account, command, key: Some(key), by, fact: None, once, also }))
+        Ok((known, Ask { account, command, key: Some(key), by, fact: None, once, also: None }))
     }
 
     /// The transaction that made a charge. An id that leads elsewhere, or was made up, is not found.

@@ -112,25 +112,16 @@ impl App {
         let account = known.account.number;
         let key = self.key(account, &order.key, request_of_hold(&order))?;
         let (work, credits, fact) = self.planned(&known, &order, now)?;
-        let also = self.project_of(account, &work, now);
         let expires_at = now + lasting(order.lasts)?;
         let command = Command::Hold { work: Arc::new(work), credits, expires_at };
-        let ask = Ask {
-            account,
-            command: Some(command),
-            key: Some(key),
-            by: Some(order.by),
-            fact,
-            once: None,
-            also: also.clone(),
-        };
+        let ask =
+            Ask { account, command: Some(command), key: Some(key), by: Some(order.by), fact, once: None, also: None };
         let answer = match self.turnstile.take_one(ask).await {
             Turned::Overtaken => {
                 return Err(Refusal::invalid("quote", "has been turned into a hold; ask for a new one").into());
             }
             turned => answered(&known, done(turned)?),
         };
-        self.saw_project(also.as_ref());
         self.hold_answer(answer)
     }
 

@@ -9,7 +9,7 @@ use billing::rating::{Price, PriceLine, RateCard, Text, Usage};
 use billing::time::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
-use store::{Change, NameHash, Project};
+use store::NameHash;
 
 use super::Error;
 use crate::app::{App, Known};
@@ -148,22 +148,6 @@ impl App {
             return Err(Refusal::invalid("idempotency_key", "must be 1 to 255 visible ASCII characters"));
         }
         Ok(Key { name: NameHash::key(account, text), text: Arc::clone(text), request: request.finish() })
-    }
-
-    /// The registration of a project that `work` names, when it may be new.
-    pub(super) fn project_of(&self, account: AccountNumber, work: &Work, now: Timestamp) -> Option<Change> {
-        let id = work.project.clone()?;
-        if self.projects_seen.get(&(account, id.clone())).is_some() {
-            return None;
-        }
-        Some(Change::ProjectSeen(Project { account, id, name: None, created_at: now, deleted_at: None }))
-    }
-
-    /// Remembers that the project of a change just committed is registered.
-    pub(super) fn saw_project(&self, change: Option<&Change>) {
-        if let Some(Change::ProjectSeen(project)) = change {
-            self.projects_seen.insert((project.account, project.id.clone()), ());
-        }
     }
 
     /// What a meter charges once: the name it is settled under, and the free charge of a second time.

@@ -1,6 +1,12 @@
-//! Projects: they group spend. A charge registers the project it names; deleting one keeps its history.
+//! Projects: they group spend. Deleting one keeps its history.
+//!
+//! A project that a charge names is there from then on, without a write of its own: usage says that it was named, and
+//! when. Only what a platform says of a project (its name, that it is gone) is kept apart.
+use std::collections::BTreeMap;
+
 use billing::Refusal;
 use billing::id::Name;
+use billing::time::{Span, Timestamp};
 use store::{Change, CommitError, Project};
 
 use super::Error;
@@ -22,7 +28,18 @@ impl App {
 
     /// An account's projects, deleted ones included.
     pub fn projects(&self, account: &Name) -> Result<Vec<Project>, Error> {
-        Ok(self.store.projects(self.known(account)?.account.number)?)
+        let known = self.known(account)?;
+        let number = known.account.number;
+        let mut projects: BTreeMap<Name, Project> = BTreeMap::new();
+        for row in self.store.usage(number, Timestamp::EPOCH, self.now() + Span::DAY)? {
+            let Some(id) = row.key.project else { continue };
+            // Rows come by the hour: the first that names a project is its beginning.
+            let first =
+                || Project { account: number, id: id.clone(), name: None, created_at: row.key.hour, deleted_at: None };
+            projects.entry(id.clone()).or_insert_with(first);
+        }
+        projects.extend(self.store.projects(number)?.into_iter().map(|it| (it.id.clone(), it)));
+        Ok(projects.into_values().collect())
     }
 
     /// None where the account has no such project.
