@@ -2,11 +2,41 @@
 //!
 //! Reading is done once, without keeping track of where; only a body that fails is read again to find the place. So a
 //! good request pays nothing for the care taken with a bad one.
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use super::catalogue;
 use super::problem::Problem;
+
+/// A JSON object read into a struct. Serde would also take an array of its fields in their order, which nobody means.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
+
+/// Reads `body` as a JSON object.
+pub fn object<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
+    parse::<Object<T>>(body).map(|it| it.0)
+}
 
 /// Reads `body` as a `T`.
 pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
@@ -53,8 +83,9 @@ fn wrong_field(path: &str, said: &str) -> Problem {
         // The tracker has stepped into the unknown field already.
         let name = quoted(rest);
         let field = if path.ends_with(&name) { path.to_owned() } else { inside(&name) };
-        let known = rest.split_once(", ").map_or("none", |(_, it)| it.trim_start_matches("expected one of "));
-        return Problem::invalid(field, format_args!("is not known here; known are {}", known.replace('`', "")));
+        // Names stand between backticks: the unknown one first, then those that are known.
+        let known: Vec<&str> = rest.split('`').skip(3).step_by(2).collect();
+        return Problem::invalid(field, format_args!("is not known here; known are {}", known.join(", ")));
     }
     let field = if path == "." { "body" } else { path };
     let (kind, rest) = said.split_once(": ").unwrap_or((said, ""));
@@ -80,7 +111,7 @@ mod tests {
     }
 
     fn said(body: &str) -> String {
-        let problem = parse::<Order>(body.as_bytes()).err().expect("it is wrong");
+        let problem = object::<Order>(body.as_bytes()).err().expect("it is wrong");
         format!("{} {}: {}", problem.kind.status, problem.field.as_deref().unwrap_or("-"), problem.detail)
     }
 
@@ -115,7 +146,7 @@ mod tests {
                 r#"{"credits":1,"quantities":[]}"#,
                 "422 quantities: `quantities` must be an object of quantities, not sequence",
             ),
-            (r#"[]"#, "422 credits: `credits` is missing"),
+            (r#"[1]"#, "422 body: `body` must be a JSON object, not sequence"),
         ] {
             assert_eq!(said(body), wanted, "{body}");
         }

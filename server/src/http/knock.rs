@@ -104,10 +104,10 @@ impl Call {
         content_type(&self.parts.headers)
     }
 
-    /// The body as one JSON document.
+    /// The body as one JSON object.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Problem> {
         let body = self.read(&[JSON], JSON_BYTES_MAX).await?;
-        json::parse(&body)
+        json::object(&body)
     }
 
     /// The whole body, of one of these types, up to `most` bytes.

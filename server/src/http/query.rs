@@ -17,7 +17,7 @@ const PAGE_MAX: usize = 500;
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads `text`, refusing what is not among `known` and what comes twice.
+    /// Reads `text`, refusing what is not among `known`, what comes twice and what has no value.
     pub fn parse(text: Option<&str>, known: &[&str]) -> Result<Query, Problem> {
         let mut read: Vec<(String, String)> = Vec::new();
         for pair in text.unwrap_or_default().split('&').filter(|it| !it.is_empty()) {
@@ -30,14 +30,16 @@ impl Query {
             if read.iter().any(|it| it.0 == name) {
                 return Err(Problem::invalid(name, "is given twice"));
             }
+            if value.is_empty() {
+                return Err(Problem::invalid(name, "is empty; give it a value, or leave it out"));
+            }
             read.push((name.into_owned(), value.into_owned()));
         }
         Ok(Query(read))
     }
 
-    /// An empty value counts as none given.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|it| it.0 == name).map(|it| &*it.1).filter(|it| !it.is_empty())
+        self.0.iter().find(|it| it.0 == name).map(|it| &*it.1)
     }
     pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         let read = |it: &str| InstantIn::from_str(it).map(|it| it.0).map_err(|why| Problem::invalid(name, why));
@@ -104,9 +106,13 @@ mod tests {
         assert_eq!(query.text("meter"), Some("ai chat"));
         assert_eq!(query.limit().expect("it is good"), 7);
         assert_eq!(query.instant("from").expect("it is good").map(|it| it.millis()), Some(1_793_484_000_000));
-        for (text, field) in
-            [("form=x", "form"), ("from=1&from=2", "from"), ("from=%zz", "query"), ("from=%ff", "query")]
-        {
+        for (text, field) in [
+            ("form=x", "form"),
+            ("from=1&from=2", "from"),
+            ("from=", "from"),
+            ("from=%zz", "query"),
+            ("from=%ff", "query"),
+        ] {
             assert_eq!(
                 Query::parse(Some(text), &["from"]).err().and_then(|it| it.field).as_deref(),
                 Some(field),

@@ -35,7 +35,7 @@ fn every_operation_asks_for_the_scope_it_documents() {
         for (method, operation) in item.as_object().unwrap() {
             let Some(scope) = operation["security"][0]["api_key"][0].as_str() else { continue };
             let (_, key) = weak.iter().find(|it| it.0 != scope).unwrap();
-            let path = path.replace('{', "x").replace('}', "x");
+            let path = path.replace(['{', '}'], "x");
             let ask = |server: &Served| match method.as_str() {
                 "get" => server.get(&path),
                 "put" => server.put(&path, &json!({})),

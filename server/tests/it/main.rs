@@ -2,6 +2,8 @@
 //!
 //! What a platform would do, and what it should not; nothing here reaches behind the API. Time moves by the sandbox's
 //! clock, never by waiting.
+#![expect(clippy::unwrap_used, reason = "what a test cannot unwrap is what it found")]
+
 mod bad_input;
 mod batches;
 mod charges;

@@ -97,7 +97,7 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let id = call.name("account").await?;
     let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
-    let said: AccountIn<'_> = json::parse(&body)?;
+    let said: AccountIn<'_> = json::object(&body)?;
     let currency = said.currency.map(|it| it.parse()).transpose();
     let profile = AccountProfile {
         name: said.name,

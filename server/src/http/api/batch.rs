@@ -94,15 +94,15 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 type Parsed = Vec<Result<ChargeOrder, Problem>>;
 
 fn orders(body: &Bytes, is_lines: bool, by: &Text) -> Result<Parsed, Problem> {
-    let order = |text: &[u8]| json::parse::<ChargeIn<'_>>(text)?.into_order(Arc::clone(by));
+    let order = |text: &[u8]| json::object::<ChargeIn<'_>>(text)?.into_order(Arc::clone(by));
     if is_lines {
         let lines = body.split(|it| *it == b'\n').filter(|it| !it.trim_ascii().is_empty());
         let read: Parsed = lines.take(ITEMS_MAX + 1).map(order).collect();
         return bounded(read);
     }
     // Most batches are good: read whole, in one pass. Only where one item is wrong is each read by itself.
-    if let Ok(charges) = serde_json::from_slice::<Vec<ChargeIn<'_>>>(body) {
-        return bounded(charges.into_iter().take(ITEMS_MAX + 1).map(|it| it.into_order(Arc::clone(by))).collect());
+    if let Ok(charges) = serde_json::from_slice::<Vec<json::Object<ChargeIn<'_>>>>(body) {
+        return bounded(charges.into_iter().take(ITEMS_MAX + 1).map(|it| it.0.into_order(Arc::clone(by))).collect());
     }
     let items: Vec<&RawValue> = json::parse(body)?;
     bounded(items.into_iter().take(ITEMS_MAX + 1).map(|it| order(it.get().as_bytes())).collect())

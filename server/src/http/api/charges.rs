@@ -184,11 +184,11 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;
     let by = call.by();
     let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
-    let charge: ChargeIn<'_> = json::parse(&body)?;
+    let charge: ChargeIn<'_> = json::object(&body)?;
     let account = charge.account.0.clone();
     let order = if charge.is_to_measure() {
         let body = body.clone();
-        site.measure(move || json::parse::<ChargeIn<'_>>(&body)?.into_order(by)).await?
+        site.measure(move || json::object::<ChargeIn<'_>>(&body)?.into_order(by)).await?
     } else {
         charge.into_order(by)?
     };

@@ -11,6 +11,7 @@ use billing::rating::Text;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::super::json::Object;
 use super::super::knock::Knock;
 use super::super::problem::Problem;
 use super::super::site::Site;
@@ -92,7 +93,8 @@ pub struct GrantIn {
     expires_at: Option<InstantIn>,
     /// 0 is drawn first, 255 last; 100 where nothing is said.
     priority: Option<u8>,
-    scope: Option<ReachIn>,
+    #[schema(value_type = Option<ReachIn>)]
+    scope: Option<Object<ReachIn>>,
 }
 
 /// Money in minor units of its currency: 1000 eur is ten euros, 1000 jpy a thousand yen.
@@ -232,7 +234,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         effective_at: asked.effective_at.map(|it| it.0),
         expires_at: asked.expires_at.map(|it| it.0),
         priority: asked.priority,
-        scope: reach(asked.scope.unwrap_or_default())?,
+        scope: reach(asked.scope.map(|it| it.0).unwrap_or_default())?,
         key,
         by,
     };

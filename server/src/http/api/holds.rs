@@ -165,7 +165,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;
     let by = call.by();
     let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
-    let order = json::parse::<HoldIn<'_>>(&body)?.into_order(by)?;
+    let order = json::object::<HoldIn<'_>>(&body)?.into_order(by)?;
     let account = order.account.clone();
     let answer = site.app.hold(order).await.map_err(|it| site.refused(it.into(), &account))?;
     reply::written(StatusCode::CREATED, &HoldReplyShown::of(&answer), answer.answer.is_replay)

@@ -19,6 +19,8 @@ use super::super::wire::{DimensionsIn, QuantitiesIn};
 use super::reply::{self, Answered};
 use crate::service::Scope;
 
+/// The longest name of a model.
+const DIMENSION_LENGTH_MAX: usize = 256;
 const CHAT_BYTES_MAX: usize = 24 << 20;
 const ARCHIVE_BYTES_MAX: usize = 256 << 20;
 const ARCHIVES: [&str; 6] = [
@@ -54,9 +56,10 @@ pub struct MeasurementShown {
 #[expect(dead_code, reason = "documents what `meters` reads")]
 pub struct ChatIn {
     /// The model that answered.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, max_length = 256)]
     model: String,
     /// The model that was asked for, where another answered.
+    #[schema(min_length = 1, max_length = 256)]
     asked_model: Option<String>,
     /// What was sent, as plain text.
     text: Option<String>,
@@ -94,7 +97,13 @@ pub async fn chat(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let _room = site.room_for(call.length().unwrap_or(CHAT_BYTES_MAX).min(CHAT_BYTES_MAX))?;
     let body = call.read(&[JSON], CHAT_BYTES_MAX).await?;
     let measured = site.measure(move || {
-        let request: ChatRequest = json::parse(&body)?;
+        let request: ChatRequest = json::object(&body)?;
+        // They become dimensions, which have a value.
+        for (field, model) in [("model", Some(&request.model)), ("asked_model", request.asked_model.as_ref())] {
+            if model.is_some_and(|it| it.is_empty() || DIMENSION_LENGTH_MAX < it.len()) {
+                return Err(Problem::invalid(field, "must be 1 to 256 characters"));
+            }
+        }
         Ok(chat::measure(&request)?)
     });
     shown(measured.await?)

@@ -108,10 +108,10 @@ impl<'a> QuoteShown<'a> {
     ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let body = knock.enter(&site, Scope::Charge)?.read(&[JSON], JSON_BYTES_MAX).await?;
-    let quote: QuoteIn<'_> = json::parse(&body)?;
+    let quote: QuoteIn<'_> = json::object(&body)?;
     let order = if quote.input.is_some() {
         let body = body.clone();
-        site.measure(move || json::parse::<QuoteIn<'_>>(&body)?.into_order()).await?
+        site.measure(move || json::object::<QuoteIn<'_>>(&body)?.into_order()).await?
     } else {
         quote.into_order()?
     };

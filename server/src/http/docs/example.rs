@@ -36,7 +36,7 @@ fn value(document: &Value, schema: &Value, depth: u32) -> Value {
         }
         return Value::Object(all);
     }
-    if let Some(choices) = schema["oneOf"].as_array() {
+    if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
         let chosen = choices.iter().find(|it| it["type"] != "null");
         return chosen.map_or(Value::Null, |it| value(document, it, depth + 1));
     }

@@ -105,7 +105,8 @@ fn body_of(html: &mut String, document: &Value, operation: &Value) {
     };
     let mut schema = resolved(document, &body["schema"]);
     if schema["type"] == "array" {
-        schema = resolved(document, &schema["items"]);
+        let items = &schema["items"];
+        schema = resolved(document, items["anyOf"].get(0).unwrap_or(items));
     }
     fields(html, document, schema, &format!("Body <small>{}</small>", escaped(media_type)));
 }
