@@ -28,7 +28,7 @@ fn main() {
     load.open_accounts(&store);
     run(&mut load, &store, 8192, stored);
     for (group, count) in [(1, 5_000), (32, 200_000), (256, 600_000), (2_048, 1_500_000), (8_192, 1_500_000)] {
-        run(&mut load, &store, group, count);
+        run(&mut load, &store, group, count.min(stored));
     }
     println!("reads, after {} transactions", store.journal_length().expect("a length"));
     reads(&store, "warm");
