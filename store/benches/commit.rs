@@ -1,8 +1,9 @@
 //! What a commit costs: `cargo bench -p store`, or with more stored first: `cargo bench -p store -- 20000000`.
 //!
-//! 100 000 accounts hit evenly, a random idempotency key each, a chat with two price lines, the book included. `alone` is
-//! the time inside `commit`, `cpu` what of it this thread was on a processor (on a busy machine much less); `wall` also has the making of the transactions, on the same thread. Times a group size at
-//! a time, on a store that has `stored` transactions already; then the reads. Not a statistic: a table to be read.
+//! 100 000 accounts hit evenly, a random idempotency key each, a chat with two price lines, the book included. `alone`
+//! is the time inside `commit`, `cpu` what of it this thread was on a processor (on a busy machine much less); `wall`
+//! also has the making of the transactions, on the same thread. Times a group size at a time, on a store that has
+//! `stored` transactions already; then the reads. Not a statistic: a table to be read.
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;

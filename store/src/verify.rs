@@ -1,8 +1,8 @@
 //! Verifying: everything the store answers is made again from the journal alone, and compared.
 //!
 //! Knows the port and the rules, no adapter. It reads the journal once, as a stream; what it holds grows with the
-//! accounts, never with their transactions. It wants a store that nobody writes to meanwhile: what is committed while it
-//! runs may be listed as a difference.
+//! accounts, never with their transactions. It wants a store that nobody writes to meanwhile: what is committed while
+//! it runs may be listed as a difference.
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,8 +1,8 @@
 //! Writes JSON, compactly and without an intermediate tree.
 //!
 //! Every acknowledged charge is written by this, on the one thread that commits: it costs a third of what a general
-//! serialiser does. It knows nothing of what it writes. What it writes is always well formed: `object` and `array` close
-//! what they open, and put the commas.
+//! serialiser does. It knows nothing of what it writes. What it writes is always well formed: `object` and `array`
+//! close what they open, and put the commas.
 
 /// A text being written. `fresh` says that no comma is due before the next value.
 pub struct Json {

@@ -13,6 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+// Strategies that are made of many are boxed: unoptimised and by value they overflow a test's stack.
+
 fn text() -> impl Strategy<Value = Text> {
     "\\PC{0,12}|[\"\\\\\n\t\u{0}a]{0,6}".prop_map(Text::from)
 }
@@ -34,51 +36,51 @@ fn grant() -> impl Strategy<Value = GrantId> {
 fn hold() -> impl Strategy<Value = HoldId> {
     (instant(), place()).prop_map(|(at, place)| HoldId::new(at, place))
 }
-fn draws() -> impl Strategy<Value = Vec<Draw>> {
+fn draws() -> BoxedStrategy<Vec<Draw>> {
     let pot = prop_oneof![Just(Pot::Free), Just(Pot::Held), Just(Pot::Expired)];
-    vec((grant(), credits(), pot).prop_map(|(grant, credits, pot)| Draw { grant, credits, pot }), 0..4)
+    vec((grant(), credits(), pot).prop_map(|(grant, credits, pot)| Draw { grant, credits, pot }), 0..4).boxed()
 }
 
-fn price() -> impl Strategy<Value = Price> {
+fn price() -> BoxedStrategy<Price> {
     let line = (text(), any::<u64>(), text(), credits(), any::<u64>(), credits()).prop_map(
         |(item, quantity, unit, unit_price, per, credits)| PriceLine { item, quantity, unit, unit_price, per, credits },
     );
-    (credits(), vec(line, 0..4), any::<u32>()).prop_map(|(credits, lines, rate_card)| Price {
-        credits,
-        lines,
-        rate_card,
-    })
+    (credits(), vec(line, 0..4), any::<u32>())
+        .prop_map(|(credits, lines, rate_card)| Price { credits, lines, rate_card })
+        .boxed()
 }
-fn work() -> impl Strategy<Value = Arc<Work>> {
+fn work() -> BoxedStrategy<Arc<Work>> {
     let usage = (text(), vec((text(), any::<u64>()), 0..3), vec((text(), text()), 0..3))
         .prop_map(|(meter, quantities, dimensions)| Usage { meter, quantities, dimensions });
     let names = (option::of(name()), option::of(name()), option::of(name()));
     let texts = (option::of(text()), option::of(text()), option::of(text()));
     let minutes = prop_oneof![3 => Just(0), 1 => Just(30), 1 => Just(45)];
-    (usage, price(), names, texts, instant(), minutes).prop_map(|(usage, price, names, texts, occurred_at, minutes)| {
-        let (project, actor, resource) = names;
-        let (quote, metadata, evidence) = texts;
-        let hour = occurred_at.hour_start(minutes);
-        Arc::new(Work { usage, price, project, actor, resource, occurred_at, hour, quote, metadata, evidence })
-    })
+    (usage, price(), names, texts, instant(), minutes)
+        .prop_map(|(usage, price, names, texts, occurred_at, minutes)| {
+            let (project, actor, resource) = names;
+            let (quote, metadata, evidence) = texts;
+            let hour = occurred_at.hour_start(minutes);
+            Arc::new(Work { usage, price, project, actor, resource, occurred_at, hour, quote, metadata, evidence })
+        })
+        .boxed()
 }
-fn terms() -> impl Strategy<Value = Arc<Terms>> {
+fn terms() -> BoxedStrategy<Arc<Terms>> {
     let cost = (any::<i64>(), prop_oneof![Just(Currency::EUR), Just(Currency::USD)]);
     let scope = (vec(text(), 0..3), vec(name(), 0..3)).prop_map(|(meters, projects)| Scope { meters, projects });
     let times = (instant(), prop_oneof![Just(Timestamp::NEVER), instant()]);
     let source = (0..Source::ALL.len()).prop_map(|it| Source::ALL[it]);
-    (source, credits(), times, any::<u8>(), scope, option::of(cost), (option::of(text()), text())).prop_map(
-        |(source, credits, (effective_at, expires_at), priority, scope, cost, (payment, reason))| {
+    (source, credits(), times, any::<u8>(), scope, option::of(cost), (option::of(text()), text()))
+        .prop_map(|(source, credits, (effective_at, expires_at), priority, scope, cost, (payment, reason))| {
             let cost = cost.map(|(amount, currency)| Money { amount, currency });
             Arc::new(Terms { source, credits, effective_at, expires_at, priority, scope, cost, payment, reason })
-        },
-    )
+        })
+        .boxed()
 }
 
 fn end() -> impl Strategy<Value = HoldEnd> {
     prop_oneof![Just(HoldEnd::Captured), Just(HoldEnd::Released), Just(HoldEnd::Expired)]
 }
-fn charged() -> impl Strategy<Value = What> {
+fn charged() -> BoxedStrategy<What> {
     let closing = (hold(), end(), draws(), credits()).prop_map(|(hold, end, released, shortfall)| Closing {
         hold,
         end,
@@ -87,18 +89,21 @@ fn charged() -> impl Strategy<Value = What> {
     });
     (work(), credits(), draws(), credits(), option::of(closing))
         .prop_map(|(work, credits, draws, owed, closing)| What::Charged { work, credits, draws, owed, closing })
+        .boxed()
 }
-fn reversed() -> impl Strategy<Value = What> {
+fn reversed() -> BoxedStrategy<What> {
     let charge = (instant(), place()).prop_map(|(at, place)| ChargeId::new(at, place));
     let grants = (vec((grant(), terms()), 0..3), option::of((grant(), terms())));
     let amounts = (credits(), credits(), credits());
-    (charge, work(), amounts, draws(), grants, text()).prop_map(|(charge, work, amounts, draws, grants, reason)| {
-        let ((credits, forgiven, total), (reopened, regranted)) = (amounts, grants);
-        What::Reversed(Reversal { charge, work, credits, draws, reopened, forgiven, regranted, total, reason })
-    })
+    (charge, work(), amounts, draws(), grants, text())
+        .prop_map(|(charge, work, amounts, draws, grants, reason)| {
+            let ((credits, forgiven, total), (reopened, regranted)) = (amounts, grants);
+            What::Reversed(Reversal { charge, work, credits, draws, reopened, forgiven, regranted, total, reason })
+        })
+        .boxed()
 }
 /// Every variant there is: a new one does not compile until it stands here.
-fn what() -> impl Strategy<Value = What> {
+fn what() -> BoxedStrategy<What> {
     let stands_below = |what: &What| match what {
         What::Granted { .. } | What::Repaid { .. } | What::Charged { .. } | What::Held { .. } => {}
         What::Extended { .. } | What::Released { .. } | What::Reversed(_) | What::Voided { .. } => {}
@@ -127,16 +132,19 @@ fn what() -> impl Strategy<Value = What> {
         stands_below(&it);
         it
     })
+    .boxed()
 }
 /// Draws that can be added up, where a column has their sum.
-fn small_draws() -> impl Strategy<Value = Vec<Draw>> {
-    draws().prop_map(|mut draws| {
-        draws.iter_mut().for_each(|it| it.credits = Credits::from_micros(it.credits.micros() % (1 << 50)));
-        draws
-    })
+fn small_draws() -> BoxedStrategy<Vec<Draw>> {
+    draws()
+        .prop_map(|mut draws| {
+            draws.iter_mut().for_each(|it| it.credits = Credits::from_micros(it.credits.micros() % (1 << 50)));
+            draws
+        })
+        .boxed()
 }
 
-fn transaction() -> impl Strategy<Value = Transaction> {
+fn transaction() -> BoxedStrategy<Transaction> {
     let origin = (option::of(text()), any::<u128>(), option::of(text())).prop_map(|(key, request, by)| Origin {
         key,
         request,
@@ -148,13 +156,9 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         accrued,
         debt,
     });
-    (place(), instant(), origin, what(), after).prop_map(|(place, at, origin, what, after)| Transaction {
-        place,
-        at,
-        origin,
-        what,
-        after,
-    })
+    (place(), instant(), origin, what(), after)
+        .prop_map(|(place, at, origin, what, after)| Transaction { place, at, origin, what, after })
+        .boxed()
 }
 
 fn write_and_read(transaction: &Transaction) -> Transaction {
@@ -197,7 +201,11 @@ proptest! {
     }
 
     #[test]
-    fn damaged_texts_are_malformed_and_never_a_panic(transaction in transaction(), at in any::<usize>(), with in any::<char>()) {
+    fn damaged_texts_are_malformed_and_never_a_panic(
+        transaction in transaction(),
+        at in any::<usize>(),
+        with in any::<char>(),
+    ) {
         let columns = Columns::of(&transaction);
         let mut body = Json::new();
         write_body(&mut body, &transaction, &columns);
@@ -206,7 +214,8 @@ proptest! {
         damaged[place] = with;
         let damaged: String = damaged.into_iter().collect();
         let Transaction { place, at, origin, .. } = transaction.clone();
-        let _ = read_transaction(Row { place, at, kind: columns.kind, credits: 0, meter: None, origin, body: &damaged });
+        let kind = columns.kind;
+        let _ = read_transaction(Row { place, at, kind, credits: 0, meter: None, origin, body: &damaged });
         let _ = read_book(&damaged, place.account, 1);
         let _ = read_usage(&damaged, at);
     }

@@ -1,6 +1,6 @@
 //! An hour of an account's usage as JSON: a list of what was used, by everything usage is grouped by.
 //!
-//! `[{"meter":"ai_chat","project":"website","model":"large-4","credits":1200,"count":2,"quantities":{"input_tokens":9}}]`
+//! `[{"meter":"ai_chat","project":"website","model":"m","credits":1200,"count":2,"quantities":{"input_tokens":9}}]`
 use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;

@@ -1,9 +1,9 @@
-//! Folding: the tail is written to the derived file in the order of its keys, so that each page is written once for many
-//! transactions.
+//! Folding: the tail is written to the derived file in the order of its keys, so that each page is written once for
+//! many transactions.
 //!
-//! It runs beside commits, on a file and a thread of its own: a commit waits for it only when the tail would grow beyond
-//! its bound. It is made of slices, each a transaction that leaves every account either as it was or folded to the
-//! tail's end; the version of an account's book says which. So a fold may stop between any two slices, and be done
+//! It runs beside commits, on a file and a thread of its own: a commit waits for it only when the tail would grow
+//! beyond its bound. It is made of slices, each a transaction that leaves every account either as it was or folded to
+//! the tail's end; the version of an account's book says which. So a fold may stop between any two slices, and be done
 //! again from the start: what is folded already is passed over.
 use std::sync::Arc;
 

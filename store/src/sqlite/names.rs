@@ -1,7 +1,8 @@
 //! The name index of all history that is folded: sorted runs, each found through a filter in memory.
 //!
 //! A run never changes. A fold writes one; when there are enough of one level they are merged into one of the next.
-//! What is found here is a hint: 63 bits of a name lead to journal rows, and the row itself says whether it has the name.
+//! What is found here is a hint: 63 bits of a name lead to journal rows, and the row itself says whether it has the
+//! name.
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -192,7 +192,8 @@ pub fn usage(shared: &Shared, account: AccountNumber, from: Timestamp, to: Times
 }
 
 pub fn due(shared: &Shared, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {
-    // After a restart the books of the tail are not known. They are being folded, and whoever asks what is due can wait.
+    // After a restart the books of the tail are not known. They are being folded, and whoever asks what is due can
+    // wait.
     shared.await_fold(|memory| memory.frozen.as_ref().is_none_or(|it| !it.is_unread))?;
     loop {
         let mut due = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! What SQLite's store promises beyond the port: folds that stop anywhere, one writer, backups, and that damage is found.
+//! What SQLite's store promises beyond the port: folds that stop anywhere, one writer, backups, and that damage is
+//! found.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ fn a_fold_may_stop_after_any_slice() {
                 store.commit(&town.changes(20)).unwrap();
             }
             let folded = store.fold();
-            assert_eq!(folded.is_ok(), stop_after.is_none(), "{folded:?}");
+            assert!(folded.is_ok() || stop_after.is_some(), "{folded:?}");
+            town.record.compare_reads(&store, &mut random, 10);
             if folded.is_ok() {
                 town.record.compare(&store, &mut random, 20);
                 assert_clean(&store);

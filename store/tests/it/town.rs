@@ -207,6 +207,13 @@ impl Record {
     /// Asks `store` everything about `accounts` accounts that are not told beforehand, and compares.
     #[track_caller]
     pub fn compare(&self, store: &dyn Store, random: &mut Random, accounts: usize) {
+        self.compare_reads(store, random, accounts);
+        self.compare_due(store);
+    }
+
+    /// All but what is due: to know that, a store may wait for a fold.
+    #[track_caller]
+    pub fn compare_reads(&self, store: &dyn Store, random: &mut Random, accounts: usize) {
         assert_eq!(store.journal_length().unwrap(), self.journal.len() as u64);
         let numbers: Vec<AccountNumber> = self.accounts.keys().copied().collect();
         for _ in 0..accounts {
@@ -216,7 +223,6 @@ impl Record {
         let names: Vec<NameHash> = self.names.keys().copied().take(500).chain([NameHash::house_key("x")]).collect();
         let expected: Vec<Option<Place>> = names.iter().map(|it| self.names.get(it).copied()).collect();
         assert_eq!(store.recall(&names, &[]).unwrap().named, expected);
-        self.compare_due(store);
     }
 
     #[track_caller]
