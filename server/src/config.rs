@@ -104,9 +104,7 @@ pub fn database(url: Option<&str>, data_dir: &Path) -> Result<PathBuf, String> {
         None => Ok(data_dir.join("scrip.db")),
         Some(url) => match url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => Ok(path.into()),
-            _ => {
-                Err(format!("SCRIP_DATABASE_URL: `{}…` is not sqlite:PATH", url.split(':').next().unwrap_or_default()))
-            }
+            _ => Err(format!("SCRIP_DATABASE_URL: `{}…` is not sqlite:PATH", url.split(':').next().unwrap_or(url))),
         },
     }
 }

@@ -67,7 +67,10 @@ impl Verify {
         bar.finish_and_clear();
         let report = report.map_err(|it| it.to_string())?;
         if self.json {
-            let shown = |it: &Difference| json!({"what": it.what, "place": it.place, "expected": it.expected, "found": it.found});
+            let shown = |it: &Difference| {
+                let (what, place) = (it.what, &it.place);
+                json!({"what": what, "place": place, "expected": it.expected, "found": it.found})
+            };
             let differences: Vec<_> = report.differences.iter().map(shown).collect();
             say(&json!({
                 "transactions": report.transactions, "accounts": report.accounts, "usage_rows": report.usage_rows,

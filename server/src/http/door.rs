@@ -124,7 +124,8 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     if let Some(Failure(cause)) = response.extensions_mut().remove::<Failure>() {
         count(&site.gauges.faults);
         let id_text = id.to_str().unwrap_or_default();
-        tracing::error!(request_id = id_text, method = %line.0, path = %path_of(line.1.as_ref()), cause, "a request failed");
+        let path = path_of(line.1.as_ref());
+        tracing::error!(request_id = id_text, method = %line.0, path, cause, "a request failed");
         response =
             Problem::new(&catalogue::INTERNAL, "it is our fault; repeating with the same idempotency key is safe")
                 .with("request_id", id_text)
@@ -133,11 +134,11 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     let status = response.status();
     let micros = site.gauges.answered(status.as_u16(), started);
     site.gauges.under_way.fetch_sub(1, Ordering::Relaxed);
+    let path = path_of(line.1.as_ref());
     if SLOW_MICROS < micros {
-        let path = path_of(line.1.as_ref());
         tracing::warn!(request_id = ?id, method = %line.0, path, status = status.as_u16(), micros, "a slow request");
     } else {
-        tracing::debug!(request_id = ?id, method = %line.0, path = path_of(line.1.as_ref()), status = status.as_u16(), micros);
+        tracing::debug!(request_id = ?id, method = %line.0, path, status = status.as_u16(), micros);
     }
     mark(response.headers_mut(), id);
     response

@@ -122,7 +122,8 @@ mod tests {
             (r#"{"credits":1} x"#, "400 -: there is something after the end of the document"),
             (
                 r#"{"credits":1.5}"#,
-                "422 credits: `credits` must be a decimal string such as \"12.5\" or a whole number, not floating point `1.5`",
+                "422 credits: `credits` must be a decimal string such as \"12.5\" or a whole number, \
+                 not floating point `1.5`",
             ),
             (r#"{"credits":"1e3"}"#, "422 credits: `credits` is not a decimal number such as \"12.5\""),
             (r#"{"credits":"0.0000001"}"#, "422 credits: `credits` has more than 6 decimal places"),
@@ -130,17 +131,14 @@ mod tests {
             (r#"{"credits":1e999}"#, "422 credits: `credits` number out of range"),
             (r#"{}"#, "422 credits: `credits` is missing"),
             (r#"{"credits":1,"credit":2}"#, "422 credit: `credit` is not known here; known are credits, quantities"),
-            (
-                r#"{"credits":1,"quantities":{"a":-1}}"#,
-                "422 quantities.a: `quantities.a` must be a whole number from 0 to 18446744073709551615, not integer `-1`",
-            ),
+            (r#"{"credits":1,"quantities":{"a":-1}}"#, "422 quantities.a: `quantities.a` WHOLE, not integer `-1`"),
             (
                 r#"{"credits":1,"quantities":{"a":1.5}}"#,
-                "422 quantities.a: `quantities.a` must be a whole number from 0 to 18446744073709551615, not floating point `1.5`",
+                "422 quantities.a: `quantities.a` WHOLE, not floating point `1.5`",
             ),
             (
                 r#"{"credits":1,"quantities":{"a":18446744073709551616}}"#,
-                "422 quantities.a: `quantities.a` must be a whole number from 0 to 18446744073709551615, not floating point `1.8446744073709552e19`",
+                "422 quantities.a: `quantities.a` WHOLE, not floating point `1.8446744073709552e19`",
             ),
             (
                 r#"{"credits":1,"quantities":[]}"#,
@@ -148,7 +146,9 @@ mod tests {
             ),
             (r#"[1]"#, "422 body: `body` must be a JSON object, not sequence"),
         ] {
-            assert_eq!(said(body), wanted, "{body}");
+            let wanted = wanted.replace("WHOLE", "must be a whole number from 0 to 18446744073709551615");
+            // How an exponent is written is not ours to say.
+            assert_eq!(said(body).replace("e+", "e"), wanted, "{body}");
         }
         assert!(said(r#"{"credits":"#).starts_with("400 -: the body is not JSON at line 1, column 11"));
     }

@@ -22,9 +22,9 @@ use super::wire::{ChargeRef, GrantRef, HoldRef, NameIn};
     info(
         title = "Scrip",
         description = "Credit billing for AI and infrastructure platforms: measure work, price it, draw credits in one \
-            atomic, durable, idempotent decision.\n\nCredits are exact decimal strings. Times are RFC 3339 in UTC. Errors \
-            are `application/problem+json` with a stable `code`. Every request that moves credits carries an idempotency \
-            key: the same key again is answered with the first answer and `Idempotent-Replay: true`.",
+            atomic, durable, idempotent decision.\n\nCredits are exact decimal strings. Times are RFC 3339 in UTC. \
+            Errors are `application/problem+json` with a stable `code`. Every request that moves credits carries an \
+            idempotency key: the same key again is answered with the first answer and `Idempotent-Replay: true`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
@@ -80,7 +80,7 @@ pub fn document() -> Value {
     document["servers"] = json!([{"url": "/", "description": "This server."}]);
     document["components"]["securitySchemes"] = json!({"api_key": {
         "type": "http", "scheme": "bearer",
-        "description": "`Authorization: Bearer <api key>`. Scopes: charge, read, billing, admin; admin may do everything.",
+        "description": "`Authorization: Bearer <api key>`. Scopes: charge, read, billing, and admin for everything.",
     }});
     document["components"]["headers"] = json!({
         "X-Request-Id": {"description": "The request's id: the one you sent, or ours.", "schema": {"type": "string"}},

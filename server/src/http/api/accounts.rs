@@ -248,7 +248,8 @@ impl<'a> BalanceAtShown<'a> {
 #[utoipa::path(get, path = "/v1/accounts/{account}/balance", operation_id = "getBalance", tag = "Accounts",
     params(
         ("account" = NameIn, Path, description = "The account."),
-        ("at" = Option<String>, Query, description = "An instant, RFC 3339; now where nothing is said.", format = DateTime),
+        ("at" = Option<String>, Query, description = "An instant, RFC 3339; now where nothing is said.",
+            format = DateTime),
     ),
     security(("api_key" = ["read"])),
     responses(

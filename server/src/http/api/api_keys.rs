@@ -95,7 +95,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// List API keys
 #[utoipa::path(get, path = "/v1/api-keys", operation_id = "listApiKeys", tag = "Access",
     security(("api_key" = ["admin"])),
-    responses((status = 200, body = Page<ApiKeyShown>, description = "All keys, oldest first, without their secrets.")))]
+    responses((status = 200, body = Page<ApiKeyShown>, description = "All keys, oldest first, without secrets.")))]
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     knock.enter(&site, Scope::Admin)?.query(&[])?;
     let keys = site.look(|app| app.api_keys()).await?.into_iter();

@@ -113,7 +113,8 @@ pub struct EntryShown<'a> {
     #[schema(value_type = KindShown)]
     kind: &'static str,
     account: AccountId<'a>,
-    /// What the customer gained or, with a minus, paid or lost. Nothing for credits that only moved into or out of a hold.
+    /// What the customer gained or, with a minus, paid or lost. Nothing for credits that only moved into
+    /// or out of a hold.
     credits: Amount,
     /// What moved, in double entry.
     movements: Vec<MovementShown>,
@@ -274,7 +275,8 @@ impl Serialize for Entries<'_> {
         ("model" = Option<String>, Query, description = "Only work of this model.", min_length = 1),
         ("actor" = Option<NameIn>, Query, description = "Only work of this actor."),
         ("limit" = Option<u32>, Query, description = "Entries a page.", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", pattern = "^[0-9]{1,19}$"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.",
+            pattern = "^[0-9]{1,19}$"),
     ),
     security(("api_key" = ["read"])),
     responses(
@@ -317,7 +319,8 @@ fn filter(query: &Query) -> Result<EntryFilter, Problem> {
 /// The same entries, one a line.
 fn as_csv(entries: &[Arc<Transaction>]) -> String {
     let mut text = String::from(
-        "id,at,kind,credits,available,held,debt,meter,project,model,actor,resource,occurred_at,rate_card,quantities,by\n",
+        "id,at,kind,credits,available,held,debt,meter,project,model,actor,resource,occurred_at,rate_card,quantities,\
+         by\n",
     );
     for transaction in entries {
         let work = match &transaction.what {

@@ -262,7 +262,8 @@ fn reach(said: ReachIn) -> Result<Reach, Problem> {
     params(
         ("account" = NameIn, Path, description = "The account."),
         ("limit" = Option<u32>, Query, description = "Grants a page.", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", pattern = "^[0-9]{1,19}$"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.",
+            pattern = "^[0-9]{1,19}$"),
     ),
     security(("api_key" = ["read"])),
     responses(

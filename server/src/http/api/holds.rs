@@ -159,7 +159,8 @@ impl<'a> HoldReplyShown<'a> {
         (status = 201, body = HoldReplyShown, description = "Reserved; the same again for a key that was used before."),
         (status = 402, description = "Not enough credits."),
         (status = 404, description = "No such account."),
-        (status = 409, description = "The key came with another body before, the account is closed, or has too many holds."),
+        (status = 409, description = "The key came with another body before; the account is closed, or has too many \
+            holds."),
     ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;

@@ -45,8 +45,9 @@ impl PartialSchema for Artefact {
             .description(Some("A chat request {model, messages|text, reply?, usage?}, or a plan as JSON."));
         let text =
             ObjectBuilder::new().schema_type(Type::String).description(Some("A plan as text, such as a compose file."));
-        let description = "The artefact itself instead of `quantities`, measured here: for `ai_chat` the chat request, for \
-                           `infra_plan` the plan. A repository is measured by POST /v1/measure/repository.";
+        let description = "The artefact itself instead of `quantities`, measured here: for `ai_chat` the chat \
+                           request, for `infra_plan` the plan. A repository is measured by POST \
+                           /v1/measure/repository.";
         RefOr::T(OneOfBuilder::new().item(document).item(text).description(Some(description)).build().into())
     }
 }

@@ -121,8 +121,8 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Add a version of the rate card
 ///
-/// As TOML or JSON. All faults are reported at once, each with its line and field. With `dry_run` it is only checked and
-/// compared. A version once added never changes, and a card never takes effect in the past.
+/// As TOML or JSON. All faults are reported at once, each with its line and field. With `dry_run` it is only checked
+/// and compared. A version once added never changes, and a card never takes effect in the past.
 #[utoipa::path(post, path = "/v1/rate-cards", operation_id = "uploadRateCard", tag = "Prices and measuring",
     params(("dry_run" = Option<bool>, Query, description = "Only say what would change.")),
     request_body(description = "The card.", content(

@@ -47,8 +47,9 @@ pub fn reference(document: &Value) -> String {
     page("Scrip: API reference", &menu, &body)
 }
 
-const START: &str = "<section class=\"start\"><h2>Start</h2><p>Register an account, which comes with its welcome credits; \
-    charge it; look at what is left. <code>SCRIP_KEY</code> is the API key that <code>scrip serve</code> printed.</p>\
+const START: &str = "<section class=\"start\"><h2>Start</h2><p>Register an account, which comes with its welcome \
+    credits; charge it; look at what is left. <code>SCRIP_KEY</code> is the API key that <code>scrip serve</code> \
+    printed.</p>\
     <pre><code>export SCRIP_URL=http://127.0.0.1:8080 SCRIP_KEY=scrip_…\n\
     curl -sX PUT $SCRIP_URL/v1/accounts/acct_ada -H \"Authorization: Bearer $SCRIP_KEY\" \\\n  \
     -H 'Content-Type: application/json' -d '{\"name\":\"Ada\"}'</code></pre></section>";
@@ -181,8 +182,8 @@ pub fn problems(kinds: &[&Kind]) -> String {
         "<p class=\"brand\"><a href=\"/docs\">Scrip</a></p><ul><li><a href=\"/docs\">API reference</a></li></ul>";
     let mut body = String::from("<h1>Problem codes</h1>");
     body.push_str(&prose(
-        "A failed request is answered with `application/problem+json`. Branch on `code`, which never changes its meaning; \
-         show `detail`, which says what to do. A refused request has changed nothing.",
+        "A failed request is answered with `application/problem+json`. Branch on `code`, which never changes its \
+         meaning; show `detail`, which says what to do. A refused request has changed nothing.",
     ));
     body.push_str(
         "<div class=\"wide\"><table><thead><tr><th>Code</th><th>Status</th><th>Meaning</th></tr></thead><tbody>",

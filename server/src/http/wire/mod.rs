@@ -1,4 +1,4 @@
-//! What goes over the wire: one type for each kind of value, saying in one place how it is read, written and documented.
+//! What goes over the wire: one type for each kind of value, saying how it is read, written and documented.
 //!
 //! Must never know routes or use cases. Invariant: what a type's schema forbids, its reader refuses.
 mod amount;
