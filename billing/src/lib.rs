@@ -18,5 +18,3 @@ pub mod time;
 pub mod usage;
 
 pub use refusal::Refusal;
-
-

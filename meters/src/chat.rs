@@ -34,9 +34,9 @@ const FRAME_REPLY: u64 = 3;
 
 /// Counts the tokens of one chat exchange.
 ///
-/// Quantities: `input_tokens` (not from a cache), `cached_input_tokens`, `output_tokens` (reasoning included) and, where
-/// the provider reports it, `cache_write_tokens`. Dimensions: `model`; `asked_model` when another model was asked for;
-/// `outcome` (`empty` or `failed`) when there was no usable reply.
+/// Quantities: `input_tokens` (not from a cache), `cached_input_tokens`, `output_tokens` (reasoning included) and,
+/// where the provider reports it, `cache_write_tokens`. Dimensions: `model`; `asked_model` when another model was asked
+/// for; `outcome` (`empty` or `failed`) when there was no usable reply.
 ///
 /// The provider's usage object wins over a local count, which is then kept in the evidence beside it.
 ///

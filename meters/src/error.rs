@@ -122,7 +122,8 @@ impl fmt::Display for MeasureError {
             Self::GitFailed { problem } => {
                 write!(
                     f,
-                    "git could not read the repository: {problem}; check that git is installed and the folder is a repository"
+                    "git could not read the repository: {problem}; check that git is installed and that the \
+                     folder is a repository"
                 )
             }
             Self::RepositoryTooLarge { what, max } => {

@@ -27,8 +27,8 @@ pub const RESOURCES_MAX: usize = 100_000;
 
 /// Scores a Terraform or OpenTofu plan, a compose file, or Scrip's own plan; which of them it is shows in the bytes.
 ///
-/// Quantities: `points` (the score, rounded up), `resources`. Dimensions: `band` S, M, L or XL by the exact score; `kind`
-/// terraform, compose or scrip. Evidence: the exact score and its lines.
+/// Quantities: `points` (the score, rounded up), `resources`. Dimensions: `band` S, M, L or XL by the exact score;
+/// `kind` terraform, compose or scrip. Evidence: the exact score and its lines.
 ///
 /// # Errors
 /// [`MeasureError`] when the bytes are no plan, a failed plan, of an unknown major version, or over a limit.

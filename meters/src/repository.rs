@@ -1,6 +1,7 @@
 //! Repositories: source files in, lines of code and the tree's hash out.
 //!
-//! Must never know: what a line costs, who asked, any network. Nothing in a repository is executed, followed or unpacked.
+//! Must never know: what a line costs, who asked, any network. Nothing in a repository is executed, followed or
+//! unpacked.
 //!
 //! Invariant: the same files give the same measurement and the same hash, whether they came as a directory, as a commit
 //! or as an archive, in whatever order, on any machine. Times, modes, owners and locale count for nothing.
@@ -10,8 +11,8 @@
 //! lines, but other bytes, hence another hash.
 //!
 //! What does not (`rules`, `attributes`): vendored, generated, documentation, lock and data files as Linguist and
-//! `.gitattributes` would have it; binary files, files over [`Options::file_bytes_max`], LFS pointers, submodules, symbolic links,
-//! languages without a known syntax. Each is in the evidence with its reason.
+//! `.gitattributes` would have it; binary files, files over [`Options::file_bytes_max`], LFS pointers, submodules,
+//! symbolic links, languages without a known syntax. Each is in the evidence with its reason.
 //!
 //! The tree hash is SHA-256 over the counted files, sorted by path: path, NUL, SHA-256 of the content, for each. Paths
 //! are relative to the deepest folder that holds all counted files, so the folder an archive wraps around them (as Git

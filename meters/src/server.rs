@@ -6,9 +6,9 @@
 //! milliseconds of all segments add up to the time the server ran, plus what the terms add.
 //!
 //! Rules:
-//! - The clock runs from `Start` (handed over and reachable) to `Stop`, `Release` or `Fail`. A machine that its customer
-//!   has merely powered off is still theirs and still runs the clock: the platform sends `Stop` only when it no longer
-//!   holds the machine for them, or sets [`Terms::stopped_counts`].
+//! - The clock runs from `Start` (handed over and reachable) to `Stop`, `Release` or `Fail`. A machine that its
+//!   customer has merely powered off is still theirs and still runs the clock: the platform sends `Stop` only when it
+//!   no longer holds the machine for them, or sets [`Terms::stopped_counts`].
 //! - A run counts at least [`Terms::run_seconds_min`]; what is missing is added to the tier and month of its end.
 //! - Released before [`Terms::commitment_seconds`]: the rest is added to the last tier, in the month of the release.
 //! - Milliseconds are summed per tier and month, and rounded up to a second once per such segment.

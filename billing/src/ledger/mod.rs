@@ -3,9 +3,9 @@
 //! `decide` says what would happen and changes nothing; `apply` makes it so and cannot refuse. A book equals the fold
 //! of its journal: keeping one saves time and never changes meaning.
 //!
-//! Time is a command too. Grants expire, holds lapse, debts fall due for repayment: `due` names what the passing of time
-//! has brought about, and whoever holds a book posts that first. So `decide` only ever sees a book that is up to date,
-//! and the balance at any instant is the book brought up to that instant.
+//! Time is a command too. Grants expire, holds lapse, debts fall due for repayment: `due` names what the passing of
+//! time has brought about, and whoever holds a book posts that first. So `decide` only ever sees a book that is up to
+//! date, and the balance at any instant is the book brought up to that instant.
 mod apply;
 mod command;
 mod decide;

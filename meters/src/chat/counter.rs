@@ -109,8 +109,8 @@ fn last_border(text: &str, seen: usize) -> Option<usize> {
 /// Whether every shipped vocabulary cuts between these two characters, whatever surrounds them.
 ///
 /// - Anything but white space, then a space: in every pattern a space can only begin a pre-token or follow white space.
-/// - A letter or digit, then a line end or ASCII punctuation other than the apostrophe, or CJK punctuation: runs of letters and of
-///   digits hold neither, and only contractions (`'s`) follow letters into the same pre-token.
+/// - A letter or digit, then a line end or ASCII punctuation other than the apostrophe, or CJK punctuation: runs of
+///   letters and of digits hold neither, and only contractions (`'s`) follow letters into the same pre-token.
 ///
 /// Letters are those whose class is beyond doubt (ASCII, kana, Han, Hangul); other scripts still have the spaces.
 fn is_border(before: char, after: char) -> bool {

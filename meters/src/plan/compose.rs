@@ -3,8 +3,8 @@
 //! Must never know: weights. Invariant: a file is judged by itself; what it names elsewhere (`env_file`, `include`,
 //! `extends`) is noted, not fetched.
 //!
-//! Domains are those of Traefik `Host(…)` rules, Caddy labels and `VIRTUAL_HOST`. Volumes are distinct sources, named or
-//! bound. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
+//! Domains are those of Traefik `Host(…)` rules, Caddy labels and `VIRTUAL_HOST`. Volumes are distinct sources, named
+//! or bound. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
 
 use serde_json::{Map, Value};
 

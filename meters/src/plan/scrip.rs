@@ -8,8 +8,8 @@
 //!                "depends_on": ["db"], "references": ["db"]},
 //!               {"name": "db", "image": "postgres:17"}]}
 //! ```
-//! `kind` is `service`, `database` or `cache`; left out, the image's name decides. `env` may be a map or a list of names.
-//! Names must be unique; `depends_on` and `references` must name services of the plan.
+//! `kind` is `service`, `database` or `cache`; left out, the image's name decides. `env` may be a map or a list of
+//! names. Names must be unique; `depends_on` and `references` must name services of the plan.
 //!
 //! Must never know: weights. Invariant: an unknown field is refused, because it would be scored as nothing.
 

@@ -1,10 +1,12 @@
 //! Terraform and OpenTofu plans: the output of `terraform show -json`.
 //!
-//! Must never know: what a resource type is worth (`weights`). Invariant: the order of the plan's lists changes nothing.
+//! Must never know: what a resource type is worth (`weights`). Invariant: the order of the plan's lists changes
+//! nothing.
 //!
-//! Format: <https://developer.hashicorp.com/terraform/internals/json-format>: "reject any input which reports an unsupported
-//! major version", and ignore what a minor version adds. Counted are `resource_changes` of mode `managed`; data sources
-//! are reads and weigh nothing. References come from `configuration`, once per pair, from resources that change.
+//! Format: <https://developer.hashicorp.com/terraform/internals/json-format>: "reject any input which reports an
+//! unsupported major version", and ignore what a minor version adds. Counted are `resource_changes` of mode `managed`;
+//! data sources are reads and weigh nothing. References come from `configuration`, once per pair, from resources that
+//! change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -327,8 +329,8 @@ fn add_children(score: &mut Score, changes: &[Changed], references: &References)
 }
 
 /// A child's parent: of the resources it refers to, the one whose type its own type's name continues the longest
-/// (`aws_security_group_rule` and `aws_security_group`), else the first by address; without any, all children of its type in its
-/// module share one.
+/// (`aws_security_group_rule` and `aws_security_group`), else the first by address; without any, all children of its
+/// type in its module share one.
 fn parent(child: &Changed, references: &References) -> String {
     let shared = |target: &str| {
         let kind = target.rsplit('.').nth(1).unwrap_or_default();

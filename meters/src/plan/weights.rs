@@ -1,6 +1,7 @@
 //! How heavy a Terraform resource type is.
 //!
-//! Must never know: plans, actions. Invariant: every type name has a weight; unknown ones have the lightest that is not a child's.
+//! Must never know: plans, actions. Invariant: every type name has a weight; unknown ones have the lightest that is not
+//! a child's.
 //!
 //! A type name is a provider and words (`aws_db_subnet_group`). Its head noun is at the end, so the words are looked up
 //! from the last to the first and the first known one decides: `subnet` before `db`.

@@ -1,11 +1,11 @@
 //! An uploaded archive as a source: tar, tar.gz or zip, in memory.
 //!
-//! Must never know: attributes, languages. Invariant: nothing is written to disk, and no more is expanded than the limits
-//! allow, whatever the archive says of itself.
+//! Must never know: attributes, languages. Invariant: nothing is written to disk, and no more is expanded than the
+//! limits allow, whatever the archive says of itself.
 //!
 //! A single top folder around everything (as Git hosts pack) is taken off. Links that stay inside are listed and not
-//! followed; links that point outside, absolute paths, `..`, devices, pipes, sparse files and doubled names are refused: no honest tool
-//! packs source that way.
+//! followed; links that point outside, absolute paths, `..`, devices, pipes, sparse files and doubled names are
+//! refused: no honest tool packs source that way.
 
 mod names;
 mod tarball;

@@ -35,7 +35,8 @@ impl Attributes {
             for line in String::from_utf8_lossy(content).lines() {
                 let Some((pattern, attributes)) = split(line) else { continue };
                 let said = parse(attributes);
-                // Most attributes are about other things (text, diff); and a pattern that Git would not take says nothing.
+                // Most attributes are about other things (text, diff); and a pattern that Git would not take says
+                // nothing.
                 if said == Rule::default() || rules.len() == RULES_MAX {
                     continue;
                 }

@@ -1,8 +1,8 @@
 //! A commit of a Git repository as a source, read object by object through `git`.
 //!
-//! Must never know: attributes, languages. Invariant: the repository is data. Only `rev-parse`, `ls-tree` and `cat-file`
-//! run, none of which runs hooks, filters, text conversions or aliases; configuration of machine and user is not read;
-//! the network is closed; nobody is asked anything; and all of it ends by a deadline.
+//! Must never know: attributes, languages. Invariant: the repository is data. Only `rev-parse`, `ls-tree` and
+//! `cat-file` run, none of which runs hooks, filters, text conversions or aliases; configuration of machine and user is
+//! not read; the network is closed; nobody is asked anything; and all of it ends by a deadline.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};

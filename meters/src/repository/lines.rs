@@ -64,8 +64,8 @@ pub fn judge(path: &str, content: &[u8], said: &Said, sha256: fn(&[u8]) -> Strin
     })
 }
 
-/// The text as bytes of UTF-8 (or of any encoding that holds ASCII); none when it is binary. UTF-16, which begins with a
-/// mark, is converted.
+/// The text as bytes of UTF-8 (or of any encoding that holds ASCII); none when it is binary. UTF-16, which begins with
+/// a mark, is converted.
 fn as_utf8(content: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
     let wide = |pair: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = content[2..].chunks_exact(2).map(|two| pair([two[0], two[1]])).collect();

@@ -2,8 +2,9 @@
 //!
 //! Must never know: contents. Invariant: `.gitattributes` has the last word over every rule here.
 //!
-//! The rules follow the spirit of Linguist's lists of vendored, generated and documentation paths, with two differences, because
-//! an analysis reads them: CI files under `.github` count, and so do manifests and configuration in data languages.
+//! The rules follow the spirit of Linguist's lists of vendored, generated and documentation paths, with two
+//! differences, because an analysis reads them: CI files under `.github` count, and so do manifests and configuration
+//! in data languages.
 
 use super::attributes::Said;
 

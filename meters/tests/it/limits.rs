@@ -155,13 +155,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn no_bytes_make_an_archive_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), start in 0_usize..4) {
+    fn no_bytes_make_an_archive_reader_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..2000),
+        start in 0_usize..4,
+    ) {
         let start: &[u8] = [&b""[..], b"PK\x03\x04", b"\x1f\x8b\x08", b"PK\x05\x06"][start];
         let _ = measure_archive(&[start, &bytes].concat(), &Options::default(), &quietly);
     }
 
     #[test]
-    fn no_flipped_byte_makes_an_archive_reader_panic(at in any::<prop::sample::Index>(), to in any::<u8>(), kind in 0_usize..3) {
+    fn no_flipped_byte_makes_an_archive_reader_panic(
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+        kind in 0_usize..3,
+    ) {
         let files: &[(&str, &[u8])] = &[("a/b.rs", b"fn a() {}\n"), (".gitattributes", b"* linguist-vendored\n")];
         let mut bytes = match kind {
             0 => tar_of(files, "t/"),

@@ -1,4 +1,5 @@
-//! Independent oracles: another tokenizer, another line counter, Terraform itself; on real text, real repositories and real plans.
+//! Independent oracles: another tokenizer, another line counter, Terraform itself; on real text, real repositories and
+//! real plans.
 //!
 //! `tests/oracle/SETUP.md` says what is installed where. Whatever is missing fails the test; nothing is skipped.
 
@@ -220,8 +221,8 @@ fn this_repository_measures_alike_as_commit_archive_and_folder() {
     assert!(commit.measurement.quantities["code_lines"] > 3000);
 }
 
-/// A real plan. Without a network only the built-in resource type can be planned, which weighs nothing; so the resources
-/// are given the types that their names stand for.
+/// A real plan. Without a network only the built-in resource type can be planned, which weighs nothing; so the
+/// resources are given the types that their names stand for.
 fn real_plan(stage: &str) -> String {
     let mut plan = std::fs::read_to_string(tools(&format!("plans/{stage}.json"))).unwrap();
     for (name, kind) in [

@@ -268,7 +268,8 @@ fn scrips_own_plan_is_scored_by_hand() {
         {"name": "web", "image": "ghcr.io/acme/web", "ports": [443], "volumes": ["uploads"], "domains": ["acme.example", "ACME.example"],
          "env": ["DATABASE_URL", "PORT"], "health_check": true, "depends_on": ["db"], "references": ["db"]},
         {"name": "db", "image": "postgres:17"}, {"name": "kv", "kind": "cache"}]});
-    // server 10, services 3 × 4, databases 2 × 3, volume 2, domain 2, port 1, check 1, variables 0.4, reference 0.5, dependency 1.
+    // server 10, services 3 × 4, databases 2 × 3, volume 2, domain 2, port 1, check 1, variables 0.4, reference 0.5,
+    // dependency 1.
     check(&text.to_string(), "35.90", "M", 6);
     refused(br#"{"scrip_plan": 2, "new": 1}"#, "unsupported_plan_version");
     refused(br#"{"scrip_plan": 1, "srevers": []}"#, "invalid_plan");

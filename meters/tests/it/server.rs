@@ -124,8 +124,10 @@ fn facts_that_cannot_be_true_are_refused_by_index() {
 
 proptest! {
     #[test]
-    fn order_and_repetition_of_delivery_change_nothing(gaps in proptest::collection::vec(1_i64..40 * DAY, 1..20),
-                                                       order in proptest::collection::vec(any::<prop::sample::Index>(), 40)) {
+    fn order_and_repetition_of_delivery_change_nothing(
+        gaps in proptest::collection::vec(1_i64..40 * DAY, 1..20),
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 40),
+    ) {
         let mut facts = vec![(0, provision("a"))];
         let mut time = 0;
         for (index, gap) in gaps.iter().enumerate() {

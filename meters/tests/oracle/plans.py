@@ -1,8 +1,8 @@
 """Real plans by real Terraform, without a network: only its built-in provider is used.
 
 Usage: python plans.py SOURCE TARGET
-Writes TARGET/before.json (everything is created) and TARGET/after.json (after applying it: one resource is created, one updated,
-two are replaced, one is deleted, two stay).
+Writes TARGET/before.json (everything is created) and TARGET/after.json (after applying it: one resource is created, one
+updated, two are replaced, one is deleted, two stay).
 """
 
 import json

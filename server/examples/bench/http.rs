@@ -114,7 +114,10 @@ fn charge(random: &mut Random, body: &mut Vec<u8>) {
     let model = MODEL.get().expect("the run began");
     write!(
         body,
-        r#"{{"account":"account-{account}","project":"project-{}","meter":"ai_chat","dimensions":{{"model":"{model}"}},"quantities":{{"input_tokens":{input},"output_tokens":{output}}},"idempotency_key":"{:016x}{:016x}"}}"#,
+        "{{\"account\":\"account-{account}\",\"project\":\"project-{}\",\"meter\":\"ai_chat\",\
+         \"dimensions\":{{\"model\":\"{model}\"}},\
+         \"quantities\":{{\"input_tokens\":{input},\"output_tokens\":{output}}},\
+         \"idempotency_key\":\"{:016x}{:016x}\"}}",
         random.below(10),
         random.next(),
         random.next()

@@ -164,7 +164,8 @@ fn plan(client: &Client, month: &Month) -> Result<(), DemoError> {
     for (project, days_ago) in [("storefront", 26), ("data-pipeline", 19), ("mobile-app", 8), ("storefront", 4)] {
         let charge = json!({
             "account": ACCOUNT, "project": project, "actor": "grace", "meter": "infra_plan", "input": COMPOSE,
-            "at": month.at(days_ago, 10 * 60), "idempotency_key": format!("demo-plan-{project}-{}", month.day(days_ago)),
+            "at": month.at(days_ago, 10 * 60),
+            "idempotency_key": format!("demo-plan-{project}-{}", month.day(days_ago)),
         });
         client.post("/v1/charges", "in-body", &charge)?;
     }

@@ -1,5 +1,6 @@
-//! Whether the welcome credits cover what a newcomer is promised: to chat, to analyse a repository, to plan, and to try a
-//! deployment. Checked when the server starts and when prices change, so that a price cannot quietly break the promise.
+//! Whether the welcome credits cover what a newcomer is promised: to chat, to analyse a repository, to plan, and to try
+//! a deployment. Checked when the server starts and when prices change, so that a price cannot quietly break the
+//! promise.
 use billing::money::Credits;
 use billing::rating::{RateCard, Text, Usage};
 

@@ -1,4 +1,5 @@
-//! Usage: roll-ups added up the way a page asks for them. The cost is that of the hours asked for, never of the charges.
+//! Usage: roll-ups added up the way a page asks for them. The cost is that of the hours asked for, never of the
+//! charges.
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -30,7 +30,8 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         6 => (0..60i64, 0..100i64, any::<bool>(), prop_oneof![4 => Just(0), 1 => 0..50i64])
             .prop_map(|(credits, late, scoped, debt_max)| Step::Charge { credits, late, scoped, debt_max }),
-        4 => (1..60i64, 1..40i64, any::<bool>()).prop_map(|(credits, lasts, scoped)| Step::Hold { credits, lasts, scoped }),
+        4 => (1..60i64, 1..40i64, any::<bool>())
+            .prop_map(|(credits, lasts, scoped)| Step::Hold { credits, lasts, scoped }),
         3 => (0..9usize, 0..30i64, prop::option::of(0..80i64))
             .prop_map(|(which, more, used)| Step::Extend { which, more, used }),
         3 => (0..9usize, 0..90i64, any::<bool>())
@@ -166,7 +167,11 @@ proptest! {
 
     /// While nothing expires, undoing a charge at once leaves the account exactly as it was.
     #[test]
-    fn a_reversal_restores_exactly(steps in prop::collection::vec(step(), 1..40), amount in 1..50i64, parts in 1..4i64) {
+    fn a_reversal_restores_exactly(
+        steps in prop::collection::vec(step(), 1..40),
+        amount in 1..50i64,
+        parts in 1..4i64,
+    ) {
         let mut history = History::new();
         for step in &steps {
             history.take(step);
@@ -178,7 +183,8 @@ proptest! {
         let charge = charged.charge_id();
         history.post(charged);
         for part in 0..parts {
-            let credits = Credits::from_micros(if part + 1 == parts { amount - amount / parts * part } else { amount / parts });
+            let even = amount / parts;
+            let credits = Credits::from_micros(if part + 1 == parts { amount - even * part } else { even });
             let reverse = reversal(&history.journal, charge, Some(credits));
             if credits.is_zero() { continue }
             let transaction = history.book.decide(&Command::Reverse(reverse), at).unwrap();

@@ -1,7 +1,7 @@
 //! The language of the tables: a line is an instant, a command, and what came of it.
 //!
-//! What time brings about must be said too, by a line `<instant> due <outcome>`: nothing happens unseen. The only place,
-//! with `histories`, that touches the ledger's API.
+//! What time brings about must be said too, by a line `<instant> due <outcome>`: nothing happens unseen. The only
+//! place, with `histories`, that touches the ledger's API.
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::sync::Arc;

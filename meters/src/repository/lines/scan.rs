@@ -1,10 +1,10 @@
 //! The scan: bytes and marks in, lines of code and bytes of code out.
 //!
-//! Must never know: languages by name (but for what a page embeds). Invariant: every byte is looked at once, by a bounded number of
-//! comparisons.
+//! Must never know: languages by name (but for what a page embeds). Invariant: every byte is looked at once, by a
+//! bounded number of comparisons.
 //!
-//! A line is code if anything on it is neither white space nor comment. Bytes of code are those that make it so: neither
-//! white space nor in comments. Lines end with LF; a CR before it is white space.
+//! A line is code if anything on it is neither white space nor comment. Bytes of code are those that make it so:
+//! neither white space nor in comments. Lines end with LF; a CR before it is white space.
 
 use tokei::LanguageType;
 

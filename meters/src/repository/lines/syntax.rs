@@ -83,7 +83,8 @@ fn comments(language: LanguageType) -> Vec<Mark> {
     marks
 }
 
-/// Words (`REM`) and signs that mean other things elsewhere on a line (`=begin`, Fortran's `C`) count at its start only.
+/// Words (`REM`) and signs that mean other things elsewhere on a line (`=begin`, Fortran's `C`) count at its start
+/// only.
 fn place(language: LanguageType, start: &str) -> Place {
     match start.as_bytes()[0] {
         b'=' => Place::FirstColumn,
