@@ -82,7 +82,18 @@ impl ChargeIn<'_> {
 
 /// A charge: what was done, what it cost by which lines, and which grants paid.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Charge)]
+#[schema(as = Charge, example = json!({
+    "id": "charge_0t417hxwjz1qn6v66pe0000003", "account": "acct_ada", "project": "shop", "meter": "ai_chat",
+    "credits": "0.36875", "lines": [
+        {"item": "Input (gpt-6.1-terra)", "quantity": 1200, "unit": "token", "unit_price": "125", "per": 1_000_000,
+         "credits": "0.15"},
+        {"item": "Output (gpt-6.1-terra)", "quantity": 350, "unit": "token", "unit_price": "625", "per": 1_000_000,
+         "credits": "0.21875"}],
+    "grants": [{"grant": "grant_0t417hvcyf1qn6v66pe0000002", "credits": "0.36875"}], "rate_card": 1,
+    "at": "2026-12-01T09:30:00.000Z", "created_at": "2026-12-01T09:30:00.004Z",
+    "quantities": {"input_tokens": 1200, "output_tokens": 350}, "dimensions": {"model": "gpt-6.1-terra"},
+    "balance": {"posted": "499.63125", "held": "0", "accrued": "0", "available": "499.63125", "debt": "0"}
+}))]
 pub struct ChargeShown<'a> {
     id: ChargeRef,
     account: AccountId<'a>,

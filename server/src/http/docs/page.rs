@@ -77,11 +77,12 @@ fn shown(document: &Value, path: &str, method: &str, operation: &Value) -> Strin
         None => html.push_str(" <span class=\"scope\">no key needed</span></p>"),
     }
     html.push_str(&prose(operation["description"].as_str().unwrap_or_default()));
+    let line = escaped(&curl(document, path, method, operation));
+    write!(html, "<pre><code>{line}</code></pre>").expect(TOOK);
     parameters(&mut html, operation);
     body_of(&mut html, document, operation);
     responses(&mut html, document, operation);
-    write!(html, "<pre><code>{}</code></pre></article>", escaped(&curl(document, path, method, operation)))
-        .expect(TOOK);
+    html.push_str("</article>");
     html
 }
 
