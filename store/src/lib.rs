@@ -37,8 +37,6 @@ pub enum Change {
     Account(Account),
     /// A project, new or changed.
     Project(Project),
-    /// A project that a charge named: registered unless it is known already.
-    ProjectSeen(Project),
     /// A new version of the rate card. `Stale` when its version is taken.
     RateCard(CardRecord),
     /// An API key, new or changed. `Repeated` when another key has its name.

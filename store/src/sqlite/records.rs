@@ -24,11 +24,7 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
             }
             Ok(())
         }
-        Change::Project(it) => {
-            let conflict = "update set name = excluded.name, at = excluded.at, deleted_at = excluded.deleted_at";
-            project(file, it, conflict)
-        }
-        Change::ProjectSeen(it) => project(file, it, "nothing"),
+        Change::Project(it) => project(file, it),
         Change::RateCard(it) => {
             let query = "insert into rate_cards (version, effective_at, at, by, document) values (?1, ?2, ?3, ?4, ?5) \
                          on conflict do nothing";
@@ -92,12 +88,11 @@ fn register(file: &Connection, account: &Account, fingerprints: &[[u8; 32]]) -> 
     Ok(())
 }
 
-fn project(file: &Connection, it: &Project, conflict: &str) -> Result<(), CommitError> {
-    let query = format!(
-        "insert into projects (account, id, name, at, deleted_at) values (?1, ?2, ?3, ?4, ?5) on conflict do {conflict}"
-    );
+fn project(file: &Connection, it: &Project) -> Result<(), CommitError> {
+    let query = "insert into projects (account, id, name, at, deleted_at) values (?1, ?2, ?3, ?4, ?5) on conflict do \
+                 update set name = excluded.name, at = excluded.at, deleted_at = excluded.deleted_at";
     let (created_at, deleted_at) = (it.created_at.millis(), it.deleted_at.map(Timestamp::millis));
-    run(file, &query, (signed(it.account.get()), it.id.as_str(), &it.name, created_at, deleted_at))?;
+    run(file, query, (signed(it.account.get()), it.id.as_str(), &it.name, created_at, deleted_at))?;
     Ok(())
 }
 

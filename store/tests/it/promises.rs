@@ -123,10 +123,9 @@ fn records_read_as_they_were_written() {
             deleted_at: None,
         };
         let mut gone = project("b", Some("B"));
-        store.commit(&[Change::ProjectSeen(project("b", None)), Change::Project(gone.clone())]).unwrap();
+        store.commit(&[Change::Project(project("b", None)), Change::Project(gone.clone())]).unwrap();
         gone.deleted_at = Some(minute(3));
-        let seen_again = Change::ProjectSeen(project("b", None));
-        store.commit(&[Change::Project(gone.clone()), seen_again, Change::Project(project("a", None))]).unwrap();
+        store.commit(&[Change::Project(gone.clone()), Change::Project(project("a", None))]).unwrap();
         assert_eq!(store.projects(account(1)).unwrap(), [project("a", None), gone]);
         assert_eq!(store.projects(account(2)).unwrap(), []);
         let card = |version| CardRecord {
