@@ -17,7 +17,8 @@ const AT_ONCE: usize = 1_000;
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         match settle(&app).await {
-            Ok(settled) if settled == AT_ONCE => continue,
+            // There may be more. What could not be settled waits, so that a failing store is not asked without pause.
+            Ok(settled) if settled == AT_ONCE && !*stop.borrow() => continue,
             Ok(_) => {}
             Err(error) => tracing::error!(?error, "settling what is due failed"),
         }
@@ -33,7 +34,5 @@ pub async fn settle(app: &Arc<App>) -> Result<usize, Error> {
     let reader = Arc::clone(app);
     let due =
         tokio::task::spawn_blocking(move || reader.accounts_due(AT_ONCE)).await.expect("reading does not panic")?;
-    let count = due.len();
-    app.settle(due).await;
-    Ok(count)
+    Ok(app.settle(due).await)
 }
