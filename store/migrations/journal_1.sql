@@ -85,6 +85,22 @@ create table quotes (
     primary key (account, id)
 ) strict, without rowid;
 
+-- payments, subscriptions, notices on their way: the newest state of each. account 0 is the house.
+create table documents (
+    account integer not null,
+    kind    text not null,
+    id      text not null,
+    -- counts its states from 1
+    version integer not null,
+    at      integer not null,
+    due_at  integer,
+    body    text not null,
+    primary key (account, kind, id)
+) strict, without rowid;
+
+-- what has to be looked at by now? most documents are at rest.
+create index documents_due on documents (due_at) where due_at is not null;
+
 -- answers to requests that belong to no account, by the hash of their key.
 create table replies (
     key     blob primary key,

@@ -17,7 +17,7 @@ mod verify;
 
 pub use fault::{CommitError, Fault};
 pub use name::NameHash;
-pub use record::{Account, ApiKey, Audit, CardRecord, Project, QuoteRecord, Reply, UsageRow};
+pub use record::{Account, ApiKey, Audit, CardRecord, Document, Project, QuoteRecord, Reply, UsageRow};
 pub use verify::{Difference, Report, verify};
 
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub enum Change {
     RateCard(CardRecord),
     /// An API key, new or changed. `Repeated` when another key has its name.
     ApiKey(ApiKey),
+    /// The next state of a document; version 1 is a new one. `Stale` when it is not the next.
+    Document(Document),
     /// A binding quote.
     Quote(QuoteRecord),
     /// The answer to a request that belongs to no account. `Repeated` when its key is taken.
@@ -108,6 +110,17 @@ pub trait Store: Send + Sync {
     /// Every API key, revoked ones included, oldest first.
     fn api_keys(&self) -> Result<Vec<ApiKey>, Fault>;
     fn quote(&self, account: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault>;
+    fn document(&self, account: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault>;
+    /// Documents of one kind with an id below `before`, newest id first.
+    fn documents(
+        &self,
+        account: AccountNumber,
+        kind: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Document>, Fault>;
+    /// Documents of every account that are due by `at`, those due longest first.
+    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault>;
     /// The operators' audit log, newest first, entries below `before`.
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault>;

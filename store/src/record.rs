@@ -75,6 +75,34 @@ pub struct Reply {
     pub body: String,
 }
 
+/// A thing with a life of its own beside the ledger: a payment, a subscription, a notice on its way. Its newest state
+/// is kept, under a version that only ever goes up by one.
+///
+/// What is due at an instant is its own job: whoever does the job first commits the next version, with `due_at` a lease
+/// away, and so has claimed it; should that process die, the document is due again when the lease is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Document {
+    /// Whose it is; [`Document::HOUSE`] for what belongs to no account.
+    pub account: AccountNumber,
+    /// `payment`, `plan`: what its body is to be read as.
+    pub kind: String,
+    /// Unique within its account and kind. Lists are in the order of ids.
+    pub id: String,
+    /// Counts its states from 1.
+    pub version: u64,
+    /// When this state was written.
+    pub at: Timestamp,
+    /// When somebody has to look at it again; None for never.
+    pub due_at: Option<Timestamp>,
+    /// Its state, as JSON.
+    pub body: String,
+}
+
+impl Document {
+    /// Holds what belongs to no account, such as the packages on sale. No account has this number.
+    pub const HOUSE: AccountNumber = AccountNumber::from_random(0);
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Audit {
     pub at: Timestamp,

@@ -10,8 +10,8 @@ use billing::rating::{Price, Usage};
 use billing::time::{Span, Timestamp};
 use store::sqlite::Sqlite;
 use store::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Fault, NameHash, Project, QuoteRecord, Recalled, Reply,
-    Store, UsageRow,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Recalled,
+    Reply, Store, UsageRow,
 };
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -91,6 +91,15 @@ impl Store for Told {
     }
     fn quote(&self, it: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault> {
         self.inner.quote(it, id)
+    }
+    fn document(&self, it: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
+        self.inner.document(it, kind, id)
+    }
+    fn documents(&self, it: AccountNumber, kind: &str, to: Option<&str>, max: usize) -> Result<Vec<Document>, Fault> {
+        self.inner.documents(it, kind, to, max)
+    }
+    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.inner.documents_due(at, limit)
     }
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
         self.inner.reply(key)

@@ -35,8 +35,8 @@ use billing::ledger::Transaction;
 use billing::time::Timestamp;
 
 use crate::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Fault, NameHash, Project, QuoteRecord, Recalled, Reply,
-    Store, UsageRow,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Recalled,
+    Reply, Store, UsageRow,
 };
 use shared::{Shared, lock};
 
@@ -202,6 +202,21 @@ impl Store for Sqlite {
     }
     fn quote(&self, account: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault> {
         self.shared.read(|it| records::quote(&it.journal, account, id))
+    }
+    fn document(&self, account: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
+        self.shared.read(|it| records::document(&it.journal, account, kind, id))
+    }
+    fn documents(
+        &self,
+        account: AccountNumber,
+        kind: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Document>, Fault> {
+        self.shared.read(|it| records::documents(&it.journal, account, kind, before, limit))
+    }
+    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.shared.read(|it| records::documents_due(&it.journal, at, limit))
     }
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
         self.shared.read(|it| records::reply(&it.journal, key))

@@ -6,7 +6,9 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::{signed, unsigned};
-use crate::{Account, ApiKey, Audit, CardRecord, Change, CommitError, Fault, NameHash, Project, QuoteRecord, Reply};
+use crate::{
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Reply,
+};
 
 const WRITING: &str = "writing a record";
 const READING: &str = "reading a record";
@@ -33,6 +35,7 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
             if added == 0 { Err(CommitError::Stale) } else { Ok(()) }
         }
         Change::ApiKey(it) => api_key(file, it),
+        Change::Document(it) => document_change(file, it),
         Change::Quote(it) => {
             let query = "insert into quotes (account, id, expires_at, body) values (?1, ?2, ?3, ?4) on conflict do \
                          update set expires_at = excluded.expires_at, body = excluded.body";
@@ -108,6 +111,20 @@ fn api_key(file: &Connection, it: &ApiKey) -> Result<(), CommitError> {
     let revoked_at = it.revoked_at.map(Timestamp::millis);
     run(file, query, (&it.id, &it.name, it.hash, scopes, it.created_at.millis(), revoked_at))?;
     Ok(())
+}
+
+fn document_change(file: &Connection, it: &Document) -> Result<(), CommitError> {
+    let (number, version) = (signed(it.account.get()), signed(it.version));
+    let due_at = it.due_at.map(Timestamp::millis);
+    let columns = (number, &it.kind, &it.id, version, it.at.millis(), due_at, &it.body);
+    let query = if it.version == 1 {
+        "insert into documents (account, kind, id, version, at, due_at, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         on conflict do nothing"
+    } else {
+        "update documents set version = ?4, at = ?5, due_at = ?6, body = ?7 \
+         where account = ?1 and kind = ?2 and id = ?3 and version = ?4 - 1"
+    };
+    if run(file, query, columns)? == 0 { Err(CommitError::Stale) } else { Ok(()) }
 }
 
 fn one<T>(
@@ -211,6 +228,50 @@ pub fn quote(file: &Connection, account: AccountNumber, id: &str) -> Result<Opti
     one(file, query, (signed(account.get()), id), |row| {
         Ok(QuoteRecord { account, id: id.to_owned(), expires_at: instant(row, 0)?, body: row.get(1)? })
     })
+}
+
+const DOCUMENT: &str = "select account, kind, id, version, at, due_at, body from documents";
+
+fn read_document(row: &Row<'_>) -> rusqlite::Result<Document> {
+    Ok(Document {
+        account: number(row, 0)?,
+        kind: row.get(1)?,
+        id: row.get(2)?,
+        version: unsigned(row.get(3)?),
+        at: instant(row, 4)?,
+        due_at: maybe_instant(row, 5)?,
+        body: row.get(6)?,
+    })
+}
+
+pub fn document(file: &Connection, account: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
+    let query = format!("{DOCUMENT} where account = ?1 and kind = ?2 and id = ?3");
+    one(file, &query, (signed(account.get()), kind, id), read_document)
+}
+
+pub fn documents(
+    file: &Connection,
+    account: AccountNumber,
+    kind: &str,
+    before: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Document>, Fault> {
+    let number = signed(account.get());
+    match before {
+        Some(before) => {
+            let query = format!("{DOCUMENT} where account = ?1 and kind = ?2 and id < ?3 order by id desc limit ?4");
+            all(file, &query, (number, kind, before, rows_max(limit)), read_document)
+        }
+        None => {
+            let query = format!("{DOCUMENT} where account = ?1 and kind = ?2 order by id desc limit ?3");
+            all(file, &query, (number, kind, rows_max(limit)), read_document)
+        }
+    }
+}
+
+pub fn documents_due(file: &Connection, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+    let query = format!("{DOCUMENT} where due_at <= ?1 order by due_at limit ?2");
+    all(file, &query, (at.millis(), rows_max(limit)), read_document)
 }
 
 pub fn reply(file: &Connection, key: NameHash) -> Result<Option<Reply>, Fault> {

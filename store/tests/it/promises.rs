@@ -5,7 +5,8 @@ use billing::id::{Name, Place};
 use billing::money::Currency;
 use billing::time::Timestamp;
 use store::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, NameHash, Project, QuoteRecord, Reply, Store, verify,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, NameHash, Project, QuoteRecord, Reply, Store,
+    verify,
 };
 
 use crate::homes::homes;
@@ -260,5 +261,52 @@ fn read_once(store: &dyn Store, committed: &AtomicU64) {
         let credits: i64 = usage.iter().map(|it| it.sum.credits.micros()).sum();
         assert!(before <= count && count <= committed.load(Ordering::SeqCst) + 1, "{before} <= {count}");
         assert_eq!(credits, i64::try_from(count).unwrap() * 3);
+    }
+}
+
+fn document(id: &str, version: u64, due_at: Option<Timestamp>) -> Document {
+    let body = format!("{{\"state\":\"{version}\"}}");
+    Document {
+        account: account(1),
+        kind: "payment".into(),
+        id: id.into(),
+        version,
+        at: minute(version as i64),
+        due_at,
+        body,
+    }
+}
+
+#[test]
+fn a_document_goes_from_one_version_to_the_next() {
+    for home in homes() {
+        let store = home.open();
+        store.commit(&[Change::Document(document("b", 1, Some(minute(5))))]).unwrap();
+        store.commit(&[Change::Document(document("a", 1, Some(minute(3))))]).unwrap();
+        let again = store.commit(&[Change::Document(document("a", 1, None))]);
+        assert!(matches!(again, Err(CommitError::Stale)), "it is there already");
+        let skipping = store.commit(&[Change::Document(document("a", 3, None))]);
+        assert!(matches!(skipping, Err(CommitError::Stale)), "a version is missing");
+        let other = Document { account: Document::HOUSE, ..document("c", 1, Some(minute(4))) };
+        let refused = store.commit(&[Change::Document(other.clone()), Change::Document(document("a", 1, None))]);
+        assert!(matches!(refused, Err(CommitError::Stale)), "all or nothing");
+        assert_eq!(store.document(Document::HOUSE, "payment", "c").unwrap(), None);
+        store.commit(&[Change::Document(other.clone())]).unwrap();
+
+        let due = |at, limit| -> Vec<String> {
+            store.documents_due(at, limit).unwrap().into_iter().map(|it| it.id).collect()
+        };
+        assert_eq!(due(minute(5), 9), ["a", "c", "b"], "longest due first, of every account");
+        assert_eq!(due(minute(5), 2), ["a", "c"]);
+        assert_eq!(due(minute(2), 9), [""; 0]);
+        store.commit(&[Change::Document(document("a", 2, None))]).unwrap();
+        assert_eq!(due(minute(5), 9), ["c", "b"], "one at rest is not due");
+
+        assert_eq!(store.document(account(1), "payment", "a").unwrap(), Some(document("a", 2, None)));
+        assert_eq!(store.document(account(1), "plan", "a").unwrap(), None);
+        let listed = store.documents(account(1), "payment", None, 9).unwrap();
+        assert_eq!(listed, [document("b", 1, Some(minute(5))), document("a", 2, None)], "newest id first");
+        assert_eq!(store.documents(account(1), "payment", Some("b"), 9).unwrap(), [document("a", 2, None)]);
+        assert_eq!(store.documents(account(1), "payment", None, 1).unwrap().len(), 1);
     }
 }
