@@ -10,6 +10,7 @@
 mod books;
 mod committer;
 mod decider;
+mod documents;
 #[cfg(test)]
 mod tests;
 
@@ -46,8 +47,9 @@ pub struct Ask {
     /// What this settles for ever. When it is settled already, the ask is `Overtaken`.
     pub fact: Option<NameHash>,
     pub once: Option<Once>,
-    /// Committed with it, if it is done.
-    pub also: Option<Change>,
+    /// Committed with it, if it is done. When a document among it is not the next version any more, the ask is
+    /// `Overtaken`.
+    pub also: Vec<Change>,
 }
 
 /// The caller's idempotency key.
@@ -76,7 +78,7 @@ pub enum Turned {
     /// Time had brought about nothing that was not posted, and no command was given.
     Idle,
     Refused(Refusal),
-    /// Its fact was settled by another: look again.
+    /// Its fact was settled, or a document it brought was written, by another: look again.
     Overtaken,
     Busy,
     /// The store failed; the log says how.

@@ -98,7 +98,7 @@ impl App {
             by: Some(by),
             fact: None,
             once: None,
-            also: Some(Change::Account(erased.clone())),
+            also: vec![Change::Account(erased.clone())],
         };
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         self.remember(self.store.account(id)?.unwrap_or(erased));

@@ -107,7 +107,7 @@ impl App {
                 by: Some(Arc::clone(&order.by)),
                 fact: Some(NameHash::reversal(order.charge, count + 1)),
                 once: None,
-                also: None,
+                also: Vec::new(),
             };
             match self.turnstile.take_one(ask).await {
                 // Another part was reversed meanwhile: what is left is different now.
@@ -135,7 +135,7 @@ impl App {
         let once = self.once(&card, account, &work)?;
         let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
         let by = Some(Arc::clone(&order.by));
-        Ok((known, Ask { account, command, key: Some(key), by, fact: None, once, also: None }))
+        Ok((known, Ask { account, command, key: Some(key), by, fact: None, once, also: Vec::new() }))
     }
 
     /// The transaction that made a charge. An id that leads elsewhere, or was made up, is not found.

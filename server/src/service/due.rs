@@ -13,7 +13,8 @@ impl App {
 
     /// Posts what is due on each, and says for how many that was done. What cannot be posted now is due still.
     pub async fn settle(&self, accounts: Vec<AccountNumber>) -> usize {
-        let ask = |account| Ask { account, command: None, key: None, by: None, fact: None, once: None, also: None };
+        let ask =
+            |account| Ask { account, command: None, key: None, by: None, fact: None, once: None, also: Vec::new() };
         if accounts.is_empty() {
             return 0;
         }

@@ -84,7 +84,7 @@ impl App {
             by: Some(order.by),
             fact: None,
             once: None,
-            also: None,
+            also: Vec::new(),
         };
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         Ok(Answer { account: order.account, transaction, is_replay })
@@ -110,7 +110,7 @@ impl App {
             by: Some(by),
             fact: None,
             once: None,
-            also: None,
+            also: Vec::new(),
         };
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         Ok(Answer { account: known.account.id.clone(), transaction, is_replay })

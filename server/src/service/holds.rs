@@ -114,8 +114,15 @@ impl App {
         let (work, credits, fact) = self.planned(&known, &order, now)?;
         let expires_at = now + lasting(order.lasts)?;
         let command = Command::Hold { work: Arc::new(work), credits, expires_at };
-        let ask =
-            Ask { account, command: Some(command), key: Some(key), by: Some(order.by), fact, once: None, also: None };
+        let ask = Ask {
+            account,
+            command: Some(command),
+            key: Some(key),
+            by: Some(order.by),
+            fact,
+            once: None,
+            also: Vec::new(),
+        };
         let answer = match self.turnstile.take_one(ask).await {
             Turned::Overtaken => {
                 return Err(Refusal::invalid("quote", "has been turned into a hold; ask for a new one").into());
@@ -359,7 +366,7 @@ fn answered(known: &Known, (transaction, is_replay): (Arc<Transaction>, bool)) -
 
 fn on_hold(known: &Known, command: Command, key: Key, by: Text) -> Ask {
     let account = known.account.number;
-    Ask { account, command: Some(command), key: Some(key), by: Some(by), fact: None, once: None, also: None }
+    Ask { account, command: Some(command), key: Some(key), by: Some(by), fact: None, once: None, also: Vec::new() }
 }
 
 fn work_of(opened: &Transaction) -> &Work {

@@ -13,6 +13,7 @@ use store::{Change, Fault, NameHash, Post, Store};
 
 use super::books::Books;
 use super::committer::Group;
+use super::documents::Versions;
 use super::{Ask, GROUP_MAX, Message, Ticket, Turned};
 use crate::clock::Clock;
 
@@ -45,6 +46,9 @@ pub struct Decider {
     under_way: Names<Arc<Transaction>>,
     /// Names of the group being decided.
     decided: Names<Arc<Transaction>>,
+    /// Documents that came with the group being written, and with the one being decided.
+    documents_under_way: Versions,
+    documents_decided: Versions,
     /// What the store said of the names of this group.
     recalled: Names<Place>,
     changes: Vec<Change>,
@@ -60,6 +64,8 @@ impl Decider {
             books_epoch: 0,
             under_way: Names::default(),
             decided: Names::default(),
+            documents_under_way: Versions::default(),
+            documents_decided: Versions::default(),
             recalled: Names::default(),
             changes: Vec::new(),
         }
@@ -74,6 +80,7 @@ impl Decider {
             }
             // The hand-over returned, so the group before is durable and reads find its names.
             self.under_way = std::mem::take(&mut self.decided);
+            self.documents_under_way = std::mem::take(&mut self.documents_decided);
         }
     }
 
@@ -82,9 +89,11 @@ impl Decider {
         if epoch != self.books_epoch {
             self.books.clear();
             self.under_way.clear();
+            self.documents_under_way.clear();
             self.books_epoch = epoch;
         }
         self.decided.clear();
+        self.documents_decided.clear();
         let served = match self.recall(&tickets) {
             Ok(()) => tickets.into_iter().map(|ticket| self.serve(ticket)).collect(),
             Err(fault) => {
@@ -132,6 +141,11 @@ impl Decider {
         if ask.fact.is_some_and(|it| self.is_settled(it)) {
             return Turned::Overtaken;
         }
+        match self.follows(&ask.also) {
+            Err(fault) => return failed(&fault),
+            Ok(false) => return Turned::Overtaken,
+            Ok(true) => {}
+        }
         if let Err(fault) = self.settle(ask, now) {
             return failed(&fault);
         }
@@ -151,7 +165,7 @@ impl Decider {
                     by: ask.by.clone(),
                 };
                 let transaction = self.post(transaction, ask.key.as_ref().map(|it| it.name), fact);
-                self.changes.extend(ask.also.clone());
+                self.bring(&ask.also);
                 Turned::Done { transaction, is_replay: false }
             }
         }
@@ -186,6 +200,34 @@ impl Decider {
         let (posted, book) = (Arc::clone(&transaction), Arc::clone(book));
         self.changes.push(Change::Post(Post { transaction: posted, book, key, fact }));
         transaction
+    }
+
+    /// Whether each document among `also` is the next version of what is known of it.
+    fn follows(&self, also: &[Change]) -> Result<bool, Fault> {
+        let documents = also.iter().filter_map(|it| if let Change::Document(it) = it { Some(it) } else { None });
+        for document in documents {
+            let known = self.documents_decided.of(document).or_else(|| self.documents_under_way.of(document));
+            let before = match known {
+                Some(version) => version,
+                None => {
+                    let stored = self.store.document(document.account, &document.kind, &document.id)?;
+                    stored.map_or(0, |it| it.version)
+                }
+            };
+            if document.version != before + 1 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn bring(&mut self, also: &[Change]) {
+        for change in also {
+            if let Change::Document(document) = change {
+                self.documents_decided.keep(document);
+            }
+            self.changes.push(change.clone());
+        }
     }
 
     fn is_settled(&self, name: NameHash) -> bool {

@@ -194,7 +194,7 @@ impl Scene {
 
 fn ask(command: Command, key: &str, request: u128) -> Ask {
     let key = Key { name: NameHash::key(ACCOUNT, key), text: key.into(), request };
-    Ask { account: ACCOUNT, command: Some(command), key: Some(key), by: None, fact: None, once: None, also: None }
+    Ask { account: ACCOUNT, command: Some(command), key: Some(key), by: None, fact: None, once: None, also: Vec::new() }
 }
 
 fn fund(store: &Sqlite, now: Timestamp) {
@@ -360,4 +360,63 @@ async fn what_is_due_is_posted_before_anything_else() {
     assert_eq!(journal.len(), 4);
     let idle = Ask { command: None, key: None, ..scene.charge(0, "idle") };
     assert!(matches!(scene.turnstile.take_one(idle).await, Turned::Idle));
+}
+
+fn payment(version: u64) -> Document {
+    Document {
+        account: ACCOUNT,
+        kind: "payment".into(),
+        id: "one".into(),
+        version,
+        at: Timestamp::from_millis(0),
+        due_at: None,
+        body: "{}".into(),
+    }
+}
+
+fn bringing(ask: Ask, version: u64) -> Ask {
+    Ask { also: vec![Change::Document(payment(version))], ..ask }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_those_who_bring_the_same_state_of_a_document_one_is_done() {
+    let mut scene = Scene::open(true);
+    let first = scene.start(bringing(scene.charge(10, "first"), 1));
+    scene.commit_comes().await;
+    // Decided while the first is being written: one that brings the same, one that brings the next, and a bystander.
+    let asks = vec![
+        bringing(scene.charge(20, "same"), 1),
+        bringing(scene.charge(1, "next"), 2),
+        bringing(scene.charge(1, "next again"), 2),
+        scene.charge(5, "bystander"),
+    ];
+    let turnstile = Arc::clone(&scene.turnstile);
+    let others = tokio::spawn(async move { turnstile.take(asks).await });
+    scene.tell(Order::Go);
+    assert!(is_done(&first.await.unwrap()));
+    scene.commit_comes().await;
+    scene.tell(Order::Go);
+    let others = others.await.unwrap();
+    assert!(matches!(others[0], Turned::Overtaken), "{:?}", others[0]);
+    assert!(is_done(&others[1]) && is_done(&others[3]));
+    assert!(matches!(others[2], Turned::Overtaken), "{:?}", others[2]);
+    assert_eq!(scene.store.document(ACCOUNT, "payment", "one").unwrap().unwrap().version, 2);
+    assert_eq!(scene.available(), Credits::whole(84));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_written_past_the_turnstile_overtakes_and_hurts_nobody_else() {
+    let mut scene = Scene::open(true);
+    let asks = vec![bringing(scene.charge(10, "overtaken"), 1), scene.charge(5, "bystander")];
+    let turnstile = Arc::clone(&scene.turnstile);
+    let both = tokio::spawn(async move { turnstile.take(asks).await });
+    scene.commit_comes().await;
+    scene.store.inner.commit(&[Change::Document(payment(1))]).unwrap();
+    scene.tell(Order::Go);
+    // It was stale, and all of it is decided again.
+    scene.commit_comes().await;
+    scene.tell(Order::Go);
+    let both = both.await.unwrap();
+    assert!(matches!(both[0], Turned::Overtaken) && is_done(&both[1]));
+    assert_eq!(scene.available(), Credits::whole(95));
 }
