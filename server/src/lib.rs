@@ -10,5 +10,6 @@ pub mod demo;
 pub mod http;
 pub mod rate_card;
 pub mod service;
+pub mod stripe;
 pub mod turnstile;
 pub mod worker;

@@ -1,0 +1,44 @@
+//! An account's counterpart at the provider: cards and payments hang on it.
+use super::Provider;
+use super::form::Form;
+use super::read;
+use super::words::{Failure, NewCustomer};
+
+impl Provider {
+    /// Makes the account known to the provider, and gives the provider's name for it.
+    ///
+    /// # Errors
+    /// See [`Failure`]. When it stays ambiguous beyond the life of the key, [`Provider::find_customer`] tells.
+    pub fn create_customer(&self, order: &NewCustomer<'_>, key: &str) -> Result<String, Failure> {
+        let object = self.wire.post("/v1/customers", fields(order), key)?;
+        read::reference(&object).ok_or_else(nameless)
+    }
+
+    /// The provider's name for an account, if it has one. Shows what was made a minute ago or earlier.
+    ///
+    /// # Errors
+    /// [`Failure::Busy`], or [`Failure::Refused`] where the key may not search.
+    pub fn find_customer(&self, ours: &str) -> Result<Option<String>, Failure> {
+        let query = format!("metadata['{}']:'{}'", read::OURS, ours.replace(['\'', '\\'], ""));
+        let found = self.wire.get("/v1/customers/search", Form::new().with("query", query))?;
+        Ok(found["data"].get(0).and_then(read::reference))
+    }
+
+    /// Tells the provider the account's new name and address.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn update_customer(&self, customer: &str, order: &NewCustomer<'_>, key: &str) -> Result<(), Failure> {
+        self.wire.post(&format!("/v1/customers/{customer}"), fields(order), key).map(drop)
+    }
+}
+
+fn fields(order: &NewCustomer<'_>) -> Form {
+    let form = Form::new().with_some("name", order.name).with_some("email", order.email);
+    form.with(&format!("metadata[{}]", read::OURS), order.ours)
+}
+
+/// An answer without the one member everything has: something else than the provider answered.
+pub(super) fn nameless() -> Failure {
+    Failure::Ambiguous { detail: "the answer names nothing".to_owned() }
+}

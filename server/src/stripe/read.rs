@@ -1,0 +1,215 @@
+//! The provider's objects read as Scrip's words: by the few members we need, tolerant of everything else.
+//!
+//! What is missing from an object reads as nothing, never as a failure: the provider adds and moves members, and an
+//! unknown status is one in which nothing has been decided yet.
+use billing::money::{Currency, Money};
+use billing::time::{Span, Timestamp};
+use serde_json::Value;
+
+use super::words::*;
+
+/// Where our id stands in the provider's metadata.
+pub(super) const OURS: &str = "scrip_id";
+
+/// The name of what a member refers to, whether the object itself or its name stands there.
+pub(super) fn reference(value: &Value) -> Option<String> {
+    value.as_str().or_else(|| value["id"].as_str()).map(str::to_owned)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn instant(seconds: &Value) -> Timestamp {
+    Timestamp::EPOCH + Span::SECOND.times(seconds.as_i64().unwrap_or_default())
+}
+
+fn money(object: &Value, amount: &str) -> Money {
+    let currency = object["currency"].as_str().and_then(|it| it.parse().ok()).unwrap_or(Currency::EUR);
+    Money { amount: object[amount].as_i64().unwrap_or_default(), currency }
+}
+
+fn ours(object: &Value) -> Option<String> {
+    object["metadata"][OURS].as_str().map(str::to_owned)
+}
+
+pub(super) fn payment(object: &Value) -> Payment {
+    Payment {
+        reference: text(&object["id"]),
+        ours: ours(object),
+        customer: reference(&object["customer"]),
+        card: reference(&object["payment_method"])
+            .or_else(|| reference(&object["last_payment_error"]["payment_method"])),
+        asked: money(object, "amount"),
+        received: received(object),
+        status: payment_status(object),
+        created_at: instant(&object["created"]),
+    }
+}
+
+fn received(object: &Value) -> i64 {
+    let is_paid = object["status"] == "succeeded";
+    // Servers that speak an older dialect leave the member out.
+    object["amount_received"].as_i64().or_else(|| object["amount"].as_i64().filter(|_| is_paid)).unwrap_or_default()
+}
+
+fn payment_status(object: &Value) -> PaymentStatus {
+    let error = &object["last_payment_error"];
+    match object["status"].as_str().unwrap_or_default() {
+        "succeeded" => PaymentStatus::Succeeded,
+        "canceled" => PaymentStatus::Canceled,
+        "requires_action" => PaymentStatus::NeedsCustomer {
+            url: object["next_action"]["redirect_to_url"]["url"].as_str().map(str::to_owned),
+            client_secret: object["client_secret"].as_str().map(str::to_owned),
+        },
+        "requires_payment_method" if error.is_object() => PaymentStatus::Failed(decline(error)),
+        _ => PaymentStatus::Pending,
+    }
+}
+
+pub(super) fn decline(error: &Value) -> Decline {
+    let code = error["decline_code"].as_str().or_else(|| error["code"].as_str()).unwrap_or("card_declined").to_owned();
+    let reason = match code.as_str() {
+        "insufficient_funds" | "card_velocity_exceeded" | "withdrawal_count_limit_exceeded" => {
+            DeclineReason::InsufficientFunds
+        }
+        "expired_card" => DeclineReason::Expired,
+        "authentication_required" => DeclineReason::NeedsCustomer,
+        "payment_intent_authentication_failure" | "setup_intent_authentication_failure" => DeclineReason::ProofFailed,
+        "incorrect_number"
+        | "invalid_number"
+        | "incorrect_cvc"
+        | "invalid_cvc"
+        | "incorrect_zip"
+        | "invalid_expiry_month"
+        | "invalid_expiry_year" => DeclineReason::Incorrect,
+        "processing_error" | "issuer_not_available" | "reenter_transaction" | "try_again_later" => {
+            DeclineReason::TryLater
+        }
+        _ => DeclineReason::Declined,
+    };
+    Decline { reason, words: words(reason), code }
+}
+
+fn words(reason: DeclineReason) -> &'static str {
+    match reason {
+        DeclineReason::InsufficientFunds => "The card has not enough money or has reached its limit.",
+        DeclineReason::Expired => "The card has expired.",
+        DeclineReason::NeedsCustomer => "The bank wants you to confirm this payment yourself.",
+        DeclineReason::ProofFailed => "The bank could not confirm that it is you. Try again or use another card.",
+        DeclineReason::Incorrect => "The card's number, date or security code is not right.",
+        DeclineReason::TryLater => "The bank could not be asked. Try again in a while.",
+        DeclineReason::Declined => "The bank declined the card. Use another card or ask your bank.",
+    }
+}
+
+pub(super) fn page(object: &Value) -> Page {
+    let status = match (object["status"].as_str(), object["payment_status"].as_str()) {
+        (Some("expired"), _) => PageStatus::Expired,
+        (Some("complete"), Some("unpaid")) => PageStatus::Processing,
+        (Some("complete"), _) => PageStatus::Complete,
+        _ => PageStatus::Open,
+    };
+    Page {
+        reference: text(&object["id"]),
+        ours: ours(object),
+        customer: reference(&object["customer"]),
+        status,
+        url: object["url"].as_str().map(str::to_owned),
+        payment: reference(&object["payment_intent"]),
+        setup: reference(&object["setup_intent"]),
+        total: object["amount_total"].as_i64().map(|_| money(object, "amount_total")),
+        expires_at: instant(&object["expires_at"]),
+    }
+}
+
+pub(super) fn setup(object: &Value) -> CardSetup {
+    let error = &object["last_setup_error"];
+    let outcome = match (object["status"].as_str().unwrap_or_default(), reference(&object["payment_method"])) {
+        ("succeeded", Some(card)) => SetupOutcome::Saved { card },
+        ("canceled", _) => SetupOutcome::Canceled,
+        ("requires_payment_method", _) if error.is_object() => SetupOutcome::Failed(decline(error)),
+        _ => SetupOutcome::Open,
+    };
+    CardSetup {
+        reference: text(&object["id"]),
+        ours: ours(object),
+        customer: reference(&object["customer"]),
+        client_secret: object["client_secret"].as_str().map(str::to_owned),
+        outcome,
+    }
+}
+
+pub(super) fn card(object: &Value) -> Card {
+    let card = &object["card"];
+    let number = |member: &str| card[member].as_u64().unwrap_or_default();
+    Card {
+        reference: text(&object["id"]),
+        customer: reference(&object["customer"]),
+        brand: text(&card["brand"]),
+        last4: text(&card["last4"]),
+        expiry_month: u8::try_from(number("exp_month")).unwrap_or_default(),
+        expiry_year: u16::try_from(number("exp_year")).unwrap_or_default(),
+        fingerprint: card["fingerprint"].as_str().map(str::to_owned),
+        created_at: instant(&object["created"]),
+    }
+}
+
+pub(super) fn refund(object: &Value) -> Refund {
+    Refund {
+        reference: text(&object["id"]),
+        ours: ours(object),
+        payment: reference(&object["payment_intent"]),
+        refunded: money(object, "amount"),
+        status: match object["status"].as_str().unwrap_or_default() {
+            "succeeded" => RefundStatus::Succeeded,
+            "failed" | "canceled" => RefundStatus::Failed,
+            _ => RefundStatus::Pending,
+        },
+        created_at: instant(&object["created"]),
+    }
+}
+
+pub(super) fn dispute(object: &Value) -> Dispute {
+    let movements = object["balance_transactions"].as_array().into_iter().flatten();
+    let moved: i64 = movements.map(|it| it["amount"].as_i64().unwrap_or_default()).sum();
+    Dispute {
+        reference: text(&object["id"]),
+        payment: reference(&object["payment_intent"]),
+        disputed: money(object, "amount"),
+        withdrawn: -moved,
+        status: match object["status"].as_str().unwrap_or_default() {
+            "won" | "prevented" => DisputeStatus::Won,
+            "lost" => DisputeStatus::Lost,
+            inquiry if inquiry.starts_with("warning_") => DisputeStatus::Inquiry,
+            _ => DisputeStatus::Open,
+        },
+        reason: text(&object["reason"]),
+        opened_at: instant(&object["created"]),
+    }
+}
+
+pub(super) fn notice(object: &Value) -> Notice {
+    Notice {
+        reference: text(&object["id"]),
+        at: instant(&object["created"]),
+        is_live: object["livemode"].as_bool().unwrap_or_default(),
+        event: event(object["type"].as_str().unwrap_or_default(), &object["data"]["object"]),
+    }
+}
+
+fn event(kind: &str, object: &Value) -> Event {
+    match kind.rsplit_once('.').unwrap_or(("", kind)) {
+        ("payment_intent", "created") => Event::Other(kind.to_owned()),
+        ("payment_intent", _) => Event::Payment(payment(object)),
+        ("checkout.session", _) => Event::Page(page(object)),
+        ("setup_intent", "created") => Event::Other(kind.to_owned()),
+        ("setup_intent", _) => Event::CardSetup(setup(object)),
+        ("payment_method", "attached") => Event::CardAdded(card(object)),
+        ("payment_method", "detached") => Event::CardRemoved(card(object)),
+        ("payment_method", _) => Event::CardChanged(card(object)),
+        ("refund", _) => Event::Refund(refund(object)),
+        ("charge.dispute", _) => Event::Dispute(dispute(object)),
+        _ => Event::Other(kind.to_owned()),
+    }
+}

@@ -1,0 +1,50 @@
+//! Money out: what we give back, and what banks take back.
+use super::form::Form;
+use super::payments::AT_A_TIME;
+use super::words::{Dispute, Failure, Refund, RefundOrder};
+use super::{Provider, read};
+
+const REFUNDS: &str = "/v1/refunds";
+const DISPUTES: &str = "/v1/disputes";
+
+impl Provider {
+    /// Gives money back to where it came from.
+    ///
+    /// # Errors
+    /// See [`Failure`]; refused when it is more than is left. When ambiguous, [`Provider::refunds`] shows it by our id.
+    pub fn refund(&self, order: &RefundOrder<'_>, key: &str) -> Result<Refund, Failure> {
+        let form = Form::new()
+            .with("payment_intent", order.payment)
+            .with("amount", order.amount)
+            .with(&format!("metadata[{}]", read::OURS), order.ours);
+        self.wire.post(REFUNDS, form, key).map(|it| read::refund(&it))
+    }
+
+    /// The refunds of a payment, newest first, those made by hand included; at most a hundred.
+    ///
+    /// # Errors
+    /// See [`Failure`]; never ambiguous.
+    pub fn refunds(&self, payment: &str) -> Result<Vec<Refund>, Failure> {
+        let list = self.wire.get(REFUNDS, of_payment(payment))?;
+        Ok(list["data"].as_array().into_iter().flatten().map(read::refund).collect())
+    }
+
+    /// # Errors
+    /// See [`Failure`]; never ambiguous.
+    pub fn dispute(&self, reference: &str) -> Result<Dispute, Failure> {
+        self.wire.get(&format!("{DISPUTES}/{reference}"), Form::new()).map(|it| read::dispute(&it))
+    }
+
+    /// The disputes of a payment, newest first.
+    ///
+    /// # Errors
+    /// See [`Failure`]; never ambiguous.
+    pub fn disputes(&self, payment: &str) -> Result<Vec<Dispute>, Failure> {
+        let list = self.wire.get(DISPUTES, of_payment(payment))?;
+        Ok(list["data"].as_array().into_iter().flatten().map(read::dispute).collect())
+    }
+}
+
+fn of_payment(payment: &str) -> Form {
+    Form::new().with("payment_intent", payment).with("limit", AT_A_TIME)
+}
