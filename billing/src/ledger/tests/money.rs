@@ -1,0 +1,362 @@
+//! The specification of credits bought by themselves, given back, and taken back. Prices are minor units; p is a
+//! payment of a top-up, in the order they were started.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::script::{assert_folds, check, terms, work};
+use crate::calendar::Date;
+use crate::id::AccountNumber;
+use crate::ledger::*;
+use crate::money::{Credits, Currency, Money};
+use crate::payment::Failure;
+use crate::time::{Span, Timestamp};
+
+#[test]
+fn a_top_up_is_started_strictly_below_the_threshold_and_one_at_a_time() {
+    check(
+        "
+        0  grant 200             -> ok
+        0  topup 100 1000        -> ok
+        1  charge 100            -> charged g1:100
+        2  charge 1              -> charged g1:1
+        2  due                   -> topup 1000 for 10
+        3  charge 50             -> charged g1:50
+        4  paid p1 1000          -> ok
+        5  charge 949            -> charged g1:49 g2:900
+        6  charge 1              -> charged g2:1
+        6  due                   -> topup 1000 for 10
+    ",
+    );
+}
+
+#[test]
+fn defect_2_a_gap_of_several_increments_is_one_charge_that_clears_it() {
+    check(
+        "
+        0  grant 100                      -> ok
+        0  topup 1000 300 now             -> ok
+        0  due                            -> topup 900 for 30
+        0  paid p1 900                    -> ok
+        1  charge 1                       -> charged g1:1
+        1  due                            -> topup 300 for 10
+    ",
+    );
+}
+
+#[test]
+fn defect_1_a_declined_card_backs_off_and_after_three_failures_the_rule_pauses() {
+    check(
+        "
+        0     grant 10                   -> ok
+        0     topup 100 100 now          -> ok
+        0     due                        -> topup 100 for 10
+        1     fail p1 declined           -> failed declined
+        2     charge 1                   -> charged g1:1
+        60    charge 1                   -> charged g1:1
+        61    due                        -> topup 100 for 10
+        62    fail p2 insufficient_funds -> failed insufficient_funds
+        63    topup 100 100              -> ok
+        421   charge 1                   -> charged g1:1
+        422   due                        -> topup 100 for 10
+        423   fail p3 declined           -> failed declined
+        9000  charge 1                   -> charged g1:1
+        9001  topup 100 100              -> would_charge_now 100 for 10
+        9001  topup 100 100 now          -> ok
+        9001  due                        -> topup 100 for 10
+    ",
+    );
+}
+
+#[test]
+fn only_a_payment_that_came_through_ends_a_back_off_early() {
+    check(
+        "
+        0  grant 10               -> ok
+        0  topup 100 100 now      -> ok
+        0  due                    -> topup 100 for 10
+        1  fail p1 declined       -> failed declined
+        2  topup 100 50 now       -> ok
+        3  grant 5                -> ok
+        4  charge 1               -> charged g1:1
+        5  paid p1 20             -> ok
+        5  due                    -> topup 100 for 20
+    ",
+    );
+}
+
+#[test]
+fn defect_9_a_bank_that_wants_the_customer_pauses_the_rule_until_they_have_been_there() {
+    check(
+        "
+        0    grant 10                              -> ok
+        0    topup 100 100 now                     -> ok
+        0    due                                   -> topup 100 for 10
+        1    fail p1 authentication_required open  -> failed authentication_required
+        500  charge 1                              -> charged g1:1
+        501  paid p1 100                           -> ok
+        502  charge 10                             -> charged g1:9 g2:1
+        502  due                                   -> topup 100 for 10
+        503  fail p2 authentication_required open  -> failed authentication_required
+        504  fail p2 abandoned                     -> failed abandoned
+        900  charge 1                              -> charged g2:1
+        901  topup 100 100 now                     -> ok
+        901  due                                   -> topup 100 for 10
+    ",
+    );
+}
+
+#[test]
+fn defect_8_the_monthly_maximum_is_a_guarantee_also_across_the_end_of_a_month() {
+    // 31 January 1970 ends at minute 44 640.
+    check(
+        "
+        0      grant 150                      -> ok
+        0      topup 100 100 price 10 max 25  -> ok
+        1      charge 100                     -> charged g1:100
+        1      due                            -> topup 100 for 10
+        2      paid p1 100                    -> ok
+        3      charge 140                     -> charged g1:50 g2:90
+        3      due                            -> topup 100 for 10
+        4      fail p2 processing_error       -> failed processing_error
+        64     due                            -> topup 100 for 10
+        65     paid p3 100                    -> ok
+        66     charge 20                      -> charged g2:10 g3:10
+        44639  charge 1                       -> charged g3:1
+        44640  due                            -> topup 100 for 10
+        44641  fail p4 declined               -> failed declined
+    ",
+    );
+}
+
+#[test]
+fn defect_6_a_rule_that_is_off_starts_nothing() {
+    check(
+        "
+        0   grant 10               -> ok
+        0   topup 100 100 off      -> ok
+        1   charge 1               -> charged g1:1
+        2   topup 100 100          -> would_charge_now 100 for 10
+        3   topup 100 100 now      -> ok
+        3   due                    -> topup 100 for 10
+        4   topup 100 100 off      -> ok
+        5   fail p1 switched_off   -> failed switched_off
+        6   topup 100 100 now      -> ok
+        6   due                    -> topup 100 for 10
+        7   close                  -> ok
+        8   paid p2 50             -> ok
+    ",
+    );
+}
+
+#[test]
+fn a_rule_that_could_never_top_up_is_refused() {
+    check(
+        "
+        0  topup -1 100              -> invalid threshold
+        0  topup 10 0                -> invalid credits
+        0  topup 10 10 price 0       -> invalid credits
+        0  topup 10 10 price 9 max 8 -> invalid monthly_maximum
+    ",
+    );
+}
+
+#[test]
+fn refunds_take_what_is_unused_and_no_more() {
+    check(
+        "
+        0  grant 100 paid 100       -> ok
+        1  charge 60                -> charged g1:60
+        2  withdraw g1 41           -> refund_exceeds_unused 40
+        2  withdraw g1 10           -> withdrawn g1:10
+        2  balance                  -> 30
+        3  withdraw g1 30           -> withdrawn g1:30
+        3  withdraw g1 1            -> refund_exceeds_unused 0
+        4  restore g1 30            -> restored g1:30
+        4  balance                  -> 30
+        5  charge 30                -> charged g1:30
+    ",
+    );
+}
+
+#[test]
+fn defect_14_a_dispute_freezes_first_and_takes_only_when_it_is_lost() {
+    check(
+        "
+        0   grant 100 paid 100      -> ok
+        0   grant 50                -> ok
+        1   charge 60               -> charged g2:50 g1:10
+        2   freeze g1               -> ok
+        2   balance                 -> 0
+        3   charge 1                -> insufficient_credits 0 of 1
+        4   thaw g1                 -> ok
+        4   balance                 -> 90
+        5   charge 40               -> charged g1:40
+        6   freeze g1               -> ok
+        7   withdraw g1 80 dispute  -> withdrawn g1:50 owed 30
+        7   balance                 -> -30 debt 30
+        8   thaw g1                 -> ok
+        9   grant 100               -> ok
+        9   due                     -> repaid g3:30
+        9   balance                 -> 70
+    ",
+    );
+}
+
+#[test]
+fn a_dispute_over_spent_credits_is_all_debt_and_a_partial_one_takes_its_part() {
+    check(
+        "
+        0  grant 100 paid 100       -> ok
+        1  charge 100               -> charged g1:100
+        2  freeze g1                -> ok
+        3  withdraw g1 40 dispute   -> withdrawn g1:0 owed 40
+        3  balance                  -> -40 debt 40
+        4  grant 100 paid 100       -> ok
+        4  due                      -> repaid g2:40
+        5  reverse c1               -> reversed g1:100
+        5  balance                  -> 160
+        6  withdraw g1 30           -> withdrawn g1:30
+        6  balance                  -> 130
+    ",
+    );
+}
+
+#[test]
+fn a_dispute_stops_the_auto_topup_until_it_is_settled() {
+    check(
+        "
+        0  grant 100 paid 100       -> ok
+        0  topup 50 100             -> ok
+        1  freeze g1                -> ok
+        2  charge 1                 -> insufficient_credits 0 of 1
+        3  topup 50 100 now         -> ok
+        4  charge 1                 -> insufficient_credits 0 of 1
+        5  thaw g1                  -> ok
+        6  charge 60                -> charged g1:60
+        6  due                      -> topup 100 for 10
+    ",
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Set { threshold: i64, credits: i64, max: Option<i64>, is_on: bool },
+    Charge(i64),
+    Settle { is_paid: bool },
+    Freeze(bool),
+    Withdraw { credits: i64, is_dispute: bool },
+    Wait { hours: i64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => (0..200i64, 1..100i64, prop::option::of(10..60i64), prop::bool::weighted(0.8))
+            .prop_map(|(threshold, credits, max, is_on)| Step::Set { threshold, credits, max, is_on }),
+        6 => (1..80i64).prop_map(Step::Charge),
+        5 => any::<bool>().prop_map(|is_paid| Step::Settle { is_paid }),
+        1 => any::<bool>().prop_map(Step::Freeze),
+        1 => (1..50i64, any::<bool>()).prop_map(|(credits, is_dispute)| Step::Withdraw { credits, is_dispute }),
+        4 => (1..300i64).prop_map(|hours| Step::Wait { hours }),
+    ]
+}
+
+fn command(step: &Step, book: &Book, at: Timestamp) -> Option<Command> {
+    let first = book.grants().first().map(|it| it.id);
+    Some(match *step {
+        Step::Wait { .. } => return None,
+        Step::Set { threshold, credits, max, is_on } => {
+            let price = Money { amount: 10, currency: Currency::EUR };
+            let (threshold, credits) = (Credits::from_micros(threshold), Credits::from_micros(credits));
+            let rule = Arc::new(Rule { threshold, credits, price, monthly_max: max, method: None });
+            Command::SetTopup { rule, is_on, charge_now: true }
+        }
+        Step::Charge(credits) => {
+            let work = Arc::new(work("chat", credits, at));
+            Command::Charge(Spend { work, debt_max: Credits::ZERO })
+        }
+        Step::Settle { is_paid } => {
+            let under_way = book.topup()?.under_way.as_ref()?;
+            if !is_paid {
+                return Some(Command::FailTopup {
+                    payment: under_way.payment,
+                    failure: Failure::Declined,
+                    is_over: true,
+                });
+            }
+            let payment = Some(std::format!("{}", under_way.payment).as_str().into());
+            Command::Grant(Arc::new(Terms { payment, effective_at: at, ..terms(under_way.credits.micros()) }))
+        }
+        Step::Freeze(is_frozen) => Command::Freeze { grant: first?, is_frozen },
+        Step::Withdraw { credits, is_dispute } => Command::Withdraw(Withdrawal {
+            grant: first?,
+            credits: Credits::from_micros(credits),
+            owed: Credits::ZERO,
+            cause: if is_dispute { Cause::Dispute } else { Cause::Refund },
+            reason: "test".into(),
+        }),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is charged, declined, disputed and waited for: no month is charged more than the smallest maximum that
+    /// was in force when something was started, one top-up is under way, and the book is the fold of its journal.
+    #[test]
+    fn the_rule_keeps_its_promises(steps in prop::collection::vec(step(), 1..120)) {
+        let mut book = Book::open(AccountNumber::from_random(1));
+        let mut journal = Vec::new();
+        let mut now = Timestamp::EPOCH + Span::DAY.times(20);
+        let mut months: BTreeMap<Date, i64> = BTreeMap::new();
+        for step in &steps {
+            if let Step::Wait { hours } = step {
+                now = now + Span::HOUR.times(*hours);
+            }
+            let mut asked = command(step, &book, now);
+            let mut rounds = 0;
+            // What time has brought about comes first, then the command, then what it brought about.
+            loop {
+                let next = match book.due(now) {
+                    Some((due, when)) => book.decide(&due, when).expect("what is due is never refused"),
+                    None => match asked.take() {
+                        None => break,
+                        Some(asked) => match book.decide(&asked, now) {
+                            Ok(transaction) => transaction,
+                            Err(_) => break,
+                        },
+                    },
+                };
+                rounds += 1;
+                prop_assert!(rounds < 50, "time comes to rest");
+                let month = |payment: crate::id::PaymentId| Date::of(payment.made_at()).month_start();
+                let before = book.topup().cloned();
+                match &next.what {
+                    What::Topup(TopupChange::Started { payment, total, credits, .. }) => {
+                        let before = before.expect("there is a rule");
+                        prop_assert!(before.is_on && before.paused.is_none() && before.under_way.is_none());
+                        prop_assert!(before.retry_at <= next.at);
+                        let balance = book.balance(next.at).available();
+                        prop_assert!(balance < before.rule.threshold, "strictly below");
+                        let sum = months.entry(month(*payment)).or_default();
+                        *sum += total.amount;
+                        prop_assert!(before.rule.monthly_max.is_none_or(|most| *sum <= most));
+                        prop_assert_eq!(total.amount % 10, 0);
+                        prop_assert_eq!(credits.micros() / before.rule.credits.micros(), total.amount / 10);
+                    }
+                    What::Topup(TopupChange::Failed { payment, .. }) => {
+                        let total = before.and_then(|it| it.under_way).expect("it was under way").total;
+                        *months.entry(month(*payment)).or_default() -= total;
+                    }
+                    _ => {}
+                }
+                book.apply(&next);
+                journal.push(next);
+            }
+            prop_assert_eq!(book.due(now), None);
+        }
+        assert_folds(&journal, &book);
+    }
+}

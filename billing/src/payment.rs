@@ -1,0 +1,254 @@
+//! The life of a payment: one attempt to collect money, and what may become of it.
+//!
+//! Must never know who collects. Invariant: a payment that has come to its end stays there, except that money which
+//! came in after all is always believed: whoever has paid gets what they paid for.
+use core::fmt;
+use core::str::FromStr;
+
+/// How far a payment has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Status {
+    /// Asked for, and not answered yet.
+    Pending,
+    /// Waits for the customer: a page to fill in, a bank to convince.
+    RequiresAction,
+    /// The money is there; the credits are, too.
+    Succeeded,
+    /// The money will not come; the reason is said.
+    Failed,
+    /// Given up before any money moved.
+    Canceled,
+}
+
+impl Status {
+    pub const ALL: [Status; 5] =
+        [Status::Pending, Status::RequiresAction, Status::Succeeded, Status::Failed, Status::Canceled];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::RequiresAction => "requires_action",
+            Status::Succeeded => "succeeded",
+            Status::Failed => "failed",
+            Status::Canceled => "canceled",
+        }
+    }
+
+    /// Nothing more comes of it.
+    pub fn is_final(self) -> bool {
+        matches!(self, Status::Succeeded | Status::Failed | Status::Canceled)
+    }
+
+    /// Whether news of `next` may still be believed. News come late, twice and out of order: what has ended stays as
+    /// it ended unless there is money, and a customer who is waited for is not waited for less because of older news.
+    pub fn may_become(self, next: Status) -> bool {
+        match (self, next) {
+            (Status::RequiresAction, Status::Pending) => false,
+            (from, Status::Succeeded) => from != Status::Succeeded,
+            (from, _) => !from.is_final() && from != next,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl FromStr for Status {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Status, ()> {
+        Status::ALL.into_iter().find(|it| it.as_str() == text).ok_or(())
+    }
+}
+
+/// Why no money came, as far as anybody may be told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Failure {
+    InsufficientFunds,
+    ExpiredCard,
+    IncorrectCode,
+    Declined,
+    AuthenticationRequired,
+    AuthenticationFailed,
+    NoPaymentMethod,
+    ProcessingError,
+    /// The customer left the page.
+    Abandoned,
+    /// What was collected is not what was asked.
+    WrongAmount,
+    /// The rule or subscription that asked for it was switched off.
+    SwitchedOff,
+    /// The bank took the money of an earlier payment back.
+    Disputed,
+}
+
+impl Failure {
+    pub const ALL: [Failure; 12] = [
+        Failure::InsufficientFunds,
+        Failure::ExpiredCard,
+        Failure::IncorrectCode,
+        Failure::Declined,
+        Failure::AuthenticationRequired,
+        Failure::AuthenticationFailed,
+        Failure::NoPaymentMethod,
+        Failure::ProcessingError,
+        Failure::Abandoned,
+        Failure::WrongAmount,
+        Failure::SwitchedOff,
+        Failure::Disputed,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Failure::InsufficientFunds => "insufficient_funds",
+            Failure::ExpiredCard => "expired_card",
+            Failure::IncorrectCode => "incorrect_code",
+            Failure::Declined => "declined",
+            Failure::AuthenticationRequired => "authentication_required",
+            Failure::AuthenticationFailed => "authentication_failed",
+            Failure::NoPaymentMethod => "no_payment_method",
+            Failure::ProcessingError => "processing_error",
+            Failure::Abandoned => "abandoned",
+            Failure::WrongAmount => "wrong_amount",
+            Failure::SwitchedOff => "switched_off",
+            Failure::Disputed => "disputed",
+        }
+    }
+
+    /// What the customer is told, and what to do.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Failure::InsufficientFunds => "The card has insufficient funds. Use another card, or try again later.",
+            Failure::ExpiredCard => "The card has expired. Add one that is valid.",
+            Failure::IncorrectCode => "The card's security code was wrong. Check it and try again.",
+            Failure::Declined => "The bank declined the payment. Ask the bank, or use another card.",
+            Failure::AuthenticationRequired => "The bank wants to hear from you. Open the payment link and confirm it.",
+            Failure::AuthenticationFailed => "The bank's confirmation failed. Try again, or use another card.",
+            Failure::NoPaymentMethod => "There is no card to charge. Add one.",
+            Failure::ProcessingError => "The payment could not be processed. No money was taken; try again.",
+            Failure::Abandoned => "The payment page was left before it was done. No money was taken.",
+            Failure::WrongAmount => "The amount collected is not the amount asked for. We are looking into it.",
+            Failure::SwitchedOff => "It was switched off before the card was charged. No money was taken.",
+            Failure::Disputed => "A payment is disputed. Nothing is charged until that is settled.",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl FromStr for Failure {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Failure, ()> {
+        Failure::ALL.into_iter().find(|it| it.as_str() == text).ok_or(())
+    }
+}
+
+/// Whether a text holds what looks like a card number: 13 to 19 digits, spaces and hyphens between them aside, that
+/// pass the check of ISO/IEC 7812 (Luhn). Ids of systems are long numbers, too; one in ten passes by chance, so only
+/// runs that begin like a card's (2 to 6) count.
+pub fn looks_like_card_number(text: &str) -> bool {
+    let mut digits = [0_u8; CARD_DIGITS_MAX];
+    let mut count = 0;
+    let mut is_whole = true;
+    let mut before = b'.';
+    for byte in text.bytes().chain(core::iter::once(b'.')) {
+        match byte {
+            b'0'..=b'9' => {
+                if count == 0 {
+                    // Digits that hang on letters are part of a longer name.
+                    is_whole = !before.is_ascii_alphabetic() && before != b'_';
+                }
+                if count < CARD_DIGITS_MAX {
+                    digits[count] = byte - b'0';
+                }
+                count += 1;
+            }
+            b' ' | b'-' if 0 < count => {}
+            _ => {
+                let ends_well = !before.is_ascii_digit() || (!byte.is_ascii_alphabetic() && byte != b'_');
+                if is_whole && ends_well && is_card(&digits[..count.min(CARD_DIGITS_MAX)], count) {
+                    return true;
+                }
+                count = 0;
+            }
+        }
+        before = byte;
+    }
+    false
+}
+
+const CARD_DIGITS_MAX: usize = 19;
+
+fn is_card(digits: &[u8], count: usize) -> bool {
+    if !(13..=CARD_DIGITS_MAX).contains(&count) || !(2..=6).contains(&digits[0]) {
+        return false;
+    }
+    let weigh = |(place, digit): (usize, &u8)| match (place % 2, u32::from(*digit) * 2) {
+        (0, _) => u32::from(*digit),
+        (_, doubled) => doubled / 10 + doubled % 10,
+    };
+    digits.iter().rev().enumerate().map(weigh).sum::<u32>() % 10 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_stays_and_late_news_changes_nothing() {
+        use Status::*;
+        for (from, may_become) in [
+            (Pending, &[RequiresAction, Succeeded, Failed, Canceled][..]),
+            (RequiresAction, &[Succeeded, Failed, Canceled]),
+            (Succeeded, &[]),
+            (Failed, &[Succeeded]),
+            (Canceled, &[Succeeded]),
+        ] {
+            for next in Status::ALL {
+                assert_eq!(from.may_become(next), may_become.contains(&next), "{from} to {next}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_failure_is_said_in_words_and_read_back() {
+        for failure in Failure::ALL {
+            assert_eq!(failure.as_str().parse(), Ok(failure));
+            assert!(failure.in_words().ends_with('.'));
+        }
+        assert!(Status::ALL.into_iter().all(|it| it.as_str().parse() == Ok(it)));
+    }
+
+    #[test]
+    fn a_card_number_is_seen_however_it_is_written() {
+        for card in [
+            "4242424242424242",
+            "4000 0027 6000 3184",
+            "my card: 5555-5555-5555-4444!",
+            "378282246310005",
+            "{\"note\":\"6011111111111117\"}",
+            "4242424242424242.",
+            "x 4242424242424242 y",
+        ] {
+            assert!(looks_like_card_number(card), "{card}");
+        }
+        for other in [
+            "",
+            "4242424242424241",
+            "1795000000000",
+            "424242",
+            "message_4242424242424242",
+            "4242424242424242abc",
+            "42424242424242424242424242424242",
+            "0.4242",
+            "1234567812345670",
+            "grant_01jd4242424242424242z",
+        ] {
+            assert!(!looks_like_card_number(other), "{other}");
+        }
+    }
+}

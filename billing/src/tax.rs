@@ -1,0 +1,301 @@
+//! Tax on what is sold: European VAT on electronic services, by who sells to whom.
+//!
+//! Credits are a quantity without tax; tax is on the purchase. Must never know how an address was written down: it is
+//! given two countries and a tax id. Rates are the standard rates in force on 2026-01-01, in hundredths of a percent;
+//! whoever sells from elsewhere, or has a better adviser, configures no seller's country and so no tax.
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+use crate::money::Money;
+
+/// A rate in hundredths of a percent: 2 100 is 21 %.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Rate(pub u32);
+
+impl Rate {
+    pub const ZERO: Rate = Rate(0);
+
+    /// Tax on `net`, rounded half up to the minor unit: once per invoice, as Directive 2006/112/EC leaves to the member
+    /// states and all of them allow.
+    pub fn of(self, net: Money) -> Money {
+        let exact = i128::from(net.amount) * i128::from(self.0);
+        let rounded = (exact + 5_000).div_euclid(10_000);
+        let amount = i64::try_from(rounded).expect("a tax is less than what is taxed");
+        Money { amount, ..net }
+    }
+}
+
+impl fmt::Display for Rate {
+    /// In percent: `21`, `25.5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 % 100 {
+            0 => write!(f, "{}", self.0 / 100),
+            it if it % 10 == 0 => write!(f, "{}.{}", self.0 / 100, it / 10),
+            it => write!(f, "{}.{it:02}", self.0 / 100),
+        }
+    }
+}
+
+/// An ISO 3166-1 alpha-2 country code, in upper case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Country([u8; 2]);
+
+/// The text is not two ASCII letters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ParseCountryError;
+
+impl Country {
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).expect("two ASCII letters")
+    }
+    /// The standard VAT rate of a member state of the European Union; none elsewhere.
+    pub fn vat(self) -> Option<Rate> {
+        MEMBERS.iter().find(|it| it.0.as_bytes() == self.0).map(|it| Rate(it.1))
+    }
+    fn id_forms(self) -> &'static [&'static str] {
+        MEMBERS.iter().find(|it| it.0.as_bytes() == self.0).map_or(&[], |it| it.2)
+    }
+    /// The letters its VAT ids begin with: Greece's are not its country code.
+    fn id_prefix(&self) -> &str {
+        if self.as_str() == "GR" { "EL" } else { self.as_str() }
+    }
+}
+
+impl FromStr for Country {
+    type Err = ParseCountryError;
+    fn from_str(text: &str) -> Result<Country, ParseCountryError> {
+        let bytes: [u8; 2] = text.as_bytes().try_into().map_err(|_| ParseCountryError)?;
+        if !bytes.iter().all(u8::is_ascii_alphabetic) {
+            return Err(ParseCountryError);
+        }
+        Ok(Country(bytes.map(|it| it.to_ascii_uppercase())))
+    }
+}
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl fmt::Debug for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Member states, their standard rates (Estonia 24 % since July 2025, Romania 21 % since August 2025, Slovakia 23 %
+/// since 2025), and the forms of their VAT ids after the letters: 9 a digit, A a letter, X either, as VIES lists them.
+const MEMBERS: &[(&str, u32, &[&str])] = &[
+    ("AT", 2000, &["U99999999"]),
+    ("BE", 2100, &["0999999999", "1999999999"]),
+    ("BG", 2000, &["999999999", "9999999999"]),
+    ("CY", 1900, &["99999999A"]),
+    ("CZ", 2100, &["99999999", "999999999", "9999999999"]),
+    ("DE", 1900, &["999999999"]),
+    ("DK", 2500, &["99999999"]),
+    ("EE", 2400, &["999999999"]),
+    ("ES", 2100, &["X9999999X"]),
+    ("FI", 2550, &["99999999"]),
+    ("FR", 2000, &["XX999999999"]),
+    ("GR", 2400, &["999999999"]),
+    ("HR", 2500, &["99999999999"]),
+    ("HU", 2700, &["99999999"]),
+    ("IE", 2300, &["9X99999A", "9999999AA"]),
+    ("IT", 2200, &["99999999999"]),
+    ("LT", 2100, &["999999999", "999999999999"]),
+    ("LU", 1700, &["99999999"]),
+    ("LV", 2100, &["99999999999"]),
+    ("MT", 1800, &["99999999"]),
+    ("NL", 2100, &["999999999B99"]),
+    ("PL", 2300, &["9999999999"]),
+    ("PT", 2300, &["999999999"]),
+    ("RO", 2100, &["99", "999", "9999", "99999", "999999", "9999999", "99999999", "999999999", "9999999999"]),
+    ("SE", 2500, &["999999999999"]),
+    ("SI", 2200, &["99999999"]),
+    ("SK", 2300, &["9999999999"]),
+];
+
+/// A VAT id whose form is that of its member state. Whether it was ever given out only VIES knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VatId {
+    pub country: Country,
+    /// With its letters, without spaces.
+    pub text: String,
+}
+
+impl VatId {
+    /// Reads `LT 100001919017`, `el123456789`: spaces, points and hyphens are nothing.
+    pub fn parse(text: &str) -> Option<VatId> {
+        let mut plain = String::new();
+        for letter in text.chars().filter(|it| !matches!(it, ' ' | '.' | '-')) {
+            plain.push(letter.is_ascii_alphanumeric().then(|| letter.to_ascii_uppercase())?);
+        }
+        let (prefix, rest) = plain.split_at_checked(2)?;
+        let country =
+            MEMBERS.iter().filter_map(|it| it.0.parse::<Country>().ok()).find(|it| it.id_prefix() == prefix)?;
+        let fits = country.id_forms().iter().any(|form| {
+            form.len() == rest.len()
+                && form.bytes().zip(rest.bytes()).all(|(form, it)| match form {
+                    b'9' => it.is_ascii_digit(),
+                    b'A' => it.is_ascii_alphabetic(),
+                    b'X' => true,
+                    exact => it == exact,
+                })
+        });
+        fits.then_some(VatId { country, text: plain })
+    }
+}
+
+/// Why the tax is what it is; what the invoice must say follows from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Treatment {
+    /// The seller charges none: no seller's country is configured, or it is outside the Union.
+    None,
+    /// At the rate of this country.
+    Taxed(Country, Rate),
+    /// The buyer, a business of another member state, owes the tax itself.
+    ReverseCharge,
+    /// The buyer is outside the Union: out of scope.
+    Export,
+}
+
+impl Treatment {
+    /// What a sale of electronic services by `seller` to a buyer in `buyer`, with this VAT id, is taxed with. A buyer
+    /// whose country is not known is taken to live in the seller's.
+    pub fn of(seller: Option<Country>, buyer: Option<Country>, vat_id: Option<&VatId>) -> Treatment {
+        let Some(own_rate) = seller.and_then(Country::vat) else { return Treatment::None };
+        let seller = seller.expect("it has a rate");
+        let buyer = buyer.or(vat_id.map(|it| it.country)).unwrap_or(seller);
+        if buyer == seller {
+            return Treatment::Taxed(seller, own_rate);
+        }
+        match buyer.vat() {
+            None => Treatment::Export,
+            Some(_) if vat_id.is_some_and(|it| it.country == buyer) => Treatment::ReverseCharge,
+            Some(rate) => Treatment::Taxed(buyer, rate),
+        }
+    }
+
+    pub fn rate(self) -> Rate {
+        match self {
+            Treatment::Taxed(_, rate) => rate,
+            Treatment::None | Treatment::ReverseCharge | Treatment::Export => Rate::ZERO,
+        }
+    }
+
+    /// The category of UNCL5305 that EN 16931 wants.
+    pub fn category(self) -> &'static str {
+        match self {
+            Treatment::Taxed(..) => "S",
+            Treatment::ReverseCharge => "AE",
+            Treatment::Export => "G",
+            Treatment::None => "O",
+        }
+    }
+
+    /// What the law wants the invoice to say.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Treatment::Taxed(..) => None,
+            Treatment::None => Some("Not subject to VAT"),
+            Treatment::ReverseCharge => Some("Reverse charge: VAT to be accounted for by the recipient"),
+            Treatment::Export => Some("Export outside the EU: not subject to EU VAT"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+    use std::string::ToString;
+
+    fn country(text: &str) -> Country {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn who_sells_to_whom_decides() {
+        for (seller, buyer, vat_id, expected) in [
+            ("LT", "LT", "", "S 21"),
+            ("LT", "LT", "LT100001919017", "S 21"),
+            ("LT", "DE", "", "S 19"),
+            ("LT", "DE", "DE136695976", "AE 0"),
+            ("LT", "DE", "FR40303265045", "S 19"),
+            ("LT", "FI", "", "S 25.5"),
+            ("LT", "GR", "EL123456789", "AE 0"),
+            ("LT", "US", "", "G 0"),
+            ("LT", "GB", "", "G 0"),
+            ("LT", "", "", "S 21"),
+            ("LT", "", "DE136695976", "AE 0"),
+            ("US", "DE", "", "O 0"),
+            ("", "DE", "", "O 0"),
+        ] {
+            let of = |it: &str| it.parse::<Country>().ok();
+            let found = Treatment::of(of(seller), of(buyer), VatId::parse(vat_id).as_ref());
+            let said = std::format!("{} {}", found.category(), found.rate());
+            assert_eq!(said, expected, "{seller} to {buyer} {vat_id}");
+        }
+    }
+
+    #[test]
+    fn every_member_state_has_a_rate_the_union_allows_and_a_form_of_id() {
+        assert_eq!(MEMBERS.len(), 27);
+        for (code, rate, forms) in MEMBERS {
+            assert!((1500..=2700).contains(rate), "{code}");
+            assert!(!forms.is_empty() && country(code).vat().is_some());
+        }
+    }
+
+    #[test]
+    fn ids_have_the_form_of_their_country() {
+        for good in [
+            "ATU12345678",
+            "BE0123456789",
+            "BG123456789",
+            "CY12345678L",
+            "CZ12345678",
+            "DE123456789",
+            "DK12345678",
+            "EE123456789",
+            "ESX1234567X",
+            "FI12345678",
+            "FRXX123456789",
+            "EL123456789",
+            "HR12345678901",
+            "HU12345678",
+            "IE1S23456L",
+            "IE1234567WA",
+            "IT12345678901",
+            "LT123456789",
+            "LT 100001919017",
+            "LU12345678",
+            "LV12345678901",
+            "MT12345678",
+            "NL123456789B01",
+            "PL1234567890",
+            "PT123456789",
+            "RO12",
+            "SE123456789012",
+            "SI12345678",
+            "sk 123.456.7890",
+        ] {
+            assert!(VatId::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "L", "LT", "LT1", "GR123456789", "DE12345678", "DE12345678X", "ATX12345678", "US123456789", "é"]
+        {
+            assert_eq!(VatId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn tax_is_rounded_half_up_once() {
+        for (net, rate, tax) in
+            [(1000, 2100, 210), (999, 2100, 210), (50, 2100, 11), (2, 2500, 1), (1, 2500, 0), (0, 2700, 0)]
+        {
+            let net = Money { amount: net, currency: Currency::EUR };
+            assert_eq!(Rate(rate).of(net).amount, tax, "{net:?} at {rate}");
+        }
+        assert_eq!(Rate(2550).to_string(), "25.5");
+    }
+}
