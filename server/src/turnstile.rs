@@ -68,6 +68,10 @@ pub struct Once {
     pub waived: Command,
 }
 
+/// What is to be written with a transaction because of what it says: its due documents. A pure function, so that a
+/// transaction decided again brings the same.
+pub type Companions = fn(&Transaction) -> Vec<Change>;
+
 /// What came of an ask.
 #[derive(Clone, Debug)]
 pub enum Turned {
@@ -124,7 +128,8 @@ pub struct Turnstile {
 }
 
 impl Turnstile {
-    pub fn open(store: Arc<dyn Store>, clock: Arc<Clock>) -> Turnstile {
+    /// `companions` names what has to be written down together with a transaction, whoever brought it about.
+    pub fn open(store: Arc<dyn Store>, clock: Arc<Clock>, companions: Companions) -> Turnstile {
         let (queue, waiting) = bounded(WAITING_MAX);
         // No room between the two: the next group is handed over when the last is durable, and grows until then.
         let (hand_over, handed) = bounded(0);
@@ -136,7 +141,7 @@ impl Turnstile {
             tally: Arc::clone(&tally),
             queue: queue.clone(),
         };
-        let decider = decider::Decider::new(store, clock, epoch);
+        let decider = decider::Decider::new(store, clock, epoch, companions);
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         let threads = vec![
             named("decide").spawn(move || decider.run(&waiting, &hand_over)).expect("a thread can be started"),

@@ -14,7 +14,7 @@ use store::{Change, Fault, NameHash, Post, Store};
 use super::books::Books;
 use super::committer::Group;
 use super::documents::Versions;
-use super::{Ask, GROUP_MAX, Message, Ticket, Turned};
+use super::{Ask, Companions, GROUP_MAX, Message, Ticket, Turned};
 use crate::clock::Clock;
 
 /// Names are hashes already; the first eight bytes of one are as good as any.
@@ -39,6 +39,7 @@ pub struct Decider {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
     epoch: Arc<AtomicU64>,
+    companions: Companions,
     books: Books,
     /// The epoch `books` and `under_way` belong to.
     books_epoch: u64,
@@ -55,11 +56,12 @@ pub struct Decider {
 }
 
 impl Decider {
-    pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, epoch: Arc<AtomicU64>) -> Decider {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, epoch: Arc<AtomicU64>, companions: Companions) -> Decider {
         Decider {
             store,
             clock,
             epoch,
+            companions,
             books: Books::default(),
             books_epoch: 0,
             under_way: Names::default(),
@@ -166,6 +168,10 @@ impl Decider {
                 };
                 let transaction = self.post(transaction, ask.key.as_ref().map(|it| it.name), fact);
                 self.bring(&ask.also);
+                // What this command brought about belongs to it: it is written with it, or neither is.
+                if let Err(fault) = self.settle(ask, now) {
+                    return failed(&fault);
+                }
                 Turned::Done { transaction, is_replay: false }
             }
         }
@@ -199,6 +205,7 @@ impl Decider {
         }
         let (posted, book) = (Arc::clone(&transaction), Arc::clone(book));
         self.changes.push(Change::Post(Post { transaction: posted, book, key, fact }));
+        self.bring(&(self.companions)(&transaction));
         transaction
     }
 
