@@ -104,6 +104,11 @@ impl Stamp {
         Place { account, version }
     }
 
+    fn at(self) -> Timestamp {
+        let millis = self.0 >> (Stamp::VERSION_BITS + AccountNumber::BITS);
+        Timestamp::from_millis(i64::try_from(millis).expect("44 bits are left"))
+    }
+
     fn parse(digits: &str) -> Option<Stamp> {
         if digits.len() != Stamp::DIGITS {
             return None;
@@ -150,6 +155,10 @@ macro_rules! ids { ($($(#[$doc:meta])* $name:ident $prefix:literal)*) => { $(
         pub fn place(self) -> Place {
             self.0.place()
         }
+        /// When that was.
+        pub fn made_at(self) -> Timestamp {
+            self.0.at()
+        }
     }
     impl fmt::Display for $name {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,6 +186,17 @@ ids! {
     GrantId "grant"
     /// Credits reserved for work under way.
     HoldId "hold"
+    /// One attempt to collect money. Not every payment comes of a transaction: those that do not have a place of their
+    /// own that no transaction reaches.
+    PaymentId "payment"
+    /// Money on its way back.
+    RefundId "refund"
+    /// An invoice or a credit note.
+    InvoiceId "invoice"
+    /// A card or another way to pay.
+    PaymentMethodId "method"
+    /// An agreement to buy credits each period.
+    SubscriptionId "subscription"
     /// Any transaction, as the ledger lists it.
     EntryId "entry"
 }

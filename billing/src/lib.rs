@@ -9,11 +9,17 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod calendar;
 pub mod id;
+pub mod invoice;
 pub mod ledger;
 pub mod money;
+pub mod payment;
 pub mod rating;
+pub mod refund;
 pub mod refusal;
+pub mod subscription;
+pub mod tax;
 pub mod time;
 pub mod usage;
 

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::ledger::HoldEnd;
-use crate::money::Credits;
+use crate::money::{Credits, Money};
 
 type Text = Arc<str>;
 
@@ -24,6 +24,14 @@ pub enum Refusal {
     ChargeNotFound,
     HoldNotFound,
     GrantNotFound,
+    PackageNotFound,
+    PlanNotFound,
+    PaymentNotFound,
+    PaymentMethodNotFound,
+    SubscriptionNotFound,
+    InvoiceNotFound,
+    /// No account with a payment provider is configured.
+    PaymentsNotSetUp,
     /// The hold ended before; how is said.
     HoldClosed {
         end: HoldEnd,
@@ -43,6 +51,30 @@ pub enum Refusal {
     },
     /// Nothing of the grant is left to void.
     NothingToVoid,
+    /// More would be refunded than is unused of what the payment bought.
+    RefundExceedsUnused {
+        left: Credits,
+    },
+    /// The payment has brought no money, or all of it has gone back.
+    NothingToRefund,
+    /// The payment is disputed: what becomes of its money the bank decides.
+    PaymentDisputed,
+    /// The only card of something that renews or tops up by itself; `of` says what.
+    PaymentMethodInUse {
+        of: Text,
+    },
+    /// Switching the rule on would charge at once, and nobody said that this is known.
+    WouldChargeNow {
+        credits: Credits,
+        total: Money,
+    },
+    NoTopupUnderWay,
+    /// The account has a subscription that is not over.
+    SubscriptionExists,
+    /// The subscription is in a state in which this cannot be done; `why` says which.
+    SubscriptionState {
+        why: Text,
+    },
     /// A budget that blocks would be passed.
     BudgetExceeded {
         budget: Text,
@@ -72,11 +104,26 @@ impl Refusal {
             Refusal::ChargeNotFound => "charge_not_found",
             Refusal::HoldNotFound => "hold_not_found",
             Refusal::GrantNotFound => "grant_not_found",
+            Refusal::PackageNotFound => "package_not_found",
+            Refusal::PlanNotFound => "plan_not_found",
+            Refusal::PaymentNotFound => "payment_not_found",
+            Refusal::PaymentMethodNotFound => "payment_method_not_found",
+            Refusal::SubscriptionNotFound => "subscription_not_found",
+            Refusal::InvoiceNotFound => "invoice_not_found",
+            Refusal::PaymentsNotSetUp => "payments_not_set_up",
             Refusal::HoldClosed { .. } => "hold_closed",
             Refusal::TooManyHolds { .. } => "too_many_holds",
             Refusal::Unpriced { .. } => "unpriced",
             Refusal::ReversalExceedsCharge { .. } => "reversal_exceeds_charge",
             Refusal::NothingToVoid => "nothing_to_void",
+            Refusal::RefundExceedsUnused { .. } => "refund_exceeds_unused",
+            Refusal::NothingToRefund => "nothing_to_refund",
+            Refusal::PaymentDisputed => "payment_disputed",
+            Refusal::PaymentMethodInUse { .. } => "payment_method_in_use",
+            Refusal::WouldChargeNow { .. } => "would_charge_now",
+            Refusal::NoTopupUnderWay => "no_topup_under_way",
+            Refusal::SubscriptionExists => "subscription_exists",
+            Refusal::SubscriptionState { .. } => "subscription_state",
             Refusal::BudgetExceeded { .. } => "budget_exceeded",
             Refusal::InsufficientCredits { .. } => "insufficient_credits",
         }
@@ -104,6 +151,15 @@ impl fmt::Display for Refusal {
             Refusal::ChargeNotFound => f.write_str("no such charge"),
             Refusal::HoldNotFound => f.write_str("no such hold"),
             Refusal::GrantNotFound => f.write_str("no such grant"),
+            Refusal::PackageNotFound => f.write_str("no such package; GET /v1/packages lists what is sold"),
+            Refusal::PlanNotFound => f.write_str("no such plan; GET /v1/plans lists what is sold"),
+            Refusal::PaymentNotFound => f.write_str("no such payment"),
+            Refusal::PaymentMethodNotFound => f.write_str("no such payment method of this account"),
+            Refusal::SubscriptionNotFound => f.write_str("the account has no subscription"),
+            Refusal::InvoiceNotFound => f.write_str("no such invoice"),
+            Refusal::PaymentsNotSetUp => {
+                f.write_str("this server takes no payments; set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET")
+            }
             Refusal::HoldClosed { end } => write!(f, "the hold has been {end}; open a new one"),
             Refusal::TooManyHolds { most } => {
                 write!(f, "the account has {most} open holds, the most it may; capture or release some")
@@ -112,6 +168,25 @@ impl fmt::Display for Refusal {
                 write!(f, "only {left} credits of the charge are left to reverse")
             }
             Refusal::NothingToVoid => f.write_str("nothing of the grant is left to void"),
+            Refusal::RefundExceedsUnused { left } => {
+                write!(f, "only {left} credits of the payment are unused and can be refunded")
+            }
+            Refusal::NothingToRefund => f.write_str("nothing of the payment is left to refund"),
+            Refusal::PaymentDisputed => f.write_str("the payment is disputed; the bank decides what becomes of it"),
+            Refusal::PaymentMethodInUse { of } => {
+                write!(f, "it is what {of} is charged to; add another card and make it the default first")
+            }
+            Refusal::WouldChargeNow { credits, total } => write!(
+                f,
+                "this would buy {credits} credits for {} {} right now; to agree, send it with \"charge_now\": true",
+                crate::invoice::Decimal(*total),
+                total.currency.as_str()
+            ),
+            Refusal::NoTopupUnderWay => f.write_str("no top-up is under way"),
+            Refusal::SubscriptionExists => {
+                f.write_str("the account has a subscription; change it with …/subscription/change")
+            }
+            Refusal::SubscriptionState { why } => f.write_str(why),
             Refusal::BudgetExceeded { budget } => write!(f, "the budget {budget} does not allow it"),
             Refusal::InsufficientCredits { required, available } => {
                 write!(f, "{required} credits are needed and {available} are available; add credits and try again")

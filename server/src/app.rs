@@ -114,7 +114,7 @@ impl App {
     ) -> Result<App, Fault> {
         let clock = Arc::new(Clock::default());
         let app = App {
-            turnstile: Turnstile::open(Arc::clone(&store), Arc::clone(&clock)),
+            turnstile: Turnstile::open(Arc::clone(&store), Arc::clone(&clock), |_| Vec::new()),
             store,
             clock,
             settings,

@@ -126,7 +126,7 @@ create view charges as
     from journal where kind = 'charged';
 
 -- double entry: each row takes from one ledger account what it puts into another. the house's ledger accounts are
--- issuance, usage, breakage and voided; an account's own are grants, held and debt.
+-- issuance, usage, breakage, voided, refunded and clawback; an account's own are grants, held and debt.
 create view entries as
     with moved as (
         -- draws go from a grant's pot to work, to a hold and back, or from work to a pot
@@ -161,4 +161,16 @@ create view entries as
     select sequence, account, version, at, kind, 'grants',
            case kind when 'repaid' then 'debt' when 'voided' then 'voided' else 'breakage' end,
            credits, body ->> 'grant'
-    from journal where kind in ('repaid', 'voided', 'expired') and 0 < credits;
+    from journal where kind in ('repaid', 'voided', 'expired') and 0 < credits
+    union all
+    select sequence, account, version, at, kind, 'grants',
+           case body ->> 'cause' when 'dispute' then 'clawback' else 'refunded' end, credits, body ->> 'grant'
+    from journal where kind = 'withdrawn' and 0 < credits
+    union all
+    select sequence, account, version, at, kind, 'debt',
+           case body ->> 'cause' when 'dispute' then 'clawback' else 'refunded' end, body ->> 'owed', null
+    from journal where kind = 'withdrawn' and 0 < body ->> 'owed'
+    union all
+    select sequence, account, version, at, kind,
+           case body ->> 'cause' when 'dispute' then 'clawback' else 'refunded' end, 'grants', credits, body ->> 'grant'
+    from journal where kind = 'restored' and 0 < credits;

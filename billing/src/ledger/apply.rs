@@ -64,7 +64,12 @@ impl Book {
                 grant.expired += *credits;
             }
             What::Closed => self.closed = true,
+            What::Withdrawn(it) => self.apply_withdrawn(it),
+            What::Restored { withdrawal, terms } => self.apply_restored(withdrawal, terms),
+            What::Frozen { grant, is_frozen } => self.apply_frozen(*grant, *is_frozen),
+            What::Topup(change) => self.apply_topup(change, at),
         }
+        self.settle_topup(transaction);
         self.version = transaction.place.version;
         self.at = at;
         self.forget(at);
@@ -91,14 +96,14 @@ impl Book {
         }
     }
 
-    fn insert(&mut self, id: GrantId, terms: &Arc<Terms>) -> &mut Grant {
+    pub(super) fn insert(&mut self, id: GrantId, terms: &Arc<Terms>) -> &mut Grant {
         let grant = Grant::new(id, Arc::clone(terms));
         let place = self.grants.partition_point(|it| it.comes_before(&grant));
         self.grants.insert(place, grant);
         &mut self.grants[place]
     }
 
-    fn known(&mut self, id: GrantId) -> &mut Grant {
+    pub(super) fn known(&mut self, id: GrantId) -> &mut Grant {
         self.grants.iter_mut().find(|it| it.id == id).expect("a grant that is drawn from is in the book")
     }
 

@@ -4,8 +4,11 @@ use alloc::vec::Vec;
 
 use super::grant::Terms;
 use super::journal::{Draw, Work};
-use crate::id::{ChargeId, GrantId, HoldId};
+use super::topup::Rule;
+use super::withdrawal::Withdrawal;
+use crate::id::{ChargeId, GrantId, HoldId, PaymentId};
 use crate::money::Credits;
+use crate::payment::Failure;
 use crate::rating::Text;
 use crate::time::Timestamp;
 
@@ -38,6 +41,30 @@ pub enum Command {
     },
     /// No new spending. What is due still happens, and debts are still repaid.
     Close,
+    /// Take back `credits` that were paid for; where a dispute was lost, what is spent of them is owed.
+    Withdraw(Withdrawal),
+    /// Put back what could not be refunded after all.
+    Restore {
+        withdrawal: Withdrawal,
+        terms: Arc<Terms>,
+    },
+    /// A dispute over the payment of a grant was opened, or is over.
+    Freeze {
+        grant: GrantId,
+        is_frozen: bool,
+    },
+    /// Set the auto-topup rule. Where that would charge at once, `charge_now` says that the customer knows.
+    SetTopup {
+        rule: Arc<Rule>,
+        is_on: bool,
+        charge_now: bool,
+    },
+    /// No money came of a top-up, or none yet.
+    FailTopup {
+        payment: PaymentId,
+        failure: Failure,
+        is_over: bool,
+    },
     /// Due: a hold's time is up. The usage last reported is captured, the rest released.
     ExpireHold {
         hold: HoldId,
@@ -50,6 +77,8 @@ pub enum Command {
     Repay {
         grant: GrantId,
     },
+    /// Due: there are fewer credits than the auto-topup's threshold.
+    StartTopup,
 }
 
 /// A charge to be made.

@@ -37,6 +37,14 @@ impl Book {
             }
             Command::Close if self.closed => return Err(Refusal::AccountClosed),
             Command::Close => What::Closed,
+            Command::Withdraw(asked) => self.withdraw(asked)?,
+            Command::Restore { withdrawal, terms } => {
+                What::Restored { withdrawal: withdrawal.clone(), terms: Arc::clone(terms) }
+            }
+            Command::Freeze { grant, is_frozen } => What::Frozen { grant: *grant, is_frozen: *is_frozen },
+            Command::SetTopup { rule, is_on, charge_now } => self.set_topup(rule, *is_on, *charge_now, at)?,
+            Command::FailTopup { payment, failure, is_over } => self.fail_topup(*payment, *failure, *is_over)?,
+            Command::StartTopup => self.start_topup(at)?,
             Command::ExpireHold { hold } => self.expire_hold(*hold, at)?,
             Command::ExpireGrant { grant } => {
                 let grant = self.grant(*grant).ok_or(Refusal::GrantNotFound)?;
@@ -56,7 +64,8 @@ impl Book {
         if terms.expires_at <= at || terms.expires_at <= terms.effective_at {
             return Err(Refusal::invalid("expires_at", "must be in the future, and after the grant takes effect"));
         }
-        if GRANTS_MAX <= self.grants.len() {
+        // Credits that were paid for are never refused: the money is there.
+        if terms.payment.is_none() && GRANTS_MAX <= self.grants.len() {
             return Err(Refusal::invalid("account", format_args!("has {GRANTS_MAX} live grants, the most it may")));
         }
         Ok(What::Granted { grant: GrantId::new(at, self.next_place()), terms: Arc::clone(terms) })
@@ -292,7 +301,18 @@ impl Book {
             |draws: &[Draw]| -> Credits { draws.iter().filter(|it| live(&it.grant)).map(|it| it.credits).sum() };
         match what {
             What::Granted { terms, .. } if terms.live_at(at) => posted += terms.credits,
-            What::Granted { .. } | What::Closed => {}
+            What::Granted { .. } | What::Closed | What::Topup(_) => {}
+            What::Withdrawn(it) => {
+                posted -= it.owed + if live(&it.grant) { it.credits } else { Credits::ZERO };
+                debt += it.owed;
+            }
+            What::Restored { withdrawal: it, terms } => {
+                let is_live = self.grant(it.grant).map_or(terms.live_at(at), |it| it.live_at(at));
+                posted += if is_live { it.credits } else { Credits::ZERO };
+            }
+            What::Frozen { grant, is_frozen } => {
+                posted += self.thawed(*grant, *is_frozen, |it| it.terms.live_at(at));
+            }
             What::Repaid { credits, .. } => debt -= *credits,
             What::Charged { draws, owed, closing, .. } => {
                 let revived: Credits = draws.iter().filter(|it| it.pot == Pot::Expired).map(|it| it.credits).sum();
@@ -310,7 +330,9 @@ impl Book {
                 posted -= sum(draws) - returned(draws);
             }
             What::Reversed(it) => {
-                let freed: Credits = it.draws.iter().filter(|it| it.pot == Pot::Free).map(|it| it.credits).sum();
+                let is_frozen = |id| self.grant(id).is_some_and(|it| it.is_frozen);
+                let freed = it.draws.iter().filter(|it| it.pot == Pot::Free && !is_frozen(it.grant));
+                let freed: Credits = freed.map(|it| it.credits).sum();
                 let regranted = it.regranted.as_ref().map_or(Credits::ZERO, |(_, terms)| terms.credits);
                 posted += freed + it.forgiven + regranted;
                 debt -= it.forgiven;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::grant::Source;
 use super::journal::{Draw, Pot, Transaction, What};
+use super::withdrawal::Cause;
 use crate::id::GrantId;
 use crate::money::Credits;
 use crate::rating::Text;
@@ -27,6 +28,10 @@ pub enum LedgerAccount {
     Breakage,
     /// Credits taken back unspent.
     Voided,
+    /// Credits whose money was given back.
+    Refunded,
+    /// Credits whose money a bank took back.
+    Clawback,
 }
 
 /// `credits` moved from one ledger account to another. Never negative.
@@ -45,6 +50,15 @@ impl Pot {
             Pot::Free => LedgerAccount::Grants,
             Pot::Held => LedgerAccount::Held,
             Pot::Expired => LedgerAccount::Breakage,
+        }
+    }
+}
+
+impl Cause {
+    fn ledger_account(self) -> LedgerAccount {
+        match self {
+            Cause::Refund => LedgerAccount::Refunded,
+            Cause::Dispute => LedgerAccount::Clawback,
         }
     }
 }
@@ -92,7 +106,14 @@ impl Transaction {
             What::Expired { grant, credits } => {
                 entries.add(LedgerAccount::Grants, LedgerAccount::Breakage, *credits, Some(*grant));
             }
-            What::Closed => {}
+            What::Withdrawn(it) => {
+                entries.add(LedgerAccount::Grants, it.cause.ledger_account(), it.credits, Some(it.grant));
+                entries.add(LedgerAccount::Debt, it.cause.ledger_account(), it.owed, None);
+            }
+            What::Restored { withdrawal: it, .. } => {
+                entries.add(it.cause.ledger_account(), LedgerAccount::Grants, it.credits, Some(it.grant));
+            }
+            What::Closed | What::Frozen { .. } | What::Topup(_) => {}
         }
         entries.0
     }

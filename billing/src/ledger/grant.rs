@@ -118,16 +118,19 @@ pub struct Grant {
     pub held: Credits,
     /// Expired unspent. Kept a while: an event that happened before the expiry may still come in and draw them.
     pub expired: Credits,
+    /// The payment for it is disputed: nothing is drawn from it until that is settled.
+    pub is_frozen: bool,
 }
 
 impl Grant {
     pub(super) fn new(id: GrantId, terms: Arc<Terms>) -> Grant {
-        Grant { id, terms, remaining: Credits::ZERO, held: Credits::ZERO, expired: Credits::ZERO }
+        Grant { id, terms, remaining: Credits::ZERO, held: Credits::ZERO, expired: Credits::ZERO, is_frozen: false }
     }
     pub(super) fn comes_before(&self, other: &Grant) -> bool {
         (self.terms.draw_order(), self.id) < (other.terms.draw_order(), other.id)
     }
+    /// Whether it can be drawn from at `at`.
     pub fn live_at(&self, at: Timestamp) -> bool {
-        self.terms.live_at(at)
+        !self.is_frozen && self.terms.live_at(at)
     }
 }

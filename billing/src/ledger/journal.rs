@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::grant::Terms;
+use super::topup::TopupChange;
+use super::withdrawal::Withdrawal;
 use crate::id::{ChargeId, EntryId, GrantId, HoldId, Name, Place};
 use crate::money::Credits;
 use crate::rating::{Price, Text, Usage};
@@ -198,6 +200,19 @@ pub enum What {
     },
     /// No new spending from here on.
     Closed,
+    /// Paid credits went back.
+    Withdrawn(Withdrawal),
+    /// Credits whose refund failed, in their grant again.
+    Restored {
+        withdrawal: Withdrawal,
+        terms: Arc<Terms>,
+    },
+    /// The grant's payment is disputed, or no longer is.
+    Frozen {
+        grant: GrantId,
+        is_frozen: bool,
+    },
+    Topup(TopupChange),
 }
 
 /// A charge undone, wholly or partly, against the order in which it drew.

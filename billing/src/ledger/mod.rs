@@ -12,12 +12,17 @@ mod decide;
 mod entries;
 mod grant;
 mod journal;
+mod topup;
+mod withdrawal;
 
 pub use command::{Captured, Command, Over, Reverse, Spend};
 pub use entries::{Entry, LedgerAccount};
 pub use grant::{Grant, Scope, Source, Terms};
 pub use journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Reversal, Transaction, What, Work};
+pub use topup::{Rule, Topup, TopupChange, UnderWay};
+pub use withdrawal::{Cause, Withdrawal};
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -49,6 +54,8 @@ pub struct Book {
     holds: Vec<Hold>,
     debt: Credits,
     closed: bool,
+    /// Boxed: most accounts have none.
+    topup: Option<Box<Topup>>,
     /// The next instant at which `due` has something to say.
     due_at: Timestamp,
 }
@@ -82,6 +89,7 @@ impl Book {
             holds: Vec::new(),
             debt: Credits::ZERO,
             closed: false,
+            topup: None,
             due_at: Timestamp::NEVER,
         }
     }
@@ -184,7 +192,9 @@ impl Book {
             .filter(|(when, it)| it.live_at(*when))
             .map(|(when, it)| (when, Command::Repay { grant: it.id }));
         // On a tie: holds give back before grants expire, grants expire before they repay.
-        holds.chain(expiries).chain(repayments).min_by_key(|(when, _)| *when)
+        // What credits are short of is known when all of these are done.
+        let topup = self.topup_due();
+        holds.chain(expiries).chain(repayments).chain(topup).min_by_key(|(when, _)| *when)
     }
 
     fn next_place(&self) -> Place {

@@ -1,8 +1,8 @@
 //! Auto-topup: the rule of an account, and the one top-up it may have under way.
 //!
-//! It is part of the book because it must be decided with the very charge that crosses the threshold, and because the
-//! book is the one thing per account that cannot be decided twice. Must never know who collects: it says what is to be
-//! collected, and is told what came of it.
+//! It is part of the book because it must be decided with the very charge that crosses the threshold, and because a
+//! book is what cannot be decided twice. Must never know who collects: it says what is to be collected, and is told
+//! what came of it.
 //!
 //! Invariants: one top-up under way; what was started in a calendar month (of UTC) and has not failed is never more than
 //! the monthly maximum; after a failure nothing is started before the back-off is over, and nothing but a payment that

@@ -38,6 +38,14 @@ kinds! {
     CHARGE_NOT_FOUND 404 "charge_not_found" "No such charge" "The id is not one that this server gave to a charge."
     HOLD_NOT_FOUND 404 "hold_not_found" "No such hold" "The id is not one that this server gave to a hold."
     GRANT_NOT_FOUND 404 "grant_not_found" "No such grant" "The id is not one that this server gave to a grant."
+    PACKAGE_NOT_FOUND 404 "package_not_found" "No such package" "GET /v1/packages lists what is sold."
+    PLAN_NOT_FOUND 404 "plan_not_found" "No such plan" "GET /v1/plans lists what is sold."
+    PAYMENT_NOT_FOUND 404 "payment_not_found" "No such payment" "The id is not one that this server gave to a payment."
+    PAYMENT_METHOD_NOT_FOUND 404 "payment_method_not_found" "No such payment method"
+        "The account has no such card; GET /v1/accounts/{account}/payment-methods lists those it has."
+    SUBSCRIPTION_NOT_FOUND 404 "subscription_not_found" "No subscription"
+        "The account has none; POST /v1/accounts/{account}/subscription starts one."
+    INVOICE_NOT_FOUND 404 "invoice_not_found" "No such invoice" "The id is not one that this server gave to an invoice."
     PROJECT_NOT_FOUND 404 "project_not_found" "No such project"
         "The account has no project of this name, or it was deleted."
     RATE_CARD_NOT_FOUND 404 "rate_card_not_found" "No such rate card" "There is no version of this number."
@@ -56,6 +64,20 @@ kinds! {
         "`left` is what of the charge was not reversed yet."
     NOTHING_TO_VOID 409 "nothing_to_void" "Nothing is left of the grant"
         "Only unused credits can be voided, and all of these are spent, held, expired or voided."
+    REFUND_EXCEEDS_UNUSED 409 "refund_exceeds_unused" "More than is unused"
+        "`left` is what of the payment's credits is unused; no more can be refunded."
+    NOTHING_TO_REFUND 409 "nothing_to_refund" "Nothing is left to refund"
+        "The payment has brought no money, or all of it has gone back."
+    PAYMENT_DISPUTED 409 "payment_disputed" "The payment is disputed"
+        "The customer's bank decides what becomes of its money. Wait for the dispute to end."
+    PAYMENT_METHOD_IN_USE 409 "payment_method_in_use" "The card is needed"
+        "It is the only card of an auto-topup that is on or of a subscription. Add another first, or switch that off."
+    WOULD_CHARGE_NOW 409 "would_charge_now" "This would charge at once"
+        "The balance is below the threshold already. Send the same with `charge_now` once the customer has agreed."
+    NO_TOPUP_UNDER_WAY 409 "no_topup_under_way" "No top-up is under way" "There is nothing to settle."
+    SUBSCRIPTION_EXISTS 409 "subscription_exists" "There is a subscription already"
+        "An account has one; change it with POST /v1/accounts/{account}/subscription/change."
+    SUBSCRIPTION_STATE 409 "subscription_state" "Not in this state" "`detail` says what stands in the way."
     BODY_TOO_LARGE 413 "body_too_large" "The body is too large"
         "`most` is how many bytes this endpoint reads. Send less, or in several requests."
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "Not this content type"
@@ -95,6 +117,8 @@ kinds! {
     INTERNAL 500 "internal" "Something failed here"
         "It is our fault and was logged under `request_id`. Repeating with the same idempotency key is safe: what was \
          done is found done."
+    PAYMENTS_NOT_SET_UP 503 "payments_not_set_up" "No payments here"
+        "This server has no account with a payment provider. Its operator sets STRIPE_SECRET_KEY."
     BUSY 503 "busy" "More is waiting than fits"
         "Nothing was done. Wait for the seconds in `Retry-After`, and send the same request with the same key again."
 }
@@ -109,7 +133,7 @@ mod tests {
     use super::*;
     use billing::Refusal;
     use billing::ledger::HoldEnd;
-    use billing::money::Credits;
+    use billing::money::{Credits, Currency, Money};
 
     #[test]
     fn every_refusal_is_on_the_page() {
@@ -127,6 +151,21 @@ mod tests {
             Refusal::unpriced("field", "why"),
             Refusal::ReversalExceedsCharge { left: zero },
             Refusal::NothingToVoid,
+            Refusal::PackageNotFound,
+            Refusal::PlanNotFound,
+            Refusal::PaymentNotFound,
+            Refusal::PaymentMethodNotFound,
+            Refusal::SubscriptionNotFound,
+            Refusal::InvoiceNotFound,
+            Refusal::PaymentsNotSetUp,
+            Refusal::RefundExceedsUnused { left: zero },
+            Refusal::NothingToRefund,
+            Refusal::PaymentDisputed,
+            Refusal::PaymentMethodInUse { of: "it".into() },
+            Refusal::WouldChargeNow { credits: zero, total: Money { amount: 1, currency: Currency::EUR } },
+            Refusal::NoTopupUnderWay,
+            Refusal::SubscriptionExists,
+            Refusal::SubscriptionState { why: "it is over".into() },
             Refusal::BudgetExceeded { budget: "b".into() },
             Refusal::InsufficientCredits { required: zero, available: zero },
         ] {

@@ -86,7 +86,12 @@ impl From<Refusal> for Problem {
                 .with("shortfall", available.short_of(required).to_string()),
             Refusal::BudgetExceeded { budget } => problem.with("budget", &*budget),
             Refusal::HoldClosed { end } => problem.with("end", end.as_str()),
-            Refusal::ReversalExceedsCharge { left } => problem.with("left", left.to_string()),
+            Refusal::WouldChargeNow { credits, total } => problem
+                .with("credits", credits.to_string())
+                .with("total", json!({"amount": total.amount, "currency": total.currency.as_str()})),
+            Refusal::ReversalExceedsCharge { left } | Refusal::RefundExceedsUnused { left } => {
+                problem.with("left", left.to_string())
+            }
             _ => problem,
         }
     }

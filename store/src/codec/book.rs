@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::Malformed;
 use super::json::Json;
+use super::money::{TopupJson, write_topup};
 use super::pairs::DrawJson;
 use super::transaction::read_hold;
 use super::work::{Known, TermsJson, WorkJson, read_draws, read_grant, write_draws, write_terms, write_work};
@@ -32,6 +33,9 @@ pub fn write(json: &mut Json, book: &Book) {
         if book.is_closed() {
             json.key("closed").integer(1);
         }
+        if let Some(topup) = book.topup() {
+            write_topup(json.key("topup"), topup);
+        }
     });
 }
 
@@ -43,6 +47,9 @@ fn write_one_grant(json: &mut Json, grant: &Grant) {
             if !credits.is_zero() {
                 json.key(name).integer(credits.micros());
             }
+        }
+        if grant.is_frozen {
+            json.key("frozen").integer(1);
         }
     });
 }
@@ -70,6 +77,7 @@ struct BookJson {
     debt: i64,
     #[serde(default)]
     closed: u8,
+    topup: Option<TopupJson>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +91,8 @@ struct GrantJson {
     held: i64,
     #[serde(default)]
     expired: i64,
+    #[serde(default)]
+    frozen: u8,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +113,7 @@ pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Ma
     let stored: BookJson = serde_json::from_str(text)?;
     let mut story = Story::new(account, Timestamp::from_millis(stored.at));
     let mut pots = BTreeMap::new();
+    let mut frozen = Vec::new();
     for grant in stored.grants {
         let terms = grant.terms.read()?;
         let pot = Pots { remaining: grant.remaining, held: grant.held, expired: grant.expired };
@@ -112,6 +123,7 @@ pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Ma
             return Err(Malformed::not("a grant of its own", &grant.id));
         }
         story.granted(id, &terms)?;
+        frozen.extend((grant.frozen != 0).then_some(id));
     }
     let holds = stored.holds.into_iter().map(HoldJson::read).collect::<Result<Vec<_>, _>>()?;
     check_holds(&holds, &pots)?;
@@ -121,12 +133,16 @@ pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Ma
         return Err(Malformed::not("a debt", &stored.debt.to_string()));
     }
     story.owes(Credits::from_micros(stored.debt));
+    frozen.into_iter().for_each(|it| story.frozen(it));
     if stored.closed != 0 {
         story.tell(What::Closed);
     }
     let mut book = story.book;
     book.version = version;
     book.at = story.at;
+    if let Some(topup) = stored.topup {
+        book.restore_topup(topup.read()?);
+    }
     Ok(book)
 }
 
@@ -240,6 +256,12 @@ impl Story {
             }
             self.tell(what);
         }
+    }
+
+    fn frozen(&mut self, grant: GrantId) {
+        let found = self.book.grant(grant).filter(|it| it.terms.live_at(self.at));
+        self.free -= found.map_or(Credits::ZERO, |it| it.remaining);
+        self.tell(What::Frozen { grant, is_frozen: true });
     }
 
     fn owes(&mut self, owed: Credits) {

@@ -5,6 +5,7 @@
 //! [`Malformed`], never a panic.
 mod book;
 mod json;
+mod money;
 mod pairs;
 mod transaction;
 mod usage;

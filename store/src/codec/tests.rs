@@ -1,9 +1,10 @@
 //! What is written reads back equal: every kind of transaction, any book a history can lead to, any usage.
 use std::sync::Arc;
 
-use billing::id::{AccountNumber, ChargeId, GrantId, HoldId, Name, Place};
+use billing::id::{AccountNumber, ChargeId, GrantId, HoldId, Name, PaymentId, Place};
 use billing::ledger::*;
 use billing::money::{Credits, Currency, Money};
+use billing::payment::Failure;
 use billing::rating::{Price, PriceLine, Text, Usage};
 use billing::time::{Span, Timestamp};
 use billing::usage::{UsageKey, UsageSum};
@@ -102,12 +103,42 @@ fn reversed() -> BoxedStrategy<What> {
         })
         .boxed()
 }
+fn withdrawal() -> BoxedStrategy<Withdrawal> {
+    let cause = prop_oneof![Just(Cause::Refund), Just(Cause::Dispute)];
+    (grant(), credits(), credits(), cause, text())
+        .prop_map(|(grant, credits, owed, cause, reason)| Withdrawal { grant, credits, owed, cause, reason })
+        .boxed()
+}
+fn money() -> impl Strategy<Value = Money> {
+    (1..i64::MAX, prop_oneof![Just(Currency::EUR), Just(Currency::USD)])
+        .prop_map(|(amount, currency)| Money { amount, currency })
+}
+fn topup() -> BoxedStrategy<TopupChange> {
+    let payment = || (instant(), place()).prop_map(|(at, place)| PaymentId::new(at, place));
+    let failure = (0..Failure::ALL.len()).prop_map(|it| Failure::ALL[it]);
+    let rule = (credits(), 1..i64::MAX, money(), option::of(any::<i64>()), option::of(text()));
+    prop_oneof![
+        (rule, any::<bool>()).prop_map(|((threshold, credits, price, monthly_max, method), is_on)| {
+            let credits = Credits::from_micros(credits);
+            TopupChange::Set { rule: Arc::new(Rule { threshold, credits, price, monthly_max, method }), is_on }
+        }),
+        (payment(), credits(), money(), option::of(text()))
+            .prop_map(|(payment, credits, total, method)| TopupChange::Started { payment, credits, total, method }),
+        (payment(), failure, any::<bool>()).prop_map(|(payment, failure, is_over)| TopupChange::Failed {
+            payment,
+            failure,
+            is_over
+        }),
+    ]
+    .boxed()
+}
 /// Every variant there is: a new one does not compile until it stands here.
 fn what() -> BoxedStrategy<What> {
     let stands_below = |what: &What| match what {
         What::Granted { .. } | What::Repaid { .. } | What::Charged { .. } | What::Held { .. } => {}
         What::Extended { .. } | What::Released { .. } | What::Reversed(_) | What::Voided { .. } => {}
-        What::Expired { .. } | What::Closed => {}
+        What::Expired { .. } | What::Closed | What::Frozen { .. } => {}
+        What::Withdrawn(_) | What::Restored { .. } | What::Topup(_) => {}
     };
     prop_oneof![
         (grant(), terms()).prop_map(|(grant, terms)| What::Granted { grant, terms }),
@@ -127,6 +158,10 @@ fn what() -> BoxedStrategy<What> {
         (grant(), credits(), text()).prop_map(|(grant, credits, reason)| What::Voided { grant, credits, reason }),
         (grant(), credits()).prop_map(|(grant, credits)| What::Expired { grant, credits }),
         Just(What::Closed),
+        withdrawal().prop_map(What::Withdrawn),
+        (withdrawal(), terms()).prop_map(|(withdrawal, terms)| What::Restored { withdrawal, terms }),
+        (grant(), any::<bool>()).prop_map(|(grant, is_frozen)| What::Frozen { grant, is_frozen }),
+        topup().prop_map(What::Topup),
     ]
     .prop_map(move |it| {
         stands_below(&it);
@@ -221,7 +256,7 @@ proptest! {
     }
 
     #[test]
-    fn a_book_reads_as_it_was_written(steps in vec((0..9_u8, 1..500_i64, 1..400_i64), 1..60)) {
+    fn a_book_reads_as_it_was_written(steps in vec((0..13_u8, 1..500_i64, 1..400_i64), 1..60)) {
         let mut book = Book::open(AccountNumber::from_random(5));
         let mut now = Timestamp::from_millis(1_795_000_000_000);
         for (kind, amount, minutes) in steps {
@@ -272,7 +307,24 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         4 | 5 => Command::Hold { work: work(now), credits, expires_at: now + Span::MINUTE.times(amount * 2) },
         6 => Command::Extend { hold: hold?, more: credits, used: Some(work(now)), expires_at: None },
         7 => Command::Capture(Captured { hold: hold?, work: work(now), over: Over::ToLimit }),
-        _ if amount < 3 => Command::Close,
+        8 if amount < 3 => Command::Close,
+        9 => Command::Freeze { grant: book.grants().first()?.id, is_frozen: amount % 2 == 0 },
+        10 => {
+            let cause = if amount % 2 == 0 { Cause::Refund } else { Cause::Dispute };
+            let grant = book.grants().first()?.id;
+            Command::Withdraw(Withdrawal { grant, credits, owed: Credits::ZERO, cause, reason: "test".into() })
+        }
+        11 => {
+            let price = Money { amount: 7, currency: Currency::EUR };
+            let monthly_max = Some(amount + 7).filter(|it| it % 3 == 0);
+            let rule = Arc::new(Rule { threshold: credits, credits, price, monthly_max, method: None });
+            Command::SetTopup { rule, is_on: amount % 5 != 0, charge_now: true }
+        }
+        12 => {
+            let payment = book.topup()?.under_way.as_ref()?.payment;
+            let failure = if amount % 2 == 0 { Failure::Declined } else { Failure::AuthenticationRequired };
+            Command::FailTopup { payment, failure, is_over: amount % 2 == 0 }
+        }
         _ => Command::Release { hold: hold? },
     })
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use billing::id::{GrantId, HoldId, Place};
-use billing::ledger::{Balance, Closing, Draw, HoldEnd, Origin, Reversal, Terms, Transaction, What};
+use billing::ledger::{Balance, Closing, Draw, HoldEnd, Origin, Reversal, Terms, Transaction, What, Withdrawal};
 use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::Malformed;
 use super::json::Json;
+use super::money::{self, ChangeJson};
 use super::pairs::DrawJson;
 use super::work::{Known, TermsJson, WorkJson, read_draws, read_grant, write_draws, write_terms, write_work};
 
@@ -40,6 +41,10 @@ impl Columns<'_> {
             What::Voided { credits, .. } => ("voided", *credits, None),
             What::Expired { credits, .. } => ("expired", *credits, None),
             What::Closed => ("closed", Credits::ZERO, None),
+            other => {
+                let (kind, credits) = money::columns(other).expect("what is not above is of money");
+                (kind, credits, None)
+            }
         };
         let grant = transaction.granted().map(|(grant, _)| grant);
         Columns { kind, credits: credits.micros(), meter: work.map(|it| &it.usage.meter), grant }
@@ -102,6 +107,7 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
         }
         What::Reversed(reversal) => write_reversal(json, reversal, known),
         What::Closed => {}
+        other => money::write(json, other),
     }
 }
 
@@ -169,6 +175,8 @@ struct BodyJson {
     regranted: Option<(Text, TermsJson)>,
     total: Option<i64>,
     reason: Option<Text>,
+    cause: Option<Text>,
+    topup: Option<ChangeJson>,
     after: Vec<i64>,
 }
 
@@ -196,7 +204,7 @@ pub fn read(row: Row<'_>) -> Result<Transaction, Malformed> {
 }
 
 impl BodyJson {
-    fn read(self, kind: &str, known: Known<'_>) -> Result<What, Malformed> {
+    fn read(mut self, kind: &str, known: Known<'_>) -> Result<What, Malformed> {
         let credits = Credits::from_micros(known.credits);
         let expires_at = || self.until.map(Timestamp::from_millis).ok_or(Malformed::lacks("until"));
         Ok(match kind {
@@ -238,8 +246,24 @@ impl BodyJson {
             },
             "reversed" => What::Reversed(self.read_reversal(known)?),
             "closed" => What::Closed,
+            "withdrawn" => What::Withdrawn(self.read_withdrawal(credits)?),
+            "restored" => {
+                let terms = needed(self.terms.take(), "terms")?;
+                money::read_restored(self.read_withdrawal(credits)?, terms)?
+            }
+            "frozen" | "thawed" => {
+                What::Frozen { grant: read_grant(&needed(self.grant, "grant")?)?, is_frozen: kind == "frozen" }
+            }
+            "topup_set" | "topup_started" | "topup_failed" => {
+                What::Topup(needed(self.topup, "topup")?.read(kind, credits)?)
+            }
             other => return Err(Malformed::not("a kind of transaction", other)),
         })
+    }
+
+    fn read_withdrawal(self, credits: Credits) -> Result<Withdrawal, Malformed> {
+        let (grant, cause) = (needed(self.grant, "grant")?, needed(self.cause, "cause")?);
+        money::read_withdrawal((&grant, &cause, needed(self.reason, "reason")?), credits, self.owed)
     }
 
     fn read_reversal(self, known: Known<'_>) -> Result<Reversal, Malformed> {

@@ -1,5 +1,6 @@
 //! The ledger's rules, as tables, as exhaustive short histories, and as properties of random ones.
 mod histories;
+mod money;
 mod properties;
 mod script;
 mod tables;

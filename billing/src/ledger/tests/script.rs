@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 use std::{format, vec};
 
-use crate::id::{AccountNumber, ChargeId, GrantId, HoldId};
+use crate::id::{AccountNumber, ChargeId, GrantId, HoldId, PaymentId};
 use crate::ledger::*;
 use crate::money::{Credits, Currency, Money};
 use crate::rating::{Price, Usage};
@@ -129,12 +129,13 @@ struct Run {
     grants: Vec<(String, GrantId)>,
     holds: Vec<(String, HoldId)>,
     charges: Vec<(String, ChargeId)>,
+    payments: Vec<(String, PaymentId)>,
 }
 
 impl Default for Run {
     fn default() -> Run {
         let book = Book::open(AccountNumber::from_random(1));
-        Run { book, journal: vec![], grants: vec![], holds: vec![], charges: vec![] }
+        Run { book, journal: vec![], grants: vec![], holds: vec![], charges: vec![], payments: vec![] }
     }
 }
 
@@ -157,6 +158,9 @@ impl Run {
             What::Held { hold, .. } => self.holds.push((format!("h{}", self.holds.len() + 1), *hold)),
             What::Charged { .. } => {
                 self.charges.push((format!("c{}", self.charges.len() + 1), transaction.charge_id()));
+            }
+            What::Topup(TopupChange::Started { payment, .. }) => {
+                self.payments.push((format!("p{}", self.payments.len() + 1), *payment));
             }
             _ => {}
         }
@@ -223,13 +227,62 @@ impl Run {
             }
             "void" => Command::Void { grant: find(&self.grants, words[1]), reason: "test".into() },
             "close" => Command::Close,
+            "freeze" | "thaw" => {
+                Command::Freeze { grant: find(&self.grants, words[1]), is_frozen: words[0] == "freeze" }
+            }
+            "withdraw" | "restore" => {
+                let withdrawal = Withdrawal {
+                    grant: find(&self.grants, words[1]),
+                    credits: credits(words[2]),
+                    owed: Credits::ZERO,
+                    cause: words.get(3).unwrap_or(&"refund").parse().expect("a cause"),
+                    reason: "test".into(),
+                };
+                let made = self.journal.iter().filter_map(Transaction::granted);
+                let terms = Arc::clone(made.clone().find(|it| it.0 == withdrawal.grant).expect("it was made").1);
+                if words[0] == "withdraw" {
+                    Command::Withdraw(withdrawal)
+                } else {
+                    Command::Restore { withdrawal, terms }
+                }
+            }
+            "topup" => Command::SetTopup {
+                rule: Arc::new(Rule {
+                    threshold: credits(words[1]),
+                    credits: credits(words[2]),
+                    price: Money { amount: option("price").unwrap_or(10), currency: Currency::EUR },
+                    monthly_max: option("max"),
+                    method: None,
+                }),
+                is_on: !words.contains(&"off"),
+                charge_now: words.contains(&"now"),
+            },
+            "fail" => Command::FailTopup {
+                payment: find(&self.payments, words[1]),
+                failure: words[2].parse().expect("a failure"),
+                is_over: !words.contains(&"open"),
+            },
+            "paid" => Command::Grant(Arc::new(Terms {
+                effective_at: at,
+                payment: Some(find(&self.payments, words[1]).to_string().as_str().into()),
+                ..terms(number(words[2]))
+            })),
             other => panic!("not a command: {other}"),
         }
     }
 
     fn outcome(&self, what: &What) -> String {
         match what {
-            What::Granted { .. } | What::Closed => "ok".to_string(),
+            What::Granted { .. } | What::Closed | What::Frozen { .. } => "ok".to_string(),
+            What::Restored { withdrawal: it, .. } => {
+                format!("restored {}:{}", self.grant(it.grant), it.credits.micros())
+            }
+            What::Withdrawn(it) => {
+                let mut text = format!("withdrawn {}:{}", self.grant(it.grant), it.credits.micros());
+                text += &amount(" owed", it.owed);
+                text
+            }
+            What::Topup(change) => topup(change),
             What::Repaid { grant, credits } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
             What::Expired { grant, credits } => format!("expired {}:{}", self.grant(*grant), credits.micros()),
             What::Voided { grant, credits, .. } => format!("voided {}:{}", self.grant(*grant), credits.micros()),
@@ -269,6 +322,14 @@ impl Run {
     }
 }
 
+fn topup(change: &TopupChange) -> String {
+    match change {
+        TopupChange::Set { .. } => "ok".to_string(),
+        TopupChange::Started { credits, total, .. } => format!("topup {} for {}", credits.micros(), total.amount),
+        TopupChange::Failed { failure, .. } => format!("failed {failure}"),
+    }
+}
+
 fn amount(word: &str, credits: Credits) -> String {
     if credits.is_zero() { String::new() } else { format!("{word} {}", credits.micros()) }
 }
@@ -283,6 +344,10 @@ fn refused(refusal: &Refusal) -> String {
             format!("insufficient_credits {} of {}", available.micros(), required.micros())
         }
         Refusal::ReversalExceedsCharge { left } => format!("reversal_exceeds_charge {}", left.micros()),
+        Refusal::WouldChargeNow { credits, total } => {
+            format!("would_charge_now {} for {}", credits.micros(), total.amount)
+        }
+        Refusal::RefundExceedsUnused { left } => format!("refund_exceeds_unused {}", left.micros()),
         Refusal::Invalid { field, .. } => format!("invalid {field}"),
         other => other.code().to_string(),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use billing::id::Name;
-use billing::ledger::{Entry, LedgerAccount, Transaction, What, Work};
+use billing::ledger::{Entry, LedgerAccount, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -41,6 +41,20 @@ pub enum KindShown {
     Expiry,
     /// The account was closed.
     Close,
+    /// Credits whose money went back, by a refund or a lost dispute.
+    Withdrawal,
+    /// Credits whose refund failed, back in their grant.
+    Restoration,
+    /// The payment for a grant is disputed: nothing is drawn from it.
+    Freeze,
+    /// The dispute is over.
+    Thaw,
+    /// The auto-topup rule was set.
+    TopupRule,
+    /// Credits are being bought by themselves.
+    TopupStart,
+    /// No money came of it.
+    TopupFailure,
 }
 
 impl KindShown {
@@ -56,6 +70,13 @@ impl KindShown {
             What::Voided { .. } => KindShown::Void,
             What::Expired { .. } => KindShown::Expiry,
             What::Closed => KindShown::Close,
+            What::Withdrawn(_) => KindShown::Withdrawal,
+            What::Restored { .. } => KindShown::Restoration,
+            What::Frozen { is_frozen: true, .. } => KindShown::Freeze,
+            What::Frozen { .. } => KindShown::Thaw,
+            What::Topup(TopupChange::Set { .. }) => KindShown::TopupRule,
+            What::Topup(TopupChange::Started { .. }) => KindShown::TopupStart,
+            What::Topup(TopupChange::Failed { .. }) => KindShown::TopupFailure,
         }
     }
     fn as_str(self) -> &'static str {
@@ -70,6 +91,13 @@ impl KindShown {
             KindShown::Void => "void",
             KindShown::Expiry => "expiry",
             KindShown::Close => "close",
+            KindShown::Withdrawal => "withdrawal",
+            KindShown::Restoration => "restoration",
+            KindShown::Freeze => "freeze",
+            KindShown::Thaw => "thaw",
+            KindShown::TopupRule => "topup_rule",
+            KindShown::TopupStart => "topup_start",
+            KindShown::TopupFailure => "topup_failure",
         }
     }
 }
@@ -78,7 +106,7 @@ impl KindShown {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Movement)]
 pub struct MovementShown {
-    /// `issuance:…`, `grants`, `held`, `debt`, `usage:…`, `breakage` or `voided`.
+    /// `issuance:…`, `grants`, `held`, `debt`, `usage:…`, `breakage`, `voided`, `refunded` or `clawback`.
     from: String,
     to: String,
     credits: Amount,
@@ -101,6 +129,8 @@ fn named(account: &LedgerAccount) -> String {
         LedgerAccount::Usage(meter) => format!("usage:{meter}"),
         LedgerAccount::Breakage => "breakage".to_owned(),
         LedgerAccount::Voided => "voided".to_owned(),
+        LedgerAccount::Refunded => "refunded".to_owned(),
+        LedgerAccount::Clawback => "clawback".to_owned(),
     }
 }
 
@@ -225,7 +255,12 @@ impl<'a> EntryShown<'a> {
                 grants: Draws(&it.draws),
                 ..self
             },
-            What::Closed => self,
+            What::Withdrawn(it) | What::Restored { withdrawal: it, .. } => {
+                EntryShown { grant: Some(GrantRef(it.grant)), reason: Some(&it.reason), ..self }
+            }
+            What::Frozen { grant, .. } => EntryShown { grant: Some(GrantRef(*grant)), ..self },
+            What::Topup(TopupChange::Failed { failure, .. }) => EntryShown { reason: Some(failure.in_words()), ..self },
+            What::Closed | What::Topup(_) => self,
         }
     }
 }
@@ -236,9 +271,12 @@ fn gain(what: &What) -> Credits {
         What::Granted { terms, .. } => terms.credits,
         What::Charged { credits, .. } | What::Voided { credits, .. } | What::Expired { credits, .. } => -*credits,
         What::Reversed(it) => it.credits,
+        What::Withdrawn(it) => -it.credits - it.owed,
+        What::Restored { withdrawal, .. } => withdrawal.credits,
         What::Repaid { .. } | What::Held { .. } | What::Extended { .. } | What::Released { .. } | What::Closed => {
             Credits::ZERO
         }
+        What::Frozen { .. } | What::Topup(_) => Credits::ZERO,
     }
 }
 
