@@ -1,8 +1,8 @@
 //! Subscriptions: which period follows which, what a change costs, what happens when a renewal is not paid.
 //!
 //! Must never know zones: a period begins at a date and a time of day where the customer lives, and which instant that
-//! is the shell asks its database of zones. Invariants: a period begins at the anchor plus a whole number of months, the
-//! last day of the month where that month is shorter; periods follow each other without gap or overlap, whatever zones
+//! is the shell asks its database of zones. Invariants: a period begins at the anchor plus whole months, the last day
+//! of the month where that month is shorter; periods follow each other without gap or overlap, whatever zones
 //! do; credits come by payment only, and those there are stay.
 use core::fmt;
 use core::str::FromStr;
