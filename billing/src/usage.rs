@@ -28,6 +28,30 @@ pub struct UsageKey {
     pub actor: Option<Name>,
 }
 
+/// A key that borrows what it names: to look for a row without making one. Ordered as keys are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct UsageKeyRef<'a> {
+    hour: Timestamp,
+    meter: &'a str,
+    project: Option<&'a str>,
+    server: Option<&'a str>,
+    model: Option<&'a str>,
+    actor: Option<&'a str>,
+}
+
+impl UsageKey {
+    pub fn as_ref(&self) -> UsageKeyRef<'_> {
+        UsageKeyRef {
+            hour: self.hour,
+            meter: &self.meter,
+            project: self.project.as_ref().map(Name::as_str),
+            server: self.server.as_ref().map(Name::as_str),
+            model: self.model.as_deref(),
+            actor: self.actor.as_ref().map(Name::as_str),
+        }
+    }
+}
+
 /// What adds up. A reversal takes credits away and leaves count and quantities: the work was done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UsageSum {
@@ -41,7 +65,11 @@ impl UsageSum {
     pub fn add(&mut self, other: &UsageSum) {
         self.credits += other.credits;
         self.count += other.count;
-        for (name, quantity) in &other.quantities {
+        self.add_quantities(&other.quantities);
+    }
+
+    fn add_quantities(&mut self, quantities: &[(Text, u64)]) {
+        for (name, quantity) in quantities {
             match self.quantities.binary_search_by(|(it, _)| it.cmp(name)) {
                 Ok(place) => self.quantities[place].1 = self.quantities[place].1.saturating_add(*quantity),
                 Err(place) => self.quantities.insert(place, (Arc::clone(name), *quantity)),
@@ -51,6 +79,20 @@ impl UsageSum {
 }
 
 impl Work {
+    /// The row its usage is counted in, to look for.
+    pub fn usage_key_ref(&self) -> UsageKeyRef<'_> {
+        let of_server = &*self.usage.meter == SERVER_METER;
+        let model = self.usage.dimensions.iter().find(|(name, _)| &**name == MODEL_DIMENSION);
+        UsageKeyRef {
+            hour: self.hour,
+            meter: &self.usage.meter,
+            project: self.project.as_ref().map(Name::as_str),
+            server: self.resource.as_ref().filter(|_| of_server).map(Name::as_str),
+            model: model.map(|(_, value)| &**value),
+            actor: self.actor.as_ref().map(Name::as_str),
+        }
+    }
+
     pub fn usage_key(&self) -> UsageKey {
         let of_server = &*self.usage.meter == SERVER_METER;
         let model = self.usage.dimensions.iter().find(|(name, _)| &**name == MODEL_DIMENSION);
@@ -66,6 +108,27 @@ impl Work {
 }
 
 impl Transaction {
+    /// Adds to the usage of its account what this transaction adds. `rows` are sorted by key, and stay so.
+    pub fn add_usage_to(&self, rows: &mut Vec<(UsageKey, UsageSum)>) {
+        let (work, credits, count, quantities) = match &self.what {
+            What::Charged { work, credits, .. } => (work, *credits, 1, &work.usage.quantities[..]),
+            What::Reversed(it) => (&it.work, -it.credits, 0, &[][..]),
+            _ => return,
+        };
+        let key = work.usage_key_ref();
+        let place = match rows.binary_search_by(|(it, _)| it.as_ref().cmp(&key)) {
+            Ok(place) => place,
+            Err(place) => {
+                rows.insert(place, (work.usage_key(), UsageSum::default()));
+                place
+            }
+        };
+        let sum = &mut rows[place].1;
+        sum.credits += credits;
+        sum.count += count;
+        sum.add_quantities(quantities);
+    }
+
     /// What this transaction adds to the usage of its account.
     pub fn usage(&self) -> Option<(UsageKey, UsageSum)> {
         match &self.what {

@@ -13,3 +13,8 @@ pub mod service;
 pub mod stripe;
 pub mod turnstile;
 pub mod worker;
+
+/// A charge allocates a few dozen small pieces on one thread and frees them on another, which this does for a third of
+/// what the system's allocator takes; and a server that runs for months keeps its size.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -27,7 +27,7 @@ create table milestones (
 ) strict, without rowid;
 
 -- an account's usage in the hour that starts at `hour`, as hours fall in the account's zone.
--- body: [{meter, project, server, model, actor, credits, count, quantities: {name: amount}}, …]
+-- body: [[meter, project, server, model, actor, credits, count, {quantity: amount}], …]
 create table usage (
     account integer not null,
     hour    integer not null,
@@ -36,9 +36,9 @@ create table usage (
 ) strict, without rowid;
 
 create view usage_rows as
-    select account, hour, value ->> 'meter' as meter, value ->> 'project' as project, value ->> 'server' as server,
-           value ->> 'model' as model, value ->> 'actor' as actor, value ->> 'credits' as credits,
-           value ->> 'count' as count, value -> 'quantities' as quantities
+    select account, hour, value ->> 0 as meter, value ->> 1 as project, value ->> 2 as server,
+           value ->> 3 as model, value ->> 4 as actor, value ->> 5 as credits,
+           value ->> 6 as count, value -> 7 as quantities
     from usage, json_each(body);
 
 -- which transaction has a name? names are hashes, so each new one would fall on another page of an index. instead

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use billing::id::{AccountNumber, Place};
+use billing::id::{AccountNumber, ChargeId, Place};
 use billing::ledger::{Book, Draw, Grant, LedgerAccount, Transaction, What};
 use billing::money::Credits;
 use billing::time::Timestamp;
@@ -66,7 +66,13 @@ pub struct Difference {
 /// # Errors
 /// When the store cannot be read at all. A journal row that cannot be is a difference.
 pub fn verify(store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Fault> {
-    let mut replay = Replay { store, report: Report::default(), accounts: HashMap::new(), names: Vec::new() };
+    let mut replay = Replay {
+        store,
+        report: Report::default(),
+        accounts: HashMap::new(),
+        reversals: HashMap::new(),
+        names: Vec::new(),
+    };
     replay.read_journal(progress)?;
     replay.compare_names();
     replay.compare_accounts()?;
@@ -81,6 +87,8 @@ struct Replay<'a> {
     store: &'a dyn Store,
     report: Report,
     accounts: HashMap<AccountNumber, Folded>,
+    /// How often each charge was reversed; most never are.
+    reversals: HashMap<ChargeId, u64>,
     /// Names yet to be asked for, and the transactions they should lead to.
     names: Vec<(NameHash, Place)>,
 }
@@ -162,9 +170,7 @@ impl Replay<'_> {
             debt: 0,
             usage: Checksum::default(),
         });
-        if let Some(key) = &transaction.origin.key {
-            self.names.push((NameHash::key(account, key), transaction.place));
-        }
+        self.names.extend(names_of(transaction, &mut self.reversals).map(|it| (it, transaction.place)));
         if folded.is_broken {
             return;
         }
@@ -202,7 +208,7 @@ impl Replay<'_> {
         for ((_, expected), found) in asked.iter().zip(named) {
             self.report.names += 1;
             if !matches!(found, Ok(Some(it)) if it == *expected) {
-                let place = format!("key of {expected:?}");
+                let place = format!("a name of {expected:?}");
                 self.report.differs("name", place, format!("{expected:?}"), format!("{found:?}"));
             }
         }
@@ -263,6 +269,26 @@ impl Replay<'_> {
         }
         Ok(())
     }
+}
+
+/// The names a transaction must be found by: the caller's key, and what it settled for ever as far as that follows from
+/// the transaction itself. `reversals` counts each charge's.
+fn names_of<'a>(
+    transaction: &'a Transaction,
+    reversals: &mut HashMap<ChargeId, u64>,
+) -> impl Iterator<Item = NameHash> + use<'a> {
+    let key = transaction.origin.key.as_deref().map(|it| NameHash::key(transaction.place.account, it));
+    let fact = match &transaction.what {
+        What::Charged { closing: Some(closing), .. } => Some(NameHash::hold_end(closing.hold)),
+        What::Released { hold, .. } => Some(NameHash::hold_end(*hold)),
+        What::Reversed(it) => {
+            let count = reversals.entry(it.charge).or_default();
+            *count += 1;
+            Some(NameHash::reversal(it.charge, *count))
+        }
+        _ => None,
+    };
+    key.into_iter().chain(fact)
 }
 
 /// Asks for all at once; when that fails, for each by itself: one that cannot be read hides no other.

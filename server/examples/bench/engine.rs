@@ -15,8 +15,8 @@ use super::table::{grouped, millis, per_second, percent, quantile, resident_mib,
 
 /// Charges made before anything is measured are made in groups of this size.
 const FILL_GROUP: usize = 8_192;
-/// Groups under way at once: while one is written the next is decided.
-const UNDER_WAY: usize = 2;
+/// Groups under way at once: while one is written the next is decided, and another priced.
+const UNDER_WAY: usize = 3;
 /// No figure takes longer than this, however slow.
 const FIGURE_MAX: Duration = Duration::from_secs(20);
 

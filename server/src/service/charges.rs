@@ -41,7 +41,7 @@ pub struct ReverseOrder {
 impl App {
     /// Charges for work done: one decision, one durable write.
     pub async fn charge(&self, order: ChargeOrder) -> Result<Answer, Error> {
-        let (known, ask) = self.ask_to_charge(&order)?;
+        let (known, ask) = self.ask_to_charge(order)?;
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
     }
@@ -51,7 +51,7 @@ impl App {
         let mut asks = Vec::with_capacity(orders.len());
         let mut places = Vec::with_capacity(orders.len());
         for order in orders {
-            let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(&it));
+            let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(it));
             places.push(asked.map(|(known, ask)| {
                 asks.push(ask);
                 known
@@ -121,7 +121,7 @@ impl App {
         Err(Error::Busy)
     }
 
-    fn ask_to_charge(&self, order: &ChargeOrder) -> Result<(Arc<Known>, Ask), Error> {
+    fn ask_to_charge(&self, mut order: ChargeOrder) -> Result<(Arc<Known>, Ask), Error> {
         let known = self.known(&order.account)?;
         let now = self.now();
         let account = known.account.number;
@@ -129,12 +129,12 @@ impl App {
         order.order.fingerprint(&mut request);
         let key = self.key(account, &order.key, request)?;
         let card = self.card_at(order.order.at.unwrap_or(now))?;
-        let usage = order.order.usage()?;
+        let usage = order.order.take_usage()?;
         let price = card.price(&usage)?;
         let work = Arc::new(order.order.work(&known, usage, price, now)?);
         let once = self.once(&card, account, &work)?;
         let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
-        let by = Some(Arc::clone(&order.by));
+        let by = Some(order.by);
         Ok((known, Ask { account, command, key: Some(key), by, fact: None, once, also: Vec::new() }))
     }
 

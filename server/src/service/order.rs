@@ -1,4 +1,5 @@
 //! What a caller orders, made into priced work. The parse step of everything that spends.
+use std::mem;
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -53,15 +54,12 @@ pub struct ChargeOrder {
 impl Order {
     /// The usage of this order, sorted as rating wants it.
     pub(super) fn usage(&self) -> Result<Usage, Refusal> {
-        let quantities = sorted(&self.quantities, "quantities")?;
-        let dimensions = sorted(&self.dimensions, "dimensions")?;
-        for (name, value) in &dimensions {
-            if value.is_empty() || DIMENSION_LENGTH_MAX < value.len() || value.chars().any(char::is_control) {
-                let field = format!("dimensions.{name}");
-                return Err(Refusal::invalid(field, "must be 1 to 256 printable characters"));
-            }
-        }
-        Ok(Usage { meter: Arc::clone(&self.meter), quantities, dimensions })
+        usage_of(&self.meter, self.quantities.clone(), self.dimensions.clone())
+    }
+
+    /// Like `usage`, for an order that will not be asked again: takes its quantities and dimensions away.
+    pub(super) fn take_usage(&mut self) -> Result<Usage, Refusal> {
+        usage_of(&self.meter, mem::take(&mut self.quantities), mem::take(&mut self.dimensions))
     }
 
     /// This order as work at a price that was found for it.
@@ -87,19 +85,14 @@ impl Order {
     /// Feeds everything that makes this order what it is to a request's fingerprint.
     pub(super) fn fingerprint(&self, to: &mut Fingerprint) {
         to.text(&self.meter);
-        // A caller's maps have no order of their own.
-        let mut quantities: Vec<_> = self.quantities.iter().collect();
-        quantities.sort();
-        to.number(quantities.len() as u64);
-        for (name, quantity) in quantities {
+        to.number(self.quantities.len() as u64);
+        in_order(&self.quantities, |(name, quantity)| {
             to.text(name).number(*quantity);
-        }
-        let mut dimensions: Vec<_> = self.dimensions.iter().collect();
-        dimensions.sort();
-        to.number(dimensions.len() as u64);
-        for (name, value) in dimensions {
+        });
+        to.number(self.dimensions.len() as u64);
+        in_order(&self.dimensions, |(name, value)| {
             to.text(name).text(value);
-        }
+        });
         for name in [&self.project, &self.actor, &self.resource] {
             to.text(name.as_ref().map_or("", Name::as_str));
         }
@@ -108,13 +101,34 @@ impl Order {
     }
 }
 
-fn sorted<T: Clone>(pairs: &[(Text, T)], field: &str) -> Result<Vec<(Text, T)>, Refusal> {
-    let mut pairs = pairs.to_vec();
+fn usage_of(meter: &Text, quantities: Vec<(Text, u64)>, dimensions: Vec<(Text, Text)>) -> Result<Usage, Refusal> {
+    let quantities = sorted(quantities, "quantities")?;
+    let dimensions = sorted(dimensions, "dimensions")?;
+    for (name, value) in &dimensions {
+        if value.is_empty() || DIMENSION_LENGTH_MAX < value.len() || value.chars().any(char::is_control) {
+            let field = format!("dimensions.{name}");
+            return Err(Refusal::invalid(field, "must be 1 to 256 printable characters"));
+        }
+    }
+    Ok(Usage { meter: Arc::clone(meter), quantities, dimensions })
+}
+
+fn sorted<T>(mut pairs: Vec<(Text, T)>, field: &str) -> Result<Vec<(Text, T)>, Refusal> {
     pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
     match pairs.windows(2).find(|it| it[0].0 == it[1].0) {
         Some(twice) => Err(Refusal::invalid(format!("{field}.{}", twice[0].0), "is given twice")),
         None => Ok(pairs),
     }
+}
+
+/// Calls `each` in the order of names: a caller's maps have no order of their own.
+fn in_order<T: Ord>(pairs: &[(Text, T)], each: impl FnMut(&(Text, T))) {
+    if pairs.is_sorted() {
+        return pairs.iter().for_each(each);
+    }
+    let mut sorted: Vec<_> = pairs.iter().collect();
+    sorted.sort();
+    sorted.into_iter().for_each(each);
 }
 
 /// The same price, no higher than was promised.

@@ -40,10 +40,19 @@ impl Json {
         self.comma();
         self.text.push_str(itoa::Buffer::new().format(value));
     }
+    pub fn null(&mut self) {
+        self.comma();
+        self.text.push_str("null");
+    }
     pub fn string(&mut self, value: &str) {
         self.comma();
         self.text.push('"');
         // What needs no escape is nearly everything, and is copied in one go.
+        if value.bytes().all(|it| 0x20 <= it && it != b'"' && it != b'\\') {
+            self.text.push_str(value);
+            self.text.push('"');
+            return;
+        }
         let mut plain = 0;
         for (place, byte) in value.bytes().enumerate() {
             if 0x20 <= byte && byte != b'"' && byte != b'\\' {

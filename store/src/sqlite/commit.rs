@@ -23,6 +23,9 @@ pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
         shared.await_fold(|memory| memory.live.length < shared.options.tail_max)?;
     }
     let mut writer = lock(&shared.writer);
+    if writer.is_broken {
+        return Err(Fault::new("committing", "an earlier commit failed: the store must be opened anew").into());
+    }
     let heads = heads(shared, changes)?;
     let posts = write(&mut writer, heads, changes)?;
     writer.sequence += posts.len() as u64;
@@ -84,7 +87,7 @@ fn write<'a>(
 ) -> Result<Vec<(u64, &'a Post)>, CommitError> {
     let mut sequence = writer.sequence;
     let mut posts = Vec::with_capacity(changes.len());
-    let transaction = writer.file.transaction().map_err(fault)?;
+    let transaction = writer.file.unchecked_transaction().map_err(fault)?;
     let mut appender = journal::Appender::new(&transaction).map_err(fault)?;
     for change in changes {
         let Some(post) = post_of(change) else {
@@ -105,6 +108,10 @@ fn write<'a>(
         posts.push((sequence, post));
     }
     drop(appender);
-    transaction.commit().map_err(fault)?;
+    // A sync that failed cannot be tried again: the system may have thrown the pages away, and says so only once.
+    transaction.commit().map_err(|it| {
+        writer.is_broken = true;
+        fault(it)
+    })?;
     Ok(posts)
 }

@@ -3,7 +3,7 @@ use billing::id::AccountNumber;
 use billing::ledger::Book;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::tail::Head;
 use super::{signed, unsigned};
@@ -116,19 +116,28 @@ pub fn put_book(
     codec::write_book(&mut body, book);
     let due_at = Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis);
     let (account, version) = (signed(book.account.get()), signed(book.version));
-    let query = match before {
-        None => "insert into books (account, version, sequence, body, due_at) values (?1, ?2, ?3, ?4, ?5)",
+    let (sequence, body) = (signed(sequence), body.as_str());
+    let written = match before {
+        None => {
+            let query = "insert into books (account, version, sequence, body, due_at) values (?1, ?2, ?3, ?4, ?5)";
+            run(file, query, params![account, version, sequence, body, due_at])?
+        }
         // Nearly always; and SQLite moves an index entry whenever its column is mentioned.
         Some((_, it)) if it == due_at => {
-            "update books set version = ?2, sequence = ?3, body = ?4 where account = ?1 and due_at is ?5"
+            let query = "update books set version = ?2, sequence = ?3, body = ?4 where account = ?1";
+            run(file, query, params![account, version, sequence, body])?
         }
-        Some(_) => "update books set version = ?2, sequence = ?3, body = ?4, due_at = ?5 where account = ?1",
+        Some(_) => {
+            let query = "update books set version = ?2, sequence = ?3, body = ?4, due_at = ?5 where account = ?1";
+            run(file, query, params![account, version, sequence, body, due_at])?
+        }
     };
-    let mut statement = file.prepare_cached(query).map_err(writing)?;
-    let written =
-        statement.execute(params![account, version, signed(sequence), body.as_str(), due_at]).map_err(writing)?;
     assert_eq!(written, 1, "an account has one book");
     Ok(())
+}
+
+fn run(file: &Connection, query: &str, columns: impl Params) -> Result<usize, Fault> {
+    file.prepare_cached(query).map_err(writing)?.execute(columns).map_err(writing)
 }
 
 pub fn put_milestone(file: &Connection, account: AccountNumber, at: Head) -> Result<(), Fault> {

@@ -94,9 +94,7 @@ pub fn read(file: &Connection, journal: &Connection, account: AccountNumber, par
         let sequence = part.sequence(version).expect("the derived file is not behind the tail");
         let transaction = journal::at(journal, sequence)?.transaction;
         book.apply(&transaction);
-        if let Some((key, sum)) = transaction.usage() {
-            add_usage(&mut usage, key, sum);
-        }
+        transaction.add_usage_to(&mut usage);
     }
     Ok(Known { book: Arc::new(book), usage })
 }

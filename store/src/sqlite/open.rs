@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::memory::Memory;
 use super::shared::{Chore, Reader, Shared, Writer};
@@ -27,7 +28,7 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     let folded = derived::folded(&derived)?;
     let (runs, next_run) = (names::load(&derived)?, names::new_number(&derived)?);
     let memory = Memory::new(runs, options.books_max);
-    let writer = Writer { file, sequence, log_bytes: 0 };
+    let writer = Writer { file, sequence, is_broken: false, log_bytes: 0 };
     let shared = Arc::new(Shared::new(options, path, writer, derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;
@@ -67,11 +68,19 @@ fn journal_file(path: &Path, migrates: bool) -> Result<Connection, Fault> {
     file.pragma_update(None, "synchronous", "full").map_err(fault)?;
     // A thread of its own checkpoints, so that no commit has to.
     file.pragma_update(None, "wal_autocheckpoint", 0).map_err(fault)?;
-    file.set_prepared_statement_cache_capacity(64);
+    keep_plans(&file).map_err(fault)?;
     if migrates {
         migrate::migrate(&mut file, JOURNAL_STEPS)?;
     }
     Ok(file)
+}
+
+/// Keeps each statement's plan: without this SQLite makes a new one whenever a range is asked for with other bounds,
+/// which costs more than the answer.
+pub fn keep_plans(file: &Connection) -> rusqlite::Result<()> {
+    file.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    file.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }
 
 /// The derived file, made anew when it is ahead of the journal: then it is of another one.
@@ -84,7 +93,7 @@ fn derived_file(path: &Path, sequence: u64) -> Result<Connection, Fault> {
         file.pragma_update(None, "synchronous", "normal").map_err(fault)?;
         file.pragma_update(None, "wal_autocheckpoint", 4_000).map_err(fault)?;
         file.pragma_update(None, "cache_size", -16_384).map_err(fault)?;
-        file.set_prepared_statement_cache_capacity(64);
+        keep_plans(&file).map_err(fault)?;
         migrate::migrate(&mut file, DERIVED_STEPS)?;
         Ok(file)
     };

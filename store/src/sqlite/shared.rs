@@ -29,6 +29,9 @@ pub struct Writer {
     pub file: Connection,
     /// Sequence of the newest transaction.
     pub sequence: u64,
+    /// A commit failed, and whether the disk has it nobody knows: no more are taken until the store is opened anew and
+    /// reads what is there.
+    pub is_broken: bool,
     /// About how much was written to the write-ahead log since it was last checkpointed.
     pub log_bytes: usize,
 }
@@ -133,7 +136,7 @@ impl Shared {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let file = Connection::open_with_flags(path, flags)?;
             file.pragma_update(None, "mmap_size", self.options.map_bytes)?;
-            file.set_prepared_statement_cache_capacity(64);
+            super::open::keep_plans(&file)?;
             Ok(file)
         };
         let fault = |it: rusqlite::Error| Fault::new("opening a reader", it);

@@ -91,9 +91,7 @@ impl Tail {
             }
         }
         known.book = Arc::clone(&post.book);
-        if let Some((key, sum)) = post.transaction.usage() {
-            add_usage(&mut known.usage, key, sum);
-        }
+        post.transaction.add_usage_to(&mut known.usage);
     }
 
     /// Takes in a transaction found in the journal after a restart.

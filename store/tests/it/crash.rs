@@ -1,15 +1,17 @@
 //! Killing the process: nothing acknowledged is lost, nothing is there twice.
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use store::sqlite::{Options, Sqlite};
-use store::{Change, NameHash, Store, verify};
+use store::{Change, CommitError, NameHash, Store, verify};
 
 use crate::make::{Desk, account, minute};
 use crate::scratch::Scratch;
 use crate::town::Random;
 
 const CHILD: &str = "SCRIP_STORE_CRASH_CHILD";
+const FULL_CHILD: &str = "SCRIP_STORE_FULL_CHILD";
 const ACCOUNTS: u64 = 20;
 const ROUNDS: u64 = 100;
 
@@ -52,6 +54,50 @@ fn commits_until_it_is_killed() {
         writeln!(out, "{said}").unwrap();
         out.flush().unwrap();
     }
+}
+
+/// The child: commits until the disk refuses, then tries a smaller one.
+#[test]
+fn commits_until_the_disk_refuses() {
+    let Some(path) = std::env::var_os(FULL_CHILD) else { return };
+    let store = Sqlite::open(path.as_ref(), Options::default()).unwrap();
+    let mut desk = Desk::new(1);
+    store.commit(&[desk.grant(1_000_000, minute(0))]).unwrap();
+    for number in 1.. {
+        let before = Arc::clone(&desk.book);
+        let changes: Vec<Change> = (0..100).map(|_| desk.charge(1, minute(number), None)).collect();
+        if let Err(error) = store.commit(&changes) {
+            assert!(matches!(error, CommitError::Fault(_)), "{error}");
+            desk.book = before;
+            break;
+        }
+        println!("done {}", desk.book.version);
+    }
+    let smaller = store.commit(&[desk.charge(1, minute(1_000_000), None)]).unwrap_err();
+    assert!(smaller.to_string().contains("opened anew"), "{smaller}");
+    println!("refused");
+}
+
+#[test]
+fn after_a_commit_that_failed_nothing_is_written_until_the_store_is_opened_anew() {
+    let scratch = Scratch::new();
+    let child = Command::new("sh")
+        // No file may grow beyond a megabyte or so, and who tries is told instead of killed.
+        .args(["-c", "trap '' XFSZ; ulimit -f 2000; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["crash::commits_until_the_disk_refuses", "--exact", "--nocapture"])
+        .env(FULL_CHILD, scratch.file())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(child.stdout).unwrap();
+    assert!(said.contains("refused"), "{said}\n{}", String::from_utf8_lossy(&child.stderr));
+    let last = said.lines().filter_map(|it| it.split_once("done ")).next_back().expect("some were acknowledged").1;
+    let store = scratch.open();
+    let book = store.recall(&[], &[account(1)]).unwrap().books.remove(0).unwrap();
+    let acknowledged: u64 = last.parse().unwrap();
+    // The commit that failed may have reached the disk after all: it was not acknowledged, and is whole or not there.
+    assert!([acknowledged, acknowledged + 100].contains(&book.version), "{acknowledged}, {}", book.version);
+    assert!(verify(&store, &mut |_, _| {}).unwrap().is_clean());
 }
 
 #[test]

@@ -172,6 +172,7 @@ impl Town {
         let fact = match &transaction.what {
             What::Released { hold, .. } => Some(NameHash::hold_end(*hold)),
             What::Charged { closing: Some(it), .. } => Some(NameHash::hold_end(it.hold)),
+            What::Reversed(it) => Some(NameHash::reversal(it.charge, self.record.reversals(it.charge) + 1)),
             _ => None,
         };
         let mut book = Book::clone(book);
@@ -186,6 +187,11 @@ impl Town {
 }
 
 impl Record {
+    fn reversals(&self, charge: ChargeId) -> u64 {
+        let reverses = |it: &&Arc<Transaction>| matches!(&it.what, What::Reversed(it) if it.charge == charge);
+        self.accounts[&charge.place().account].iter().filter(reverses).count() as u64
+    }
+
     fn take(&mut self, post: &Post) {
         let place = post.transaction.place;
         self.journal.push(Arc::clone(&post.transaction));
