@@ -13,4 +13,5 @@ mod history;
 mod holds;
 mod keys;
 mod parallel;
+mod provider;
 mod served;

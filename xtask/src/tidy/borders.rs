@@ -13,7 +13,7 @@ struct Crate {
     rule: Rule,
 }
 
-const WORKSPACE: &[&str] = &["billing", "meters", "store", "server", "xtask"];
+const WORKSPACE: &[&str] = &["billing", "meters", "store", "server", "stripe-sim", "xtask"];
 
 const CRATES: &[Crate] = &[
     Crate {
@@ -32,6 +32,11 @@ const CRATES: &[Crate] = &[
         rule: border(
             "The memory keeps what the rules decided, and knows nothing of how work is measured or asked for.",
         ),
+    },
+    Crate {
+        name: "stripe-sim",
+        may_import: Some(&[]),
+        rule: border("The simulator is the other side: it must be able to disagree with us."),
     },
     Crate {
         name: "xtask",
