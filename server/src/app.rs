@@ -2,7 +2,7 @@
 //!
 //! Use cases are its methods, in `service`. It owns no rules.
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
@@ -14,8 +14,10 @@ use jiff::tz::TimeZone;
 use quick_cache::sync::Cache;
 use store::{Account, ApiKey, Fault, Store};
 
+use crate::brand::Brand;
 use crate::clock::Clock;
 use crate::rate_card;
+use crate::service::Seal;
 use crate::turnstile::Turnstile;
 
 /// Accounts kept at hand. What is not at hand is read; it costs time, never meaning.
@@ -32,6 +34,10 @@ pub struct Settings {
     pub hundred_credits_cost: u32,
     /// Where a customer who has run out buys more; goes into every `insufficient_credits`.
     pub purchase_url: Option<String>,
+    /// Where browsers reach this server, such as `https://billing.example.com`, without a slash at its end.
+    pub public_url: Option<String>,
+    /// How the pages look.
+    pub brand: Brand,
     /// Time can be moved forward.
     pub is_sandbox: bool,
 }
@@ -66,6 +72,8 @@ impl Default for Settings {
             currency: Currency::EUR,
             hundred_credits_cost: 1,
             purchase_url: None,
+            public_url: None,
+            brand: Brand::default(),
             is_sandbox: false,
         }
     }
@@ -103,6 +111,7 @@ pub struct App {
     by_id: Cache<Name, Arc<Known>>,
     by_number: Cache<AccountNumber, Arc<Known>>,
     keys: RwLock<Arc<HashMap<[u8; 32], ApiKey>>>,
+    pub(crate) seal: OnceLock<Seal>,
 }
 
 impl App {
@@ -122,6 +131,7 @@ impl App {
             by_id: Cache::new(AT_HAND_MAX),
             by_number: Cache::new(AT_HAND_MAX),
             keys: RwLock::default(),
+            seal: OnceLock::new(),
         };
         app.install_first_card(first_card)?;
         app.reread()?;

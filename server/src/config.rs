@@ -11,6 +11,7 @@ use billing::time::Span;
 use serde::Deserialize;
 
 use crate::app::{Settings, WelcomeGrant};
+use crate::brand;
 use crate::rate_card;
 
 /// The address where nothing is said.
@@ -33,6 +34,10 @@ pub struct File {
     pub hundred_credits_cost: Option<u32>,
     /// Where customers buy credits; `{account}` stands for the account's id.
     pub purchase_url: Option<String>,
+    /// Where browsers reach this server; links into the pages begin with it.
+    pub public_url: Option<String>,
+    /// How the pages look.
+    pub pages: brand::Section,
     /// What a new account is granted. An empty list grants nothing.
     pub welcome: Option<Vec<Welcome>>,
 }
@@ -88,6 +93,8 @@ impl File {
             currency: currency.transpose()?.unwrap_or(blank.currency),
             hundred_credits_cost: self.hundred_credits_cost.unwrap_or(blank.hundred_credits_cost),
             purchase_url: self.purchase_url,
+            public_url: self.public_url.map(public_url).transpose()?,
+            brand: self.pages.checked()?,
             is_sandbox: self.sandbox,
         };
         let listen = self.listen.unwrap_or_else(|| LISTEN.to_owned());
@@ -121,6 +128,14 @@ pub fn read_card(path: &Path) -> Result<RateCard, String> {
         let faults: Vec<String> = faults.iter().map(|it| format!("{}: {it}", path.display())).collect();
         faults.join("\n")
     })
+}
+
+fn public_url(said: String) -> Result<String, String> {
+    let is_web = said.starts_with("https://") || said.starts_with("http://");
+    if !is_web || said.bytes().any(|it| !it.is_ascii_graphic()) {
+        return Err(format!("public_url: `{said}` is not an address such as https://billing.example.com"));
+    }
+    Ok(said.trim_end_matches('/').to_owned())
 }
 
 fn welcome(said: &Welcome) -> Result<WelcomeGrant, String> {

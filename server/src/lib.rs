@@ -3,15 +3,18 @@
 //! `http`, `web` and `worker` call `service`; `service` calls `billing`, `meters` and `store`. The borders are kept by
 //! `cargo xtask tidy`. It is a library so that tests, benchmarks and the binary are made of the same parts.
 pub mod app;
+pub mod brand;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod csv;
 pub mod demo;
 pub mod http;
 pub mod rate_card;
 pub mod service;
 pub mod stripe;
 pub mod turnstile;
+pub mod web;
 pub mod worker;
 
 /// A charge allocates a few dozen small pieces on one thread and frees them on another, which this does for a third of

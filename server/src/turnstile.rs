@@ -11,6 +11,7 @@ mod books;
 mod committer;
 mod decider;
 mod documents;
+mod followers;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +25,11 @@ use billing::ledger::{Command, Transaction};
 use billing::rating::Text;
 use crossbeam_channel::{Sender, bounded};
 use store::{Change, NameHash, Store};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
+
+use followers::Followers;
 
 /// Asks that may wait or be under way at once. Beyond it callers are told to come back: memory stays bounded.
 const WAITING_MAX: usize = 100_000;
@@ -124,6 +127,7 @@ impl Tally {
 pub struct Turnstile {
     queue: Sender<Message>,
     tally: Arc<Tally>,
+    followers: Arc<Followers>,
     threads: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
@@ -134,11 +138,13 @@ impl Turnstile {
         // No room between the two: the next group is handed over when the last is durable, and grows until then.
         let (hand_over, handed) = bounded(0);
         let tally = Arc::new(Tally::default());
+        let followers = Arc::new(Followers::default());
         let epoch = Arc::new(AtomicU64::new(0));
         let committer = committer::Committer {
             store: Arc::clone(&store),
             epoch: Arc::clone(&epoch),
             tally: Arc::clone(&tally),
+            followers: Arc::clone(&followers),
             queue: queue.clone(),
         };
         let decider = decider::Decider::new(store, clock, epoch, companions);
@@ -147,11 +153,16 @@ impl Turnstile {
             named("decide").spawn(move || decider.run(&waiting, &hand_over)).expect("a thread can be started"),
             named("commit").spawn(move || committer.run(&handed)).expect("a thread can be started"),
         ];
-        Turnstile { queue, tally, threads: std::sync::Mutex::new(threads) }
+        Turnstile { queue, tally, followers, threads: std::sync::Mutex::new(threads) }
     }
 
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The newest version of an account, told again after every commit that moved its book.
+    pub fn follow(&self, account: AccountNumber) -> watch::Receiver<u64> {
+        self.followers.follow(account)
     }
 
     /// Puts `asks` in the queue, to be decided one after another and answered together, in order.

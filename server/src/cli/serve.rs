@@ -118,9 +118,10 @@ fn fill(url: &str) {
     });
     bar.finish_and_clear();
     let summary = filled.and_then(|()| demo::summary(url, DEMO_KEY));
-    match summary {
-        Ok(summary) => {
+    match summary.and_then(|it| Ok((it, demo::portal_link(url, DEMO_KEY)?))) {
+        Ok((summary, link)) => {
             say(&summary);
+            say(&format!("The customer's page, Settings > Usage (the link works for a day):\n\n  {link}\n"));
             say(&format!("Serving at {url} (reference: {url}/docs). Try:\n"));
             say(&format!(
                 "  curl -s -H 'Authorization: Bearer {DEMO_KEY}' {url}/v1/accounts/{}/balance\n",

@@ -32,3 +32,13 @@ pub fn fill(url: &str, key: &str, progress: Progress<'_>) -> Result<(), DemoErro
 pub fn summary(url: &str, key: &str) -> Result<String, DemoError> {
     summary::write(&Client::new(url, key))
 }
+
+/// A link into the customer's pages, which works for a day.
+///
+/// # Errors
+/// As `fill`.
+pub fn portal_link(url: &str, key: &str) -> Result<String, DemoError> {
+    let asked = serde_json::json!({ "role": "owner", "expires_in_seconds": 86_400 });
+    let session = Client::new(url, key).post(&format!("/v1/accounts/{ACCOUNT}/portal-sessions"), "unused", &asked)?;
+    Ok(session["url"].as_str().unwrap_or_default().to_owned())
+}

@@ -121,15 +121,17 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     let line = (request.method().clone(), request.uri().path_and_query().cloned());
     let request: Request = request.map(Body::new);
     let Ok(mut response) = router.call(request).await;
-    if let Some(Failure(cause)) = response.extensions_mut().remove::<Failure>() {
+    if let Some(Failure { cause, is_answered }) = response.extensions_mut().remove::<Failure>() {
         count(&site.gauges.faults);
         let id_text = id.to_str().unwrap_or_default();
         let path = path_of(line.1.as_ref());
         tracing::error!(request_id = id_text, method = %line.0, path, cause, "a request failed");
-        response =
-            Problem::new(&catalogue::INTERNAL, "it is our fault; repeating with the same idempotency key is safe")
-                .with("request_id", id_text)
-                .into_response();
+        if !is_answered {
+            response =
+                Problem::new(&catalogue::INTERNAL, "it is our fault; repeating with the same idempotency key is safe")
+                    .with("request_id", id_text)
+                    .into_response();
+        }
     }
     let status = response.status();
     let micros = site.gauges.answered(status.as_u16(), started);

@@ -59,6 +59,10 @@ impl Call {
         Arc::clone(&self.caller.name)
     }
 
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
     /// The part of the path that stands for `name`, as it is.
     pub async fn segment(&mut self, name: &str) -> Result<String, Problem> {
         use axum::extract::FromRequestParts;

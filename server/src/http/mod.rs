@@ -13,6 +13,7 @@ mod door;
 mod gauges;
 mod json;
 mod knock;
+mod live;
 mod openapi;
 mod problem;
 mod query;
@@ -28,16 +29,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use door::{Door, serve};
+pub use live::stream;
 pub use openapi::document;
 pub use site::Site;
 
-use problem::Problem;
+pub use problem::{Failure, Problem};
 
 /// Every route with its documentation.
 fn routes() -> OpenApiRouter<Arc<Site>> {
     use api::{
-        accounts, api_keys, batch, charges, entries, grants, holds, measure, projects, quotes, rate_cards, running,
-        usage,
+        accounts, api_keys, batch, charges, entries, events, grants, holds, measure, portal, projects, quotes,
+        rate_cards, running, usage,
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .routes(routes!(charges::create))
@@ -67,6 +69,8 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(grants::void))
         .routes(routes!(usage::show))
         .routes(routes!(entries::list))
+        .routes(routes!(events::follow))
+        .routes(routes!(portal::create))
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::revoke))
         .routes(routes!(running::health))
@@ -78,7 +82,12 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
 /// The whole API over one site.
 pub fn router(site: Arc<Site>) -> Router {
     let (router, _) = routes().split_for_parts();
-    router.merge(docs::router()).fallback(nothing_here).method_not_allowed_fallback(not_this_method).with_state(site)
+    router
+        .merge(docs::router())
+        .merge(crate::web::router(&site))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_this_method)
+        .with_state(site)
 }
 
 async fn nothing_here(uri: Uri) -> Problem {

@@ -35,7 +35,18 @@ pub struct Problem {
 
 /// Why a request failed on our side; the door logs it.
 #[derive(Clone, Debug)]
-pub struct Failure(pub String);
+pub struct Failure {
+    pub cause: String,
+    /// The answer already says what it may: it is not replaced by a problem.
+    pub is_answered: bool,
+}
+
+impl Failure {
+    /// Beside an answer that stays as it is.
+    pub fn beside(cause: &str) -> Failure {
+        Failure { cause: cause.to_owned(), is_answered: true }
+    }
+}
 
 impl Problem {
     pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Problem {
@@ -152,7 +163,7 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(cause) = self.cause {
-            response.extensions_mut().insert(Failure(cause));
+            response.extensions_mut().insert(Failure { cause, is_answered: false });
         }
         response
     }

@@ -1,14 +1,13 @@
 //! What every endpoint stands on: the use cases, who may call them, how much at once.
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::{HeaderMap, header};
 use billing::id::Name;
 use billing::rating::Text;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
 use super::catalogue;
 use super::gauges::{Gauges, count};
@@ -20,6 +19,8 @@ use crate::service::{Caller, Error, Scope};
 const UPLOADS_BYTES_MAX: usize = 512 << 20;
 /// Artefacts measured at once: measuring is work for a core, and the charges need one too.
 const MEASURING_MAX: usize = 2;
+/// Event streams open at once; each is a connection and a task that sleeps.
+const LISTENERS_MAX: usize = 8_192;
 /// One permit stands for so many bytes.
 const UPLOAD_UNIT: usize = 1 << 10;
 
@@ -30,7 +31,8 @@ pub struct Site {
     limiter: Option<DefaultKeyedRateLimiter<Text>>,
     uploads: Semaphore,
     measuring: Semaphore,
-    is_closing: AtomicBool,
+    listeners: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Site {
@@ -48,16 +50,35 @@ impl Site {
             limiter: requests_per_second.map(|it| RateLimiter::keyed(Quota::per_second(it))),
             uploads: Semaphore::new(UPLOADS_BYTES_MAX / UPLOAD_UNIT),
             measuring: Semaphore::new(MEASURING_MAX),
-            is_closing: AtomicBool::new(false),
+            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            closing: watch::Sender::new(false),
         }
     }
 
     /// No longer ready: whoever routes to this server should look elsewhere.
     pub fn begin_closing(&self) {
-        self.is_closing.store(true, Ordering::Relaxed);
+        self.closing.send_replace(true);
     }
     pub fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Relaxed)
+        *self.closing.borrow()
+    }
+    /// Turns true when the server begins to close: what would stay open for ever ends then.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Room for one more event stream.
+    pub fn listener_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.listeners).try_acquire_owned().map_err(|_| Problem::busy())
+    }
+
+    /// Where people reach this server: as configured, or as the caller reached it.
+    pub fn origin(&self, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.app.settings().public_url {
+            return url.clone();
+        }
+        let host = headers.get(header::HOST).and_then(|it| it.to_str().ok()).unwrap_or("localhost");
+        format!("http://{host}")
     }
 
     /// Who is calling, if they may do what they ask.

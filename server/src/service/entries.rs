@@ -22,7 +22,8 @@ pub struct EntryFilter {
     pub from: Option<Timestamp>,
     /// Decided before this instant.
     pub to: Option<Timestamp>,
-    pub meter: Option<Text>,
+    /// Work of any of these; of any at all where none is named.
+    pub meters: Vec<Text>,
     pub project: Option<Name>,
     pub server: Option<Name>,
     pub model: Option<Text>,
@@ -76,7 +77,7 @@ impl App {
 
 impl EntryFilter {
     fn is_open(&self) -> bool {
-        let of_work = self.meter.is_some() || self.project.is_some() || self.server.is_some();
+        let of_work = !self.meters.is_empty() || self.project.is_some() || self.server.is_some();
         !of_work && self.model.is_none() && self.actor.is_none() && self.to.is_none()
     }
 
@@ -92,7 +93,7 @@ impl EntryFilter {
         fn fits<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
             wanted.is_none() || wanted == found
         }
-        fits(self.meter.as_ref(), Some(&key.meter))
+        (self.meters.is_empty() || self.meters.contains(&key.meter))
             && fits(self.project.as_ref(), key.project.as_ref())
             && fits(self.server.as_ref(), key.server.as_ref())
             && fits(self.model.as_ref(), key.model.as_ref())

@@ -17,7 +17,7 @@ use super::Error;
 use crate::app::App;
 
 /// The longest range of one report.
-const RANGE_MAX: Span = Span::DAY.times(800);
+pub(super) const RANGE_MAX: Span = Span::DAY.times(800);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interval {
@@ -67,7 +67,7 @@ impl Dimension {
         }
     }
 
-    fn of(self, key: &UsageKey) -> Option<&str> {
+    pub(super) fn of(self, key: &UsageKey) -> Option<&str> {
         match self {
             Dimension::Meter => Some(&key.meter),
             Dimension::Project => key.project.as_ref().map(Name::as_str),
@@ -184,7 +184,7 @@ fn in_buckets(sums: Sums) -> Vec<Bucket> {
 }
 
 /// Start of the interval that `at` lies in, by the calendar of `zone`; `from` where there is one interval for all.
-fn bucket_start(at: Timestamp, interval: Interval, zone: &TimeZone, from: Timestamp) -> Timestamp {
+pub(super) fn bucket_start(at: Timestamp, interval: Interval, zone: &TimeZone, from: Timestamp) -> Timestamp {
     let instant = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::MAX);
     let local = instant.to_zoned(zone.clone());
     let start = match interval {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 use store::{Change, CommitError, Store};
 
+use super::followers::Followers;
 use super::{ATTEMPTS_MAX, Message, Tally, Ticket, Turned};
 
 /// What was decided together and is written together.
@@ -20,6 +21,7 @@ pub struct Committer {
     pub store: Arc<dyn Store>,
     pub epoch: Arc<AtomicU64>,
     pub tally: Arc<Tally>,
+    pub followers: Arc<Followers>,
     /// Back to the end of the queue, for a group that must be decided again.
     pub queue: Sender<Message>,
 }
@@ -43,6 +45,7 @@ impl Committer {
         match self.store.commit(&group.changes) {
             Ok(()) => {
                 self.count(&group.changes, began);
+                self.followers.tell(&group.changes);
                 self.answer(group.served);
             }
             Err(CommitError::Stale | CommitError::Repeated) => {

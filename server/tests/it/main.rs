@@ -12,6 +12,7 @@ mod description;
 mod history;
 mod holds;
 mod keys;
+mod pages;
 mod parallel;
 mod provider;
 mod served;

@@ -106,6 +106,32 @@ impl Served {
         reply(request.header("content-type", content_type).send(body))
     }
 
+    /// A page, as a browser with this cookie asks for it.
+    pub fn browse(&self, path: &str, cookie: &str) -> Reply {
+        reply(self.browser().get(format!("{}{path}", self.url)).header("cookie", cookie).call())
+    }
+    /// A form, as a browser with this cookie sends it.
+    pub fn submit(&self, path: &str, cookie: &str, body: &str) -> Reply {
+        self.submit_as(path, cookie, "application/x-www-form-urlencoded", body)
+    }
+    pub fn submit_as(&self, path: &str, cookie: &str, content_type: &str, body: &str) -> Reply {
+        let request = self.browser().post(format!("{}{path}", self.url)).header("cookie", cookie);
+        reply(request.header("content-type", content_type).send(body))
+    }
+    /// An event stream, as it comes.
+    pub fn follow(&self, path: &str, last_seen: Option<&str>) -> impl Read + use<> {
+        let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        let request = last_seen.into_iter().fold(request, |it, id| it.header("last-event-id", id));
+        request.call().unwrap().into_body().into_reader()
+    }
+    /// Moves the sandbox's clock forward, from where the account `ada` sees it.
+    pub fn advance(&self, seconds: i64) {
+        let now: jiff::Timestamp =
+            self.get("/v1/accounts/ada/balance").json()["as_of"].as_str().unwrap().parse().unwrap();
+        let to = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
+        assert_eq!(self.post("/v1/test-clock/advance", "", &json!({"to": to.to_string()})).status, 200);
+    }
+
     /// Registers an account with its welcome credits: 500 for anything, 100 for servers.
     pub fn account(&self, id: &str) {
         assert_eq!(self.put(&format!("/v1/accounts/{id}"), &json!({})).status, 201);
@@ -130,6 +156,14 @@ impl Served {
         answer
     }
 
+    fn browser(&self) -> ureq::Agent {
+        ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .build()
+            .into()
+    }
     fn agent(&self) -> ureq::Agent {
         ureq::Agent::config_builder().http_status_as_error(false).build().into()
     }

@@ -17,7 +17,8 @@ use super::super::wire::{
     AccountId, Amount, ChargeRef, Dimensions, EntryRef, GrantRef, HoldRef, Instant, NameIn, Quantities,
 };
 use super::order::{DrawShown, Draws};
-use super::reply::{self, Answered, BalanceShown, LineShown, Lines, csv_value};
+use super::reply::{self, Answered, BalanceShown, LineShown, Lines};
+use crate::csv;
 use crate::service::{EntryFilter, Scope};
 
 const PARAMETERS: [&str; 9] = ["from", "to", "meter", "project", "server", "model", "actor", "limit", "cursor"];
@@ -58,7 +59,7 @@ pub enum KindShown {
 }
 
 impl KindShown {
-    fn of(what: &What) -> KindShown {
+    pub fn of(what: &What) -> KindShown {
         match what {
             What::Granted { .. } => KindShown::Grant,
             What::Repaid { .. } => KindShown::Repayment,
@@ -79,7 +80,7 @@ impl KindShown {
             What::Topup(TopupChange::Failed { .. }) => KindShown::TopupFailure,
         }
     }
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             KindShown::Grant => "grant",
             KindShown::Repayment => "repayment",
@@ -197,7 +198,7 @@ impl<'a> WorkShown<'a> {
 }
 
 impl<'a> EntryShown<'a> {
-    fn of(account: &'a Name, transaction: &'a Transaction) -> EntryShown<'a> {
+    pub fn of(account: &'a Name, transaction: &'a Transaction) -> EntryShown<'a> {
         let blank = EntryShown {
             id: EntryRef(transaction.id()),
             at: Instant(transaction.at),
@@ -346,7 +347,7 @@ fn filter(query: &Query) -> Result<EntryFilter, Problem> {
     Ok(EntryFilter {
         from: query.instant("from")?,
         to: query.instant("to")?,
-        meter: query.text("meter").map(Into::into),
+        meters: query.text("meter").map(Into::into).into_iter().collect(),
         project: query.name("project")?,
         server: query.name("server")?,
         model: query.text("model").map(Into::into),
@@ -388,7 +389,7 @@ fn as_csv(entries: &[Arc<Transaction>]) -> String {
             quantities.map(|it| it.collect::<Vec<String>>().join(" ")).unwrap_or_default(),
             transaction.origin.by.as_deref().unwrap_or_default().to_owned(),
         ] {
-            csv_value(&mut text, &value);
+            csv::value(&mut text, &value);
         }
         text.push('\n');
     }

@@ -41,24 +41,6 @@ pub fn csv(text: String) -> Response {
     with_body(StatusCode::OK, "text/csv; charset=utf-8; header=present", text)
 }
 
-/// One value of a CSV line. What a spreadsheet would run as a formula is made text.
-pub fn csv_value(line: &mut String, value: &str) {
-    if !line.is_empty() && !line.ends_with('\n') {
-        line.push(',');
-    }
-    let is_number = value.strip_prefix('-').unwrap_or(value).bytes().all(|it| it.is_ascii_digit() || it == b'.');
-    let is_formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
-    if !is_formula && !value.contains(['"', ',', '\n', '\r']) {
-        return line.push_str(value);
-    }
-    line.push('"');
-    if is_formula {
-        line.push('\'');
-    }
-    line.push_str(&value.replace('"', "\"\""));
-    line.push('"');
-}
-
 /// An account's credits once this was done. `available = posted − held − accrued`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BalanceAfter)]
@@ -128,18 +110,4 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// Send it as `cursor` for the next page; null on the last.
     pub next_cursor: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::csv_value;
-
-    #[test]
-    fn a_spreadsheet_sees_texts_and_numbers_and_no_formulas() {
-        let mut line = String::new();
-        for value in ["plain", "-12.5", "=1+1", "-x", "a,b", "say \"hi\"", ""] {
-            csv_value(&mut line, value);
-        }
-        assert_eq!(line, "plain,-12.5,\"'=1+1\",\"'-x\",\"a,b\",\"say \"\"hi\"\"\",");
-    }
 }

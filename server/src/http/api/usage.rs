@@ -12,7 +12,8 @@ use super::super::problem::Problem;
 use super::super::query::Query;
 use super::super::site::Site;
 use super::super::wire::{Amount, Instant, NameIn, Quantities, QuantitiesIn};
-use super::reply::{self, Answered, csv_value};
+use super::reply::{self, Answered};
+use crate::csv;
 use crate::service::{Dimension, Group, Interval, Scope, UsageQuery, UsageReport};
 
 const PARAMETERS: [&str; 9] = ["from", "to", "interval", "group_by", "meter", "project", "server", "model", "actor"];
@@ -157,20 +158,20 @@ fn shown(report: &UsageReport) -> UsageShown<'_> {
 fn as_csv(report: &UsageReport) -> String {
     let mut text = String::from("start");
     for dimension in &report.group_by {
-        csv_value(&mut text, dimension.as_str());
+        csv::value(&mut text, dimension.as_str());
     }
     text.push_str(",credits,count,quantities\n");
     for bucket in &report.buckets {
         for group in &bucket.groups {
             text.push_str(&Instant(bucket.start).to_string());
             for value in &group.values {
-                csv_value(&mut text, value.as_deref().unwrap_or_default());
+                csv::value(&mut text, value.as_deref().unwrap_or_default());
             }
-            csv_value(&mut text, &group.sum.credits.to_string());
-            csv_value(&mut text, &group.sum.count.to_string());
+            csv::value(&mut text, &group.sum.credits.to_string());
+            csv::value(&mut text, &group.sum.count.to_string());
             let quantities: Vec<String> =
                 group.sum.quantities.iter().map(|(name, it)| format!("{name}={it}")).collect();
-            csv_value(&mut text, &quantities.join(" "));
+            csv::value(&mut text, &quantities.join(" "));
             text.push('\n');
         }
     }

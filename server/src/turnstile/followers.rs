@@ -1,0 +1,42 @@
+//! Who wants to know when an account's book moves.
+//!
+//! The committer says "this account is at this version now", nothing more: what happened stands in the journal, where
+//! whoever follows reads it, also when they were away. An account nobody follows costs one look at a map that is empty
+//! most of the time.
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use billing::id::AccountNumber;
+use store::Change;
+use tokio::sync::watch;
+
+#[derive(Debug, Default)]
+pub struct Followers {
+    /// The newest version of each account that is followed.
+    newest: RwLock<HashMap<AccountNumber, watch::Sender<u64>>>,
+}
+
+impl Followers {
+    /// Tells of every commit to this account from now on, until the receiver is dropped.
+    pub fn follow(&self, account: AccountNumber) -> watch::Receiver<u64> {
+        let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever comes clears up after those who left, so the map is no larger than what is followed.
+        newest.retain(|_, it| 0 < it.receiver_count());
+        newest.entry(account).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// These changes are durable.
+    pub fn tell(&self, changes: &[Change]) {
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        if newest.is_empty() {
+            return;
+        }
+        for change in changes {
+            let Change::Post(post) = change else { continue };
+            let place = post.transaction.place;
+            if let Some(followed) = newest.get(&place.account) {
+                followed.send_replace(place.version);
+            }
+        }
+    }
+}

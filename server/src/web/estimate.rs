@@ -1,0 +1,262 @@
+//! *What would it cost?* A message, a repository, a plan or a server is measured and priced, and nothing is charged.
+//!
+//! The price is the very one a charge would have: the same measurers, the same rate card, the same rounding.
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Multipart, State};
+use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get};
+use billing::money::Credits;
+use meters::chat::ChatRequest;
+use meters::repository::{Options, measure_archive, quietly};
+use meters::{Measurement, chat, plan};
+
+use super::frame::{Frame, Rate};
+use super::visit::Visitor;
+use super::{Paged, message, page, show};
+use crate::app::App;
+use crate::http::{Problem, Site};
+use crate::service::{Error, Order, QuoteOrder, QuoteView};
+
+const PATH: &str = "/settings/estimate";
+/// Bytes of a file dropped on the page.
+const FILE_BYTES_MAX: usize = 64 << 20;
+/// Replies as people know them, in tokens.
+const REPLIES: [(&str, u64); 3] = [("A short reply", 150), ("A usual reply", 500), ("A long reply", 2_000)];
+/// Times a server may run, in hours. A month has 730, as everywhere servers are rented.
+const TIMES: [(&str, u64); 4] = [("A day", 24), ("A week", 168), ("A month", 730), ("Three months", 2_190)];
+
+#[derive(Template)]
+#[template(path = "estimate.html")]
+struct EstimatePage {
+    frame: Frame,
+    asked: Asked,
+    models: Vec<String>,
+    tiers: Vec<String>,
+    times: Vec<&'static str>,
+    outcome: Option<Outcome>,
+    problem: Option<String>,
+}
+
+/// What came of it.
+struct Outcome {
+    title: String,
+    cases: Vec<Case>,
+    evidence: Vec<(String, String)>,
+    /// Of the last case.
+    lines: Vec<super::usage::ReceiptLine>,
+    rate_card: u32,
+}
+
+/// One price, as people read it.
+struct Case {
+    label: String,
+    credits: String,
+    exact: String,
+    money: String,
+    afterwards: String,
+    is_affordable: bool,
+}
+
+/// The form's fields.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    mark: String,
+    kind: String,
+    text: String,
+    model: String,
+    tier: String,
+    time: String,
+    file: Bytes,
+    file_name: String,
+}
+
+/// The page takes files, which are larger than forms.
+pub fn routes() -> MethodRouter<Arc<Site>> {
+    get(show).post(estimate).layer(DefaultBodyLimit::max(FILE_BYTES_MAX + (1 << 20)))
+}
+
+async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    filled(&site, visitor, Asked::default(), None).await
+}
+
+async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, fields: Multipart) -> Paged {
+    let _room = site.room_for(FILE_BYTES_MAX).map_err(|it| message::failed(&site, it))?;
+    let asked = match read(fields).await {
+        Ok(asked) => asked,
+        Err(why) => return filled(&site, visitor, Asked::default(), Some(Err(why))).await,
+    };
+    let (session, mark) = (visitor.session.id.clone(), asked.mark.clone());
+    let is_ours = site.look(move |app| app.is_form_mark(&session, &mark)).await;
+    if !is_ours.map_err(|it| message::failed(&site, it))? {
+        return Err(message::stale_form(&site));
+    }
+    let measuring = asked.clone();
+    let measured = site.measure(move || measure(&measuring).map_err(Problem::from)).await;
+    filled(&site, visitor, asked, Some(measured.map_err(|it| it.detail.into_owned()))).await
+}
+
+/// The form's fields, read whole; a file is kept in memory, and nothing of it afterwards.
+async fn read(mut fields: Multipart) -> Result<Asked, String> {
+    let mut asked = Asked::default();
+    let broken = |_| "The form broke off on its way; a file may have at most 64 MiB. Please send it again.".to_owned();
+    while let Some(field) = fields.next_field().await.map_err(broken)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == "file" {
+            asked.file_name = field.file_name().unwrap_or_default().to_owned();
+            asked.file = field.bytes().await.map_err(broken)?;
+            continue;
+        }
+        let text = field.text().await.map_err(broken)?;
+        match name.as_str() {
+            "mark" => asked.mark = text,
+            "kind" => asked.kind = text,
+            "text" => asked.text = text,
+            "model" => asked.model = text,
+            "tier" => asked.tier = text,
+            "time" => asked.time = text,
+            _ => {}
+        }
+    }
+    Ok(asked)
+}
+
+/// A title, and what was measured in each case.
+type Measured = (String, Vec<(String, Measurement)>);
+
+fn measure(asked: &Asked) -> Result<Measured, meters::MeasureError> {
+    match asked.kind.as_str() {
+        "message" => {
+            let measured = chat::measure(&ChatRequest::of_text(&asked.model, &asked.text))?;
+            let case = |(label, tokens): (&str, u64)| {
+                let mut with_reply = measured.clone();
+                with_reply.quantities.insert("output_tokens".to_owned(), tokens);
+                (format!("{label}, about {tokens} tokens"), with_reply)
+            };
+            Ok((format!("This message to {}", asked.model), REPLIES.into_iter().map(case).collect()))
+        }
+        "server" => {
+            let hours = TIMES.iter().find(|(label, _)| *label == asked.time).map_or(730, |(_, it)| *it);
+            let label = if asked.time.is_empty() { "A month" } else { &asked.time };
+            let measured = Measurement {
+                meter: "server".to_owned(),
+                quantities: [("provisioned".to_owned(), 1), ("runtime_seconds".to_owned(), hours * 3_600)].into(),
+                dimensions: [("tier".to_owned(), asked.tier.clone())].into(),
+                evidence: serde_json::Value::Null,
+            };
+            Ok((format!("A server of the tier {}", asked.tier), vec![(format!("{label}, with its set-up"), measured)]))
+        }
+        _ if is_archive(&asked.file) => {
+            let counted = measure_archive(&asked.file, &Options::default(), &quietly)?;
+            Ok((format!("Analyzing {}", asked.file_name), vec![("Once".to_owned(), counted.measurement)]))
+        }
+        _ => {
+            let measured = plan::measure(&asked.file)?;
+            Ok((format!("Planning {}", asked.file_name), vec![("Once".to_owned(), measured)]))
+        }
+    }
+}
+
+/// Whether it begins as gzip, zip or tar files do.
+fn is_archive(file: &[u8]) -> bool {
+    file.starts_with(&[0x1f, 0x8b]) || file.starts_with(b"PK") || file.get(257..262) == Some(b"ustar")
+}
+
+async fn filled(site: &Arc<Site>, visitor: Visitor, asked: Asked, came: Option<Result<Measured, String>>) -> Paged {
+    let filled = site.look(move |app| {
+        let (outcome, problem) = match came {
+            None => (None, None),
+            Some(Err(why)) => (None, Some(why)),
+            Some(Ok(measured)) => match priced(app, &visitor, measured) {
+                Ok(outcome) => (Some(outcome), None),
+                Err(Error::Refused(refusal)) => (None, Some(refusal.to_string())),
+                Err(other) => return Err(other),
+            },
+        };
+        let balance = app.balance(&visitor.session.account, None)?;
+        Ok(EstimatePage {
+            frame: Frame::of(app, &visitor, &balance, PATH)?,
+            asked,
+            models: values(app, "ai_chat", "model"),
+            tiers: values(app, "server", "tier"),
+            times: TIMES.iter().map(|(label, _)| *label).collect(),
+            outcome,
+            problem,
+        })
+    });
+    let filled = filled.await.map_err(|it| message::failed(site, it))?;
+    let status = if filled.problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok(page(status, &filled))
+}
+
+fn priced(app: &App, visitor: &Visitor, (title, cases): Measured) -> Result<Outcome, Error> {
+    let rate = Rate { app, currency: visitor.known.account.currency };
+    let mut shown = Vec::new();
+    let mut last: Option<QuoteView> = None;
+    let mut evidence = Vec::new();
+    for (label, measured) in cases {
+        let order = Order {
+            meter: measured.meter.as_str().into(),
+            quantities: measured.quantities.iter().map(|(name, it)| (name.as_str().into(), *it)).collect(),
+            dimensions: measured
+                .dimensions
+                .iter()
+                .map(|(name, it)| (name.as_str().into(), it.as_str().into()))
+                .collect(),
+            ..Order::default()
+        };
+        let account = Some(visitor.session.account.clone());
+        let quote = app.quote(&QuoteOrder { account, order, binding: None })?;
+        let available = quote.available.unwrap_or_default();
+        let is_affordable = quote.is_affordable.unwrap_or(false);
+        let afterwards = if is_affordable {
+            format!("leaves {} available for work like this", show::have(available - quote.price.credits))
+        } else {
+            format!("{} more than is available for it", show::used(available.short_of(quote.price.credits)))
+        };
+        shown.push(Case {
+            label,
+            credits: show::used(quote.price.credits),
+            exact: quote.price.credits.to_string(),
+            money: rate.of(quote.price.credits),
+            afterwards,
+            is_affordable,
+        });
+        evidence = super::usage::evidence(&measured.evidence.to_string());
+        last = Some(quote);
+    }
+    let price = last.map(|it| it.price);
+    let lines = price.iter().flat_map(|it| &it.lines).map(super::usage::line).collect();
+    let rate_card = price.map_or(0, |it| it.rate_card);
+    Ok(Outcome { title, cases: shown, evidence, lines, rate_card })
+}
+
+/// The values of a dimension that the latest prices name one by one.
+fn values(app: &App, meter: &str, dimension: &str) -> Vec<String> {
+    let cards = app.cards();
+    let rows = cards.latest().and_then(|it| it.meter(meter)).map(|it| it.rows.as_slice()).unwrap_or_default();
+    let conditions = rows.iter().flat_map(|it| &it.when).filter(|it| &*it.dimension == dimension);
+    let named = conditions.flat_map(|it| &it.values).filter(|it| !it.ends_with('*'));
+    let mut values: Vec<String> = Vec::new();
+    for value in named {
+        if !values.iter().any(|it| **it == **value) {
+            values.push(value.to_string());
+        }
+    }
+    values
+}
+
+impl EstimatePage {
+    /// The headline: one price, or from the least to the most.
+    fn headline(outcome: &Outcome) -> String {
+        match (outcome.cases.first(), outcome.cases.last()) {
+            (Some(first), Some(last)) if first.credits != last.credits => {
+                format!("{} – {}", first.credits, last.credits)
+            }
+            (Some(first), _) => first.credits.clone(),
+            _ => show::used(Credits::ZERO),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What surrounds every page of a customer: whose it is, where one can go, and the balance.
+use billing::money::{Credits, Money};
+use billing::time::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::show;
+use super::visit::Visitor;
+use crate::app::App;
+use crate::brand::Brand;
+use crate::service::{BalanceView, Error};
+
+/// The operator's name and where the pages' parts are.
+#[derive(Clone, Debug)]
+pub struct House {
+    pub name: String,
+    pub has_logo: bool,
+    /// Of the assets' addresses.
+    pub build: &'static str,
+}
+
+impl House {
+    pub fn of(brand: &Brand) -> House {
+        House { name: brand.name.clone(), has_logo: brand.logo.is_some(), build: super::asset::build() }
+    }
+}
+
+/// A page one can go to.
+#[derive(Clone, Debug)]
+pub struct Tab {
+    pub label: &'static str,
+    pub href: &'static str,
+    pub is_on: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub house: House,
+    pub tabs: Vec<Tab>,
+    /// The account's name, or its id where it has none.
+    pub account: String,
+    pub return_url: Option<String>,
+    /// What every form carries.
+    pub mark: String,
+    pub live: Live,
+    pub timezone: String,
+}
+
+/// The numbers that change while one looks: the same texts in the page and in the stream.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Live {
+    pub available: String,
+    pub available_exact: String,
+    pub money: String,
+    pub held: String,
+    pub accrued: String,
+    pub posted: String,
+    pub debt: String,
+    pub as_of: String,
+    pub runway: String,
+    pub runs_out: String,
+    /// `fine`, `low` or `out`.
+    pub state: &'static str,
+}
+
+/// Less runway than this is worth a word.
+const LOW: billing::time::Span = billing::time::Span::DAY.times(3);
+
+impl Live {
+    pub fn of(view: &BalanceView, zone: &TimeZone) -> Live {
+        let available = view.balance.available();
+        let left = view.runs_out_at.map(|it| billing::time::Span::from_millis(it.millis() - view.as_of.millis()));
+        let state = match left {
+            _ if available <= Credits::ZERO => "out",
+            Some(left) if left < LOW => "low",
+            _ => "fine",
+        };
+        let (runway, runs_out) = match (available.is_positive(), left, view.runs_out_at) {
+            (false, ..) => ("No credits left".to_owned(), "New work is refused until credits are added.".to_owned()),
+            (true, Some(left), Some(at)) => {
+                (show::span(left), format!("at the pace of the last 7 days: until {}", show::day(at, zone)))
+            }
+            _ => ("No end in sight".to_owned(), "Nothing was used in the last 7 days.".to_owned()),
+        };
+        Live {
+            available: show::have(available),
+            available_exact: available.to_string(),
+            money: show::money(view.money),
+            held: show::used(view.balance.held),
+            accrued: show::used(view.balance.accrued),
+            posted: show::have(view.balance.posted),
+            debt: show::used(view.balance.debt),
+            as_of: show::clock(view.as_of, zone),
+            runway,
+            runs_out,
+            state,
+        }
+    }
+}
+
+impl Frame {
+    /// Around the page at `href`.
+    pub fn of(app: &App, visitor: &Visitor, balance: &BalanceView, href: &str) -> Result<Frame, Error> {
+        let account = &visitor.known.account;
+        let settings = app.settings();
+        let tabs =
+            [("Usage", "/settings/usage"), ("Activity", "/settings/activity"), ("Estimate", "/settings/estimate")];
+        let tab = |(label, to): (&'static str, &'static str)| Tab { label, href: to, is_on: to == href };
+        Ok(Frame {
+            house: House::of(&settings.brand),
+            tabs: tabs.into_iter().map(tab).collect(),
+            account: account.name.clone().unwrap_or_else(|| account.id.to_string()),
+            return_url: visitor.session.return_url.clone(),
+            mark: app.form_mark(&visitor.session.id)?,
+            live: Live::of(balance, &visitor.known.zone),
+            timezone: account.timezone.clone(),
+        })
+    }
+}
+
+/// Credits at list price, as money is shown beside them.
+pub struct Rate<'a> {
+    pub app: &'a App,
+    pub currency: billing::money::Currency,
+}
+
+impl Rate<'_> {
+    pub fn of(&self, credits: Credits) -> String {
+        let money: Money = self.app.at_list_price(credits, self.currency);
+        if money.amount == 0 && credits.is_positive() {
+            let least = Money { amount: 1, ..money };
+            return format!("<{}", show::money(least));
+        }
+        show::money(money)
+    }
+}
+
+/// An instant with what machines read of it.
+#[derive(Clone, Debug)]
+pub struct When {
+    pub exact: String,
+    pub text: String,
+}
+
+impl When {
+    pub fn minute(at: Timestamp, zone: &TimeZone) -> When {
+        When { exact: show::exact(at), text: show::minute(at, zone) }
+    }
+}

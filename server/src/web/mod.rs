@@ -1,0 +1,77 @@
+//! The pages: *Settings > Usage* and *Settings > Billing* for customers, the console for operators.
+//!
+//! Every page is made here, whole, and can be read and used without a script; the script only keeps it fresh. Pages ask
+//! use cases and never the store, and load nothing from anywhere else.
+//!
+//! Invariant: every answer carries a content security policy under which nothing runs but our own one script, and
+//! whatever changes something is a form with the mark of its session.
+mod asset;
+mod console;
+mod estimate;
+mod form;
+mod frame;
+mod message;
+mod portal;
+mod range;
+mod show;
+mod stream;
+mod usage;
+mod visit;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+
+use crate::http::Site;
+
+/// What a page's handler answers; the error is a page too.
+type Paged = Result<Response, Response>;
+
+pub fn router(site: &Site) -> Router<Arc<Site>> {
+    let policy = policy(&site.app.settings().brand.embed_origins);
+    let pages = Router::new()
+        .route("/", get(async || Redirect::to("/settings/usage")))
+        .route("/portal", get(portal::follow))
+        .route("/sign-out", post(portal::sign_out))
+        .route("/settings/usage", get(usage::show))
+        .route("/settings/usage.csv", get(usage::export))
+        .route("/settings/activity", get(usage::activity))
+        .route("/settings/activity.csv", get(usage::export_activity))
+        .route("/settings/estimate", estimate::routes())
+        .route("/settings/stream", get(stream::follow))
+        .merge(console::router());
+    let asked = axum::middleware::map_response(move |mut response: Response| {
+        let policy = policy.clone();
+        async move {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+            headers.insert(PERMISSIONS, HeaderValue::from_static("camera=(), geolocation=(), microphone=()"));
+            response
+        }
+    });
+    pages.layer(asked).merge(asset::router())
+}
+
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
+
+fn policy(embed_origins: &[String]) -> HeaderValue {
+    let ancestors = if embed_origins.is_empty() { "'none'".to_owned() } else { embed_origins.join(" ") };
+    let text = format!(
+        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors {ancestors}"
+    );
+    HeaderValue::from_str(&text).expect("origins were checked when the configuration was read")
+}
+
+/// A page, filled in.
+fn page(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => (status, Html(text)).into_response(),
+        // A template only fails when writing text into memory does.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

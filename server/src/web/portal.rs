@@ -1,0 +1,48 @@
+//! In and out: a link opens a session, signing out ends it.
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::Paged;
+use super::form::Form;
+use super::message;
+use super::range::Query;
+use super::visit::{PORTAL, Visitor, set_cookie};
+use crate::http::Site;
+use crate::service::{Followed, PortalPage, SESSION_LASTS};
+
+/// Turns a link into a session's cookie, and leaves the link behind.
+pub async fn follow(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Paged {
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    let Some(link) = query.get("link").map(str::to_owned) else { return Err(message::unknown_link(&site)) };
+    let followed = site.look(move |app| app.follow_portal_link(&link)).await;
+    match followed.map_err(|it| message::failed(&site, it))? {
+        Followed::Unknown => Err(message::unknown_link(&site)),
+        Followed::Expired { return_url } => Err(message::expired(&site, return_url)),
+        Followed::Opened { token, page } => {
+            let cookie = set_cookie(&site, PORTAL, &token, SESSION_LASTS.millis() / 1_000);
+            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(path(page))).into_response())
+        }
+    }
+}
+
+fn path(page: PortalPage) -> &'static str {
+    match page {
+        PortalPage::Usage | PortalPage::Billing => "/settings/usage",
+        PortalPage::Estimate => "/settings/estimate",
+    }
+}
+
+pub async fn sign_out(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
+    form.check(&site, &visitor.session.id).await?;
+    let (session, return_url) = (visitor.session.clone(), visitor.session.return_url.clone());
+    site.look(move |app| app.end_portal_session(&session)).await.map_err(|it| message::failed(&site, it))?;
+    let gone = set_cookie(&site, PORTAL, "", 0);
+    let answer: Response = match return_url {
+        Some(url) => Redirect::to(&url).into_response(),
+        None => message::signed_out(&site).into_response(),
+    };
+    Ok(([(header::SET_COOKIE, gone)], answer).into_response())
+}

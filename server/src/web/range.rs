@@ -1,0 +1,198 @@
+//! The range of a page, and what else it is narrowed to: read from the address, written back into every link, so that
+//! an address says all of what is shown.
+use std::collections::BTreeMap;
+
+use billing::time::{Span, Timestamp};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::service::{Dimension, Interval};
+
+/// Ranges one does not have to type, newest habit first.
+const PRESETS: [(&str, &str); 6] = [
+    ("today", "Today"),
+    ("7d", "7 days"),
+    ("30d", "30 days"),
+    ("month", "This month"),
+    ("last-month", "Last month"),
+    ("12m", "12 months"),
+];
+const DEFAULT: &str = "30d";
+/// The longest range, in days; that of a usage report.
+const DAYS_MAX: i32 = 799;
+
+/// What an address says beside its path. Empty values are as good as none: forms send them.
+#[derive(Clone, Debug, Default)]
+pub struct Query(BTreeMap<String, String>);
+
+impl Query {
+    pub fn parse(text: &str) -> Query {
+        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
+        Query(pairs.filter(|(_, value)| !value.is_empty()).collect())
+    }
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+    /// The same with these values, `""` taking one away.
+    pub fn with(&self, changes: &[(&str, &str)]) -> Query {
+        let mut values = self.0.clone();
+        for (name, value) in changes {
+            if value.is_empty() {
+                values.remove(*name);
+            } else {
+                values.insert((*name).to_owned(), (*value).to_owned());
+            }
+        }
+        Query(values)
+    }
+    /// `path` with this query.
+    pub fn href(&self, path: &str) -> String {
+        if self.0.is_empty() {
+            return path.to_owned();
+        }
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        format!("{path}?{}", query.extend_pairs(&self.0).finish())
+    }
+}
+
+/// A choice that is a link.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub label: String,
+    pub href: String,
+    pub is_on: bool,
+}
+
+/// Days, the first and the last included, by the account's calendar.
+#[derive(Clone, Debug)]
+pub struct Range {
+    pub first: Date,
+    pub last: Date,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub interval: Interval,
+    preset: Option<&'static str>,
+}
+
+impl Range {
+    /// The range the query asks for; one that makes no sense is the default.
+    pub fn of(query: &Query, now: Timestamp, zone: &TimeZone) -> Range {
+        let today = super::show::zoned(now, zone).date();
+        let asked = |name: &str| query.get(name).and_then(|it| it.parse::<Date>().ok());
+        let named = query.get("range").and_then(|it| PRESETS.iter().find(|(name, _)| *name == it));
+        let (preset, (first, last)) = match (named, asked("from"), asked("to")) {
+            (None, Some(from), to) => {
+                let to = to.unwrap_or(today).max(from);
+                let most = from.saturating_add(DAYS_MAX.days());
+                (None, (from, to.min(most)))
+            }
+            (named, ..) => {
+                let name = named.map_or(DEFAULT, |(name, _)| name);
+                (Some(name), days(name, today))
+            }
+        };
+        let midnight = |date: Date| {
+            let start = date.to_zoned(zone.clone()).map_or(i64::MAX, |it| it.timestamp().as_millisecond());
+            Timestamp::from_millis(start)
+        };
+        let (from, to) = (midnight(first), midnight(last.saturating_add(1.day())));
+        Range { first, last, from, to, interval: interval(query.get("by"), from, to), preset }
+    }
+
+    pub fn presets(&self, query: &Query, path: &str) -> Vec<Choice> {
+        let choice = |(name, label): &(&'static str, &str)| Choice {
+            label: (*label).to_owned(),
+            href: query.with(&[("range", name), ("from", ""), ("to", ""), ("by", ""), ("cursor", "")]).href(path),
+            is_on: self.preset == Some(*name),
+        };
+        PRESETS.iter().map(choice).collect()
+    }
+
+    /// `22 Nov 2026` or `24 Oct – 22 Nov 2026`.
+    pub fn title(&self) -> String {
+        let last = self.last.strftime("%-d %b %Y");
+        match (self.first == self.last, self.first.year() == self.last.year()) {
+            (true, _) => last.to_string(),
+            (false, true) => format!("{} – {last}", self.first.strftime("%-d %b")),
+            (false, false) => format!("{} – {last}", self.first.strftime("%-d %b %Y")),
+        }
+    }
+
+    /// The range before, in words: `the 30 days before`.
+    pub fn before(&self) -> String {
+        let days = (self.to.millis() - self.from.millis() + Span::HOUR.millis() * 2) / Span::DAY.millis();
+        if days == 1 { "the day before".to_owned() } else { format!("the {days} days before") }
+    }
+}
+
+fn days(preset: &str, today: Date) -> (Date, Date) {
+    match preset {
+        "today" => (today, today),
+        "7d" => (today.saturating_sub(6.days()), today),
+        "month" => (today.first_of_month(), today),
+        "last-month" => {
+            let last = today.first_of_month().saturating_sub(1.day());
+            (last.first_of_month(), last)
+        }
+        "12m" => (today.saturating_sub(11.months()).first_of_month(), today),
+        _ => (today.saturating_sub(29.days()), today),
+    }
+}
+
+/// The bars' width: as asked where it makes 120 bars at most, and else what is readable.
+fn interval(asked: Option<&str>, from: Timestamp, to: Timestamp) -> Interval {
+    let days = (to.millis() - from.millis()) / Span::DAY.millis();
+    match (asked.and_then(|it| it.parse().ok()), days) {
+        (Some(Interval::Hour), ..=4) => Interval::Hour,
+        (Some(Interval::Day), 2..=119) => Interval::Day,
+        (Some(Interval::Week), 8..) => Interval::Week,
+        (Some(Interval::Month), 32..) => Interval::Month,
+        (_, ..2) => Interval::Hour,
+        (_, ..=62) => Interval::Day,
+        (_, ..=210) => Interval::Week,
+        _ => Interval::Month,
+    }
+}
+
+/// The dimensions a page can be narrowed to.
+pub const NARROWED: [Dimension; 4] = [Dimension::Project, Dimension::Server, Dimension::Model, Dimension::Actor];
+
+/// What the query narrows the page to.
+pub fn only(query: &Query) -> Vec<(Dimension, String)> {
+    let asked = |it: Dimension| Some((it, query.get(it.as_str())?.to_owned()));
+    NARROWED.into_iter().filter_map(asked).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_days_of_the_accounts_calendar() {
+        let zone = TimeZone::get("Europe/Vilnius").expect("a zone");
+        let now =
+            Timestamp::from_millis("2026-11-22T22:30:00Z".parse::<jiff::Timestamp>().expect("time").as_millisecond());
+        for (query, title, interval) in [
+            ("", "25 Oct – 23 Nov 2026", Interval::Day),
+            ("range=today", "23 Nov 2026", Interval::Hour),
+            ("range=month", "1 Nov – 23 Nov 2026", Interval::Day),
+            ("range=last-month", "1 Oct – 31 Oct 2026", Interval::Day),
+            ("range=12m", "1 Dec 2025 – 23 Nov 2026", Interval::Month),
+            ("from=2026-11-12&to=2026-11-12&by=hour", "12 Nov 2026", Interval::Hour),
+            ("from=2026-11-12&to=2026-11-02", "12 Nov 2026", Interval::Hour),
+            ("from=nonsense&project=", "25 Oct – 23 Nov 2026", Interval::Day),
+            ("range=12m&by=hour", "1 Dec 2025 – 23 Nov 2026", Interval::Month),
+        ] {
+            let range = Range::of(&Query::parse(query), now, &zone);
+            assert_eq!((range.title().as_str(), range.interval), (title, interval), "{query}");
+        }
+    }
+
+    #[test]
+    fn an_address_says_what_is_shown() {
+        let query = Query::parse("range=7d&project=a%26b&model=");
+        assert_eq!(query.with(&[("range", "30d")]).href("/settings/usage"), "/settings/usage?project=a%26b&range=30d");
+        assert_eq!(query.with(&[("range", ""), ("project", "")]).href("/x"), "/x");
+    }
+}

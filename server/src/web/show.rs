@@ -1,0 +1,207 @@
+//! Numbers and times as people read them. Exact amounts stay exact elsewhere: what is shortened here carries the whole
+//! value beside it.
+use billing::money::{Credits, Money};
+use billing::time::{Span, Timestamp};
+use jiff::Zoned;
+use jiff::tz::TimeZone;
+
+/// Micro-credits in a hundredth of a credit.
+const CENT: i64 = Credits::MICROS / 100;
+const MINUS: char = '\u{2212}';
+
+/// Credits somebody has: two places, never more than there is.
+pub fn have(credits: Credits) -> String {
+    places(credits.micros().unsigned_abs() / CENT.unsigned_abs(), credits)
+}
+
+/// Credits somebody used: two places, rounded to the nearest.
+pub fn used(credits: Credits) -> String {
+    places((credits.micros().unsigned_abs() + CENT.unsigned_abs() / 2) / CENT.unsigned_abs(), credits)
+}
+
+/// Used credits with their sign, as a ledger shows what came and went.
+pub fn signed(credits: Credits) -> String {
+    if credits.is_positive() { format!("+{}", used(credits)) } else { used(credits) }
+}
+
+fn places(cents: u64, credits: Credits) -> String {
+    if cents == 0 && !credits.is_zero() {
+        return if credits.is_positive() { "<0.01".to_owned() } else { format!("{MINUS}<0.01") };
+    }
+    let sign = if credits < Credits::ZERO { MINUS.to_string() } else { String::new() };
+    format!("{sign}{}.{:02}", thousands(cents / 100), cents % 100)
+}
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if 0 < place && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `€12.50`, `CHF 12.50`, `¥1,250`.
+pub fn money(money: Money) -> String {
+    let code = money.currency.as_str().to_ascii_uppercase();
+    let symbol = match code.as_str() {
+        "EUR" => "€".to_owned(),
+        "USD" => "$".to_owned(),
+        "GBP" => "£".to_owned(),
+        "JPY" => "¥".to_owned(),
+        _ => format!("{code} "),
+    };
+    let sign = if money.amount < 0 { MINUS.to_string() } else { String::new() };
+    let unit = 10_u64.pow(money.currency.places());
+    let amount = money.amount.unsigned_abs();
+    let whole = thousands(amount / unit);
+    match money.currency.places() {
+        0 => format!("{sign}{symbol}{whole}"),
+        places => {
+            let width = usize::try_from(places).unwrap_or(2);
+            format!("{sign}{symbol}{whole}.{:0width$}", amount % unit)
+        }
+    }
+}
+
+/// `part` of `whole` in thousandths, for the width of a bar.
+pub fn thousandths(part: Credits, whole: Credits) -> u64 {
+    let (part, whole) = (part.micros().max(0), whole.micros());
+    if whole <= 0 {
+        return 0;
+    }
+    u64::try_from(i128::from(part) * 1_000 / i128::from(whole)).unwrap_or(0).min(1_000)
+}
+
+/// `part` of `whole` as `34%`, and `<1%` for what is there and hardly shows.
+pub fn percent(part: Credits, whole: Credits) -> String {
+    match thousandths(part, whole) {
+        0 if !part.is_positive() => "0%".to_owned(),
+        0..10 => "<1%".to_owned(),
+        it => format!("{}%", (it + 5) / 10),
+    }
+}
+
+/// How much more or less than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `up`, `down` or `same`: also the class it is drawn by.
+    pub direction: &'static str,
+    pub text: String,
+}
+
+pub fn change(now: Credits, before: Credits) -> Option<Change> {
+    if !before.is_positive() {
+        return None;
+    }
+    let difference = i128::from((now - before).micros());
+    let percent =
+        (difference * 100 + difference.signum() * i128::from(before.micros()) / 2) / i128::from(before.micros());
+    let (direction, text) = match percent {
+        0 => ("same", "about the same".to_owned()),
+        1..=400 => ("up", format!("{percent}% more")),
+        // Beside next to nothing everything is a great deal more: that says nothing.
+        401.. => return None,
+        _ => ("down", format!("{}% less", -percent)),
+    };
+    Some(Change { direction, text })
+}
+
+pub fn zoned(at: Timestamp, zone: &TimeZone) -> Zoned {
+    jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::MAX).to_zoned(zone.clone())
+}
+
+/// `22 Nov 2026`.
+pub fn day(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%-d %b %Y").to_string()
+}
+/// `22 Nov, 14:02`.
+pub fn minute(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%-d %b, %H:%M").to_string()
+}
+/// `14:02:11`.
+pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%H:%M:%S").to_string()
+}
+/// `2026-11-22T14:02:11.000Z`, for machines.
+pub fn exact(at: Timestamp) -> String {
+    zoned(at, &TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// A length of time in the words one would use: `3 hours`, `11 days`, `2 years`.
+pub fn span(span: Span) -> String {
+    let (count, unit) = match span.millis().max(0) {
+        it if it < 2 * Span::MINUTE.millis() => return "about a minute".to_owned(),
+        it if it < 2 * Span::HOUR.millis() => (it / Span::MINUTE.millis(), "minutes"),
+        it if it < 2 * Span::DAY.millis() => (it / Span::HOUR.millis(), "hours"),
+        it if it < 90 * Span::DAY.millis() => (it / Span::DAY.millis(), "days"),
+        it if it < 730 * Span::DAY.millis() => (it / (30 * Span::DAY.millis()), "months"),
+        it => (it / (365 * Span::DAY.millis()), "years"),
+    };
+    format!("{count} {unit}")
+}
+
+/// `ai_chat` as `Ai chat`: what a name says when nobody has given it a better one.
+pub fn words(name: &str) -> String {
+    let mut letters = name.replace(['_', '-'], " ");
+    if let Some(first) = letters.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    letters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::money::Currency;
+
+    fn credits(text: &str) -> Credits {
+        text.parse().expect("credits")
+    }
+
+    #[test]
+    fn what_one_has_is_never_rounded_up_and_what_one_used_is_rounded() {
+        for (text, as_have, as_used) in [
+            ("0", "0.00", "0.00"),
+            ("0.000004", "<0.01", "<0.01"),
+            ("12.349999", "12.34", "12.35"),
+            ("1234567.5", "1,234,567.50", "1,234,567.50"),
+            ("999.999", "999.99", "1,000.00"),
+        ] {
+            assert_eq!((have(credits(text)).as_str(), used(credits(text)).as_str()), (as_have, as_used));
+        }
+        assert_eq!(signed(-credits("3.5")), "\u{2212}3.50");
+        assert_eq!(signed(credits("3.5")), "+3.50");
+    }
+
+    #[test]
+    fn money_has_its_symbol_and_its_places() {
+        let shown =
+            |amount, code: &str| money(Money { amount, currency: code.parse::<Currency>().expect("a currency") });
+        assert_eq!(shown(123_450, "eur"), "€1,234.50");
+        assert_eq!(shown(-5, "usd"), "\u{2212}$0.05");
+        assert_eq!(shown(1_250, "jpy"), "¥1,250");
+        assert_eq!(shown(1_250, "chf"), "CHF 12.50");
+    }
+
+    #[test]
+    fn a_change_is_said_in_words() {
+        let said = |now, before| change(credits(now), credits(before)).map(|it| it.text);
+        assert_eq!(said("5", "0"), None);
+        assert_eq!(said("112", "100").as_deref(), Some("12% more"));
+        assert_eq!(said("50", "100").as_deref(), Some("50% less"));
+        assert_eq!(said("100.1", "100").as_deref(), Some("about the same"));
+        assert_eq!(said("2000", "100"), None);
+    }
+
+    #[test]
+    fn lengths_of_time_are_said_in_one_unit() {
+        assert_eq!(span(Span::HOUR.times(30)), "30 hours");
+        assert_eq!(span(Span::DAY.times(11)), "11 days");
+        assert_eq!(span(Span::DAY.times(200)), "6 months");
+    }
+}

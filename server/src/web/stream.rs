@@ -1,0 +1,28 @@
+//! The pages' own stream: the balance as it changes, and word that something happened.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::sse::Event;
+use jiff::tz::TimeZone;
+
+use super::frame::Live;
+use super::visit::Visitor;
+use super::{Paged, message};
+use crate::http::{Site, stream};
+use crate::service::News;
+
+pub async fn follow(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    let zone = visitor.known.zone.clone();
+    let account = visitor.session.account.clone();
+    let render = move |news: &News| told(news, &zone);
+    let opened = stream(Arc::clone(&site), account, &visitor.headers, Box::new(render)).await;
+    opened.map_err(|it| message::failed(&site, it))
+}
+
+/// `balance` fills in the numbers; `moved` says that the rest of the page has news.
+fn told(news: &News, zone: &TimeZone) -> Vec<Event> {
+    let id = news.version.to_string();
+    let balance = Event::default().event("balance").id(id.clone()).json_data(Live::of(&news.balance, zone)).ok();
+    let moved = (!news.transactions.is_empty()).then(|| Event::default().event("moved").id(id).data("1"));
+    balance.into_iter().chain(moved).collect()
+}

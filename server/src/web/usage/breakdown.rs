@@ -1,0 +1,178 @@
+//! The tables: categories, projects, servers, models, people, each adding up to the total.
+use billing::money::Credits;
+
+use super::show;
+use crate::service::{Overview, PartLine, ProjectNames};
+use crate::web::frame::Rate;
+use crate::web::range::Query;
+
+pub struct CategoryRow {
+    pub name: String,
+    /// Names its colour: `c0` to `c3` for the four of the page, `c4` for others.
+    pub class: String,
+    pub credits: String,
+    pub exact: String,
+    pub money: String,
+    pub percent: String,
+    pub width: u64,
+    pub change: Option<show::Change>,
+    pub href: String,
+    pub is_on: bool,
+    pub count: String,
+    pub hint: &'static str,
+}
+
+pub struct PartRow {
+    pub label: String,
+    /// Narrows the page to it; none for what belongs to none.
+    pub href: Option<String>,
+    pub credits: String,
+    pub exact: String,
+    pub money: String,
+    pub percent: String,
+    pub change: Option<show::Change>,
+    pub count: String,
+    pub pieces: Vec<Piece>,
+    /// The categories it is made of, for those who do not see the bar.
+    pub made_of: String,
+}
+
+/// A piece of a bar, in thousandths of the largest row.
+pub struct Piece {
+    pub class: String,
+    pub start: u64,
+    pub width: u64,
+}
+
+pub struct Cell {
+    pub text: String,
+    pub exact: String,
+    pub is_zero: bool,
+}
+
+pub struct Tables<'a> {
+    pub overview: &'a Overview,
+    pub names: &'a ProjectNames,
+    pub query: &'a Query,
+    pub rate: &'a Rate<'a>,
+}
+
+pub fn class(place: usize) -> String {
+    format!("c{}", place.min(4))
+}
+
+/// What a project is called.
+pub fn project_label(id: Option<&str>, names: &ProjectNames) -> String {
+    let Some(id) = id else { return "Unassigned".to_owned() };
+    let Some(found) = names.get(id) else { return id.to_owned() };
+    let name = found.name.clone().unwrap_or_else(|| id.to_owned());
+    if found.is_deleted { format!("Deleted: {name}") } else { name }
+}
+
+fn hint(place: usize) -> &'static str {
+    match place {
+        0 => "AI chat messages, by length and model",
+        1 => "by the size of the repository",
+        2 => "by the complexity of the plan",
+        3 => "by server tier and time",
+        _ => "",
+    }
+}
+
+impl Tables<'_> {
+    pub fn categories(&self) -> Vec<CategoryRow> {
+        let total = self.overview.total.credits;
+        let rows = self.overview.categories.iter().enumerate();
+        rows.map(|(place, (category, part))| {
+            let is_on = self.query.get("category") == Some(category.as_str());
+            let to = if is_on { "" } else { category.as_str() };
+            CategoryRow {
+                name: category.as_str().to_owned(),
+                class: class(place),
+                credits: show::used(part.credits),
+                exact: part.credits.to_string(),
+                money: self.rate.of(part.credits),
+                percent: show::percent(part.credits, total),
+                width: show::thousandths(part.credits, total),
+                change: show::change(part.credits, part.before),
+                href: self.query.with(&[("category", to), ("cursor", "")]).href(super::PATH),
+                is_on,
+                count: count(part.count, place),
+                hint: hint(place),
+            }
+        })
+        .collect()
+    }
+
+    pub fn projects(&self) -> Vec<PartRow> {
+        self.rows("project", &self.overview.projects, |id| project_label(id, self.names))
+    }
+    pub fn servers(&self) -> Vec<PartRow> {
+        let own: Vec<PartLine> = self.overview.servers.iter().filter(|it| it.id.is_some()).cloned().collect();
+        self.rows("server", &own, |id| id.unwrap_or_default().to_owned())
+    }
+    pub fn models(&self) -> Vec<PartRow> {
+        let own: Vec<PartLine> = self.overview.models.iter().filter(|it| it.id.is_some()).cloned().collect();
+        self.rows("model", &own, |id| id.unwrap_or_default().to_owned())
+    }
+    pub fn actors(&self) -> Vec<PartRow> {
+        if self.overview.actors.iter().all(|it| it.id.is_none()) {
+            return Vec::new();
+        }
+        self.rows("actor", &self.overview.actors, |id| id.unwrap_or("No person named").to_owned())
+    }
+
+    fn rows(&self, dimension: &str, lines: &[PartLine], label: impl Fn(Option<&str>) -> String) -> Vec<PartRow> {
+        let most = lines.iter().map(|it| it.part.credits).max().unwrap_or(Credits::ZERO);
+        let row = |line: &PartLine| {
+            let to = |id: &String| {
+                let is_on = self.query.get(dimension) == Some(id);
+                self.query.with(&[(dimension, if is_on { "" } else { id }), ("cursor", "")]).href(super::PATH)
+            };
+            PartRow {
+                label: label(line.id.as_deref()),
+                href: line.id.as_ref().map(to),
+                credits: show::used(line.part.credits),
+                exact: line.part.credits.to_string(),
+                money: self.rate.of(line.part.credits),
+                percent: show::percent(line.part.credits, self.overview.total.credits),
+                change: show::change(line.part.credits, line.part.before),
+                count: show::thousands(line.part.count),
+                pieces: pieces(&line.by_category, most),
+                made_of: self.made_of(&line.by_category),
+            }
+        };
+        lines.iter().take(super::ROWS_MAX).map(row).collect()
+    }
+
+    fn made_of(&self, credits: &[Credits]) -> String {
+        let named = credits.iter().zip(&self.overview.categories).filter(|(it, _)| !it.is_zero());
+        let said: Vec<String> =
+            named.map(|(it, (category, _))| format!("{} {}", category.as_str(), show::used(*it))).collect();
+        said.join(", ")
+    }
+}
+
+/// A row's bar, cut by category.
+pub fn pieces(by_category: &[Credits], most: Credits) -> Vec<Piece> {
+    let mut start = 0;
+    let mut pieces = Vec::new();
+    for (place, credits) in by_category.iter().enumerate() {
+        let width = show::thousandths(*credits, most);
+        if 0 < width {
+            pieces.push(Piece { class: class(place), start, width });
+            start += width;
+        }
+    }
+    pieces
+}
+
+fn count(count: u64, place: usize) -> String {
+    let (one, many) = match place {
+        0 => ("message", "messages"),
+        1 => ("analysis", "analyses"),
+        2 => ("plan", "plans"),
+        _ => ("entry", "entries"),
+    };
+    format!("{} {}", show::thousands(count), if count == 1 { one } else { many })
+}

@@ -1,0 +1,272 @@
+//! *Settings > Usage*: what there is, how long it lasts, where it went, and every entry behind it.
+mod breakdown;
+mod chart;
+mod entry;
+mod export;
+mod standing;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::frame::{Frame, Rate};
+use super::range::{Choice, Query, Range, only};
+use super::visit::Visitor;
+use super::{Paged, message, page, show};
+use crate::app::App;
+use crate::http::Site;
+use crate::service::{BalanceView, Dimension, EntryFilter, EntryPage, Error, Overview, OverviewQuery, ProjectNames};
+
+pub use entry::{EntryRow, Reader, ReceiptLine, evidence, line};
+
+use breakdown::{CategoryRow, PartRow};
+use chart::Chart;
+use standing::Standing;
+
+const PATH: &str = "/settings/usage";
+const ACTIVITY: &str = "/settings/activity";
+/// Entries at the foot of the usage page, and on a page of their own.
+const LATEST: usize = 8;
+const PAGE: usize = 50;
+/// Rows of a table before the rest is summed up: the export has them all.
+const ROWS_MAX: usize = 50;
+
+#[derive(Template)]
+#[template(path = "usage.html")]
+struct UsagePage {
+    frame: Frame,
+    standing: Standing,
+    range: Range,
+    presets: Vec<Choice>,
+    filters: Filters,
+    total: String,
+    total_exact: String,
+    total_money: String,
+    before: String,
+    change: Option<show::Change>,
+    categories: Vec<CategoryRow>,
+    chart: Chart,
+    projects: Vec<PartRow>,
+    servers: Vec<PartRow>,
+    models: Vec<PartRow>,
+    actors: Vec<PartRow>,
+    latest: Vec<EntryRow>,
+    activity_href: String,
+    export_href: String,
+    is_new: bool,
+}
+
+#[derive(Template)]
+#[template(path = "activity.html")]
+struct ActivityPage {
+    frame: Frame,
+    range: Range,
+    presets: Vec<Choice>,
+    filters: Filters,
+    entries: Vec<EntryRow>,
+    newer: Option<String>,
+    older: Option<String>,
+    export_href: String,
+}
+
+/// What the page is narrowed to, and to what it could be.
+struct Filters {
+    projects: Vec<Pick>,
+    models: Vec<Pick>,
+    categories: Vec<Pick>,
+    /// Narrowed by something that has no field of its own: a server, a person.
+    others: Vec<Choice>,
+    /// Carried along by the form.
+    hidden: Vec<(&'static str, String)>,
+    clear: Option<String>,
+}
+
+struct Pick {
+    value: String,
+    label: String,
+    is_on: bool,
+}
+
+/// All that is read for the page, in one visit to the threads that read.
+struct Read {
+    balance: BalanceView,
+    frame: Frame,
+    standing: Standing,
+    overview: Overview,
+    names: ProjectNames,
+    entries: EntryPage,
+}
+
+fn read(app: &App, visitor: &Visitor, range: &Range) -> Result<Read, Error> {
+    let account = &visitor.session.account;
+    let balance = app.balance(account, None)?;
+    let filter = filter(app, visitor, range);
+    Ok(Read {
+        frame: Frame::of(app, visitor, &balance, PATH)?,
+        standing: Standing::of(app, visitor, &balance)?,
+        overview: app.overview(&overview_query(visitor, range))?,
+        names: app.project_names(account)?,
+        entries: app.entries(account, &filter, None, LATEST)?,
+        balance,
+    })
+}
+
+fn overview_query(visitor: &Visitor, range: &Range) -> OverviewQuery {
+    OverviewQuery {
+        account: visitor.session.account.clone(),
+        from: range.from,
+        to: range.to,
+        interval: range.interval,
+        category: visitor.query.get("category").map(str::to_owned),
+        only: only(&visitor.query),
+    }
+}
+
+/// The entries of the range, narrowed as the page is.
+fn filter(app: &App, visitor: &Visitor, range: &Range) -> EntryFilter {
+    let query = &visitor.query;
+    let name = |dimension: Dimension| query.get(dimension.as_str()).and_then(|it| it.parse().ok());
+    let cards = app.cards();
+    let meters = query.get("category").map(|wanted| {
+        let all = cards.latest().into_iter().flat_map(|it| it.meters());
+        all.filter(|it| it.category.as_str() == wanted).map(|it| Arc::clone(&it.name)).collect()
+    });
+    EntryFilter {
+        from: Some(range.from),
+        to: Some(range.to).filter(|it| *it <= visitor.now),
+        meters: meters.unwrap_or_default(),
+        project: name(Dimension::Project),
+        server: name(Dimension::Server),
+        model: query.get("model").map(Into::into),
+        actor: name(Dimension::Actor),
+    }
+}
+
+pub async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    let range = Range::of(&visitor.query, visitor.now, &visitor.known.zone);
+    let asked = site.look(move |app| usage_page(app, &visitor, range));
+    let usage = asked.await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &usage))
+}
+
+fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, Error> {
+    let Read { balance, frame, standing, overview, names, entries } = read(app, visitor, &range)?;
+    let query = &visitor.query;
+    let zone = &visitor.known.zone;
+    let rate = Rate { app, currency: visitor.known.account.currency };
+    let tables = breakdown::Tables { overview: &overview, names: &names, query, rate: &rate };
+    let reader = Reader::of(app, zone, &names);
+    let is_new = balance.burn_per_day.is_zero() && entries.entries.iter().all(|it| it.granted().is_some());
+    Ok(UsagePage {
+        frame,
+        standing,
+        presets: range.presets(query, PATH),
+        filters: filters(query, &overview, &names),
+        total: show::used(overview.total.credits),
+        total_exact: overview.total.credits.to_string(),
+        total_money: rate.of(overview.total.credits),
+        before: range.before(),
+        change: show::change(overview.total.credits, overview.total.before),
+        categories: tables.categories(),
+        chart: Chart::of(&overview, zone, query),
+        projects: tables.projects(),
+        servers: tables.servers(),
+        models: tables.models(),
+        actors: tables.actors(),
+        latest: entries.entries.iter().map(|it| reader.row(it)).collect(),
+        activity_href: query.with(&[("cursor", ""), ("by", "")]).href(ACTIVITY),
+        export_href: query.href("/settings/usage.csv"),
+        is_new,
+        range,
+    })
+}
+
+pub async fn activity(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    let asked = site.look(move |app| activity_page(app, &visitor));
+    let activity = asked.await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &activity))
+}
+
+fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
+    let account = &visitor.session.account;
+    let query = &visitor.query;
+    let range = Range::of(query, visitor.now, &visitor.known.zone);
+    let cursor = query.get("cursor").and_then(|it| it.parse().ok());
+    let entries = app.entries(account, &filter(app, visitor, &range), cursor, PAGE)?;
+    let balance = app.balance(account, None)?;
+    let names = app.project_names(account)?;
+    let overview = app.overview(&overview_query(visitor, &range))?;
+    let reader = Reader::of(app, &visitor.known.zone, &names);
+    let at = |cursor: &str| query.with(&[("cursor", cursor)]).href(ACTIVITY);
+    Ok(ActivityPage {
+        frame: Frame::of(app, visitor, &balance, ACTIVITY)?,
+        presets: range.presets(query, ACTIVITY),
+        filters: filters(query, &overview, &names),
+        entries: entries.entries.iter().map(|it| reader.row(it)).collect(),
+        newer: cursor.map(|_: u64| at("")),
+        older: entries.next.map(|it| at(&it.to_string())),
+        export_href: query.with(&[("cursor", "")]).href("/settings/activity.csv"),
+        range,
+    })
+}
+
+fn filters(query: &Query, overview: &Overview, names: &ProjectNames) -> Filters {
+    let pick = |name: &str, value: &str, label: String| Pick {
+        value: value.to_owned(),
+        label,
+        is_on: query.get(name) == Some(value),
+    };
+    let projects = overview.all_projects.iter();
+    let categories = overview.categories.iter().map(|(it, _)| it.as_str());
+    let others = [Dimension::Server, Dimension::Actor].into_iter().filter_map(|it| {
+        let value = query.get(it.as_str())?;
+        let label = format!("{}: {value}", if it == Dimension::Server { "Server" } else { "Person" });
+        Some(Choice { label, href: query.with(&[(it.as_str(), ""), ("cursor", "")]).href(""), is_on: true })
+    });
+    let carried = ["range", "from", "to", "by", "server", "actor"];
+    let narrowed = ["project", "model", "category", "server", "actor"];
+    let is_narrowed = narrowed.iter().any(|it| query.get(it).is_some());
+    let clear = query.with(&narrowed.map(|it| (it, "")));
+    Filters {
+        projects: projects.map(|it| pick("project", it, breakdown::project_label(Some(it), names))).collect(),
+        models: overview.all_models.iter().map(|it| pick("model", it, it.clone())).collect(),
+        categories: categories.map(|it| pick("category", it, it.to_owned())).collect(),
+        others: others.collect(),
+        hidden: carried.iter().filter_map(|it| Some((*it, query.get(it)?.to_owned()))).collect(),
+        clear: is_narrowed.then(|| format!("?{}", clear.href("").trim_start_matches('?'))),
+    }
+}
+
+pub async fn export(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    let range = Range::of(&visitor.query, visitor.now, &visitor.known.zone);
+    let name = format!("usage-{}-{}.csv", range.first, range.last);
+    let asked = site.look(move |app| {
+        let overview = app.overview(&overview_query(&visitor, &range))?;
+        let names = app.project_names(&visitor.session.account)?;
+        Ok(export::usage(&overview, &names, &visitor.known))
+    });
+    let text = asked.await.map_err(|it| message::failed(&site, it))?;
+    Ok(file(&name, text))
+}
+
+pub async fn export_activity(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    let range = Range::of(&visitor.query, visitor.now, &visitor.known.zone);
+    let name = format!("activity-{}-{}.csv", range.first, range.last);
+    let asked = site.look(move |app| {
+        let names = app.project_names(&visitor.session.account)?;
+        let reader = Reader::of(app, &visitor.known.zone, &names);
+        export::activity(app, &visitor.session.account, &filter(app, &visitor, &range), &reader)
+    });
+    let text = asked.await.map_err(|it| message::failed(&site, it))?;
+    Ok(file(&name, text))
+}
+
+fn file(name: &str, text: String) -> Response {
+    use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+    use axum::response::IntoResponse;
+    let disposition = format!("attachment; filename=\"{name}\"");
+    ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)], text).into_response()
+}

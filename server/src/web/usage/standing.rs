@@ -1,0 +1,114 @@
+//! The card at the top: what is available, what it is made of, and when parts of it lapse.
+use billing::ledger::Source;
+use billing::money::Credits;
+use billing::time::Timestamp;
+
+use super::show;
+use crate::app::App;
+use crate::service::{BalanceView, Error, StandingGrant};
+use crate::web::visit::Visitor;
+
+pub struct Standing {
+    pub parts: Vec<PartOfBalance>,
+    pub debt: bool,
+    pub holds: String,
+}
+
+/// Credits of one source.
+pub struct PartOfBalance {
+    pub label: &'static str,
+    /// Names its colour.
+    pub class: &'static str,
+    pub credits: String,
+    pub exact: String,
+    /// Thousandths of the whole: where its piece of the bar begins, and how wide it is.
+    pub start: u64,
+    pub width: u64,
+    pub note: String,
+}
+
+pub fn source_label(source: Source) -> &'static str {
+    match source {
+        Source::Welcome => "Free credits",
+        Source::Promo => "Promotion",
+        Source::Purchase => "Purchased",
+        Source::AutoTopup => "Auto-topup",
+        Source::Subscription => "Subscription",
+        Source::Adjustment => "Adjustment",
+        Source::Refund => "Refunded",
+    }
+}
+
+impl Standing {
+    pub fn of(app: &App, visitor: &Visitor, balance: &BalanceView) -> Result<Standing, Error> {
+        let grants = app.standing_grants(&visitor.session.account)?;
+        let holds = app.holds(&visitor.session.account)?.len();
+        let whole: Credits = grants.iter().map(|it| it.remaining + it.held).sum();
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for source in Source::ALL {
+            // Scoped credits are a part of their own: they do not pay for everything.
+            for is_scoped in [true, false] {
+                let own: Vec<&StandingGrant> = grants
+                    .iter()
+                    .filter(|it| it.terms.source == source && it.terms.scope.is_general() != is_scoped)
+                    .collect();
+                let credits: Credits = own.iter().map(|it| it.remaining + it.held).sum();
+                if own.is_empty() || !credits.is_positive() {
+                    continue;
+                }
+                let width = show::thousandths(credits, whole);
+                parts.push(PartOfBalance {
+                    label: source_label(source),
+                    class: source.as_str(),
+                    credits: show::have(credits),
+                    exact: credits.to_string(),
+                    start,
+                    width,
+                    note: note(app, &own, visitor),
+                });
+                start += width;
+            }
+        }
+        let holds = match holds {
+            0 => "nothing under way".to_owned(),
+            1 => "for 1 piece of work under way".to_owned(),
+            count => format!("for {count} pieces of work under way"),
+        };
+        Ok(Standing { parts, debt: balance.balance.debt.is_positive(), holds })
+    }
+}
+
+/// What they may be spent on, and until when.
+fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
+    let mut said = Vec::new();
+    let scope = &grants[0].terms.scope;
+    if !scope.meters.is_empty() {
+        let names: Vec<String> = scope.meters.iter().map(|it| app.category_of(it).as_str().to_lowercase()).collect();
+        said.push(format!("for {} only", names.join(" and ")));
+    }
+    if !scope.projects.is_empty() {
+        let names: Vec<&str> = scope.projects.iter().map(|it| it.as_str()).collect();
+        said.push(format!("for {} only", names.join(" and ")));
+    }
+    let lapsing = grants.iter().filter(|it| it.terms.expires_at < Timestamp::NEVER);
+    let soonest = lapsing.min_by_key(|it| it.terms.expires_at);
+    said.push(match soonest {
+        None if grants[0].terms.cost.is_some() || grants[0].terms.source == Source::Purchase => {
+            "never expire".to_owned()
+        }
+        None => "no expiry".to_owned(),
+        Some(first) => {
+            let left = billing::time::Span::from_millis(first.terms.expires_at.millis() - visitor.now.millis());
+            let day = show::day(first.terms.expires_at, &visitor.known.zone);
+            let credits: Credits =
+                grants.iter().filter(|it| it.terms.expires_at == first.terms.expires_at).map(|it| it.remaining).sum();
+            if grants.len() == 1 {
+                format!("until {day}, in {}", show::span(left))
+            } else {
+                format!("{} until {day}, in {}", show::have(credits), show::span(left))
+            }
+        }
+    });
+    said.join(" · ")
+}

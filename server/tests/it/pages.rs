@@ -1,0 +1,177 @@
+//! The pages and who may see them, without a browser: what browsers make of them is in `browser/`.
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+
+use crate::served::{Served, chat};
+
+/// A link for this role, and the cookie it is exchanged for.
+fn visit(server: &Served, account: &str, role: &str) -> String {
+    let asked = json!({"role": role});
+    let made = server.post(&format!("/v1/accounts/{account}/portal-sessions"), "", &asked);
+    assert_eq!(made.status, 201, "{}", made.text);
+    let url = made.json()["url"].as_str().unwrap().to_owned();
+    let path = url.strip_prefix(&server.url).expect("it leads to this server").to_owned();
+    let followed = server.browse(&path, "");
+    assert_eq!((followed.status, followed.header("location")), (303, Some("/settings/usage")));
+    let cookie = followed.header("set-cookie").unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+fn mark_of(page: &str) -> &str {
+    page.split_once("name=\"mark\" value=\"").unwrap().1.split('"').next().unwrap()
+}
+
+#[test]
+fn a_link_opens_the_pages_of_one_account() {
+    let server = Served::start();
+    server.account("ada");
+    server.account("bob");
+    server.charge(&chat("ada", "m", 80_000));
+    let cookie = visit(&server, "ada", "owner");
+    let page = server.browse("/settings/usage", &cookie);
+    assert_eq!(page.status, 200);
+    for said in ["AI conversations", "Code analysis", "Infrastructure planning", "Server provisioning", "590.00"] {
+        assert!(page.text.contains(said), "{said}");
+    }
+    assert!(!page.text.contains("bob"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"));
+    assert!(!policy.contains("unsafe"));
+    let styled = [" style=", "<style", "onclick", "http://", "https://"].iter().find(|it| page.text.contains(**it));
+    assert_eq!(styled, None, "nothing inline, nothing from elsewhere");
+    let sheet = server.browse("/settings/usage.csv?range=7d", &cookie);
+    assert!(sheet.text.lines().last().unwrap().contains(",10,0,0,0,10,1"), "{}", sheet.text);
+    let activity = server.browse("/settings/activity.csv", &cookie);
+    assert_eq!(activity.text.lines().count(), 4, "two welcomes, a charge, and the names: {}", activity.text);
+}
+
+#[test]
+fn links_expire_sessions_end_and_neither_can_be_made_up() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let asked = json!({"role": "owner", "return_url": "https://app.example.com/settings", "expires_in_seconds": 60});
+    let made = server.post("/v1/accounts/ada/portal-sessions", "", &asked).json();
+    let path = made["url"].as_str().unwrap().strip_prefix(&server.url).unwrap().to_owned();
+    let cookie = visit(&server, "ada", "owner");
+    server.advance(61);
+    let expired = server.browse(&path, "");
+    assert_eq!(expired.status, 410);
+    assert!(expired.text.contains("This link has expired"));
+    assert!(expired.text.contains("https://app.example.com/settings"), "it says where to get another");
+    let altered = path.replacen("link=e", "link=f", 1);
+    assert_eq!(server.browse(&altered, "").status, 404);
+    assert_eq!(server.browse("/settings/usage", &cookie).status, 200);
+    assert_eq!(server.browse("/settings/usage", &format!("{cookie}x")).status, 401);
+    // A link is no session, though one house has sealed both.
+    let link = path.split_once("link=").unwrap().1;
+    assert_eq!(server.browse("/settings/usage", &format!("scrip_session={link}")).status, 401);
+    server.advance(4 * 3_600);
+    assert_eq!(server.browse("/settings/usage", &cookie).status, 401);
+    for wrong in [json!({"role": "king"}), json!({"role": "owner", "return_url": "javascript:alert(1)"})] {
+        assert_eq!(server.post("/v1/accounts/ada/portal-sessions", "", &wrong).status, 422);
+    }
+    let page = json!({"role": "member", "page": "billing"});
+    assert_eq!(server.post("/v1/accounts/ada/portal-sessions", "", &page).problem().2, "page");
+}
+
+#[test]
+fn signing_out_ends_the_session_for_every_copy_of_its_cookie() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "viewer");
+    let page = server.browse("/settings/usage", &cookie);
+    let forged = server.submit("/sign-out", &cookie, "mark=AAAA");
+    assert_eq!(forged.status, 403, "a form without the session's mark does nothing");
+    assert_eq!(server.browse("/settings/usage", &cookie).status, 200);
+    let out = server.submit("/sign-out", &cookie, &format!("mark={}", mark_of(&page.text)));
+    assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
+    assert_eq!(server.browse("/settings/usage", &cookie).status, 401);
+}
+
+#[test]
+fn an_account_is_followed_from_the_event_last_seen() {
+    let server = Served::start();
+    server.account("ada");
+    let follow = |last_seen: Option<&str>, until: &str| {
+        let mut stream = BufReader::new(server.follow("/v1/accounts/ada/events", last_seen));
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|it: &String| !it.starts_with(until)) {
+            let mut line = String::new();
+            assert!(0 < stream.read_line(&mut line).unwrap(), "it stays open: {lines:?}");
+            lines.push(line);
+        }
+        lines.concat()
+    };
+    let first = follow(None, "data");
+    assert!(first.contains("event: balance") && first.contains("\"available\":\"600\""), "{first}");
+    assert_eq!(server.charge(&chat("ada", "m", 80_000)).status, 201);
+    let missed = follow(Some("2"), "data: {\"as_of");
+    assert!(missed.contains("event: charge\nid: 3") && missed.contains("\"credits\":\"-10\""), "{missed}");
+    assert!(missed.contains("\"available\":\"590\""), "{missed}");
+}
+
+#[test]
+fn the_console_opens_with_an_admin_key_and_writes_down_what_is_done() {
+    let mut server = Served::start();
+    server.account("ada");
+    let weak = server.minted("reader", &["read"]);
+    assert_eq!(server.submit("/console/sign-in", "", &format!("key={weak}")).status, 401);
+    assert_eq!(server.browse("/console", "").header("location"), Some("/console/sign-in"));
+    let key = server.key.clone();
+    let entered = server.submit("/console/sign-in", "", &format!("key={key}"));
+    let cookie = entered.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert!(server.browse("/console?q=AD", &cookie).text.contains("/console/accounts/ada"));
+    let page = server.browse("/console/accounts/ada", &cookie);
+    let give = |mark: &str| format!("mark={mark}&key=once&credits=25&source=promo&reason=Sorry+for+the+trouble");
+    assert_eq!(server.submit("/console/accounts/ada/grant", &cookie, &give("x")).status, 403);
+    for _ in 0..2 {
+        let given = server.submit("/console/accounts/ada/grant", &cookie, &give(mark_of(&page.text)));
+        assert_eq!(given.header("location"), Some("/console/accounts/ada"), "{}", given.text);
+    }
+    assert_eq!(server.available("ada"), "625", "sent twice, given once");
+    assert!(server.browse("/console/audit", &cookie).text.contains("grant.make"));
+    for path in ["/console/prices", "/console/keys", "/console/jobs"] {
+        assert_eq!(server.browse(path, &cookie).status, 200, "{path}");
+    }
+    let card = server.get("/v1/rate-card").json();
+    let mut next = card.clone();
+    next["version"] = json!(2);
+    next["effective_at"] = json!("2099-01-01T00:00:00Z");
+    next["meters"]["ai_chat"]["cap"] = json!("1");
+    server.charge(&chat("ada", "m", 80_000));
+    let fields = [("mark", mark_of(&page.text)), ("do", "try"), ("card", &next.to_string())];
+    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let tried = server.submit("/console/prices", &cookie, &form);
+    assert!(tried.text.contains("meters.ai_chat.cap"), "{}", tried.text);
+    assert!(tried.text.contains("cost 10.00 credits and would cost 1.00"), "{}", tried.text);
+    server.as_key(&key, |it| assert_eq!(it.get("/v1/rate-cards").json()["data"].as_array().unwrap().len(), 1));
+    let looked = server.submit("/console/accounts/ada/look", &cookie, &format!("mark={}", mark_of(&page.text)));
+    assert!(looked.header("location").unwrap().starts_with("/portal?link="));
+}
+
+#[test]
+fn an_estimate_is_the_price_a_charge_would_have() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "member");
+    let page = server.browse("/settings/estimate", &cookie);
+    let ask = |fields: &[(&str, &str)]| {
+        let part = |(name, value): &(&str, &str)| {
+            let file = if *name == "file" { "; filename=\"compose.yaml\"" } else { "" };
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n")
+        };
+        let mark = ("mark", mark_of(&page.text));
+        let body: String = fields.iter().chain([&mark]).map(part).collect();
+        server.submit_as("/settings/estimate", &cookie, "multipart/form-data; boundary=x", &format!("{body}--x--\r\n"))
+    };
+    let server_month = ask(&[("kind", "server"), ("tier", "entry-level"), ("time", "A month")]);
+    assert!(server_month.text.contains("value=\"2800\""), "{}", server_month.text);
+    let compose = ask(&[("kind", "file"), ("file", "services:\n  web:\n    image: nginx\n")]);
+    assert!(compose.text.contains("Planning compose.yaml"), "{}", compose.text);
+    let message = ask(&[("kind", "message"), ("model", "gpt-6.1-terra"), ("text", "Why is my build slow?")]);
+    assert!(message.text.contains("A short reply"), "{}", message.text);
+    let unknown = ask(&[("kind", "message"), ("model", "nobody-knows"), ("text", "hello")]);
+    assert_eq!(unknown.status, 422);
+    assert_eq!(server.available("ada"), "600", "nothing was charged");
+}
