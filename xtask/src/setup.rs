@@ -13,8 +13,9 @@ use crate::process::{Outcome, Problem, cargo, command, output_of, read, root, ru
 /// Its rules of licences and sources follow the version, so the version is exact.
 const CARGO_DENY: &str = "0.20.2";
 
-/// The measurers' independent counterparts, installed by a script beside the tests that use them.
-const ORACLES: &str = "meters/tests/oracle/setup.sh";
+/// Independent counterparts of the measurers and of the payment simulator, installed by scripts beside the tests that use
+/// them.
+const ORACLES: &[&str] = &["meters/tests/oracle/setup.sh", "stripe-sim/tests/official/setup.sh"];
 
 /// A Debian package and the command that shows that what it brings is there, whoever installed it.
 struct Package {
@@ -31,7 +32,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "cloc", shown_by: &["cloc", "--version"] },
     Package { name: "nodejs", shown_by: &["node", "--version"] },
     Package { name: "npm", shown_by: &["npm", "--version"] },
-    // Schemathesis and one of the oracles live in virtual environments.
+    // Schemathesis and some of the oracles live in virtual environments.
     Package { name: "python3-venv", shown_by: &["python3", "-c", "import ensurepip, venv"] },
 ];
 
@@ -88,10 +89,8 @@ fn as_root(program: &str) -> Command {
 }
 
 fn oracles() -> Outcome {
-    if !root().join(ORACLES).is_file() {
-        return Ok(());
-    }
-    run(command("sh").arg(ORACLES))
+    let there = ORACLES.iter().filter(|script| root().join(script).is_file());
+    there.map(|script| run(command("sh").arg(script))).collect()
 }
 
 /// Sees to schemathesis and gives the path of its program.
