@@ -13,8 +13,8 @@ use crate::process::{Outcome, Problem, cargo, command, output_of, read, root, ru
 /// Its rules of licences and sources follow the version, so the version is exact.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Independent counterparts of the measurers and of the payment simulator, installed by scripts beside the tests that use
-/// them.
+/// Independent counterparts of the measurers and of the payment simulator, installed by scripts beside the tests that
+/// use them.
 const ORACLES: &[&str] = &["meters/tests/oracle/setup.sh", "stripe-sim/tests/official/setup.sh"];
 
 /// A Debian package and the command that shows that what it brings is there, whoever installed it.
@@ -89,8 +89,8 @@ fn as_root(program: &str) -> Command {
 }
 
 fn oracles() -> Outcome {
-    let there = ORACLES.iter().filter(|script| root().join(script).is_file());
-    there.map(|script| run(command("sh").arg(script))).collect()
+    let mut there = ORACLES.iter().filter(|script| root().join(script).is_file());
+    there.try_for_each(|script| run(command("sh").arg(script)))
 }
 
 /// Sees to schemathesis and gives the path of its program.

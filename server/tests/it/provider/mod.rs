@@ -2,6 +2,7 @@
 mod cards;
 mod flows;
 mod notices;
+mod others;
 mod outcomes;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use server::stripe::{Event, Notice, NoticeFault, PageStatus, PaymentStatus};
 use super::{SECRET, Town, now};
 
 /// Somebody who listens: answers 200 and keeps what was said, header and body.
-fn listen() -> (String, Receiver<(String, Vec<u8>)>) {
+pub fn listen() -> (String, Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hear", listener.local_addr().unwrap());
     let (say, hear) = channel();
