@@ -43,7 +43,7 @@ pub enum Change {
     ApiKey(ApiKey),
     /// The next state of a document; version 1 is a new one. `Stale` when it is not the next.
     Document(Document),
-    /// A binding quote.
+    /// A binding quote. `Repeated` when its account has one with its id.
     Quote(QuoteRecord),
     /// The answer to a request that belongs to no account. `Repeated` when its key is taken.
     Reply(Reply),

@@ -88,13 +88,18 @@ impl Call {
     pub fn key(&self) -> Result<Text, Problem> {
         let missing =
             || Problem::invalid("Idempotency-Key", "must be sent: any 1 to 255 visible characters, new for new work");
-        let value = self.parts.headers.get("idempotency-key").ok_or_else(missing)?;
+        self.key_if_any()?.ok_or_else(missing)
+    }
+
+    /// The idempotency key of a request that moves nothing and may carry one.
+    pub fn key_if_any(&self) -> Result<Option<Text>, Problem> {
+        let Some(value) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
         let text = value
             .to_str()
             .ok()
             .filter(|it| (1..=255).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_graphic()));
-        text.map(Text::from)
-            .ok_or_else(|| Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+        let malformed = || Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+        text.map(|it| Some(it.into())).ok_or_else(malformed)
     }
 
     /// Whether the caller would rather have CSV.
@@ -117,6 +122,9 @@ impl Call {
     /// The whole body, of one of these types, up to `most` bytes.
     pub async fn read(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
         expect_type(&self.parts.headers, expected)?;
+        if self.length().is_some_and(|it| most < it) {
+            return Err(too_large(most));
+        }
         read(self.body, most).await
     }
 
@@ -144,10 +152,12 @@ fn expect_type(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Pro
 async fn read(body: Body, most: usize) -> Result<Bytes, Problem> {
     match Limited::new(body, most).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body has more than the {most} bytes that are read here");
-            Err(Problem::new(&catalogue::BODY_TOO_LARGE, detail).with("most", most))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(most)),
         Err(error) => Err(Problem::new(&catalogue::MALFORMED_JSON, format!("the body broke off: {error}"))),
     }
+}
+
+fn too_large(most: usize) -> Problem {
+    let detail = format!("the body has more than the {most} bytes that are read here");
+    Problem::new(&catalogue::BODY_TOO_LARGE, detail).with("most", most)
 }

@@ -9,8 +9,10 @@ use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Change, CommitError, Fault, QuoteRecord};
 
+use super::order::Fingerprint;
 use super::{Error, Order};
 use crate::app::{App, Known};
+use crate::turnstile::Key;
 
 /// The longest a quote may bind.
 const BINDING_MAX: Span = Span::DAY;
@@ -22,6 +24,8 @@ pub struct QuoteOrder {
     pub order: Order,
     /// Promise the price for so long.
     pub binding: Option<Span>,
+    /// The caller's idempotency key: a binding quote under it is made once.
+    pub key: Option<Text>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ pub struct QuoteView {
     pub is_affordable: Option<bool>,
     /// When a binding quote lapses.
     pub expires_at: Option<Timestamp>,
+    pub is_replay: bool,
 }
 
 /// What a binding quote promised, read back.
@@ -43,6 +48,8 @@ pub(super) struct Promise {
     pub credits: Credits,
     pub lines: Vec<PriceLine>,
     pub rate_card: u32,
+    /// Fingerprint of the request that a key came with; 0 without a key.
+    pub request: u128,
 }
 
 /// A promise as it is kept.
@@ -53,6 +60,8 @@ struct Body {
     dimensions: Vec<(String, String)>,
     rate_card: u32,
     credits: i64,
+    #[serde(default)]
+    request: u128,
 }
 
 impl App {
@@ -62,37 +71,73 @@ impl App {
         let price = self.card_at(quote.order.at.unwrap_or(now))?.price(&usage)?;
         let known = quote.account.as_ref().map(|it| self.known(it)).transpose()?;
         let available = known.as_ref().map(|it| self.spendable(it, &quote.order, now)).transpose()?;
-        let mut view = QuoteView {
+        let view = QuoteView {
             id: None,
             is_affordable: available.map(|it| price.credits <= it || price.credits.is_zero()),
             available,
             usage,
             price,
             expires_at: None,
+            is_replay: false,
         };
-        if let Some(binding) = quote.binding {
-            let known = known.ok_or_else(|| Refusal::invalid("account", "is needed for a binding quote"))?;
-            if binding < Span::SECOND || BINDING_MAX < binding {
-                return Err(Refusal::invalid("binding_for_seconds", "must be 1 to 86400 (a day)").into());
+        match quote.binding {
+            None => Ok(view),
+            Some(binding) => {
+                let known = known.ok_or_else(|| Refusal::invalid("account", "is needed for a binding quote"))?;
+                self.promise_it(&known, quote, view, now + binding)
             }
-            let record = promise_of(known.account.number, &view, now + binding)?;
-            view.id = Some(record.id.as_str().into());
-            view.expires_at = Some(record.expires_at);
-            self.store.commit(&[Change::Quote(record)]).map_err(|error| match error {
-                CommitError::Fault(fault) => Error::Fault(fault),
-                CommitError::Stale | CommitError::Repeated => Error::Busy,
-            })?;
         }
-        Ok(view)
+    }
+
+    /// Keeps what was quoted as a promise. Under a key that has one already, that one is answered.
+    fn promise_it(
+        &self,
+        known: &Known,
+        quote: &QuoteOrder,
+        view: QuoteView,
+        expires_at: Timestamp,
+    ) -> Result<QuoteView, Error> {
+        let account = known.account.number;
+        if quote.binding.is_some_and(|it| it < Span::SECOND || BINDING_MAX < it) {
+            return Err(Refusal::invalid("binding_for_seconds", "must be 1 to 86400 (a day)").into());
+        }
+        let mut request = Fingerprint::of("quote");
+        quote.order.fingerprint(&mut request);
+        request.number(quote.binding.map_or(0, |it| it.millis().unsigned_abs()));
+        let key = quote.key.as_ref().map(|it| self.key(account, it, request)).transpose()?;
+        let request = key.as_ref().map_or(0, |it| it.request);
+        let record = promise_of(account, &view, expires_at, key.as_ref())?;
+        let id: Text = record.id.as_str().into();
+        match self.store.commit(&[Change::Quote(record)]) {
+            Ok(()) => Ok(QuoteView { id: Some(id), expires_at: Some(expires_at), ..view }),
+            Err(CommitError::Repeated) => {
+                let (promise, expires_at) = self.promised(account, &id)?.ok_or(Error::Busy)?;
+                if promise.request != request {
+                    return Err(Refusal::IdempotencyConflict.into());
+                }
+                let Promise { usage, credits, lines, rate_card, .. } = promise;
+                let price = Price { credits, lines, rate_card };
+                let (id, expires_at) = (Some(id), Some(expires_at));
+                Ok(QuoteView { id, usage, price, expires_at, is_replay: true, ..view })
+            }
+            Err(CommitError::Stale) => Err(Error::Busy),
+            Err(CommitError::Fault(fault)) => Err(fault.into()),
+        }
     }
 
     /// What a binding quote promised, while it binds.
     pub(super) fn promise(&self, known: &Known, id: &str, now: Timestamp) -> Result<Promise, Error> {
         let missing = || Refusal::invalid("quote", "is not a quote of this account");
-        let record = self.store.quote(known.account.number, id)?.ok_or_else(missing)?;
-        if record.expires_at <= now {
+        let (promise, expires_at) = self.promised(known.account.number, id)?.ok_or_else(missing)?;
+        if expires_at <= now {
             return Err(Refusal::invalid("quote", "has expired; ask for a new one").into());
         }
+        Ok(promise)
+    }
+
+    /// A promise, and when it ceases to bind.
+    fn promised(&self, account: AccountNumber, id: &str) -> Result<Option<(Promise, Timestamp)>, Error> {
+        let Some(record) = self.store.quote(account, id)? else { return Ok(None) };
         let body: Body = serde_json::from_str(&record.body).map_err(|it| Fault::new("reading a quote", it))?;
         let usage = Usage {
             meter: body.meter.as_str().into(),
@@ -101,9 +146,10 @@ impl App {
         };
         let cards = self.cards();
         let card = cards.version(body.rate_card).expect("a card that priced something is kept for ever");
-        let price = card.price(&usage)?;
-        assert_eq!(price.credits.micros(), body.credits, "the same card and usage give the same price for ever");
-        Ok(Promise { usage, credits: price.credits, lines: price.lines, rate_card: price.rate_card })
+        let Price { credits, lines, rate_card } = card.price(&usage)?;
+        assert_eq!(credits.micros(), body.credits, "the same card and usage give the same price for ever");
+        let request = body.request;
+        Ok(Some((Promise { usage, credits, lines, rate_card, request }, record.expires_at)))
     }
 
     fn spendable(&self, known: &Arc<Known>, order: &Order, now: Timestamp) -> Result<Credits, Fault> {
@@ -112,9 +158,12 @@ impl App {
     }
 }
 
-fn promise_of(account: AccountNumber, view: &QuoteView, expires_at: Timestamp) -> Result<QuoteRecord, Fault> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|it| Fault::new("naming a quote", it.to_string()))?;
+fn promise_of(
+    account: AccountNumber,
+    view: &QuoteView,
+    expires_at: Timestamp,
+    key: Option<&Key>,
+) -> Result<QuoteRecord, Fault> {
     let pairs = |it: &[(Text, Text)]| it.iter().map(|(name, it)| (name.to_string(), it.to_string())).collect();
     let body = Body {
         meter: view.usage.meter.to_string(),
@@ -122,9 +171,22 @@ fn promise_of(account: AccountNumber, view: &QuoteView, expires_at: Timestamp) -
         dimensions: pairs(&view.usage.dimensions),
         rate_card: view.price.rate_card,
         credits: view.price.credits.micros(),
+        request: key.map_or(0, |it| it.request),
     };
     let body = serde_json::to_string(&body).map_err(|it| Fault::new("writing a quote", it))?;
-    // Random alone would do; the expiry in front sorts them by time.
-    let id = format!("quote_{:012x}{:032x}", expires_at.millis(), u128::from_le_bytes(random));
+    let id = match key {
+        // The same key leads to the same promise.
+        Some(key) => format!("quote_{}", hex(&key.name.0)),
+        // Random alone would do; the expiry in front sorts them by time.
+        None => {
+            let mut random = [0; 16];
+            getrandom::fill(&mut random).map_err(|it| Fault::new("naming a quote", it.to_string()))?;
+            format!("quote_{:012x}{}", expires_at.millis(), hex(&random))
+        }
+    };
     Ok(QuoteRecord { account, id, expires_at, body })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }

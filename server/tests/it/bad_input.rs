@@ -182,3 +182,32 @@ fn tar_with(name: &str) -> Vec<u8> {
     tar.resize(512 * 4, 0);
     tar
 }
+
+#[test]
+fn a_body_beyond_its_limit_is_refused_before_it_is_sent() {
+    use std::io::{Read, Write};
+    let server = Served::start();
+    let address = server.url.strip_prefix("http://").unwrap();
+    for (path, bytes) in [
+        ("/v1/charges", 300 << 20),
+        ("/v1/charges/batch", 33 << 20),
+        ("/v1/measure/chat", 25 << 20),
+        ("/v1/measure/plan", 300 << 20),
+        ("/v1/measure/repository", 257 << 20),
+        ("/v1/rate-cards", 33 << 20),
+    ] {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let content_type = if path.ends_with("repository") { "application/zip" } else { "application/json" };
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: scrip\r\nauthorization: Bearer {}\r\ncontent-type: {content_type}\r\n\
+             content-length: {bytes}\r\nconnection: close\r\n\r\n",
+            server.key
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
+        assert!(answer.contains("\"code\":\"body_too_large\""), "{path}: {answer}");
+    }
+}

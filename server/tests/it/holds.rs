@@ -122,3 +122,22 @@ fn a_binding_quote_becomes_a_hold_once() {
     let used = json!({"quantities": {"input_tokens": 32_000}});
     assert_eq!(server.post(&path(&held.json(), "/capture"), "c1", &used).json()["charge"]["credits"], "2");
 }
+
+#[test]
+fn a_binding_quote_under_a_key_is_one_promise() {
+    let server = Served::start();
+    server.account("ada");
+    let wanted = |tokens: u64| {
+        json!({
+            "account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+            "quantities": {"input_tokens": tokens}, "binding_for_seconds": 60,
+        })
+    };
+    let first = server.post("/v1/quotes", "q", &wanted(16_000));
+    let again = server.post("/v1/quotes", "q", &wanted(16_000));
+    assert_eq!((first.status, again.status, &again.text), (200, 200, &first.text));
+    assert_eq!((first.header("idempotent-replay"), again.header("idempotent-replay")), (None, Some("true")));
+    let other = server.post("/v1/quotes", "q", &wanted(8_000)).problem();
+    assert_eq!(other, (409, "idempotency_conflict".into(), String::new()));
+    assert_ne!(server.post("/v1/quotes", "r", &wanted(16_000)).json()["id"], first.json()["id"]);
+}

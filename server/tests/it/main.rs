@@ -8,6 +8,7 @@ mod bad_input;
 mod batches;
 mod charges;
 mod command_line;
+mod crash;
 mod description;
 mod history;
 mod holds;

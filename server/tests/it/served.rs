@@ -76,6 +76,12 @@ impl Served {
         Arc::clone(&self.directory)
     }
 
+    /// SIGKILL, which nothing can catch.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub fn get(&self, path: &str) -> Reply {
         let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
         reply(request.call())

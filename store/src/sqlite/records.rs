@@ -37,10 +37,10 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
         Change::ApiKey(it) => api_key(file, it),
         Change::Document(it) => document_change(file, it),
         Change::Quote(it) => {
-            let query = "insert into quotes (account, id, expires_at, body) values (?1, ?2, ?3, ?4) on conflict do \
-                         update set expires_at = excluded.expires_at, body = excluded.body";
-            run(file, query, (signed(it.account.get()), &it.id, it.expires_at.millis(), &it.body))?;
-            Ok(())
+            let query =
+                "insert into quotes (account, id, expires_at, body) values (?1, ?2, ?3, ?4) on conflict do nothing";
+            let added = run(file, query, (signed(it.account.get()), &it.id, it.expires_at.millis(), &it.body))?;
+            if added == 0 { Err(CommitError::Repeated) } else { Ok(()) }
         }
         Change::Reply(it) => {
             let query =

@@ -141,6 +141,7 @@ fn records_read_as_they_were_written() {
         assert_eq!(store.rate_cards().unwrap(), [card(1), card(2)]);
         let quote = QuoteRecord { account: account(1), id: "q1".into(), expires_at: minute(9), body: "[]".into() };
         store.commit(&[Change::Quote(quote.clone())]).unwrap();
+        assert!(matches!(store.commit(&[Change::Quote(quote.clone())]), Err(CommitError::Repeated)));
         assert_eq!(store.quote(account(1), "q1").unwrap(), Some(quote));
         assert_eq!(store.quote(account(2), "q1").unwrap(), None);
         let reply = Reply { key: NameHash::house_key("r"), request: u128::MAX - 5, status: 201, body: "{}".into() };

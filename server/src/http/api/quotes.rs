@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use billing::rating::Text;
 use billing::time::Span;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -46,7 +47,7 @@ pub struct QuoteIn<'a> {
 }
 
 impl QuoteIn<'_> {
-    fn into_order(self) -> Result<QuoteOrder, Problem> {
+    fn into_order(self, key: Option<Text>) -> Result<QuoteOrder, Problem> {
         let said = Said {
             meter: Some(self.meter),
             quantities: self.quantities,
@@ -57,7 +58,7 @@ impl QuoteIn<'_> {
             ..Said::default()
         };
         let binding = self.binding_for_seconds.map(|it| Span::SECOND.times(i64::from(it)));
-        Ok(QuoteOrder { account: self.account.map(|it| it.0), order: said.into_order()?, binding })
+        Ok(QuoteOrder { account: self.account.map(|it| it.0), order: said.into_order()?, binding, key })
     }
 }
 
@@ -101,20 +102,27 @@ impl<'a> QuoteShown<'a> {
 ///
 /// Nothing is charged or reserved. A binding quote is a promise: turn it into a hold, and its capture costs no more.
 #[utoipa::path(post, path = "/v1/quotes", operation_id = "createQuote", tag = "Prices and measuring",
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "A binding quote asked for again under its key is the same promise.",
+    )),
     request_body = QuoteIn, security(("api_key" = ["charge"])),
     responses(
         (status = 200, body = QuoteShown, description = "The price."),
         (status = 404, description = "No such account."),
+        (status = 409, description = "The key came with another body before."),
     ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    let body = knock.enter(&site, Scope::Charge)?.read(&[JSON], JSON_BYTES_MAX).await?;
+    let call = knock.enter(&site, Scope::Charge)?;
+    let key = call.key_if_any()?;
+    let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
     let quote: QuoteIn<'_> = json::object(&body)?;
     let order = if quote.input.is_some() {
         let body = body.clone();
-        site.measure(move || json::object::<QuoteIn<'_>>(&body)?.into_order()).await?
+        site.measure(move || json::object::<QuoteIn<'_>>(&body)?.into_order(key)).await?
     } else {
-        quote.into_order()?
+        quote.into_order(key)?
     };
     let view = site.look(move |app| app.quote(&order)).await?;
-    reply::json(StatusCode::OK, &QuoteShown::of(&view))
+    reply::written(StatusCode::OK, &QuoteShown::of(&view), view.is_replay)
 }
