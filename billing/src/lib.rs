@@ -18,9 +18,11 @@ pub mod payment;
 pub mod rating;
 pub mod refund;
 pub mod refusal;
+pub mod server;
 pub mod subscription;
 pub mod tax;
 pub mod time;
 pub mod usage;
+pub mod zone;
 
 pub use refusal::Refusal;

@@ -32,6 +32,13 @@ pub enum Refusal {
     InvoiceNotFound,
     /// No account with a payment provider is configured.
     PaymentsNotSetUp,
+    ServerNotFound,
+    /// The server is what it was asked to be: there is nothing to write down.
+    ServerUnchanged,
+    /// What was reported of a server cannot be, by what is known of it.
+    ServerConflict {
+        why: String,
+    },
     /// The hold ended before; how is said.
     HoldClosed {
         end: HoldEnd,
@@ -111,6 +118,9 @@ impl Refusal {
             Refusal::SubscriptionNotFound => "subscription_not_found",
             Refusal::InvoiceNotFound => "invoice_not_found",
             Refusal::PaymentsNotSetUp => "payments_not_set_up",
+            Refusal::ServerNotFound => "server_not_found",
+            Refusal::ServerUnchanged => "server_unchanged",
+            Refusal::ServerConflict { .. } => "server_conflict",
             Refusal::HoldClosed { .. } => "hold_closed",
             Refusal::TooManyHolds { .. } => "too_many_holds",
             Refusal::Unpriced { .. } => "unpriced",
@@ -160,6 +170,9 @@ impl fmt::Display for Refusal {
             Refusal::PaymentsNotSetUp => {
                 f.write_str("this server takes no payments; set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET")
             }
+            Refusal::ServerNotFound => f.write_str("no such server; provision it with PUT"),
+            Refusal::ServerUnchanged => f.write_str("the server is so already"),
+            Refusal::ServerConflict { why } => write!(f, "the server {why}"),
             Refusal::HoldClosed { end } => write!(f, "the hold has been {end}; open a new one"),
             Refusal::TooManyHolds { most } => {
                 write!(f, "the account has {most} open holds, the most it may; capture or release some")

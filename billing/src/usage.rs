@@ -2,17 +2,24 @@
 //!
 //! A roll-up is keyed by the hour the work happened in and by everything usage is grouped by, so that the sum over any
 //! grouping of any range is the total, to the micro-credit. It never needs the charges again.
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::Name;
-use crate::ledger::{Transaction, What, Work};
+use crate::ledger::{Settled, Transaction, What, Work};
 use crate::money::Credits;
 use crate::rating::Text;
+use crate::server::PartKind;
 use crate::time::Timestamp;
 
 /// The meter whose resource is a server.
 pub const SERVER_METER: &str = "server";
+/// In a server's set-up: its credits as a quantity, in micro-credits. So the credits of setting up and those of running
+/// stay apart in one sum.
+pub const SET_UP_MICROS: &str = "set_up_micros";
+/// Ends the name of a quantity that a correction took back: quantities only ever grow, and the difference is shown.
+pub const TAKEN_BACK: &str = "_taken_back";
 /// The dimension that usage is grouped by.
 pub const MODEL_DIMENSION: &str = "model";
 
@@ -107,6 +114,10 @@ impl Work {
     }
 }
 
+fn is_set_up(settled: Option<&Settled>) -> bool {
+    settled.is_some_and(|it| it.kind == PartKind::SetUp)
+}
+
 impl Transaction {
     /// Adds to the usage of its account what this transaction adds. `rows` are sorted by key, and stay so.
     pub fn add_usage_to(&self, rows: &mut Vec<(UsageKey, UsageSum)>) {
@@ -132,12 +143,23 @@ impl Transaction {
     /// What this transaction adds to the usage of its account.
     pub fn usage(&self) -> Option<(UsageKey, UsageSum)> {
         match &self.what {
-            What::Charged { work, credits, .. } => {
-                let sum = UsageSum { credits: *credits, count: 1, quantities: work.usage.quantities.clone() };
+            What::Charged { work, credits, settled, .. } => {
+                let mut sum = UsageSum { credits: *credits, count: 1, quantities: work.usage.quantities.clone() };
+                if is_set_up(settled.as_ref()) {
+                    sum.quantities.push((SET_UP_MICROS.into(), credits.micros().unsigned_abs()));
+                }
                 Some((work.usage_key(), sum))
             }
             What::Reversed(it) => {
-                let sum = UsageSum { credits: -it.credits, count: 0, quantities: Vec::new() };
+                let mut sum = UsageSum { credits: -it.credits, count: 0, quantities: Vec::new() };
+                if it.settled.is_some() {
+                    let back = |name: &str| Text::from(format!("{name}{TAKEN_BACK}"));
+                    sum.quantities.extend(it.work.usage.quantities.iter().map(|(name, many)| (back(name), *many)));
+                }
+                if is_set_up(it.settled.as_ref()) {
+                    let micros = it.credits.micros().unsigned_abs();
+                    sum.quantities.push((format!("{SET_UP_MICROS}{TAKEN_BACK}").into(), micros));
+                }
                 Some((it.work.usage_key(), sum))
             }
             _ => None,

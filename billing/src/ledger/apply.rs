@@ -68,7 +68,12 @@ impl Book {
             What::Restored { withdrawal, terms } => self.apply_restored(withdrawal, terms),
             What::Frozen { grant, is_frozen } => self.apply_frozen(*grant, *is_frozen),
             What::Topup(change) => self.apply_topup(change, at),
+            What::Server(report) => self.apply_report(report, at),
+            What::BurnTerms(terms) => self.burning.terms = Arc::clone(terms),
+            What::Noticed => {}
         }
+        self.apply_settlement(transaction);
+        transaction.notices.iter().for_each(|it| self.burning.ladder.take(it, at));
         self.settle_topup(transaction);
         self.version = transaction.place.version;
         self.at = at;
@@ -142,6 +147,7 @@ impl Book {
 
     /// Drops grants nothing can come of: used up, or expired so long ago that no late event may draw on them.
     fn forget(&mut self, at: Timestamp) {
+        self.forget_servers(at);
         self.grants.retain(|it| {
             let reachable = it.expired.is_positive() && at < it.terms.expires_at + LATE_MAX;
             it.remaining.is_positive() || it.held.is_positive() || reachable

@@ -2,11 +2,12 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::burn::{BurnTerms, ServerReport};
 use super::grant::Terms;
 use super::journal::{Draw, Work};
 use super::topup::Rule;
 use super::withdrawal::Withdrawal;
-use crate::id::{ChargeId, GrantId, HoldId, PaymentId};
+use crate::id::{ChargeId, GrantId, HoldId, Name, PaymentId};
 use crate::money::Credits;
 use crate::payment::Failure;
 use crate::rating::Text;
@@ -79,6 +80,16 @@ pub enum Command {
     },
     /// Due: there are fewer credits than the auto-topup's threshold.
     StartTopup,
+    /// A server to be provisioned, or something that happened to one.
+    Server(ServerReport),
+    /// By what burning is to be counted from here on.
+    BurnTerms(Arc<BurnTerms>),
+    /// Due: an hour of a server is over, or a report closed or corrected a stretch of it.
+    Settle {
+        server: Name,
+    },
+    /// Due: credits have run out, or a grace has.
+    Ladder,
 }
 
 /// A charge to be made.

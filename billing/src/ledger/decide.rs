@@ -54,9 +54,14 @@ impl Book {
                 let grant = self.grant(*grant).ok_or(Refusal::GrantNotFound)?;
                 What::Repaid { grant: grant.id, credits: grant.remaining.min(self.debt) }
             }
+            Command::Server(report) => self.report(report, at)?,
+            Command::BurnTerms(terms) => What::BurnTerms(Arc::clone(terms)),
+            Command::Settle { server } => self.settle(server, at)?,
+            Command::Ladder => What::Noticed,
         };
         let after = self.after(&what, at);
-        Ok(Transaction { place: self.next_place(), at, origin: Origin::default(), what, after })
+        let notices = self.notices(command, &what, &after, at);
+        Ok(Transaction { place: self.next_place(), at, origin: Origin::default(), what, after, notices })
     }
 
     fn grant_credits(&self, terms: &Arc<Terms>, at: Timestamp) -> Result<What, Refusal> {
@@ -76,14 +81,14 @@ impl Book {
         self.admits(work, at)?;
         let required = work.price.credits;
         let (draws, owed) = self.draw(work, required, at);
-        if owed.is_positive() || self.debt.is_positive() {
+        if owed.is_positive() || self.debt.is_positive() || self.has_servers() {
             let available = self.spendable_on(work, at);
             // A free charge is written down whatever the balance: the customer sees that it was free.
             if available < required && !required.is_zero() && spend.debt_max < self.debt + owed {
                 return Err(Refusal::InsufficientCredits { required, available });
             }
         }
-        Ok(What::Charged { work: Arc::clone(work), credits: required, draws, owed, closing: None })
+        Ok(What::Charged { work: Arc::clone(work), credits: required, draws, owed, closing: None, settled: None })
     }
 
     fn open_hold(
@@ -165,7 +170,7 @@ impl Book {
         let shortfall = beyond - drawn;
         let closing = Closing { hold: hold.id, end, released, shortfall };
         let credits = required - shortfall;
-        Ok(What::Charged { work: Arc::clone(work), credits, draws, owed, closing: Some(closing) })
+        Ok(What::Charged { work: Arc::clone(work), credits, draws, owed, closing: Some(closing), settled: None })
     }
 
     fn release(&self, hold: HoldId, end: HoldEnd) -> Result<What, Refusal> {
@@ -217,11 +222,12 @@ impl Book {
             regranted: self.regrant(unowed - forgiven, &reverse.reason, at),
             total: reverse.reversed + credits,
             reason: Arc::clone(&reverse.reason),
+            settled: None,
         }))
     }
 
     /// Debt that was repaid before the charge that made it was reversed comes back as credits of their own.
-    fn regrant(&self, credits: Credits, reason: &Text, at: Timestamp) -> Option<(GrantId, Arc<Terms>)> {
+    pub(super) fn regrant(&self, credits: Credits, reason: &Text, at: Timestamp) -> Option<(GrantId, Arc<Terms>)> {
         let terms = Terms {
             source: Source::Refund,
             credits,
@@ -262,7 +268,8 @@ impl Book {
     fn spendable_on(&self, work: &Work, at: Timestamp) -> Credits {
         let admitted = |it: &&Grant| it.terms.scope.admits(&work.usage.meter, work.project.as_ref());
         let pots = self.grants.iter().filter(admitted).filter_map(|it| pot_for(it, work.occurred_at, at));
-        pots.map(|(_, credits)| credits).sum::<Credits>() - self.debt
+        let burnt = self.burnt_of(&work.usage.meter, work.project.as_ref(), at);
+        pots.map(|(_, credits)| credits).sum::<Credits>() - self.debt - burnt
     }
 
     fn draw_or_refuse(&self, work: &Work, credits: Credits, at: Timestamp) -> Result<Vec<Draw>, Refusal> {
@@ -283,7 +290,7 @@ impl Book {
 
     /// Draws `credits` for `work` in draw order: first from grants that were live when it happened, then from those
     /// that are live now. What no grant covers is owed.
-    fn draw(&self, work: &Work, credits: Credits, at: Timestamp) -> (Vec<Draw>, Credits) {
+    pub(super) fn draw(&self, work: &Work, credits: Credits, at: Timestamp) -> (Vec<Draw>, Credits) {
         let admitted = |it: &&Grant| it.terms.scope.admits(&work.usage.meter, work.project.as_ref());
         let (then, now) = (work.occurred_at, at);
         let pot = move |it: &Grant| pot_for(it, then, now).map(|(pot, credits)| (it.id, pot, credits));
@@ -294,7 +301,7 @@ impl Book {
 
     /// The balance once `what` is done.
     fn after(&self, what: &What, at: Timestamp) -> Balance {
-        let Balance { mut posted, mut held, accrued, mut debt } = self.balance(at);
+        let Balance { mut posted, mut held, mut accrued, mut debt } = self.balance(at);
         let live = |grant: &GrantId| self.grant(*grant).is_some_and(|it| it.live_at(at));
         // Credits that go back to a grant which has expired or is yet to begin do not count as posted.
         let returned =
@@ -314,7 +321,8 @@ impl Book {
                 posted += self.thawed(*grant, *is_frozen, |it| it.terms.live_at(at));
             }
             What::Repaid { credits, .. } => debt -= *credits,
-            What::Charged { draws, owed, closing, .. } => {
+            What::Charged { credits, draws, owed, closing, settled, .. } => {
+                accrued -= settled.as_ref().map_or(Credits::ZERO, |_| *credits);
                 let revived: Credits = draws.iter().filter(|it| it.pot == Pot::Expired).map(|it| it.credits).sum();
                 posted -= sum(draws) - revived + *owed;
                 debt += *owed;
@@ -330,6 +338,7 @@ impl Book {
                 posted -= sum(draws) - returned(draws);
             }
             What::Reversed(it) => {
+                accrued += it.settled.as_ref().map_or(Credits::ZERO, |_| it.credits);
                 let is_frozen = |id| self.grant(id).is_some_and(|it| it.is_frozen);
                 let freed = it.draws.iter().filter(|it| it.pot == Pot::Free && !is_frozen(it.grant));
                 let freed: Credits = freed.map(|it| it.credits).sum();
@@ -339,7 +348,8 @@ impl Book {
             }
             What::Voided { grant, credits, .. } if live(grant) => posted -= *credits,
             // An expired grant's rest, and one that never began, were not counted at `at`.
-            What::Voided { .. } | What::Expired { .. } => {}
+            What::Voided { .. } | What::Expired { .. } | What::Noticed => {}
+            What::Server(_) | What::BurnTerms(_) => accrued = self.accrued_after(what, at),
         }
         Balance { posted, held, accrued, debt }
     }

@@ -114,6 +114,7 @@ impl Transaction {
                 entries.add(it.cause.ledger_account(), LedgerAccount::Grants, it.credits, Some(it.grant));
             }
             What::Closed | What::Frozen { .. } | What::Topup(_) => {}
+            What::Server(_) | What::BurnTerms(_) | What::Noticed => {}
         }
         entries.0
     }

@@ -6,7 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::burn::{BurnTerms, ServerReport, Settled};
 use super::grant::Terms;
+use super::notice::Notice;
 use super::topup::TopupChange;
 use super::withdrawal::Withdrawal;
 use crate::id::{ChargeId, EntryId, GrantId, HoldId, Name, Place};
@@ -24,6 +26,8 @@ pub struct Transaction {
     pub what: What,
     /// The account's balance when this was done.
     pub after: Balance,
+    /// What it is to be told of: thresholds that were crossed by this. Each is told once.
+    pub notices: Vec<Notice>,
 }
 
 impl Transaction {
@@ -165,6 +169,8 @@ pub enum What {
         draws: Vec<Draw>,
         owed: Credits,
         closing: Option<Closing>,
+        /// The stretch of a server's life it settles, when it does.
+        settled: Option<Settled>,
     },
     Held {
         hold: HoldId,
@@ -213,6 +219,12 @@ pub enum What {
         is_frozen: bool,
     },
     Topup(TopupChange),
+    /// A server was provisioned, or something was reported of one. What it costs follows in charges of its own.
+    Server(ServerReport),
+    /// By what burning is counted from here on.
+    BurnTerms(Arc<BurnTerms>),
+    /// Nothing moved; time has come to say something.
+    Noticed,
 }
 
 /// A charge undone, wholly or partly, against the order in which it drew.
@@ -233,4 +245,6 @@ pub struct Reversal {
     /// Of this charge reversed so far, this included.
     pub total: Credits,
     pub reason: Text,
+    /// The stretch of a server's life that is taken back, when it is one.
+    pub settled: Option<Settled>,
 }

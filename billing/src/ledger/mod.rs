@@ -7,18 +7,24 @@
 //! time has brought about, and whoever holds a book posts that first. So `decide` only ever sees a book that is up to
 //! date, and the balance at any instant is the book brought up to that instant.
 mod apply;
+mod burn;
 mod command;
 mod decide;
 mod entries;
 mod grant;
 mod journal;
+mod ladder;
+mod notice;
 mod topup;
 mod withdrawal;
 
+pub use burn::{BurnTerms, Burning, SERVERS_MAX, ServerAct, ServerReport, Settled};
 pub use command::{Captured, Command, Over, Reverse, Spend};
 pub use entries::{Entry, LedgerAccount};
 pub use grant::{Grant, Scope, Source, Terms};
 pub use journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Reversal, Transaction, What, Work};
+pub use ladder::{Grace, Ladder};
+pub use notice::{Notice, Rung};
 pub use topup::{Rule, Topup, TopupChange, UnderWay};
 pub use withdrawal::{Cause, Withdrawal};
 
@@ -56,6 +62,7 @@ pub struct Book {
     closed: bool,
     /// Boxed: most accounts have none.
     topup: Option<Box<Topup>>,
+    burning: Burning,
     /// The next instant at which `due` has something to say.
     due_at: Timestamp,
 }
@@ -90,6 +97,7 @@ impl Book {
             debt: Credits::ZERO,
             closed: false,
             topup: None,
+            burning: Burning::default(),
             due_at: Timestamp::NEVER,
         }
     }
@@ -119,14 +127,15 @@ impl Book {
     pub fn balance(&self, at: Timestamp) -> Balance {
         let free: Credits = self.grants.iter().filter(|it| it.live_at(at)).map(|it| it.remaining).sum();
         let held: Credits = self.grants.iter().map(|it| it.held).sum();
-        Balance { posted: free + held - self.debt, held, accrued: Credits::ZERO, debt: self.debt }
+        Balance { posted: free + held - self.debt, held, accrued: self.accrued(at), debt: self.debt }
     }
 
     /// What could be spent at `at` on work of `meter` for `project`: the balance's available credits, without those
-    /// in grants whose scope does not admit the work.
+    /// in grants whose scope does not admit the work, and without what running servers have used of the others.
     pub fn spendable(&self, meter: &str, project: Option<&Name>, at: Timestamp) -> Credits {
         let admitted = |it: &&Grant| it.live_at(at) && it.terms.scope.admits(meter, project);
-        self.grants.iter().filter(admitted).map(|it| it.remaining).sum::<Credits>() - self.debt
+        let free: Credits = self.grants.iter().filter(admitted).map(|it| it.remaining).sum();
+        free - self.debt - self.burnt_of(meter, project, at)
     }
 
     /// Unspent credits by the source they came from, at `at`. They add up to the posted balance plus the debt.
@@ -191,10 +200,14 @@ impl Book {
             .map(|it| (not_before(it.terms.effective_at), it))
             .filter(|(when, it)| it.live_at(*when))
             .map(|(when, it)| (when, Command::Repay { grant: it.id }));
-        // On a tie: holds give back before grants expire, grants expire before they repay.
+        // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay.
         // What credits are short of is known when all of these are done.
-        let topup = self.topup_due();
-        holds.chain(expiries).chain(repayments).chain(topup).min_by_key(|(when, _)| *when)
+        let others = holds.chain(expiries).chain(repayments).chain(self.topup_due());
+        let next = self.settlements().chain(others).min_by_key(|(when, _)| *when);
+        match self.ladder_due(next.as_ref().map_or(Timestamp::NEVER, |it| it.0)) {
+            Some(when) if next.as_ref().is_none_or(|it| when < it.0) => Some((when, Command::Ladder)),
+            _ => next,
+        }
     }
 
     fn next_place(&self) -> Place {

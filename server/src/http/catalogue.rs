@@ -38,6 +38,8 @@ kinds! {
     CHARGE_NOT_FOUND 404 "charge_not_found" "No such charge" "The id is not one that this server gave to a charge."
     HOLD_NOT_FOUND 404 "hold_not_found" "No such hold" "The id is not one that this server gave to a hold."
     GRANT_NOT_FOUND 404 "grant_not_found" "No such grant" "The id is not one that this server gave to a grant."
+    SERVER_NOT_FOUND 404 "server_not_found" "No such server"
+        "Provision it with PUT; what was released more than 35 days ago is in usage and the ledger only."
     PACKAGE_NOT_FOUND 404 "package_not_found" "No such package" "GET /v1/packages lists what is sold."
     PLAN_NOT_FOUND 404 "plan_not_found" "No such plan" "GET /v1/plans lists what is sold."
     PAYMENT_NOT_FOUND 404 "payment_not_found" "No such payment" "The id is not one that this server gave to a payment."
@@ -60,6 +62,9 @@ kinds! {
     HOLD_CLOSED 409 "hold_closed" "The hold has ended"
         "It was captured, released or expired, as `end` says. Open a new one."
     TOO_MANY_HOLDS 409 "too_many_holds" "Too many open holds" "Capture or release some before opening another."
+    SERVER_UNCHANGED 409 "server_unchanged" "Nothing to change" "The server is what it was asked to be."
+    SERVER_CONFLICT 409 "server_conflict" "Not possible for this server"
+        "`detail` says what is known of it that does not go with this. Look it up, and report what happened."
     REVERSAL_EXCEEDS_CHARGE 409 "reversal_exceeds_charge" "More than is left of the charge"
         "`left` is what of the charge was not reversed yet."
     NOTHING_TO_VOID 409 "nothing_to_void" "Nothing is left of the grant"
@@ -146,6 +151,9 @@ mod tests {
             Refusal::ChargeNotFound,
             Refusal::HoldNotFound,
             Refusal::GrantNotFound,
+            Refusal::ServerNotFound,
+            Refusal::ServerUnchanged,
+            Refusal::ServerConflict { why: "why".to_owned() },
             Refusal::HoldClosed { end: HoldEnd::Expired },
             Refusal::TooManyHolds { most: 1 },
             Refusal::unpriced("field", "why"),

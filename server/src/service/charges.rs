@@ -80,9 +80,13 @@ impl App {
         let mut request = Fingerprint::of("reverse");
         request.text(&order.charge.to_string()).credits(order.credits).text(&order.reason);
         let key = self.key(known.account.number, &order.key, request)?;
-        let What::Charged { work, credits: charged, draws, owed, .. } = &transaction.what else {
+        let What::Charged { work, credits: charged, draws, owed, settled, .. } = &transaction.what else {
             unreachable!("it was read as a charge")
         };
+        if settled.is_some() {
+            let why = "is of a server: report when it stopped, and the bill follows; or grant credits";
+            return Err(Refusal::invalid("charge", why).into());
+        }
         let grants = self.terms_of(draws)?;
         for _ in 0..ATTEMPTS_MAX {
             let (count, reversed) = self.reversed_so_far(order.charge)?;

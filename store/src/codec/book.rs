@@ -13,6 +13,7 @@ use billing::time::Timestamp;
 use serde::Deserialize;
 
 use super::Malformed;
+use super::burn::{self, BurningJson};
 use super::json::Json;
 use super::money::{TopupJson, write_topup};
 use super::pairs::DrawJson;
@@ -36,6 +37,7 @@ pub fn write(json: &mut Json, book: &Book) {
         if let Some(topup) = book.topup() {
             write_topup(json.key("topup"), topup);
         }
+        burn::write_burning(json, book.burning());
     });
 }
 
@@ -78,6 +80,7 @@ struct BookJson {
     #[serde(default)]
     closed: u8,
     topup: Option<TopupJson>,
+    burning: Option<BurningJson>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +145,9 @@ pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Ma
     book.at = story.at;
     if let Some(topup) = stored.topup {
         book.restore_topup(topup.read()?);
+    }
+    if let Some(burning) = stored.burning {
+        book.resume(burning.read()?);
     }
     Ok(book)
 }
@@ -212,7 +218,14 @@ impl Story {
         let place = billing::id::Place { account: self.book.account, version: self.book.version + 1 };
         let posted = self.free + self.held - self.debt;
         let after = Balance { posted, held: self.held, accrued: Credits::ZERO, debt: self.debt };
-        self.book.apply(&Transaction { place, at: self.at, origin: Origin::default(), what, after });
+        self.book.apply(&Transaction {
+            place,
+            at: self.at,
+            origin: Origin::default(),
+            what,
+            after,
+            notices: Vec::new(),
+        });
     }
 
     fn granted(&mut self, grant: GrantId, terms: &Arc<Terms>) -> Result<(), Malformed> {
@@ -282,6 +295,13 @@ impl Story {
             metadata: None,
             evidence: None,
         };
-        self.tell(What::Charged { work: Arc::new(work), credits: owed, draws: Vec::new(), owed, closing: None });
+        self.tell(What::Charged {
+            work: Arc::new(work),
+            credits: owed,
+            draws: Vec::new(),
+            owed,
+            closing: None,
+            settled: None,
+        });
     }
 }

@@ -44,6 +44,11 @@ impl Json {
         self.comma();
         self.text.push_str("null");
     }
+    /// A value that was written elsewhere, and well.
+    pub fn raw(&mut self, value: &str) {
+        self.comma();
+        self.text.push_str(value);
+    }
     pub fn string(&mut self, value: &str) {
         self.comma();
         self.text.push('"');

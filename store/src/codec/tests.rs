@@ -6,6 +6,7 @@ use billing::ledger::*;
 use billing::money::{Credits, Currency, Money};
 use billing::payment::Failure;
 use billing::rating::{Price, PriceLine, Text, Usage};
+use billing::server::{Change, PartKind, Tariff};
 use billing::time::{Span, Timestamp};
 use billing::usage::{UsageKey, UsageSum};
 use proptest::collection::vec;
@@ -88,18 +89,27 @@ fn charged() -> BoxedStrategy<What> {
         released,
         shortfall,
     });
-    (work(), credits(), draws(), credits(), option::of(closing))
-        .prop_map(|(work, credits, draws, owed, closing)| What::Charged { work, credits, draws, owed, closing })
+    (work(), credits(), draws(), credits(), option::of(closing), option::of(settled()))
+        .prop_map(|(work, credits, draws, owed, closing, settled)| What::Charged {
+            work,
+            credits,
+            draws,
+            owed,
+            closing,
+            settled,
+        })
         .boxed()
 }
 fn reversed() -> BoxedStrategy<What> {
     let charge = (instant(), place()).prop_map(|(at, place)| ChargeId::new(at, place));
     let grants = (vec((grant(), terms()), 0..3), option::of((grant(), terms())));
     let amounts = (credits(), credits(), credits());
-    (charge, work(), amounts, draws(), grants, text())
-        .prop_map(|(charge, work, amounts, draws, grants, reason)| {
+    (charge, work(), amounts, draws(), grants, (text(), option::of(settled())))
+        .prop_map(|(charge, work, amounts, draws, grants, (reason, settled))| {
             let ((credits, forgiven, total), (reopened, regranted)) = (amounts, grants);
-            What::Reversed(Reversal { charge, work, credits, draws, reopened, forgiven, regranted, total, reason })
+            let reversal =
+                Reversal { charge, work, credits, draws, reopened, forgiven, regranted, total, reason, settled };
+            What::Reversed(reversal)
         })
         .boxed()
 }
@@ -132,6 +142,71 @@ fn topup() -> BoxedStrategy<TopupChange> {
     ]
     .boxed()
 }
+fn settled() -> impl Strategy<Value = Settled> {
+    let kind = prop_oneof![Just(PartKind::SetUp), Just(PartKind::Runtime)];
+    (name(), kind, option::of(instant())).prop_map(|(server, kind, until)| Settled { server, kind, until })
+}
+fn tariff() -> BoxedStrategy<Arc<Tariff>> {
+    let amount = || (0..=Credits::MAX.micros()).prop_map(Credits::from_micros);
+    (text(), option::of(text()), any::<u32>(), (amount(), amount(), option::of(amount())), 1..u64::MAX, 0..1_000_u64)
+        .prop_map(|(tier, region, rate_card, (set_up, price, monthly_cap), per_seconds, seconds)| {
+            let (minimum_seconds, commitment_seconds) = (seconds, seconds * 9);
+            Arc::new(Tariff {
+                tier,
+                region,
+                rate_card,
+                set_up,
+                price,
+                per_seconds,
+                minimum_seconds,
+                commitment_seconds,
+                monthly_cap,
+            })
+        })
+        .boxed()
+}
+fn burn_terms() -> BoxedStrategy<Arc<BurnTerms>> {
+    let grace = (0..1_i64 << 40, credits(), 0..1_i64 << 40).prop_map(|(lasts, debt_max, release_after)| Grace {
+        lasts: Span::from_millis(lasts),
+        debt_max,
+        release_after: Span::from_millis(release_after),
+    });
+    let changes = vec((instant(), -90_000..90_000_i32), 1..5);
+    (changes, grace)
+        .prop_map(|(mut changes, grace)| {
+            changes.sort();
+            changes.dedup_by_key(|it| it.0);
+            let calendar = billing::zone::Calendar::new(changes).unwrap();
+            Arc::new(BurnTerms { calendar, grace })
+        })
+        .boxed()
+}
+fn report() -> BoxedStrategy<ServerReport> {
+    let act = (0..6_u8, tariff(), option::of(name())).prop_map(|(kind, tariff, project)| match kind {
+        0 => ServerAct::Provision { project, tariff },
+        1 => ServerAct::Change(Change::Start(tariff)),
+        2 => ServerAct::Change(Change::Stop),
+        3 => ServerAct::Change(Change::Resize(tariff)),
+        4 => ServerAct::Change(Change::Release),
+        _ => ServerAct::Change(Change::Fail),
+    });
+    (name(), act, instant(), option::of(burn_terms()))
+        .prop_map(|(server, act, at, terms)| ServerReport { server, act, at, terms })
+        .boxed()
+}
+fn notice() -> BoxedStrategy<Notice> {
+    let servers = || vec(name(), 0..3);
+    let rung = (0..4_usize).prop_map(|it| Rung::ALL[it]).boxed();
+    prop_oneof![
+        (rung.clone(), instant()).prop_map(|(rung, runs_out_at)| Notice::RunwayLow { rung, runs_out_at }),
+        rung.prop_map(|rung| Notice::RunwayRecovered { rung }),
+        (instant(), credits()).prop_map(|(grace_until, debt_max)| Notice::Exhausted { grace_until, debt_max }),
+        servers().prop_map(|servers| Notice::StopDue { servers }),
+        servers().prop_map(|servers| Notice::ReleaseDue { servers }),
+        servers().prop_map(|servers| Notice::Recovered { servers }),
+    ]
+    .boxed()
+}
 /// Every variant there is: a new one does not compile until it stands here.
 fn what() -> BoxedStrategy<What> {
     let stands_below = |what: &What| match what {
@@ -139,6 +214,7 @@ fn what() -> BoxedStrategy<What> {
         What::Extended { .. } | What::Released { .. } | What::Reversed(_) | What::Voided { .. } => {}
         What::Expired { .. } | What::Closed | What::Frozen { .. } => {}
         What::Withdrawn(_) | What::Restored { .. } | What::Topup(_) => {}
+        What::Server(_) | What::BurnTerms(_) | What::Noticed => {}
     };
     prop_oneof![
         (grant(), terms()).prop_map(|(grant, terms)| What::Granted { grant, terms }),
@@ -162,6 +238,9 @@ fn what() -> BoxedStrategy<What> {
         (withdrawal(), terms()).prop_map(|(withdrawal, terms)| What::Restored { withdrawal, terms }),
         (grant(), any::<bool>()).prop_map(|(grant, is_frozen)| What::Frozen { grant, is_frozen }),
         topup().prop_map(What::Topup),
+        report().prop_map(What::Server),
+        burn_terms().prop_map(What::BurnTerms),
+        Just(What::Noticed),
     ]
     .prop_map(move |it| {
         stands_below(&it);
@@ -191,8 +270,8 @@ fn transaction() -> BoxedStrategy<Transaction> {
         accrued,
         debt,
     });
-    (place(), instant(), origin, what(), after)
-        .prop_map(|(place, at, origin, what, after)| Transaction { place, at, origin, what, after })
+    (place(), instant(), origin, what(), after, vec(notice(), 0..3))
+        .prop_map(|(place, at, origin, what, after, notices)| Transaction { place, at, origin, what, after, notices })
         .boxed()
 }
 
@@ -256,7 +335,7 @@ proptest! {
     }
 
     #[test]
-    fn a_book_reads_as_it_was_written(steps in vec((0..13_u8, 1..500_i64, 1..400_i64), 1..60)) {
+    fn a_book_reads_as_it_was_written(steps in vec((0..19_u8, 1..500_i64, 1..400_i64), 1..60)) {
         let mut book = Book::open(AccountNumber::from_random(5));
         let mut now = Timestamp::from_millis(1_795_000_000_000);
         for (kind, amount, minutes) in steps {
@@ -306,6 +385,7 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         3 => Command::Charge(Spend { work: work(now - Span::HOUR.times(3)), debt_max: Credits::from_micros(200) }),
         4 | 5 => Command::Hold { work: work(now), credits, expires_at: now + Span::MINUTE.times(amount * 2) },
         6 => Command::Extend { hold: hold?, more: credits, used: Some(work(now)), expires_at: None },
+        13..=17 => Command::Server(server_report(kind, amount, now)),
         7 => Command::Capture(Captured { hold: hold?, work: work(now), over: Over::ToLimit }),
         8 if amount < 3 => Command::Close,
         9 => Command::Freeze { grant: book.grants().first()?.id, is_frozen: amount % 2 == 0 },
@@ -327,4 +407,26 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         }
         _ => Command::Release { hold: hold? },
     })
+}
+
+fn server_report(kind: u8, amount: i64, at: Timestamp) -> ServerReport {
+    let tariff = Arc::new(Tariff {
+        tier: "entry-level".into(),
+        region: None,
+        rate_card: 1,
+        set_up: Credits::from_micros(5),
+        price: Credits::from_micros(amount % 50),
+        per_seconds: 3_600,
+        minimum_seconds: 60,
+        commitment_seconds: 0,
+        monthly_cap: (amount % 2 == 0).then_some(Credits::from_micros(400)),
+    });
+    let act = match kind {
+        13 => ServerAct::Provision { project: None, tariff },
+        14 | 15 => ServerAct::Change(Change::Start(tariff)),
+        16 => ServerAct::Change(Change::Stop),
+        _ => ServerAct::Change(Change::Resize(tariff)),
+    };
+    let server = ["a", "b"][usize::from(amount % 3 == 0)].parse().unwrap();
+    ServerReport { server, act, at, terms: Some(Arc::new(BurnTerms::default())) }
 }

@@ -11,6 +11,7 @@ use billing::time::Timestamp;
 use serde::Deserialize;
 
 use super::Malformed;
+use super::burn::{self, BurnTermsJson, NoticeJson, ReportJson, SettledJson};
 use super::json::Json;
 use super::money::{self, ChangeJson};
 use super::pairs::DrawJson;
@@ -41,6 +42,9 @@ impl Columns<'_> {
             What::Voided { credits, .. } => ("voided", *credits, None),
             What::Expired { credits, .. } => ("expired", *credits, None),
             What::Closed => ("closed", Credits::ZERO, None),
+            What::Server(_) => ("server", Credits::ZERO, None),
+            What::BurnTerms(_) => ("burn_terms", Credits::ZERO, None),
+            What::Noticed => ("noticed", Credits::ZERO, None),
             other => {
                 let (kind, credits) = money::columns(other).expect("what is not above is of money");
                 (kind, credits, None)
@@ -60,6 +64,7 @@ pub fn write_body(json: &mut Json, transaction: &Transaction, columns: &Columns<
         let Balance { posted, held, accrued, debt } = transaction.after;
         let after = [posted, held, accrued, debt].map(Credits::micros);
         let length = after.iter().rposition(|it| *it != 0).map_or(0, |it| it + 1);
+        burn::write_notices(json, &transaction.notices);
         json.key("after").array(|json| after[..length].iter().for_each(|it| json.integer(*it)));
     });
 }
@@ -75,7 +80,7 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             json.key("grant").string(&grant.to_string());
             json.key("reason").string(reason);
         }
-        What::Charged { work, draws, owed, closing, .. } => {
+        What::Charged { work, draws, owed, closing, settled, .. } => {
             write_work(json.key("work"), work, known);
             write_draws(json.key("draws"), draws);
             if !owed.is_zero() {
@@ -84,6 +89,7 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             if let Some(closing) = closing {
                 write_closing(json.key("closing"), closing);
             }
+            burn::write_settled(json, settled.as_ref());
         }
         What::Held { hold, work, draws, expires_at } => {
             json.key("hold").string(&hold.to_string());
@@ -106,7 +112,9 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             json.key("end").string(end.as_str());
         }
         What::Reversed(reversal) => write_reversal(json, reversal, known),
-        What::Closed => {}
+        What::Server(report) => burn::write_report(json, report),
+        What::BurnTerms(terms) => burn::write_terms(json.key("burn_terms"), terms),
+        What::Closed | What::Noticed => {}
         other => money::write(json, other),
     }
 }
@@ -137,6 +145,7 @@ fn write_reversal(json: &mut Json, reversal: &Reversal, known: Known<'_>) {
     }
     json.key("total").integer(reversal.total.micros());
     json.key("reason").string(&reversal.reason);
+    burn::write_settled(json, reversal.settled.as_ref());
 }
 
 /// What a row's columns say, to be read together with its body.
@@ -177,6 +186,11 @@ struct BodyJson {
     reason: Option<Text>,
     cause: Option<Text>,
     topup: Option<ChangeJson>,
+    settled: Option<SettledJson>,
+    server: Option<ReportJson>,
+    burn_terms: Option<BurnTermsJson>,
+    #[serde(default)]
+    notices: Vec<NoticeJson>,
     after: Vec<i64>,
 }
 
@@ -194,13 +208,14 @@ struct ClosingJson {
 /// # Errors
 /// When the row is not one that was written here.
 pub fn read(row: Row<'_>) -> Result<Transaction, Malformed> {
-    let body: BodyJson = serde_json::from_str(row.body)?;
+    let mut body: BodyJson = serde_json::from_str(row.body)?;
     let [posted, held, accrued, debt] = std::array::from_fn(|it| body.after.get(it).copied().unwrap_or_default());
     let micros = Credits::from_micros;
     let after = Balance { posted: micros(posted), held: micros(held), accrued: micros(accrued), debt: micros(debt) };
     let known = Known { at: row.at, meter: row.meter, credits: row.credits };
+    let notices = std::mem::take(&mut body.notices).into_iter().map(NoticeJson::read).collect::<Result<_, _>>()?;
     let what = body.read(row.kind, known)?;
-    Ok(Transaction { place: row.place, at: row.at, origin: row.origin, what, after })
+    Ok(Transaction { place: row.place, at: row.at, origin: row.origin, what, after, notices })
 }
 
 impl BodyJson {
@@ -225,6 +240,7 @@ impl BodyJson {
                 draws: read_draws(self.draws)?,
                 owed: Credits::from_micros(self.owed),
                 closing: self.closing.map(ClosingJson::read).transpose()?,
+                settled: self.settled.map(SettledJson::read).transpose()?,
             },
             "held" => What::Held {
                 expires_at: expires_at()?,
@@ -257,6 +273,9 @@ impl BodyJson {
             "topup_set" | "topup_started" | "topup_failed" => {
                 What::Topup(needed(self.topup, "topup")?.read(kind, credits)?)
             }
+            "server" => What::Server(needed(self.server, "server")?.read()?),
+            "burn_terms" => What::BurnTerms(needed(self.burn_terms, "burn_terms")?.read()?),
+            "noticed" => What::Noticed,
             other => return Err(Malformed::not("a kind of transaction", other)),
         })
     }
@@ -279,6 +298,7 @@ impl BodyJson {
             regranted: self.regranted.map(grant).transpose()?,
             total: Credits::from_micros(needed(self.total, "total")?),
             reason: needed(self.reason, "reason")?,
+            settled: self.settled.map(SettledJson::read).transpose()?,
         })
     }
 }

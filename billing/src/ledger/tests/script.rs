@@ -283,6 +283,7 @@ impl Run {
                 text
             }
             What::Topup(change) => topup(change),
+            What::Server(_) | What::BurnTerms(_) | What::Noticed => unreachable!("no line asks for it"),
             What::Repaid { grant, credits } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
             What::Expired { grant, credits } => format!("expired {}:{}", self.grant(*grant), credits.micros()),
             What::Voided { grant, credits, .. } => format!("voided {}:{}", self.grant(*grant), credits.micros()),

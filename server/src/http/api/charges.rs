@@ -148,7 +148,7 @@ pub struct ChargeShown<'a> {
 impl<'a> ChargeShown<'a> {
     /// None for a transaction that is no charge.
     pub fn of(account: &'a Name, transaction: &'a Transaction) -> Option<ChargeShown<'a>> {
-        let What::Charged { work, credits, draws, owed, closing } = &transaction.what else { return None };
+        let What::Charged { work, credits, draws, owed, closing, .. } = &transaction.what else { return None };
         Some(ChargeShown {
             id: ChargeRef(transaction.charge_id()),
             account: AccountId(account),

@@ -56,6 +56,10 @@ pub enum KindShown {
     TopupStart,
     /// No money came of it.
     TopupFailure,
+    /// A server was provisioned, or something was reported of one. What it costs are charges.
+    Server,
+    /// Something was said of the balance, of servers or of a budget; or by what they are counted.
+    Notice,
 }
 
 impl KindShown {
@@ -78,6 +82,8 @@ impl KindShown {
             What::Topup(TopupChange::Set { .. }) => KindShown::TopupRule,
             What::Topup(TopupChange::Started { .. }) => KindShown::TopupStart,
             What::Topup(TopupChange::Failed { .. }) => KindShown::TopupFailure,
+            What::Server(_) => KindShown::Server,
+            What::BurnTerms(_) | What::Noticed => KindShown::Notice,
         }
     }
     pub fn as_str(self) -> &'static str {
@@ -99,6 +105,8 @@ impl KindShown {
             KindShown::TopupRule => "topup_rule",
             KindShown::TopupStart => "topup_start",
             KindShown::TopupFailure => "topup_failure",
+            KindShown::Server => "server",
+            KindShown::Notice => "notice",
         }
     }
 }
@@ -262,6 +270,7 @@ impl<'a> EntryShown<'a> {
             What::Frozen { grant, .. } => EntryShown { grant: Some(GrantRef(*grant)), ..self },
             What::Topup(TopupChange::Failed { failure, .. }) => EntryShown { reason: Some(failure.in_words()), ..self },
             What::Closed | What::Topup(_) => self,
+            What::Server(_) | What::BurnTerms(_) | What::Noticed => self,
         }
     }
 }
@@ -278,6 +287,7 @@ fn gain(what: &What) -> Credits {
             Credits::ZERO
         }
         What::Frozen { .. } | What::Topup(_) => Credits::ZERO,
+        What::Server(_) | What::BurnTerms(_) | What::Noticed => Credits::ZERO,
     }
 }
 

@@ -1,5 +1,5 @@
 //! An entry of the ledger in plain words, and its receipt: quantity × rate = amount, what was counted, who paid.
-use billing::ledger::{Draw, HoldEnd, TopupChange, Transaction, What, Work};
+use billing::ledger::{Draw, HoldEnd, ServerAct, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::PriceLine;
 use jiff::tz::TimeZone;
@@ -102,6 +102,12 @@ impl<'a> Reader<'a> {
             What::Topup(TopupChange::Set { .. }) => ("Auto-topup rule changed".to_owned(), None),
             What::Topup(TopupChange::Started { .. }) => ("Auto-topup began a payment".to_owned(), None),
             What::Topup(TopupChange::Failed { .. }) => ("Auto-topup payment failed".to_owned(), None),
+            What::Server(it) => match &it.act {
+                ServerAct::Provision { .. } => (format!("Server {} ordered", it.server), None),
+                ServerAct::Change(change) => (format!("Server {}: {}", it.server, change.as_str()), None),
+            },
+            What::BurnTerms(_) => ("Terms of server time changed".to_owned(), None),
+            What::Noticed => ("A notice was given".to_owned(), None),
         }
     }
 

@@ -1,0 +1,369 @@
+//! Burn: what running servers use, as part of the book.
+//!
+//! Reports are written down as they come; what they cost is due from then on and settled an hour at a time, each
+//! settlement a charge of its own that moves the server's meter by the stretch it settles. Invariant: a stretch is
+//! settled once, because the meter that says what is unsettled is in the book that the settlement changes.
+use alloc::format;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::command::Command;
+use super::grant::Terms;
+use super::journal::{Draw, Pot, Reversal, Transaction, What, Work};
+use super::ladder::{Grace, Ladder};
+use super::{Book, EARLY_MAX, LATE_MAX};
+use crate::id::{ChargeId, GrantId, Name};
+use crate::money::Credits;
+use crate::rating::{Price, PriceLine, Text, Usage};
+use crate::refusal::Refusal;
+use crate::server::{Change, Denied, Drawn, PROVISIONED, Part, PartKind, Phase, RUNTIME_SECONDS, Server, Tariff};
+use crate::time::Timestamp;
+use crate::usage::SERVER_METER;
+use crate::zone::Calendar;
+
+/// Servers an account may have that are not released: a bound on what one decision looks at.
+pub const SERVERS_MAX: usize = 1_000;
+
+/// By what burning is counted; whoever reports of a server knows it and tells it with the report.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BurnTerms {
+    pub calendar: Calendar,
+    pub grace: Grace,
+}
+
+/// All that a book knows of burning.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Burning {
+    pub terms: Arc<BurnTerms>,
+    /// By name.
+    pub servers: Vec<Arc<Server>>,
+    pub ladder: Ladder,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ServerAct {
+    Provision { project: Option<Name>, tariff: Arc<Tariff> },
+    Change(Change),
+}
+
+/// Something told of a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerReport {
+    pub server: Name,
+    pub act: ServerAct,
+    /// When it happened.
+    pub at: Timestamp,
+    /// In a command always; in the journal where they are news.
+    pub terms: Option<Arc<BurnTerms>>,
+}
+
+/// The stretch of a server's life that a charge settles or a reversal takes back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settled {
+    pub server: Name,
+    pub kind: PartKind,
+    /// Where the meter is moved to; none for what a report closed or corrected, which waited in line.
+    pub until: Option<Timestamp>,
+}
+
+impl Book {
+    /// Servers by name: all that are not released, and those released lately.
+    pub fn servers(&self) -> &[Arc<Server>] {
+        &self.burning.servers
+    }
+    pub fn server(&self, id: &Name) -> Option<&Arc<Server>> {
+        self.place_of(id).ok().map(|it| &self.burning.servers[it])
+    }
+    pub fn burning(&self) -> &Burning {
+        &self.burning
+    }
+    /// Puts back what was stored of a book beside what its journal led to.
+    pub fn resume(&mut self, burning: Burning) {
+        self.burning = burning;
+        self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
+    }
+
+    /// Used by servers and not settled.
+    pub fn accrued(&self, at: Timestamp) -> Credits {
+        self.servers().iter().map(|it| it.unsettled(at, self.calendar())).sum()
+    }
+
+    pub(super) fn calendar(&self) -> &Calendar {
+        &self.burning.terms.calendar
+    }
+    pub(super) fn has_servers(&self) -> bool {
+        !self.burning.servers.is_empty()
+    }
+
+    /// What servers have used of the credits that work of `meter` for `project` could be paid from: what they accrued,
+    /// less what grants take that are for servers and not for this work.
+    pub(super) fn burnt_of(&self, meter: &str, project: Option<&Name>, at: Timestamp) -> Credits {
+        if !self.has_servers() {
+            return Credits::ZERO;
+        }
+        let accrued = self.accrued(at);
+        let apart = self.grants.iter().filter(|it| it.live_at(at) && !it.terms.scope.admits(meter, project));
+        let taken = |grant: &super::Grant| {
+            let own = self.servers().iter().filter(|it| grant.terms.scope.admits(SERVER_METER, it.project.as_ref()));
+            own.map(|it| it.unsettled(at, self.calendar())).sum::<Credits>().min(grant.remaining).at_least_zero()
+        };
+        accrued - apart.map(taken).sum::<Credits>().min(accrued.at_least_zero())
+    }
+
+    /// When each server has something to settle.
+    pub(super) fn settlements(&self) -> impl Iterator<Item = (Timestamp, Command)> {
+        let live = |it: &super::Grant| it.remaining.is_positive() && self.at < it.terms.expires_at;
+        // What is used while a grant lives is paid from it: settle before it expires.
+        let expiry = self.grants.iter().filter(|it| live(it)).map(|it| it.terms.expires_at).min();
+        let expiry = expiry.unwrap_or(Timestamp::NEVER);
+        self.servers().iter().filter_map(move |it| {
+            let when = match it.run.phase {
+                _ if !it.pending.is_empty() => self.at,
+                Phase::Running => {
+                    let boundary = it.boundary(self.calendar());
+                    if it.run.at < expiry { boundary.min(expiry) } else { boundary }
+                }
+                _ => return None,
+            };
+            Some((when.max(self.at), Command::Settle { server: it.id.clone() }))
+        })
+    }
+
+    /// Whether every other server that runs has been settled up to `at`.
+    pub(super) fn is_last_to_settle(&self, server: &Name, at: Timestamp) -> bool {
+        let waits = |it: &Server| it.run.phase == Phase::Running && it.run.at < at;
+        !self.servers().iter().any(|it| it.id != *server && (waits(it) || !it.pending.is_empty()))
+    }
+
+    pub(super) fn report(&self, report: &ServerReport, at: Timestamp) -> Result<What, Refusal> {
+        if at + EARLY_MAX < report.at {
+            return Err(Refusal::invalid("at", "is in the future; report what has happened"));
+        }
+        if report.at < at - LATE_MAX {
+            return Err(Refusal::invalid("at", "is more than 35 days ago"));
+        }
+        let terms = report.terms.as_ref().unwrap_or(&self.burning.terms);
+        let known = self.server(&report.server);
+        match (&report.act, known) {
+            (ServerAct::Provision { project, tariff }, None) => {
+                let live = self.servers().iter().filter(|it| !it.run.phase.is_over()).count();
+                if self.closed {
+                    return Err(Refusal::AccountClosed);
+                }
+                if SERVERS_MAX <= live {
+                    return Err(Refusal::ServerConflict { why: format!("is one too many: {SERVERS_MAX} is the most") });
+                }
+                let required = tariff.set_up + tariff.uncapped(tariff.minimum_seconds);
+                self.affords(project.as_ref(), required, at)?;
+            }
+            (ServerAct::Provision { project, tariff }, Some(server)) => {
+                let ordered = (&server.project, &server.run.tariff.tier, &server.run.tariff.region);
+                return Err(match ordered == (project, &tariff.tier, &tariff.region) && !server.run.phase.is_over() {
+                    true => Refusal::ServerUnchanged,
+                    false => conflict("exists, and is another; resize it, or choose another id"),
+                });
+            }
+            (ServerAct::Change(_), None) => return Err(Refusal::ServerNotFound),
+            (ServerAct::Change(change), Some(server)) => {
+                let mut next = (**server).clone();
+                next.change(change, report.at.min(at), &terms.calendar).map_err(|it| denied(it, change))?;
+                if let (Change::Start(tariff), Phase::Stopped) = (change, server.run.phase) {
+                    self.affords(server.project.as_ref(), tariff.uncapped(tariff.minimum_seconds), at)?;
+                }
+            }
+        }
+        let terms = report.terms.clone().filter(|it| **it != *self.burning.terms);
+        Ok(What::Server(ServerReport { at: report.at.min(at), terms, ..report.clone() }))
+    }
+
+    /// Refuses to let a server start on what is not there.
+    fn affords(&self, project: Option<&Name>, required: Credits, at: Timestamp) -> Result<(), Refusal> {
+        let available = self.spendable(SERVER_METER, project, at);
+        let required = required.max(Credits::from_micros(1));
+        if available < required { Err(Refusal::InsufficientCredits { required, available }) } else { Ok(()) }
+    }
+
+    /// Settles the next stretch of a server.
+    pub(super) fn settle(&self, server: &Name, at: Timestamp) -> Result<What, Refusal> {
+        let server = self.server(server).ok_or(Refusal::ServerNotFound)?;
+        let (part, is_pending) = server.next_part(at, self.calendar());
+        let until = if is_pending { None } else { Some(at.min(server.boundary(self.calendar()))) };
+        let kind = part.as_ref().map_or(PartKind::Runtime, |it| it.kind);
+        let settled = Some(Settled { server: server.id.clone(), kind, until });
+        let work = Arc::new(self.work_of(server, part.as_ref()));
+        let credits = part.as_ref().map_or(Credits::ZERO, |it| it.credits);
+        if part.is_some_and(|it| it.credits < Credits::ZERO || it.seconds < 0) {
+            return Ok(What::Reversed(self.take_back(server, work, settled, at)));
+        }
+        let (draws, owed) = self.draw(&work, credits, at);
+        Ok(What::Charged { work, credits, draws, owed, closing: None, settled })
+    }
+
+    /// A correction undoes the server's latest draws, the last first.
+    fn take_back(&self, server: &Server, work: Arc<Work>, settled: Option<Settled>, at: Timestamp) -> Reversal {
+        let credits = work.price.credits;
+        let (mut due, mut unowed) = (credits, Credits::ZERO);
+        let (mut draws, mut reopened): (Vec<Draw>, Vec<(GrantId, Arc<Terms>)>) = Default::default();
+        for drawn in server.drawn.iter().rev() {
+            let taken = due.min(drawn.credits);
+            due -= taken;
+            match &drawn.grant {
+                _ if taken.is_zero() => {}
+                None => unowed += taken,
+                Some((id, terms)) => {
+                    let pot = if at < terms.expires_at { Pot::Free } else { Pot::Expired };
+                    if self.grant(*id).is_none() && !reopened.iter().any(|(it, _)| it == id) {
+                        reopened.push((*id, Arc::clone(terms)));
+                    }
+                    draws.push(Draw { grant: *id, credits: taken, pot });
+                }
+            }
+        }
+        // What was drawn so long ago that nobody remembers from where comes back as credits of its own.
+        let unowed = unowed + due;
+        let forgiven = unowed.min(self.debt);
+        let reason: Text = "server time corrected".into();
+        Reversal {
+            charge: server.last_charge.unwrap_or_else(|| ChargeId::new(at, self.next_place())),
+            work,
+            credits,
+            draws,
+            reopened,
+            forgiven,
+            regranted: self.regrant(unowed - forgiven, &reason, at),
+            total: credits,
+            reason,
+            settled,
+        }
+    }
+
+    /// A stretch as work. Of a correction its size: the transaction says in which direction it goes.
+    fn work_of(&self, server: &Server, part: Option<&Part>) -> Work {
+        let tariff = part.map_or(&server.run.tariff, |it| &it.tariff);
+        let size = |credits: Credits| credits.max(-credits);
+        let (quantity, unit, item) = match part.map(|it| it.kind) {
+            Some(PartKind::SetUp) => (PROVISIONED, "server", format!("Set-up, {}", tariff.tier)),
+            _ => (RUNTIME_SECONDS, "second", format!("Runtime, {}", tariff.tier)),
+        };
+        let seconds = part.map_or(0, |it| it.seconds.unsigned_abs());
+        let (credits, uncapped) = part.map_or_else(Default::default, |it| (size(it.credits), size(it.uncapped)));
+        let (unit_price, per) = match part.map(|it| it.kind) {
+            Some(PartKind::SetUp) => (tariff.set_up, 1),
+            _ => (tariff.price, tariff.per_seconds),
+        };
+        let unit = Text::from(unit);
+        let line = PriceLine { item: item.into(), quantity: seconds, unit, unit_price, per, credits: uncapped };
+        let mut lines = Vec::from([line]);
+        if credits != uncapped {
+            let (item, unit) = ("Monthly cap".into(), "charge".into());
+            let less = credits - uncapped;
+            lines.push(PriceLine { item, quantity: 1, unit, unit_price: less, per: 1, credits: less });
+        }
+        let mut dimensions: Vec<(Text, Text)> = Vec::new();
+        dimensions.extend(tariff.region.as_ref().map(|it| ("region".into(), Arc::clone(it))));
+        dimensions.push(("tier".into(), Arc::clone(&tariff.tier)));
+        let occurred_at = part.map_or(server.run.at, |it| it.from);
+        Work {
+            usage: Usage {
+                meter: SERVER_METER.into(),
+                quantities: Vec::from([(quantity.into(), seconds)]),
+                dimensions,
+            },
+            price: Price { credits, lines, rate_card: tariff.rate_card },
+            project: server.project.clone(),
+            actor: None,
+            resource: Some(server.id.clone()),
+            occurred_at,
+            hour: part.map_or_else(|| self.calendar().hour_start(occurred_at), |it| it.hour),
+            quote: None,
+            metadata: None,
+            evidence: None,
+        }
+    }
+
+    /// What will be accrued once `what` is done, which only moves meters.
+    pub(super) fn accrued_after(&self, what: &What, at: Timestamp) -> Credits {
+        let mut next = self.clone();
+        match what {
+            What::Server(report) => next.apply_report(report, at),
+            What::BurnTerms(terms) => next.burning.terms = Arc::clone(terms),
+            _ => {}
+        }
+        next.accrued(at)
+    }
+
+    pub(super) fn apply_report(&mut self, report: &ServerReport, _at: Timestamp) {
+        if let Some(terms) = &report.terms {
+            self.burning.terms = Arc::clone(terms);
+        }
+        let found = self.place_of(&report.server);
+        match &report.act {
+            ServerAct::Provision { project, tariff } => {
+                let (id, tariff) = (report.server.clone(), Arc::clone(tariff));
+                let server = Arc::new(Server::provision(id, project.clone(), tariff, report.at));
+                let place = found.expect_err("a server is provisioned once");
+                self.burning.servers.insert(place, server);
+            }
+            ServerAct::Change(change) => {
+                let terms = Arc::clone(&self.burning.terms);
+                let server = &mut self.burning.servers[found.expect("a report is of a server that is there")];
+                let changed = Arc::make_mut(server).change(change, report.at, &terms.calendar);
+                assert_eq!(changed, Ok(()), "a report was decided on");
+            }
+        }
+    }
+
+    /// Moves the meter by what was settled, and remembers what it drew.
+    pub(super) fn apply_settlement(&mut self, transaction: &Transaction) {
+        let (What::Charged { settled: Some(settled), .. } | What::Reversed(Reversal { settled: Some(settled), .. })) =
+            &transaction.what
+        else {
+            return;
+        };
+        let place = self.place_of(&settled.server).expect("a server that settles is there");
+        let terms_of = |id: GrantId| {
+            let found = self.grant(id).expect("a grant that is drawn from is in the book");
+            (id, Arc::clone(&found.terms))
+        };
+        let mut drawn = Vec::new();
+        if let What::Charged { draws, owed, .. } = &transaction.what {
+            drawn.extend(draws.iter().map(|it| Drawn { grant: Some(terms_of(it.grant)), credits: it.credits }));
+            drawn.extend(Some(Drawn { grant: None, credits: *owed }).filter(|it| it.credits.is_positive()));
+        }
+        let terms = Arc::clone(&self.burning.terms);
+        let server = Arc::make_mut(&mut self.burning.servers[place]);
+        drawn.into_iter().for_each(|it| server.remember(it));
+        match settled.until {
+            Some(until) => server.settle_until(until, &terms.calendar),
+            None => drop(server.settle_pending()),
+        }
+        match &transaction.what {
+            What::Charged { .. } => server.last_charge = Some(transaction.charge_id()),
+            What::Reversed(reversal) => server.forget_drawn(reversal.credits),
+            _ => unreachable!("only charges and reversals settle"),
+        }
+    }
+
+    /// Servers that are gone, and so long that nothing more can be told of them.
+    pub(super) fn forget_servers(&mut self, at: Timestamp) {
+        let is_over = |it: &Server| it.run.phase.is_over() && it.pending.is_empty();
+        self.burning.servers.retain(|it| !is_over(it) || at < it.run.at + LATE_MAX);
+    }
+
+    fn place_of(&self, id: &Name) -> Result<usize, usize> {
+        self.burning.servers.binary_search_by(|it| it.id.cmp(id))
+    }
+}
+
+fn conflict(why: &str) -> Refusal {
+    Refusal::ServerConflict { why: why.to_string() }
+}
+
+fn denied(denied: Denied, change: &Change) -> Refusal {
+    match denied {
+        Denied::Unchanged => Refusal::ServerUnchanged,
+        Denied::Impossible(phase) => conflict(&format!("is {phase} at that time, and cannot {}", change.as_str())),
+        Denied::TooMany => conflict("was reported of too often lately"),
+    }
+}

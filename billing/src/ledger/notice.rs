@@ -1,0 +1,58 @@
+//! What a transaction gives occasion to say: thresholds crossed by it. Who is told, and how, is decided elsewhere.
+//!
+//! Invariant: a notice stands in the transaction that caused it, and the book remembers that it was given; so each is
+//! given once, whatever crashes, until what it warned of is over.
+use alloc::vec::Vec;
+
+use crate::id::Name;
+use crate::money::Credits;
+use crate::time::{Span, Timestamp};
+
+/// How near running out is: the ladder's upper rungs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Rung {
+    #[default]
+    Far,
+    SevenDays,
+    ThreeDays,
+    OneDay,
+}
+
+impl Rung {
+    /// Nearest first.
+    pub const ALL: [Rung; 4] = [Rung::OneDay, Rung::ThreeDays, Rung::SevenDays, Rung::Far];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rung::Far => "far",
+            Rung::SevenDays => "7d",
+            Rung::ThreeDays => "3d",
+            Rung::OneDay => "24h",
+        }
+    }
+    /// Running servers use the credits up within so long; none for [`Rung::Far`].
+    pub fn within(self) -> Option<Span> {
+        match self {
+            Rung::Far => None,
+            Rung::SevenDays => Some(Span::DAY.times(7)),
+            Rung::ThreeDays => Some(Span::DAY.times(3)),
+            Rung::OneDay => Some(Span::DAY),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// `server.runway_low`: at their present pace, servers use the credits up at `runs_out_at`.
+    RunwayLow { rung: Rung, runs_out_at: Timestamp },
+    /// The runway is longer again: the rungs beyond `rung` will be told anew. Tells nobody.
+    RunwayRecovered { rung: Rung },
+    /// Credits have run out while servers run. They may run on in debt until `grace_until` or `debt_max`.
+    Exhausted { grace_until: Timestamp, debt_max: Credits },
+    /// `server.stop_due`: the grace is over; stop these.
+    StopDue { servers: Vec<Name> },
+    /// `server.release_due`: they may be given up.
+    ReleaseDue { servers: Vec<Name> },
+    /// There are credits again, and debts are paid. `server.resume_due` where servers were to be stopped: `servers`.
+    Recovered { servers: Vec<Name> },
+}

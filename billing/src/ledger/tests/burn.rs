@@ -1,0 +1,211 @@
+//! Servers in the book: settled exactly, corrected exactly, and the ladder's rungs each once.
+use std::sync::Arc;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::script::{assert_folds, terms};
+use crate::id::{AccountNumber, Name};
+use crate::ledger::*;
+use crate::money::Credits;
+use crate::refusal::Refusal;
+use crate::server::tests::{oracle, tariff, vilnius};
+use crate::server::{Change, Phase};
+use crate::time::{Span, Timestamp};
+
+/// Two days before clocks go back, eight before the month ends.
+const BEGIN: Timestamp = Timestamp::from_millis(1_792_717_234_567);
+
+struct History {
+    book: Book,
+    journal: Vec<Transaction>,
+    now: Timestamp,
+    terms: Arc<BurnTerms>,
+}
+
+impl History {
+    fn new(credits: i64) -> History {
+        let grace = Grace { debt_max: Credits::whole(50), ..Grace::default() };
+        let terms = Arc::new(BurnTerms { calendar: vilnius(), grace });
+        let book = Book::open(AccountNumber::from_random(1));
+        let mut history = History { book, journal: Vec::new(), now: BEGIN, terms };
+        if credits != 0 {
+            history.grant(credits);
+        }
+        history
+    }
+
+    fn grant(&mut self, credits: i64) {
+        let terms = Terms { credits: Credits::from_micros(credits), effective_at: self.now, ..terms(1) };
+        self.ask(&Command::Grant(Arc::new(terms))).unwrap();
+    }
+
+    fn wait(&mut self, span: Span) {
+        self.now = self.now + span;
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        let foreseen = self.book.brought_up_to(self.now).balance(self.now);
+        while let Some((command, when)) = self.book.due(self.now) {
+            let transaction = self.book.decide(&command, when).expect("what is due is never refused");
+            self.post(transaction);
+            assert!(self.journal.len() < 100_000, "what is due comes to an end");
+        }
+        assert_eq!(self.book.balance(self.now), foreseen);
+    }
+
+    fn ask(&mut self, command: &Command) -> Result<(), Refusal> {
+        self.settle();
+        let transaction = self.book.decide(command, self.now)?;
+        self.post(transaction);
+        Ok(())
+    }
+
+    fn post(&mut self, transaction: Transaction) {
+        self.book.apply(&transaction);
+        self.journal.push(transaction);
+    }
+
+    fn report(&mut self, server: &str, act: ServerAct, ago: Span) -> Result<(), Refusal> {
+        let (server, at, terms) = (server.parse().unwrap(), self.now - ago, Some(self.terms.clone()));
+        self.ask(&Command::Server(ServerReport { server, act, at, terms }))
+    }
+    fn change(&mut self, server: &str, change: Change) {
+        self.report(server, ServerAct::Change(change), Span::default()).unwrap();
+    }
+    fn run(&mut self, server: &str, tier: usize) {
+        self.report(server, ServerAct::Provision { project: None, tariff: tariff(tier, 1) }, Span::default()).unwrap();
+        self.change(server, Change::Start(tariff(tier, 1)));
+    }
+
+    fn notices(&self) -> Vec<&Notice> {
+        self.journal.iter().flat_map(|it| &it.notices).collect()
+    }
+
+    /// What was charged and given back for a server.
+    fn charged(&self, server: &Name) -> Credits {
+        let sum = |it: &Transaction| match &it.what {
+            What::Charged { credits, settled: Some(settled), .. } if settled.server == *server => *credits,
+            What::Reversed(it) if it.settled.as_ref().is_some_and(|it| it.server == *server) => -it.credits,
+            _ => Credits::ZERO,
+        };
+        self.journal.iter().map(sum).sum()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is reported, however late, and whenever it is settled: what was charged is what the facts come to.
+    #[test]
+    fn what_is_charged_is_what_the_facts_come_to(
+        steps in prop::collection::vec((0..3_usize, 0..9_u8, 0..4_usize, 0..30_000_000_i64, 0..90_000_000_i64), 1..30),
+        credits in prop_oneof![Just(1_000_000_000_000_i64), 1..3_000_000_000_i64],
+    ) {
+        let mut history = History::new(credits);
+        for (which, kind, tier, wait, ago) in steps {
+            let server = ["a", "b", "c"][which];
+            let change = match kind {
+                0 | 1 => None,
+                2 | 3 => Some(Change::Start(tariff(tier, 1))),
+                4 | 5 => Some(Change::Stop),
+                6 | 7 => Some(Change::Resize(tariff(tier, 1))),
+                _ => Some(if tier == 0 { Change::Fail } else { Change::Release }),
+            };
+            let provision = ServerAct::Provision { project: None, tariff: tariff(tier, 1) };
+            let act = change.map_or(provision, ServerAct::Change);
+            let ago = if ago < 50_000_000 { 0 } else { ago };
+            let _ = history.report(server, act, Span::from_millis(ago));
+            history.wait(Span::from_millis(wait));
+        }
+        assert_folds(&history.journal, &history.book);
+        for server in history.book.servers() {
+            let expected = oracle(&server.facts, history.now, &vilnius());
+            let unsettled = server.unsettled(history.now, &vilnius());
+            prop_assert!(server.pending.is_empty());
+            prop_assert_eq!(history.charged(&server.id) + unsettled, expected, "{:?}", server.facts);
+            prop_assert_eq!(server.set_up + server.runtime, history.charged(&server.id));
+        }
+        // The run-out foretold is the run-out that comes.
+        if let Some(runs_out_at) = history.book.runs_out_at(history.now)
+            && runs_out_at < history.now + Span::DAY.times(20)
+            && history.now < runs_out_at
+        {
+            let just_before = runs_out_at - Span::from_millis(1);
+            prop_assert!(history.book.brought_up_to(just_before).balance(just_before).available().is_positive());
+            prop_assert!(history.book.brought_up_to(runs_out_at).balance(runs_out_at).available() <= Credits::ZERO);
+        }
+    }
+}
+
+#[test]
+fn each_rung_is_told_once_and_again_after_recovery() {
+    // Business burns about 12.35 credits an hour; enough for eight days.
+    let mut history = History::new(12_345_677 * 24 * 8 + 12_345_677 * 70);
+    history.run("vm", 1);
+    history.wait(Span::DAY.times(9));
+    let kinds = |history: &History| {
+        let name = |it: &Notice| match it {
+            Notice::RunwayLow { rung, .. } => rung.as_str(),
+            Notice::RunwayRecovered { .. } => "longer again",
+            Notice::Exhausted { .. } => "zero",
+            Notice::StopDue { .. } => "stop",
+            Notice::ReleaseDue { .. } => "release",
+            Notice::Recovered { servers } => {
+                if servers.is_empty() {
+                    "recovered"
+                } else {
+                    "resume"
+                }
+            }
+        };
+        history.notices().into_iter().map(name).collect::<Vec<_>>()
+    };
+    // The debt came to 50 credits before 72 hours were over.
+    assert_eq!(kinds(&history), ["7d", "3d", "24h", "zero", "stop"]);
+    let Refusal::InsufficientCredits { .. } = history
+        .ask(&Command::Charge(Spend {
+            work: Arc::new(super::script::work("chat", 1, history.now)),
+            debt_max: Credits::ZERO,
+        }))
+        .unwrap_err()
+    else {
+        panic!("new work is refused")
+    };
+    history.wait(Span::DAY.times(8));
+    assert_eq!(kinds(&history)[5..], ["release"]);
+    // A top-up that does not pay the debt resumes nothing; the next first pays it.
+    history.grant(1_000_000);
+    history.wait(Span::HOUR);
+    assert_eq!(kinds(&history).len(), 6);
+    history.grant(100_000_000_000);
+    history.wait(Span::HOUR.times(2));
+    assert_eq!(kinds(&history)[6..], ["resume", "longer again"]);
+    assert_eq!(history.book.debt(), Credits::ZERO);
+    history.change("vm", Change::Stop);
+    history.wait(Span::DAY.times(400));
+    assert_eq!(kinds(&history).len(), 8, "a stopped server uses nothing");
+    assert_folds(&history.journal, &history.book);
+}
+
+#[test]
+fn a_late_stop_gives_back_to_the_grant_it_came_from() {
+    let mut history = History::new(2_000_000_000_000);
+    history.run("vm", 0);
+    history.wait(Span::HOUR.times(5));
+    let after_five = history.book.balance(history.now).available();
+    history.wait(Span::HOUR.times(20));
+    history.report("vm", ServerAct::Change(Change::Stop), Span::HOUR.times(20)).unwrap();
+    assert_eq!(history.book.balance(history.now).available(), after_five, "right at once");
+    history.settle();
+    let balance = history.book.balance(history.now);
+    assert_eq!((balance.available(), balance.accrued), (after_five, Credits::ZERO), "and still when it is written");
+    assert_eq!(history.book.grants().len(), 1);
+    assert_eq!(history.book.server(&"vm".parse().unwrap()).unwrap().run.phase, Phase::Stopped);
+    // Every hour too many is an entry of its own, in its own hour.
+    let hours: Vec<_> =
+        history.journal.iter().filter(|it| matches!(it.what, What::Reversed(_))).filter_map(|it| it.usage()).collect();
+    assert_eq!(hours.len(), 20);
+    assert_folds(&history.journal, &history.book);
+}
