@@ -208,7 +208,7 @@ fn priced(app: &App, visitor: &Visitor, (title, cases): Measured) -> Result<Outc
             ..Order::default()
         };
         let account = Some(visitor.session.account.clone());
-        let quote = app.quote(&QuoteOrder { account, order, binding: None })?;
+        let quote = app.quote(&QuoteOrder { account, order, binding: None, key: None })?;
         let available = quote.available.unwrap_or_default();
         let is_affordable = quote.is_affordable.unwrap_or(false);
         let afterwards = if is_affordable {
