@@ -1,10 +1,13 @@
-//! Names a transaction can be found by, as 128-bit hashes.
+//! Names a transaction can be found by, as 128 bits that lead home: where accounts are spread over machines, a name
+//! says by itself where to look.
 use std::hash::Hasher;
 
 use billing::id::{AccountNumber, ChargeId, HoldId};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-/// A name within one account. Two names never share a hash in practice: 2^64 names make one collision likely.
+/// A name within one account: 79 bits of hash, one that tells keys from facts, then the 48 of the account's number. Two
+/// names of an account never share a hash in practice: it has at most 2^36 transactions, and 2^39 would make one
+/// collision likely.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NameHash(pub [u8; 16]);
 
@@ -37,11 +40,39 @@ impl NameHash {
         NameHash::of(account, b'q', quote.as_bytes())
     }
 
+    /// Whose name it is.
+    pub fn account(self) -> AccountNumber {
+        let mut number = [0; 8];
+        number[2..].copy_from_slice(&self.0[10..]);
+        AccountNumber::from_random(u64::from_be_bytes(number))
+    }
+    /// Whether it is an idempotency key, and not a fact.
+    pub fn is_key(self) -> bool {
+        self.0[9] & 1 == 1
+    }
+
     fn of(account: AccountNumber, kind: u8, text: &[u8]) -> NameHash {
         let mut hasher = SipHasher24::new_with_keys(0x5363_7269_702d_6e61, 0x6d65_2d68_6173_6821);
         hasher.write_u64(account.get());
         hasher.write_u8(kind);
         hasher.write(text);
-        NameHash(hasher.finish128().as_bytes())
+        let mut bytes = hasher.finish128().as_bytes();
+        bytes[9] = bytes[9] & !1 | u8::from(kind == b'k');
+        bytes[10..].copy_from_slice(&account.get().to_be_bytes()[2..]);
+        NameHash(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_home() {
+        for account in [0, 1, 77 << 40, (1 << AccountNumber::BITS) - 1].map(AccountNumber::from_random) {
+            let (key, fact) = (NameHash::key(account, "a"), NameHash::once(account, "m", "a"));
+            assert_eq!((key.account(), fact.account()), (account, account));
+            assert!(key.is_key() && !fact.is_key());
+        }
     }
 }
