@@ -8,11 +8,18 @@ pub struct Fault {
     /// What was being done, for the log.
     pub doing: &'static str,
     pub source: Box<dyn Error + Send + Sync>,
+    /// The store cannot be reached just now: the same may well be done in a moment.
+    pub is_away: bool,
 }
 
 impl Fault {
     pub fn new(doing: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Fault {
-        Fault { doing, source: source.into() }
+        Fault { doing, source: source.into(), is_away: false }
+    }
+
+    /// A fault of a store that cannot be reached just now.
+    pub fn away(doing: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Fault {
+        Fault { is_away: true, ..Fault::new(doing, source) }
     }
 }
 

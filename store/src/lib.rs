@@ -11,6 +11,7 @@
 mod codec;
 mod fault;
 mod name;
+pub mod postgres;
 mod record;
 pub mod sqlite;
 mod verify;
@@ -79,6 +80,23 @@ pub trait Store: Send + Sync {
     /// book had version `v` can only have come with version `v + 1`, and that is `Stale`.
     fn commit(&self, changes: &[Change]) -> Result<(), CommitError>;
 
+    /// How many groups may as well be decided and committed at once. More than one only where others may commit to the
+    /// same store: then each is `reserve`d first.
+    fn committers(&self) -> usize {
+        1
+    }
+    /// Takes accounts for oneself until the commit: what is decided on books that were reserved is never `Stale`. Each
+    /// account, in their order, comes with the version of the book at hand, 0 for none; a book that has that version
+    /// is not told again.
+    ///
+    /// None where nobody else commits to this store: then there is nobody to keep away.
+    fn reserve(
+        &self,
+        _names: &[NameHash],
+        _accounts: &[(AccountNumber, u64)],
+    ) -> Result<Option<Box<dyn Reserved>>, Fault> {
+        Ok(None)
+    }
     /// All that a group of commands needs to be decided, in one go.
     fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault>;
 
@@ -87,7 +105,8 @@ pub trait Store: Send + Sync {
     fn transactions(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault>;
     /// Like `transactions`, of those that made a grant.
     fn granting(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault>;
-    /// Every transaction of every account in the order of their commits, `each` called with its sequence number.
+    /// Every transaction of every account, `each` called with its sequence number, which count from 1. An account's are
+    /// in the order of their commits; so are all where the store has one writer, and by account where it has many.
     fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault>;
     /// Sequence number of the newest transaction; 0 in an empty journal.
     fn journal_length(&self) -> Result<u64, Fault>;
@@ -124,4 +143,14 @@ pub trait Store: Send + Sync {
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault>;
     /// The operators' audit log, newest first, entries below `before`.
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault>;
+}
+
+/// Accounts that nobody else changes until they are committed or let go. Dropping it lets go too.
+pub trait Reserved: Send {
+    /// What was asked for, once. A book that is None is as its caller knew it.
+    fn recalled(&mut self) -> Recalled;
+    /// Like [`Store::commit`], for changes to these accounts.
+    fn commit(self: Box<Self>, changes: &[Change]) -> Result<(), CommitError>;
+    /// Lets go without having changed anything.
+    fn release(self: Box<Self>);
 }

@@ -9,6 +9,7 @@ mod bench;
 mod ci;
 mod examples;
 mod openapi;
+mod postgres;
 mod process;
 mod schemathesis;
 mod served;

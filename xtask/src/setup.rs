@@ -24,6 +24,8 @@ struct Package {
 }
 
 const PACKAGES: &[Package] = &[
+    // The store beyond one machine.
+    Package { name: "postgresql", shown_by: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb || pg_config"] },
     // The measurers read repositories at a commit.
     Package { name: "git", shown_by: &["git", "--version"] },
     // The documents' examples call the API as a reader would.

@@ -1,9 +1,11 @@
-//! What every store promises, checked on each; and what only SQLite has to, checked on it.
+//! What every store promises, checked on each; and what only one has to, checked on that one.
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
+mod cluster;
 mod crash;
 mod homes;
 mod make;
+mod on_postgres;
 mod on_sqlite;
 mod promises;
 mod scratch;

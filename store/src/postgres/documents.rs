@@ -1,0 +1,54 @@
+//! Documents, read. What is due is asked of all accounts at once and claimed one by one: see [`crate::Document`].
+use billing::id::AccountNumber;
+use billing::time::Timestamp;
+use tokio_postgres::Row;
+
+use super::registry::{all, instant, maybe_instant};
+use super::rows::{column, number, rows_max, signed, unsigned};
+use super::session::Session;
+use super::trouble::Trouble;
+use crate::{Document, Fault};
+
+macro_rules! document {
+    () => {
+        "select account, kind, id, version, at, due_at, body from documents "
+    };
+}
+pub const DOCUMENT: &str = concat!(document!(), "where account = $1 and kind = $2 and id = $3");
+pub const NEWEST: &str = concat!(document!(), "where account = $1 and kind = $2 order by id desc limit $3");
+pub const BEFORE: &str = concat!(document!(), "where account = $1 and kind = $2 and id < $3 order by id desc limit $4");
+pub const DUE: &str = concat!(document!(), "where due_at <= $1 order by due_at limit $2");
+
+fn read(row: &Row) -> Result<Document, Fault> {
+    Ok(Document {
+        account: number(column(row, 0)?),
+        kind: column(row, 1)?,
+        id: column(row, 2)?,
+        version: unsigned(column(row, 3)?),
+        at: instant(row, 4)?,
+        due_at: maybe_instant(row, 5)?,
+        body: column(row, 6)?,
+    })
+}
+
+pub async fn one(session: &Session, account: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Trouble> {
+    Ok(all(session, DOCUMENT, &[&signed(account.get()), &kind, &id], read).await?.pop())
+}
+
+pub async fn listed(
+    session: &Session,
+    account: AccountNumber,
+    kind: &str,
+    before: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Document>, Trouble> {
+    let (account, limit) = (signed(account.get()), rows_max(limit));
+    match before {
+        Some(before) => all(session, BEFORE, &[&account, &kind, &before, &limit], read).await,
+        None => all(session, NEWEST, &[&account, &kind, &limit], read).await,
+    }
+}
+
+pub async fn due(session: &Session, at: Timestamp, limit: usize) -> Result<Vec<Document>, Trouble> {
+    all(session, DUE, &[&at.millis(), &rows_max(limit)], read).await
+}

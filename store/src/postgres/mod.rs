@@ -1,0 +1,256 @@
+//! PostgreSQL: one database for as many processes as one likes, on one machine or, with Citus, spread over many.
+//!
+//! A commit is one transaction of a few statements that each take many rows. Several processes need no leader: whoever
+//! changes an account first locks the row of its book, reads what is news in it, decides, writes and commits; see
+//! [`reserve`], which says why that is right. Everything about an account is found by its number, so any part of the
+//! work is done where the account lives; nothing is global on the way of a charge, not even a counter.
+//!
+//! Nothing in here decides anything about credits. Invariants:
+//! - the rows of an account change only in a transaction that holds the lock of its book's row;
+//! - `books` says what the journal says, in the same commit; `usage` says it up to a version that follows from the
+//!   book's (see [`fold`]);
+//! - a commit that was answered is on the disk, and on the synchronous standby where there is one.
+mod address;
+mod documents;
+mod fold;
+mod journal;
+mod migrate;
+mod pool;
+mod read;
+mod recall;
+mod records;
+mod registry;
+mod reserve;
+mod rows;
+mod session;
+mod tls;
+mod trouble;
+mod wait;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::id::{AccountNumber, Name, Place};
+use billing::ledger::Transaction;
+use billing::time::Timestamp;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use crate::{
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Recalled,
+    Reply, Reserved, Store, UsageRow,
+};
+use address::Address;
+use pool::Pool;
+use rows::signed;
+use session::Session;
+use trouble::Trouble;
+use wait::wait;
+
+/// How often a commit that met another is tried again, when nothing need be decided again for that.
+const ATTEMPTS_MAX: u32 = 64;
+
+pub struct Postgres {
+    shared: Arc<Shared>,
+    /// Drives the connections. An option so that it can be let go without waiting.
+    runtime: Option<Runtime>,
+}
+
+/// What those who use the database share.
+struct Shared {
+    pool: Arc<Pool>,
+    /// Accounts are spread over several machines.
+    is_distributed: bool,
+}
+
+impl Postgres {
+    /// Opens the database at `url`, bringing its schema up to date.
+    ///
+    /// # Errors
+    /// When the URL is not one, the database cannot be reached, or it needs a newer program.
+    pub fn open(url: &str) -> Result<Postgres, Fault> {
+        let address = Address::parse(url)?;
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
+        let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
+        let pool = Arc::new(Pool::new(address, runtime.handle().clone()));
+        let mut shared = Shared { pool, is_distributed: false };
+        shared.is_distributed = shared.once(async |it| {
+            migrate::migrate(it).await?;
+            migrate::is_distributed(it).await
+        })?;
+        Ok(Postgres { shared: Arc::new(shared), runtime: Some(runtime) })
+    }
+
+    /// Spreads the tables of the database at `url` over the machines of its Citus cluster; nothing where they are.
+    ///
+    /// # Errors
+    /// As `open`, and when it is not the coordinator of such a cluster.
+    pub fn distribute(url: &str) -> Result<(), Fault> {
+        Ok(Postgres::open(url)?.shared.once(async |it| migrate::distribute(it).await)?)
+    }
+
+    fn read<T>(&self, ask: impl AsyncFnOnce(&Session) -> Result<T, Trouble>) -> Result<T, Fault> {
+        let asking = async { ask(&*self.shared.pool.reader().await?).await };
+        Ok(self.shared.limited(asking)?)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // It may be dropped where nothing may block; its tasks only move bytes.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl From<Trouble> for Fault {
+    fn from(trouble: Trouble) -> Fault {
+        match trouble {
+            Trouble::Fault(fault) => fault,
+            other => Fault::new("reading", format!("{other:?}")),
+        }
+    }
+}
+
+impl Shared {
+    /// Waits for `work`, but not for ever: a server that says nothing at all is away.
+    fn limited<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let patience = Duration::from_millis(2 * self.pool.address.options.statement_timeout_ms);
+        let limited = {
+            let _entered = self.pool.runtime.enter();
+            timeout(patience, work)
+        };
+        wait(limited).unwrap_or_else(|_| Err(Fault::away("waiting for the database", "no answer in time").into()))
+    }
+
+    /// Does something on a connection of its own.
+    fn once<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        self.limited(async {
+            let lent = self.pool.lend().await?;
+            let done = work(lent.session()).await;
+            // What failed may have left a transaction open. A connection that cannot even end it is closed.
+            if done.is_ok() || lent.session().run("rolling back", "rollback").await.is_ok() {
+                lent.give_back();
+            }
+            done
+        })
+    }
+
+    /// Locks, compares, writes: a commit of what was decided on books read some time ago.
+    fn commit(&self, changes: &[Change]) -> Result<(), Trouble> {
+        let mut accounts: Vec<(AccountNumber, u64)> = changes.iter().filter_map(posted).collect();
+        accounts.sort_unstable();
+        // Of several transactions of an account the first says what its book must be.
+        accounts.dedup_by_key(|it| it.0);
+        self.once(async |it| {
+            let (versions, _) = reserve::lock(self, it, &accounts).await?;
+            write::write(it, &versions, changes).await
+        })
+    }
+}
+
+/// The account of a transaction, and the version its book has before.
+fn posted(change: &Change) -> Option<(AccountNumber, u64)> {
+    let Change::Post(post) = change else { return None };
+    let Place { account, version } = post.transaction.place;
+    Some((account, version.saturating_sub(1)))
+}
+
+impl Store for Postgres {
+    fn commit(&self, changes: &[Change]) -> Result<(), CommitError> {
+        for _ in 0..ATTEMPTS_MAX {
+            match self.shared.commit(changes) {
+                Err(Trouble::Again) => {}
+                done => return Ok(done?),
+            }
+        }
+        Err(CommitError::Stale)
+    }
+    fn committers(&self) -> usize {
+        self.shared.pool.address.options.committers
+    }
+    fn reserve(
+        &self,
+        names: &[NameHash],
+        accounts: &[(AccountNumber, u64)],
+    ) -> Result<Option<Box<dyn Reserved>>, Fault> {
+        Ok(Some(Box::new(reserve::reserve(&self.shared, names, accounts)?)))
+    }
+    fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
+        self.read(async |it| {
+            Ok(Recalled { named: recall::names(it, names).await?, books: recall::books(it, accounts).await? })
+        })
+    }
+    fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault> {
+        self.read(async |it| read::transaction(it, place).await)
+    }
+    fn transactions(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
+        self.read(async |it| read::transactions(it, read::NEWEST, account, before, limit).await)
+    }
+    fn granting(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
+        self.read(async |it| read::transactions(it, read::GRANTING, account, before, limit).await)
+    }
+    fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault> {
+        journal::stream(&self.shared, after, each)
+    }
+    fn journal_length(&self) -> Result<u64, Fault> {
+        self.read(async |it| journal::length(it).await)
+    }
+    fn usage(&self, account: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
+        self.read(async |it| fold::usage(it, account, from, to).await)
+    }
+    fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {
+        self.read(async |it| read::due(it, at, limit).await)
+    }
+    fn account(&self, id: &Name) -> Result<Option<Account>, Fault> {
+        let id = id.as_str();
+        self.read(async |it| Ok(registry::all(it, registry::ACCOUNT, &[&id], registry::account).await?.pop()))
+    }
+    fn account_numbered(&self, number: AccountNumber) -> Result<Option<Account>, Fault> {
+        let number = signed(number.get());
+        self.read(async |it| {
+            Ok(registry::all(it, registry::ACCOUNT_NUMBERED, &[&number], registry::account).await?.pop())
+        })
+    }
+    fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
+        self.read(async |it| registry::accounts(it, after, limit).await)
+    }
+    fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
+        self.read(async |it| registry::fingerprints_known(it, fingerprints).await)
+    }
+    fn projects(&self, account: AccountNumber) -> Result<Vec<Project>, Fault> {
+        self.read(async |it| registry::projects(it, account).await)
+    }
+    fn rate_cards(&self) -> Result<Vec<CardRecord>, Fault> {
+        self.read(async |it| registry::rate_cards(it).await)
+    }
+    fn api_keys(&self) -> Result<Vec<ApiKey>, Fault> {
+        self.read(async |it| registry::api_keys(it).await)
+    }
+    fn quote(&self, account: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault> {
+        self.read(async |it| registry::quote(it, account, id).await)
+    }
+    fn document(&self, account: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
+        self.read(async |it| documents::one(it, account, kind, id).await)
+    }
+    fn documents(
+        &self,
+        account: AccountNumber,
+        kind: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Document>, Fault> {
+        self.read(async |it| documents::listed(it, account, kind, before, limit).await)
+    }
+    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.read(async |it| documents::due(it, at, limit).await)
+    }
+    fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
+        self.read(async |it| registry::reply(it, key).await)
+    }
+    fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault> {
+        self.read(async |it| registry::audit(it, before, limit).await)
+    }
+}

@@ -1,0 +1,149 @@
+//! What is remembered beside the journal, written: each change as a statement, and what it means when that touches no
+//! row.
+use billing::time::Timestamp;
+use tokio_postgres::types::ToSql;
+
+use super::rows::signed;
+use super::session::Asked;
+use super::trouble::Trouble;
+use crate::{Account, ApiKey, Audit, CardRecord, Change, Document, Fault, Project, QuoteRecord, Reply};
+
+pub const REGISTER: &str = "insert into accounts \
+    (number, id, at, name, email, currency, timezone, address, tax_id, closed_at) \
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
+pub const FINGERPRINT: &str = "insert into fingerprints (fingerprint, account) values ($1, $2) on conflict do nothing";
+pub const CHANGE_ACCOUNT: &str = "update accounts set id = $2, at = $3, name = $4, email = $5, currency = $6, \
+    timezone = $7, address = $8, tax_id = $9, closed_at = $10 where number = $1";
+pub const PUT_PROJECT: &str = "insert into projects (account, id, name, at, deleted_at) values ($1, $2, $3, $4, $5) \
+    on conflict (account, id) do update set name = excluded.name, at = excluded.at, deleted_at = excluded.deleted_at";
+pub const ADD_CARD: &str = "insert into rate_cards (version, effective_at, at, by, document) \
+    values ($1, $2, $3, $4, $5) on conflict do nothing";
+/// Numbered without a sequence: whoever took the number first makes the other try again.
+pub const PUT_KEY: &str = "insert into api_keys (id, number, name, hash, scopes, at, revoked_at) \
+    select $1::text, coalesce(max(number), 0) + 1, $2::text, $3::bytea, $4::text, $5::bigint, $6::bigint \
+    from api_keys on conflict (id) do update set name = excluded.name, hash = excluded.hash, \
+    scopes = excluded.scopes, at = excluded.at, revoked_at = excluded.revoked_at";
+pub const ADD_DOCUMENT: &str = "insert into documents (account, kind, id, version, at, due_at, body) \
+    values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
+pub const CHANGE_DOCUMENT: &str = "update documents set version = $4, at = $5, due_at = $6, body = $7 \
+    where account = $1 and kind = $2 and id = $3 and version + 1 = $4";
+pub const PUT_QUOTE: &str = "insert into quotes (account, id, expires_at, body) values ($1, $2, $3, $4) \
+    on conflict (account, id) do update set expires_at = excluded.expires_at, body = excluded.body";
+pub const ADD_REPLY: &str =
+    "insert into replies (key, request, status, body) values ($1, $2, $3, $4) on conflict do nothing";
+pub const ADD_AUDIT: &str = "insert into audit (number, at, by, action, subject, detail) \
+    select coalesce(max(number), 0) + 1, $1::bigint, $2::text, $3::text, $4::text, $5::text from audit";
+
+/// What it means that a statement touched no row.
+#[derive(Clone, Copy)]
+enum OnNothing {
+    Stale,
+    Repeated,
+    Unregistered,
+}
+
+/// A statement with all it is given.
+pub struct Write {
+    sql: &'static str,
+    params: Vec<Box<dyn ToSql + Sync + Send>>,
+    on_nothing: OnNothing,
+}
+
+impl Write {
+    pub fn asked(&self) -> Asked<'_> {
+        (self.sql, self.params.iter().map(|it| &**it as &(dyn ToSql + Sync)).collect())
+    }
+
+    /// What it means that `touched` rows were.
+    pub fn check(&self, touched: u64) -> Result<(), Trouble> {
+        match self.on_nothing {
+            _ if 0 < touched => Ok(()),
+            OnNothing::Stale => Err(Trouble::Stale),
+            OnNothing::Repeated => Err(Trouble::Repeated),
+            OnNothing::Unregistered => Err(Fault::new("writing a record", "the account is not registered").into()),
+        }
+    }
+}
+
+/// What it means that a key was taken, if one of `writes` may have met it.
+pub fn meant(trouble: Trouble, writes: &[Write]) -> Trouble {
+    let Trouble::Taken(constraint) = &trouble else { return trouble };
+    let wrote = |sql| writes.iter().any(|it| it.sql == sql);
+    // Where tables are spread over machines, a constraint's name goes on with the number of its part.
+    if constraint.starts_with("api_keys_name") && wrote(PUT_KEY) {
+        return Trouble::Repeated;
+    }
+    let is_number = constraint.starts_with("api_keys_number") || constraint.starts_with("audit_pkey");
+    if is_number { Trouble::Again } else { trouble }
+}
+
+macro_rules! write {
+    ($sql:ident, $on_nothing:ident, $($param:expr),+) => {
+        vec![Write { sql: $sql, params: vec![$(Box::new($param)),+], on_nothing: OnNothing::$on_nothing }]
+    };
+}
+
+/// The statements of a change that is not a post.
+pub fn writes(change: &Change) -> Vec<Write> {
+    match change {
+        Change::Post(_) => unreachable!("posts go to the journal"),
+        Change::Register { account, fingerprints } => {
+            let mut writes = write_account(REGISTER, OnNothing::Repeated, account);
+            let number = signed(account.number.get());
+            writes.extend(fingerprints.iter().flat_map(|it| write!(FINGERPRINT, Repeated, it.to_vec(), number)));
+            writes
+        }
+        Change::Account(it) => write_account(CHANGE_ACCOUNT, OnNothing::Unregistered, it),
+        Change::Project(it) => write_project(it),
+        Change::RateCard(CardRecord { version, effective_at, created_at, by, document }) => {
+            let version = i64::from(*version);
+            write!(ADD_CARD, Stale, version, effective_at.millis(), created_at.millis(), by.clone(), document.clone())
+        }
+        Change::ApiKey(it) => write_key(it),
+        Change::Document(it) => write_document(it),
+        Change::Quote(QuoteRecord { account, id, expires_at, body }) => {
+            write!(PUT_QUOTE, Stale, signed(account.get()), id.clone(), expires_at.millis(), body.clone())
+        }
+        Change::Reply(Reply { key, request, status, body }) => {
+            let (key, request) = (key.0.to_vec(), request.to_be_bytes().to_vec());
+            write!(ADD_REPLY, Repeated, key, request, i64::from(*status), body.clone())
+        }
+        Change::Audit(Audit { at, by, action, subject, detail }) => {
+            write!(ADD_AUDIT, Stale, at.millis(), by.clone(), action.clone(), subject.clone(), detail.clone())
+        }
+    }
+}
+
+fn write_account(sql: &'static str, on_nothing: OnNothing, it: &Account) -> Vec<Write> {
+    let params: Vec<Box<dyn ToSql + Sync + Send>> = vec![
+        Box::new(signed(it.number.get())),
+        Box::new(it.id.to_string()),
+        Box::new(it.created_at.millis()),
+        Box::new(it.name.clone()),
+        Box::new(it.email.clone()),
+        Box::new(it.currency.as_str().to_owned()),
+        Box::new(it.timezone.clone()),
+        Box::new(it.address.clone()),
+        Box::new(it.tax_id.clone()),
+        Box::new(it.closed_at.map(Timestamp::millis)),
+    ];
+    vec![Write { sql, params, on_nothing }]
+}
+
+fn write_project(it: &Project) -> Vec<Write> {
+    let (created_at, deleted_at) = (it.created_at.millis(), it.deleted_at.map(Timestamp::millis));
+    write!(PUT_PROJECT, Stale, signed(it.account.get()), it.id.to_string(), it.name.clone(), created_at, deleted_at)
+}
+
+fn write_key(it: &ApiKey) -> Vec<Write> {
+    let (hash, scopes) = (it.hash.to_vec(), it.scopes.join(" "));
+    let revoked_at = it.revoked_at.map(Timestamp::millis);
+    write!(PUT_KEY, Stale, it.id.clone(), it.name.clone(), hash, scopes, it.created_at.millis(), revoked_at)
+}
+
+fn write_document(it: &Document) -> Vec<Write> {
+    let sql = if it.version == 1 { ADD_DOCUMENT } else { CHANGE_DOCUMENT };
+    let (number, version, at) = (signed(it.account.get()), signed(it.version), it.at.millis());
+    let due_at = it.due_at.map(Timestamp::millis);
+    write!(sql, Stale, number, it.kind.clone(), it.id.clone(), version, at, due_at, it.body.clone())
+}

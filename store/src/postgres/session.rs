@@ -1,0 +1,138 @@
+//! One connection to the database, and the statements it has been told.
+//!
+//! Statements are prepared before they are run, so that several run in one go arrive in the order they were given:
+//! the driver sends what it is polled with, and the server answers in that order.
+use std::collections::HashMap;
+use std::sync::RwLock;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls, Row, Statement};
+
+use super::address::Address;
+use super::trouble::{Trouble, fault, is_echo, trouble};
+use crate::Fault;
+
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+/// A statement and what it is given.
+pub type Asked<'a> = (&'static str, Vec<&'a (dyn ToSql + Sync)>);
+
+pub struct Session {
+    client: Client,
+    statements: RwLock<HashMap<&'static str, Statement>>,
+}
+
+impl Session {
+    /// Connects. The connection's own work is done on `runtime`.
+    pub async fn open(address: Address, runtime: Handle) -> Result<Session, Fault> {
+        const DOING: &str = "connecting to the database";
+        let patience = address.config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
+        let driver = runtime.clone();
+        let connecting = runtime.spawn(async move {
+            let failed = |it: tokio_postgres::Error| fault(DOING, &it);
+            // A driver that ends says why to whoever waits for an answer.
+            match address.tls {
+                None => {
+                    let (client, connection) = address.config.connect(NoTls).await.map_err(failed)?;
+                    driver.spawn(async move { drop(connection.await) });
+                    Ok::<Client, Fault>(client)
+                }
+                Some(tls) => {
+                    let (client, connection) = address.config.connect(tls).await.map_err(failed)?;
+                    driver.spawn(async move { drop(connection.await) });
+                    Ok(client)
+                }
+            }
+        });
+        let limited = {
+            let _entered = runtime.enter();
+            // Several hosts may be tried one after another.
+            timeout(4 * patience, connecting)
+        };
+        let client = match limited.await {
+            Ok(connected) => connected.map_err(|it| Fault::new(DOING, it))??,
+            Err(_) => return Err(Fault::away(DOING, "no answer in time")),
+        };
+        Ok(Session { client, statements: RwLock::default() })
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Tells the server these statements, where it has not been told them.
+    pub async fn prepare(&self, statements: &[&'static str]) -> Result<(), Trouble> {
+        let is_new = |it: &&&'static str| !self.statements.read().expect("no holder panics").contains_key(**it);
+        let new: Vec<&'static str> = statements.iter().filter(is_new).copied().collect();
+        let prepared = join_all(new.iter().map(|it| self.client.prepare(it))).await;
+        for (sql, statement) in new.into_iter().zip(prepared) {
+            let statement = statement.map_err(|it| trouble("preparing a statement", &it))?;
+            self.statements.write().expect("no holder panics").insert(sql, statement);
+        }
+        Ok(())
+    }
+
+    fn statement(&self, sql: &'static str) -> Statement {
+        let statements = self.statements.read().expect("no holder panics");
+        statements.get(sql).expect("statements are prepared before they are run").clone()
+    }
+
+    /// Rows that answer a statement.
+    pub async fn query(&self, doing: &'static str, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Trouble> {
+        self.prepare(&[sql]).await?;
+        self.client.query(&self.statement(sql), params).await.map_err(|it| trouble(doing, &it))
+    }
+
+    /// Rows that answer each of several statements, sent in one go.
+    pub async fn query_all(&self, doing: &'static str, asked: &[Asked<'_>]) -> Result<Vec<Vec<Row>>, Trouble> {
+        self.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
+        let all = asked.iter().map(|(sql, params)| {
+            let statement = self.statement(sql);
+            async move { self.client.query(&statement, params).await }
+        });
+        first_trouble(doing, join_all(all).await)
+    }
+
+    /// How many rows each of several statements touched, sent in one go, with `last` behind them.
+    ///
+    /// What `last` did counts only if all before it went well: in a transaction that has failed, `commit` is another
+    /// word for `rollback`.
+    pub async fn execute_all(
+        &self,
+        doing: &'static str,
+        asked: &[Asked<'_>],
+        last: Option<&str>,
+    ) -> Result<Vec<u64>, Trouble> {
+        self.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
+        let all = asked.iter().map(|(sql, params)| {
+            let statement = self.statement(sql);
+            async move { self.client.execute(&statement, params).await }
+        });
+        let ending = async {
+            match last {
+                Some(last) => self.client.batch_execute(last).await,
+                None => Ok(()),
+            }
+        };
+        let (touched, ended) = join(join_all(all), ending).await;
+        let touched = first_trouble(doing, touched)?;
+        ended.map_err(|it| trouble(doing, &it))?;
+        Ok(touched)
+    }
+
+    /// Runs plain statements, such as `begin`.
+    pub async fn run(&self, doing: &'static str, statements: &str) -> Result<(), Trouble> {
+        self.client.batch_execute(statements).await.map_err(|it| trouble(doing, &it))
+    }
+}
+
+/// All of the answers, or what went wrong first; what failed only because of it is passed over.
+fn first_trouble<T>(doing: &'static str, answers: Vec<Result<T, tokio_postgres::Error>>) -> Result<Vec<T>, Trouble> {
+    if let Some(error) = answers.iter().filter_map(|it| it.as_ref().err()).find(|it| !is_echo(it)) {
+        return Err(trouble(doing, error));
+    }
+    answers.into_iter().map(|it| it.map_err(|it| trouble(doing, &it))).collect()
+}

@@ -1,0 +1,75 @@
+//! What may go wrong with a statement, told apart by what is to be done about it.
+use std::error::Error as _;
+
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::{CommitError, Fault};
+
+/// Why a transaction was not done.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It met another: nothing was done, and the same may be tried again at once.
+    Again,
+    /// Somebody else made a row with this key: the constraint's name.
+    Taken(String),
+    Fault(Fault),
+    Stale,
+    Repeated,
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Trouble {
+        Trouble::Fault(fault)
+    }
+}
+
+impl From<Trouble> for CommitError {
+    fn from(trouble: Trouble) -> CommitError {
+        match trouble {
+            // Whoever took the key was first.
+            Trouble::Stale | Trouble::Again | Trouble::Taken(_) => CommitError::Stale,
+            Trouble::Repeated => CommitError::Repeated,
+            Trouble::Fault(fault) => CommitError::Fault(fault),
+        }
+    }
+}
+
+/// What an error of the driver means.
+pub fn trouble(doing: &'static str, error: &Error) -> Trouble {
+    let Some(said) = error.as_db_error() else { return Trouble::Fault(fault(doing, error)) };
+    let (code, constraint) = (said.code(), said.constraint().unwrap_or_default());
+    if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {
+        Trouble::Again
+    } else if *code == SqlState::UNIQUE_VIOLATION {
+        Trouble::Taken(constraint.to_owned())
+    } else {
+        Trouble::Fault(fault(doing, error))
+    }
+}
+
+/// A fault, which knows whether the database is away or what was asked of it is wrong.
+pub fn fault(doing: &'static str, error: &Error) -> Fault {
+    let Some(said) = error.as_db_error() else {
+        // The driver says what it did; the reason is behind it.
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(it) = source {
+            why = format!("{why}: {it}");
+            source = it.source();
+        }
+        return Fault::away(doing, why);
+    };
+    let why = format!("{} ({})", said.message(), said.code().code());
+    if is_away(said.code().code()) { Fault::away(doing, why) } else { Fault::new(doing, why) }
+}
+
+/// Whether an SQLSTATE is of a server that is stopping, starting, full, a standby yet, or slower than it may be.
+fn is_away(code: &str) -> bool {
+    ["08", "53", "57P", "57014", "55P03", "25006", "25P03"].iter().any(|it| code.starts_with(it))
+}
+
+/// A statement behind one that failed: it says nothing of its own.
+pub fn is_echo(error: &Error) -> bool {
+    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
+}

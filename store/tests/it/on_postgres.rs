@@ -1,0 +1,276 @@
+//! What PostgreSQL's store promises beyond the port: several at once on one database, schemas of two versions, and that
+//! damage is found.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use billing::ledger::{LedgerAccount, Transaction, What};
+use store::postgres::Postgres;
+use store::{ApiKey, Audit, Change, CommitError, Store, verify};
+
+use crate::cluster::Schema;
+use crate::make::{Desk, account, minute};
+use crate::town::{Random, Town};
+
+fn open(schema: &Schema) -> Postgres {
+    Postgres::open(&schema.url()).unwrap()
+}
+
+#[track_caller]
+fn assert_clean(store: &Postgres) {
+    let report = verify(store, &mut |_, _| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.differences);
+}
+
+#[test]
+fn a_long_history_reads_as_a_naive_record_says() {
+    let schema = Schema::new();
+    let mut town = Town::new(6, 40);
+    let mut random = Random(6);
+    let store = open(&schema);
+    while town.record.journal.len() < 12_000 {
+        store.commit(&town.changes(700)).unwrap();
+    }
+    town.record.compare(&store, &mut random, 20);
+    let mut read: BTreeMap<_, Vec<Transaction>> = BTreeMap::new();
+    for after in [0, 1, 4_001, 9_999] {
+        let mut last = after;
+        read.clear();
+        store
+            .journal(after, &mut |number, it| {
+                assert_eq!(number, last + 1);
+                last = number;
+                read.entry(it.place.account).or_default().push(it);
+            })
+            .unwrap();
+        assert_eq!(last, town.record.journal.len() as u64);
+    }
+    for (number, transactions) in read.iter().skip(1) {
+        assert!(transactions.iter().eq(town.record.accounts[number].iter().map(|it| &**it)));
+    }
+    assert_clean(&store);
+}
+
+/// The views, read with any tool, say what the rules say.
+#[test]
+fn the_views_show_the_double_entries_and_the_charges() {
+    let schema = Schema::new();
+    let mut town = Town::new(4, 30);
+    let store = open(&schema);
+    store.commit(&town.changes(6_000)).unwrap();
+    let name = |it: &LedgerAccount| match it {
+        LedgerAccount::Issuance(source) => format!("issuance:{source}"),
+        LedgerAccount::Usage(meter) => format!("usage:{meter}"),
+        other => format!("{other:?}").to_lowercase(),
+    };
+    let mut expected: BTreeMap<(String, String, Option<String>), (i64, i64)> = BTreeMap::new();
+    for entry in town.record.journal.iter().flat_map(|it| it.entries()) {
+        let key = (name(&entry.from), name(&entry.to), entry.grant.map(|it| it.to_string()));
+        let sums = expected.entry(key).or_default();
+        *sums = (sums.0 + 1, sums.1 + entry.credits.micros());
+    }
+    let mut hand = schema.hand();
+    let query =
+        "select from_account, to_account, grant_id, count(*), sum(credits)::bigint from entries group by 1, 2, 3";
+    let rows = hand.query(query, &[]).unwrap();
+    let found: BTreeMap<_, _> =
+        rows.iter().map(|it| ((it.get(0), it.get(1), it.get(2)), (it.get(3), it.get(4)))).collect();
+    assert_eq!(found, expected);
+    let query = "select sum(credits)::bigint from charges where meter = 'ai_chat'";
+    let charges: i64 = hand.query_one(query, &[]).unwrap().get(0);
+    let charged = |it: &Arc<Transaction>| matches!(it.what, What::Charged { .. }).then(|| it.usage()).flatten();
+    let expected: i64 = town.record.journal.iter().filter_map(charged).map(|(_, sum)| sum.credits.micros()).sum();
+    assert_eq!(charges, expected);
+}
+
+/// Several stores on one database, as several processes have; each decides on what it read, and is told when that is no
+/// longer so.
+#[test]
+fn of_those_who_post_at_once_one_is_first_and_the_others_are_stale() {
+    const STORES: usize = 4;
+    const ROUNDS: u64 = 40;
+    let schema = Schema::new();
+    let stores: Vec<Postgres> = (0..STORES).map(|_| open(&schema)).collect();
+    let done = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(|| {
+                let mut mine = 0;
+                while mine < ROUNDS {
+                    // Accounts in an order of their own: locks are taken in another.
+                    let mut desks: Vec<Desk> = [3, 1, 2].map(Desk::new).into();
+                    for desk in &mut desks {
+                        let book = store.recall(&[], &[desk.book.account]).unwrap().books.remove(0);
+                        desk.book = book.unwrap_or_else(|| Arc::clone(&desk.book));
+                    }
+                    let changes: Vec<Change> = desks.iter_mut().map(|it| it.grant(5, minute(1))).collect();
+                    match store.commit(&changes) {
+                        Ok(()) => mine += 1,
+                        Err(CommitError::Stale) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+                done.fetch_add(mine, Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(stores[0].journal_length().unwrap(), 3 * done.load(Ordering::Relaxed));
+    assert_clean(&stores[0]);
+}
+
+/// Whoever reserves accounts decides on their newest books, and nobody comes between.
+#[test]
+fn those_who_reserve_are_never_overtaken() {
+    const STORES: usize = 4;
+    const ROUNDS: u64 = 30;
+    let schema = Schema::new();
+    let first = open(&schema);
+    let mut desks: Vec<Desk> = [1, 2, 3].map(Desk::new).into();
+    first.commit(&desks.iter_mut().map(|it| it.grant(1, minute(0))).collect::<Vec<_>>()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..STORES {
+            scope.spawn(|| {
+                let store = open(&schema);
+                for round in 0..ROUNDS {
+                    let known = [1, 2, 3].map(|it| (account(it), 0));
+                    let mut reserved = store.reserve(&[], &known).unwrap().unwrap();
+                    let books = reserved.recalled().books.into_iter().map(Option::unwrap);
+                    let mut desks: Vec<Desk> = books.map(|book| Desk { book, posted: Vec::new() }).collect();
+                    if round % 5 == 4 {
+                        reserved.release();
+                        continue;
+                    }
+                    reserved.commit(&desks.iter_mut().map(|it| it.grant(5, minute(1))).collect::<Vec<_>>()).unwrap();
+                }
+            });
+        }
+    });
+    let committed = STORES as u64 * (ROUNDS - ROUNDS / 5);
+    assert_eq!(first.journal_length().unwrap(), 3 * (1 + committed));
+    assert_clean(&first);
+}
+
+#[test]
+fn a_reservation_that_is_dropped_lets_go() {
+    let schema = Schema::new();
+    let store = open(&schema);
+    let mut desk = Desk::new(1);
+    store.commit(&[desk.grant(1, minute(0))]).unwrap();
+    drop(store.reserve(&[], &[(account(1), 1)]).unwrap());
+    store.commit(&[desk.grant(1, minute(1))]).unwrap();
+}
+
+#[test]
+fn keys_and_audits_that_come_at_once_are_numbered_apart() {
+    let schema = Schema::new();
+    drop(open(&schema));
+    std::thread::scope(|scope| {
+        for node in 0..4 {
+            let schema = &schema;
+            scope.spawn(move || {
+                let store = open(schema);
+                for number in 0..10 {
+                    let id = format!("key_{node}_{number}");
+                    let (scopes, created_at) = (vec!["read".to_owned()], minute(number));
+                    let key = ApiKey {
+                        id: id.clone(),
+                        name: id.clone(),
+                        hash: [1; 32],
+                        scopes,
+                        created_at,
+                        revoked_at: None,
+                    };
+                    let by = "ops".to_owned();
+                    let audit = Audit { at: minute(1), by, action: "mint".into(), subject: id, detail: String::new() };
+                    store.commit(&[Change::ApiKey(key), Change::Audit(audit)]).unwrap();
+                }
+            });
+        }
+    });
+    let store = open(&schema);
+    assert_eq!((store.api_keys().unwrap().len(), store.audit(u64::MAX, 99).unwrap().len()), (40, 40));
+}
+
+#[test]
+fn a_newer_schema_is_served_until_it_says_otherwise() {
+    let schema = Schema::new();
+    drop(open(&schema));
+    let mut hand = schema.hand();
+    // A newer program has added something that this one does not miss.
+    hand.batch_execute("alter table journal add column later text; insert into schema_steps values (99, 1)").unwrap();
+    let store = open(&schema);
+    store.commit(&[Desk::new(1).grant(1, minute(0))]).unwrap();
+    drop(store);
+    // And then taken something away.
+    hand.batch_execute("insert into schema_steps values (100, 99)").unwrap();
+    let refusal = Postgres::open(&schema.url()).err().unwrap().to_string();
+    assert!(refusal.contains("schema 100") && refusal.contains("newer"), "{refusal}");
+}
+
+#[test]
+fn nodes_that_start_at_once_make_the_schema_once() {
+    let schema = Schema::new();
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| open(&schema));
+        }
+    });
+    assert_eq!(open(&schema).journal_length().unwrap(), 0);
+}
+
+#[test]
+fn a_connection_that_was_lost_is_made_again() {
+    let schema = Schema::new();
+    let store = open(&schema);
+    let mut desk = Desk::new(1);
+    store.commit(&[desk.grant(1, minute(0))]).unwrap();
+    let reserved = store.reserve(&[], &[(account(1), 1)]).unwrap().unwrap();
+    let kill = format!(
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid in (select pid from pg_locks where relation = \
+         '{}.books'::regclass)",
+        schema.name()
+    );
+    schema.hand().batch_execute(&kill).unwrap();
+    let change = desk.grant(1, minute(1));
+    match reserved.commit(std::slice::from_ref(&change)) {
+        Err(CommitError::Fault(fault)) => assert!(fault.is_away, "{fault}"),
+        other => panic!("{other:?}"),
+    }
+    store.commit(&[change]).unwrap();
+    assert_eq!(store.journal_length().unwrap(), 2);
+}
+
+#[test]
+fn a_database_that_is_not_there_is_away() {
+    let fault = Postgres::open("postgres://scrip@127.0.0.1:1/scrip").err().unwrap();
+    assert!(fault.is_away, "{fault}");
+}
+
+/// Changes a row by hand, and expects that verifying names it.
+#[track_caller]
+fn assert_found(change: &str, what: &str) {
+    let schema = Schema::new();
+    let store = open(&schema);
+    let mut desk = Desk::new(1);
+    let mut changes = vec![desk.grant(10_000, minute(0))];
+    changes.extend((1..100).map(|it| desk.charge(50, minute(it), Some(&format!("key-{it}")))));
+    store.commit(&changes).unwrap();
+    assert_clean(&store);
+    assert_ne!(schema.hand().execute(change, &[]).unwrap(), 0, "{change}");
+    let report = verify(&store, &mut |_, _| {}).unwrap();
+    let found: Vec<_> = report.differences.iter().filter(|it| it.what == what).collect();
+    assert!(!found.is_empty(), "{change}: {:?}", report.differences);
+    assert!(found.iter().all(|it| it.expected != it.found && !it.place.is_empty()));
+}
+
+#[test]
+fn damage_done_by_hand_is_found() {
+    assert_found("update journal set credits = credits + 1 where version = 7", "transaction");
+    assert_found("update journal set body = replace(body, '\"draws\":[', '\"draws\":[[') where version = 7", "journal");
+    assert_found("update journal set version = 900 where version = 7", "version");
+    assert_found("update journal set name = 5 where version = 7", "name");
+    assert_found("delete from journal where version = 7", "journal");
+    assert_found("update usage set body = replace(body, ',{', '1,{')", "usage");
+    assert_found("delete from usage", "usage");
+    assert_found("update books set body = replace(body, '\"remaining\":', '\"remaining\":1')", "book");
+}
