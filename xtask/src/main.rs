@@ -28,7 +28,8 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 
 Commands:
   setup                 Install what the tests and checks need, where it is missing
-  test [--only NAME]    Set up, then run every test, or those of one crate, or those whose name contains NAME
+  test [--only NAME]    Set up, then run every test; or those of one crate, those whose name contains NAME, or those
+                        of the pages in a browser (--only browser)
   ci [--fail-fast]      Every check a change must pass: format, lints, tidy, dependencies, tests, documents, API
   tidy                  Check the house's rules: import borders, sizes, names, one clock
   openapi [--check]     Write openapi.json from the code; with --check, only compare

@@ -34,6 +34,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "cloc", shown_by: &["cloc", "--version"] },
     Package { name: "nodejs", shown_by: &["node", "--version"] },
     Package { name: "npm", shown_by: &["npm", "--version"] },
+    // The pages' stories are told in a browser.
+    Package { name: "chromium", shown_by: &["chromium", "--version"] },
     // Schemathesis and some of the oracles live in virtual environments.
     Package { name: "python3-venv", shown_by: &["python3", "-c", "import ensurepip, venv"] },
 ];
@@ -41,7 +43,22 @@ const PACKAGES: &[Package] = &[
 /// What `cargo xtask test` needs.
 pub fn for_tests() -> Outcome {
     packages()?;
-    oracles()
+    oracles()?;
+    browser()
+}
+
+/// What the stories in `browser/` need beside the browser itself, at the versions of their lock file.
+fn browser() -> Outcome {
+    let place = root().join("browser");
+    let stamp = place.join("node_modules/installed.txt");
+    let wanted = read(&place.join("package-lock.json"))?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    run(command("npm").args(npm).current_dir(&place))
+        .map_err(|problem| Problem::new(format!("cannot install browser/package-lock.json: {problem}")))?;
+    write(&stamp, wanted)
 }
 
 /// What any command needs.

@@ -1,12 +1,38 @@
 //! The test suite, as one command that needs nothing beforehand.
 
 use crate::postgres::{self, Cluster};
-use crate::process::{Outcome, cargo, root, run as run_in_sight};
+use crate::process::{Outcome, cargo, command, root, run as run_in_sight};
+use crate::served::built;
 use crate::setup;
+
+/// The name that stands for the stories told in a browser.
+const BROWSER: &str = "browser";
 
 /// Runs all tests; or those of the crate that is called `only`; or those whose name contains `only`.
 pub fn run(only: Option<&str>) -> Outcome {
     setup::for_tests()?;
+    match only {
+        Some(BROWSER) => browser(),
+        Some(_) => crates(only),
+        // One failure shall not hide another.
+        None => {
+            let of_crates = crates(None);
+            browser().and(of_crates)
+        }
+    }
+}
+
+/// The pages, seen by a browser, one story after another: each has a server of its own.
+fn browser() -> Outcome {
+    let scrip = built()?;
+    let mut node = command("node");
+    node.args(["--test", "--test-concurrency=1", "stories/"])
+        .current_dir(root().join("browser"))
+        .env("SCRIP_BIN", scrip);
+    run_in_sight(&mut node)
+}
+
+fn crates(only: Option<&str>) -> Outcome {
     // Stopped when this returns, also where a test failed.
     let cluster = Cluster::start()?;
     let mut test = cargo();

@@ -22,6 +22,8 @@ pub struct EntryFilter {
     pub from: Option<Timestamp>,
     /// Decided before this instant.
     pub to: Option<Timestamp>,
+    /// For work the two mean when it happened, not when it was told of: as usage counts it.
+    pub is_by_work: bool,
     /// Work of any of these; of any at all where none is named.
     pub meters: Vec<Text>,
     pub project: Option<Name>,
@@ -78,14 +80,16 @@ impl App {
 impl EntryFilter {
     fn is_open(&self) -> bool {
         let of_work = !self.meters.is_empty() || self.project.is_some() || self.server.is_some();
-        !of_work && self.model.is_none() && self.actor.is_none() && self.to.is_none()
+        !of_work && self.model.is_none() && self.actor.is_none() && self.to.is_none() && !self.is_by_work
     }
 
     fn admits(&self, transaction: &Transaction) -> bool {
-        if self.to.is_some_and(|to| to <= transaction.at) {
+        let work = work_of(transaction).filter(|_| self.is_by_work);
+        let when = work.map_or(transaction.at, |it| it.occurred_at);
+        if self.to.is_some_and(|to| to <= when) || self.from.is_some_and(|from| when < from) {
             return false;
         }
-        let any_work = EntryFilter { from: None, to: None, ..self.clone() }.is_open();
+        let any_work = EntryFilter { from: None, to: None, is_by_work: false, ..self.clone() }.is_open();
         any_work || work_of(transaction).is_some_and(|it| self.admits_key(&it.usage_key()))
     }
 

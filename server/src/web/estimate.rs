@@ -133,7 +133,7 @@ fn measure(asked: &Asked) -> Result<Measured, meters::MeasureError> {
             let case = |(label, tokens): (&str, u64)| {
                 let mut with_reply = measured.clone();
                 with_reply.quantities.insert("output_tokens".to_owned(), tokens);
-                (format!("{label}, about {tokens} tokens"), with_reply)
+                (format!("{label}, about {} tokens", show::thousands(tokens)), with_reply)
             };
             Ok((format!("This message to {}", asked.model), REPLIES.into_iter().map(case).collect()))
         }

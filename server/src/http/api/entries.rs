@@ -357,6 +357,7 @@ fn filter(query: &Query) -> Result<EntryFilter, Problem> {
     Ok(EntryFilter {
         from: query.instant("from")?,
         to: query.instant("to")?,
+        is_by_work: false,
         meters: query.text("meter").map(Into::into).into_iter().collect(),
         project: query.name("project")?,
         server: query.name("server")?,

@@ -71,10 +71,10 @@ pub fn project_label(id: Option<&str>, names: &ProjectNames) -> String {
 
 fn hint(place: usize) -> &'static str {
     match place {
-        0 => "AI chat messages, by length and model",
-        1 => "by the size of the repository",
-        2 => "by the complexity of the plan",
-        3 => "by server tier and time",
+        0 => "by message length and model",
+        1 => "by repository size",
+        2 => "by plan complexity",
+        3 => "by tier and duration",
         _ => "",
     }
 }

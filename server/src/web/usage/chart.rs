@@ -85,7 +85,7 @@ impl Chart {
 
 fn back(query: &Query) -> String {
     query
-        .with(&[("from", ""), ("to", ""), ("back", ""), ("range", query.get("back").unwrap_or_default())])
+        .with(&[("from", ""), ("to", ""), ("by", ""), ("back", ""), ("range", query.get("back").unwrap_or_default())])
         .href(super::PATH)
 }
 

@@ -137,6 +137,7 @@ fn filter(app: &App, visitor: &Visitor, range: &Range) -> EntryFilter {
     EntryFilter {
         from: Some(range.from),
         to: Some(range.to).filter(|it| *it <= visitor.now),
+        is_by_work: true,
         meters: meters.unwrap_or_default(),
         project: name(Dimension::Project),
         server: name(Dimension::Server),

@@ -1,0 +1,111 @@
+// A server for a story, a client of its API, and a browser whose every complaint fails the story.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const KEY = "scrip_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+export const SIZES = { phone: { width: 360, height: 780 }, desktop: { width: 1440, height: 900 } };
+export const SCHEMES = ["light", "dark"];
+
+/** `scrip serve` on an empty store, with a clock that can be moved. */
+export class Scrip {
+  /** With `after`, another process on the data and the port of one that has stopped. */
+  static async start({ after } = {}) {
+    const directory = after?.directory ?? (await mkdtemp(join(tmpdir(), "scrip-browser-")));
+    const listen = after ? new URL(after.url).host : "127.0.0.1:0";
+    const binary = process.env.SCRIP_BIN ?? "../target/debug/scrip";
+    const child = spawn(binary, ["serve", "--listen", listen, "--data-dir", directory], {
+      env: { ...process.env, SCRIP_ADMIN_KEY: KEY, SCRIP_SANDBOX: "1" },
+      stdio: ["ignore", "pipe", process.env.SCRIP_LOG ? "inherit" : "ignore"],
+    });
+    const line = await new Promise((resolve, reject) => {
+      child.stdout.once("data", (it) => resolve(String(it)));
+      child.once("exit", (code) => reject(new Error(`scrip serve ended with ${code}`)));
+    });
+    const url = line.match(/http:\/\/\S+/)[0];
+    return new Scrip(child, directory, url);
+  }
+
+  constructor(child, directory, url) {
+    Object.assign(this, { child, directory, url, key: KEY, keys: 0 });
+  }
+
+  async stop({ keep = false } = {}) {
+    const ended = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill();
+    await ended;
+    if (!keep) await rm(this.directory, { recursive: true });
+  }
+
+  async ask(method, path, body) {
+    const headers = { authorization: `Bearer ${KEY}`, "idempotency-key": `story-${++this.keys}` };
+    if (body) headers["content-type"] = "application/json";
+    const answer = await fetch(this.url + path, { method, headers, body: body && JSON.stringify(body) });
+    const text = await answer.text();
+    assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : null;
+  }
+
+  /** An account with its welcome credits. */
+  account(id, profile = {}) {
+    return this.ask("PUT", `/v1/accounts/${id}`, { name: "Ada Lovelace", timezone: "Europe/Vilnius", ...profile });
+  }
+
+  /** A chat: 8 000 input tokens of this model cost a credit. */
+  chat(account, tokens, more = {}) {
+    return this.ask("POST", "/v1/charges", {
+      account, meter: "ai_chat", dimensions: { model: "gpt-6.1-terra" }, project: "storefront", actor: "ada",
+      quantities: { input_tokens: tokens }, idempotency_key: `chat-${++this.keys}`, ...more,
+    });
+  }
+
+  async link(account, role = "owner", more = {}) {
+    return (await this.ask("POST", `/v1/accounts/${account}/portal-sessions`, { role, ...more })).url;
+  }
+
+  async advance(account, seconds) {
+    const { as_of } = await this.ask("GET", `/v1/accounts/${account}/balance`);
+    const to = new Date(Date.parse(as_of) + seconds * 1000).toISOString();
+    await this.ask("POST", "/v1/test-clock/advance", { to });
+  }
+}
+
+export async function browser() {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  return chromium.launch({ executablePath, args: ["--no-sandbox"] });
+}
+
+/** A tab of its own person. What the browser complains of (a blocked script, a missing file) fails the story. */
+export async function tab(chrome, options = {}) {
+  const { expected = [], ...rest } = options;
+  const context = await chrome.newContext({ viewport: SIZES.desktop, ...rest });
+  const page = await context.newPage();
+  page.complaints = [];
+  const note = (text) => {
+    if (!expected.some((it) => text.includes(it))) page.complaints.push(text);
+  };
+  page.on("console", (it) => it.type() === "error" && note(it.text()));
+  page.on("pageerror", (it) => note(String(it)));
+  page.on("request", (it) => {
+    const { protocol, hostname } = new URL(it.url());
+    if (protocol.startsWith("http") && hostname !== "127.0.0.1") note(`asked ${it.url()}`);
+  });
+  return page;
+}
+
+/** Nothing to object to, neither by axe nor by the browser; and nothing wider than the page. */
+export async function sound(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => axe.run(document));
+  const said = violations.map((it) => `${it.id}: ${it.help}\n  ${it.nodes.map((node) => node.html).slice(0, 3).join("\n  ")}`);
+  assert.deepEqual(said, [], `axe-core on ${what}`);
+  assert.deepEqual(page.complaints, [], `the browser on ${what}`);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `${what} is ${overflow} pixels too wide`);
+}

@@ -1,0 +1,111 @@
+// Who may see what, and what they see when they may not.
+import { after, before, test } from "node:test";
+import assert from "node:assert/strict";
+import { Scrip, browser, sound, tab } from "../scrip.mjs";
+
+const REFUSED = "Failed to load resource";
+let scrip, chrome;
+before(async () => {
+  scrip = await Scrip.start();
+  chrome = await browser();
+});
+after(async () => {
+  await chrome?.close();
+  await scrip?.stop();
+});
+
+test("an expired link says so, and leads back to where it came from", async () => {
+  await scrip.account("late");
+  const link = await scrip.link("late", "owner", { expires_in_seconds: 60, return_url: "https://app.example.com/settings" });
+  await scrip.advance("late", 61);
+  const page = await tab(chrome, { expected: [REFUSED] });
+  const answer = await page.goto(link);
+  assert.equal(answer.status(), 410);
+  await page.getByRole("heading", { name: "This link has expired" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "Back to the app" }).getAttribute("href"), "https://app.example.com/settings");
+  await sound(page, "an expired link");
+});
+
+test("a member sees usage and no billing", async () => {
+  await scrip.account("team");
+  const page = await tab(chrome, { expected: [REFUSED] });
+  await page.goto(await scrip.link("team", "member"));
+  await page.getByRole("heading", { name: "Available credits" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "Billing" }).count(), 0);
+});
+
+test("signing out ends the session in every tab", async () => {
+  await scrip.account("leaving");
+  const page = await tab(chrome, { expected: [REFUSED] });
+  await page.goto(await scrip.link("leaving"));
+  const other = await page.context().newPage();
+  await other.goto(`${scrip.url}/settings/activity`);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+  assert.equal((await other.goto(`${scrip.url}/settings/activity`)).status(), 401);
+});
+
+test("a page can be walked through by keyboard alone", async () => {
+  await scrip.account("keys");
+  await scrip.chat("keys", 80_000);
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("keys"));
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
+  const seen = new Set();
+  for (let step = 0; step < 80; step++) {
+    await page.keyboard.press("Tab");
+    const focused = await page.evaluate(() => {
+      const it = document.activeElement;
+      if (it === document.body) return null; // beyond the last, before the first
+      const style = getComputedStyle(it);
+      return { name: it.getAttribute("aria-label") ?? it.textContent.trim().slice(0, 40), outline: style.outlineStyle };
+    });
+    if (!focused) continue;
+    assert.notEqual(focused.outline, "none", `${focused.name} does not show that it has the focus`);
+    seen.add(focused.name);
+  }
+  for (const name of ["Usage", "Activity", "Sign out", "30 days", "Show as a table"]) assert.ok(seen.has(name), name);
+});
+
+test("a lost connection is said, and comes back by itself with what was missed", async () => {
+  const first = await Scrip.start();
+  await first.account("lost");
+  const page = await tab(chrome, { expected: [REFUSED, "ERR_"] });
+  await page.goto(await first.link("lost"));
+  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await first.stop({ keep: true });
+  await page.getByText("Reconnecting; last updated").waitFor();
+  const second = await Scrip.start({ after: first });
+  await second.chat("lost", 80_000);
+  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await page.locator("summary", { hasText: "AI chat message" }).waitFor();
+  assert.match(await page.locator("#pill").innerText(), /890\.00/);
+  await second.stop();
+});
+
+test("an operator signs in, finds an account, gives credits and is written down", async () => {
+  await scrip.account("customer", { name: "Grace Hopper" });
+  const page = await tab(chrome, { expected: [REFUSED] });
+  await page.goto(`${scrip.url}/console`);
+  await sound(page, "the sign-in");
+  await page.getByLabel("Secret").fill("wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("alert").waitFor();
+  await page.getByLabel("Secret").fill(scrip.key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByPlaceholder("Id, name or e-mail").fill("hopper");
+  await page.getByRole("button", { name: "Search" }).click();
+  await sound(page, "the accounts");
+  await page.getByRole("link", { name: "customer" }).click();
+  await page.getByLabel("Credits", { exact: true }).fill("25");
+  await page.getByLabel("Reason, which the customer reads").last().fill("Sorry for the trouble");
+  await page.getByRole("button", { name: "Give", exact: true }).click();
+  await page.getByText("925.00").first().waitFor();
+  await sound(page, "an account at the console");
+  for (const path of ["prices", "keys", "jobs", "audit"]) {
+    await page.goto(`${scrip.url}/console/${path}`);
+    await sound(page, `the console's ${path}`);
+  }
+  assert.match(await page.locator("table").innerText(), /grant\.make/);
+});

@@ -1,0 +1,117 @@
+// What a customer sees of their usage.
+import { after, before, test } from "node:test";
+import assert from "node:assert/strict";
+import { Scrip, browser, sound, tab } from "../scrip.mjs";
+
+let scrip, chrome;
+before(async () => {
+  scrip = await Scrip.start();
+  chrome = await browser();
+});
+after(async () => {
+  await chrome?.close();
+  await scrip?.stop();
+});
+
+test("a new account sees its free credits, and no card is asked for", async () => {
+  await scrip.account("newcomer");
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("newcomer"));
+  assert.equal(new URL(page.url()).pathname, "/settings/usage", "the link is left behind");
+  await page.getByText("Nothing has been used yet").waitFor();
+  assert.match(await page.locator("#balance").innerText(), /900\.00/);
+  assert.match(await page.locator("#sources").innerText(), /Free credits/);
+  assert.match(await page.locator("#sources").innerText(), /for server provisioning only/);
+  assert.equal(await page.getByText(/card number/i).count(), 0);
+  await sound(page, "the page of a new account");
+});
+
+test("usage appears live while a charge is made, and two tabs agree", async () => {
+  await scrip.account("live");
+  const [one, other] = [await tab(chrome), await tab(chrome)];
+  await one.goto(await scrip.link("live"));
+  await other.goto(await scrip.link("live", "member"));
+  await other.goto(`${scrip.url}/settings/activity`);
+  for (const page of [one, other]) await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await scrip.chat("live", 80_000);
+  for (const page of [one, other]) {
+    await page.waitForFunction(() => document.querySelector("[data-live=available]").textContent === "890.00");
+    await page.locator("summary", { hasText: "AI chat message" }).waitFor();
+  }
+  assert.match(await one.locator("#used").innerText(), /AI conversations[\s\S]*10\.00/, "the chart and its parts follow");
+  await scrip.chat("live", 8_000);
+  await other.locator("summary", { hasText: "AI chat message" }).nth(1).waitFor();
+  await sound(one, "a page that changed while it was looked at");
+});
+
+test("a charge opens into its receipt: quantity × rate = amount, and who paid", async () => {
+  await scrip.account("receipts");
+  await scrip.chat("receipts", 12_000, { dimensions: { model: "gpt-6.1-terra", outcome: "failed" } });
+  await scrip.chat("receipts", 16_000);
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("receipts"));
+  const row = page.locator("#latest li").first();
+  await row.locator("summary").click();
+  const receipt = await row.innerText();
+  for (const said of ["16,000 tokens", "125 per million tokens", "Charged", "of grant_"]) assert.ok(receipt.includes(said), said);
+  assert.match(await page.locator("#latest li").nth(1).innerText(), /Failed – not charged/);
+  await sound(page, "an open receipt");
+});
+
+test("a day opens into its hours, filters are in the address, and the export is what is shown", async () => {
+  await scrip.account("filters");
+  await scrip.chat("filters", 80_000);
+  await scrip.chat("filters", 8_000, { project: "docs", dimensions: { model: "mistral-medium-3.5" } });
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("filters"));
+  await page.getByRole("link", { name: "storefront" }).click();
+  await page.waitForURL(/project=storefront/);
+  assert.match(await page.locator(".total").innerText(), /10\.00/);
+  await page.locator(".bars a").last().click();
+  await page.waitForURL(/by=hour/);
+  assert.equal(await page.locator(".bars li").count(), 24);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByText("Export as CSV").click()]);
+  const stream = await download.createReadStream();
+  const sheet = (await stream.toArray()).join("");
+  assert.match(sheet, /\nall,Europe\/Vilnius,.*,10,0,0,0,10,1\n$/);
+  await page.getByText("Back to the whole range").click();
+  await page.waitForURL((it) => !it.search.includes("by=hour"));
+  await page.getByRole("link", { name: "Clear filters" }).click();
+  await page.waitForURL((it) => !it.search.includes("project"));
+});
+
+test("everything can be read, filtered and estimated without a script", async () => {
+  await scrip.account("plain");
+  await scrip.chat("plain", 80_000);
+  const page = await tab(chrome, { javaScriptEnabled: false });
+  await page.goto(await scrip.link("plain"));
+  await page.locator("summary", { hasText: "AI chat message" }).click();
+  assert.match(await page.locator("#latest").innerText(), /80,000 tokens/);
+  await page.getByText("Dates and filters").click();
+  await page.getByLabel("Category").selectOption("Code analysis");
+  await page.getByRole("button", { name: "Show" }).click();
+  assert.match(await page.locator(".total").innerText(), /0\.00/);
+  await page.getByRole("link", { name: "Estimate" }).click();
+  await page.getByLabel("Tier").selectOption("business");
+  await page.getByRole("button", { name: "Estimate the server" }).click();
+  assert.match(await page.locator(".outcome").innerText(), /8,100\.00/);
+});
+
+test("a message, a plan and an archive are priced before the work", async () => {
+  await scrip.account("estimates");
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("estimates", "member", { page: "estimate" }));
+  await page.getByLabel("Your message").fill("How do I put an index on this table?");
+  await page.getByLabel("Model").selectOption("gpt-6.1-terra");
+  await page.getByRole("button", { name: "Estimate the message" }).click();
+  await page.getByText("A usual reply, about 500 tokens").waitFor();
+  await sound(page, "an estimate");
+  const file = { name: "compose.yaml", mimeType: "text/yaml", buffer: Buffer.from("services:\n  web:\n    image: nginx\n") };
+  await page.locator("input[type=file]").setInputFiles(file);
+  await page.getByRole("button", { name: "Estimate the file" }).click();
+  await page.getByText("Planning compose.yaml").waitFor();
+  await page.locator("input[type=file]").setInputFiles({ ...file, buffer: Buffer.from("{not a plan") });
+  await page.getByRole("button", { name: "Estimate the file" }).click();
+  await page.getByRole("alert").waitFor();
+  assert.equal((await scrip.ask("GET", "/v1/accounts/estimates/balance")).available, "900", "nothing was charged");
+});
