@@ -12,11 +12,12 @@ use billing::rating::{RateCards, Text};
 use billing::time::{Span, Timestamp};
 use jiff::tz::TimeZone;
 use quick_cache::sync::Cache;
-use store::{Account, ApiKey, Fault, Store};
+use store::{Account, Fault, Store};
 
 use crate::brand::Brand;
 use crate::clock::Clock;
 use crate::rate_card;
+use crate::service::Caller;
 use crate::service::Seal;
 use crate::turnstile::Turnstile;
 
@@ -110,7 +111,7 @@ pub struct App {
     cards: RwLock<Arc<RateCards>>,
     by_id: Cache<Name, Arc<Known>>,
     by_number: Cache<AccountNumber, Arc<Known>>,
-    keys: RwLock<Arc<HashMap<[u8; 32], ApiKey>>>,
+    keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
     pub(crate) seal: OnceLock<Seal>,
 }
 
@@ -151,7 +152,8 @@ impl App {
         if is_news {
             self.free_tier_gaps().iter().for_each(|gap| tracing::warn!("the welcome does not cover {gap}"));
         }
-        let keys = self.store.api_keys()?.into_iter().map(|it| (it.hash, it)).collect();
+        let keys = self.store.api_keys()?;
+        let keys = keys.iter().filter(|it| it.revoked_at.is_none()).map(|it| (it.hash, Caller::of(it))).collect();
         *self.keys.write().expect("no holder panics") = Arc::new(keys);
         Ok(())
     }
@@ -172,7 +174,8 @@ impl App {
     pub fn cards(&self) -> Arc<RateCards> {
         Arc::clone(&self.cards.read().expect("no holder panics"))
     }
-    pub(crate) fn keys(&self) -> Arc<HashMap<[u8; 32], ApiKey>> {
+    /// Whom each secret that was not revoked stands for, by the secret's hash.
+    pub(crate) fn keys(&self) -> Arc<HashMap<[u8; 32], Caller>> {
         Arc::clone(&self.keys.read().expect("no holder panics"))
     }
 

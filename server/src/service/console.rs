@@ -64,9 +64,8 @@ impl App {
             return Ok(None);
         }
         let keys = self.keys();
-        let key = keys.values().find(|it| it.id == sealed.key && it.revoked_at.is_none());
-        let key = key.filter(|it| it.scopes.iter().any(|it| it == Scope::Admin.as_str()));
-        Ok(key.map(|it| Operator { id: sealed.id, name: it.name.clone() }))
+        let caller = keys.values().find(|it| *it.key_id == *sealed.key && it.may(Scope::Admin));
+        Ok(caller.map(|it| Operator { id: sealed.id, name: it.name.to_string() }))
     }
 
     /// Ends a session before its time: a copy of its cookie opens nothing any more.
