@@ -3,8 +3,10 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
@@ -13,32 +15,53 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 export const SIZES = { phone: { width: 360, height: 780 }, desktop: { width: 1440, height: 900 } };
 export const SCHEMES = ["light", "dark"];
 
+/** A program that says in its first line where it is. */
+async function program(binary, args, env = process.env) {
+  const child = spawn(binary, args, { env, stdio: ["ignore", "pipe", process.env.SCRIP_LOG ? "inherit" : "ignore"] });
+  const line = await new Promise((resolve, reject) => {
+    child.stdout.once("data", (it) => resolve(String(it)));
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`${binary} ended with ${code}`)));
+  });
+  return { child, url: line.match(/http:\/\/[^\s;]+/)[0] };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
 /** `scrip serve` on an empty store, with a clock that can be moved. */
 export class Scrip {
-  /** With `after`, another process on the data and the port of one that has stopped. */
-  static async start({ after } = {}) {
+  /**
+   * With `after`, another process on the data and the port of one that has stopped. With `stripe`, one that takes
+   * payments from the simulator of Stripe.
+   */
+  static async start({ after, stripe = false } = {}) {
     const directory = after?.directory ?? (await mkdtemp(join(tmpdir(), "scrip-browser-")));
-    const listen = after ? new URL(after.url).host : "127.0.0.1:0";
+    const listen = after ? new URL(after.url).host : `127.0.0.1:${await freePort()}`;
     const binary = process.env.SCRIP_BIN ?? "../target/debug/scrip";
-    const child = spawn(binary, ["serve", "--listen", listen, "--data-dir", directory], {
-      env: { ...process.env, SCRIP_ADMIN_KEY: KEY, SCRIP_SANDBOX: "1" },
-      stdio: ["ignore", "pipe", process.env.SCRIP_LOG ? "inherit" : "ignore"],
-    });
-    const line = await new Promise((resolve, reject) => {
-      child.stdout.once("data", (it) => resolve(String(it)));
-      child.once("exit", (code) => reject(new Error(`scrip serve ended with ${code}`)));
-    });
-    const url = line.match(/http:\/\/\S+/)[0];
-    return new Scrip(child, directory, url);
+    const env = { ...process.env, SCRIP_ADMIN_KEY: KEY, SCRIP_SANDBOX: "1" };
+    const sim = stripe && (await program(join(dirname(binary), "stripe-sim"), ["127.0.0.1:0", `http://${listen}/v1/stripe/webhook`, "whsec_story"]));
+    if (sim) {
+      Object.assign(env, { STRIPE_API_BASE: sim.url, STRIPE_SECRET_KEY: "sk_test_story", STRIPE_WEBHOOK_SECRET: "whsec_story" });
+    }
+    const { child, url } = await program(binary, ["serve", "--listen", listen, "--data-dir", directory], env);
+    return new Scrip({ child, directory, url, sim });
   }
 
-  constructor(child, directory, url) {
-    Object.assign(this, { child, directory, url, key: KEY, keys: 0 });
+  constructor(parts) {
+    Object.assign(this, parts, { key: KEY, keys: 0 });
   }
 
   async stop({ keep = false } = {}) {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.kill();
+    if (this.sim) this.sim.child.kill();
     await ended;
     if (!keep) await rm(this.directory, { recursive: true });
   }

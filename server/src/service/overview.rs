@@ -30,6 +30,8 @@ pub struct OverviewQuery {
     pub category: Option<String>,
     /// Only usage with these values.
     pub only: Vec<(Dimension, String)>,
+    /// Compare with the range before: twice the hours to look at.
+    pub with_before: bool,
 }
 
 /// Credits of a range, and of the one before it.
@@ -96,8 +98,10 @@ impl App {
             return Err(Refusal::invalid("to", "must be after `from`, and at most 800 days").into());
         }
         let mut sums = Sums::new(self, query);
-        for row in self.store.usage(number, query.from - lasts, query.from)? {
-            sums.add_before(&row);
+        if query.with_before {
+            for row in self.store.usage(number, query.from - lasts, query.from)? {
+                sums.add_before(&row);
+            }
         }
         let bars = bars(query, &known.zone)?;
         let mut bar = 0;
@@ -174,8 +178,25 @@ struct Sums<'a> {
     /// Which category each meter that came by counts under.
     meters: Vec<(Text, usize)>,
     by_bar: Vec<Vec<Credits>>,
-    groups: [BTreeMap<Option<String>, Sum>; GROUPS.len()],
+    groups: [Grouped; GROUPS.len()],
     total: Part,
+}
+
+/// Sums by the values of one dimension. Rows are many and values few: a value is copied when it first comes by.
+#[derive(Default)]
+struct Grouped {
+    named: BTreeMap<String, Sum>,
+    nameless: Sum,
+}
+
+impl Grouped {
+    fn of(&mut self, value: Option<&str>) -> &mut Sum {
+        let Some(value) = value else { return &mut self.nameless };
+        if !self.named.contains_key(value) {
+            self.named.insert(value.to_owned(), Sum::default());
+        }
+        self.named.get_mut(value).expect("it is there now")
+    }
 }
 
 const GROUPS: [Dimension; 4] = [Dimension::Project, Dimension::Server, Dimension::Model, Dimension::Actor];
@@ -219,7 +240,7 @@ impl<'a> Sums<'a> {
         self.categories[category].1.before += row.sum.credits;
         self.total.before += row.sum.credits;
         for (group, dimension) in self.groups.iter_mut().zip(GROUPS) {
-            group.entry(dimension.of(&row.key).map(str::to_owned)).or_default().part.before += row.sum.credits;
+            group.of(dimension.of(&row.key)).part.before += row.sum.credits;
         }
     }
 
@@ -228,7 +249,7 @@ impl<'a> Sums<'a> {
         if !self.admits(row, category) {
             // It can still be chosen.
             for (group, dimension) in self.groups.iter_mut().zip(GROUPS) {
-                group.entry(dimension.of(&row.key).map(str::to_owned)).or_default();
+                group.of(dimension.of(&row.key));
             }
             return;
         }
@@ -240,7 +261,7 @@ impl<'a> Sums<'a> {
         count(&mut self.total);
         add_at(&mut self.by_bar[bar], category, row.sum.credits);
         for (group, dimension) in self.groups.iter_mut().zip(GROUPS) {
-            let sum = group.entry(dimension.of(&row.key).map(str::to_owned)).or_default();
+            let sum = group.of(dimension.of(&row.key));
             count(&mut sum.part);
             add_at(&mut sum.by_category, category, row.sum.credits);
             sum.last_at = sum.last_at.max(row.key.hour);
@@ -253,10 +274,12 @@ impl<'a> Sums<'a> {
             it.resize(width, Credits::ZERO);
             it
         };
-        let names = |it: &BTreeMap<Option<String>, Sum>| it.keys().flatten().cloned().collect();
+        let names = |it: &Grouped| it.named.keys().cloned().collect();
         let (all_projects, all_models) = (names(&self.groups[0]), names(&self.groups[2]));
-        let lines = |sums: BTreeMap<Option<String>, Sum>| {
-            let used = sums.into_iter().filter(|(_, it)| 0 < it.part.count || !it.part.before.is_zero());
+        let lines = |sums: Grouped| {
+            let named = sums.named.into_iter().map(|(name, it)| (Some(name), it));
+            let used =
+                named.chain([(None, sums.nameless)]).filter(|(_, it)| 0 < it.part.count || !it.part.before.is_zero());
             let mut lines: Vec<PartLine> = used
                 .map(|(id, it)| PartLine {
                     id,

@@ -122,6 +122,7 @@ fn overview_query(visitor: &Visitor, range: &Range) -> OverviewQuery {
         interval: range.interval,
         category: visitor.query.get("category").map(str::to_owned),
         only: only(&visitor.query),
+        with_before: true,
     }
 }
 
@@ -199,7 +200,8 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
     let entries = app.entries(account, &filter(app, visitor, &range), cursor, PAGE)?;
     let balance = app.balance(account, None)?;
     let names = app.project_names(account)?;
-    let overview = app.overview(&overview_query(visitor, &range))?;
+    // For what can be chosen from.
+    let overview = app.overview(&OverviewQuery { with_before: false, ..overview_query(visitor, &range) })?;
     let reader = Reader::of(app, &visitor.known.zone, &names);
     let at = |cursor: &str| query.with(&[("cursor", cursor)]).href(ACTIVITY);
     Ok(ActivityPage {
