@@ -5,6 +5,9 @@
 //! the books the first leads to. Nobody is answered before what they rely on is durable: answers go out in the order of
 //! the groups, and when a group cannot be written, every book it led to is thrown away and all behind it decide again.
 //!
+//! Where other processes commit to the same store there are several queues, an account always in the same, and each
+//! group first takes its accounts for itself: see [`reserving`].
+//!
 //! Must never know what a command is for, or what a customer is told. Invariant: books here equal the folds of what has
 //! been handed to the store, or the epoch has ended and they are dropped.
 mod books;
@@ -12,6 +15,7 @@ mod committer;
 mod decider;
 mod documents;
 mod followers;
+mod reserving;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +28,7 @@ use billing::id::AccountNumber;
 use billing::ledger::{Command, Transaction};
 use billing::rating::Text;
 use crossbeam_channel::{Sender, bounded};
-use store::{Change, NameHash, Store};
+use store::{Change, Fault, NameHash, Store};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
@@ -87,9 +91,17 @@ pub enum Turned {
     Refused(Refusal),
     /// Its fact was settled, or a document it brought was written, by another: look again.
     Overtaken,
+    /// Too much waits, or the store cannot be reached just now: the same again in a moment.
     Busy,
     /// The store failed; the log says how.
     Fault,
+}
+
+impl Turned {
+    /// What a fault of the store is to whoever asked.
+    fn of(fault: &Fault) -> Turned {
+        if fault.is_away { Turned::Busy } else { Turned::Fault }
+    }
 }
 
 /// Asks that are answered together, in order.
@@ -125,7 +137,7 @@ impl Tally {
 }
 
 pub struct Turnstile {
-    queue: Sender<Message>,
+    queues: Vec<Sender<Message>>,
     tally: Arc<Tally>,
     followers: Arc<Followers>,
     threads: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
@@ -134,26 +146,32 @@ pub struct Turnstile {
 impl Turnstile {
     /// `companions` names what has to be written down together with a transaction, whoever brought it about.
     pub fn open(store: Arc<dyn Store>, clock: Arc<Clock>, companions: Companions) -> Turnstile {
-        let (queue, waiting) = bounded(WAITING_MAX);
-        // No room between the two: the next group is handed over when the last is durable, and grows until then.
-        let (hand_over, handed) = bounded(0);
         let tally = Arc::new(Tally::default());
         let followers = Arc::new(Followers::default());
-        let epoch = Arc::new(AtomicU64::new(0));
-        let committer = committer::Committer {
-            store: Arc::clone(&store),
-            epoch: Arc::clone(&epoch),
-            tally: Arc::clone(&tally),
-            followers: Arc::clone(&followers),
-            queue: queue.clone(),
-        };
-        let decider = decider::Decider::new(store, clock, epoch, companions);
-        let named = |name: &str| thread::Builder::new().name(name.to_owned());
-        let threads = vec![
-            named("decide").spawn(move || decider.run(&waiting, &hand_over)).expect("a thread can be started"),
-            named("commit").spawn(move || committer.run(&handed)).expect("a thread can be started"),
-        ];
-        Turnstile { queue, tally, followers, threads: std::sync::Mutex::new(threads) }
+        let (mut queues, mut threads) = (Vec::new(), Vec::new());
+        for _ in 0..store.committers() {
+            let (queue, waiting) = bounded(WAITING_MAX);
+            let epoch = Arc::new(AtomicU64::new(0));
+            let committer = committer::Committer {
+                store: Arc::clone(&store),
+                epoch: Arc::clone(&epoch),
+                tally: Arc::clone(&tally),
+                followers: Arc::clone(&followers),
+                queue: queue.clone(),
+            };
+            let decider = decider::Decider::new(Arc::clone(&store), Arc::clone(&clock), epoch, companions);
+            queues.push(queue);
+            if store.is_shared() {
+                threads.push(started("turn", move || reserving::run(decider, &committer, &waiting)));
+                continue;
+            }
+            // No room between the two: the next group is handed over when the last is durable, and grows until then.
+            let (hand_over, handed) = bounded(0);
+            threads.push(started("decide", move || decider.run(&waiting, &hand_over)));
+            threads.push(started("commit", move || committer.run(&handed)));
+        }
+        assert!(store.is_shared() || queues.len() == 1, "only what is reserved may be decided in several places");
+        Turnstile { queues, tally, followers, threads: std::sync::Mutex::new(threads) }
     }
 
     pub fn tally(&self) -> &Tally {
@@ -165,10 +183,34 @@ impl Turnstile {
         self.followers.follow(account)
     }
 
-    /// Puts `asks` in the queue, to be decided one after another and answered together, in order.
+    /// Puts `asks` in the queue, to be decided one after another and answered together, in order. Where there are
+    /// several queues, the order holds among those of one account.
     pub async fn take(&self, asks: Vec<Ask>) -> Vec<Turned> {
+        if self.queues.len() == 1 || asks.len() == 1 {
+            return self.wait_in(asks.first().map_or(0, |it| self.queue_of(it.account)), asks).await;
+        }
+        let places: Vec<usize> = asks.iter().map(|it| self.queue_of(it.account)).collect();
+        let mut parts: Vec<Vec<Ask>> = self.queues.iter().map(|_| Vec::new()).collect();
+        for (place, ask) in places.iter().zip(asks) {
+            parts[*place].push(ask);
+        }
+        let waiting: Vec<_> = parts.into_iter().enumerate().map(|(place, part)| self.wait_in(place, part)).collect();
+        let mut turned: Vec<_> =
+            futures_util::future::join_all(waiting).await.into_iter().map(Vec::into_iter).collect();
+        places.into_iter().map(|it| turned[it].next().expect("each ask is answered")).collect()
+    }
+
+    fn queue_of(&self, account: AccountNumber) -> usize {
+        // Numbers are random: each queue has its share.
+        usize::try_from(account.get() % self.queues.len() as u64).expect("a few queues")
+    }
+
+    async fn wait_in(&self, queue: usize, asks: Vec<Ask>) -> Vec<Turned> {
         let count = asks.len();
-        match self.enter(asks) {
+        if count == 0 {
+            return Vec::new();
+        }
+        match self.enter(queue, asks) {
             // The sender goes only when the turnstile has been closed under it.
             Some(answer) => answer.await.unwrap_or_else(|_| vec![Turned::Busy; count]),
             None => vec![Turned::Busy; count],
@@ -180,14 +222,14 @@ impl Turnstile {
         self.take(vec![ask]).await.pop().unwrap_or(Turned::Busy)
     }
 
-    fn enter(&self, asks: Vec<Ask>) -> Option<oneshot::Receiver<Vec<Turned>>> {
+    fn enter(&self, queue: usize, asks: Vec<Ask>) -> Option<oneshot::Receiver<Vec<Turned>>> {
         let count = asks.len();
         if WAITING_MAX < self.tally.waiting.fetch_add(count, Ordering::Relaxed) + count {
             self.tally.waiting.fetch_sub(count, Ordering::Relaxed);
             return None;
         }
         let (reply, answer) = oneshot::channel();
-        if self.queue.try_send(Message::Ticket(Ticket { asks, reply, attempts: 0 })).is_err() {
+        if self.queues[queue].try_send(Message::Ticket(Ticket { asks, reply, attempts: 0 })).is_err() {
             self.tally.waiting.fetch_sub(count, Ordering::Relaxed);
             return None;
         }
@@ -197,12 +239,17 @@ impl Turnstile {
     /// Serves what has entered, then lets nobody in. Returns when all of it is durable.
     pub fn close(&self) {
         // A full queue drains: this waits for its turn like everybody else.
-        if self.queue.send(Message::Stop).is_err() {
-            return;
+        for queue in &self.queues {
+            // One whose thread has gone has nobody to tell.
+            let _ = queue.send(Message::Stop);
         }
         let threads = std::mem::take(&mut *self.threads.lock().expect("closing does not panic"));
         for thread in threads {
             thread.join().expect("the turnstile's threads do not panic");
         }
     }
+}
+
+fn started(name: &str, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started")
 }

@@ -80,8 +80,12 @@ pub trait Store: Send + Sync {
     /// book had version `v` can only have come with version `v + 1`, and that is `Stale`.
     fn commit(&self, changes: &[Change]) -> Result<(), CommitError>;
 
-    /// How many groups may as well be decided and committed at once. More than one only where others may commit to the
-    /// same store: then each is `reserve`d first.
+    /// Whether other processes may commit to it too: then what is decided must be `reserve`d first, and what is kept at
+    /// hand may have changed.
+    fn is_shared(&self) -> bool {
+        false
+    }
+    /// How many groups may as well be decided and committed at once; more than one only where the store is shared.
     fn committers(&self) -> usize {
         1
     }

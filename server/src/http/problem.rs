@@ -64,6 +64,12 @@ impl Problem {
         let detail = "more is waiting than this server takes at once; send the same again in a moment";
         Problem { retry_after_seconds: Some(BUSY_SECONDS), ..Problem::new(&catalogue::BUSY, detail) }
     }
+    /// The store cannot be reached just now.
+    pub fn away(cause: &impl ToString) -> Problem {
+        let detail = "the database cannot be reached just now; send the same again in a moment";
+        let cause = Some(cause.to_string());
+        Problem { cause, retry_after_seconds: Some(BUSY_SECONDS), ..Problem::new(&catalogue::BUSY, detail) }
+    }
     pub fn with(mut self, member: &'static str, value: impl Into<Value>) -> Problem {
         self.more.push((member, value.into()));
         self
@@ -119,6 +125,7 @@ impl From<Error> for Problem {
                 Problem { field, ..Problem::new(&catalogue::INVALID_RATE_CARD, detail) }.with("faults", json!(faults))
             }
             Error::Busy => Problem::busy(),
+            Error::Fault(fault) if fault.is_away => Problem::away(&fault),
             Error::Fault(fault) => Problem::internal(fault),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
-use store::{Change, CommitError, Store};
+use store::{Change, CommitError, Fault, Store};
 
 use super::followers::Followers;
 use super::{ATTEMPTS_MAX, Message, Tally, Ticket, Turned};
@@ -41,8 +41,13 @@ impl Committer {
         if group.changes.is_empty() {
             return self.answer(group.served);
         }
+        self.commit(group, |it| self.store.commit(it));
+    }
+
+    /// Writes a group the way it is told, and answers it, whatever comes of that.
+    pub fn commit(&self, group: Group, write: impl FnOnce(&[Change]) -> Result<(), CommitError>) {
         let began = Instant::now();
-        match self.store.commit(&group.changes) {
+        match write(&group.changes) {
             Ok(()) => {
                 self.count(&group.changes, began);
                 self.followers.tell(&group.changes);
@@ -53,13 +58,18 @@ impl Committer {
                 self.send_back(group.served);
             }
             Err(CommitError::Fault(fault)) => {
-                tracing::error!(fault = %fault, "commit failed");
-                self.tally.faults.fetch_add(1, Ordering::Relaxed);
                 self.epoch.fetch_add(1, Ordering::AcqRel);
-                let failed = |(turned, ticket): (Vec<Turned>, Ticket)| (vec![Turned::Fault; turned.len()], ticket);
-                self.answer(group.served.into_iter().map(failed).collect());
+                self.fail(&fault, group.served.into_iter().map(|it| it.1).collect());
             }
         }
+    }
+
+    /// Tells those who asked that the store has failed them.
+    pub fn fail(&self, fault: &Fault, tickets: Vec<Ticket>) {
+        tracing::error!(fault = %fault, "commit failed");
+        self.tally.faults.fetch_add(1, Ordering::Relaxed);
+        let failed = |it: Ticket| (vec![Turned::of(fault); it.asks.len()], it);
+        self.answer(tickets.into_iter().map(failed).collect());
     }
 
     fn count(&self, changes: &[Change], began: Instant) {
@@ -70,7 +80,7 @@ impl Committer {
         self.tally.commit_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    fn answer(&self, served: Vec<(Vec<Turned>, Ticket)>) {
+    pub fn answer(&self, served: Vec<(Vec<Turned>, Ticket)>) {
         for (turned, ticket) in served {
             let refused = turned.iter().filter(|it| matches!(it, Turned::Refused(_))).count();
             self.tally.refusals.fetch_add(refused as u64, Ordering::Relaxed);

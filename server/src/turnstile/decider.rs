@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use billing::Refusal;
-use billing::id::Place;
+use billing::id::{AccountNumber, Place};
 use billing::ledger::{Book, Command, Origin, Transaction};
 use billing::time::Timestamp;
 use crossbeam_channel::{Receiver, Sender};
-use store::{Change, Fault, NameHash, Post, Store};
+use store::{Change, Fault, NameHash, Post, Reserved, Store};
 
 use super::books::Books;
 use super::committer::Group;
@@ -87,6 +87,19 @@ impl Decider {
     }
 
     fn decide_group(&mut self, tickets: Vec<Ticket>) -> Group {
+        self.begin();
+        match self.recall(&tickets) {
+            Ok(()) => self.decide_all(tickets),
+            Err(fault) => {
+                let turned = failed(&fault);
+                let served = tickets.into_iter().map(|it| (vec![turned.clone(); it.asks.len()], it)).collect();
+                Group { epoch: self.books_epoch, changes: Vec::new(), served }
+            }
+        }
+    }
+
+    /// Forgets what is of an epoch that has ended, and the group before.
+    fn begin(&mut self) {
         let epoch = self.epoch.load(Ordering::Acquire);
         if epoch != self.books_epoch {
             self.books.clear();
@@ -96,14 +109,39 @@ impl Decider {
         }
         self.decided.clear();
         self.documents_decided.clear();
-        let served = match self.recall(&tickets) {
-            Ok(()) => tickets.into_iter().map(|ticket| self.serve(ticket)).collect(),
-            Err(fault) => {
-                tracing::error!(fault = %fault, "recall failed");
-                tickets.into_iter().map(|it| (vec![Turned::Fault; it.asks.len()], it)).collect()
+    }
+
+    /// Decides all of a group, whose names and books have been recalled.
+    pub fn decide_all(&mut self, tickets: Vec<Ticket>) -> Group {
+        let served = tickets.into_iter().map(|ticket| self.serve(ticket)).collect();
+        Group { epoch: self.books_epoch, changes: std::mem::take(&mut self.changes), served }
+    }
+
+    /// Takes the group's accounts for this process until the group is committed, and recalls what is news of them. For
+    /// stores that others commit to as well; nothing is under way meanwhile.
+    pub fn reserve(&mut self, tickets: &[Ticket]) -> Result<Box<dyn Reserved>, Fault> {
+        self.begin();
+        let asks = || tickets.iter().flat_map(|it| &it.asks);
+        let names: Vec<NameHash> = asks().flat_map(names_of).collect();
+        let mut accounts: Vec<AccountNumber> = asks().map(|it| it.account).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let known = |it: AccountNumber| (it, self.books.get(it).map_or(0, |it| it.version));
+        let accounts: Vec<(AccountNumber, u64)> = accounts.into_iter().map(known).collect();
+        let reserved = self.store.reserve(&names, &accounts)?;
+        let mut reserved = reserved.expect("a store that others commit to can be reserved");
+        let found = reserved.recalled();
+        assert_eq!((found.named.len(), found.books.len()), (names.len(), accounts.len()), "each is answered");
+        self.recalled.clear();
+        self.recalled.extend(names.into_iter().zip(found.named).filter_map(|(name, place)| Some((name, place?))));
+        for ((account, known), book) in accounts.into_iter().zip(found.books) {
+            match book {
+                Some(book) => self.books.keep(account, book),
+                None if known == 0 => self.books.keep(account, Arc::new(Book::open(account))),
+                None => {}
             }
-        };
-        Group { epoch, changes: std::mem::take(&mut self.changes), served }
+        }
+        Ok(reserved)
     }
 
     /// One read for all that the group may ask of the store.
@@ -263,11 +301,11 @@ fn names_of(ask: &Ask) -> impl Iterator<Item = NameHash> {
 
 fn failed(fault: &Fault) -> Turned {
     tracing::error!(fault = %fault, "deciding failed");
-    Turned::Fault
+    Turned::of(fault)
 }
 
 /// All who wait, up to a group's worth, and whether they are the last.
-fn gather(first: Message, waiting: &Receiver<Message>) -> (Vec<Ticket>, bool) {
+pub fn gather(first: Message, waiting: &Receiver<Message>) -> (Vec<Ticket>, bool) {
     let mut tickets = Vec::new();
     let mut asks = 0;
     let mut next = Some(first);

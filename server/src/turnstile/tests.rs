@@ -339,7 +339,7 @@ async fn more_than_may_wait_is_told_to_come_back() {
 async fn closing_serves_all_who_entered() {
     let scene = Scene::open(false);
     let asks: Vec<Ask> = (0..90).map(|it| scene.charge(1, &format!("key-{it}"))).collect();
-    let entered: Vec<_> = asks.into_iter().map(|it| scene.turnstile.enter(vec![it]).unwrap()).collect();
+    let entered: Vec<_> = asks.into_iter().map(|it| scene.turnstile.enter(0, vec![it]).unwrap()).collect();
     let turnstile = Arc::clone(&scene.turnstile);
     tokio::task::spawn_blocking(move || turnstile.close()).await.unwrap();
     for answer in entered {

@@ -168,6 +168,9 @@ impl Store for Postgres {
         }
         Err(CommitError::Stale)
     }
+    fn is_shared(&self) -> bool {
+        true
+    }
     fn committers(&self) -> usize {
         self.shared.pool.address.options.committers
     }

@@ -27,8 +27,8 @@ pub const ADD_DOCUMENT: &str = "insert into documents (account, kind, id, versio
     values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
 pub const CHANGE_DOCUMENT: &str = "update documents set version = $4, at = $5, due_at = $6, body = $7 \
     where account = $1 and kind = $2 and id = $3 and version + 1 = $4";
-pub const PUT_QUOTE: &str = "insert into quotes (account, id, expires_at, body) values ($1, $2, $3, $4) \
-    on conflict (account, id) do update set expires_at = excluded.expires_at, body = excluded.body";
+pub const ADD_QUOTE: &str =
+    "insert into quotes (account, id, expires_at, body) values ($1, $2, $3, $4) on conflict do nothing";
 pub const ADD_REPLY: &str =
     "insert into replies (key, request, status, body) values ($1, $2, $3, $4) on conflict do nothing";
 pub const ADD_AUDIT: &str = "insert into audit (number, at, by, action, subject, detail) \
@@ -102,7 +102,7 @@ pub fn writes(change: &Change) -> Vec<Write> {
         Change::ApiKey(it) => write_key(it),
         Change::Document(it) => write_document(it),
         Change::Quote(QuoteRecord { account, id, expires_at, body }) => {
-            write!(PUT_QUOTE, Stale, signed(account.get()), id.clone(), expires_at.millis(), body.clone())
+            write!(ADD_QUOTE, Repeated, signed(account.get()), id.clone(), expires_at.millis(), body.clone())
         }
         Change::Reply(Reply { key, request, status, body }) => {
             let (key, request) = (key.0.to_vec(), request.to_be_bytes().to_vec());

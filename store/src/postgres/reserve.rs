@@ -26,6 +26,8 @@ use super::write::{self, Versions};
 use crate::{Change, CommitError, Fault, NameHash, Recalled, Reserved};
 
 const DOING: &str = "locking books";
+/// How often accounts are asked for when others are asking for them too.
+const ATTEMPTS_MAX: u32 = 8;
 
 /// Locks the books, and reads those that are not as the caller knows them.
 pub const LOCK: &str = "select b.account, b.version, case when b.version <> known.version then b.body end \
@@ -46,18 +48,25 @@ pub struct Taken {
 /// Takes accounts, which must be sorted, each with the version of the book the caller has at hand, or 0.
 pub fn reserve(shared: &Arc<Shared>, names: &[NameHash], accounts: &[(AccountNumber, u64)]) -> Result<Taken, Fault> {
     assert!(accounts.is_sorted_by(|one, other| one.0 < other.0), "accounts are locked in their order");
-    let taking = async {
-        let lent = shared.pool.lend().await?;
-        let locked = lock(shared, lent.session(), accounts).await?;
-        let named = recall::names(lent.session(), names).await?;
-        Ok::<_, Trouble>((lent, locked, named))
-    };
-    match shared.limited(taking) {
-        Ok((lent, (versions, books), named)) => {
-            let recalled = Recalled { named, books };
-            Ok(Taken { shared: Arc::clone(shared), lent, versions, recalled })
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let taking = async {
+            let lent = shared.pool.lend().await?;
+            let locked = lock(shared, lent.session(), accounts).await?;
+            let named = recall::names(lent.session(), names).await?;
+            Ok::<_, Trouble>((lent, locked, named))
+        };
+        match shared.limited(taking) {
+            Ok((lent, (versions, books), named)) => {
+                let recalled = Recalled { named, books };
+                return Ok(Taken { shared: Arc::clone(shared), lent, versions, recalled });
+            }
+            Err(Trouble::Again) if attempts < ATTEMPTS_MAX => {}
+            // A connection that was lost while it was idle is noticed only now.
+            Err(Trouble::Fault(fault)) if fault.is_away && attempts == 1 => {}
+            Err(trouble) => return Err(as_fault(trouble)),
         }
-        Err(trouble) => Err(as_fault(trouble)),
     }
 }
 
