@@ -2,6 +2,7 @@
 //!
 //! Use cases are its methods, in `service`. It owns no rules.
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
 use billing::Refusal;
@@ -23,6 +24,12 @@ use crate::turnstile::Turnstile;
 
 /// Accounts kept at hand. What is not at hand is read; it costs time, never meaning.
 const AT_HAND_MAX: usize = 200_000;
+
+/// Where other processes serve the same store, an account at hand is read again when it is older than this: a change of
+/// its profile is seen everywhere within it. Whether it may spend is no part of that; its book says so.
+const AT_HAND_LASTS: Span = Span::SECOND.times(10);
+/// For the same reason keys and prices are read again this often.
+const REREAD_EVERY: Span = Span::SECOND;
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -85,14 +92,15 @@ impl Default for Settings {
 pub struct Known {
     pub account: Account,
     pub zone: TimeZone,
+    read_at: Timestamp,
 }
 
 impl Known {
-    fn new(account: Account) -> Known {
+    fn new(account: Account, read_at: Timestamp) -> Known {
         // The zone was checked when the account was registered; one that has been dropped from the database since
         // counts in UTC rather than taking the account down.
         let zone = TimeZone::get(&account.timezone).unwrap_or(TimeZone::UTC);
-        Known { account, zone }
+        Known { account, zone, read_at }
     }
 
     /// Start of the usage bucket that `at` falls in.
@@ -112,6 +120,7 @@ pub struct App {
     by_id: Cache<Name, Arc<Known>>,
     by_number: Cache<AccountNumber, Arc<Known>>,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
+    reread_at: AtomicI64,
     pub(crate) seal: OnceLock<Seal>,
 }
 
@@ -132,6 +141,7 @@ impl App {
             by_id: Cache::new(AT_HAND_MAX),
             by_number: Cache::new(AT_HAND_MAX),
             keys: RwLock::default(),
+            reread_at: AtomicI64::new(0),
             seal: OnceLock::new(),
         };
         app.install_first_card(first_card)?;
@@ -139,17 +149,27 @@ impl App {
         Ok(app)
     }
 
-    /// Reads again what other processes may have changed: rate cards and API keys.
+    /// Reads again what other processes may have changed, rate cards and API keys, unless that was done just now.
+    pub fn refresh(&self) -> Result<(), Fault> {
+        let now = self.now();
+        let before = self.reread_at.load(Ordering::Relaxed);
+        let is_old = Timestamp::from_millis(before) + REREAD_EVERY <= now;
+        // Of those who come at once one reads.
+        let is_mine = || self.reread_at.compare_exchange(before, now.millis(), Ordering::Relaxed, Ordering::Relaxed);
+        if self.store.is_shared() && is_old && is_mine().is_ok() { self.reread() } else { Ok(()) }
+    }
+
+    /// Reads rate cards and API keys.
     pub fn reread(&self) -> Result<(), Fault> {
-        let mut cards = Vec::new();
-        for record in self.store.rate_cards()? {
-            let card = rate_card::parse_json(&record.document)
-                .map_err(|faults| Fault::new("reading a stored rate card", format!("{faults:?}")))?;
-            cards.push(card);
-        }
-        let is_news = self.cards().latest().map(|it| it.version()) != cards.last().map(|it| it.version());
-        *self.cards.write().expect("no holder panics") = Arc::new(RateCards::restore(cards));
-        if is_news {
+        let records = self.store.rate_cards()?;
+        // No version is ever changed: what has as many is the same.
+        if self.cards().latest().map(|it| it.version()) != records.last().map(|it| it.version) {
+            let parse = |it: &store::CardRecord| {
+                rate_card::parse_json(&it.document)
+                    .map_err(|faults| Fault::new("reading a stored rate card", format!("{faults:?}")))
+            };
+            let cards = records.iter().map(parse).collect::<Result<Vec<_>, Fault>>()?;
+            *self.cards.write().expect("no holder panics") = Arc::new(RateCards::restore(cards));
             self.free_tier_gaps().iter().for_each(|gap| tracing::warn!("the welcome does not cover {gap}"));
         }
         let keys = self.store.api_keys()?;
@@ -181,7 +201,7 @@ impl App {
 
     /// A registered account, by the platform's name for it.
     pub(crate) fn known(&self, id: &Name) -> Result<Arc<Known>, crate::service::Error> {
-        if let Some(known) = self.by_id.get(id) {
+        if let Some(known) = self.by_id.get(id).filter(|it| self.is_fresh(it)) {
             return Ok(known);
         }
         let account = self.store.account(id)?.ok_or(Refusal::AccountNotFound)?;
@@ -190,14 +210,18 @@ impl App {
 
     /// A registered account by its number; an id that leads to none is of no account here.
     pub(crate) fn known_number(&self, number: AccountNumber) -> Result<Option<Arc<Known>>, Fault> {
-        if let Some(known) = self.by_number.get(&number) {
+        if let Some(known) = self.by_number.get(&number).filter(|it| self.is_fresh(it)) {
             return Ok(Some(known));
         }
         Ok(self.store.account_numbered(number)?.map(|it| self.remember(it)))
     }
 
+    fn is_fresh(&self, known: &Known) -> bool {
+        !self.store.is_shared() || self.now() < known.read_at + AT_HAND_LASTS
+    }
+
     pub(crate) fn remember(&self, account: Account) -> Arc<Known> {
-        let known = Arc::new(Known::new(account));
+        let known = Arc::new(Known::new(account, self.now()));
         self.by_id.insert(known.account.id.clone(), Arc::clone(&known));
         self.by_number.insert(known.account.number, Arc::clone(&known));
         known

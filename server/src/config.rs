@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::app::{Settings, WelcomeGrant};
 use crate::brand;
+use crate::database::Database;
 use crate::rate_card;
 
 /// The address where nothing is said.
@@ -23,7 +24,7 @@ pub const LISTEN: &str = "127.0.0.1:8080";
 pub struct File {
     pub listen: Option<String>,
     pub data_dir: Option<PathBuf>,
-    /// `sqlite:PATH`; a file in the data directory where nothing is said.
+    /// `sqlite:PATH` or `postgres://…`; a file in the data directory where nothing is said.
     pub database_url: Option<String>,
     /// A rate card for a store that has none yet.
     pub rate_card: Option<PathBuf>,
@@ -56,7 +57,7 @@ pub struct Welcome {
 #[derive(Debug)]
 pub struct Config {
     pub listen: String,
-    pub database: PathBuf,
+    pub database: Database,
     pub requests_per_second: Option<NonZeroU32>,
     pub settings: Settings,
     /// The first rate card, should the store have none.
@@ -79,7 +80,7 @@ impl File {
     /// The first fault, with the name of what is at fault.
     pub fn checked(self) -> Result<Config, String> {
         let data_dir = self.data_dir.unwrap_or_else(|| "scrip-data".into());
-        let database = database(self.database_url.as_deref(), &data_dir)?;
+        let database = Database::named(self.database_url.as_deref(), &data_dir)?;
         let first_card = match &self.rate_card {
             Some(path) => read_card(path)?,
             None => rate_card::parse_toml(rate_card::DEFAULT).expect("the card Scrip comes with is whole"),
@@ -99,20 +100,6 @@ impl File {
         };
         let listen = self.listen.unwrap_or_else(|| LISTEN.to_owned());
         Ok(Config { listen, database, requests_per_second: self.requests_per_second, settings, first_card })
-    }
-}
-
-/// The file of the store that `url` names; one in `data_dir` where it names none.
-///
-/// # Errors
-/// When the URL is not of a store that this program has.
-pub fn database(url: Option<&str>, data_dir: &Path) -> Result<PathBuf, String> {
-    match url {
-        None => Ok(data_dir.join("scrip.db")),
-        Some(url) => match url.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(path.into()),
-            _ => Err(format!("SCRIP_DATABASE_URL: `{}…` is not sqlite:PATH", url.split(':').next().unwrap_or(url))),
-        },
     }
 }
 
@@ -167,7 +154,10 @@ mod tests {
         assert!(wrong("listen = \"x\"\nlissen = 1").contains("line 2"));
         assert!(wrong("requests_per_second = 0").contains("line 1"));
         assert_eq!(wrong("currency = \"euro\""), "currency: `euro` is not an ISO 4217 code");
-        assert_eq!(wrong("database_url = \"mysql://x\""), "SCRIP_DATABASE_URL: `mysql…` is not sqlite:PATH");
+        assert_eq!(
+            wrong("database_url = \"mysql://x\""),
+            "SCRIP_DATABASE_URL: `mysql…` is neither sqlite:PATH nor postgres://…"
+        );
         let welcome = "[[welcome]]\ncredits = \"1e3\"\nreason = \"hello\"";
         assert_eq!(wrong(welcome), "welcome.credits: `1e3` is not a decimal number such as \"12.5\"");
     }
@@ -175,6 +165,6 @@ mod tests {
     #[test]
     fn nothing_said_is_enough() {
         let config = File::default().checked().expect("it is good");
-        assert_eq!((config.listen.as_str(), config.database), (LISTEN, PathBuf::from("scrip-data/scrip.db")));
+        assert_eq!((config.listen.as_str(), config.database), (LISTEN, Database::Sqlite("scrip-data/scrip.db".into())));
     }
 }

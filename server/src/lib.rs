@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod csv;
+pub mod database;
 pub mod demo;
 pub mod http;
 pub mod rate_card;

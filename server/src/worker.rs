@@ -16,6 +16,9 @@ const AT_ONCE: usize = 1_000;
 /// Runs until `stop` turns true. A pass that fails is logged, and the next one tries again.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
+        let reader = Arc::clone(&app);
+        let reread = tokio::task::spawn_blocking(move || reader.refresh()).await.expect("reading does not panic");
+        reread.unwrap_or_else(|fault| tracing::error!(%fault, "reading keys and prices again failed"));
         match settle(&app).await {
             // There may be more. What could not be settled waits, so that a failing store is not asked without pause.
             Ok(settled) if settled == AT_ONCE && !*stop.borrow() => continue,

@@ -46,5 +46,37 @@ fn crates(only: Option<&str>) -> Outcome {
         Some(name) if root().join(name).join("Cargo.toml").is_file() => test.args(["--package", name]),
         Some(name) => test.args(["--workspace", "--", name]),
     };
+    let tested = run_in_sight(&mut test);
+    match (&cluster, only) {
+        (Some(cluster), None) => tested.and(stories_again(cluster)),
+        _ => tested,
+    }
+}
+
+/// What is about files, about several stores at once, or about none, and is told once.
+const TOLD_ONCE: &[&str] = &[
+    "chat::",
+    "command_line::",
+    "crash::",
+    "description::",
+    "limits::",
+    "nodes::",
+    "on_",
+    "oracle::",
+    "plan::",
+    "promises::",
+    "provider::",
+    "repository::",
+    "server::",
+];
+
+/// The stories over HTTP once more, each server on a schema of its own.
+fn stories_again(cluster: &Cluster) -> Outcome {
+    let mut test = cargo();
+    test.args(["test", "--workspace", "--test", "it", "--"]);
+    for it in TOLD_ONCE {
+        test.args(["--skip", it]);
+    }
+    test.env(postgres::VARIABLE, cluster.url()).env("SCRIP_TEST_STORE", "postgres");
     run_in_sight(&mut test)
 }

@@ -8,9 +8,9 @@ use billing::money::{Credits, Currency};
 use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use server::app::{App, Settings};
+use server::database::Database;
 use server::rate_card;
 use server::service::{ChargeOrder, Order};
-use store::sqlite::Sqlite;
 use store::{Account, Change, Post};
 
 /// Accounts registered in one commit.
@@ -61,9 +61,13 @@ impl Skew {
 }
 
 pub fn open(directory: &Path) -> App {
-    let store = Sqlite::open(&directory.join("scrip.db"), store::sqlite::Options::default()).expect("a store opens");
+    open_on(&Database::Sqlite(directory.join("scrip.db")))
+}
+
+pub fn open_on(database: &Database) -> App {
+    let store = database.open().expect("a store opens");
     let card = rate_card::parse_toml(rate_card::DEFAULT).expect("the default card is whole");
-    App::open(Arc::new(store), Settings::default(), &card).expect("an engine opens")
+    App::open(store, Settings::default(), &card).expect("an engine opens")
 }
 
 pub fn account(number: usize) -> Name {

@@ -6,6 +6,7 @@ mod engine;
 mod fill;
 mod http;
 mod load;
+mod plain;
 mod reads;
 mod table;
 
@@ -24,6 +25,8 @@ Options:
   --stored N,N        engine: charges stored before measuring (1000000); reads: entries (1000000,5000000)
   --charges N         engine: charges for each figure (1000000)
   --groups N,N        engine: sizes of groups (1,32,256,2048,8192)
+  --store postgres    engine: on PostgreSQL, beside the plain ways to use it
+  --committers N      engine: groups that are committed to it at once (4)
   --skew even|zipf    engine: how charges fall on accounts (even)
   --connections N,N   http: connections (1,16,64,256)
   --seconds N         http: seconds for each figure (5)

@@ -1,14 +1,16 @@
 //! `scrip verify`, `backup`, `restore`: for who keeps the data.
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use store::Difference;
-use store::sqlite::{self, Options, Sqlite};
+use store::postgres::Postgres;
+use store::sqlite;
+use store::{Difference, Store};
 
 use super::{Outcome, say};
-use crate::config;
+use crate::database::Database;
 
 /// Where the store is.
 #[derive(Debug, Args)]
@@ -16,14 +18,22 @@ struct At {
     /// The server's data directory
     #[arg(long, default_value = "scrip-data")]
     data_dir: PathBuf,
-    /// sqlite:PATH
+    /// sqlite:PATH or postgres://…
     #[arg(long, env = "SCRIP_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
 }
 
 impl At {
+    fn named(&self) -> Result<Database, String> {
+        Database::named(self.database_url.as_deref(), &self.data_dir)
+    }
     fn path(&self) -> Result<PathBuf, String> {
-        config::database(self.database_url.as_deref(), &self.data_dir)
+        match self.named()? {
+            Database::Sqlite(path) => Ok(path),
+            Database::Postgres(_) => {
+                Err("this is PostgreSQL's own work: pg_basebackup or pg_dump; see docs/OPERATIONS.md".to_owned())
+            }
+        }
     }
     fn existing(&self) -> Result<PathBuf, String> {
         let path = self.path()?;
@@ -32,6 +42,14 @@ impl At {
         } else {
             Err(format!("there is no store at {}; name its --data-dir", path.display()))
         }
+    }
+    /// The store that is there, of either kind.
+    fn open(&self) -> Result<Arc<dyn Store>, String> {
+        let database = self.named()?;
+        if let Database::Sqlite(_) = database {
+            self.existing()?;
+        }
+        database.open()
     }
 }
 
@@ -55,12 +73,11 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(self) -> Outcome {
-        let path = self.at.existing()?;
-        let store = Sqlite::open(&path, Options::default()).map_err(|it| format!("{}: {it}", path.display()))?;
+        let store = self.at.open()?;
         let bar = ProgressBar::new(1);
         let style = ProgressStyle::with_template("{bar:30} {pos} of {len} transactions");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let report = store::verify(&store, &mut |done, all| {
+        let report = store::verify(&*store, &mut |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         });
@@ -134,6 +151,43 @@ impl Restore {
         }
         sqlite::restore(&self.from, &to).map_err(|it| it.to_string())?;
         say(&format!("restored to {}; `scrip serve` opens it", to.display()));
+        Ok(())
+    }
+}
+
+const MIGRATE: &str = "\
+`scrip serve` does this by itself when it starts; do it beforehand to know that it went well. Steps only add, or say
+which program is the oldest that may still serve: so nodes of two versions serve together while they are exchanged.
+
+Examples:
+  scrip migrate --database-url postgres://scrip@db/scrip
+  scrip migrate --database-url postgres://scrip@coordinator/scrip --distributed";
+
+/// Bring a store's schema up to date; with --distributed, spread its tables over a Citus cluster
+#[derive(Debug, Args)]
+#[command(after_help = MIGRATE)]
+pub struct Migrate {
+    #[command(flatten)]
+    at: At,
+    /// Spread the tables by account over the machines of a Citus cluster, once
+    #[arg(long)]
+    distributed: bool,
+}
+
+impl Migrate {
+    pub fn run(self) -> Outcome {
+        let database = self.at.named()?;
+        drop(database.open()?);
+        match &database {
+            Database::Postgres(url) if self.distributed => {
+                Postgres::distribute(url).map_err(|it| it.to_string())?;
+                say(&format!("{} is up to date, and its tables are spread", database.shown()));
+            }
+            Database::Sqlite(_) if self.distributed => {
+                return Err("--distributed is for a Citus cluster: name one as postgres://…".to_owned());
+            }
+            _ => say(&format!("{} is up to date", database.shown())),
+        }
         Ok(())
     }
 }

@@ -56,6 +56,8 @@ enum Command {
     Backup(keep::Backup),
     /// Make a store of a backup
     Restore(keep::Restore),
+    /// Bring a store's schema up to date
+    Migrate(keep::Migrate),
     /// Print the OpenAPI document
     #[command(hide = true)]
     Openapi,
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Verify(it) => it.run(),
         Command::Backup(it) => it.run(),
         Command::Restore(it) => it.run(),
+        Command::Migrate(it) => it.run(),
         Command::Openapi => {
             say(&format!("{:#}", crate::http::document()));
             Ok(())

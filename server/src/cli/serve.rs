@@ -3,7 +3,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use store::sqlite::{Options, Sqlite};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,6 +20,8 @@ Examples:
   scrip serve                                        on 127.0.0.1:8080, with its data in ./scrip-data
   scrip serve --data-dir /var/lib/scrip --listen 0.0.0.0:80
   SCRIP_ADMIN_KEY=$(openssl rand -hex 32) scrip serve --config scrip.toml
+  SCRIP_DATABASE_URL=postgres://scrip@db/scrip scrip serve
+                                                     one of several nodes on a PostgreSQL
   SCRIP_LOG=debug scrip serve                        a JSON line for every request, on standard error
 
 Configuration (TOML, every line optional):
@@ -43,7 +44,7 @@ pub struct Serve {
     /// Address and port; port 0 finds a free one
     #[arg(long)]
     listen: Option<String>,
-    /// sqlite:PATH
+    /// sqlite:PATH, or postgres://USER@HOST/NAME for several nodes
     #[arg(long, env = "SCRIP_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
     /// An admin key to have; else one is made at the first start and printed once
@@ -137,12 +138,8 @@ fn fill(url: &str) {
 /// what waits to be written, then the store.
 fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, Option<&str>)) -> Outcome {
     log();
-    if let Some(directory) = config.database.parent().filter(|it| !it.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory).map_err(|it| format!("cannot make {}: {it}", directory.display()))?;
-    }
-    let store = Sqlite::open(&config.database, Options::default())
-        .map_err(|it| format!("cannot open {}: {it}", config.database.display()))?;
-    let app = App::open(Arc::new(store), config.settings.clone(), &config.first_card).map_err(|it| it.to_string())?;
+    let store = config.database.open()?;
+    let app = App::open(store, config.settings.clone(), &config.first_card).map_err(|it| it.to_string())?;
     let first_key = first_key(&app, admin_key)?;
     let runtime: Runtime = Builder::new_multi_thread().enable_all().build().map_err(|it| it.to_string())?;
     let app = Arc::new(app);

@@ -7,12 +7,15 @@
 mod bad_input;
 mod batches;
 mod charges;
+#[path = "../../../store/tests/it/cluster.rs"]
+mod cluster;
 mod command_line;
 mod crash;
 mod description;
 mod history;
 mod holds;
 mod keys;
+mod nodes;
 mod pages;
 mod parallel;
 mod provider;

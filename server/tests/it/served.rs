@@ -1,10 +1,13 @@
 //! A server process for one test, and a client as small as one can be.
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::cluster::Schema;
 
 pub const ADMIN: &str = "scrip_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -57,6 +60,7 @@ impl Served {
             .arg(directory.path().join("data"))
             .env("SCRIP_ADMIN_KEY", ADMIN)
             .env_remove("SCRIP_DATABASE_URL")
+            .envs(database_of(&directory).map(|it| ("SCRIP_DATABASE_URL", it)))
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -80,6 +84,13 @@ impl Served {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// What posting a charge comes to; None when the server is not there to say.
+    pub fn try_charge(&self, charge: &Value) -> Option<Reply> {
+        let request = self.agent().post(format!("{}/v1/charges", self.url)).header("authorization", self.bearer());
+        let answer = request.header("content-type", "application/json").send(charge.to_string().as_bytes());
+        answer.is_ok().then(|| reply(answer))
     }
 
     pub fn get(&self, path: &str) -> Reply {
@@ -176,6 +187,20 @@ impl Served {
     fn bearer(&self) -> String {
         format!("Bearer {}", self.key)
     }
+}
+
+/// The stories are told twice: on files, and, where `SCRIP_TEST_STORE` says so, on a PostgreSQL. A directory stands for
+/// the same store each time.
+fn database_of(directory: &Arc<TempDir>) -> Option<String> {
+    static SCHEMAS: Mutex<Vec<(PathBuf, Schema)>> = Mutex::new(Vec::new());
+    if std::env::var("SCRIP_TEST_STORE").ok()? != "postgres" {
+        return None;
+    }
+    let mut schemas = SCHEMAS.lock().unwrap();
+    if !schemas.iter().any(|it| it.0 == directory.path()) {
+        schemas.push((directory.path().to_owned(), Schema::new()));
+    }
+    schemas.iter().find(|it| it.0 == directory.path()).map(|it| it.1.url())
 }
 
 impl Drop for Served {

@@ -1,6 +1,6 @@
 //! A PostgreSQL for the tests: the one that `SCRIP_TEST_POSTGRES_URL` names, which `cargo xtask test` starts for all of
 //! them; or one of this process's own, which ends when the process does.
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,22 +10,22 @@ use postgres::{Client, NoTls};
 /// Runs until its standard input ends, which is when this process ends, however it does.
 struct Cluster {
     url: String,
-    _child: Option<Child>,
+    /// Held, for its input ends when it is dropped.
+    child: Option<Child>,
 }
 
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| match std::env::var("SCRIP_TEST_POSTGRES_URL") {
-        Ok(url) => Cluster { url, _child: None },
-        Err(_) => start(&[]),
+        Ok(url) => Cluster { url, child: None },
+        Err(_) => start("cluster.sh"),
     })
 }
 
-fn start(settings: &[&str]) -> Cluster {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/postgres/cluster.sh");
+fn start(script: &str) -> Cluster {
+    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/postgres/");
     let mut child = Command::new("sh")
-        .arg(script)
-        .args(settings)
+        .arg(format!("{place}{script}"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -33,7 +33,36 @@ fn start(settings: &[&str]) -> Cluster {
     let mut url = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
     assert!(url.starts_with("postgres://"), "PostgreSQL did not start; it said why above");
-    Cluster { url: url.trim_end().to_owned(), _child: Some(child) }
+    Cluster { url: url.trim_end().to_owned(), child: Some(child) }
+}
+
+/// A primary and its synchronous standby, for a test that kills one.
+#[allow(dead_code, reason = "the server's tests kill it")]
+pub struct Pair {
+    url: String,
+    child: Child,
+}
+
+#[allow(dead_code, reason = "the server's tests kill it")]
+impl Pair {
+    pub fn start() -> Pair {
+        let Cluster { url, child } = start("pair.sh");
+        Pair { url, child: child.expect("it was started") }
+    }
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+    /// `kill` the primary, or `promote` the standby.
+    pub fn tell(&mut self, word: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
 }
 
 /// A schema of a test's own, gone when the test is.
@@ -51,10 +80,12 @@ impl Schema {
         let joint = if cluster().url.contains('?') { '&' } else { '?' };
         format!("{}{joint}options=-csearch_path%3D{}", cluster().url, self.0)
     }
+    #[allow(dead_code, reason = "the store's tests look into it")]
     pub fn name(&self) -> &str {
         &self.0
     }
     /// A connection to change it by hand.
+    #[allow(dead_code, reason = "the store's tests change it")]
     pub fn hand(&self) -> Client {
         hand(&self.url())
     }

@@ -1,0 +1,85 @@
+//! The two plain ways to charge on PostgreSQL, measured in the same run: what a team would write first. Neither checks
+//! a key against all history, nor keeps usage, nor draws from several grants.
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::{Client, NoTls};
+
+use super::fill::Random;
+use super::table::{grouped, per_second, row};
+
+const CONNECTIONS: usize = 32;
+const LASTS: Duration = Duration::from_secs(8);
+
+const SCHEMA: &str = "
+    create table plain_balances (account bigint primary key, balance bigint not null);
+    create table plain_charges (id bigserial primary key, account bigint not null, amount bigint not null,
+        key text not null unique, at timestamptz not null default now());
+    insert into plain_balances select number, 1000000000000 from generate_series(0, 99999) as number;
+    create function plain_charge(who bigint, much bigint, name text) returns bigint language plpgsql as $$
+        declare rest bigint;
+        begin
+            update plain_balances set balance = balance - much where account = who and much <= balance
+                returning balance into rest;
+            if rest is null then raise exception 'insufficient'; end if;
+            insert into plain_charges (account, amount, key) values (who, much, name);
+            return rest;
+        end $$;";
+
+/// Prints a row for each way, on even load and on one account.
+pub fn run(url: &str) {
+    let mut hand = Client::connect(url, NoTls).expect("a connection");
+    hand.batch_execute(SCHEMA).expect("the plain tables are made");
+    println!("\nthe plain ways, {CONNECTIONS} connections, each charge by itself");
+    row(&["way", "100 000 even", "one account"]);
+    type Way = fn(&mut Client, i64, &str);
+    let ways: [(&str, Way); 2] = [("update and insert", by_statements), ("one function call", by_function)];
+    for (name, way) in ways {
+        let [even, hot] = [100_000, 1].map(|accounts| grouped(measured(url, accounts, way)));
+        row(&[name, &even, &hot]);
+    }
+}
+
+fn by_statements(client: &mut Client, account: i64, key: &str) {
+    let mut transaction = client.transaction().expect("a transaction");
+    let update = "update plain_balances set balance = balance - $2 where account = $1 and $2 <= balance";
+    assert_eq!(transaction.execute(update, &[&account, &7_i64]).expect("an update"), 1);
+    let insert = "insert into plain_charges (account, amount, key) values ($1, $2, $3)";
+    transaction.execute(insert, &[&account, &7_i64, &key]).expect("an insert");
+    transaction.commit().expect("a commit");
+}
+
+fn by_function(client: &mut Client, account: i64, key: &str) {
+    client.query_one("select plain_charge($1, $2, $3)", &[&account, &7_i64, &key]).expect("a charge");
+}
+
+/// Charges a second.
+fn measured(url: &str, accounts: usize, charge: fn(&mut Client, i64, &str)) -> u64 {
+    let began = Instant::now();
+    let done: u64 = thread::scope(|scope| {
+        let threads: Vec<_> = (0..CONNECTIONS)
+            .map(|number| {
+                scope.spawn(move || {
+                    let mut client = Client::connect(url, NoTls).expect("a connection");
+                    let mut random = Random::new(seed() ^ number as u64);
+                    let mut done = 0;
+                    while began.elapsed() < LASTS {
+                        let account = i64::try_from(random.below(accounts)).expect("a small number");
+                        let key = format!("{:016x}{:016x}", random.next(), random.next());
+                        charge(&mut client, account, &key);
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        threads.into_iter().map(|it| it.join().expect("no charge fails")).sum()
+    });
+    per_second(done, began.elapsed())
+}
+
+/// Another each time, so that no key comes twice.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,198 @@
+//! Several nodes on one PostgreSQL: no leader, no sticky routing, and nothing done twice; also when one is killed, and
+//! when the database itself dies and its standby takes over.
+use std::collections::HashMap;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Pair, Schema};
+use crate::served::{Reply, Served, chat};
+
+fn node(url: &str) -> Served {
+    let directory = tempfile::tempdir().unwrap().into();
+    Served::start_with(directory, &[("SCRIP_DATABASE_URL", url)], "")
+}
+
+fn assert_verified(url: &str) {
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_scrip"));
+    let said = verify.args(["verify", "--database-url", url, "--json"]).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+}
+
+/// Asks again until the answer is as wanted, for a bounded time.
+#[track_caller]
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+        thread::yield_now();
+    }
+}
+
+/// Every key goes to every node, many at once; the credits are enough for most of the keys.
+#[test]
+fn three_nodes_charge_the_same_accounts_under_the_same_keys() {
+    const ACCOUNTS: usize = 3;
+    const KEYS: usize = 120;
+    let schema = Schema::new();
+    let nodes = [0, 1, 2].map(|_| node(&schema.url()));
+    for number in 0..ACCOUNTS {
+        nodes[number % 3].account(&format!("a{number}"));
+    }
+    let answers: Mutex<HashMap<(usize, usize), Vec<Reply>>> = Mutex::default();
+    thread::scope(|scope| {
+        for (place, node) in nodes.iter().enumerate() {
+            for first in 0..4 {
+                let answers = &answers;
+                scope.spawn(move || {
+                    for step in (first..ACCOUNTS * KEYS).step_by(4) {
+                        // Each node in an order of its own.
+                        let step = (step * 7 + place * 41) % (ACCOUNTS * KEYS);
+                        let (account, key) = (step % ACCOUNTS, step / ACCOUNTS);
+                        let reply = node.charge(&chat(&format!("a{account}"), &format!("k{key}"), 40_000));
+                        answers.lock().unwrap().entry((account, key)).or_default().push(reply);
+                    }
+                });
+            }
+        }
+    });
+    let answers = answers.into_inner().unwrap();
+    for account in 0..ACCOUNTS {
+        let mut charged = 0;
+        for key in 0..KEYS {
+            let replies = &answers[&(account, key)];
+            assert!(replies.iter().all(|it| [201, 402].contains(&it.status)), "{replies:?}");
+            let done: Vec<&Reply> = replies.iter().filter(|it| it.status == 201).collect();
+            assert!(done.iter().all(|it| it.text == done[0].text), "one key, one answer");
+            let first = done.iter().filter(|it| it.header("idempotent-replay").is_none()).count();
+            assert_eq!(first, usize::from(!done.is_empty()));
+            charged += first;
+        }
+        // 500 credits pay for a hundred charges of 5; the other 100 are for servers.
+        assert_eq!(charged, 100);
+        assert!(nodes.iter().all(|it| it.available(&format!("a{account}")) == "100"));
+    }
+    assert_verified(&schema.url());
+}
+
+#[test]
+fn a_refusal_is_as_true_as_a_charge() {
+    let schema = Schema::new();
+    let [one, other] = [0, 1].map(|_| node(&schema.url()));
+    one.account("ada");
+    assert_eq!(one.charge(&chat("ada", "all", 4_000_000)).status, 201);
+    assert_eq!(other.charge(&chat("ada", "more", 8_000)).status, 402);
+    let grant = json!({"credits": "2", "source": "promo", "reason": "sorry"});
+    for round in 0..20 {
+        assert_eq!(one.post("/v1/accounts/ada/grants", &format!("g{round}"), &grant).status, 201);
+        assert_eq!(other.charge(&chat("ada", &format!("m{round}"), 16_000)).status, 201);
+        assert_eq!(one.charge(&chat("ada", &format!("n{round}"), 8_000)).status, 402);
+    }
+}
+
+#[test]
+fn what_one_node_is_told_the_others_know() {
+    let schema = Schema::new();
+    let mut nodes = [0, 1].map(|_| node(&schema.url()));
+    nodes[0].account("ada");
+    let secret = nodes[0].minted("backend", &["read"]);
+    let id = nodes[0].get("/v1/api-keys").json()["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["name"] == "backend")
+        .map(|it| it["id"].as_str().unwrap().to_owned());
+    let asked = |it: &mut Served| it.as_key(&secret, |it| it.get("/v1/accounts/ada/balance").status);
+    eventually("a new key is known", || asked(&mut nodes[1]) == 200);
+    assert!([200, 204].contains(&nodes[0].delete(&format!("/v1/api-keys/{}", id.unwrap())).status));
+    eventually("a revoked key is refused", || asked(&mut nodes[1]) == 401);
+    assert_eq!(nodes[1].charge(&chat("ada", "k1", 8_000)).status, 201);
+    assert!([200, 201].contains(&nodes[0].post("/v1/accounts/ada/close", "close", &json!({})).status));
+    let refused = nodes[1].charge(&chat("ada", "k2", 8_000));
+    assert_eq!(refused.problem().1, "account_closed", "a closing holds at once, everywhere");
+}
+
+/// Charges through whichever node answers, until it is done; counts the answers that asked for patience.
+fn charge_at_any(nodes: &[&Mutex<Served>], first: usize, charge: &Value, busy: &AtomicUsize) {
+    let began = Instant::now();
+    for turn in first.. {
+        assert!(began.elapsed() < Duration::from_secs(90), "the charge is never done");
+        // A node that is being exchanged is not waited for.
+        let Ok(node) = nodes[turn % nodes.len()].try_lock() else { continue };
+        match node.try_charge(charge) {
+            Some(reply) if reply.status == 201 => return,
+            Some(reply) if reply.status == 503 => {
+                assert!(reply.header("retry-after").is_some());
+                busy.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(reply) => panic!("{reply:?}"),
+            None => {}
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_killed_loses_nothing_and_doubles_nothing() {
+    const KEYS: usize = 90;
+    let schema = Schema::new();
+    let nodes = [0, 1, 2].map(|_| Mutex::new(node(&schema.url())));
+    nodes[0].lock().unwrap().account("ada");
+    let busy = AtomicUsize::new(0);
+    for round in 0..3 {
+        thread::scope(|scope| {
+            for first in 0..3 {
+                let (nodes, busy) = (&nodes, &busy);
+                scope.spawn(move || {
+                    for key in (first..KEYS).step_by(3) {
+                        let charge = chat("ada", &format!("k{round}-{key}"), 8_000);
+                        charge_at_any(&nodes.each_ref(), first + key, &charge, busy);
+                        if key == 30 + first && first == round {
+                            nodes[round].lock().unwrap().kill();
+                        }
+                    }
+                });
+            }
+        });
+        let mut killed = nodes[round].lock().unwrap();
+        killed.kill();
+        *killed = node(&schema.url());
+    }
+    for node in &nodes {
+        assert_eq!(node.lock().unwrap().available("ada"), (600 - 3 * KEYS).to_string());
+    }
+    assert_verified(&schema.url());
+}
+
+/// The primary is killed under load; its synchronous standby takes over.
+#[test]
+fn a_failover_loses_no_acknowledged_charge_and_doubles_none() {
+    const KEYS: usize = 120;
+    let mut pair = Pair::start();
+    let url = pair.url();
+    let nodes = [0, 1].map(|_| Mutex::new(node(&url)));
+    nodes[0].lock().unwrap().account("ada");
+    let (busy, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for first in 0..2 {
+            let (nodes, busy, done) = (&nodes, &busy, &done);
+            scope.spawn(move || {
+                for key in (first..KEYS).step_by(2) {
+                    charge_at_any(&[&nodes[first]], 0, &chat("ada", &format!("k{key}"), 8_000), busy);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        eventually("there is load", || KEYS / 3 < done.load(Ordering::Relaxed));
+        pair.tell("kill");
+        eventually("clients are told to come back", || 3 < busy.load(Ordering::Relaxed));
+        pair.tell("promote");
+    });
+    for node in &nodes {
+        assert_eq!(node.lock().unwrap().available("ada"), (600 - KEYS).to_string());
+    }
+    assert_verified(&url);
+}
