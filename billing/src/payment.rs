@@ -147,9 +147,9 @@ impl FromStr for Failure {
     }
 }
 
-/// Whether a text holds what looks like a card number: 13 to 19 digits, spaces and hyphens between them aside, that
-/// pass the check of ISO/IEC 7812 (Luhn). Ids of systems are long numbers, too; one in ten passes by chance, so only
-/// runs that begin like a card's (2 to 6) count.
+/// Whether a text holds what looks like a card number: digits, spaces and hyphens between them aside, as many as the
+/// issuers give, that begin as theirs do and pass the check of ISO/IEC 7812 (Luhn). Ids of systems are long numbers,
+/// too, and one in ten passes that check by chance: lengths and beginnings that no large issuer uses do not count.
 pub fn looks_like_card_number(text: &str) -> bool {
     let mut digits = [0_u8; CARD_DIGITS_MAX];
     let mut count = 0;
@@ -184,7 +184,17 @@ pub fn looks_like_card_number(text: &str) -> bool {
 const CARD_DIGITS_MAX: usize = 19;
 
 fn is_card(digits: &[u8], count: usize) -> bool {
-    if !(13..=CARD_DIGITS_MAX).contains(&count) || !(2..=6).contains(&digits[0]) {
+    if count < 14 {
+        return false;
+    }
+    let first = digits[..4].iter().fold(0_u32, |number, digit| number * 10 + u32::from(*digit));
+    let is_issued = match count {
+        14 => matches!(first, 3000..=3099 | 3600..=3699 | 3800..=3999),
+        15 => matches!(first, 3400..=3499 | 3700..=3799),
+        16 => matches!(first, 2221..=2720 | 3528..=3589 | 4000..=4999 | 5100..=5599 | 6011 | 6200..=6299 | 6440..=6599),
+        _ => false,
+    };
+    if !is_issued {
         return false;
     }
     let weigh = |(place, digit): (usize, &u8)| match (place % 2, u32::from(*digit) * 2) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
+use billing::invoice::Party;
 use billing::ledger::Terms;
 use billing::money::{Credits, Currency};
 use billing::rating::{RateCards, Text};
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::rate_card;
 use crate::service::Caller;
 use crate::service::Seal;
+use crate::stripe::{Access, Patience, Provider, Secret};
 use crate::turnstile::Turnstile;
 
 /// Accounts kept at hand. What is not at hand is read; it costs time, never meaning.
@@ -48,6 +50,23 @@ pub struct Settings {
     pub brand: Brand,
     /// Time can be moved forward.
     pub is_sandbox: bool,
+    /// Who sells: printed on invoices, and its country decides the tax.
+    pub seller: Party,
+    /// Who collects money; none where this server takes none.
+    pub payments: Option<Access>,
+}
+
+impl Settings {
+    /// The account with the payment provider: its address (none for the provider's own), keys, and the secret its
+    /// notices are signed with.
+    pub fn provider(url: Option<&str>, secret: &str, publishable: Option<String>, notices: Option<&str>) -> Access {
+        Access {
+            url: url.unwrap_or(Provider::URL).trim_end_matches('/').to_owned(),
+            secret_key: Secret::new(secret),
+            publishable_key: publishable,
+            notice_secrets: notices.into_iter().flat_map(|it| it.split(',')).map(Secret::new).collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +102,8 @@ impl Default for Settings {
             public_url: None,
             brand: Brand::default(),
             is_sandbox: false,
+            seller: Party { name: "Seller to be named in scrip.toml".to_owned(), ..Party::default() },
+            payments: None,
         }
     }
 }
@@ -116,6 +137,7 @@ pub struct App {
     pub(crate) turnstile: Turnstile,
     pub(crate) clock: Arc<Clock>,
     pub(crate) settings: Settings,
+    pub(crate) provider: Option<Arc<Provider>>,
     cards: RwLock<Arc<RateCards>>,
     by_id: Cache<Name, Arc<Known>>,
     by_number: Cache<AccountNumber, Arc<Known>>,
@@ -133,9 +155,10 @@ impl App {
     ) -> Result<App, Fault> {
         let clock = Arc::new(Clock::default());
         let app = App {
-            turnstile: Turnstile::open(Arc::clone(&store), Arc::clone(&clock), |_| Vec::new()),
+            turnstile: Turnstile::open(Arc::clone(&store), Arc::clone(&clock), crate::service::companions),
             store,
             clock,
+            provider: settings.payments.clone().map(|it| Arc::new(Provider::new(it, Patience::default()))),
             settings,
             cards: RwLock::default(),
             by_id: Cache::new(AT_HAND_MAX),
@@ -146,6 +169,7 @@ impl App {
         };
         app.install_first_card(first_card)?;
         app.reread()?;
+        app.watch_provider()?;
         Ok(app)
     }
 
@@ -180,6 +204,9 @@ impl App {
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -19,6 +19,16 @@ impl Clock {
         Timestamp::from_millis(millis + self.ahead.load(Ordering::Relaxed))
     }
 
+    /// What time it is for the world outside, which knows nothing of a sandbox's clock.
+    pub fn machine_now(&self) -> Timestamp {
+        self.at_machine(self.now())
+    }
+
+    /// An instant of this clock as the world outside would call it.
+    pub fn at_machine(&self, at: Timestamp) -> Timestamp {
+        at - Span::from_millis(self.ahead.load(Ordering::Relaxed))
+    }
+
     /// Moves the clock forward by `span`; what is already ahead stays ahead.
     pub fn advance(&self, span: Span) {
         assert!(Span::default() <= span, "a clock does not go back");

@@ -5,8 +5,10 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use billing::invoice::Party;
 use billing::money::{Credits, Currency};
 use billing::rating::RateCard;
+use billing::tax::Country;
 use billing::time::Span;
 use serde::Deserialize;
 
@@ -41,6 +43,39 @@ pub struct File {
     pub pages: brand::Section,
     /// What a new account is granted. An empty list grants nothing.
     pub welcome: Option<Vec<Welcome>>,
+    /// Who sells; printed on invoices.
+    pub seller: Option<Seller>,
+    /// From the environment alone: no secret stands in a file.
+    #[serde(skip)]
+    pub payments: Option<Payments>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seller {
+    pub name: String,
+    pub street: String,
+    pub city: String,
+    pub postal_code: String,
+    /// ISO 3166-1 alpha-2. One of the European Union means VAT.
+    pub country: String,
+    pub tax_id: Option<String>,
+    pub email: Option<String>,
+}
+
+/// The account with the payment provider.
+pub struct Payments {
+    pub url: Option<String>,
+    pub secret_key: String,
+    pub publishable_key: Option<String>,
+    /// What notices are signed with; several with commas between.
+    pub webhook_secret: Option<String>,
+}
+
+impl std::fmt::Debug for Payments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Payments(…)")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,6 +132,10 @@ impl File {
             public_url: self.public_url.map(public_url).transpose()?,
             brand: self.pages.checked()?,
             is_sandbox: self.sandbox,
+            seller: self.seller.map_or(Ok(blank.seller), seller)?,
+            payments: self.payments.map(|it| {
+                Settings::provider(it.url.as_deref(), &it.secret_key, it.publishable_key, it.webhook_secret.as_deref())
+            }),
         };
         let listen = self.listen.unwrap_or_else(|| LISTEN.to_owned());
         Ok(Config { listen, database, requests_per_second: self.requests_per_second, settings, first_card })
@@ -123,6 +162,24 @@ fn public_url(said: String) -> Result<String, String> {
         return Err(format!("public_url: `{said}` is not an address such as https://billing.example.com"));
     }
     Ok(said.trim_end_matches('/').to_owned())
+}
+
+fn seller(said: Seller) -> Result<Party, String> {
+    if said.name.is_empty() {
+        return Err("seller.name: must be what stands on invoices".to_owned());
+    }
+    if !said.country.is_empty() && said.country.parse::<Country>().is_err() {
+        return Err(format!("seller.country: `{}` is not an ISO 3166-1 code of two letters", said.country));
+    }
+    Ok(Party {
+        name: said.name,
+        street: said.street,
+        city: said.city,
+        postal_code: said.postal_code,
+        country: said.country.to_ascii_uppercase(),
+        tax_id: said.tax_id,
+        email: said.email,
+    })
 }
 
 fn welcome(said: &Welcome) -> Result<WelcomeGrant, String> {

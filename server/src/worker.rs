@@ -1,5 +1,5 @@
 //! The worker: one loop over what is due. Holds and grants whose time is up are posted, so that the ledger shows them
-//! even where nobody asks. Balances do not wait for it: every reader brings a book up to its own instant.
+//! even where nobody asks; jobs are done. Balances do not wait for it: a reader brings a book up to its own instant.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Accounts brought up to date in one go.
 const AT_ONCE: usize = 1_000;
 
+/// Jobs looked for in one pass.
+const JOBS: usize = 200;
+
 /// Runs until `stop` turns true. A pass that fails is logged, and the next one tries again.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
@@ -24,6 +27,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             Ok(settled) if settled == AT_ONCE && !*stop.borrow() => continue,
             Ok(_) => {}
             Err(error) => tracing::error!(?error, "settling what is due failed"),
+        }
+        if let Err(error) = app.work(JOBS).await {
+            tracing::error!(?error, "looking for jobs failed");
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}

@@ -2,7 +2,7 @@
 //! says by itself where to look.
 use std::hash::Hasher;
 
-use billing::id::{AccountNumber, ChargeId, HoldId};
+use billing::id::{AccountNumber, ChargeId, HoldId, PaymentId};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// A name within one account: 79 bits of hash, one that tells keys from facts, then the 48 of the account's number. Two
@@ -49,6 +49,10 @@ impl NameHash {
     /// Whether it is an idempotency key, and not a fact.
     pub fn is_key(self) -> bool {
         self.0[9] & 1 == 1
+    }
+    /// The grant a payment paid for.
+    pub fn paid(payment: PaymentId) -> NameHash {
+        NameHash::of(payment.place().account, b'p', payment.to_string().as_bytes())
     }
 
     fn of(account: AccountNumber, kind: u8, text: &[u8]) -> NameHash {

@@ -4,7 +4,7 @@
 //! book is what cannot be decided twice. Must never know who collects: it says what is to be collected, and is told
 //! what came of it.
 //!
-//! Invariants: one top-up under way; what was started in a calendar month (of UTC) and has not failed is at most the
+//! Invariants: one top-up under way; what was started in a calendar month (of UTC) and has not failed is at most
 //! the monthly maximum; after a failure nothing is started before the back-off is over, and nothing but a payment that
 //! came through ends it early.
 use alloc::string::ToString;

@@ -49,7 +49,7 @@ pub struct Withdrawal {
     pub grant: GrantId,
     /// Taken from the grant, or put back into it.
     pub credits: Credits,
-    /// Spent already, so owed. Nothing where credits are put back.
+    /// Spent already, so owed; in a command, how much may be. Nothing where credits are put back.
     pub owed: Credits,
     pub cause: Cause,
     pub reason: Text,
@@ -60,10 +60,10 @@ impl Book {
         let wanted = asked.credits;
         assert!(Credits::ZERO <= wanted && wanted <= Credits::MAX, "a part of a payment is in bounds");
         let left = self.grant(asked.grant).map_or(Credits::ZERO, |it| it.remaining);
-        let credits = match asked.cause {
-            Cause::Refund if left < wanted => return Err(Refusal::RefundExceedsUnused { left }),
-            Cause::Refund | Cause::Dispute => wanted.min(left),
-        };
+        let credits = wanted.min(left);
+        if asked.owed < wanted - credits {
+            return Err(Refusal::RefundExceedsUnused { left });
+        }
         Ok(What::Withdrawn(Withdrawal { credits, owed: wanted - credits, ..asked.clone() }))
     }
 

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Outcome, say};
 use crate::app::App;
-use crate::config::{self, Config, File};
+use crate::config::{self, Config, File, Payments};
 use crate::http::{self, Door, Site};
 use crate::service::Scope;
 use crate::{demo, worker};
@@ -56,6 +56,36 @@ pub struct Serve {
     /// Prices for a store that has none yet
     #[arg(long, env = "SCRIP_RATE_CARD")]
     rate_card: Option<PathBuf>,
+    #[command(flatten)]
+    stripe: Stripe,
+}
+
+/// The account with Stripe. Without a secret key no payments are taken.
+#[derive(Debug, Args)]
+struct Stripe {
+    /// Secret key of the Stripe account
+    #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true)]
+    stripe_secret_key: Option<String>,
+    /// Publishable key, for pages that show Stripe's own card field
+    #[arg(long, env = "STRIPE_PUBLISHABLE_KEY")]
+    stripe_publishable_key: Option<String>,
+    /// What Stripe signs its webhooks with
+    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true)]
+    stripe_webhook_secret: Option<String>,
+    /// Another address than Stripe's own, for tests
+    #[arg(long, env = "STRIPE_API_BASE")]
+    stripe_api_base: Option<String>,
+}
+
+impl Stripe {
+    fn payments(self) -> Option<Payments> {
+        Some(Payments {
+            secret_key: self.stripe_secret_key.filter(|it| !it.is_empty())?,
+            url: self.stripe_api_base,
+            publishable_key: self.stripe_publishable_key,
+            webhook_secret: self.stripe_webhook_secret.filter(|it| !it.is_empty()),
+        })
+    }
 }
 
 impl Serve {
@@ -68,6 +98,7 @@ impl Serve {
             database_url: self.database_url.or(file.database_url),
             rate_card: self.rate_card.or(file.rate_card),
             sandbox: is_sandbox,
+            payments: self.stripe.payments(),
             ..file
         };
         let admin_key = self.admin_key.filter(|it| !it.is_empty());

@@ -22,6 +22,8 @@ macro_rules! kinds { ($($name:ident $status:literal $code:literal $title:literal
 kinds! {
     MALFORMED_JSON 400 "malformed_json" "The body is not JSON"
         "The body stops being JSON at the line and column given. Nothing was done; mend the body and send it again."
+    UNBELIEVABLE_NOTICE 400 "unbelievable_notice" "The notice is not to be believed"
+        "Its signature is missing, wrong or old. Only Stripe sends notices; its secret is STRIPE_WEBHOOK_SECRET."
     UNAUTHENTICATED 401 "unauthenticated" "No valid API key"
         "Send `Authorization: Bearer <api key>` with a key that exists and was not revoked."
     INSUFFICIENT_CREDITS 402 "insufficient_credits" "Not enough credits"

@@ -38,8 +38,8 @@ pub use problem::{Failure, Problem};
 /// Every route with its documentation.
 fn routes() -> OpenApiRouter<Arc<Site>> {
     use api::{
-        accounts, api_keys, batch, charges, entries, events, grants, holds, measure, portal, projects, quotes,
-        rate_cards, running, usage,
+        accounts, api_keys, batch, charges, entries, events, grants, holds, invoices, measure, methods, portal,
+        projects, purchases, quotes, rate_cards, running, usage,
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .routes(routes!(charges::create))
@@ -67,6 +67,21 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(projects::put, projects::show, projects::delete))
         .routes(routes!(grants::create, grants::list))
         .routes(routes!(grants::void))
+        .routes(routes!(purchases::packages))
+        .routes(routes!(purchases::put_package, purchases::delete_package))
+        .routes(routes!(purchases::create))
+        .routes(routes!(purchases::list))
+        .routes(routes!(purchases::show))
+        .routes(routes!(purchases::confirm))
+        .routes(routes!(purchases::refund))
+        .routes(routes!(methods::list))
+        .routes(routes!(methods::set_up))
+        .routes(routes!(methods::make_default))
+        .routes(routes!(methods::remove))
+        .routes(routes!(methods::topup, methods::put_topup))
+        .routes(routes!(methods::notice))
+        .routes(routes!(invoices::list))
+        .routes(routes!(invoices::show))
         .routes(routes!(usage::show))
         .routes(routes!(entries::list))
         .routes(routes!(events::follow))

@@ -29,6 +29,8 @@ pub struct BalanceView {
     pub runs_out_at: Option<Timestamp>,
     /// The available credits at list price.
     pub money: Money,
+    /// Credits bought and not yet paid for.
+    pub pending_purchases: Credits,
 }
 
 impl App {
@@ -51,6 +53,7 @@ impl App {
             by_source: book.by_source(as_of),
             next_expiry: book.next_expiry(as_of),
             burn_per_day,
+            pending_purchases: self.pending_purchases(&known)?,
             runs_out_at: runs_out_at(balance.available(), burn_per_day, as_of),
             ..self.view(id, as_of, balance, currency)
         })
@@ -71,6 +74,7 @@ impl App {
             next_expiry: None,
             burn_per_day: Credits::ZERO,
             runs_out_at: None,
+            pending_purchases: Credits::ZERO,
             money: self.at_list_price(balance.available(), currency),
         }
     }

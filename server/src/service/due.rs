@@ -1,14 +1,41 @@
 //! What is due: time itself changes books, and someone has to write it down.
+use std::sync::Arc;
+
 use billing::id::AccountNumber;
+use tokio::task::JoinSet;
 
 use super::Error;
 use crate::app::App;
 use crate::turnstile::{Ask, Turned};
 
+/// Jobs carried out at once: they wait for others, mostly.
+const AT_ONCE: usize = 16;
+
 impl App {
     /// Accounts on which something is due now.
     pub fn accounts_due(&self, limit: usize) -> Result<Vec<AccountNumber>, Error> {
         Ok(self.store.due(self.now(), limit)?)
+    }
+
+    /// Does the jobs of documents that are due, and says how many there were. One that fails is due again.
+    pub async fn work(self: &Arc<Self>, limit: usize) -> Result<usize, Error> {
+        let due = self.store.documents_due(self.now(), limit)?;
+        let count = due.len();
+        let mut jobs = JoinSet::new();
+        for document in due {
+            if AT_ONCE <= jobs.len() {
+                jobs.join_next().await;
+            }
+            let app = Arc::clone(self);
+            jobs.spawn(async move {
+                let (kind, id) = (document.kind.clone(), document.id.clone());
+                if let Err(error) = app.work_money(document).await {
+                    tracing::warn!(kind, id, ?error, "a job failed and is tried again");
+                }
+            });
+        }
+        while jobs.join_next().await.is_some() {}
+        Ok(count)
     }
 
     /// Posts what is due on each, and says for how many that was done. What cannot be posted now is due still.

@@ -392,7 +392,8 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         10 => {
             let cause = if amount % 2 == 0 { Cause::Refund } else { Cause::Dispute };
             let grant = book.grants().first()?.id;
-            Command::Withdraw(Withdrawal { grant, credits, owed: Credits::ZERO, cause, reason: "test".into() })
+            let owed = if cause == Cause::Dispute { credits } else { Credits::ZERO };
+            Command::Withdraw(Withdrawal { grant, credits, owed, cause, reason: "test".into() })
         }
         11 => {
             let price = Money { amount: 7, currency: Currency::EUR };

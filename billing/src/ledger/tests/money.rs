@@ -293,7 +293,7 @@ fn command(step: &Step, book: &Book, at: Timestamp) -> Option<Command> {
         Step::Withdraw { credits, is_dispute } => Command::Withdraw(Withdrawal {
             grant: first?,
             credits: Credits::from_micros(credits),
-            owed: Credits::ZERO,
+            owed: if is_dispute { Credits::from_micros(credits) } else { Credits::ZERO },
             cause: if is_dispute { Cause::Dispute } else { Cause::Refund },
             reason: "test".into(),
         }),

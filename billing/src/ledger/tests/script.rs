@@ -234,7 +234,7 @@ impl Run {
                 let withdrawal = Withdrawal {
                     grant: find(&self.grants, words[1]),
                     credits: credits(words[2]),
-                    owed: Credits::ZERO,
+                    owed: if words.get(3) == Some(&"dispute") { credits(words[2]) } else { Credits::ZERO },
                     cause: words.get(3).unwrap_or(&"refund").parse().expect("a cause"),
                     reason: "test".into(),
                 };

@@ -231,7 +231,7 @@ impl<'a> BalanceAtShown<'a> {
             held: Amount(balance.held),
             accrued: Amount(balance.accrued),
             available: Amount(balance.available()),
-            pending_purchases: Amount(billing::money::Credits::ZERO),
+            pending_purchases: Amount(view.pending_purchases),
             debt: Amount(balance.debt),
             by_source: view.by_source.iter().map(|(source, it)| (source.as_str(), Amount(*it))).collect(),
             next_expiry: view.next_expiry.map(|(at, it)| ExpiryShown { at: Instant(at), credits: Amount(it) }),

@@ -1,0 +1,483 @@
+//! Buying: what is sold, purchases, payments and refunds.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use billing::Refusal;
+use billing::id::PaymentId;
+use billing::money::{Credits, Currency, Money};
+use billing::payment::Status;
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::knock::Knock;
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::super::wire::{Amount, AmountIn, GrantRef, Instant, NameIn, TextIn};
+use super::charges::reason;
+use super::grants::{MoneyShown, SourceShown};
+use super::reply::{self, Answered, Page};
+use crate::service::{Goods, Much, Package, PaymentView, PurchaseOrder, Purpose, RefundOrder, RefundView, Scope};
+
+/// Money in a request, in minor units of its currency.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MoneyRequest)]
+pub struct MoneyIn {
+    #[schema(minimum = 1)]
+    pub amount: i64,
+    #[schema(pattern = "^[A-Za-z]{3}$", example = "eur")]
+    pub currency: String,
+}
+
+impl MoneyIn {
+    pub fn read(&self, field: &str) -> Result<Money, Problem> {
+        let wrong = |_| Problem::invalid(format!("{field}.currency"), "must be an ISO 4217 code such as eur");
+        if self.amount < 1 {
+            return Err(Problem::invalid(format!("{field}.amount"), "must be 1 or more"));
+        }
+        Ok(Money { amount: self.amount, currency: self.currency.parse().map_err(wrong)? })
+    }
+}
+
+/// Credits on sale.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Package)]
+pub struct PackageShown {
+    #[schema(pattern = "^[A-Za-z0-9._:@-]{1,128}$")]
+    id: String,
+    name: String,
+    /// Credits that are paid for.
+    credits: Amount,
+    /// Credits on top.
+    bonus: Amount,
+    /// Tax comes on top.
+    price: MoneyShown,
+}
+
+impl PackageShown {
+    fn of(package: &Package) -> PackageShown {
+        let currency = package.currency.parse().unwrap_or(Currency::EUR);
+        PackageShown {
+            id: package.id.clone(),
+            name: package.name.clone(),
+            credits: Amount(Credits::from_micros(package.credits)),
+            bonus: Amount(Credits::from_micros(package.bonus)),
+            price: Money { amount: package.price, currency }.into(),
+        }
+    }
+}
+
+/// List packages
+///
+/// What is on sale in a currency, cheapest first; an operator who has put nothing on sale sells a default set at list
+/// price.
+#[utoipa::path(get, path = "/v1/packages", operation_id = "listPackages", tag = "Credits in",
+    params(("currency" = Option<String>, Query, description = "ISO 4217; the installation's where nothing is said.",
+        pattern = "^[A-Za-z]{3}$")),
+    security(("api_key" = ["read"])),
+    responses((status = 200, body = Page<PackageShown>, description = "What is on sale.")))]
+pub async fn packages(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let query = knock.enter(&site, Scope::Read)?.query(&["currency"])?;
+    let currency = match query.text("currency") {
+        Some(text) => text.parse().map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
+        None => site.app.settings().currency,
+    };
+    let packages = site.look(move |app| app.packages(currency)).await?;
+    reply::json(StatusCode::OK, &Page { data: packages.iter().map(PackageShown::of).collect(), next_cursor: None })
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PackageRequest, example = json!({
+    "name": "Builder", "credits": "5000", "bonus": "250", "price": {"amount": 5000, "currency": "eur"}
+}))]
+pub struct PackageIn {
+    #[schema(max_length = 200)]
+    name: String,
+    credits: AmountIn,
+    bonus: Option<AmountIn>,
+    price: MoneyIn,
+}
+
+/// Put a package on sale
+#[utoipa::path(put, path = "/v1/packages/{package}", operation_id = "putPackage", tag = "Credits in",
+    params(("package" = NameIn, Path, description = "A name of your own choice.")),
+    request_body = PackageIn, security(("api_key" = ["admin"])),
+    responses(
+        (status = 200, body = PackageShown, description = "Changed. What was bought of it stays as it was bought."),
+        (status = 201, body = PackageShown, description = "On sale."),
+    ))]
+pub async fn put_package(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let (id, by) = (call.name("package").await?, call.by());
+    let said: PackageIn = call.json().await?;
+    let price = said.price.read("price")?;
+    let package = Package {
+        id: id.to_string(),
+        name: said.name,
+        credits: said.credits.0.micros(),
+        bonus: said.bonus.map_or(0, |it| it.0.micros()),
+        price: price.amount,
+        currency: price.currency.as_str().to_owned(),
+        is_gone: false,
+    };
+    let shown = PackageShown::of(&package);
+    let is_new = site.look(move |app| app.put_package(&package, &by)).await?;
+    reply::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &shown)
+}
+
+/// Take a package off sale
+#[utoipa::path(delete, path = "/v1/packages/{package}", operation_id = "deletePackage", tag = "Credits in",
+    params(("package" = NameIn, Path, description = "The package.")), security(("api_key" = ["admin"])),
+    responses(
+        (status = 204, description = "It is no longer sold."),
+        (status = 404, description = "No such package."),
+    ))]
+pub async fn delete_package(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let (id, by) = (call.name("package").await?, call.by());
+    site.look(move |app| app.delete_package(&id, &by)).await?;
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PurchaseRequest, example = json!({
+    "package": "builder", "hosted": true, "return_url": "https://example.com/billing"
+}))]
+pub struct PurchaseIn {
+    /// What is bought: this, or `credits`.
+    package: Option<NameIn>,
+    /// That many credits, at list price.
+    credits: Option<AmountIn>,
+    /// The card to charge; the default where nothing is said.
+    payment_method: Option<String>,
+    /// Pay on a page of Stripe's, with any card.
+    #[serde(default)]
+    hosted: bool,
+    /// The customer agreed that the card they pay with is saved, and charged later when they are not there.
+    #[serde(default)]
+    save_card: bool,
+    /// Where the customer comes back to, from the page or from their bank.
+    #[schema(max_length = 2000)]
+    return_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PaymentStatus)]
+pub enum StatusShown {
+    /// Asked for, and not answered yet.
+    Pending,
+    /// Waits for the customer: at `checkout_url` or `action_url`.
+    RequiresAction,
+    /// The money is there, and so are the credits.
+    Succeeded,
+    /// The money will not come; `failure` says why.
+    Failed,
+    /// Given up before any money moved.
+    Canceled,
+}
+
+impl From<Status> for StatusShown {
+    fn from(status: Status) -> StatusShown {
+        match status {
+            Status::Pending => StatusShown::Pending,
+            Status::RequiresAction => StatusShown::RequiresAction,
+            Status::Succeeded => StatusShown::Succeeded,
+            Status::Failed => StatusShown::Failed,
+            Status::Canceled => StatusShown::Canceled,
+        }
+    }
+}
+
+/// Why no money came.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PaymentFailure)]
+pub struct FailureShown {
+    /// Stable: branch on this.
+    #[schema(example = "insufficient_funds")]
+    pub code: String,
+    /// For the customer.
+    pub detail: &'static str,
+}
+
+/// A dispute: the customer's bank wants the money back.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Dispute)]
+pub struct DisputeShown {
+    /// `open`, `won` or `lost`. While it is open the credits of this payment are frozen.
+    status: String,
+    /// What the bank took for good.
+    lost: MoneyShown,
+}
+
+/// One attempt to collect money, and what came of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Payment)]
+pub struct PaymentShown {
+    #[schema(pattern = "^payment_[0-9a-hjkmnp-tv-z]{26}$")]
+    id: String,
+    #[schema(pattern = "^[A-Za-z0-9._:@-]{1,128}$")]
+    account: String,
+    status: StatusShown,
+    source: SourceShown,
+    /// What is bought, in words.
+    item: String,
+    credits: Amount,
+    /// Without tax.
+    net: MoneyShown,
+    tax: MoneyShown,
+    total: MoneyShown,
+    package: Option<String>,
+    payment_method: Option<String>,
+    /// The page to pay on, while it is open.
+    checkout_url: Option<String>,
+    /// Where the bank wants the customer to prove who they are.
+    action_url: Option<String>,
+    /// For Stripe's own script, where it is what finishes the payment.
+    client_secret: Option<String>,
+    failure: Option<FailureShown>,
+    /// The credits it paid for.
+    grant: Option<GrantRef>,
+    invoice: Option<String>,
+    /// Money that has gone back, or was taken back.
+    refunded: MoneyShown,
+    refunded_credits: Amount,
+    dispute: Option<DisputeShown>,
+    created_at: Instant,
+}
+
+impl PaymentShown {
+    pub fn of(view: PaymentView) -> PaymentShown {
+        let it = view.payment;
+        let money = |amount| MoneyShown::from(it.money(amount));
+        PaymentShown {
+            id: view.id,
+            account: view.account.to_string(),
+            source: match it.purpose {
+                Purpose::Purchase => SourceShown::Purchase,
+                Purpose::AutoTopup => SourceShown::AutoTopup,
+            },
+            credits: Amount(Credits::from_micros(it.credits)),
+            net: money(it.net),
+            tax: money(it.tax),
+            total: money(it.total()),
+            failure: it.failure().map(|it| FailureShown { code: it.to_string(), detail: it.in_words() }),
+            grant: view.grant.map(GrantRef),
+            refunded: money(it.returned.net + it.returned.tax),
+            refunded_credits: Amount(Credits::from_micros(it.returned.credits)),
+            dispute: it
+                .dispute
+                .as_ref()
+                .map(|dispute| DisputeShown { status: dispute.status.clone(), lost: it.money(dispute.lost).into() }),
+            created_at: Instant(Timestamp::from_millis(it.created_at)),
+            status: it.status().into(),
+            item: it.item,
+            package: it.package,
+            payment_method: it.method,
+            checkout_url: it.page_url,
+            action_url: it.action_url,
+            client_secret: it.client_secret,
+            invoice: it.invoice,
+        }
+    }
+}
+
+/// Buy credits
+///
+/// The price is the server's. Credits come when the money does, exactly once, never because a customer came back from
+/// a page. The same key again is the same payment, as it is by then.
+#[utoipa::path(post, path = "/v1/accounts/{account}/purchases", operation_id = "createPurchase", tag = "Credits in",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("Idempotency-Key" = String, Header, description = "New for a new purchase.", min_length = 1, max_length = 255),
+    ),
+    request_body = PurchaseIn, security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = PaymentShown, description = "The payment; a declined card is one that has failed."),
+        (status = 404, description = "No such account, package or card."),
+        (status = 409, description = "The account is closed, or the key came with another body before."),
+    ))]
+pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Billing)?;
+    let account = call.name("account").await?;
+    let (key, by) = (call.key()?, call.by());
+    let said: PurchaseIn = call.json().await?;
+    let goods = match (said.package, said.credits) {
+        (Some(package), None) => Goods::Package(package.0),
+        (None, Some(credits)) => Goods::Credits(credits.0),
+        _ => return Err(Problem::invalid("package", "or `credits` must be given, and not both")),
+    };
+    if said.hosted && said.payment_method.is_some() {
+        return Err(Problem::invalid("payment_method", "is chosen on the page when `hosted` is true"));
+    }
+    let order = PurchaseOrder {
+        account,
+        goods,
+        method: said.payment_method,
+        is_hosted: said.hosted,
+        save_card: said.save_card,
+        return_url: said.return_url,
+        key,
+        by,
+    };
+    let view = site.app.purchase(order).await?;
+    let is_replay = view.is_replay;
+    reply::written(StatusCode::CREATED, &PaymentShown::of(view), is_replay)
+}
+
+/// List an account's payments
+///
+/// Every attempt, newest first, failures included.
+#[utoipa::path(get, path = "/v1/accounts/{account}/payments", operation_id = "listPayments", tag = "Credits in",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("limit" = Option<u32>, Query, description = "Payments a page.", minimum = 1, maximum = 500),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    security(("api_key" = ["read"])),
+    responses(
+        (status = 200, body = Page<PaymentShown>, description = "A page of payments."),
+        (status = 404, description = "No such account."),
+    ))]
+pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Read)?;
+    let account = call.name("account").await?;
+    let query = call.query(&["limit", "cursor"])?;
+    let (limit, before) = (query.limit()?, query.text("cursor").map(str::to_owned));
+    let payments = site.look(move |app| app.payments(&account, before.as_deref(), limit)).await?;
+    let next = payments.last().filter(|_| payments.len() == limit).map(|it| it.id.clone());
+    let shown = payments.into_iter().map(PaymentShown::of).collect();
+    reply::json(StatusCode::OK, &Page { data: shown, next_cursor: next })
+}
+
+/// Look up a payment
+#[utoipa::path(get, path = "/v1/payments/{payment}", operation_id = "getPayment", tag = "Credits in",
+    params(("payment" = String, Path, description = "The payment's id.")), security(("api_key" = ["read"])),
+    responses(
+        (status = 200, body = PaymentShown, description = "The payment."),
+        (status = 404, description = "No such payment."),
+    ))]
+pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Read)?;
+    let id: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
+    let view = site.look(move |app| app.payment(id)).await?;
+    reply::json(StatusCode::OK, &PaymentShown::of(view))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConfirmRequest, example = json!({"return_url": "https://example.com/billing"}))]
+pub struct ConfirmIn {
+    #[schema(max_length = 2000)]
+    return_url: String,
+}
+
+/// Finish a payment with the customer there
+///
+/// For a payment in `requires_action` because the bank wants to hear from the customer. Lead them to `action_url`.
+#[utoipa::path(post, path = "/v1/payments/{payment}/confirm", operation_id = "confirmPayment", tag = "Credits in",
+    params(("payment" = String, Path, description = "The payment's id.")),
+    request_body = ConfirmIn, security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = PaymentShown, description = "The payment as it is now."),
+        (status = 404, description = "No such payment."),
+    ))]
+pub async fn confirm(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Billing)?;
+    let id: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
+    let said: ConfirmIn = call.json().await?;
+    let view = site.app.confirm_payment(id, said.return_url).await?;
+    reply::json(StatusCode::CREATED, &PaymentShown::of(view))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RefundRequest, example = json!({"credits": "250", "reason": "Bought too many"}))]
+pub struct RefundIn {
+    /// So many unused credits, at what was paid for them. All that are unused where nothing is said.
+    credits: Option<AmountIn>,
+    /// So much money, in minor units, tax included, instead of `credits`.
+    #[schema(minimum = 1)]
+    amount: Option<i64>,
+    /// The customer reads it.
+    #[schema(value_type = String, min_length = 1, max_length = 500)]
+    reason: TextIn,
+}
+
+/// Money on its way back.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refund)]
+pub struct RefundShown {
+    #[schema(pattern = "^refund_[0-9a-hjkmnp-tv-z]{26}$")]
+    id: String,
+    payment: String,
+    grant: String,
+    /// `pending`, `succeeded` or `failed`; the credits of one that failed are back in their grant.
+    status: String,
+    credits: Amount,
+    net: MoneyShown,
+    tax: MoneyShown,
+    total: MoneyShown,
+    reason: String,
+    credit_note: Option<String>,
+    created_at: Instant,
+}
+
+impl RefundShown {
+    fn of(view: RefundView) -> RefundShown {
+        let it = view.refund;
+        let currency = it.currency.parse().unwrap_or(Currency::EUR);
+        let money = |amount| MoneyShown::from(Money { amount, currency });
+        RefundShown {
+            id: view.id,
+            credits: Amount(Credits::from_micros(it.part.credits)),
+            net: money(it.part.net),
+            tax: money(it.part.tax),
+            total: money(it.part.net + it.part.tax),
+            payment: it.payment,
+            grant: it.grant,
+            status: it.status,
+            reason: it.reason,
+            credit_note: it.credit_note,
+            created_at: Instant(Timestamp::from_millis(it.created_at)),
+        }
+    }
+}
+
+/// Refund a payment
+///
+/// Unused credits leave their grant at once; their money goes back to the card at what was paid for them.
+#[utoipa::path(post, path = "/v1/payments/{payment}/refund", operation_id = "refundPayment", tag = "Credits in",
+    params(
+        ("payment" = String, Path, description = "The payment's id."),
+        ("Idempotency-Key" = String, Header, description = "New for a new refund.", min_length = 1, max_length = 255),
+    ),
+    request_body = RefundIn, security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = RefundShown, description = "The refund."),
+        (status = 404, description = "No such payment."),
+        (status = 409, description = "Too little is unused, the payment is disputed, or nothing is left of it."),
+    ))]
+pub async fn refund(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Billing)?;
+    let payment: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
+    let (key, by) = (call.key()?, call.by());
+    let said: RefundIn = call.json().await?;
+    let much = match (said.credits, said.amount) {
+        (Some(_), Some(_)) => return Err(Problem::invalid("amount", "must not be given together with `credits`")),
+        (Some(credits), None) => Much::Credits(credits.0),
+        (None, Some(amount)) if 0 < amount => Much::Amount(amount),
+        (None, Some(_)) => return Err(Problem::invalid("amount", "must be 1 or more")),
+        (None, None) => Much::Unused,
+    };
+    let view = site.app.refund(RefundOrder { payment, much, reason: reason(said.reason)?, key, by }).await?;
+    let is_replay = view.is_replay;
+    reply::written(StatusCode::CREATED, &RefundShown::of(view), is_replay)
+}

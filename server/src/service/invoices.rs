@@ -1,0 +1,225 @@
+//! Invoices: issued in the commit that credits a payment, numbered without a gap, never changed.
+//!
+//! The last number of a series and year is the version of a document. Committing the next version together with the
+//! invoice that bears it leaves no gap when either fails, and no number twice when two issue at once: one of them is
+//! overtaken, and takes the number after.
+use billing::Refusal;
+use billing::calendar::Date;
+use billing::id::{AccountNumber, InvoiceId, Name, PaymentId};
+use billing::invoice::{Invoice, Kind, Line, Number, Party};
+use billing::money::Credits;
+use billing::refund::Part;
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::{Change, Document};
+
+use super::Error;
+use super::documents::Kept;
+use super::payments::Payment;
+use super::prices::Taxed;
+use crate::app::{App, Known};
+
+const KIND: &str = "invoice";
+const COUNTER: &str = "invoice_number";
+
+/// An invoice to be committed with what it is for.
+pub(super) struct Issued {
+    /// Ours, not the number.
+    pub id: String,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct PartyBody {
+    name: String,
+    street: String,
+    city: String,
+    postal_code: String,
+    country: String,
+    tax_id: Option<String>,
+    email: Option<String>,
+}
+
+impl PartyBody {
+    fn of(it: &Party) -> PartyBody {
+        PartyBody {
+            name: it.name.clone(),
+            street: it.street.clone(),
+            city: it.city.clone(),
+            postal_code: it.postal_code.clone(),
+            country: it.country.clone(),
+            tax_id: it.tax_id.clone(),
+            email: it.email.clone(),
+        }
+    }
+    fn read(self) -> Party {
+        Party {
+            name: self.name,
+            street: self.street,
+            city: self.city,
+            postal_code: self.postal_code,
+            country: self.country,
+            tax_id: self.tax_id,
+            email: self.email,
+        }
+    }
+}
+
+/// An invoice as it is written down, complete: whatever is configured later, it reads the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Body {
+    is_credit_note: bool,
+    prefix: String,
+    year: i32,
+    sequence: u64,
+    issued_at: i64,
+    seller: PartyBody,
+    buyer: PartyBody,
+    currency: String,
+    text: String,
+    credits: i64,
+    net: i64,
+    tax: i64,
+    taxed: Taxed,
+    payment: String,
+    corrects: Option<String>,
+}
+
+impl Body {
+    fn read(self) -> Invoice {
+        Invoice {
+            kind: if self.is_credit_note { Kind::CreditNote } else { Kind::Invoice },
+            number: Number { prefix: self.prefix, year: self.year, sequence: self.sequence },
+            issued_at: Timestamp::from_millis(self.issued_at),
+            seller: self.seller.read(),
+            buyer: self.buyer.read(),
+            currency: self.currency.parse().unwrap_or(billing::money::Currency::EUR),
+            lines: vec![Line { text: self.text, credits: Credits::from_micros(self.credits), net: self.net }],
+            treatment: self.taxed.treatment(),
+            tax: self.tax,
+            payment: self.payment,
+            corrects: self.corrects,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct InvoiceView {
+    pub id: String,
+    pub account: Name,
+    pub invoice: Invoice,
+}
+
+impl App {
+    /// The invoice of a payment that came in.
+    pub(super) fn invoice_for(
+        &self,
+        known: &Known,
+        payment: PaymentId,
+        body: &Payment,
+        at: Timestamp,
+    ) -> Result<Issued, Error> {
+        let whole = Part { credits: Credits::from_micros(body.credits), net: body.net, tax: body.tax };
+        self.issue(known, (payment, body), whole, (Kind::Invoice, at))
+    }
+
+    /// The credit note of a part of a payment that went back.
+    pub(super) fn credit_note_for(
+        &self,
+        known: &Known,
+        payment: (PaymentId, &Payment),
+        part: Part,
+        at: Timestamp,
+    ) -> Result<Issued, Error> {
+        self.issue(known, payment, part, (Kind::CreditNote, at))
+    }
+
+    /// # Errors
+    /// When the id leads to no invoice.
+    pub fn invoice(&self, id: InvoiceId) -> Result<InvoiceView, Error> {
+        let account = id.place().account;
+        let known = self.known_number(account)?.ok_or(Refusal::InvoiceNotFound)?;
+        let kept = self.kept::<Body>(account, KIND, &id.to_string())?.ok_or(Refusal::InvoiceNotFound)?;
+        Ok(InvoiceView { id: kept.document.id, account: known.account.id.clone(), invoice: kept.body.read() })
+    }
+
+    /// An account's invoices and credit notes, newest first, those below the cursor `before`.
+    pub fn invoices(&self, account: &Name, before: Option<&str>, limit: usize) -> Result<Vec<InvoiceView>, Error> {
+        let known = self.known(account)?;
+        let kept = self.all_kept::<Body>(known.account.number, KIND, before, limit)?;
+        let view = |it: Kept<Body>| InvoiceView {
+            id: it.document.id,
+            account: known.account.id.clone(),
+            invoice: it.body.read(),
+        };
+        Ok(kept.into_iter().map(view).collect())
+    }
+
+    fn issue(
+        &self,
+        known: &Known,
+        (payment, body): (PaymentId, &Payment),
+        part: Part,
+        (kind, at): (Kind, Timestamp),
+    ) -> Result<Issued, Error> {
+        let (year, prefix) = (Date::of(at).year, series(kind));
+        let counter = self.kept::<()>(Document::HOUSE, COUNTER, &format!("{prefix}-{year}"))?;
+        let counter = counter.unwrap_or_else(|| Kept::new(Document::HOUSE, COUNTER, format!("{prefix}-{year}"), ()));
+        let number: AccountNumber = known.account.number;
+        let id = InvoiceId::new(at, self.place_beside(number)?).to_string();
+        let corrects = match (&body.invoice, kind) {
+            (Some(invoice), Kind::CreditNote) => {
+                let invoice = self.kept::<Body>(number, KIND, invoice)?;
+                invoice.map(|it| it.body.read().number.to_string())
+            }
+            _ => None,
+        };
+        let written = Body {
+            is_credit_note: kind == Kind::CreditNote,
+            prefix: prefix.to_owned(),
+            year,
+            sequence: counter.document.version + 1,
+            issued_at: at.millis(),
+            seller: PartyBody::of(&self.settings.seller),
+            buyer: PartyBody::of(&buyer(known)),
+            currency: body.currency.clone(),
+            text: body.item.clone(),
+            credits: part.credits.micros(),
+            net: part.net,
+            tax: part.tax,
+            taxed: body.taxed.clone(),
+            payment: payment.to_string(),
+            corrects,
+        };
+        let invoice = Kept::new(number, KIND, id.clone(), written);
+        Ok(Issued { id, changes: vec![counter.next(at, None), invoice.next(at, None)] })
+    }
+}
+
+fn series(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invoice => "INV",
+        Kind::CreditNote => "CN",
+    }
+}
+
+/// Who buys, by what the account's profile says now.
+fn buyer(known: &Known) -> Party {
+    let account = &known.account;
+    let address: serde_json::Value =
+        account.address.as_deref().and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default();
+    // Platforms name the parts of an address in one of these ways.
+    let part = |names: &[&str]| {
+        let found = names.iter().find_map(|it| address[*it].as_str());
+        found.unwrap_or_default().to_owned()
+    };
+    Party {
+        name: account.name.clone().unwrap_or_else(|| account.id.to_string()),
+        street: part(&["street", "line1", "address"]),
+        city: part(&["city", "town"]),
+        postal_code: part(&["postal_code", "postcode", "zip"]),
+        country: part(&["country"]).to_ascii_uppercase(),
+        tax_id: account.tax_id.clone(),
+        email: account.email.clone(),
+    }
+}

@@ -1,0 +1,349 @@
+//! Payment methods: the cards an account has saved with the provider. Brand, last four digits, expiry and a fingerprint
+//! are kept; a number never comes here.
+//!
+//! The provider's list of a customer's cards is the truth; `cards_changed` makes ours of it, whatever notice was lost.
+//! Invariant: one of an account's cards is its default while it has any, and one card number is one payment method.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{AccountNumber, Name, PaymentMethodId};
+use billing::rating::Text;
+use billing::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::Document;
+
+use super::Error;
+use super::documents::Kept;
+use super::order::Fingerprint;
+use crate::app::{App, Known};
+use crate::stripe::{self, CardOrder, NewCustomer};
+
+pub(super) const KIND: &str = "method";
+const WALLET: &str = "wallet";
+const OWNER: &str = "wallet_of";
+pub(super) const SETUP: &str = "card_setup";
+/// Cards looked at: the provider gives no more.
+const CARDS_MAX: usize = 200;
+const ATTEMPTS_MAX: u32 = 8;
+/// How often the saving of a card is looked at without having been heard of.
+const LOOKS_MAX: u32 = 12;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PaymentMethod {
+    /// The provider's name for it.
+    pub reference: String,
+    pub brand: String,
+    pub last4: String,
+    pub expiry_month: u8,
+    pub expiry_year: u16,
+    pub fingerprint: Option<String>,
+    pub added_at: i64,
+    /// It cannot be charged any more.
+    pub is_gone: bool,
+}
+
+/// Whom the provider knows the account as, and what is charged where nothing is named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Wallet {
+    pub customer: String,
+    pub default: Option<String>,
+}
+
+/// The saving of a card that has been begun.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Setup {
+    looks: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct MethodView {
+    pub id: String,
+    pub method: PaymentMethod,
+    pub is_default: bool,
+}
+
+/// What the customer's browser needs to save a card.
+#[derive(Clone, Debug, Default)]
+pub struct SetupView {
+    pub client_secret: Option<String>,
+    pub publishable_key: Option<String>,
+    /// The provider's page, where that was asked for.
+    pub setup_url: Option<String>,
+}
+
+impl App {
+    /// An account's cards, newest first.
+    pub fn payment_methods(&self, account: &Name) -> Result<Vec<MethodView>, Error> {
+        let known = self.known(account)?;
+        let number = known.account.number;
+        let default = self.wallet(number)?.and_then(|it| it.body.default);
+        let view = |it: Kept<PaymentMethod>| {
+            let is_default = default.as_deref() == Some(&*it.document.id);
+            MethodView { id: it.document.id, method: it.body, is_default }
+        };
+        Ok(self.live_methods(number)?.into_iter().map(view).collect())
+    }
+
+    /// Begins to save a card: with the provider's script, or on its page when there is an address to come back to.
+    pub async fn set_up_card(
+        self: &Arc<Self>,
+        account: &Name,
+        return_url: Option<String>,
+        key: &Text,
+    ) -> Result<SetupView, Error> {
+        let known = self.known(account)?;
+        if known.account.closed_at.is_some() {
+            return Err(Refusal::AccountClosed.into());
+        }
+        let customer = self.customer_of(&known).await?;
+        let key = self.key(known.account.number, key, Fingerprint::of("card setup"))?;
+        let key = format!("setup:{}:{}", known.account.number.get(), key.text);
+        let ours = known.account.id.to_string();
+        let currency = known.account.currency;
+        let begun = self.at_provider(move |provider| {
+            let publishable_key = provider.publishable_key().map(str::to_owned);
+            match return_url {
+                None => {
+                    let setup = provider.start_card_setup(&customer, &ours, &key)?;
+                    Ok((
+                        setup.reference,
+                        SetupView { client_secret: setup.client_secret, publishable_key, setup_url: None },
+                    ))
+                }
+                Some(url) => {
+                    let order =
+                        CardOrder { ours: &ours, customer: &customer, currency, success_url: &url, cancel_url: &url };
+                    let page = provider.start_card_page(&order, &key)?;
+                    Ok((page.reference, SetupView { setup_url: page.url, publishable_key, client_secret: None }))
+                }
+            }
+        });
+        let (reference, view) = begun.await.map_err(|it| told(&it))?;
+        let now = self.now();
+        let setup = Kept::new(known.account.number, SETUP, reference, Setup { looks: 0 });
+        // A key that comes again leads to the same saving, which is known already.
+        self.keep(&[setup.next(now, Some(now + Span::MINUTE))])?;
+        Ok(view)
+    }
+
+    /// A saving that nobody was told the end of: looks whether there is a card now.
+    pub(super) async fn look_at_setup(self: &Arc<Self>, document: Document) -> Result<(), Error> {
+        let account = document.account;
+        let mut setup = super::documents::read::<Setup>(document)?;
+        setup.body.looks += 1;
+        let now = self.now();
+        let wait = Span::MINUTE.times(i64::from(setup.body.looks).pow(2));
+        let due_at = (setup.body.looks < LOOKS_MAX).then(|| now + wait);
+        if self.keep(&[setup.next(now, due_at)])? {
+            self.cards_changed(account).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a card the one that is charged where none is named.
+    pub fn make_default(&self, account: &Name, method: &str) -> Result<MethodView, Error> {
+        let known = self.known(account)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let number = known.account.number;
+            let found = self.live_methods(number)?.into_iter().find(|it| it.document.id == method);
+            let (found, wallet) = (found.ok_or(Refusal::PaymentMethodNotFound)?, self.wallet(number)?);
+            let mut wallet = wallet.ok_or(Refusal::PaymentMethodNotFound)?;
+            wallet.body.default = Some(method.to_owned());
+            if self.keep(&[wallet.next(self.now(), None)])? {
+                return Ok(MethodView { id: found.document.id, method: found.body, is_default: true });
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Removes a card, here at once and at the provider soon.
+    ///
+    /// # Errors
+    /// While it is the only card of a rule or subscription that will want to charge one.
+    pub fn remove_method(&self, account: &Name, method: &str) -> Result<(), Error> {
+        let known = self.known(account)?;
+        let number = known.account.number;
+        for _ in 0..ATTEMPTS_MAX {
+            let mut live = self.live_methods(number)?;
+            let place = live.iter().position(|it| it.document.id == method).ok_or(Refusal::PaymentMethodNotFound)?;
+            let mut removed = live.remove(place);
+            if live.is_empty()
+                && let Some(of) = self.charges_by_itself(&known)?
+            {
+                return Err(Refusal::PaymentMethodInUse { of: of.into() }.into());
+            }
+            let now = self.now();
+            removed.body.is_gone = true;
+            let mut changes = vec![removed.next(now, Some(now))];
+            if let Some(mut wallet) = self.wallet(number)?.filter(|it| it.body.default.as_deref() == Some(method)) {
+                wallet.body.default = live.first().map(|it| it.document.id.clone());
+                changes.push(wallet.next(now, None));
+            }
+            if self.keep(&changes)? {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// A card that was removed here: removes it at the provider.
+    pub(super) async fn forget_card(self: &Arc<Self>, document: Document) -> Result<(), Error> {
+        let method = super::documents::read::<PaymentMethod>(document)?;
+        let now = self.now();
+        let (reference, key) = (method.body.reference.clone(), format!("{}:remove", method.document.id));
+        let removed = self.at_provider(move |it| it.remove_card(&reference, &key)).await;
+        let due_at = match removed {
+            // It was not there any more.
+            Ok(_) | Err(stripe::Failure::Refused { .. }) => None,
+            Err(_) => Some(now + Span::MINUTE.times(15)),
+        };
+        self.keep(&[method.next(now, due_at)]).map(drop)
+    }
+
+    /// Makes our list of an account's cards what the provider's is.
+    pub(super) async fn cards_changed(self: &Arc<Self>, account: AccountNumber) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(mut wallet) = self.wallet(account)? else { return Ok(()) };
+            let customer = wallet.body.customer.clone();
+            let cards = self.at_provider(move |it| it.cards(&customer)).await.map_err(|it| told(&it))?;
+            let now = self.now();
+            let mut live = self.live_methods(account)?;
+            let mut changes = Vec::new();
+            // Oldest first, so that of two savings of one card the newer stays.
+            for card in cards.iter().rev() {
+                let same = live.iter().position(|it| it.body.reference == card.reference || is_twin(&it.body, card));
+                let mut kept = match same {
+                    Some(place) => live.remove(place),
+                    None => {
+                        let id = PaymentMethodId::new(now, self.place_beside(account)?).to_string();
+                        Kept::new(account, KIND, id, of_card(card, now))
+                    }
+                };
+                let told = PaymentMethod { added_at: kept.body.added_at, ..of_card(card, now) };
+                let is_news = kept.document.version == 0 || !is_same(&told, &kept.body);
+                kept.body = told;
+                if is_news && !changes.iter().any(|it: &Kept<PaymentMethod>| it.document.id == kept.document.id) {
+                    changes.push(kept.clone());
+                } else if let Some(it) = changes.iter_mut().find(|it| it.document.id == kept.document.id) {
+                    it.body = kept.body.clone();
+                }
+                live.push(kept);
+            }
+            let at_provider = |it: &Kept<PaymentMethod>| cards.iter().any(|card| card.reference == it.body.reference);
+            let (live, gone): (Vec<_>, Vec<_>) = live.into_iter().partition(at_provider);
+            changes.extend(gone.into_iter().map(|it| Kept { body: PaymentMethod { is_gone: true, ..it.body }, ..it }));
+            let is_default = |it: &Kept<PaymentMethod>| wallet.body.default.as_deref() == Some(&*it.document.id);
+            let mut all: Vec<_> = changes.iter().map(|it| it.next(now, None)).collect();
+            if !live.iter().any(is_default) {
+                wallet.body.default = live.last().map(|it| it.document.id.clone());
+                all.push(wallet.next(now, None));
+            }
+            if all.is_empty() || self.keep(&all)? {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Whom the provider knows the account as; makes it known where it is not.
+    pub(super) async fn customer_of(self: &Arc<Self>, known: &Arc<Known>) -> Result<String, Error> {
+        let number = known.account.number;
+        if let Some(wallet) = self.wallet(number)? {
+            return Ok(wallet.body.customer);
+        }
+        let account = known.account.clone();
+        let key = format!("customer:{}", number.get());
+        let made = self.at_provider(move |provider| {
+            let order = NewCustomer {
+                ours: account.id.as_str(),
+                name: account.name.as_deref(),
+                email: account.email.as_deref(),
+            };
+            provider.create_customer(&order, &key)
+        });
+        let customer = made.await.map_err(|it| told(&it))?;
+        let now = self.now();
+        let wallet = Wallet { customer: customer.clone(), default: None };
+        let owner = Kept::new(Document::HOUSE, OWNER, customer.clone(), number.get());
+        let changes = [Kept::new(number, WALLET, WALLET.to_owned(), wallet).next(now, None), owner.next(now, None)];
+        if self.keep(&changes)? {
+            return Ok(customer);
+        }
+        Ok(self.wallet(number)?.ok_or(Error::Busy)?.body.customer)
+    }
+
+    /// The account that the provider knows by this name.
+    pub(super) fn account_of_customer(&self, customer: &str) -> Result<Option<AccountNumber>, Error> {
+        let owner = self.kept::<u64>(Document::HOUSE, OWNER, customer)?;
+        Ok(owner.map(|it| AccountNumber::from_random(it.body)))
+    }
+
+    /// The card to charge: the one named, or the default.
+    pub(super) fn method_for(&self, known: &Known, named: Option<&str>) -> Result<Option<String>, Error> {
+        let number = known.account.number;
+        match named {
+            Some(id) => {
+                let found = self.live_methods(number)?.into_iter().find(|it| it.document.id == id);
+                Ok(Some(found.ok_or(Refusal::PaymentMethodNotFound)?.document.id))
+            }
+            None => Ok(self.wallet(number)?.and_then(|it| it.body.default)),
+        }
+    }
+
+    /// A card that can be charged, ours and the provider's names: the one named if it is there still, or the default.
+    pub(super) fn card_for(&self, known: &Known, named: Option<&str>) -> Result<Option<(String, String)>, Error> {
+        let number = known.account.number;
+        let default = self.wallet(number)?.and_then(|it| it.body.default);
+        let live = self.live_methods(number)?;
+        let of = |id: Option<&str>| live.iter().find(|it| Some(&*it.document.id) == id);
+        let found = of(named).or_else(|| of(default.as_deref()));
+        Ok(found.map(|it| (it.document.id.clone(), it.body.reference.clone())))
+    }
+
+    fn wallet(&self, account: AccountNumber) -> Result<Option<Kept<Wallet>>, Error> {
+        self.kept(account, WALLET, WALLET)
+    }
+
+    fn live_methods(&self, account: AccountNumber) -> Result<Vec<Kept<PaymentMethod>>, Error> {
+        let mut all = self.all_kept::<PaymentMethod>(account, KIND, None, CARDS_MAX)?;
+        all.retain(|it| !it.body.is_gone);
+        Ok(all)
+    }
+}
+
+fn of_card(card: &stripe::Card, now: Timestamp) -> PaymentMethod {
+    PaymentMethod {
+        reference: card.reference.clone(),
+        brand: card.brand.clone(),
+        last4: card.last4.clone(),
+        expiry_month: card.expiry_month,
+        expiry_year: card.expiry_year,
+        fingerprint: card.fingerprint.clone(),
+        added_at: now.millis(),
+        is_gone: false,
+    }
+}
+
+/// The same card number, saved twice.
+fn is_twin(method: &PaymentMethod, card: &stripe::Card) -> bool {
+    method.fingerprint.is_some() && method.fingerprint == card.fingerprint
+}
+
+fn is_same(one: &PaymentMethod, other: &PaymentMethod) -> bool {
+    one.reference == other.reference
+        && (one.expiry_month, one.expiry_year) == (other.expiry_month, other.expiry_year)
+        && one.fingerprint == other.fingerprint
+}
+
+/// The provider could not, or would not: the caller may try again.
+pub(super) fn told(failure: &stripe::Failure) -> Error {
+    match failure {
+        stripe::Failure::Busy { detail, .. } | stripe::Failure::Ambiguous { detail } => {
+            tracing::warn!(detail, "the provider did not answer");
+            Error::Busy
+        }
+        stripe::Failure::Refused { why, detail } => {
+            Error::Fault(store::Fault::new("asking the payment provider", format!("{why:?}: {detail}")))
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Payments: each one attempt to collect money, with a life that can be looked at.
+//!
+//! A payment is a document. While it is not over it is due: whoever takes it commits the next state with a lease, asks
+//! the provider (see `collect`), and commits the outcome. Must never say a word of the provider's. Invariant: credits
+//! are granted in the commit that calls the payment succeeded, under a fact that only its id can settle: once.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{GrantId, Name, PaymentId, Place};
+use billing::ledger::{Source, Terms};
+use billing::money::{Credits, Currency, Money};
+use billing::payment::{Failure, Status};
+use billing::refund::{Bought, Part};
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::documents::Kept;
+use super::prices::Taxed;
+use super::requests::paid;
+use crate::app::{App, Known};
+
+pub(super) const KIND: &str = "payment";
+
+/// What a payment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    Purchase,
+    AutoTopup,
+}
+
+impl Purpose {
+    pub fn source(self) -> Source {
+        match self {
+            Purpose::Purchase => Source::Purchase,
+            Purpose::AutoTopup => Source::AutoTopup,
+        }
+    }
+}
+
+/// How the customer pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// On a page of the provider's.
+    Hosted,
+    /// With a saved card, the customer being there.
+    OnSession,
+    /// With a saved card, nobody being there.
+    OffSession,
+}
+
+/// What has gone back of a payment, or was taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    pub credits: i64,
+    pub net: i64,
+    pub tax: i64,
+}
+
+impl From<Part> for Returned {
+    fn from(part: Part) -> Returned {
+        Returned { credits: part.credits.micros(), net: part.net, tax: part.tax }
+    }
+}
+impl From<Returned> for Part {
+    fn from(it: Returned) -> Part {
+        Part { credits: Credits::from_micros(it.credits), net: it.net, tax: it.tax }
+    }
+}
+
+/// A dispute over a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disputed {
+    pub reference: String,
+    /// `open`, `won` or `lost`.
+    pub status: String,
+    /// What the bank took for good, in minor units.
+    pub lost: i64,
+}
+
+/// A payment as it is written down. Credits in micro-credits, money in minor units, instants in milliseconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Payment {
+    pub purpose: Purpose,
+    pub way: Way,
+    pub status: String,
+    pub credits: i64,
+    pub net: i64,
+    pub tax: i64,
+    pub currency: String,
+    pub taxed: Taxed,
+    /// What is bought, in words.
+    pub item: String,
+    pub package: Option<String>,
+    /// Our id of the card that is charged.
+    pub method: Option<String>,
+    /// The card may be charged later, when the customer is not there.
+    pub save_card: bool,
+    pub return_url: Option<String>,
+    pub by: Option<String>,
+    pub created_at: i64,
+    /// When it was first sent to the provider.
+    pub sent_at: Option<i64>,
+    pub tries: u32,
+    /// Our customer, page, card and payment, by the provider's names.
+    pub customer: Option<String>,
+    pub card: Option<String>,
+    pub page: Option<String>,
+    pub page_url: Option<String>,
+    pub page_ends_at: i64,
+    pub reference: Option<String>,
+    pub client_secret: Option<String>,
+    /// Where the customer proves who they are.
+    pub action_url: Option<String>,
+    pub failure: Option<String>,
+    /// Our id of the invoice.
+    pub invoice: Option<String>,
+    pub returned: Returned,
+    pub dispute: Option<Disputed>,
+    /// Refunds made at the provider, by its names for them, that are reckoned with in `returned`.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
+}
+
+impl Payment {
+    pub fn status(&self) -> Status {
+        self.status.parse().unwrap_or(Status::Pending)
+    }
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.as_deref().and_then(|it| it.parse().ok())
+    }
+    pub fn currency(&self) -> Currency {
+        self.currency.parse().unwrap_or(Currency::EUR)
+    }
+    pub fn money(&self, amount: i64) -> Money {
+        Money { amount, currency: self.currency() }
+    }
+    pub fn total(&self) -> i64 {
+        self.net + self.tax
+    }
+    pub(super) fn bought(&self) -> Bought {
+        Bought { credits: Credits::from_micros(self.credits), net: self.net, tax: self.tax }
+    }
+
+    /// The terms of the grant it pays for.
+    pub(super) fn terms(&self, id: &str, at: Timestamp) -> Terms {
+        Terms {
+            source: self.purpose.source(),
+            credits: Credits::from_micros(self.credits),
+            effective_at: at,
+            expires_at: Timestamp::NEVER,
+            priority: Terms::PRIORITY,
+            scope: billing::ledger::Scope::default(),
+            cost: Some(self.money(self.net)),
+            payment: Some(id.into()),
+            reason: self.item.as_str().into(),
+        }
+    }
+
+    /// Nothing about who pays how is known yet.
+    pub(super) fn blank(purpose: Purpose, way: Way, at: Timestamp) -> Payment {
+        Payment {
+            purpose,
+            way,
+            status: Status::Pending.as_str().to_owned(),
+            credits: 0,
+            net: 0,
+            tax: 0,
+            currency: String::new(),
+            taxed: Taxed::of(billing::tax::Treatment::None),
+            item: String::new(),
+            package: None,
+            method: None,
+            save_card: false,
+            return_url: None,
+            by: None,
+            created_at: at.millis(),
+            sent_at: None,
+            tries: 0,
+            customer: None,
+            card: None,
+            page: None,
+            page_url: None,
+            page_ends_at: 0,
+            reference: None,
+            client_secret: None,
+            action_url: None,
+            failure: None,
+            invoice: None,
+            returned: Returned::default(),
+            dispute: None,
+            by_hand: Vec::new(),
+        }
+    }
+}
+
+/// A payment as it is shown.
+#[derive(Clone, Debug)]
+pub struct PaymentView {
+    pub id: String,
+    pub account: Name,
+    pub payment: Payment,
+    /// The grant it paid for.
+    pub grant: Option<GrantId>,
+    /// It was asked for before, under the same key.
+    pub is_replay: bool,
+}
+
+impl App {
+    /// # Errors
+    /// When the id leads to no payment.
+    pub fn payment(&self, id: PaymentId) -> Result<PaymentView, Error> {
+        let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
+        let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
+        self.payment_view(&known, kept, false)
+    }
+
+    /// An account's payments, newest first, those below the cursor `before`; failed attempts included.
+    pub fn payments(&self, account: &Name, before: Option<&str>, limit: usize) -> Result<Vec<PaymentView>, Error> {
+        let known = self.known(account)?;
+        let kept = self.all_kept::<Payment>(known.account.number, KIND, before, limit)?;
+        kept.into_iter().map(|it| self.payment_view(&known, it, false)).collect()
+    }
+
+    pub(super) fn payment_kept(&self, id: PaymentId) -> Result<Option<Kept<Payment>>, Error> {
+        self.kept(id.place().account, KIND, &id.to_string())
+    }
+
+    pub(super) fn payment_view(
+        &self,
+        known: &Arc<Known>,
+        kept: Kept<Payment>,
+        is_replay: bool,
+    ) -> Result<PaymentView, Error> {
+        let id: Option<PaymentId> = kept.document.id.parse().ok();
+        let grant = match id.filter(|_| kept.body.status() == Status::Succeeded) {
+            Some(id) => self.grant_paid_by(id)?.map(|it| it.0),
+            None => None,
+        };
+        Ok(PaymentView {
+            id: kept.document.id,
+            account: known.account.id.clone(),
+            payment: kept.body,
+            grant,
+            is_replay,
+        })
+    }
+
+    /// The grant a payment made, and its terms.
+    pub(super) fn grant_paid_by(&self, id: PaymentId) -> Result<Option<(GrantId, Arc<Terms>)>, Error> {
+        let place: Option<Place> = self.store.recall(&[paid(id)], &[])?.named.pop().flatten();
+        let Some(place) = place else { return Ok(None) };
+        let transaction = self.store.transaction(place)?;
+        Ok(transaction.as_ref().and_then(|it| it.granted()).map(|(grant, terms)| (grant, Arc::clone(terms))))
+    }
+
+    /// Credits that are bought and not yet paid for.
+    pub(super) fn pending_purchases(&self, known: &Known) -> Result<Credits, Error> {
+        // Those that are waited for are young: an older one has ended, or waits for its page to close.
+        const LOOKED_AT_MAX: usize = 50;
+        let recent = self.all_kept::<Payment>(known.account.number, KIND, None, LOOKED_AT_MAX)?;
+        let waiting = recent.iter().filter(|it| !it.body.status().is_final());
+        Ok(waiting.map(|it| Credits::from_micros(it.body.credits)).sum())
+    }
+}

@@ -1,0 +1,90 @@
+//! What credits cost: the list price, an account's tax, and the bounds of one purchase.
+use billing::Refusal;
+use billing::money::{Credits, Currency, Money};
+use billing::tax::{Country, Rate, Treatment, VatId};
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Known};
+
+/// What one purchase may cost, in whole units of the currency, tax aside.
+const LEAST: i64 = 5;
+const MOST: i64 = 10_000;
+
+/// How a payment is taxed, as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taxed {
+    /// `none`, `taxed`, `reverse_charge` or `export`.
+    pub treatment: String,
+    pub country: Option<String>,
+    /// Hundredths of a percent.
+    pub rate: u32,
+}
+
+impl Taxed {
+    pub(super) fn of(treatment: Treatment) -> Taxed {
+        let (name, country) = match treatment {
+            Treatment::None => ("none", None),
+            Treatment::Taxed(country, _) => ("taxed", Some(country.to_string())),
+            Treatment::ReverseCharge => ("reverse_charge", None),
+            Treatment::Export => ("export", None),
+        };
+        Taxed { treatment: name.to_owned(), country, rate: treatment.rate().0 }
+    }
+
+    pub(super) fn treatment(&self) -> Treatment {
+        match (&*self.treatment, self.country.as_ref().and_then(|it| it.parse().ok())) {
+            ("taxed", Some(country)) => Treatment::Taxed(country, Rate(self.rate)),
+            ("reverse_charge", _) => Treatment::ReverseCharge,
+            ("export", _) => Treatment::Export,
+            _ => Treatment::None,
+        }
+    }
+}
+
+/// What is charged for something, in minor units of one currency.
+#[derive(Clone, Debug)]
+pub(super) struct Charged {
+    pub net: i64,
+    pub tax: i64,
+    pub taxed: Taxed,
+}
+
+impl App {
+    /// The list price of credits, rounded up to the minor unit: once per purchase.
+    pub(super) fn list_price(&self, credits: Credits, currency: Currency) -> i64 {
+        let exact = i128::from(credits.micros())
+            * i128::from(self.settings.hundred_credits_cost)
+            * 10_i128.pow(currency.places());
+        let unit = 100 * i128::from(Credits::MICROS);
+        i64::try_from((exact + unit - 1) / unit).expect("credits that may be bought cost less than i64")
+    }
+
+    /// `net` with the tax this account's purchases bear.
+    pub(super) fn with_tax(&self, known: &Known, net: i64) -> Charged {
+        let treatment = self.treatment(known);
+        let tax = treatment.rate().of(Money { amount: net, currency: known.account.currency }).amount;
+        Charged { net, tax, taxed: Taxed::of(treatment) }
+    }
+
+    fn treatment(&self, known: &Known) -> Treatment {
+        let seller = self.settings.seller.country.parse::<Country>().ok();
+        let vat_id = known.account.tax_id.as_deref().and_then(VatId::parse);
+        Treatment::of(seller, country_of(known), vat_id.as_ref())
+    }
+
+    /// Refuses what is too little for the provider's fee, or too much for a mistake.
+    pub(super) fn within_bounds(&self, net: i64, currency: Currency) -> Result<(), Refusal> {
+        let unit = 10_i64.pow(currency.places());
+        if (LEAST * unit..=MOST * unit).contains(&net) {
+            return Ok(());
+        }
+        let why = format!("must cost from {LEAST} to {MOST} {} before tax", currency.as_str().to_uppercase());
+        Err(Refusal::invalid("credits", why))
+    }
+}
+
+/// The country of an account's billing address: its member `country`.
+fn country_of(known: &Known) -> Option<Country> {
+    let address: serde_json::Value = serde_json::from_str(known.account.address.as_deref()?).ok()?;
+    address["country"].as_str()?.parse().ok()
+}

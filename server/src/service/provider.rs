@@ -1,0 +1,182 @@
+//! Hearing from the payment provider: its notices, and what they missed.
+//!
+//! A notice is believed when its signature is right, and even then it is a reason to look, not a fact: it may be late,
+//! repeated, out of order, or lost. So its events are also read from the provider's own list every few minutes.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::PaymentId;
+use billing::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{CommitError, Document, Fault};
+
+use super::Error;
+use super::documents::{Kept, LEASE, read};
+use super::payment_methods::told;
+use crate::app::App;
+use crate::stripe::{self, Event, Notice, NoticeFault, Provider};
+
+const KIND: &str = "provider_events";
+/// How often the provider's list is read.
+const EVERY: Span = Span::MINUTE.times(5);
+/// How far a reading goes back behind the last, for what became visible late.
+const OVERLAP: Span = Span::MINUTE.times(10);
+
+/// How far the provider's list of events has been read, by the machine's clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct ReadUntil {
+    until: i64,
+}
+
+/// Why a notice was not taken.
+#[derive(Debug)]
+pub enum NoticeRefused {
+    /// It is not to be believed; why.
+    Unbelievable(&'static str),
+    /// It is; what it is about could not be looked at now.
+    Failed(Error),
+}
+
+impl App {
+    /// The provider, where one is configured.
+    pub(super) fn provider(&self) -> Result<&Arc<Provider>, Refusal> {
+        self.provider.as_ref().ok_or(Refusal::PaymentsNotSetUp)
+    }
+
+    /// Asks the provider something, away from the threads that answer.
+    pub(super) async fn at_provider<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Provider) -> Result<T, stripe::Failure> + Send + 'static,
+    ) -> Result<T, stripe::Failure> {
+        let Ok(provider) = self.provider().cloned() else {
+            let (after, detail) = (Span::HOUR, "no provider is configured".to_owned());
+            return Err(stripe::Failure::Busy { after, detail });
+        };
+        let asked = tokio::task::spawn_blocking(move || ask(&provider)).await;
+        asked.unwrap_or_else(|it| Err(stripe::Failure::Ambiguous { detail: format!("asking panicked: {it}") }))
+    }
+
+    /// Takes a notice of the provider's.
+    pub async fn take_notice(self: &Arc<Self>, body: &[u8], signature: &str) -> Result<(), NoticeRefused> {
+        let provider = self.provider().map_err(|it| NoticeRefused::Failed(it.into()))?;
+        let notice = provider.read_notice(body, signature, self.clock.machine_now());
+        let notice = notice.map_err(|it| {
+            NoticeRefused::Unbelievable(match it {
+                NoticeFault::NoSignature => "it carries no signature",
+                NoticeFault::WrongSignature => "its signature is not of our secret",
+                NoticeFault::Stale => "it was signed too long ago, or by a clock that is ahead",
+                NoticeFault::Malformed => "it is signed and is no notice",
+            })
+        })?;
+        self.hear(&notice).await.map_err(NoticeRefused::Failed)
+    }
+
+    /// Does what a notice gives reason for.
+    async fn hear(self: &Arc<Self>, notice: &Notice) -> Result<(), Error> {
+        match &notice.event {
+            Event::Payment(payment) => match ours(payment.ours.as_deref()) {
+                Some(id) => self.hear_of_payment(id, &payment.reference).await,
+                None => Ok(()),
+            },
+            Event::Page(page) => match (ours(page.ours.as_deref()), &page.payment) {
+                (Some(id), Some(payment)) => self.hear_of_payment(id, payment).await,
+                (Some(id), None) => self.carry_out(id).await,
+                (None, _) => self.hear_of_cards(page.customer.as_deref()).await,
+            },
+            Event::CardSetup(setup) => self.hear_of_cards(setup.customer.as_deref()).await,
+            Event::CardAdded(card) | Event::CardChanged(card) | Event::CardRemoved(card) => {
+                self.hear_of_cards(card.customer.as_deref()).await
+            }
+            Event::Refund(refund) => match &refund.payment {
+                Some(payment) => self.hear_of_refund(payment).await,
+                None => Ok(()),
+            },
+            Event::Dispute(dispute) => self.hear_of_dispute(&dispute.reference).await,
+            Event::Other(_) => Ok(()),
+        }
+    }
+
+    async fn hear_of_cards(self: &Arc<Self>, customer: Option<&str>) -> Result<(), Error> {
+        let Some(customer) = customer else { return Ok(()) };
+        match self.account_of_customer(customer)? {
+            Some(account) => self.cards_changed(account).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Begins to read the provider's list of events, where nobody does yet.
+    pub(crate) fn watch_provider(&self) -> Result<(), Fault> {
+        if self.provider.is_none() || self.store.document(Document::HOUSE, KIND, KIND)?.is_some() {
+            return Ok(());
+        }
+        let until = ReadUntil { until: self.clock.machine_now().millis() };
+        let now = self.now();
+        let first = Kept::new(Document::HOUSE, KIND, KIND.to_owned(), until).next(now, Some(now + EVERY));
+        match self.store.commit(&[first]) {
+            Err(CommitError::Fault(fault)) => Err(fault),
+            // Another process began.
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads what happened at the provider since the last time, and hears of it.
+    pub(super) async fn read_events(self: &Arc<Self>, document: Document) -> Result<(), Error> {
+        let mut kept = read::<ReadUntil>(document)?;
+        let claim = kept.next(self.now(), Some(self.now() + LEASE));
+        if !self.keep(std::slice::from_ref(&claim))? {
+            return Ok(());
+        }
+        kept.document.version += 1;
+        let from = Timestamp::from_millis(kept.body.until) - OVERLAP;
+        let until = self.clock.machine_now() + Span::SECOND;
+        let notices = self.at_provider(move |it| it.events(from, until)).await;
+        for notice in notices.map_err(|it| told(&it))? {
+            if let Err(error) = self.hear(&notice).await {
+                // One that cannot be heard of now must not hide the others; the list is read again from here.
+                tracing::warn!(notice = notice.reference, ?error, "an event could not be looked at");
+                let due_at = self.now() + EVERY;
+                return self.keep(&[kept.next(self.now(), Some(due_at))]).map(drop);
+            }
+        }
+        kept.body.until = until.millis();
+        self.keep(&[kept.next(self.now(), Some(self.now() + EVERY))]).map(drop)
+    }
+
+    /// Does the job of a document that is due, if it is one of these.
+    pub(super) async fn work_money(self: &Arc<Self>, document: Document) -> Result<(), Error> {
+        match &*document.kind {
+            super::payments::KIND => match document.id.parse() {
+                Ok(id) => self.carry_out(id).await,
+                Err(_) => Ok(()),
+            },
+            super::refunds::KIND => self.work_refund(document).await,
+            super::payment_methods::KIND => self.forget_card(document).await,
+            super::payment_methods::SETUP => self.look_at_setup(document).await,
+            KIND => self.read_events(document).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether something is left to do once a payment's credits are granted.
+    pub(super) fn has_sequel(&self, payment: &super::Payment) -> bool {
+        payment.save_card
+    }
+
+    /// What is left to do once the credits are granted: the card that was saved on the way is ours to show.
+    pub(super) async fn after_payment(
+        self: &Arc<Self>,
+        known: &Arc<crate::app::Known>,
+        mut kept: Kept<super::Payment>,
+    ) -> Result<(), Error> {
+        if !self.has_sequel(&kept.body) || kept.document.due_at.is_none() {
+            return Ok(());
+        }
+        self.cards_changed(known.account.number).await?;
+        kept.body.save_card = false;
+        self.keep(&[kept.next(self.now(), None)]).map(drop)
+    }
+}
+
+fn ours(id: Option<&str>) -> Option<PaymentId> {
+    id.and_then(|it| it.parse().ok())
+}

@@ -1,0 +1,146 @@
+//! Purchases: a package or an amount of credits, paid on a page of the provider's or with a saved card.
+//!
+//! The order is committed, with its price, before anybody is asked for money; a double click is the same order again.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{Name, PaymentId};
+use billing::money::Credits;
+use billing::rating::Text;
+use billing::time::Span;
+
+use super::Error;
+use super::documents::{Kept, LEASE};
+use super::order::Fingerprint;
+use super::payments::{KIND, Payment, PaymentView, Purpose, Way};
+use super::requests::Asked;
+use crate::app::{App, Known};
+
+/// How long a page for paying stays open.
+const PAGE_LASTS: Span = Span::HOUR.times(23);
+/// The longest address a customer may be led back to.
+const URL_LENGTH_MAX: usize = 2_000;
+
+/// What is bought.
+#[derive(Clone, Debug)]
+pub enum Goods {
+    Package(Name),
+    Credits(Credits),
+}
+
+#[derive(Clone, Debug)]
+pub struct PurchaseOrder {
+    pub account: Name,
+    pub goods: Goods,
+    /// A card of the account's; none for its default.
+    pub method: Option<String>,
+    /// Pay on a page of the provider's.
+    pub is_hosted: bool,
+    /// The customer agreed that the card be saved for later.
+    pub save_card: bool,
+    /// Where the customer comes back to.
+    pub return_url: Option<String>,
+    pub key: Text,
+    pub by: Text,
+}
+
+impl PurchaseOrder {
+    fn fingerprint(&self) -> Fingerprint {
+        let mut request = Fingerprint::of("purchase");
+        match &self.goods {
+            Goods::Package(it) => request.text("package").text(it.as_str()),
+            Goods::Credits(it) => request.text("credits").credits(Some(*it)),
+        };
+        request.text(self.method.as_deref().unwrap_or_default()).number(u64::from(self.is_hosted));
+        request
+    }
+}
+
+impl App {
+    /// Begins a purchase, and goes as far with it as the provider answers now.
+    pub async fn purchase(self: &Arc<Self>, order: PurchaseOrder) -> Result<PaymentView, Error> {
+        let known = self.known(&order.account)?;
+        self.provider()?;
+        let fresh = match self.asked(known.account.number, &order.key, order.fingerprint())? {
+            Asked::Fresh(fresh) => fresh,
+            Asked::Before(id) => return self.purchased(&known, &id, true).await,
+        };
+        let payment = self.ordered(&known, &order)?;
+        let now = self.now();
+        let id = PaymentId::new(now, self.place_beside(known.account.number)?).to_string();
+        let kept = Kept::new(known.account.number, KIND, id.clone(), payment);
+        // Made with a lease: the one who orders carries it out; should they die, the worker does.
+        if self.keep(&[kept.next(now, Some(now + LEASE)), fresh.led_to(&id, now)])? {
+            return self.purchased(&known, &id, false).await;
+        }
+        // The same key came at the same moment, and was first.
+        match self.asked(known.account.number, &order.key, order.fingerprint())? {
+            Asked::Before(id) => self.purchased(&known, &id, true).await,
+            Asked::Fresh(_) => Err(Error::Busy),
+        }
+    }
+
+    async fn purchased(self: &Arc<Self>, known: &Arc<Known>, id: &str, is_replay: bool) -> Result<PaymentView, Error> {
+        let id: PaymentId = id.parse().map_err(|_| Refusal::PaymentNotFound)?;
+        if !is_replay {
+            self.carry_out(id).await?;
+        }
+        let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
+        self.payment_view(known, kept, is_replay)
+    }
+
+    /// The payment of an order, priced by what is sold and not by who buys.
+    fn ordered(&self, known: &Known, order: &PurchaseOrder) -> Result<Payment, Error> {
+        if known.account.closed_at.is_some() {
+            return Err(Refusal::AccountClosed.into());
+        }
+        let currency = known.account.currency;
+        let (credits, net, item, package) = match &order.goods {
+            Goods::Package(id) => {
+                let package = self.package(id.as_str(), currency)?;
+                let item = format!("{} credits ({})", package.granted(), package.name);
+                (package.granted(), package.price, item, Some(package.id))
+            }
+            Goods::Credits(credits) => {
+                if !credits.is_positive() {
+                    return Err(Refusal::invalid("credits", "must be more than 0").into());
+                }
+                let net = self.list_price(*credits, currency);
+                self.within_bounds(net, currency)?;
+                (*credits, net, format!("{credits} credits"), None)
+            }
+        };
+        let is_url =
+            |it: &String| it.len() <= URL_LENGTH_MAX && (it.starts_with("https://") || it.starts_with("http://"));
+        if !order.return_url.as_ref().is_none_or(is_url) {
+            return Err(Refusal::invalid("return_url", "must be an http or https address of at most 2000 bytes").into());
+        }
+        if order.is_hosted && order.return_url.is_none() {
+            return Err(Refusal::invalid("return_url", "must say where the customer comes back to").into());
+        }
+        let way = if order.is_hosted { Way::Hosted } else { Way::OnSession };
+        let now = self.now();
+        let mut payment = Payment::blank(Purpose::Purchase, way, now);
+        if way == Way::OnSession {
+            let method = self.method_for(known, order.method.as_deref())?;
+            payment.method = Some(method.ok_or_else(|| {
+                Refusal::invalid("payment_method", "is needed: the account has no card; buy with \"hosted\": true")
+            })?);
+        }
+        let charged = self.with_tax(known, net);
+        Ok(Payment {
+            credits: credits.micros(),
+            net: charged.net,
+            tax: charged.tax,
+            currency: currency.as_str().to_owned(),
+            taxed: charged.taxed,
+            item,
+            package,
+            save_card: order.save_card,
+            return_url: order.return_url.clone(),
+            by: Some(order.by.to_string()),
+            page_ends_at: (now + PAGE_LASTS).millis(),
+            ..payment
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! Refunds: unused credits go back at what was paid for them.
+//!
+//! The credits leave their grant in the commit that records the refund, before any money moves; should the provider
+//! refuse to give the money back, they return to the same grant. A refund is a document that is due until it is over.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{GrantId, PaymentId, RefundId};
+use billing::ledger::{Cause, Command, Withdrawal};
+use billing::money::Credits;
+use billing::payment::Status;
+use billing::rating::Text;
+use billing::refund::Part;
+use billing::time::Span;
+use serde::{Deserialize, Serialize};
+use store::{Change, Document};
+
+use super::Error;
+use super::documents::{Kept, LEASE, read};
+use super::order::{Fingerprint, done};
+use super::payments::{Payment, Returned};
+use super::requests::Asked;
+use crate::app::App;
+use crate::stripe::{self, RefundStatus};
+use crate::turnstile::{Ask, Turned};
+
+pub(super) const KIND: &str = "refund";
+const ATTEMPTS_MAX: u32 = 16;
+
+/// How much is to go back.
+#[derive(Clone, Copy, Debug)]
+pub enum Much {
+    Credits(Credits),
+    /// Minor units, tax included.
+    Amount(i64),
+    /// All that is unused.
+    Unused,
+}
+
+#[derive(Clone, Debug)]
+pub struct RefundOrder {
+    pub payment: PaymentId,
+    pub much: Much,
+    pub reason: Text,
+    pub key: Text,
+    pub by: Text,
+}
+
+/// A refund as it is written down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refund {
+    pub payment: String,
+    pub grant: String,
+    pub part: Returned,
+    pub currency: String,
+    pub reason: String,
+    /// `pending`, `succeeded` or `failed`.
+    pub status: String,
+    pub reference: Option<String>,
+    pub credit_note: Option<String>,
+    pub created_at: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct RefundView {
+    pub id: String,
+    pub refund: Refund,
+    pub is_replay: bool,
+}
+
+impl App {
+    /// Takes unused credits back and gives their money back.
+    pub async fn refund(self: &Arc<Self>, order: RefundOrder) -> Result<RefundView, Error> {
+        self.provider()?;
+        let account = order.payment.place().account;
+        self.known_number(account)?.ok_or(Refusal::PaymentNotFound)?;
+        if order.reason.is_empty() || 500 < order.reason.len() {
+            return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let mut request = Fingerprint::of("refund");
+            request.text(&order.payment.to_string()).text(&order.reason);
+            match order.much {
+                Much::Credits(it) => request.credits(Some(it)),
+                Much::Amount(it) => request.text("amount").number(it.unsigned_abs()),
+                Much::Unused => request.text("unused"),
+            };
+            let fresh = match self.asked(account, &order.key, request)? {
+                Asked::Before(id) => return self.refund_view(&id, order.payment, true),
+                Asked::Fresh(fresh) => fresh,
+            };
+            let mut payment = self.payment_kept(order.payment)?.ok_or(Refusal::PaymentNotFound)?;
+            let (grant, part) = self.to_refund(&order, &payment.body)?;
+            let now = self.now();
+            let id = RefundId::new(now, self.place_beside(account)?).to_string();
+            let body = Refund {
+                payment: order.payment.to_string(),
+                grant: grant.to_string(),
+                part: part.into(),
+                currency: payment.body.currency.clone(),
+                reason: order.reason.to_string(),
+                status: "pending".to_owned(),
+                reference: None,
+                credit_note: None,
+                created_at: now.millis(),
+            };
+            let refund = Kept::new(account, KIND, id.clone(), body);
+            payment.body.returned = Part::from(payment.body.returned).plus(part).into();
+            let due_at = payment.document.due_at;
+            let also = vec![refund.next(now, Some(now + LEASE)), payment.next(now, due_at), fresh.led_to(&id, now)];
+            let withdrawal = Withdrawal {
+                grant,
+                credits: part.credits,
+                owed: Credits::ZERO,
+                cause: Cause::Refund,
+                reason: Arc::clone(&order.reason),
+            };
+            match self
+                .ask_withdrawal(order.payment, Command::Withdraw(withdrawal), Some(Arc::clone(&order.by)), also)
+                .await
+            {
+                Turned::Overtaken => {}
+                turned => {
+                    done(turned)?;
+                    self.carry_out_refund(self.refund_kept(order.payment, &id)?).await?;
+                    return self.refund_view(&id, order.payment, false);
+                }
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// A payment's refunds would be many: they are found one by one, by their id.
+    fn refund_view(&self, id: &str, payment: PaymentId, is_replay: bool) -> Result<RefundView, Error> {
+        let kept = self.refund_kept(payment, id)?;
+        Ok(RefundView { id: kept.document.id, refund: kept.body, is_replay })
+    }
+
+    fn refund_kept(&self, payment: PaymentId, id: &str) -> Result<Kept<Refund>, Error> {
+        Ok(self.kept(payment.place().account, KIND, id)?.ok_or(Refusal::PaymentNotFound)?)
+    }
+
+    /// Which grant the order takes from, and what part of the payment that is.
+    fn to_refund(&self, order: &RefundOrder, payment: &Payment) -> Result<(GrantId, Part), Error> {
+        if payment.status() != Status::Succeeded {
+            return Err(Refusal::NothingToRefund.into());
+        }
+        if payment.dispute.as_ref().is_some_and(|it| it.status == "open") {
+            return Err(Refusal::PaymentDisputed.into());
+        }
+        let (grant, _) = self.grant_paid_by(order.payment)?.ok_or(Refusal::NothingToRefund)?;
+        let book = self.book(order.payment.place().account)?.brought_up_to(self.now());
+        let unused = book.grant(grant).map_or(Credits::ZERO, |it| it.remaining);
+        let (bought, gone) = (payment.bought(), payment.returned.into());
+        let part = match order.much {
+            Much::Credits(credits) if unused < credits => {
+                return Err(Refusal::RefundExceedsUnused { left: unused }.into());
+            }
+            Much::Credits(credits) => bought.part_of_credits(gone, credits),
+            Much::Amount(amount) => bought.part_of_amount(gone, amount),
+            Much::Unused => bought.part_of_credits(gone, unused),
+        };
+        let part = part.filter(|it| 0 < it.total()).ok_or(Refusal::NothingToRefund)?;
+        if unused < part.credits {
+            return Err(Refusal::RefundExceedsUnused { left: unused }.into());
+        }
+        Ok((grant, part))
+    }
+
+    /// A refund that is due: takes it, unless another has it.
+    pub(super) async fn work_refund(self: &Arc<Self>, document: Document) -> Result<(), Error> {
+        let mut kept = read::<Refund>(document)?;
+        let now = self.now();
+        let claim = kept.next(now, Some(now + LEASE));
+        if !self.keep(std::slice::from_ref(&claim))? {
+            return Ok(());
+        }
+        let Change::Document(document) = claim else { unreachable!("a claim is a document") };
+        kept.document = document;
+        self.carry_out_refund(kept).await
+    }
+
+    async fn carry_out_refund(self: &Arc<Self>, kept: Kept<Refund>) -> Result<(), Error> {
+        if kept.body.status != "pending" {
+            return Ok(());
+        }
+        let id: PaymentId = kept.body.payment.parse().map_err(|_| Refusal::PaymentNotFound)?;
+        let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
+        let reference = payment.body.reference.clone().unwrap_or_default();
+        let (ours, amount) = (kept.document.id.clone(), Part::from(kept.body.part).total());
+        // Each try under a key of its own: the one before is so long ago that the list shows what came of it, and the
+        // provider would repeat an error of its own that it has kept under the old key.
+        let key = format!("{ours}:{}", kept.document.version);
+        let asked = self.at_provider(move |provider| {
+            // It may have been done by a request whose answer was lost.
+            if let Some(done) = provider.refunds(&reference)?.into_iter().find(|it| it.ours.as_ref() == Some(&ours)) {
+                return Ok(done);
+            }
+            provider.refund(&stripe::RefundOrder { ours: &ours, payment: &reference, amount }, &key)
+        });
+        let now = self.now();
+        match asked.await {
+            Ok(refund) => match refund.status {
+                RefundStatus::Succeeded => self.refunded(id, kept, refund.reference).await,
+                RefundStatus::Failed => self.not_refunded(id, kept).await,
+                RefundStatus::Pending => {
+                    let mut kept = kept;
+                    kept.body.reference = Some(refund.reference);
+                    self.keep(&[kept.next(now, Some(now + Span::HOUR))]).map(drop)
+                }
+            },
+            Err(stripe::Failure::Refused { why, detail }) => {
+                tracing::error!(refund = kept.document.id, ?why, detail, "the provider refused a refund");
+                self.not_refunded(id, kept).await
+            }
+            Err(failure) => {
+                tracing::warn!(refund = kept.document.id, ?failure, "a refund is tried again");
+                self.keep(&[kept.next(now, Some(now + Span::MINUTE.times(3)))]).map(drop)
+            }
+        }
+    }
+
+    /// The money is on its way: the credit note is issued in the commit that says so.
+    async fn refunded(&self, id: PaymentId, mut kept: Kept<Refund>, reference: String) -> Result<(), Error> {
+        let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
+            let now = self.now();
+            let note = self.credit_note_for(&known, (id, &payment.body), kept.body.part.into(), now)?;
+            kept.body.status = "succeeded".to_owned();
+            kept.body.reference = Some(reference.clone());
+            kept.body.credit_note = Some(note.id);
+            let mut changes = note.changes;
+            changes.push(kept.next(now, None));
+            if self.keep(&changes)? {
+                return Ok(());
+            }
+            kept = self.refund_kept(id, &kept.document.id)?;
+            if kept.body.status != "pending" {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// No money went back: the credits return to the grant they came from.
+    async fn not_refunded(&self, id: PaymentId, mut kept: Kept<Refund>) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(mut payment) = self.payment_kept(id)? else { return Ok(()) };
+            let Some((grant, terms)) = self.grant_paid_by(id)? else { return Ok(()) };
+            let (part, gone) = (kept.body.part, payment.body.returned);
+            payment.body.returned =
+                Returned { credits: gone.credits - part.credits, net: gone.net - part.net, tax: gone.tax - part.tax };
+            kept.body.status = "failed".to_owned();
+            let now = self.now();
+            let withdrawal = Withdrawal {
+                grant,
+                credits: Credits::from_micros(part.credits),
+                owed: Credits::ZERO,
+                cause: Cause::Refund,
+                reason: "the refund failed".into(),
+            };
+            let due_at = payment.document.due_at;
+            let also = vec![kept.next(now, None), payment.next(now, due_at)];
+            match self.ask_withdrawal(id, Command::Restore { withdrawal, terms }, None, also).await {
+                Turned::Overtaken => {}
+                turned => return done(turned).map(drop),
+            }
+            kept = self.refund_kept(id, &kept.document.id)?;
+            if kept.body.status != "pending" {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// News of a refund of ours: it is looked at at once.
+    pub(super) fn refund_now_due(&self, id: PaymentId, refund: &str) -> Result<(), Error> {
+        let Some(kept) = self.kept::<Refund>(id.place().account, KIND, refund)? else { return Ok(()) };
+        if kept.body.status == "pending" {
+            let now = self.now();
+            self.keep(&[kept.next(now, Some(now))])?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn ask_withdrawal(
+        &self,
+        payment: PaymentId,
+        command: Command,
+        by: Option<Text>,
+        also: Vec<Change>,
+    ) -> Turned {
+        let account = payment.place().account;
+        let ask = Ask { account, command: Some(command), key: None, by, fact: None, once: None, also };
+        self.turnstile.take_one(ask).await
+    }
+}

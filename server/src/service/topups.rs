@@ -1,0 +1,195 @@
+//! Auto-topup: the rule set and shown, and the payment that comes with a top-up the book has started.
+//!
+//! Whether one is started is decided in the book, with the charge that crosses the threshold. Here it becomes a payment
+//! like any other, written in that very commit.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{Name, PaymentId};
+use billing::ledger::{Command, Rule, Topup, TopupChange, Transaction, What};
+use billing::money::{Credits, Money};
+use billing::payment::Failure;
+use billing::rating::Text;
+use billing::time::Span;
+use store::Change;
+
+use super::Error;
+use super::documents::Kept;
+use super::order::done;
+use super::payments::{KIND, Payment, Purpose, Way};
+use crate::app::{App, Known};
+use crate::turnstile::Ask;
+
+/// How long after a top-up was started the worker takes it up: at once.
+const AT_ONCE: Span = Span::from_millis(0);
+/// Days of use that a threshold should last.
+const THRESHOLD_DAYS: i64 = 1;
+
+#[derive(Clone, Debug)]
+pub struct TopupOrder {
+    pub account: Name,
+    pub is_on: bool,
+    pub threshold: Credits,
+    pub credits: Credits,
+    pub monthly_maximum: Option<Money>,
+    pub method: Option<String>,
+    /// The customer knows that it may charge at once.
+    pub charge_now: bool,
+    pub by: Text,
+}
+
+/// The rule, how it is doing, and what should be known of it.
+#[derive(Clone, Debug)]
+pub struct TopupView {
+    pub topup: Option<Topup>,
+    /// Minor units charged or about to be this month.
+    pub spent: i64,
+    /// In plain words.
+    pub warnings: Vec<String>,
+}
+
+/// The due documents that a transaction brings with it.
+pub(crate) fn companions(transaction: &Transaction) -> Vec<Change> {
+    let What::Topup(TopupChange::Started { payment, credits, total, method }) = &transaction.what else {
+        return Vec::new();
+    };
+    let at = transaction.at;
+    let body = Payment {
+        credits: credits.micros(),
+        // Split into net and tax when it is carried out; never charged more than this.
+        net: total.amount,
+        currency: total.currency.as_str().to_owned(),
+        item: format!("{credits} credits (auto-topup)"),
+        method: method.as_ref().map(ToString::to_string),
+        by: Some("auto-topup".to_owned()),
+        ..Payment::blank(Purpose::AutoTopup, Way::OffSession, at)
+    };
+    vec![Kept::new(transaction.place.account, KIND, payment.to_string(), body).next(at, Some(at + AT_ONCE))]
+}
+
+impl App {
+    pub fn auto_topup(&self, account: &Name) -> Result<TopupView, Error> {
+        let known = self.known(account)?;
+        let now = self.now();
+        let book = self.book(known.account.number)?.brought_up_to(now);
+        let topup = book.topup().cloned();
+        let Some(rule) = topup.as_ref().map(|it| Arc::clone(&it.rule)) else {
+            return Ok(TopupView { topup, spent: 0, warnings: Vec::new() });
+        };
+        let mut warnings = Vec::new();
+        let largest = book.holds().iter().map(billing::ledger::Hold::credits).max().unwrap_or_default();
+        if rule.threshold < largest {
+            warnings
+                .push(format!("The threshold is below the largest open hold, {largest} credits: work may be refused."));
+        }
+        let burn = self.balance(account, None)?.burn_per_day;
+        let needed = Credits::from_micros(burn.micros().saturating_mul(THRESHOLD_DAYS));
+        if rule.threshold < needed {
+            warnings.push(format!("The threshold is below a day's use, {needed} credits: credits may run out first."));
+        }
+        let spent = topup.as_ref().map_or(0, |it| it.spent_in_month_of(now));
+        Ok(TopupView { topup, spent, warnings })
+    }
+
+    /// Sets the rule. What it may charge is said by what credits cost this account now, tax included.
+    pub async fn set_auto_topup(&self, order: TopupOrder) -> Result<TopupView, Error> {
+        let known = self.known(&order.account)?;
+        if order.is_on {
+            self.provider()?;
+        }
+        let currency = known.account.currency;
+        if !order.credits.is_positive() {
+            return Err(Refusal::invalid("credits", "must be more than 0").into());
+        }
+        let net = self.list_price(order.credits, currency);
+        self.within_bounds(net, currency)?;
+        if order.monthly_maximum.is_some_and(|it| it.currency != currency) {
+            let why = format!("must be in the account's currency, {}", currency.as_str());
+            return Err(Refusal::invalid("monthly_maximum.currency", why).into());
+        }
+        let method = match order.is_on || order.method.is_some() {
+            true => self.method_for(&known, order.method.as_deref())?,
+            false => None,
+        };
+        if order.is_on && method.is_none() {
+            return Err(
+                Refusal::invalid("payment_method", "is needed: the account has no card yet; add one first").into()
+            );
+        }
+        let charged = self.with_tax(&known, net);
+        let rule = Arc::new(Rule {
+            threshold: order.threshold,
+            credits: order.credits,
+            price: Money { amount: charged.net + charged.tax, currency },
+            monthly_max: order.monthly_maximum.map(|it| it.amount),
+            method: order.method.as_deref().map(Into::into),
+        });
+        let command = Command::SetTopup { rule, is_on: order.is_on, charge_now: order.charge_now };
+        let ask = Ask {
+            account: known.account.number,
+            command: Some(command),
+            key: None,
+            by: Some(order.by),
+            fact: None,
+            once: None,
+            also: Vec::new(),
+        };
+        done(self.turnstile.take_one(ask).await)?;
+        self.auto_topup(&order.account)
+    }
+
+    /// Splits what a top-up may charge into net and tax, and says why it is not charged after all, if so.
+    pub(super) fn price_topup(
+        &self,
+        known: &Known,
+        id: PaymentId,
+        payment: &mut Payment,
+    ) -> Result<Option<Failure>, Error> {
+        let book = self.book(known.account.number)?;
+        let is_wanted = |it: &Topup| it.is_on && it.under_way.as_ref().is_some_and(|it| it.payment == id);
+        if !book.topup().is_some_and(is_wanted) || book.is_closed() {
+            return Ok(Some(Failure::SwitchedOff));
+        }
+        let reserved = payment.total();
+        let net = self.list_price(Credits::from_micros(payment.credits), payment.currency());
+        let charged = self.with_tax(known, net);
+        (payment.net, payment.tax, payment.taxed) = (charged.net, charged.tax, charged.taxed);
+        // Prices or taxes have gone up since the customer agreed: nothing is charged that they did not agree to.
+        Ok((reserved < payment.total()).then_some(Failure::WrongAmount))
+    }
+
+    /// Finishes a payment that the bank wanted the customer for, with the customer there. Answers where to lead them.
+    pub async fn confirm_payment(
+        self: &Arc<Self>,
+        id: PaymentId,
+        return_url: String,
+    ) -> Result<super::PaymentView, Error> {
+        let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
+        let (Some(reference), Some(card)) = (kept.body.reference.clone(), kept.body.card.clone()) else {
+            return self.payment(id);
+        };
+        if kept.body.status() != billing::payment::Status::RequiresAction {
+            return self.payment(id);
+        }
+        let key = format!("{id}:confirm:{}", kept.document.version);
+        let back = return_url;
+        let name = reference.clone();
+        let asked = self.at_provider(move |provider| {
+            let order = crate::stripe::FinishOrder { payment: &name, card: &card, return_url: &back };
+            provider.finish(&order, &key)
+        });
+        match asked.await {
+            Ok(_) | Err(crate::stripe::Failure::Refused { .. }) => {}
+            Err(failure) => return Err(super::payment_methods::told(&failure)),
+        }
+        self.hear_of_payment(id, &reference).await?;
+        self.payment(id)
+    }
+
+    /// What would charge a card by itself, if anything does.
+    pub(super) fn charges_by_itself(&self, known: &Known) -> Result<Option<&'static str>, Error> {
+        let book = self.book(known.account.number)?;
+        let is_on = book.topup().is_some_and(|it| it.is_on || it.under_way.is_some());
+        Ok(is_on.then_some("the auto-topup"))
+    }
+}

@@ -1,0 +1,240 @@
+//! Buying credits, and everything that can come between the money and the credits.
+use serde_json::{Value, json};
+
+use crate::money_shop::{BACK, SECRET, Shop};
+
+const VISA: &str = "4242424242424242";
+
+fn hosted(goods: Value) -> Value {
+    let mut body = goods;
+    body["hosted"] = json!(true);
+    body["return_url"] = json!(BACK);
+    body
+}
+
+#[test]
+fn credits_are_bought_on_the_hosted_page_and_come_with_the_notice() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    let reply = shop.buy("ada", "order_1", &hosted(json!({"package": "builder"})));
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    let bought = reply.json();
+    assert_eq!((&bought["status"], &bought["credits"]), (&json!("requires_action"), &json!("5250")));
+    assert_eq!(bought["net"], json!({"amount": 5000, "currency": "eur"}));
+    assert_eq!(bought["tax"]["amount"], 1050);
+    assert_eq!(shop.server.get("/v1/accounts/ada/balance").json()["pending_purchases"], "5250");
+    // Coming back from the page is nothing: only the provider's word counts.
+    assert_eq!(shop.server.available("ada"), "600");
+    shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
+    shop.settle();
+    let id = bought["id"].as_str().unwrap();
+    let paid = shop.payment(id);
+    assert_eq!(paid["status"], "succeeded", "{paid}");
+    assert_eq!(shop.server.available("ada"), "5850");
+    assert_eq!(shop.paid_grants("ada"), [(id.to_owned(), "5250".to_owned())]);
+    assert_eq!(shop.totals(), (6050, 0, 0));
+    let invoice = shop.server.get(&format!("/v1/invoices/{}", paid["invoice"].as_str().unwrap())).json();
+    assert!(invoice["number"].as_str().unwrap().starts_with("INV-20"), "{invoice}");
+    assert_eq!((&invoice["total"]["amount"], &invoice["tax_rate"]), (&json!(6050), &json!("21")));
+    assert_eq!(shop.server.get("/v1/accounts/ada/balance").json()["pending_purchases"], "0");
+}
+
+#[test]
+fn a_saved_card_pays_at_once_and_a_double_click_pays_once() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    let body = json!({"credits": 1000, "payment_method": card});
+    let first = shop.buy("ada", "click", &body);
+    assert_eq!((first.status, &first.json()["status"]), (201, &json!("succeeded")), "{}", first.text);
+    let again = shop.buy("ada", "click", &body);
+    assert_eq!(again.header("idempotent-replay"), Some("true"));
+    assert_eq!(again.json()["id"], first.json()["id"]);
+    assert_eq!(shop.buy("ada", "click", &json!({"credits": 1001})).problem().1, "idempotency_conflict");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(shop.buy("ada", "clicks", &body).status, 201));
+        }
+    });
+    shop.settle();
+    assert_eq!(shop.paid_grants("ada").len(), 2);
+    assert_eq!(shop.totals().0, 2 * 1210);
+    assert_eq!(shop.server.available("ada"), "2600");
+}
+
+#[test]
+fn defect_5_a_notice_told_many_times_at_once_credits_once() {
+    let shop = Shop::open();
+    shop.control("POST", "notices", &json!({"repeats": 7}));
+    shop.server.account("ada");
+    let bought = shop.buy("ada", "order_1", &hosted(json!({"credits": 1000}))).json();
+    shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
+    shop.settle();
+    assert_eq!(shop.paid_grants("ada").len(), 1);
+    assert_eq!(shop.server.available("ada"), "1600");
+}
+
+#[test]
+fn notices_that_come_late_and_in_the_wrong_order_lead_to_the_same() {
+    let shop = Shop::open();
+    shop.control("POST", "notices", &json!({"held": true}));
+    shop.server.account("ada");
+    let bought = shop.buy("ada", "order_1", &hosted(json!({"credits": 1000}))).json();
+    let page = bought["checkout_url"].as_str().unwrap();
+    // Declined first, then paid: told the other way round.
+    shop.type_card(page, "4000000000009995").unwrap_err();
+    shop.type_card(page, VISA).unwrap();
+    shop.control("POST", "notices/release", &json!({"reversed": true}));
+    shop.control("POST", "notices", &json!({"held": false}));
+    shop.settle();
+    assert_eq!(shop.payment(bought["id"].as_str().unwrap())["status"], "succeeded");
+    assert_eq!(shop.server.available("ada"), "1600");
+    assert_eq!(shop.totals().0, 1210);
+}
+
+#[test]
+fn defect_4_a_charge_whose_notices_are_all_lost_is_found_and_credited() {
+    let shop = Shop::deaf();
+    shop.server.account("ada");
+    let bought = shop.buy("ada", "order_1", &hosted(json!({"credits": 1000}))).json();
+    shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
+    assert_eq!(shop.server.available("ada"), "600");
+    shop.pass(60);
+    shop.wait_until("the payment is found", |it| it.payments("ada")[0]["status"] == "succeeded");
+    assert_eq!(shop.server.available("ada"), "1600");
+    assert_eq!(shop.paid_grants("ada").len(), 1);
+}
+
+#[test]
+fn declined_cards_say_why_in_plain_words_and_cost_nothing() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", "4000000000000341");
+    let reply = shop.buy("ada", "order_1", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    let failed = reply.json();
+    assert_eq!((&failed["status"], &failed["failure"]["code"]), (&json!("failed"), &json!("declined")));
+    assert!(failed["failure"]["detail"].as_str().unwrap().contains("bank"));
+    shop.settle();
+    assert_eq!(shop.server.available("ada"), "600");
+    assert_eq!(shop.payments("ada").len(), 1);
+    assert_eq!(shop.totals().0, 0);
+    // Another try is another payment, and works with another card.
+    shop.save_card("ada", VISA);
+    let methods = shop.server.get("/v1/accounts/ada/payment-methods").json();
+    let visa = methods["data"].as_array().unwrap().iter().find(|it| it["last4"] == "4242").unwrap()["id"].clone();
+    let bought = shop.buy("ada", "order_2", &json!({"credits": 1000, "payment_method": visa}));
+    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    assert_eq!(shop.payments("ada").len(), 2);
+}
+
+#[test]
+fn three_d_secure_is_waited_for_done_or_abandoned() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", "4000000000003220");
+    let body = json!({"credits": 1000, "payment_method": card, "return_url": BACK});
+    let waits = shop.buy("ada", "order_1", &body).json();
+    assert_eq!(waits["status"], "requires_action", "{waits}");
+    shop.prove(waits["action_url"].as_str().unwrap(), "complete").unwrap();
+    shop.settle();
+    assert_eq!(shop.payment(waits["id"].as_str().unwrap())["status"], "succeeded");
+    let waits = shop.buy("ada", "order_2", &body).json();
+    shop.pass(25 * 3600);
+    shop.wait_until("it is given up", |it| it.payment(waits["id"].as_str().unwrap())["status"] == "canceled");
+    assert_eq!(shop.payment(waits["id"].as_str().unwrap())["failure"]["code"], "abandoned");
+    assert_eq!(shop.server.available("ada"), "1600");
+    assert_eq!(shop.totals().0, 1210);
+}
+
+#[test]
+fn an_answer_that_never_came_is_found_out_and_never_charged_twice() {
+    for when in ["before", "after"] {
+        let shop = Shop::open();
+        let card = shop.customer("ada", VISA);
+        shop.fault(&json!({"when": when, "what": "drop", "method": "POST", "path": "/v1/payment_intents", "times": 9}));
+        let reply = shop.buy("ada", "order_1", &json!({"credits": 1000, "payment_method": card}));
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        shop.control("DELETE", "faults", &json!({}));
+        shop.pass(300);
+        shop.wait_until("it is settled", |it| it.payments("ada")[0]["status"] == "succeeded");
+        shop.settle();
+        assert_eq!(shop.paid_grants("ada").len(), 1, "{when}");
+        assert_eq!(shop.totals().0, 1210, "{when}");
+    }
+}
+
+#[test]
+fn a_wrong_signature_or_an_old_one_is_not_believed() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    let take = |signature: &str| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(format!("{}/v1/stripe/webhook", shop.server.url));
+        request.header("stripe-signature", signature).send("{\"object\":\"event\"}").unwrap().status().as_u16()
+    };
+    for signature in ["", "t=1,v1=00", &format!("t=1795000000,v1={}", "0".repeat(64)), SECRET] {
+        assert_eq!(take(signature), 400, "{signature}");
+    }
+}
+
+#[test]
+fn the_price_is_the_servers_and_what_is_wrong_is_named() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    for (body, code, field) in [
+        (json!({"credits": 1000}), "invalid_request", "payment_method"),
+        (json!({"package": "none", "hosted": true, "return_url": BACK}), "package_not_found", ""),
+        (json!({"package": "team"}), "invalid_request", "payment_method"),
+        (json!({"package": "team", "credits": 5, "hosted": true}), "invalid_request", "package"),
+        (json!({"credits": 1, "hosted": true, "return_url": BACK}), "invalid_request", "credits"),
+        (json!({"credits": "100000000", "hosted": true, "return_url": BACK}), "invalid_request", "credits"),
+        (json!({"credits": 1000, "hosted": true}), "invalid_request", "return_url"),
+        (json!({"credits": 1000, "hosted": true, "return_url": "javascript:x"}), "invalid_request", "return_url"),
+        (json!({"credits": 1000, "amount": 1, "hosted": true}), "invalid_request", "amount"),
+    ] {
+        let problem = shop.buy("ada", "order", &body).problem();
+        assert_eq!((&*problem.1, &*problem.2), (code, field), "{body}");
+    }
+    assert_eq!(shop.payments("ada").len(), 0);
+    let bare = crate::served::Served::start();
+    bare.account("ada");
+    let body = json!({"credits": 1000, "hosted": true, "return_url": BACK});
+    assert_eq!(bare.post("/v1/accounts/ada/purchases", "k", &body).problem().1, "payments_not_set_up");
+}
+
+#[test]
+fn packages_are_put_on_sale_changed_and_taken_away() {
+    let shop = Shop::open();
+    let names = |list: &Value| -> Vec<String> {
+        list["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&shop.server.get("/v1/packages").json()), ["starter", "builder", "team", "scale"]);
+    let package = json!({"name": "Tiny", "credits": 600, "price": {"amount": 500, "currency": "eur"}});
+    assert_eq!(shop.server.put("/v1/packages/tiny", &package).status, 201);
+    assert_eq!(shop.server.put("/v1/packages/tiny", &package).status, 200);
+    assert_eq!(shop.server.delete("/v1/packages/scale").status, 204);
+    assert_eq!(shop.server.delete("/v1/packages/scale").problem().1, "package_not_found");
+    assert_eq!(names(&shop.server.get("/v1/packages").json()), ["tiny", "starter", "builder", "team"]);
+    assert_eq!(names(&shop.server.get("/v1/packages?currency=usd").json()), ["starter", "builder", "team"]);
+}
+
+#[test]
+fn a_card_number_is_refused_wherever_it_is_sent() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    let number = "4242 4242 4242 4242";
+    let charge = json!({
+        "account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"}, "idempotency_key": "k",
+        "quantities": {"input_tokens": 1}, "metadata": {"card": number},
+    });
+    let before = shop.server.get("/v1/accounts/ada/entries").json();
+    for reply in [
+        shop.server.charge(&charge),
+        shop.server.put("/v1/accounts/bob", &json!({"name": number})),
+        shop.buy("ada", "k", &json!({"credits": 1000, "payment_method": "4242424242424242"})),
+        shop.server.get("/v1/accounts/4242424242424242"),
+        shop.server.post("/v1/charges/batch", "", &json!([charge])),
+    ] {
+        assert_eq!(reply.status, 422, "{}", reply.text);
+        assert!(!reply.text.contains("4242"), "{}", reply.text);
+    }
+    assert_eq!(shop.server.get("/v1/accounts/ada/entries").json(), before);
+}

@@ -1,0 +1,160 @@
+//! A shop to buy in: a server process, a simulated payment provider that tells it what happens, and a customer with a
+//! browser as small as one can be.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde_json::{Value, json};
+use server::clock::Clock;
+use stripe_sim::{Options, Sim};
+use tempfile::TempDir;
+
+use crate::served::{Reply, Served, chat};
+
+pub const SECRET: &str = "whsec_of_the_shop";
+/// In Lithuania, so that its customers there pay 21 % and businesses elsewhere in the Union none.
+const SELLER: &str = r#"
+[seller]
+name = "Hydron UAB"
+street = "Gedimino pr. 1"
+city = "Vilnius"
+postal_code = "01103"
+country = "LT"
+tax_id = "LT100001919017"
+email = "billing@hydron.example"
+"#;
+pub const BACK: &str = "http://shop.example/billing";
+
+pub struct Shop {
+    pub server: Served,
+    pub sim: Sim,
+    /// Seconds the server's clock is ahead.
+    ahead: AtomicI64,
+}
+
+impl Shop {
+    pub fn open() -> Shop {
+        let shop = Shop::deaf();
+        shop.listen();
+        shop
+    }
+
+    /// A shop that no notice ever reaches.
+    pub fn deaf() -> Shop {
+        let sim = Sim::start(&Options::default()).unwrap();
+        let server = start(Arc::new(TempDir::new().unwrap()), &sim);
+        Shop { server, sim, ahead: AtomicI64::new(0) }
+    }
+
+    pub fn listen(&self) {
+        let url = format!("{}/v1/stripe/webhook", self.server.url);
+        self.control("POST", "webhook", &json!({"url": url, "secrets": [SECRET]}));
+    }
+
+    /// An account with its welcome of 500 credits for anything and 100 for servers, and a card.
+    pub fn customer(&self, id: &str, number: &str) -> String {
+        self.server.account(id);
+        self.save_card(id, number);
+        let methods = self.server.get(&format!("/v1/accounts/{id}/payment-methods")).json();
+        methods["data"][0]["id"].as_str().expect("the card is saved").to_owned()
+    }
+
+    pub fn save_card(&self, id: &str, number: &str) {
+        let path = format!("/v1/accounts/{id}/payment-methods/setup");
+        let setup = self.server.post(&path, &format!("card_{}", &number[10..]), &json!({"return_url": BACK}));
+        assert_eq!(setup.status, 201, "{}", setup.text);
+        let leads_to = self.type_card(setup.json()["setup_url"].as_str().unwrap(), number).unwrap();
+        if !leads_to.starts_with(BACK) {
+            self.prove(&leads_to, "complete").unwrap();
+        }
+        self.settle();
+    }
+
+    pub fn buy(&self, id: &str, key: &str, body: &Value) -> Reply {
+        self.server.post(&format!("/v1/accounts/{id}/purchases"), key, body)
+    }
+    pub fn payment(&self, id: &str) -> Value {
+        self.server.get(&format!("/v1/payments/{id}")).json()
+    }
+    pub fn payments(&self, account: &str) -> Vec<Value> {
+        let list = self.server.get(&format!("/v1/accounts/{account}/payments")).json();
+        list["data"].as_array().unwrap().clone()
+    }
+    /// Credits of grants that somebody paid for, with the payments they name.
+    pub fn paid_grants(&self, account: &str) -> Vec<(String, String)> {
+        let list = self.server.get(&format!("/v1/accounts/{account}/grants")).json();
+        let paid = list["data"].as_array().unwrap().iter().filter(|it| !it["payment"].is_null());
+        let text = |it: &Value| it.as_str().unwrap().to_owned();
+        paid.map(|it| (text(&it["payment"]), text(&it["credits"]))).collect()
+    }
+    /// Spends credits: 8 000 tokens each.
+    pub fn spend(&self, account: &str, key: &str, credits: u64) -> Reply {
+        self.server.charge(&chat(account, key, credits * 8_000))
+    }
+
+    /// Types a card into a page of the provider's: where that leads, or what the page says.
+    pub fn type_card(&self, page: &str, number: &str) -> Result<String, String> {
+        browse(page, &format!("number={number}&expiry=12%2F40&cvc=123&name=Ada"))
+    }
+    /// Says at the bank that it is me, or not.
+    pub fn prove(&self, url: &str, outcome: &str) -> Result<String, String> {
+        browse(url, &format!("outcome={outcome}"))
+    }
+
+    pub fn control(&self, method: &str, path: &str, said: &Value) -> Value {
+        self.sim.control(method, path, said).unwrap()
+    }
+    pub fn fault(&self, fault: &Value) {
+        self.control("POST", "faults", fault);
+    }
+    /// Waits until the provider has told everything.
+    pub fn settle(&self) {
+        self.control("POST", "notices/flush", &json!({}));
+    }
+    /// Moves the server's clock.
+    pub fn pass(&self, seconds: i64) {
+        let ahead = self.ahead.fetch_add(seconds, Ordering::Relaxed) + seconds;
+        let to = Clock::default().now().millis() + ahead * 1_000;
+        let to = jiff::Timestamp::from_millisecond(to).unwrap().to_string();
+        let now = self.server.post("/v1/test-clock/advance", "", &json!({"to": to}));
+        assert_eq!(now.status, 200, "{}", now.text);
+    }
+    /// Charged, refunded and disputed euro cents.
+    pub fn totals(&self) -> (i64, i64, i64) {
+        let totals = &self.control("GET", "totals", &json!({}))["by_currency"]["eur"];
+        let number = |member: &str| totals[member].as_i64().unwrap_or_default();
+        (number("charged"), number("refunded"), number("disputed"))
+    }
+
+    /// Asks again and again, until `done`: the worker comes by every second.
+    pub fn wait_until(&self, what: &str, done: impl Fn(&Shop) -> bool) {
+        for _ in 0..15_000 {
+            if done(self) {
+                return;
+            }
+            // Each question takes the server a moment: that is all the waiting there is.
+            self.server.get("/healthz");
+        }
+        panic!("it never came to pass that {what}");
+    }
+}
+
+fn start(directory: Arc<TempDir>, sim: &Sim) -> Served {
+    let environment = [
+        ("SCRIP_SANDBOX", "1"),
+        ("STRIPE_SECRET_KEY", "sk_test_of_the_shop"),
+        ("STRIPE_PUBLISHABLE_KEY", "pk_test_of_the_shop"),
+        ("STRIPE_WEBHOOK_SECRET", SECRET),
+        ("STRIPE_API_BASE", sim.url()),
+    ];
+    Served::start_with(directory, &environment, SELLER)
+}
+
+fn browse(url: &str, form: &str) -> Result<String, String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder().max_redirects(0).build().into();
+    let request = agent.post(url).header("content-type", "application/x-www-form-urlencoded");
+    let mut response = request.send(form).unwrap();
+    match response.headers().get("location") {
+        Some(location) => Ok(location.to_str().unwrap().to_owned()),
+        None => Err(response.body_mut().read_to_string().unwrap()),
+    }
+}
