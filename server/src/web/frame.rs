@@ -102,8 +102,12 @@ impl Frame {
     pub fn of(app: &App, visitor: &Visitor, balance: &BalanceView, href: &str) -> Result<Frame, Error> {
         let account = &visitor.known.account;
         let settings = app.settings();
-        let tabs =
-            [("Usage", "/settings/usage"), ("Activity", "/settings/activity"), ("Estimate", "/settings/estimate")];
+        let mut tabs = vec![("Usage", "/settings/usage"), ("Activity", "/settings/activity")];
+        // Where nothing can be bought there is nothing to see.
+        if visitor.session.role.sees_billing() && settings.payments.is_some() {
+            tabs.push(("Billing", super::billing::PATH));
+        }
+        tabs.push(("Estimate", "/settings/estimate"));
         let tab = |(label, to): (&'static str, &'static str)| Tab { label, href: to, is_on: to == href };
         Ok(Frame {
             house: House::of(&settings.brand),

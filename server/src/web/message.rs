@@ -44,6 +44,10 @@ pub fn signed_out(site: &Site) -> impl IntoResponse + use<> {
     shown(message(site, StatusCode::UNAUTHORIZED, "You are signed out", text))
 }
 
+pub fn forbidden(site: &Site, text: &'static str) -> Response {
+    shown(message(site, StatusCode::FORBIDDEN, "Not for your role", text))
+}
+
 /// A form whose mark is not that of its session: sent from elsewhere, or from a page that stood open too long.
 pub fn stale_form(site: &Site) -> Response {
     let text =

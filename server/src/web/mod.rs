@@ -6,6 +6,7 @@
 //! Invariant: every answer carries a content security policy under which nothing runs but our own one script, and
 //! whatever changes something is a form with the mark of its session.
 mod asset;
+mod billing;
 mod console;
 mod estimate;
 mod form;
@@ -43,10 +44,13 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/settings/activity.csv", get(usage::export_activity))
         .route("/settings/estimate", estimate::routes())
         .route("/settings/stream", get(stream::follow))
+        .merge(billing::router())
         .merge(console::router());
     let asked = axum::middleware::map_response(move |mut response: Response| {
         let policy = policy.clone();
         async move {
+            let has_own_style = response.extensions_mut().remove::<OwnStyle>().is_some();
+            let policy = if has_own_style { HeaderValue::from_static(PAPER) } else { policy };
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -56,6 +60,14 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
     });
     pages.layer(asked).merge(asset::router())
 }
+
+/// Beside an answer that is a document of its own, styled by itself: an invoice.
+#[derive(Clone, Copy, Debug)]
+struct OwnStyle;
+
+/// Such a document may be styled and do nothing else.
+const PAPER: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 

@@ -23,13 +23,15 @@ pub async fn follow(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) ->
         Followed::Expired { return_url } => Err(message::expired(&site, return_url)),
         Followed::Opened { token, page } => {
             let cookie = set_cookie(&site, PORTAL, &token, SESSION_LASTS.millis() / 1_000);
-            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(path(page))).into_response())
+            let has_billing = site.app.settings().payments.is_some();
+            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(path(page, has_billing))).into_response())
         }
     }
 }
 
-fn path(page: PortalPage) -> &'static str {
+fn path(page: PortalPage, has_billing: bool) -> &'static str {
     match page {
+        PortalPage::Billing if has_billing => super::billing::PATH,
         PortalPage::Usage | PortalPage::Billing => "/settings/usage",
         PortalPage::Estimate => "/settings/estimate",
     }

@@ -1,0 +1,174 @@
+//! A purchase: ordered, led to the provider's page or charged to a card, and shown until its credits are there.
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use billing::Refusal;
+use billing::money::Credits;
+use billing::payment::Status;
+
+use super::form::Form;
+use super::{PATH, Paged, admit, admit_change, message, page, rows, show as shown};
+use crate::app::App;
+use crate::http::Site;
+use crate::service::{Error, Goods, PaymentView, PurchaseOrder, Way};
+use crate::web::frame::{Frame, House};
+use crate::web::visit::Visitor;
+
+#[derive(Template)]
+#[template(path = "billing/payment.html")]
+struct PaymentPage {
+    frame: Frame,
+    id: String,
+    title: &'static str,
+    text: String,
+    what: String,
+    net: String,
+    tax: String,
+    total: String,
+    status: &'static str,
+    class: &'static str,
+    /// It is asked again by itself.
+    is_waiting: bool,
+    /// On the provider's page.
+    go_on: Option<String>,
+    /// With the bank, for a saved card.
+    can_confirm: bool,
+    invoice: Option<String>,
+    may_change: bool,
+}
+
+/// Leads to a page of the provider's. A page of ours in between, so that no form may be sent anywhere but here.
+#[derive(Template)]
+#[template(path = "billing/leave.html")]
+pub struct Leave {
+    pub house: House,
+    pub url: String,
+}
+
+pub fn leave(site: &Site, url: String) -> axum::response::Response {
+    page(StatusCode::OK, &Leave { house: House::of(&site.app.settings().brand), url })
+}
+
+pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
+    admit_change(&site, &visitor, &form).await?;
+    let failed = |it: Error| message::failed(&site, it.into());
+    let goods = goods(&form).map_err(|it| failed(it.into()))?;
+    let method = form.get("method").filter(|it| *it != "hosted").map(str::to_owned);
+    let order = PurchaseOrder {
+        account: visitor.session.account.clone(),
+        goods,
+        is_hosted: method.is_none(),
+        method,
+        save_card: form.get("save").is_some(),
+        return_url: Some(format!("{}/settings/billing/returned", site.origin(&visitor.headers))),
+        key: form.get("key").unwrap_or_default().into(),
+        by: format!("portal: {}", visitor.session.role).into(),
+    };
+    let payment = site.app.purchase(order).await.map_err(failed)?;
+    match &payment.payment.page_url {
+        Some(url) if payment.payment.way == Way::Hosted && !payment.payment.status().is_final() => {
+            Ok(leave(&site, url.clone()))
+        }
+        _ => Ok(Redirect::to(&format!("{PATH}/payments/{}", payment.id)).into_response()),
+    }
+}
+
+fn goods(form: &Form) -> Result<Goods, Refusal> {
+    match form.get("package") {
+        Some("custom") | None => {
+            let credits: Result<Credits, _> = form.get("credits").unwrap_or_default().replace(',', "").parse();
+            credits.map(Goods::Credits).map_err(|why| Refusal::invalid("credits", why))
+        }
+        Some(id) => id.parse().map(Goods::Package).map_err(|_| Refusal::PackageNotFound),
+    }
+}
+
+/// Back from the provider's page: to the payment it was for, the newest.
+pub async fn returned(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    admit(&site, &visitor).await?;
+    let account = visitor.session.account.clone();
+    let newest = site.look(move |app| Ok(app.payments(&account, None, 1)?.pop()));
+    let newest = newest.await.map_err(|it| message::failed(&site, it))?;
+    let to = newest.map_or_else(|| PATH.to_owned(), |it| format!("{PATH}/payments/{}", it.id));
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// A payment of the session's account; one of another is not found.
+async fn own(site: &Arc<Site>, visitor: &Visitor, id: &str) -> Result<PaymentView, axum::response::Response> {
+    let missing = || message::failed(site, Refusal::PaymentNotFound.into());
+    let id = id.parse().map_err(|_| missing())?;
+    let view = site.look(move |app| app.payment(id)).await.map_err(|it| message::failed(site, it))?;
+    if view.account == visitor.session.account { Ok(view) } else { Err(missing()) }
+}
+
+pub async fn show(State(site): State<Arc<Site>>, Path(id): Path<String>, visitor: Visitor) -> Paged {
+    admit(&site, &visitor).await?;
+    let view = own(&site, &visitor, &id).await?;
+    let filled = site.look(move |app| payment_page(app, &visitor, &view));
+    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &filled))
+}
+
+fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<PaymentPage, Error> {
+    let it = &view.payment;
+    let balance = app.balance(&visitor.session.account, None)?;
+    let (status, class) = rows::status(view);
+    let credits = shown::have(Credits::from_micros(it.credits));
+    let is_hosted = it.way == Way::Hosted;
+    let (title, text) = match it.status() {
+        Status::Succeeded => ("Credits added", format!("{credits} credits are on your account.")),
+        Status::Failed => ("The payment failed", failure(view)),
+        Status::Canceled => ("The payment was canceled", "No money was taken.".to_owned()),
+        Status::RequiresAction if is_hosted => {
+            ("Waiting for your payment", "Once you have paid, your credits appear here by themselves.".to_owned())
+        }
+        Status::RequiresAction => {
+            ("Your bank wants to hear from you", "It asks you to confirm this payment.".to_owned())
+        }
+        Status::Pending if is_hosted => {
+            ("Waiting for your payment", "If you have paid: payment received, adding credits…".to_owned())
+        }
+        Status::Pending => ("Asking the bank…", "This takes a few seconds. You may close the page.".to_owned()),
+    };
+    let waits_for_customer = it.status() == Status::RequiresAction;
+    Ok(PaymentPage {
+        frame: Frame::of(app, visitor, &balance, PATH)?,
+        id: view.id.clone(),
+        title,
+        text,
+        what: it.item.clone(),
+        net: shown::money(it.money(it.net)),
+        tax: shown::money(it.money(it.tax)),
+        total: shown::money(it.money(it.total())),
+        status,
+        class,
+        is_waiting: !it.status().is_final(),
+        go_on: it.page_url.clone().filter(|_| is_hosted && !it.status().is_final()),
+        can_confirm: waits_for_customer && !is_hosted,
+        invoice: it.invoice.clone(),
+        may_change: visitor.session.role.changes_billing(),
+    })
+}
+
+fn failure(view: &PaymentView) -> String {
+    let why = view.payment.failure().map(billing::payment::Failure::in_words);
+    why.unwrap_or("No money was taken. Try again, or use another card.").to_owned()
+}
+
+/// With the customer there, the bank can ask them.
+pub async fn confirm(State(site): State<Arc<Site>>, Path(id): Path<String>, visitor: Visitor, form: Form) -> Paged {
+    admit_change(&site, &visitor, &form).await?;
+    let view = own(&site, &visitor, &id).await?;
+    let to = format!("{PATH}/payments/{}", view.id);
+    let missing = |_| message::failed(&site, Refusal::PaymentNotFound.into());
+    let id = view.id.parse().map_err(missing)?;
+    let return_url = format!("{}{to}", site.origin(&visitor.headers));
+    let confirmed = site.app.confirm_payment(id, return_url).await.map_err(|it| message::failed(&site, it.into()))?;
+    match confirmed.payment.action_url {
+        Some(url) if confirmed.payment.status() == Status::RequiresAction => Ok(leave(&site, url)),
+        _ => Ok(Redirect::to(&to).into_response()),
+    }
+}

@@ -1,0 +1,165 @@
+//! The rows of the billing page, in plain words.
+use billing::id::Name;
+use billing::ledger::Source;
+use billing::money::{Credits, Currency};
+use billing::payment::Status;
+use billing::time::Timestamp;
+
+use super::show;
+use crate::app::{App, Known};
+use crate::service::{Error, Goods, GrantView, InvoiceView, MethodView, PaymentView};
+use crate::web::frame::When;
+
+pub struct PackageRow {
+    pub id: String,
+    pub name: String,
+    pub credits: String,
+    pub bonus: Option<String>,
+    pub net: String,
+    pub total: String,
+    /// None where there is no tax.
+    pub tax: Option<String>,
+}
+
+/// What is on sale, with tax and total as this account would pay them.
+pub fn packages(app: &App, account: &Name, currency: Currency) -> Result<Vec<PackageRow>, Error> {
+    let mut rows = Vec::new();
+    for it in app.packages(currency)? {
+        let Ok(id) = it.id.parse::<Name>() else { continue };
+        let price = app.price_of_credits(account, &Goods::Package(id))?;
+        let bonus = Credits::from_micros(it.bonus);
+        rows.push(PackageRow {
+            name: it.name,
+            credits: whole(price.credits),
+            bonus: bonus.is_positive().then(|| format!("{} on top", whole(bonus))),
+            net: show::money(price.net),
+            total: show::money(price.total),
+            tax: (price.tax.amount != 0).then(|| show::money(price.tax)),
+            id: it.id,
+        });
+    }
+    Ok(rows)
+}
+
+/// Without places: nobody sells hundredths.
+fn whole(credits: Credits) -> String {
+    show::thousands(credits.micros().unsigned_abs() / Credits::MICROS.unsigned_abs())
+}
+
+pub struct CardRow {
+    pub id: String,
+    pub label: String,
+    pub expiry: String,
+    pub is_default: bool,
+}
+
+impl CardRow {
+    pub fn of(it: &MethodView) -> CardRow {
+        CardRow {
+            id: it.id.clone(),
+            label: card(it),
+            expiry: format!("{:02}/{}", it.method.expiry_month, it.method.expiry_year),
+            is_default: it.is_default,
+        }
+    }
+}
+
+/// `Visa ••4242`.
+pub fn card(it: &MethodView) -> String {
+    format!("{} ••{}", show::words(&it.method.brand), it.method.last4)
+}
+
+/// Credits that were bought: what came in, and what is left of it.
+pub struct PurchaseRow {
+    pub when: When,
+    pub what: &'static str,
+    pub reason: String,
+    pub credits: String,
+    pub paid: String,
+    pub left: String,
+}
+
+impl PurchaseRow {
+    pub fn of(it: &GrantView, known: &Known) -> Option<PurchaseRow> {
+        let what = match it.terms.source {
+            Source::Purchase => "Purchase",
+            Source::AutoTopup => "Auto-topup",
+            Source::Subscription => "Subscription",
+            _ => return None,
+        };
+        Some(PurchaseRow {
+            when: When::minute(it.created_at, &known.zone),
+            what,
+            reason: it.terms.reason.to_string(),
+            credits: show::have(it.terms.credits),
+            paid: it.terms.cost.map_or_else(|| "—".to_owned(), show::money),
+            left: show::have(it.remaining + it.held),
+        })
+    }
+}
+
+/// One attempt to collect money.
+pub struct PaymentRow {
+    pub id: String,
+    pub when: When,
+    pub what: String,
+    pub total: String,
+    pub tax: String,
+    pub status: &'static str,
+    /// Names its colour.
+    pub class: &'static str,
+    pub why: Option<&'static str>,
+}
+
+impl PaymentRow {
+    pub fn of(it: &PaymentView, known: &Known) -> PaymentRow {
+        let (status, class) = status(it);
+        PaymentRow {
+            id: it.id.clone(),
+            when: When::minute(Timestamp::from_millis(it.payment.created_at), &known.zone),
+            what: it.payment.item.clone(),
+            total: show::money(it.payment.money(it.payment.total())),
+            tax: show::money(it.payment.money(it.payment.tax)),
+            status,
+            class,
+            why: it.payment.failure().map(billing::payment::Failure::in_words),
+        }
+    }
+}
+
+/// How a payment stands, in a word, and how that is coloured.
+pub fn status(it: &PaymentView) -> (&'static str, &'static str) {
+    let returned = it.payment.returned;
+    let dispute = it.payment.dispute.as_ref().map(|it| it.status.as_str());
+    match (it.payment.status(), dispute) {
+        (Status::Succeeded, Some("open")) => ("disputed", "bad"),
+        (Status::Succeeded, Some("lost")) => ("dispute lost", "bad"),
+        (Status::Succeeded, _) if it.payment.net + it.payment.tax <= returned.net + returned.tax => ("refunded", ""),
+        (Status::Succeeded, _) if 0 < returned.net => ("refunded in part", ""),
+        (Status::Succeeded, _) => ("paid", "good"),
+        (Status::Pending, _) => ("under way", "warn"),
+        (Status::RequiresAction, _) => ("waits for you", "warn"),
+        (Status::Failed, _) => ("failed", "bad"),
+        (Status::Canceled, _) => ("canceled", ""),
+    }
+}
+
+pub struct InvoiceRow {
+    pub id: String,
+    pub number: String,
+    pub when: String,
+    pub kind: &'static str,
+    pub total: String,
+}
+
+impl InvoiceRow {
+    pub fn of(it: &InvoiceView, known: &Known) -> InvoiceRow {
+        InvoiceRow {
+            id: it.id.clone(),
+            number: it.invoice.number.to_string(),
+            when: show::day(it.invoice.issued_at, &known.zone),
+            kind: if it.invoice.kind == billing::invoice::Kind::Invoice { "Invoice" } else { "Credit note" },
+            total: show::money(it.invoice.total()),
+        }
+    }
+}
