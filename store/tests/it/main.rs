@@ -7,6 +7,7 @@ mod homes;
 mod make;
 mod on_postgres;
 mod on_sqlite;
+mod portable_sql;
 mod promises;
 mod scratch;
 mod town;

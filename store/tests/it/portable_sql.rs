@@ -1,0 +1,130 @@
+//! What the SQL for PostgreSQL must not use, so that the same statements run on Citus and whatever else speaks
+//! PostgreSQL and shards by key: read from the sources, so that a statement written tomorrow is looked at too.
+use std::fs;
+use std::path::Path;
+
+/// A word, and why it is not to be had.
+const REFUSED: &[(&str, &str)] = &[
+    ("nextval", "a sequence is a place where all nodes meet"),
+    (" serial", "a sequence is a place where all nodes meet"),
+    ("bigserial", "a sequence is a place where all nodes meet"),
+    ("generated always", "generated columns are not spread"),
+    ("create trigger", "triggers are not spread"),
+    ("advisory", "advisory locks hold on one machine"),
+    ("listen ", "notices reach one machine"),
+    ("notify ", "notices reach one machine"),
+    ("lock table", "a table is on many machines"),
+    ("deferrable", "constraints are checked where the row is"),
+    ("references ", "a foreign key to accounts makes a hot account wait"),
+    ("now()", "time is an argument"),
+    ("current_timestamp", "time is an argument"),
+    ("random()", "a statement means the same wherever it runs"),
+    ("gen_random_uuid", "a statement means the same wherever it runs"),
+    ("skip locked", "jobs are claimed by their version"),
+];
+
+/// Tables that are spread by account, and may only be reached by it.
+const SPREAD: &[&str] = &["journal", "books", "usage", "projects", "quotes", "documents"];
+
+/// Statements that look at every account, each for its reason: what is due anywhere, and whole streams.
+const EVERYWHERE: &[&str] = &["where due_at <= $1", "sum(version)", "where $1 < account", "where $1 <= account"];
+
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for directory in ["src/postgres", "migrations"] {
+        for entry in fs::read_dir(root.join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if directory == "src/postgres" || name.starts_with("postgres") {
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(15 < found.len(), "the sources were found");
+    found
+}
+
+/// The text without comments, as one line of single spaces.
+fn plain(text: &str) -> String {
+    let code = |it: &str| {
+        let it = it.trim();
+        if it.starts_with("//") || it.starts_with("--") { String::new() } else { it.trim_end_matches('\\').to_owned() }
+    };
+    text.lines().map(code).collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+#[test]
+fn no_statement_uses_what_does_not_run_everywhere() {
+    for (name, text) in sources() {
+        let text = plain(&text);
+        for (word, why) in REFUSED {
+            assert!(!text.contains(word), "{name} says `{word}`: {why}");
+        }
+    }
+}
+
+#[test]
+fn keys_of_what_is_spread_begin_with_the_account() {
+    let schema = sources().into_iter().find(|it| it.0 == "postgres_1.sql").unwrap().1;
+    let schema = plain(&schema);
+    for table in SPREAD {
+        let start = schema.find(&format!("create table {table} (")).unwrap();
+        let body = &schema[start..start + schema[start..].find(';').unwrap()];
+        let is_keyed = body.contains("primary key (account") || body.contains("account bigint primary key");
+        assert!(is_keyed && !body.contains("unique"), "{body}");
+    }
+}
+
+/// Each statement in the sources: a literal that begins as one, up to its closing quote.
+fn statements(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (place, _) in text.match_indices('"') {
+        let rest = &text[place + 1..];
+        let begins = ["select ", "insert into ", "update ", "delete from "].iter().any(|it| rest.starts_with(it));
+        let Some(end) = rest.find("\";").or_else(|| rest.find("\" )")).filter(|_| begins) else { continue };
+        found.push(rest[..end].to_owned());
+    }
+    found
+}
+
+#[test]
+fn what_is_spread_is_reached_by_account() {
+    let mut looked_at = 0;
+    for (name, text) in sources().iter().filter(|it| it.0.ends_with(".rs")) {
+        for statement in statements(&plain(text)) {
+            let words: Vec<&str> = statement.split([' ', '(', ')', ',']).collect();
+            let is_spread =
+                words.windows(2).any(|it| ["from", "update", "join"].contains(&it[0]) && SPREAD.contains(&it[1]));
+            if !is_spread || EVERYWHERE.iter().any(|it| statement.contains(it)) {
+                continue;
+            }
+            looked_at += 1;
+            let by = ["account = $1", "account = any(", "account = known.account", "account = new.account"];
+            assert!(by.iter().any(|it| statement.contains(it)), "{name}: {statement}");
+        }
+    }
+    assert!(10 <= looked_at, "{looked_at} statements were found");
+}
+
+/// What is read and written on a real cluster, where `SCRIP_TEST_CITUS_URL` names an empty database of one.
+#[test]
+fn a_citus_cluster_keeps_the_promises() {
+    use crate::town::{Random, Town};
+    use store::{Store, verify};
+    let Ok(url) = std::env::var("SCRIP_TEST_CITUS_URL") else {
+        eprintln!("not run: SCRIP_TEST_CITUS_URL names no cluster");
+        return;
+    };
+    store::postgres::Postgres::distribute(&url).unwrap();
+    let store = store::postgres::Postgres::open(&url).unwrap();
+    let mut town = Town::new(u64::from(std::process::id()), 60);
+    for _ in 0..60 {
+        store.commit(&town.changes(60)).unwrap();
+    }
+    for (number, book) in &town.record.books {
+        assert_eq!(store.recall(&[], &[*number]).unwrap().books, [Some(book.clone())]);
+    }
+    town.record.compare(&store, &mut Random(1), 10);
+    assert!(verify(&store, &mut |_, _| {}).unwrap().is_clean());
+}
