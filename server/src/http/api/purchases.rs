@@ -24,7 +24,7 @@ use crate::service::{Goods, Much, Package, PaymentView, PurchaseOrder, Purpose, 
 /// Money in a request, in minor units of its currency.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = MoneyRequest)]
+#[schema(as = MoneyRequest, example = json!({"amount": 10000, "currency": "eur"}))]
 pub struct MoneyIn {
     #[schema(minimum = 1)]
     pub amount: i64,
