@@ -39,7 +39,7 @@ pub use problem::{Failure, Problem};
 fn routes() -> OpenApiRouter<Arc<Site>> {
     use api::{
         accounts, api_keys, batch, charges, entries, events, grants, holds, invoices, measure, methods, portal,
-        projects, purchases, quotes, rate_cards, running, usage,
+        projects, purchases, quotes, rate_cards, running, subscriptions, usage,
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .routes(routes!(charges::create))
@@ -80,6 +80,12 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(methods::remove))
         .routes(routes!(methods::topup, methods::put_topup))
         .routes(routes!(methods::notice))
+        .routes(routes!(subscriptions::plans))
+        .routes(routes!(subscriptions::put_plan, subscriptions::delete_plan))
+        .routes(routes!(subscriptions::show, subscriptions::create))
+        .routes(routes!(subscriptions::change))
+        .routes(routes!(subscriptions::cancel))
+        .routes(routes!(subscriptions::resume))
         .routes(routes!(invoices::list))
         .routes(routes!(invoices::show))
         .routes(routes!(usage::show))

@@ -368,6 +368,7 @@ impl App {
             let due_at = self.has_sequel(body).then_some(now);
             let mut also = vec![kept.next(now, due_at)];
             also.extend(invoiced.changes);
+            also.extend(self.subscription_paid(&known, &kept.body, now)?);
             let ask = Ask {
                 account: known.account.number,
                 command: Some(Command::Grant(Arc::new(kept.body.terms(&id.to_string(), now)))),
@@ -394,7 +395,12 @@ impl App {
     async fn commit_payment(&self, id: PaymentId, body: &Payment, change: Change, is_news: bool) -> Result<(), Error> {
         let failure = body.failure().filter(|_| is_news);
         let (Purpose::AutoTopup, Some(failure)) = (body.purpose, failure) else {
-            return self.keep(&[change]).map(drop);
+            let mut changes = vec![change];
+            if body.purpose == Purpose::Subscription && is_news {
+                let known = self.known_number(id.place().account)?.ok_or(Refusal::AccountNotFound)?;
+                changes.extend(self.subscription_failed(&known, body)?);
+            }
+            return self.keep(&changes).map(drop);
         };
         let ask = Ask {
             account: id.place().account,

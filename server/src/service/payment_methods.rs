@@ -150,6 +150,7 @@ impl App {
             let mut wallet = wallet.ok_or(Refusal::PaymentMethodNotFound)?;
             wallet.body.default = Some(method.to_owned());
             if self.keep(&[wallet.next(self.now(), None)])? {
+                self.retry_renewal(&known)?;
                 return Ok(MethodView { id: found.document.id, method: found.body, is_default: true });
             }
         }

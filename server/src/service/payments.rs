@@ -18,6 +18,7 @@ use super::Error;
 use super::documents::Kept;
 use super::prices::Taxed;
 use super::requests::paid;
+use super::subscriptions::Period;
 use crate::app::{App, Known};
 
 pub(super) const KIND: &str = "payment";
@@ -28,6 +29,7 @@ pub(super) const KIND: &str = "payment";
 pub enum Purpose {
     Purchase,
     AutoTopup,
+    Subscription,
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
         match self {
             Purpose::Purchase => Source::Purchase,
             Purpose::AutoTopup => Source::AutoTopup,
+            Purpose::Subscription => Source::Subscription,
         }
     }
 }
@@ -122,6 +125,9 @@ pub struct Payment {
     /// Refunds made at the provider, by its names for them, that are reckoned with in `returned`.
     #[serde(default)]
     pub by_hand: Vec<String>,
+    /// What it pays for, of a subscription.
+    #[serde(default)]
+    pub period: Option<Period>,
 }
 
 impl Payment {
@@ -192,6 +198,7 @@ impl Payment {
             returned: Returned::default(),
             dispute: None,
             by_hand: Vec::new(),
+            period: None,
         }
     }
 }

@@ -152,6 +152,7 @@ impl App {
             super::refunds::KIND => self.work_refund(document).await,
             super::payment_methods::KIND => self.forget_card(document).await,
             super::payment_methods::SETUP => self.look_at_setup(document).await,
+            super::subscriptions::KIND => self.renew(document).await,
             KIND => self.read_events(document).await,
             _ => Ok(()),
         }

@@ -189,7 +189,11 @@ impl App {
     /// What would charge a card by itself, if anything does.
     pub(super) fn charges_by_itself(&self, known: &Known) -> Result<Option<&'static str>, Error> {
         let book = self.book(known.account.number)?;
-        let is_on = book.topup().is_some_and(|it| it.is_on || it.under_way.is_some());
-        Ok(is_on.then_some("the auto-topup"))
+        if book.topup().is_some_and(|it| it.is_on || it.under_way.is_some()) {
+            return Ok(Some("the auto-topup"));
+        }
+        let subscription = self.subscription(&known.account.id);
+        let renews = subscription.is_ok_and(|it| it.state() != billing::subscription::State::Canceled && !it.ends);
+        Ok(renews.then_some("the subscription"))
     }
 }

@@ -19,6 +19,7 @@ mod money_back;
 mod money_crashes;
 mod money_purchases;
 mod money_shop;
+mod money_subscriptions;
 mod money_topups;
 mod nodes;
 mod pages;

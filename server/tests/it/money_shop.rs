@@ -118,6 +118,12 @@ impl Shop {
         let now = self.server.post("/v1/test-clock/advance", "", &json!({"to": to}));
         assert_eq!(now.status, 200, "{}", now.text);
     }
+    /// Moves the server's clock to an instant that it has told.
+    pub fn pass_to(&self, instant: &str) {
+        let at: jiff::Timestamp = instant.parse().unwrap();
+        let now = Clock::default().now().millis() + self.ahead.load(Ordering::Relaxed) * 1_000;
+        self.pass((at.as_millisecond() - now) / 1_000 + 2);
+    }
     /// Charged, refunded and disputed euro cents.
     pub fn totals(&self) -> (i64, i64, i64) {
         let totals = &self.control("GET", "totals", &json!({}))["by_currency"]["eur"];

@@ -23,4 +23,5 @@ pub mod quotes;
 pub mod rate_cards;
 pub mod reply;
 pub mod running;
+pub mod subscriptions;
 pub mod usage;

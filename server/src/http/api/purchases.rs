@@ -263,6 +263,7 @@ impl PaymentShown {
             source: match it.purpose {
                 Purpose::Purchase => SourceShown::Purchase,
                 Purpose::AutoTopup => SourceShown::AutoTopup,
+                Purpose::Subscription => SourceShown::Subscription,
             },
             credits: Amount(Credits::from_micros(it.credits)),
             net: money(it.net),

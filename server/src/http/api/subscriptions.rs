@@ -1,0 +1,289 @@
+//! Subscriptions: plans, and an account's subscription to one.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use billing::money::{Currency, Money};
+use billing::subscription::{Every, State as Standing};
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::knock::{Call, Knock};
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::super::wire::{Amount, AmountIn, Instant, NameIn};
+use super::grants::MoneyShown;
+use super::purchases::MoneyIn;
+use super::reply::{self, Answered, Page};
+use crate::service::{Plan, Scope, SubscribeOrder, Subscription};
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Every)]
+pub enum EveryShown {
+    Month,
+    Year,
+}
+
+/// Credits each period, for less than they cost one by one.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Plan)]
+pub struct PlanShown {
+    #[schema(pattern = "^[A-Za-z0-9._:@-]{1,128}$")]
+    id: String,
+    name: String,
+    /// Each period.
+    credits: Amount,
+    /// Each period; tax comes on top.
+    price: MoneyShown,
+    every: EveryShown,
+}
+
+impl PlanShown {
+    fn of(plan: &Plan) -> PlanShown {
+        let currency = plan.currency.parse().unwrap_or(Currency::EUR);
+        PlanShown {
+            id: plan.id.clone(),
+            name: plan.name.clone(),
+            credits: Amount(plan.credits()),
+            price: Money { amount: plan.price, currency }.into(),
+            every: if plan.every() == Every::Year { EveryShown::Year } else { EveryShown::Month },
+        }
+    }
+}
+
+/// List plans
+#[utoipa::path(get, path = "/v1/plans", operation_id = "listPlans", tag = "Credits in",
+    params(("currency" = Option<String>, Query, description = "ISO 4217; the installation's where nothing is said.",
+        pattern = "^[A-Za-z]{3}$")),
+    security(("api_key" = ["read"])),
+    responses((status = 200, body = Page<PlanShown>, description = "What is on sale, cheapest first.")))]
+pub async fn plans(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let query = knock.enter(&site, Scope::Read)?.query(&["currency"])?;
+    let currency = match query.text("currency") {
+        Some(text) => text.parse().map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
+        None => site.app.settings().currency,
+    };
+    let plans = site.look(move |app| app.plans(currency)).await?;
+    reply::json(StatusCode::OK, &Page { data: plans.iter().map(PlanShown::of).collect(), next_cursor: None })
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PlanRequest, example = json!({
+    "name": "Monthly", "credits": "2000", "price": {"amount": 1800, "currency": "eur"}, "every": "month"
+}))]
+pub struct PlanIn {
+    #[schema(max_length = 200)]
+    name: String,
+    credits: AmountIn,
+    price: MoneyIn,
+    every: EveryShown,
+}
+
+/// Put a plan on sale
+///
+/// It must cost less than the same credits one by one. Who has it already keeps what they subscribed to.
+#[utoipa::path(put, path = "/v1/plans/{plan}", operation_id = "putPlan", tag = "Credits in",
+    params(("plan" = NameIn, Path, description = "A name of your own choice.")),
+    request_body = PlanIn, security(("api_key" = ["admin"])),
+    responses(
+        (status = 200, body = PlanShown, description = "Changed."),
+        (status = 201, body = PlanShown, description = "On sale."),
+    ))]
+pub async fn put_plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let (id, by) = (call.name("plan").await?, call.by());
+    let said: PlanIn = call.json().await?;
+    let price = said.price.read("price")?;
+    let plan = Plan {
+        id: id.to_string(),
+        name: said.name,
+        credits: said.credits.0.micros(),
+        price: price.amount,
+        currency: price.currency.as_str().to_owned(),
+        every: match said.every {
+            EveryShown::Month => Every::Month.to_string(),
+            EveryShown::Year => Every::Year.to_string(),
+        },
+        is_gone: false,
+    };
+    let shown = PlanShown::of(&plan);
+    let is_new = site.look(move |app| app.put_plan(&plan, &by)).await?;
+    reply::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &shown)
+}
+
+/// Take a plan off sale
+#[utoipa::path(delete, path = "/v1/plans/{plan}", operation_id = "deletePlan", tag = "Credits in",
+    params(("plan" = NameIn, Path, description = "The plan.")), security(("api_key" = ["admin"])),
+    responses(
+        (status = 204, description = "It is no longer sold."),
+        (status = 404, description = "No such plan."),
+    ))]
+pub async fn delete_plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let (id, by) = (call.name("plan").await?, call.by());
+    site.look(move |app| app.delete_plan(&id, &by)).await?;
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SubscriptionState)]
+pub enum StandingShown {
+    /// Waits for its first payment. It gives nothing yet.
+    Incomplete,
+    Active,
+    /// A renewal was not paid; it is tried again after 1, 3, 5 and 7 days, and when the card changes.
+    PastDue,
+    /// Over. Credits it gave stay.
+    Canceled,
+}
+
+/// A subscription: credits each period, given when they are paid for, kept whatever happens afterwards.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Subscription)]
+pub struct SubscriptionShown {
+    #[schema(pattern = "^subscription_[0-9a-hjkmnp-tv-z]{26}$")]
+    id: String,
+    state: StandingShown,
+    plan: PlanShown,
+    /// What it changes to when it renews.
+    next_plan: Option<PlanShown>,
+    period_start: Instant,
+    /// When it renews, or ends.
+    period_end: Instant,
+    /// It ends then.
+    cancel_at_period_end: bool,
+    /// The payment under way.
+    pending_payment: Option<String>,
+    payment_method: Option<String>,
+}
+
+impl SubscriptionShown {
+    fn of(it: &Subscription) -> SubscriptionShown {
+        SubscriptionShown {
+            id: it.id.clone(),
+            state: match it.state() {
+                Standing::Incomplete => StandingShown::Incomplete,
+                Standing::Active => StandingShown::Active,
+                Standing::PastDue => StandingShown::PastDue,
+                Standing::Canceled => StandingShown::Canceled,
+            },
+            plan: PlanShown::of(&it.plan),
+            next_plan: it.next_plan.as_ref().map(PlanShown::of),
+            period_start: Instant(Timestamp::from_millis(it.period_start)),
+            period_end: Instant(Timestamp::from_millis(it.period_end)),
+            cancel_at_period_end: it.ends,
+            pending_payment: it.payment.clone(),
+            payment_method: it.method.clone(),
+        }
+    }
+}
+
+/// Show an account's subscription
+#[utoipa::path(get, path = "/v1/accounts/{account}/subscription", operation_id = "getSubscription", tag = "Credits in",
+    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    responses(
+        (status = 200, body = SubscriptionShown, description = "The subscription; the last one where it is over."),
+        (status = 404, description = "No such account, or it never subscribed."),
+    ))]
+pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let account = knock.enter(&site, Scope::Read)?.name("account").await?;
+    let subscription = site.look(move |app| app.subscription(&account)).await?;
+    reply::json(StatusCode::OK, &SubscriptionShown::of(&subscription))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SubscribeRequest, example = json!({"plan": "monthly"}))]
+pub struct SubscribeIn {
+    plan: NameIn,
+    /// The default card where nothing is said.
+    payment_method: Option<String>,
+    /// Where the customer comes back to from their bank.
+    #[schema(max_length = 2000)]
+    return_url: Option<String>,
+}
+
+async fn order(mut call: Call) -> Result<SubscribeOrder, Problem> {
+    let account = call.name("account").await?;
+    let (key, by) = (call.key()?, call.by());
+    let said: SubscribeIn = call.json().await?;
+    Ok(SubscribeOrder { account, plan: said.plan.0, method: said.payment_method, return_url: said.return_url, key, by })
+}
+
+/// Subscribe to a plan
+#[utoipa::path(post, path = "/v1/accounts/{account}/subscription", operation_id = "subscribe", tag = "Credits in",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("Idempotency-Key" = String, Header, description = "New for a new request.", min_length = 1, max_length = 255),
+    ),
+    request_body = SubscribeIn, security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = SubscriptionShown, description = "As far as its first payment has come."),
+        (status = 404, description = "No such account, plan or card."),
+        (status = 409, description = "There is one already, or the account is closed."),
+    ))]
+pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let order = order(knock.enter(&site, Scope::Billing)?).await?;
+    let subscription = site.app.subscribe(order).await?;
+    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+}
+
+/// Change the plan
+///
+/// To a dearer one of the same rhythm at once, for the rest of the period; to any other when it renews.
+#[utoipa::path(post, path = "/v1/accounts/{account}/subscription/change", operation_id = "changeSubscription",
+    tag = "Credits in",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("Idempotency-Key" = String, Header, description = "New for a new request.", min_length = 1, max_length = 255),
+    ),
+    request_body = SubscribeIn, security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = SubscriptionShown, description = "As it is now."),
+        (status = 404, description = "No such account, plan or subscription."),
+        (status = 409, description = "It is not active, or a payment of it is under way."),
+    ))]
+pub async fn change(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let order = order(knock.enter(&site, Scope::Billing)?).await?;
+    let subscription = site.app.change_plan(order).await?;
+    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+}
+
+/// Cancel when the period ends
+///
+/// Until then it can be taken back. Credits stay.
+#[utoipa::path(post, path = "/v1/accounts/{account}/subscription/cancel", operation_id = "cancelSubscription",
+    tag = "Credits in",
+    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = SubscriptionShown, description = "It ends when its period does."),
+        (status = 404, description = "No such account or subscription."),
+        (status = 409, description = "It is over, or waits for a payment."),
+    ))]
+pub async fn cancel(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let account = knock.enter(&site, Scope::Billing)?.name("account").await?;
+    let subscription = site.look(move |app| app.end_subscription(&account, true)).await?;
+    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+}
+
+/// Take a cancellation back
+#[utoipa::path(post, path = "/v1/accounts/{account}/subscription/resume", operation_id = "resumeSubscription",
+    tag = "Credits in",
+    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["billing"])),
+    responses(
+        (status = 201, body = SubscriptionShown, description = "It renews when its period ends."),
+        (status = 404, description = "No such account or subscription."),
+        (status = 409, description = "It is over, or waits for a payment."),
+    ))]
+pub async fn resume(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let account = knock.enter(&site, Scope::Billing)?.name("account").await?;
+    let subscription = site.look(move |app| app.end_subscription(&account, false)).await?;
+    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+}

@@ -1,0 +1,125 @@
+//! Plans: credits each month or year, at a price that is less than the same credits cost one by one.
+use billing::Refusal;
+use billing::id::Name;
+use billing::money::{Credits, Currency};
+use billing::subscription::Every;
+use serde::{Deserialize, Serialize};
+use store::{Audit, Change, Document};
+
+use super::Error;
+use super::documents::Kept;
+use crate::app::App;
+
+const KIND: &str = "plan";
+const PLANS_MAX: usize = 500;
+const ATTEMPTS_MAX: u32 = 8;
+
+/// Plans where the operator has set none. Credits, percent off the list price, and how often.
+const DEFAULTS: [(&str, &str, i64, i64, Every); 3] = [
+    ("monthly", "Monthly", 2_000, 10, Every::Month),
+    ("monthly-plus", "Monthly Plus", 10_000, 15, Every::Month),
+    ("yearly", "Yearly", 30_000, 20, Every::Year),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub id: String,
+    pub name: String,
+    /// Micro-credits a period.
+    pub credits: i64,
+    /// Minor units a period, tax aside.
+    pub price: i64,
+    pub currency: String,
+    /// `month` or `year`.
+    pub every: String,
+    /// No longer sold; who has it keeps it.
+    pub is_gone: bool,
+}
+
+impl Plan {
+    pub fn every(&self) -> Every {
+        self.every.parse().unwrap_or(Every::Month)
+    }
+    pub fn credits(&self) -> Credits {
+        Credits::from_micros(self.credits)
+    }
+}
+
+impl App {
+    /// What is on sale in a currency, cheapest first.
+    pub fn plans(&self, currency: Currency) -> Result<Vec<Plan>, Error> {
+        let stored = self.all_kept::<Plan>(Document::HOUSE, KIND, None, PLANS_MAX)?;
+        let is_replaced = |it: &Plan| stored.iter().any(|stored| stored.body.id == it.id);
+        let defaults = DEFAULTS.iter().map(|it| self.default_plan(it, currency));
+        let mut plans: Vec<Plan> = defaults.filter(|it| !is_replaced(it)).collect();
+        let on_sale = |it: &&Kept<Plan>| !it.body.is_gone && it.body.currency == currency.as_str();
+        plans.extend(stored.iter().filter(on_sale).map(|it| it.body.clone()));
+        plans.sort_by(|one, other| (one.price, &one.id).cmp(&(other.price, &other.id)));
+        Ok(plans)
+    }
+
+    pub(super) fn plan(&self, id: &str, currency: Currency) -> Result<Plan, Error> {
+        let found = self.plans(currency)?.into_iter().find(|it| it.id == id);
+        Ok(found.ok_or(Refusal::PlanNotFound)?)
+    }
+
+    /// Puts a plan on sale, or changes it for those who subscribe from now on. Says whether it is new.
+    pub fn put_plan(&self, plan: &Plan, by: &str) -> Result<bool, Error> {
+        if !(1..=Credits::whole(100_000_000).micros()).contains(&plan.credits) {
+            return Err(Refusal::invalid("credits", "must be more than 0 and at most 100000000").into());
+        }
+        let currency: Currency =
+            plan.currency.parse().map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
+        if plan.price < 1 || self.list_price(plan.credits(), currency) <= plan.price {
+            return Err(Refusal::invalid("price.amount", "must be less than the same credits cost one by one").into());
+        }
+        if plan.name.is_empty() || 200 < plan.name.len() || plan.name.chars().any(char::is_control) {
+            return Err(Refusal::invalid("name", "must be 1 to 200 bytes without control characters").into());
+        }
+        self.write_plan(plan, "plan.put", by)
+    }
+
+    /// Takes a plan off sale; whoever has it keeps it.
+    pub fn delete_plan(&self, id: &Name, by: &str) -> Result<(), Error> {
+        let stored = self.kept::<Plan>(Document::HOUSE, KIND, id.as_str())?.map(|it| it.body);
+        let default = DEFAULTS.iter().find(|it| it.0 == id.as_str());
+        let default = default.map(|it| self.default_plan(it, self.settings.currency));
+        let plan = stored.or(default).filter(|it| !it.is_gone).ok_or(Refusal::PlanNotFound)?;
+        self.write_plan(&Plan { is_gone: true, ..plan }, "plan.delete", by)?;
+        Ok(())
+    }
+
+    fn write_plan(&self, plan: &Plan, action: &str, by: &str) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let found = self.kept::<Plan>(Document::HOUSE, KIND, &plan.id)?;
+            let is_new = found.as_ref().is_none_or(|it| it.body.is_gone);
+            let kept = match found {
+                Some(kept) => Kept { body: plan.clone(), ..kept },
+                None => Kept::new(Document::HOUSE, KIND, plan.id.clone(), plan.clone()),
+            };
+            let now = self.now();
+            let detail = serde_json::to_string(plan).expect("a plan is plain JSON");
+            let (action, subject) = (action.to_owned(), plan.id.clone());
+            let audit = Audit { at: now, by: by.to_owned(), action, subject, detail };
+            if self.keep(&[kept.next(now, None), Change::Audit(audit)])? {
+                return Ok(is_new);
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    fn default_plan(&self, plan: &(&str, &str, i64, i64, Every), currency: Currency) -> Plan {
+        let (id, name, credits, percent_off, every) = plan;
+        let credits = Credits::whole(*credits);
+        let price = self.list_price(credits, currency);
+        Plan {
+            id: (*id).to_owned(),
+            name: (*name).to_owned(),
+            credits: credits.micros(),
+            price: price - price * percent_off / 100,
+            currency: currency.as_str().to_owned(),
+            every: every.as_str().to_owned(),
+            is_gone: false,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Subscriptions over HTTP, on the sandbox's clock: paid periods, declined renewals, changes, and credits that stay.
+use serde_json::{Value, json};
+
+use crate::money_shop::Shop;
+
+const VISA: &str = "4242424242424242";
+const DECLINES: &str = "4000000000000341";
+const DAY: i64 = 24 * 3600;
+
+fn subscribe(shop: &Shop, plan: &str, key: &str) -> Value {
+    let reply = shop.server.post("/v1/accounts/ada/subscription", key, &json!({"plan": plan}));
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    reply.json()
+}
+
+fn shown(shop: &Shop) -> Value {
+    shop.server.get("/v1/accounts/ada/subscription").json()
+}
+
+fn ask(shop: &Shop, what: &str) -> Value {
+    let reply = shop.server.post(&format!("/v1/accounts/ada/subscription/{what}"), "", &json!({}));
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    reply.json()
+}
+
+fn wait_for_state(shop: &Shop, state: &str, payments: usize) {
+    shop.wait_until(state, |it| shown(it)["state"] == state && it.payments("ada").len() == payments);
+}
+
+#[test]
+fn a_subscription_gives_credits_when_they_are_paid_for_and_they_carry_over() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    assert_eq!(shop.server.get("/v1/plans").json()["data"][0]["id"], "monthly");
+    let first = subscribe(&shop, "monthly", "s");
+    assert_eq!((&first["state"], &first["plan"]["price"]["amount"]), (&json!("active"), &json!(1800)), "{first}");
+    assert_eq!(subscribe(&shop, "monthly", "s")["id"], first["id"]);
+    let again = shop.server.post("/v1/accounts/ada/subscription", "t", &json!({"plan": "monthly"}));
+    assert_eq!(again.problem().1, "subscription_exists");
+    assert_eq!(shop.server.available("ada"), "2600");
+    // 12 months: each is paid once, and nothing that was not used is lost.
+    for month in 1..=12 {
+        let end = shown(&shop)["period_end"].as_str().unwrap().to_owned();
+        shop.pass_to(&end);
+        wait_for_state(&shop, "active", month + 1);
+        shop.wait_until("it is paid", |it| it.payments("ada")[0]["status"] == "succeeded");
+    }
+    shop.settle();
+    assert_eq!(shop.totals().0, 13 * 2178);
+    // The servers' welcome has expired meanwhile.
+    assert_eq!(shop.server.available("ada"), "26500");
+    assert_eq!(shop.paid_grants("ada").len(), 13);
+}
+
+#[test]
+fn canceling_takes_effect_at_the_end_can_be_undone_and_takes_nothing() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    subscribe(&shop, "monthly", "s");
+    assert_eq!(ask(&shop, "cancel")["cancel_at_period_end"], true);
+    assert_eq!(ask(&shop, "resume")["cancel_at_period_end"], false);
+    ask(&shop, "cancel");
+    let end = shown(&shop)["period_end"].as_str().unwrap().to_owned();
+    shop.pass_to(&end);
+    wait_for_state(&shop, "canceled", 1);
+    assert_eq!(shop.server.available("ada"), "2500", "paid credits stay");
+    let refused = shop.server.post("/v1/accounts/ada/subscription/resume", "", &json!({}));
+    assert_eq!(refused.problem().1, "subscription_state");
+    assert_eq!(subscribe(&shop, "yearly", "again")["state"], "active");
+    assert_eq!(shop.server.available("ada"), "32500");
+}
+
+#[test]
+fn an_upgrade_costs_the_rest_of_the_difference_and_a_downgrade_waits() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    subscribe(&shop, "monthly", "s");
+    let path = "/v1/accounts/ada/subscription/change";
+    let up = shop.server.post(path, "up", &json!({"plan": "monthly-plus"}));
+    assert_eq!((up.status, &up.json()["plan"]["id"]), (201, &json!("monthly-plus")), "{}", up.text);
+    // The period has just begun: nearly all of 85.00 - 18.00, and of 8 000 credits.
+    let net = shop.payments("ada")[0]["net"]["amount"].as_i64().unwrap();
+    assert!((6_699..=6_700).contains(&net), "{net}");
+    let down = shop.server.post(path, "down", &json!({"plan": "monthly"})).json();
+    assert_eq!((&down["plan"]["id"], &down["next_plan"]["id"]), (&json!("monthly-plus"), &json!("monthly")));
+    let end = down["period_end"].as_str().unwrap().to_owned();
+    shop.pass_to(&end);
+    wait_for_state(&shop, "active", 3);
+    shop.wait_until("it is paid", |it| it.payments("ada")[0]["status"] == "succeeded");
+    assert_eq!(
+        (&shown(&shop)["plan"]["id"], &shop.payments("ada")[0]["net"]["amount"]),
+        (&json!("monthly"), &json!(1800))
+    );
+}
+
+#[test]
+fn a_declined_renewal_is_tried_on_days_one_three_five_and_seven_and_then_it_is_over() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    subscribe(&shop, "monthly", "s");
+    shop.save_card("ada", DECLINES);
+    let cards = shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].clone();
+    let path = |last4: &str| {
+        let card = cards.as_array().unwrap().iter().find(|it| it["last4"] == last4).unwrap();
+        format!("/v1/accounts/ada/payment-methods/{}", card["id"].as_str().unwrap())
+    };
+    assert_eq!(shop.server.post(&format!("{}/default", path("0341")), "", &json!({})).status, 201);
+    assert_eq!(shop.server.delete(&path("4242")).status, 204);
+    let end = shown(&shop)["period_end"].as_str().unwrap().to_owned();
+    shop.pass_to(&end);
+    wait_for_state(&shop, "past_due", 2);
+    for (days, payments) in [(1, 3), (2, 4), (2, 5)] {
+        shop.pass(days * DAY + 60);
+        wait_for_state(&shop, "past_due", payments);
+    }
+    shop.pass(2 * DAY + 60);
+    wait_for_state(&shop, "canceled", 6);
+    assert_eq!(shop.totals().0, 2178);
+    assert_eq!(shop.paid_grants("ada").len(), 1);
+}
