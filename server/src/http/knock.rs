@@ -21,6 +21,8 @@ use crate::service::{Caller, Scope};
 
 /// Bytes of one JSON document.
 pub const JSON_BYTES_MAX: usize = 1 << 20;
+/// Of a body that is too large, so much beyond its limit is read and thrown away. A larger one is hung up on.
+const OVERSIZE_READ_MAX: usize = 8 << 20;
 
 pub const JSON: &str = "application/json";
 
@@ -173,6 +175,11 @@ fn expect_type(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Pro
     }
     let detail = format!("set `Content-Type` to {}", expected.join(" or "));
     Err(Problem::new(&catalogue::UNSUPPORTED_MEDIA_TYPE, detail).with("expected", expected.to_vec()))
+}
+
+/// Reads a body to its end and keeps none of it.
+async fn drain(mut body: Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// Reads a body that may have at most `most` bytes.
