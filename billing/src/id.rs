@@ -197,6 +197,10 @@ ids! {
     PaymentMethodId "method"
     /// An agreement to buy credits each period.
     SubscriptionId "subscription"
+    /// Where a platform hears of what happened.
+    EndpointId "endpoint"
+    /// One notice on its way to one endpoint.
+    DeliveryId "delivery"
     /// Any transaction, as the ledger lists it.
     EntryId "entry"
 }

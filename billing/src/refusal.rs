@@ -30,6 +30,8 @@ pub enum Refusal {
     PaymentMethodNotFound,
     SubscriptionNotFound,
     InvoiceNotFound,
+    WebhookEndpointNotFound,
+    DeliveryNotFound,
     /// No account with a payment provider is configured.
     PaymentsNotSetUp,
     ServerNotFound,
@@ -117,6 +119,8 @@ impl Refusal {
             Refusal::PaymentMethodNotFound => "payment_method_not_found",
             Refusal::SubscriptionNotFound => "subscription_not_found",
             Refusal::InvoiceNotFound => "invoice_not_found",
+            Refusal::WebhookEndpointNotFound => "webhook_endpoint_not_found",
+            Refusal::DeliveryNotFound => "delivery_not_found",
             Refusal::PaymentsNotSetUp => "payments_not_set_up",
             Refusal::ServerNotFound => "server_not_found",
             Refusal::ServerUnchanged => "server_unchanged",
@@ -167,6 +171,10 @@ impl fmt::Display for Refusal {
             Refusal::PaymentMethodNotFound => f.write_str("no such payment method of this account"),
             Refusal::SubscriptionNotFound => f.write_str("the account has no subscription"),
             Refusal::InvoiceNotFound => f.write_str("no such invoice"),
+            Refusal::WebhookEndpointNotFound => {
+                f.write_str("no such webhook endpoint; GET /v1/webhook-endpoints lists those there are")
+            }
+            Refusal::DeliveryNotFound => f.write_str("no such delivery to this endpoint"),
             Refusal::PaymentsNotSetUp => {
                 f.write_str("this server takes no payments; set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET")
             }

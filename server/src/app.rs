@@ -18,6 +18,7 @@ use store::{Account, Fault, Store};
 
 use crate::brand::Brand;
 use crate::clock::Clock;
+use crate::notify::{Desk, Reach};
 use crate::rate_card;
 use crate::service::Caller;
 use crate::service::Seal;
@@ -48,6 +49,10 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// How the pages look.
     pub brand: Brand,
+    /// A balance below this is told of.
+    pub low_balance: Credits,
+    /// Where notices may be sent.
+    pub notices_reach: Reach,
     /// Time can be moved forward.
     pub is_sandbox: bool,
     /// Who sells: printed on invoices, and its country decides the tax.
@@ -101,6 +106,8 @@ impl Default for Settings {
             purchase_url: None,
             public_url: None,
             brand: Brand::default(),
+            low_balance: Credits::whole(100),
+            notices_reach: Reach::Public,
             is_sandbox: false,
             seller: Party { name: "Seller to be named in scrip.toml".to_owned(), ..Party::default() },
             payments: None,
@@ -138,6 +145,7 @@ pub struct App {
     pub(crate) clock: Arc<Clock>,
     pub(crate) settings: Settings,
     pub(crate) provider: Option<Arc<Provider>>,
+    pub(crate) desk: Desk,
     cards: RwLock<Arc<RateCards>>,
     by_id: Cache<Name, Arc<Known>>,
     by_number: Cache<AccountNumber, Arc<Known>>,
@@ -155,7 +163,12 @@ impl App {
     ) -> Result<App, Fault> {
         let clock = Arc::new(Clock::default());
         let app = App {
-            turnstile: Turnstile::open(Arc::clone(&store), Arc::clone(&clock), crate::service::companions),
+            turnstile: Turnstile::open(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                crate::service::companions(settings.low_balance),
+            ),
+            desk: Desk::new(settings.notices_reach),
             store,
             clock,
             provider: settings.payments.clone().map(|it| Arc::new(Provider::new(it, Patience::default()))),

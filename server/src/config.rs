@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::app::{Settings, WelcomeGrant};
 use crate::brand;
 use crate::database::Database;
+use crate::notify::Reach;
 use crate::rate_card;
 
 /// The address where nothing is said.
@@ -41,6 +42,10 @@ pub struct File {
     pub public_url: Option<String>,
     /// How the pages look.
     pub pages: brand::Section,
+    /// Credits below which `balance.low` is told.
+    pub low_balance_credits: Option<String>,
+    /// Lets webhooks reach private addresses, and http: for receivers beside this server.
+    pub webhooks_anywhere: bool,
     /// What a new account is granted. An empty list grants nothing.
     pub welcome: Option<Vec<Welcome>>,
     /// Who sells; printed on invoices.
@@ -124,6 +129,10 @@ impl File {
         let currency = self
             .currency
             .map(|it| it.parse::<Currency>().map_err(|_| format!("currency: `{it}` is not an ISO 4217 code")));
+        let low = self
+            .low_balance_credits
+            .map(|it| it.parse::<Credits>().map_err(|why| format!("low_balance_credits: `{it}` {why}")));
+        let low = low.transpose()?;
         let settings = Settings {
             welcome: self.welcome.map_or(Ok(blank.welcome), |it| it.iter().map(welcome).collect())?,
             currency: currency.transpose()?.unwrap_or(blank.currency),
@@ -131,6 +140,8 @@ impl File {
             purchase_url: self.purchase_url,
             public_url: self.public_url.map(public_url).transpose()?,
             brand: self.pages.checked()?,
+            low_balance: low.unwrap_or(blank.low_balance),
+            notices_reach: if self.webhooks_anywhere { Reach::Anywhere } else { Reach::Public },
             is_sandbox: self.sandbox,
             seller: self.seller.map_or(Ok(blank.seller), seller)?,
             payments: self.payments.map(|it| {

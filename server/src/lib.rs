@@ -11,6 +11,7 @@ pub mod csv;
 pub mod database;
 pub mod demo;
 pub mod http;
+pub mod notify;
 pub mod rate_card;
 pub mod service;
 pub mod stripe;

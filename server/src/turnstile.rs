@@ -25,7 +25,7 @@ use std::thread;
 
 use billing::Refusal;
 use billing::id::AccountNumber;
-use billing::ledger::{Command, Transaction};
+use billing::ledger::{Book, Command, Transaction};
 use billing::rating::Text;
 use crossbeam_channel::{Sender, bounded};
 use store::{Change, Fault, NameHash, Store};
@@ -75,9 +75,9 @@ pub struct Once {
     pub waived: Command,
 }
 
-/// What is to be written with a transaction because of what it says: its due documents. A pure function, so that a
-/// transaction decided again brings the same.
-pub type Companions = fn(&Transaction) -> Vec<Change>;
+/// What is to be written with a transaction because of what it says, given the book it was decided on: its due
+/// documents. A pure function, so that a transaction decided again brings the same.
+pub type Companions = Arc<dyn Fn(&Book, &Transaction) -> Vec<Change> + Send + Sync>;
 
 /// What came of an ask.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ impl Turnstile {
                 followers: Arc::clone(&followers),
                 queue: queue.clone(),
             };
-            let decider = decider::Decider::new(Arc::clone(&store), Arc::clone(&clock), epoch, companions);
+            let decider = decider::Decider::new(Arc::clone(&store), Arc::clone(&clock), epoch, Arc::clone(&companions));
             queues.push(queue);
             if store.is_shared() {
                 threads.push(started("turn", move || reserving::run(decider, &committer, &waiting)));

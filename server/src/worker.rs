@@ -10,9 +10,10 @@ use crate::service::Error;
 
 /// How often what is due is looked for.
 const EVERY: Duration = Duration::from_secs(1);
+/// How soon after there were jobs.
+const SOON: Duration = Duration::from_millis(200);
 /// Accounts brought up to date in one go.
 const AT_ONCE: usize = 1_000;
-
 /// Jobs looked for in one pass.
 const JOBS: usize = 200;
 
@@ -28,11 +29,18 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             Ok(_) => {}
             Err(error) => tracing::error!(?error, "settling what is due failed"),
         }
-        if let Err(error) = app.work(JOBS).await {
-            tracing::error!(?error, "looking for jobs failed");
-        }
+        let done = app.work(JOBS).await;
+        let pause = match done {
+            // One job leads to another.
+            Ok(count) if 0 < count => SOON,
+            Ok(_) => EVERY,
+            Err(error) => {
+                tracing::error!(?error, "looking for jobs failed");
+                EVERY
+            }
+        };
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = stop.wait_for(|it| *it) => return,
         }
     }

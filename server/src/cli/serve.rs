@@ -27,6 +27,7 @@ Examples:
 Configuration (TOML, every line optional):
   listen = \"127.0.0.1:8080\"        data_dir = \"scrip-data\"          rate_card = \"prices.toml\"
   currency = \"eur\"                 hundred_credits_cost = 1          requests_per_second = 500
+  low_balance_credits = \"100\"       webhooks_anywhere = false
   purchase_url = \"https://example.com/buy?for={account}\"
   [[welcome]]                       one for each grant a new account gets
   credits = \"500\"                  reason = \"Welcome\"               days = 30";

@@ -50,6 +50,10 @@ kinds! {
     SUBSCRIPTION_NOT_FOUND 404 "subscription_not_found" "No subscription"
         "The account has none; POST /v1/accounts/{account}/subscription starts one."
     INVOICE_NOT_FOUND 404 "invoice_not_found" "No such invoice" "The id is not one that this server gave to an invoice."
+    WEBHOOK_ENDPOINT_NOT_FOUND 404 "webhook_endpoint_not_found" "No such webhook endpoint"
+        "It was never made, or it was deleted; GET /v1/webhook-endpoints lists those there are."
+    DELIVERY_NOT_FOUND 404 "delivery_not_found" "No such delivery"
+        "The endpoint was sent nothing under this id; GET /v1/webhook-endpoints/{endpoint}/deliveries lists them."
     PROJECT_NOT_FOUND 404 "project_not_found" "No such project"
         "The account has no project of this name, or it was deleted."
     RATE_CARD_NOT_FOUND 404 "rate_card_not_found" "No such rate card" "There is no version of this number."
@@ -167,6 +171,8 @@ mod tests {
             Refusal::PaymentMethodNotFound,
             Refusal::SubscriptionNotFound,
             Refusal::InvoiceNotFound,
+            Refusal::WebhookEndpointNotFound,
+            Refusal::DeliveryNotFound,
             Refusal::PaymentsNotSetUp,
             Refusal::RefundExceedsUnused { left: zero },
             Refusal::NothingToRefund,

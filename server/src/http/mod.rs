@@ -39,7 +39,7 @@ pub use problem::{Failure, Problem};
 fn routes() -> OpenApiRouter<Arc<Site>> {
     use api::{
         accounts, api_keys, batch, charges, entries, events, grants, holds, invoices, measure, methods, portal,
-        projects, purchases, quotes, rate_cards, running, subscriptions, usage,
+        projects, purchases, quotes, rate_cards, running, subscriptions, usage, webhook_endpoints,
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .routes(routes!(charges::create))
@@ -94,6 +94,11 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(portal::create))
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::revoke))
+        .routes(routes!(webhook_endpoints::create, webhook_endpoints::list))
+        .routes(routes!(webhook_endpoints::delete))
+        .routes(routes!(webhook_endpoints::rotate))
+        .routes(routes!(webhook_endpoints::deliveries))
+        .routes(routes!(webhook_endpoints::resend))
         .routes(routes!(running::health))
         .routes(routes!(running::readiness))
         .routes(routes!(running::metrics))

@@ -34,6 +34,7 @@ use super::wire::{ChargeRef, GrantRef, HoldRef, NameIn};
         (name = "Credits in", description = "Grants."),
         (name = "Usage and history", description = "What was used, and the ledger behind it."),
         (name = "Access", description = "API keys."),
+        (name = "Telling others", description = "Webhooks: where what happened is told, and what was told."),
         (name = "Running", description = "Health, metrics, and a sandbox's clock."),
     ),
     components(schemas(ProblemShown, NameIn, ChargeRef, HoldRef, GrantRef)),

@@ -151,6 +151,7 @@ impl App {
             let mut transaction = book.decide(&Command::Grant(Arc::new(grant.terms(now))), now)?;
             transaction.origin.by = Some("registration".into());
             book.apply(&transaction);
+            posts.extend(super::notices::of_grants(&transaction));
             let (transaction, book) = (Arc::new(transaction), Arc::new(book.clone()));
             posts.push(Change::Post(Post { transaction, book, key: None, fact: None }));
         }

@@ -22,17 +22,30 @@ impl App {
         let due = self.store.documents_due(self.now(), limit)?;
         let count = due.len();
         let mut jobs = JoinSet::new();
+        let mut put_off = Vec::new();
         for document in due {
+            let (kind, id) = (document.kind.clone(), document.id.clone());
+            let document = match self.work_notices(document, &mut put_off) {
+                Ok(Some(document)) => document,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(kind, id, ?error, "a job failed and is tried again");
+                    continue;
+                }
+            };
             if AT_ONCE <= jobs.len() {
                 jobs.join_next().await;
             }
             let app = Arc::clone(self);
             jobs.spawn(async move {
-                let (kind, id) = (document.kind.clone(), document.id.clone());
                 if let Err(error) = app.work_money(document).await {
                     tracing::warn!(kind, id, ?error, "a job failed and is tried again");
                 }
             });
+        }
+        // Should another have been first with one of them, they are all due still.
+        if !put_off.is_empty() {
+            self.keep(&put_off)?;
         }
         while jobs.join_next().await.is_some() {}
         Ok(count)

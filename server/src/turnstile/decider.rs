@@ -237,13 +237,14 @@ impl Decider {
     fn post(&mut self, transaction: Transaction, key: Option<NameHash>, fact: Option<NameHash>) -> Arc<Transaction> {
         let transaction = Arc::new(transaction);
         let book = self.books.get(transaction.place.account).expect("it was decided on its book");
+        let brought = (self.companions)(book, &transaction);
         Arc::make_mut(book).apply(&transaction);
         for name in key.into_iter().chain(fact) {
             self.decided.insert(name, Arc::clone(&transaction));
         }
         let (posted, book) = (Arc::clone(&transaction), Arc::clone(book));
         self.changes.push(Change::Post(Post { transaction: posted, book, key, fact }));
-        self.bring(&(self.companions)(&transaction));
+        self.bring(&brought);
         transaction
     }
 

@@ -131,7 +131,8 @@ impl Scene {
         let (orders, told) = channel();
         let gate = is_gated.then(|| (came_in, Mutex::new(told)));
         let store = Arc::new(Told { inner, gate });
-        let turnstile = Arc::new(Turnstile::open(Arc::<Told>::clone(&store), Arc::clone(&clock), |_| Vec::new()));
+        let turnstile =
+            Arc::new(Turnstile::open(Arc::<Told>::clone(&store), Arc::clone(&clock), Arc::new(|_, _| Vec::new())));
         Scene {
             turnstile,
             store,

@@ -26,3 +26,4 @@ mod pages;
 mod parallel;
 mod provider;
 mod served;
+mod webhooks;

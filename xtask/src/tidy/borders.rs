@@ -79,6 +79,13 @@ const BORDERS: &[Border] = &[
         ),
     },
     Border {
+        from: Modules::Of(&["notify"]),
+        never: &["service", "http", "web", "worker", "store", "stripe"],
+        rule: border(
+            "`notify` sends what it is given where it is told to, and decides nothing, so it needs to know nobody.",
+        ),
+    },
+    Border {
         from: Modules::Of(&["stripe"]),
         never: &["service", "http", "web", "worker", "store"],
         rule: border("`stripe` translates Stripe's words and decides nothing, so it needs to know nobody."),

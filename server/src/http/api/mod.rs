@@ -25,3 +25,4 @@ pub mod reply;
 pub mod running;
 pub mod subscriptions;
 pub mod usage;
+pub mod webhook_endpoints;

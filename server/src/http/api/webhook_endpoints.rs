@@ -1,0 +1,242 @@
+//! Webhook endpoints: made, listed, deleted, given a new secret; what was told to each, and telling it again.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use billing::Refusal;
+use billing::id::{DeliveryId, EndpointId};
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::super::knock::Knock;
+use super::super::site::Site;
+use super::super::wire::Instant;
+use super::reply::{self, Answered, Page};
+use crate::notify::SigningSecret;
+use crate::service::{DeliveryView, EndpointView, Scope};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WebhookEndpointRequest,
+    example = json!({"url": "https://example.com/scrip", "events": ["balance.low", "payment.succeeded"]}))]
+pub struct EndpointIn {
+    /// Where notices are posted, over https. Signed as Standard Webhooks has it.
+    #[schema(max_length = 2000)]
+    url: String,
+    /// What to tell; everything where nothing is said.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    events: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookEndpoint)]
+pub struct EndpointShown {
+    #[schema(pattern = "^endpoint_[0-9a-z]{26}$")]
+    id: String,
+    url: String,
+    /// Empty for everything.
+    events: Vec<String>,
+    created_at: Instant,
+    /// Since when nothing it was told was heard; null while it listens.
+    failing_since: Option<Instant>,
+}
+
+impl EndpointShown {
+    fn new(view: EndpointView) -> EndpointShown {
+        let failing_since = view.endpoint.failing_since.map(|it| Instant(Timestamp::from_millis(it)));
+        EndpointShown {
+            id: view.id,
+            url: view.endpoint.url,
+            events: view.endpoint.events,
+            created_at: Instant(view.created_at),
+            failing_since,
+        }
+    }
+}
+
+/// An endpoint with its secret, which is never shown again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookEndpointReply)]
+pub struct SecretShown {
+    #[serde(flatten)]
+    endpoint: EndpointShown,
+    #[schema(pattern = "^whsec_[A-Za-z0-9+/]+=*$")]
+    secret: String,
+}
+
+impl SecretShown {
+    fn new((view, secret): (EndpointView, SigningSecret)) -> SecretShown {
+        SecretShown { endpoint: EndpointShown::new(view), secret: secret.reveal() }
+    }
+}
+
+/// One notice on its way to one endpoint.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookDelivery)]
+pub struct DeliveryShown {
+    #[schema(pattern = "^delivery_[0-9a-z]{26}$")]
+    id: String,
+    /// What it is sent under, as `webhook-id`: the same at every try.
+    notice: String,
+    #[schema(example = "balance.low")]
+    event: String,
+    #[schema(pattern = "^(pending|delivered|failed|canceled)$")]
+    status: &'static str,
+    created_at: Instant,
+    next_try_at: Option<Instant>,
+    /// How it went each time, oldest first.
+    tries: Vec<TryShown>,
+    /// What is sent.
+    #[schema(value_type = Object)]
+    body: Box<RawValue>,
+}
+
+/// How one try went.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookDeliveryTry)]
+pub struct TryShown {
+    at: Instant,
+    /// What was answered; null for nothing.
+    status: Option<u16>,
+    /// Why nothing was answered.
+    reason: Option<String>,
+}
+
+impl DeliveryShown {
+    fn new(view: DeliveryView) -> DeliveryShown {
+        let tries = view.delivery.log.into_iter().map(|it| TryShown {
+            at: Instant(Timestamp::from_millis(it.at)),
+            status: it.status,
+            reason: it.why,
+        });
+        DeliveryShown {
+            id: view.id,
+            notice: view.delivery.notice,
+            event: view.delivery.what,
+            status: view.delivery.state.as_str(),
+            created_at: Instant(view.created_at),
+            next_try_at: view.next_try_at.map(Instant),
+            tries: tries.collect(),
+            body: RawValue::from_string(view.delivery.body).expect("it was written as JSON"),
+        }
+    }
+}
+
+/// Add a webhook endpoint
+///
+/// What happens from now on is told there. The answer shows its secret, once.
+#[utoipa::path(post, path = "/v1/webhook-endpoints", operation_id = "createWebhookEndpoint", tag = "Telling others",
+    request_body = EndpointIn, security(("api_key" = ["admin"])),
+    responses((status = 201, body = SecretShown, description = "The endpoint. Keep its secret: it is shown once.")))]
+pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let call = knock.enter(&site, Scope::Admin)?;
+    let by = call.by();
+    let said: EndpointIn = call.json().await?;
+    let made = site.look(move |app| app.create_endpoint(&said.url, &said.events, &by)).await?;
+    reply::json(StatusCode::CREATED, &SecretShown::new(made))
+}
+
+/// List webhook endpoints
+#[utoipa::path(get, path = "/v1/webhook-endpoints", operation_id = "listWebhookEndpoints", tag = "Telling others",
+    security(("api_key" = ["admin"])),
+    responses((status = 200, body = Page<EndpointShown>, description = "Those in use, newest first.")))]
+pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    knock.enter(&site, Scope::Admin)?.query(&[])?;
+    let endpoints = site.look(|app| app.endpoints()).await?;
+    let shown = endpoints.into_iter().map(EndpointShown::new).collect();
+    reply::json(StatusCode::OK, &Page { data: shown, next_cursor: None })
+}
+
+/// Delete a webhook endpoint
+///
+/// Nothing is told there any more, and what was on its way is given up.
+#[utoipa::path(delete, path = "/v1/webhook-endpoints/{endpoint}", operation_id = "deleteWebhookEndpoint",
+    tag = "Telling others",
+    params(("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$")),
+    security(("api_key" = ["admin"])),
+    responses(
+        (status = 204, description = "Deleted."),
+        (status = 404, description = "No such endpoint."),
+    ))]
+pub async fn delete(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
+    let by = call.by();
+    site.look(move |app| app.delete_endpoint(id, &by)).await?;
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// Give a webhook endpoint a new secret
+///
+/// For a day both the old and the new one sign, so that nothing is missed while the receiver changes over.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/rotate", operation_id = "rotateWebhookEndpointSecret",
+    tag = "Telling others",
+    params(("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$")),
+    security(("api_key" = ["admin"])),
+    responses(
+        (status = 200, body = SecretShown, description = "The endpoint with its new secret, shown once."),
+        (status = 404, description = "No such endpoint."),
+    ))]
+pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
+    let by = call.by();
+    let made = site.look(move |app| app.rotate_endpoint_secret(id, &by)).await?;
+    reply::json(StatusCode::OK, &SecretShown::new(made))
+}
+
+/// List what was told to a webhook endpoint
+#[utoipa::path(get, path = "/v1/webhook-endpoints/{endpoint}/deliveries", operation_id = "listWebhookDeliveries",
+    tag = "Telling others",
+    params(
+        ("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$"),
+        ("limit" = Option<usize>, Query, description = "Deliveries a page.", minimum = 1, maximum = 500),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.",
+            pattern = "^delivery_[0-9a-z]{26}$"),
+    ),
+    security(("api_key" = ["admin"])),
+    responses(
+        (status = 200, body = Page<DeliveryShown>, description = "Newest first, with every try."),
+        (status = 404, description = "No such endpoint."),
+    ))]
+pub async fn deliveries(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
+    let query = call.query(&["limit", "cursor"])?;
+    let limit = query.limit()?;
+    let wrong = |_| super::super::problem::Problem::invalid("cursor", "must be the `next_cursor` of a page before");
+    let before = query.text("cursor").map(|it| it.parse::<DeliveryId>().map_err(wrong)).transpose()?;
+    let before = before.map(|it| it.to_string());
+    let found = site.look(move |app| app.deliveries(id, before.as_deref(), limit)).await?;
+    let next_cursor = found.last().filter(|_| found.len() == limit).map(|it| it.id.clone());
+    let shown = found.into_iter().map(DeliveryShown::new).collect();
+    reply::json(StatusCode::OK, &Page { data: shown, next_cursor })
+}
+
+/// Tell it again
+///
+/// The delivery is due at once, with all its tries before it, whatever became of it.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/deliveries/{delivery}/resend",
+    operation_id = "resendWebhookDelivery", tag = "Telling others",
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's id.", pattern = "^endpoint_[0-9a-z]{26}$"),
+        ("delivery" = String, Path, description = "The delivery's id.", pattern = "^delivery_[0-9a-z]{26}$"),
+    ),
+    security(("api_key" = ["admin"])),
+    responses(
+        (status = 200, body = DeliveryShown, description = "The delivery, due now."),
+        (status = 404, description = "No such endpoint or delivery."),
+    ))]
+pub async fn resend(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let endpoint: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
+    let id: DeliveryId = call.id("delivery", Refusal::DeliveryNotFound).await?;
+    let delivery = site.look(move |app| app.resend(endpoint, id)).await?;
+    reply::json(StatusCode::OK, &DeliveryShown::new(delivery))
+}

@@ -1,0 +1,89 @@
+//! Sends one notice to one endpoint, once, and says how it went.
+use ureq::unversioned::transport::DefaultConnector;
+
+use super::signature::SigningSecret;
+use super::target::{Guard, Reach};
+use super::{ONE_TRY, check_target};
+
+/// Of an answer that is not heeded anyway, as much as helps to see what it was.
+const ANSWER_MAX: u64 = 64 << 10;
+
+/// A notice, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    pub url: String,
+    /// The same at every try: whoever hears it twice knows.
+    pub id: String,
+    /// Seconds since 1970, of this try.
+    pub at: i64,
+    pub body: String,
+    /// Each signs; several while one is being changed for another.
+    pub secrets: Vec<SigningSecret>,
+}
+
+/// How it went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    Heard {
+        status: u16,
+    },
+    /// Answered, and not with success.
+    Refused {
+        status: u16,
+    },
+    /// No answer; why, in a few words.
+    Silent {
+        why: String,
+    },
+}
+
+#[derive(Debug)]
+pub struct Courier {
+    agent: ureq::Agent,
+    reach: Reach,
+}
+
+impl Courier {
+    pub fn new(reach: Reach) -> Courier {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            // A redirect could lead where the target may not.
+            .max_redirects(0)
+            .proxy(None)
+            .https_only(reach == Reach::Public)
+            .timeout_global(Some(ONE_TRY))
+            .user_agent(concat!("scrip/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Guard(reach));
+        Courier { agent, reach }
+    }
+
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// Sends a notice. Blocks.
+    pub fn send(&self, letter: &Letter) -> Told {
+        if let Err(fault) = check_target(&letter.url, self.reach) {
+            return Told::Silent { why: format!("the URL {fault}") };
+        }
+        let signatures: Vec<String> =
+            letter.secrets.iter().map(|it| it.sign(&letter.id, letter.at, &letter.body)).collect();
+        let request = self
+            .agent
+            .post(&letter.url)
+            .header("content-type", "application/json")
+            .header("webhook-id", &letter.id)
+            .header("webhook-timestamp", letter.at.to_string())
+            .header("webhook-signature", signatures.join(" "));
+        match request.send(&letter.body) {
+            Err(error) => Told::Silent { why: error.to_string() },
+            Ok(mut response) => {
+                let status = response.status().as_u16();
+                // Read, so that the connection can be used again; what it says is not heeded.
+                let _ = response.body_mut().with_config().limit(ANSWER_MAX).read_to_vec();
+                if (200..300).contains(&status) { Told::Heard { status } } else { Told::Refused { status } }
+            }
+        }
+    }
+}

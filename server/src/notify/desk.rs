@@ -1,0 +1,134 @@
+//! Who is being told at this moment, and who does not listen: so that an endpoint that is slow or dead takes nothing
+//! from the others.
+//!
+//! Kept in this process alone: another one finds out for itself, at the price of a few tries.
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use billing::time::{Span, Timestamp};
+
+use super::courier::Courier;
+use super::target::Reach;
+
+/// Notices under way at once, to all and to one.
+const UNDER_WAY_MAX: usize = 256;
+const UNDER_WAY_EACH_MAX: usize = 16;
+/// When there is no room for another, it is looked for again after this.
+const NO_ROOM: Span = Span::from_millis(200);
+
+/// After so many failures in a row an endpoint rests, and then is tried with one notice at a time.
+const FAILURES: u32 = 3;
+const FIRST_REST: Span = Span::SECOND.times(30);
+const LONGEST_REST: Span = Span::MINUTE.times(30);
+
+#[derive(Debug)]
+pub struct Desk {
+    pub courier: Arc<Courier>,
+    standings: Mutex<HashMap<String, Standing>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    under_way: usize,
+    failures: u32,
+    rests_until: Timestamp,
+}
+
+/// Whether a notice may be sent now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// Yes, and [`Desk::done`] is to be told how it went.
+    Go,
+    /// Not before then.
+    Later(Timestamp),
+}
+
+/// What the outcome of a try says of an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Health {
+    AsBefore,
+    /// It has begun not to listen.
+    Failing,
+    /// It listens again.
+    Recovered,
+}
+
+impl Desk {
+    pub fn new(reach: Reach) -> Desk {
+        Desk { courier: Arc::new(Courier::new(reach)), standings: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
+        self.standings.lock().expect("no holder panics")
+    }
+
+    pub fn admit(&self, endpoint: &str, now: Timestamp) -> Admission {
+        let mut standings = self.lock();
+        let under_way: usize = standings.values().map(|it| it.under_way).sum();
+        let standing = standings.entry(endpoint.to_owned()).or_default();
+        if now < standing.rests_until {
+            return Admission::Later(standing.rests_until);
+        }
+        let most = if FAILURES <= standing.failures { 1 } else { UNDER_WAY_EACH_MAX };
+        if most <= standing.under_way || UNDER_WAY_MAX <= under_way {
+            return Admission::Later(now + NO_ROOM);
+        }
+        standing.under_way += 1;
+        Admission::Go
+    }
+
+    /// Ends what [`Desk::admit`] allowed. `heard` is None when it was not tried after all.
+    pub fn done(&self, endpoint: &str, heard: Option<bool>, now: Timestamp) -> Health {
+        let mut standings = self.lock();
+        let standing = standings.entry(endpoint.to_owned()).or_default();
+        standing.under_way = standing.under_way.saturating_sub(1);
+        match heard {
+            None => Health::AsBefore,
+            Some(true) => {
+                let has_failed = 0 < standing.failures;
+                (standing.failures, standing.rests_until) = (0, Timestamp::EPOCH);
+                if has_failed { Health::Recovered } else { Health::AsBefore }
+            }
+            Some(false) => {
+                standing.failures = standing.failures.saturating_add(1);
+                if FAILURES <= standing.failures {
+                    let doublings = (standing.failures - FAILURES).min(16);
+                    standing.rests_until = now + FIRST_REST.times(1 << doublings).min(LONGEST_REST);
+                }
+                if standing.failures == 1 { Health::Failing } else { Health::AsBefore }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::EPOCH + Span::SECOND.times(seconds)
+    }
+
+    #[test]
+    fn who_does_not_listen_rests_longer_each_time_and_comes_back_at_once() {
+        let desk = Desk::new(Reach::Public);
+        let fail = |seconds| {
+            assert_eq!(desk.admit("a", at(seconds)), Admission::Go, "at {seconds}");
+            desk.done("a", Some(false), at(seconds))
+        };
+        assert_eq!((fail(1), fail(2), fail(3)), (Health::Failing, Health::AsBefore, Health::AsBefore));
+        assert_eq!(desk.admit("a", at(4)), Admission::Later(at(33)));
+        assert_eq!(desk.admit("b", at(4)), Admission::Go, "another is not concerned");
+        // One at a time, until it listens.
+        assert_eq!(desk.admit("a", at(33)), Admission::Go);
+        assert_eq!(desk.admit("a", at(33)), Admission::Later(at(33) + NO_ROOM));
+        desk.done("a", Some(false), at(34));
+        assert_eq!(desk.admit("a", at(35)), Admission::Later(at(94)));
+        assert_eq!(desk.admit("a", at(94)), Admission::Go);
+        assert_eq!(desk.done("a", Some(true), at(94)), Health::Recovered);
+        for _ in 0..UNDER_WAY_EACH_MAX {
+            assert_eq!(desk.admit("a", at(95)), Admission::Go);
+        }
+        assert_eq!(desk.admit("a", at(95)), Admission::Later(at(95) + NO_ROOM));
+    }
+}

@@ -1,0 +1,224 @@
+//! One notice on its way to one endpoint: tried until it is heard, eleven times over three days, and every try written
+//! down.
+//!
+//! A try is claimed by committing the delivery's next version with a lease before anything is sent. So a delivery is
+//! tried by one process at a time, and one whose process died is tried again when the lease is over: an endpoint may
+//! hear a notice twice, under the same name, and never not at all.
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{DeliveryId, EndpointId, Place};
+use billing::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::{Change, Document};
+
+use super::Error;
+use super::documents::{Kept, LEASE};
+use super::notices::Notice;
+use super::webhook_endpoints::Endpoint;
+use crate::app::App;
+use crate::notify::{Admission, Letter, Told};
+
+/// Deliveries are listed by endpoint, so each endpoint has a kind of its own.
+const KIND: &str = "delivery to ";
+
+/// How long after each try the next one comes.
+const PAUSES: [Span; 10] = [
+    Span::SECOND.times(5),
+    Span::MINUTE,
+    Span::MINUTE.times(5),
+    Span::MINUTE.times(30),
+    Span::HOUR.times(2),
+    Span::HOUR.times(5),
+    Span::HOUR.times(10),
+    Span::HOUR.times(14),
+    Span::HOUR.times(20),
+    Span::HOUR.times(24),
+];
+
+/// Tries kept in the log: those of a delivery that was sent again by hand a few times.
+const LOG_MAX: usize = 50;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Not heard yet; it is tried again.
+    Pending,
+    Delivered,
+    /// Given up after the last try. It can be sent again.
+    Failed,
+    /// Its endpoint was deleted before it was heard.
+    Canceled,
+}
+
+impl DeliveryState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Pending => "pending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Failed => "failed",
+            DeliveryState::Canceled => "canceled",
+        }
+    }
+}
+
+/// A delivery as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Delivery {
+    pub endpoint: String,
+    /// Its `webhook-id`.
+    pub notice: String,
+    /// What happened: `balance.low`.
+    pub what: String,
+    /// What is sent, byte for byte.
+    pub body: String,
+    pub state: DeliveryState,
+    /// Tries since it was first sent, or sent again by hand.
+    tries: usize,
+    pub log: Vec<Try>,
+}
+
+/// How one try went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Try {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// What was answered; None for nothing.
+    pub status: Option<u16>,
+    /// Why nothing was answered.
+    pub why: Option<String>,
+}
+
+/// A delivery with its id and its next try.
+#[derive(Clone, Debug)]
+pub struct DeliveryView {
+    pub id: String,
+    pub created_at: Timestamp,
+    pub next_try_at: Option<Timestamp>,
+    pub delivery: Delivery,
+}
+
+pub(super) fn is_delivery(kind: &str) -> bool {
+    kind.starts_with(KIND)
+}
+
+/// The delivery of a notice to an endpoint, not tried yet. Its id follows from both, so a notice spread twice is
+/// delivered once.
+pub(super) fn first(endpoint: &Kept<Endpoint>, notice: &Kept<Notice>, body: &str, now: Timestamp) -> Change {
+    let hash = Sha256::digest(notice.document.id.as_bytes());
+    let chance = hash.iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let place = Place { account: notice.document.account, version: chance };
+    let delivery = Delivery {
+        endpoint: endpoint.document.id.clone(),
+        notice: notice.document.id.clone(),
+        what: notice.body.what.clone(),
+        body: body.to_owned(),
+        state: DeliveryState::Pending,
+        tries: 0,
+        log: Vec::new(),
+    };
+    let id = DeliveryId::new(notice.document.at, place).to_string();
+    Kept::new(Document::HOUSE, &kind_of(&endpoint.document.id), id, delivery).next(now, Some(now))
+}
+
+fn kind_of(endpoint: &str) -> String {
+    format!("{KIND}{endpoint}")
+}
+
+impl App {
+    /// Begins a try, and does not wait for it: how long the other side takes is nobody else's business.
+    ///
+    /// What cannot be tried now is put off: the change that does so goes to `put_off`, to be committed with others.
+    pub(super) fn deliver(self: &Arc<Self>, mut kept: Kept<Delivery>, put_off: &mut Vec<Change>) -> Result<(), Error> {
+        let now = self.now();
+        let id = kept.body.endpoint.clone();
+        let Some(endpoint) = self.endpoint(&id)?.filter(|it| !it.body.is_deleted) else {
+            kept.body.state = DeliveryState::Canceled;
+            return self.keep(&[kept.next(now, None)]).map(drop);
+        };
+        if let Admission::Later(at) = self.desk.admit(&id, now) {
+            put_off.push(kept.next(now, Some(at)));
+            return Ok(());
+        }
+        let claimed = self.keep(&[kept.next(now, Some(now + LEASE))]);
+        if !matches!(claimed, Ok(true)) {
+            self.desk.done(&id, None, now);
+            return claimed.map(drop);
+        }
+        kept.document.version += 1;
+        let letter = Letter {
+            url: endpoint.body.url.clone(),
+            id: kept.body.notice.clone(),
+            at: now.millis().div_euclid(1000),
+            body: kept.body.body.clone(),
+            secrets: endpoint.body.signing(now),
+        };
+        let app = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let told = app.desk.courier.send(&letter);
+            if let Err(error) = app.settle_delivery(kept, &told) {
+                tracing::warn!(
+                    endpoint = id,
+                    ?error,
+                    "how a delivery went could not be written down; it is sent again"
+                );
+            }
+        });
+        Ok(())
+    }
+
+    fn settle_delivery(&self, mut kept: Kept<Delivery>, told: &Told) -> Result<(), Error> {
+        let now = self.now();
+        let is_heard = matches!(told, Told::Heard { .. });
+        let health = self.desk.done(&kept.body.endpoint, Some(is_heard), now);
+        let (status, why) = match told {
+            Told::Heard { status } | Told::Refused { status } => (Some(*status), None),
+            Told::Silent { why } => (None, Some(why.clone())),
+        };
+        let delivery = &mut kept.body;
+        delivery.tries += 1;
+        delivery.log.push(Try { at: now.millis(), status, why });
+        if LOG_MAX < delivery.log.len() {
+            delivery.log.remove(0);
+        }
+        let pause = PAUSES.get(delivery.tries - 1);
+        delivery.state = match (is_heard, pause) {
+            (true, _) => DeliveryState::Delivered,
+            (false, Some(_)) => DeliveryState::Pending,
+            (false, None) => DeliveryState::Failed,
+        };
+        let due_at = pause.filter(|_| !is_heard).map(|it| now + *it);
+        self.keep(&[kept.next(now, due_at)])?;
+        self.note_health(&kept.body.endpoint, health, now)
+    }
+
+    /// Deliveries to an endpoint, newest first, with an id below `before`.
+    pub fn deliveries(&self, id: EndpointId, before: Option<&str>, limit: usize) -> Result<Vec<DeliveryView>, Error> {
+        self.endpoint(&id.to_string())?.ok_or(Refusal::WebhookEndpointNotFound)?;
+        let found = self.all_kept::<Delivery>(Document::HOUSE, &kind_of(&id.to_string()), before, limit)?;
+        Ok(found.into_iter().map(view).collect())
+    }
+
+    /// Sends a delivery again, with all its tries before it.
+    pub fn resend(&self, endpoint: EndpointId, id: DeliveryId) -> Result<DeliveryView, Error> {
+        let endpoint = endpoint.to_string();
+        self.endpoint(&endpoint)?.filter(|it| !it.body.is_deleted).ok_or(Refusal::WebhookEndpointNotFound)?;
+        loop {
+            let kept = self.kept::<Delivery>(Document::HOUSE, &kind_of(&endpoint), &id.to_string())?;
+            let mut kept = kept.ok_or(Refusal::DeliveryNotFound)?;
+            let now = self.now();
+            (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
+            // Overtaken by a try that ended just now: its outcome is read, and it is sent again all the same.
+            if self.keep(&[kept.next(now, Some(now))])? {
+                kept.document.due_at = Some(now);
+                return Ok(view(kept));
+            }
+        }
+    }
+}
+
+fn view(kept: Kept<Delivery>) -> DeliveryView {
+    let created_at = kept.document.id.parse().map_or(kept.document.at, |it: DeliveryId| it.made_at());
+    DeliveryView { id: kept.document.id, created_at, next_try_at: kept.document.due_at, delivery: kept.body }
+}

@@ -1,0 +1,213 @@
+//! What others are told of: raised together with its cause, then spread to whoever wants to hear of it.
+//!
+//! A notice is a document that is due at once. It is written in the very commit of what it tells of, so that it never
+//! tells of something that was not done, nor left out; the worker makes of it one delivery for each endpoint, in one
+//! commit, and each of those is a job of its own.
+//!
+//! Invariant: a notice's name follows from its cause, so a cause is told of once.
+use std::sync::Arc;
+
+use billing::id::AccountNumber;
+use billing::ledger::{Book, Transaction, What};
+use billing::money::Credits;
+use billing::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{Change, Document};
+
+use super::Error;
+use super::documents::{Kept, read};
+use crate::app::App;
+
+const NOTICE: &str = "notice";
+/// Looks at a grant shortly before it expires.
+const REMINDER: &str = "expiry_reminder";
+
+/// How long before its end a grant's customer is told.
+const BEFORE_EXPIRY: Span = Span::DAY.times(7);
+
+macro_rules! happenings { ($($name:ident $text:literal)*) => {
+    /// What can be told.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Happening { $($name),* }
+
+    impl Happening {
+        pub const ALL: &[Happening] = &[$(Happening::$name),*];
+
+        pub fn as_str(self) -> &'static str {
+            match self { $(Happening::$name => $text),* }
+        }
+    }
+} }
+
+happenings! {
+    BalanceLow "balance.low"
+    BalanceExhausted "balance.exhausted"
+    BalanceRecovered "balance.recovered"
+    BudgetThresholdReached "budget.threshold_reached"
+    GrantExpiring "grant.expiring"
+    GrantExpired "grant.expired"
+    PaymentSucceeded "payment.succeeded"
+    PaymentFailed "payment.failed"
+    PaymentRequiresAction "payment.requires_action"
+    PaymentRefunded "payment.refunded"
+    PaymentDisputed "payment.disputed"
+    AutoTopupSucceeded "auto_topup.succeeded"
+    AutoTopupFailed "auto_topup.failed"
+    AutoTopupPaused "auto_topup.paused"
+    SubscriptionRenewed "subscription.renewed"
+    SubscriptionPastDue "subscription.past_due"
+    SubscriptionCanceled "subscription.canceled"
+    SubscriptionRenewalUpcoming "subscription.renewal_upcoming"
+    ServerRunwayLow "server.runway_low"
+    ServerStopDue "server.stop_due"
+    ServerReleaseDue "server.release_due"
+    ServerResumeDue "server.resume_due"
+    InvoiceIssued "invoice.issued"
+}
+
+impl std::str::FromStr for Happening {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Happening, ()> {
+        Happening::ALL.iter().find(|it| it.as_str() == text).copied().ok_or(())
+    }
+}
+
+/// Something to be told.
+#[derive(Clone, Debug)]
+pub struct Tidings<'a> {
+    pub account: AccountNumber,
+    pub what: Happening,
+    /// The id of what brought it about. The same happening with the same cause is the same notice.
+    pub cause: &'a str,
+    /// What is said of it: a JSON object. The account's own name is added when it is told.
+    pub about: Value,
+}
+
+/// A notice as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Notice {
+    pub what: String,
+    pub about: Value,
+}
+
+/// The change that has something told, to be committed with its cause.
+pub fn raise(news: &Tidings<'_>, at: Timestamp) -> Change {
+    let notice = Notice { what: news.what.as_str().to_owned(), about: news.about.clone() };
+    // Full stops part what is signed, so a name has none.
+    let id = format!("notice_{}_{}", news.cause, notice.what).replace('.', "-");
+    Kept::new(news.account, NOTICE, id, notice).next(at, Some(at))
+}
+
+/// What goes with a transaction because of what it says: notices, and reminders to look again.
+pub fn companions(low: Credits) -> crate::turnstile::Companions {
+    Arc::new(move |book: &Book, transaction: &Transaction| {
+        let mut changes = Vec::new();
+        changes.extend(of_balance(low, book, transaction));
+        changes.extend(of_grants(transaction));
+        changes.extend(super::topups::companions(transaction));
+        changes
+    })
+}
+
+/// Told when the balance crosses a line, and not again before it has crossed back. What is held is not spent yet, and
+/// would cross it with each message.
+fn of_balance(low: Credits, before: &Book, transaction: &Transaction) -> Option<Change> {
+    let unspent = |it: billing::ledger::Balance| it.posted - it.accrued;
+    let now = unspent(transaction.after);
+    let may_rise = !matches!(transaction.what, What::Charged { .. } | What::Held { .. } | What::Extended { .. });
+    // An account's first grant is no recovery; and most charges are far from any line.
+    if transaction.place.version == 1 || (low <= now && !may_rise) {
+        return None;
+    }
+    let was = unspent(before.balance(transaction.at));
+    let what = if Credits::ZERO < was && now <= Credits::ZERO {
+        Happening::BalanceExhausted
+    } else if low <= was && now < low {
+        Happening::BalanceLow
+    } else if was < low && low <= now {
+        Happening::BalanceRecovered
+    } else {
+        return None;
+    };
+    let after = transaction.after;
+    let about = json!({
+        "available": after.available().to_string(), "posted": after.posted.to_string(),
+        "held": after.held.to_string(), "accrued": after.accrued.to_string(), "debt": after.debt.to_string(),
+        "threshold": low.to_string(), "entry": transaction.id().to_string(),
+    });
+    Some(of_transaction(transaction, what, about))
+}
+
+/// What grants bring: word of one that has expired, and a reminder to look at one shortly before it does.
+pub(super) fn of_grants(transaction: &Transaction) -> Option<Change> {
+    if let What::Expired { grant, credits } = transaction.what {
+        let about = json!({"grant": grant.to_string(), "credits": credits.to_string()});
+        return credits.is_positive().then(|| of_transaction(transaction, Happening::GrantExpired, about));
+    }
+    let (grant, terms) = transaction.granted()?;
+    let due_at = terms.expires_at - BEFORE_EXPIRY;
+    let is_worth_it = terms.expires_at < Timestamp::NEVER && transaction.at < due_at;
+    is_worth_it.then(|| {
+        let account = transaction.place.account;
+        Kept::new(account, REMINDER, grant.to_string(), json!({})).next(transaction.at, Some(due_at))
+    })
+}
+
+fn of_transaction(transaction: &Transaction, what: Happening, about: Value) -> Change {
+    let cause = transaction.id().to_string();
+    raise(&Tidings { account: transaction.place.account, what, cause: &cause, about }, transaction.at)
+}
+
+impl App {
+    /// Does the job of a document if it is one of a notice's; gives it back otherwise. What is to be done later after
+    /// all goes to `put_off`.
+    pub(super) fn work_notices(
+        self: &Arc<Self>,
+        document: Document,
+        put_off: &mut Vec<Change>,
+    ) -> Result<Option<Document>, Error> {
+        match &*document.kind {
+            NOTICE => self.spread(&read(document)?)?,
+            REMINDER => self.remind(&read(document)?)?,
+            kind if super::deliveries::is_delivery(kind) => self.deliver(read(document)?, put_off)?,
+            _ => return Ok(Some(document)),
+        }
+        Ok(None)
+    }
+
+    /// Makes of a notice a delivery to each endpoint that wants it.
+    fn spread(&self, notice: &Kept<Notice>) -> Result<(), Error> {
+        let now = self.now();
+        let mut changes = vec![notice.next(now, None)];
+        if let Some(known) = self.known_number(notice.document.account)? {
+            let mut about = notice.body.about.clone();
+            about["account"] = json!(known.account.id.as_str());
+            let at = jiff::Timestamp::from_millisecond(notice.document.at.millis()).unwrap_or_default();
+            let body = json!({"type": notice.body.what, "timestamp": format!("{at:.3}"), "data": about}).to_string();
+            for endpoint in self.endpoints_for(&notice.body.what)? {
+                changes.push(super::deliveries::first(&endpoint, notice, &body, now));
+            }
+        }
+        // Whoever else spread it made the same deliveries.
+        self.keep(&changes).map(drop)
+    }
+
+    /// Tells that a grant will expire, if anything is left of it.
+    fn remind(&self, reminder: &Kept<Value>) -> Result<(), Error> {
+        let now = self.now();
+        let mut changes = vec![reminder.next(now, None)];
+        let account = reminder.document.account;
+        let book = self.book(account)?.brought_up_to(now);
+        let id = &reminder.document.id;
+        let left = id.parse().ok().and_then(|it| book.grant(it)).filter(|it| it.remaining.is_positive());
+        if let Some(grant) = left {
+            let at = jiff::Timestamp::from_millisecond(grant.terms.expires_at.millis()).unwrap_or_default();
+            let about = json!({
+                "grant": id, "credits": grant.remaining.to_string(), "expires_at": format!("{at:.3}"),
+            });
+            changes.push(raise(&Tidings { account, what: Happening::GrantExpiring, cause: id, about }, now));
+        }
+        self.keep(&changes).map(drop)
+    }
+}

@@ -1,0 +1,208 @@
+//! Webhook endpoints: where a platform hears of what happened, what it wants to hear, and the secrets that sign it.
+//!
+//! A secret is shown once, and kept as it is: signing needs it. While it is being changed, the old one signs beside the
+//! new one for a day, so that whoever listens can change over without missing anything.
+use billing::Refusal;
+use billing::id::{EndpointId, Place};
+use billing::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{Audit, Change, Document, Fault};
+
+use super::Error;
+use super::documents::Kept;
+use super::notices::Happening;
+use crate::app::App;
+use crate::notify::{Health, SigningSecret, check_target};
+
+const KIND: &str = "webhook_endpoint";
+
+/// Endpoints that may be in use. Each makes a delivery of every notice.
+const MOST: usize = 50;
+/// Read to find those in use; deleted ones stay, for their deliveries are still to be seen.
+const READ_MAX: usize = 10_000;
+
+/// How long an old secret signs beside the new one.
+const CHANGE_OVER: Span = Span::DAY;
+
+/// An endpoint as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub url: String,
+    /// What it wants to hear of; empty for everything.
+    pub events: Vec<String>,
+    secrets: Vec<KeptSecret>,
+    pub is_deleted: bool,
+    /// Since when nothing it was told was heard, in milliseconds since 1970; None while it listens.
+    pub failing_since: Option<i64>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct KeptSecret {
+    secret: String,
+    /// Signs until then, in milliseconds since 1970.
+    until: Option<i64>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("url", &self.url).field("events", &self.events).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// What signs at an instant, newest first.
+    pub(super) fn signing(&self, at: Timestamp) -> Vec<SigningSecret> {
+        let in_force = self.secrets.iter().filter(|it| it.until.is_none_or(|until| at.millis() < until));
+        in_force.rev().filter_map(|it| SigningSecret::read(&it.secret)).collect()
+    }
+
+    fn wants(&self, what: &str) -> bool {
+        !self.is_deleted && (self.events.is_empty() || self.events.iter().any(|it| it == what))
+    }
+}
+
+/// An endpoint with its id.
+#[derive(Clone, Debug)]
+pub struct EndpointView {
+    pub id: String,
+    pub created_at: Timestamp,
+    pub endpoint: Endpoint,
+}
+
+impl App {
+    /// Makes an endpoint, and gives its secret, which is never to be had again.
+    pub fn create_endpoint(
+        &self,
+        url: &str,
+        events: &[String],
+        by: &str,
+    ) -> Result<(EndpointView, SigningSecret), Error> {
+        check_target(url, self.desk.courier.reach()).map_err(|it| Refusal::invalid("url", it))?;
+        let mut wanted = Vec::new();
+        for event in events {
+            let known: Happening = event.parse().map_err(|()| {
+                let all: Vec<&str> = Happening::ALL.iter().map(|it| it.as_str()).collect();
+                Refusal::invalid("events", format!("must be of {}", all.join(", ")))
+            })?;
+            if !wanted.iter().any(|it| it == known.as_str()) {
+                wanted.push(known.as_str().to_owned());
+            }
+        }
+        if MOST <= self.live_endpoints()?.len() {
+            let why = format!("would be one more than the {MOST} endpoints there may be; delete one first");
+            return Err(Refusal::invalid("url", why).into());
+        }
+        let secret = draw()?;
+        let now = self.now();
+        let kept = Kept::new(
+            Document::HOUSE,
+            KIND,
+            EndpointId::new(now, Place { account: Document::HOUSE, version: chance()? }).to_string(),
+            Endpoint {
+                url: url.to_owned(),
+                events: wanted,
+                secrets: vec![KeptSecret { secret: secret.reveal(), until: None }],
+                is_deleted: false,
+                failing_since: None,
+            },
+        );
+        self.keep(&[kept.next(now, None), audit(&kept, "webhook_endpoint.create", by, now)])?;
+        Ok((view(kept), secret))
+    }
+
+    /// The endpoints in use, newest first.
+    pub fn endpoints(&self) -> Result<Vec<EndpointView>, Error> {
+        Ok(self.live_endpoints()?.into_iter().map(view).collect())
+    }
+
+    /// Tells it nothing any more, and gives up what is on its way to it.
+    pub fn delete_endpoint(&self, id: EndpointId, by: &str) -> Result<(), Error> {
+        self.change_endpoint(id, "webhook_endpoint.delete", by, |endpoint, _| endpoint.is_deleted = true).map(drop)
+    }
+
+    /// Gives an endpoint a new secret; the old one signs beside it for a day.
+    pub fn rotate_endpoint_secret(&self, id: EndpointId, by: &str) -> Result<(EndpointView, SigningSecret), Error> {
+        let secret = draw()?;
+        let kept = self.change_endpoint(id, "webhook_endpoint.rotate", by, |endpoint, now| {
+            endpoint.secrets.retain(|it| it.until.is_none_or(|until| now.millis() < until));
+            for old in endpoint.secrets.iter_mut().filter(|it| it.until.is_none()) {
+                old.until = Some((now + CHANGE_OVER).millis());
+            }
+            endpoint.secrets.push(KeptSecret { secret: secret.reveal(), until: None });
+        })?;
+        Ok((view(kept), secret))
+    }
+
+    fn change_endpoint(
+        &self,
+        id: EndpointId,
+        action: &str,
+        by: &str,
+        change: impl Fn(&mut Endpoint, Timestamp),
+    ) -> Result<Kept<Endpoint>, Error> {
+        loop {
+            let found = self.endpoint(&id.to_string())?.filter(|it| !it.body.is_deleted);
+            let mut kept = found.ok_or(Refusal::WebhookEndpointNotFound)?;
+            let now = self.now();
+            change(&mut kept.body, now);
+            // Overtaken by another change of it: made again on what that led to.
+            if self.keep(&[kept.next(now, None), audit(&kept, action, by, now)])? {
+                return Ok(kept);
+            }
+        }
+    }
+
+    pub(super) fn endpoint(&self, id: &str) -> Result<Option<Kept<Endpoint>>, Error> {
+        self.kept(Document::HOUSE, KIND, id)
+    }
+
+    fn live_endpoints(&self) -> Result<Vec<Kept<Endpoint>>, Error> {
+        let mut all = self.all_kept::<Endpoint>(Document::HOUSE, KIND, None, READ_MAX)?;
+        all.retain(|it| !it.body.is_deleted);
+        Ok(all)
+    }
+
+    /// The endpoints that want to hear of something.
+    pub(super) fn endpoints_for(&self, what: &str) -> Result<Vec<Kept<Endpoint>>, Error> {
+        let mut all = self.live_endpoints()?;
+        all.retain(|it| it.body.wants(what));
+        Ok(all)
+    }
+
+    /// Writes down that an endpoint has begun not to listen, or listens again.
+    pub(super) fn note_health(&self, id: &str, health: Health, now: Timestamp) -> Result<(), Error> {
+        let failing_since = match health {
+            Health::AsBefore => return Ok(()),
+            Health::Failing => Some(now.millis()),
+            Health::Recovered => None,
+        };
+        let Some(mut kept) = self.endpoint(id)? else { return Ok(()) };
+        if kept.body.failing_since.is_some() == failing_since.is_some() {
+            return Ok(());
+        }
+        kept.body.failing_since = failing_since;
+        // Overtaken, it is written down at the next such turn: it is for people to look at.
+        self.keep(&[kept.next(now, None)]).map(drop)
+    }
+}
+
+fn view(kept: Kept<Endpoint>) -> EndpointView {
+    let created_at = kept.document.id.parse().map_or(kept.document.at, |it: EndpointId| it.made_at());
+    EndpointView { id: kept.document.id, created_at, endpoint: kept.body }
+}
+
+fn audit(kept: &Kept<Endpoint>, action: &str, by: &str, at: Timestamp) -> Change {
+    let (subject, detail) = (kept.document.id.clone(), kept.body.url.clone());
+    Change::Audit(Audit { at, by: by.to_owned(), action: action.to_owned(), subject, detail })
+}
+
+fn draw() -> Result<SigningSecret, Fault> {
+    SigningSecret::draw().map_err(|it| Fault::new("drawing an endpoint's secret", it.to_string()))
+}
+
+/// As many random bits as an id has room for.
+fn chance() -> Result<u64, Fault> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|it| Fault::new("naming an endpoint", it.to_string()))?;
+    Ok(u64::from_be_bytes(bytes) >> 28)
+}

@@ -1,0 +1,323 @@
+//! Webhooks, as a platform hears them: signed, tried again, sent again, and none in another's way.
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+use tempfile::TempDir;
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::served::{Served, chat};
+
+/// Longer than anything here takes, so that a fault shows as one.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What stands for no answer at all.
+const SILENCE: u16 = 0;
+
+/// With the welcome of 600, an account is low once it has spent more than 450.
+const CONFIG: &str = "webhooks_anywhere = true\nlow_balance_credits = \"150\"";
+
+struct Ear {
+    url: String,
+    heard: Receiver<Heard>,
+    answer: Arc<AtomicU16>,
+}
+
+#[derive(Clone, Debug)]
+struct Heard {
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Heard {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+    fn what(&self) -> String {
+        self.json()["type"].as_str().unwrap().to_owned()
+    }
+    fn id(&self) -> &str {
+        self.headers["webhook-id"].to_str().unwrap()
+    }
+    /// Whether it was signed with a secret. What time it is there is the sandbox's business.
+    fn is_signed(&self, secret: &str) -> bool {
+        let text = |name: &str| self.headers[name].to_str().unwrap();
+        let at = text("webhook-timestamp").parse().unwrap();
+        let expected = Webhook::new(secret).unwrap().sign(self.id(), at, self.body.as_bytes()).unwrap();
+        text("webhook-signature").split(' ').any(|it| it == expected)
+    }
+}
+
+impl Ear {
+    /// Listens, and answers with `status` until told otherwise.
+    fn open(status: u16) -> Ear {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hear", listener.local_addr().unwrap());
+        let (say, heard) = channel();
+        let answer = Arc::new(AtomicU16::new(status));
+        let answers = Arc::clone(&answer);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (say, answers) = (say.clone(), Arc::clone(&answers));
+                std::thread::spawn(move || hear(BufReader::new(stream.unwrap()), &say, &answers));
+            }
+        });
+        Ear { url, heard, answer }
+    }
+
+    fn next(&self) -> Heard {
+        self.heard.recv_timeout(PATIENCE).expect("it is told in time")
+    }
+    fn answer(&self, status: u16) {
+        self.answer.store(status, Ordering::Relaxed);
+    }
+}
+
+fn hear(mut stream: BufReader<std::net::TcpStream>, say: &std::sync::mpsc::Sender<Heard>, answer: &AtomicU16) {
+    loop {
+        let (mut line, mut headers) = (String::new(), HeaderMap::new());
+        while 0 < stream.read_line(&mut line).unwrap_or(0) && line != "\r\n" {
+            if let Some((name, value)) = line.split_once(':') {
+                let name: HeaderName = name.to_lowercase().parse().unwrap();
+                headers.insert(name, HeaderValue::from_str(value.trim()).unwrap());
+            }
+            line.clear();
+        }
+        let Some(length) = headers.get("content-length") else { return };
+        let mut body = vec![0; length.to_str().unwrap().parse().unwrap()];
+        stream.read_exact(&mut body).unwrap();
+        let status = answer.load(Ordering::Relaxed);
+        let is_silent = status == SILENCE;
+        if say.send(Heard { headers, body: String::from_utf8(body).unwrap() }).is_err() {
+            return;
+        }
+        if is_silent {
+            // Until the other side has had enough.
+            let _ = stream.read_line(&mut String::new());
+            return;
+        }
+        let _ = write!(stream.get_mut(), "HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n");
+    }
+}
+
+fn server(directory: &Arc<TempDir>) -> Served {
+    Served::start_with(Arc::clone(directory), &[("SCRIP_SANDBOX", "1")], CONFIG)
+}
+
+fn fresh() -> Served {
+    server(&Arc::new(TempDir::new().unwrap()))
+}
+
+impl Served {
+    fn endpoint(&self, ear: &Ear, events: &[&str]) -> (String, String) {
+        let made = self.post("/v1/webhook-endpoints", "", &json!({"url": ear.url, "events": events}));
+        assert_eq!(made.status, 201, "{}", made.text);
+        let made = made.json();
+        (made["id"].as_str().unwrap().to_owned(), made["secret"].as_str().unwrap().to_owned())
+    }
+
+    /// Spends so many of an account's credits, under a key of its own.
+    fn spend(&self, account: &str, key: &str, credits: u64) {
+        let charge = self.charge(&chat(account, key, credits * 8_000));
+        assert_eq!(charge.status, 201, "{}", charge.text);
+    }
+
+    fn deliveries(&self, endpoint: &str) -> Vec<Value> {
+        let list = self.get(&format!("/v1/webhook-endpoints/{endpoint}/deliveries")).json();
+        list["data"].as_array().unwrap().clone()
+    }
+
+    /// The newest delivery, once it is as it should be.
+    fn newest_until(&self, endpoint: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let began = std::time::Instant::now();
+        loop {
+            let all = self.deliveries(endpoint);
+            if let Some(newest) = all.first().filter(|it| is_so(it)) {
+                return newest.clone();
+            }
+            assert!(began.elapsed() < PATIENCE, "{all:#?}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn advance_to(&self, to: &str) {
+        let moved = self.post("/v1/test-clock/advance", "", &json!({"to": to}));
+        assert_eq!(moved.status, 200, "{}", moved.text);
+    }
+    /// Moves the clock to when something is due by its own word.
+    fn advance_to_next_try(&self, delivery: &Value) {
+        self.advance_to(delivery["next_try_at"].as_str().expect("it is tried again"));
+    }
+}
+
+#[test]
+fn a_balance_that_crosses_a_line_is_told_of_once_each_time_and_signed() {
+    let server = fresh();
+    let ear = Ear::open(204);
+    let (_, secret) = server.endpoint(&ear, &["balance.low", "balance.recovered"]);
+    server.account("acct_ada");
+    let grant = |key: &str| {
+        let grant = json!({"credits": "300", "source": "adjustment", "reason": "x"});
+        assert_eq!(server.post("/v1/accounts/acct_ada/grants", key, &grant).status, 201);
+    };
+    // From 600: to 150, which is not below; to 149; further, which is no news; up over the line; down again.
+    server.spend("acct_ada", "1", 450);
+    server.spend("acct_ada", "2", 1);
+    server.spend("acct_ada", "3", 20);
+    let first = ear.next();
+    assert_eq!((first.what(), &first.json()["data"]["posted"]), ("balance.low".to_owned(), &json!("149")));
+    assert_eq!(first.json()["data"]["account"], "acct_ada");
+    Webhook::new(&secret).unwrap().verify(first.body.as_bytes(), &first.headers).expect("signed, and now");
+    assert!(!first.is_signed("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "with its own secret alone");
+    grant("g1");
+    assert_eq!(ear.next().what(), "balance.recovered");
+    grant("g2");
+    server.spend("acct_ada", "4", 600);
+    let again = ear.next();
+    assert_eq!(again.what(), "balance.low");
+    assert_ne!(again.id(), first.id());
+}
+
+#[test]
+fn who_does_not_listen_is_tried_eleven_times_over_three_days_and_can_be_told_again() {
+    let server = fresh();
+    let ear = Ear::open(503);
+    let (endpoint, secret) = server.endpoint(&ear, &["balance.low"]);
+    server.account("acct_ada");
+    server.spend("acct_ada", "1", 500);
+    let began = ear.next();
+    let mut delivery = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == 1);
+    for count in 2..=11 {
+        server.advance_to_next_try(&delivery);
+        assert_eq!(ear.next().id(), began.id(), "the same name at every try");
+        delivery = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == count);
+    }
+    assert_eq!((&delivery["status"], &delivery["next_try_at"]), (&json!("failed"), &Value::Null));
+    let tries = delivery["tries"].as_array().unwrap();
+    assert!(tries.iter().all(|it| it["status"] == 503));
+    let day = |it: &Value| it["at"].as_str().unwrap()[..10].parse::<jiff::civil::Date>().unwrap();
+    assert!(3 <= (day(&tries[10]) - day(&tries[0])).get_days(), "over three days: {tries:?}");
+    let shown = server.get("/v1/webhook-endpoints").json();
+    assert!(shown["data"][0]["failing_since"].is_string(), "{shown}");
+
+    ear.answer(200);
+    let path = format!("/v1/webhook-endpoints/{endpoint}/deliveries/{}/resend", delivery["id"].as_str().unwrap());
+    assert_eq!(server.post(&path, "", &json!({})).json()["status"], "pending");
+    // It rests still, from having failed so often.
+    let last: jiff::Timestamp = tries[10]["at"].as_str().unwrap().parse().unwrap();
+    server.advance_to(&(last + jiff::SignedDuration::from_hours(1)).to_string());
+    assert!(ear.next().is_signed(&secret));
+    let delivery = server.newest_until(&endpoint, |it| it["status"] == "delivered");
+    assert_eq!(delivery["tries"].as_array().unwrap().len(), 12);
+    let shown = server.get("/v1/webhook-endpoints").json();
+    assert_eq!(shown["data"][0]["failing_since"], Value::Null);
+}
+
+#[test]
+fn an_endpoint_that_never_answers_holds_up_nobody() {
+    let server = fresh();
+    let (dead, live) = (Ear::open(SILENCE), Ear::open(200));
+    server.endpoint(&dead, &[]);
+    server.endpoint(&live, &[]);
+    for number in 0..20 {
+        let account = format!("acct_{number}");
+        server.account(&account);
+        server.spend(&account, "1", 500);
+    }
+    let began = std::time::Instant::now();
+    let mut told: Vec<String> =
+        (0..20).map(|_| live.next().json()["data"]["account"].as_str().unwrap().to_owned()).collect();
+    // A single try of the dead one takes fifteen seconds.
+    assert!(began.elapsed() < Duration::from_secs(12), "took {:?}", began.elapsed());
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 20);
+    assert!(dead.heard.try_iter().count() <= 16, "no more than a few wait for it at once");
+}
+
+#[test]
+fn a_secret_is_changed_without_missing_anything() {
+    let server = fresh();
+    let ear = Ear::open(200);
+    let (endpoint, old) = server.endpoint(&ear, &["balance.low"]);
+    let rotated = server.post(&format!("/v1/webhook-endpoints/{endpoint}/rotate"), "", &json!({}));
+    let new = rotated.json()["secret"].as_str().unwrap().to_owned();
+    server.account("acct_ada");
+    server.spend("acct_ada", "1", 500);
+    let heard = ear.next();
+    assert!(heard.is_signed(&old) && heard.is_signed(&new));
+    let at: jiff::Timestamp = rotated.json()["created_at"].as_str().unwrap().parse().unwrap();
+    server.advance_to(&(at + jiff::SignedDuration::from_hours(25)).to_string());
+    server.account("acct_bob");
+    server.spend("acct_bob", "1", 500);
+    let heard = ear.next();
+    assert!(!heard.is_signed(&old) && heard.is_signed(&new));
+}
+
+#[test]
+fn a_grant_that_will_expire_and_one_that_has_are_told_of() {
+    let server = fresh();
+    let ear = Ear::open(200);
+    server.endpoint(&ear, &["grant.expiring", "grant.expired"]);
+    server.account("acct_ada");
+    // The credits for servers last thirty days, and nobody uses them.
+    let now: jiff::Timestamp =
+        server.get("/v1/accounts/acct_ada").json()["created_at"].as_str().unwrap().parse().unwrap();
+    let after = |days: i64| (now + jiff::SignedDuration::from_hours(24 * days)).to_string();
+    server.advance_to(&after(24));
+    let heard = ear.next();
+    assert_eq!((heard.what(), &heard.json()["data"]["credits"]), ("grant.expiring".to_owned(), &json!("100")));
+    server.advance_to(&after(31));
+    let heard = ear.next();
+    assert_eq!((heard.what(), &heard.json()["data"]["credits"]), ("grant.expired".to_owned(), &json!("100")));
+}
+
+#[test]
+fn a_try_that_died_with_its_server_is_made_again() {
+    let directory = Arc::new(TempDir::new().unwrap());
+    let first = server(&directory);
+    let ear = Ear::open(SILENCE);
+    let (endpoint, _) = first.endpoint(&ear, &["balance.low"]);
+    first.account("acct_ada");
+    first.spend("acct_ada", "1", 500);
+    let heard = ear.next();
+    // Killed, not told to stop.
+    drop(first);
+    ear.answer(200);
+    let second = server(&directory);
+    let waiting = &second.deliveries(&endpoint)[0];
+    assert_eq!((&waiting["status"], &waiting["tries"]), (&json!("pending"), &json!([])));
+    second.advance_to_next_try(waiting);
+    assert_eq!(ear.next().id(), heard.id());
+    second.newest_until(&endpoint, |it| it["status"] == "delivered");
+}
+
+#[test]
+fn endpoints_are_checked_listed_and_deleted() {
+    let server = Served::sandbox();
+    let make = |url: &str, events: Value| {
+        let made = server.post("/v1/webhook-endpoints", "", &json!({"url": url, "events": events}));
+        if made.status == 201 { (201, String::new(), String::new()) } else { made.problem() }
+    };
+    let bad_url = (422, "invalid_request".to_owned(), "url".to_owned());
+    for url in
+        ["https://127.0.0.1/", "https://169.254.169.254/latest", "https://localhost/", "http://example.com/", "x"]
+    {
+        assert_eq!(make(url, json!([])), bad_url, "{url}");
+    }
+    assert_eq!(make("https://example.com/", json!(["balance.high"])).2, "events");
+    assert_eq!(make("https://example.com/", json!(["balance.low"])).0, 201);
+    let listed = server.get("/v1/webhook-endpoints").json();
+    let id = listed["data"][0]["id"].as_str().unwrap();
+    assert!(listed["data"][0].get("secret").is_none(), "a secret is shown once");
+    assert_eq!(server.delete(&format!("/v1/webhook-endpoints/{id}")).status, 204);
+    assert_eq!(server.get("/v1/webhook-endpoints").json()["data"], json!([]));
+    let gone = server.delete(&format!("/v1/webhook-endpoints/{id}")).problem();
+    assert_eq!((gone.0, &*gone.1), (404, "webhook_endpoint_not_found"));
+    assert_eq!(server.get(&format!("/v1/webhook-endpoints/{id}/deliveries")).json()["data"], json!([]));
+}
