@@ -135,7 +135,11 @@ impl Call {
     /// The whole body, of one of these types, up to `most` bytes.
     pub async fn read(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
         expect_type(&self.parts.headers, expected)?;
-        if self.length().is_some_and(|it| most < it) {
+        if let Some(length) = self.length().filter(|it| most < *it) {
+            // Answered in the middle of what it sends, a client sees a broken connection and no answer.
+            if length <= most + OVERSIZE_READ_MAX {
+                drain(self.body).await;
+            }
             return Err(too_large(most));
         }
         let body = read(self.body, most).await?;
