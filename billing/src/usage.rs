@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::Name;
-use crate::ledger::{Settled, Transaction, What, Work};
+use crate::ledger::{Reversal, Settled, Transaction, What, Work};
 use crate::money::Credits;
 use crate::rating::Text;
 use crate::server::PartKind;
@@ -85,6 +85,27 @@ impl UsageSum {
     }
 }
 
+impl UsageSum {
+    /// As it is to be shown: what was taken back taken off, and the credits of setting servers up apart.
+    pub fn netted(mut self) -> (UsageSum, Credits) {
+        let mut set_up = Credits::ZERO;
+        let all = core::mem::take(&mut self.quantities);
+        for (name, quantity) in &all {
+            if name.ends_with(TAKEN_BACK) {
+                continue;
+            }
+            let back = all.iter().find(|(it, _)| it.strip_suffix(TAKEN_BACK) == Some(name));
+            let net = quantity.saturating_sub(back.map_or(0, |it| it.1));
+            if &**name == SET_UP_MICROS {
+                set_up = Credits::from_micros(i64::try_from(net).unwrap_or(i64::MAX));
+            } else {
+                self.quantities.push((Arc::clone(name), net));
+            }
+        }
+        (self, set_up)
+    }
+}
+
 impl Work {
     /// The row its usage is counted in, to look for.
     pub fn usage_key_ref(&self) -> UsageKeyRef<'_> {
@@ -122,6 +143,14 @@ impl Transaction {
     /// Adds to the usage of its account what this transaction adds. `rows` are sorted by key, and stay so.
     pub fn add_usage_to(&self, rows: &mut Vec<(UsageKey, UsageSum)>) {
         let (work, credits, count, quantities) = match &self.what {
+            What::Charged { settled: Some(_), .. } | What::Reversed(Reversal { settled: Some(_), .. }) => {
+                let (key, sum) = self.usage().expect("a settlement is usage");
+                match rows.binary_search_by(|(it, _)| it.cmp(&key)) {
+                    Ok(place) => rows[place].1.add(&sum),
+                    Err(place) => rows.insert(place, (key, sum)),
+                }
+                return;
+            }
             What::Charged { work, credits, .. } => (work, *credits, 1, &work.usage.quantities[..]),
             What::Reversed(it) => (&it.work, -it.credits, 0, &[][..]),
             _ => return,

@@ -55,6 +55,8 @@ pub struct Settings {
     pub notices_reach: Reach,
     /// Time can be moved forward.
     pub is_sandbox: bool,
+    /// How long servers may run on when the credits have run out.
+    pub grace: billing::ledger::Grace,
     /// Who sells: printed on invoices, and its country decides the tax.
     pub seller: Party,
     /// Who collects money; none where this server takes none.
@@ -109,6 +111,7 @@ impl Default for Settings {
             low_balance: Credits::whole(100),
             notices_reach: Reach::Public,
             is_sandbox: false,
+            grace: billing::ledger::Grace::default(),
             seller: Party { name: "Seller to be named in scrip.toml".to_owned(), ..Party::default() },
             payments: None,
         }

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use billing::invoice::Party;
+use billing::ledger::Grace;
 use billing::money::{Credits, Currency};
 use billing::rating::RateCard;
 use billing::tax::Country;
@@ -48,11 +49,37 @@ pub struct File {
     pub webhooks_anywhere: bool,
     /// What a new account is granted. An empty list grants nothing.
     pub welcome: Option<Vec<Welcome>>,
+    /// How long servers may run on when the credits have run out.
+    pub grace: Option<GraceSection>,
     /// Who sells; printed on invoices.
     pub seller: Option<Seller>,
     /// From the environment alone: no secret stands in a file.
     #[serde(skip)]
     pub payments: Option<Payments>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraceSection {
+    pub hours: u32,
+    /// Credits of debt at which the grace ends early.
+    pub debt_max: String,
+    /// From the end of the grace until servers may be released.
+    pub release_after_hours: u32,
+}
+
+impl GraceSection {
+    fn checked(&self) -> Result<Grace, String> {
+        let debt_max: Credits = self.debt_max.parse().map_err(|it| format!("grace.debt_max: {it}"))?;
+        if debt_max < Credits::ZERO {
+            return Err("grace.debt_max: must be 0 or more".to_owned());
+        }
+        Ok(Grace {
+            lasts: Span::HOUR.times(i64::from(self.hours)),
+            debt_max,
+            release_after: Span::HOUR.times(i64::from(self.release_after_hours)),
+        })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -147,6 +174,7 @@ impl File {
             payments: self.payments.map(|it| {
                 Settings::provider(it.url.as_deref(), &it.secret_key, it.publishable_key, it.webhook_secret.as_deref())
             }),
+            grace: self.grace.map_or(Ok(blank.grace), |it| it.checked())?,
         };
         let listen = self.listen.unwrap_or_else(|| LISTEN.to_owned());
         Ok(Config { listen, database, requests_per_second: self.requests_per_second, settings, first_card })

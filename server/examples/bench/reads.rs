@@ -58,6 +58,7 @@ fn figures(app: &App, stored: u64) {
         interval: Interval::Day,
         group_by: vec![Dimension::Meter, Dimension::Project],
         only: Vec::new(),
+        compares: false,
     };
     let reads: [(&str, &dyn Fn()); 3] = [
         ("balance", &|| assert!(app.balance(&account, None).is_ok())),

@@ -115,10 +115,19 @@ impl Call {
         text.map(|it| Some(it.into())).ok_or_else(malformed)
     }
 
+    /// Whether the caller sent an idempotency key, where one may be left out.
+    pub fn has_key(&self) -> bool {
+        self.parts.headers.contains_key("idempotency-key")
+    }
+
     /// Whether the caller would rather have CSV.
     pub fn wants_csv(&self) -> bool {
+        self.accepts("text/csv")
+    }
+    /// Whether the caller asks for this content type by name.
+    pub fn accepts(&self, content_type: &str) -> bool {
         let accepted = self.parts.headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
-        accepted.is_some_and(|it| it.contains("text/csv"))
+        accepted.is_some_and(|it| it.contains(content_type))
     }
 
     /// The content type without its parameters, in lower case.

@@ -42,6 +42,7 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         projects, purchases, quotes, rate_cards, running, subscriptions, usage, webhook_endpoints,
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
+        .merge(server_routes())
         .routes(routes!(charges::create))
         .routes(routes!(batch::create))
         .routes(routes!(charges::show))
@@ -103,6 +104,15 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(running::readiness))
         .routes(routes!(running::metrics))
         .routes(routes!(running::advance))
+}
+
+/// Those of servers.
+fn server_routes() -> OpenApiRouter<Arc<Site>> {
+    use api::servers;
+    OpenApiRouter::new()
+        .routes(routes!(servers::list))
+        .routes(routes!(servers::put, servers::show))
+        .routes(routes!(servers::report))
 }
 
 /// The whole API over one site.

@@ -23,9 +23,10 @@ pub struct BalanceView {
     /// Unspent credits by source. Empty for an instant in the past, of which only the sums are kept.
     pub by_source: Vec<(Source, Credits)>,
     pub next_expiry: Option<(Timestamp, Credits)>,
-    /// Credits used a day, over the last week.
+    /// Credits used a day: by servers over the next, by everything else over the last week.
     pub burn_per_day: Credits,
-    /// When the available credits are used up at that pace; none when nothing burns.
+    /// When the available credits are used up: exact where only servers use them, else at that pace; none when nothing
+    /// burns.
     pub runs_out_at: Option<Timestamp>,
     /// The available credits at list price.
     pub money: Money,
@@ -48,13 +49,17 @@ impl App {
         }
         let book = book.brought_up_to(as_of);
         let balance = book.balance(as_of);
-        let burn_per_day = self.burn_per_day(number, known.account.created_at, now)?;
+        // Servers by what they will use, which is known; all else by what it used.
+        let others = self.burn_per_day(number, known.account.created_at, now)?;
+        let burn_per_day = others + book.accrued(as_of + Span::DAY) - balance.accrued;
+        let exactly = book.runs_out_at(as_of);
+        let at_pace = runs_out_at(balance.available(), burn_per_day, as_of).filter(|_| others.is_positive());
         Ok(BalanceView {
             by_source: book.by_source(as_of),
             next_expiry: book.next_expiry(as_of),
             burn_per_day,
             pending_purchases: self.pending_purchases(&known)?,
-            runs_out_at: runs_out_at(balance.available(), burn_per_day, as_of),
+            runs_out_at: [exactly, at_pace].into_iter().flatten().min(),
             ..self.view(id, as_of, balance, currency)
         })
     }
@@ -111,7 +116,8 @@ impl App {
 
     fn burn_per_day(&self, account: AccountNumber, since: Timestamp, now: Timestamp) -> Result<Credits, Fault> {
         let from = (now - Span::DAY.times(BURN_DAYS)).hour_start(0);
-        let rows = self.store.usage(account, from, now + Span::HOUR)?;
+        let mut rows = self.store.usage(account, from, now + Span::HOUR)?;
+        rows.retain(|it| it.key.server.is_none());
         let used: Credits = rows.iter().map(|it| it.sum.credits).sum();
         // A young account is measured from its beginning, or from the work told of before it; but by a whole day at
         // least, so that its first hour does not foretell ruin.

@@ -5,10 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use billing::Refusal;
-use billing::id::Name;
+use billing::id::{AccountNumber, Name};
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
-use billing::usage::{UsageKey, UsageSum};
+use billing::usage::{SERVER_METER, UsageKey, UsageSum};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Unit, Zoned, ZonedRound};
@@ -103,6 +103,8 @@ pub struct UsageQuery {
     pub group_by: Vec<Dimension>,
     /// Only usage with these values.
     pub only: Vec<(Dimension, String)>,
+    /// Also of the range of the same length that ends where this begins.
+    pub compares: bool,
 }
 
 /// Usage with the same value of everything it was grouped by.
@@ -111,6 +113,8 @@ pub struct Group {
     /// As asked for, in that order; none where the usage has no such value.
     pub values: Vec<Option<String>>,
     pub sum: UsageSum,
+    /// Of its credits, those of servers: for setting them up, and for running them. None without servers.
+    pub servers: Option<(Credits, Credits)>,
 }
 
 #[derive(Clone, Debug)]
@@ -129,9 +133,12 @@ pub struct UsageReport {
     /// Those in which something was used, oldest first.
     pub buckets: Vec<Bucket>,
     pub total: Credits,
+    /// The total of the range before, when that was asked for.
+    pub previous: Option<Credits>,
 }
 
-type Sums = BTreeMap<(Timestamp, Vec<Option<String>>), UsageSum>;
+/// The sums, and of each the credits of servers.
+type Sums = BTreeMap<(Timestamp, Vec<Option<String>>), (UsageSum, Option<Credits>)>;
 
 impl App {
     pub fn usage(&self, query: &UsageQuery) -> Result<UsageReport, Error> {
@@ -153,7 +160,7 @@ impl App {
         // Rows come hour by hour: the calendar is asked once for each hour.
         let mut bucket = None;
         for row in self.store.usage(known.account.number, from, to)? {
-            if !query.only.iter().all(|(dimension, value)| dimension.of(&row.key) == Some(value)) {
+            if !query.admits(&row.key) {
                 continue;
             }
             let start = match bucket {
@@ -162,19 +169,43 @@ impl App {
             };
             bucket = Some((row.key.hour, start));
             let values = query.group_by.iter().map(|it| it.of(&row.key).map(str::to_owned)).collect();
-            sums.entry((start, values)).or_default().add(&row.sum);
+            let (sum, servers) = sums.entry((start, values)).or_default();
+            sum.add(&row.sum);
+            if &*row.key.meter == SERVER_METER {
+                *servers.get_or_insert_default() += row.sum.credits;
+            }
             total += row.sum.credits;
         }
+        let previous =
+            if query.compares { Some(self.used_before(query, known.account.number, from, to)?) } else { None };
         let buckets = in_buckets(sums);
         let timezone = known.account.timezone.clone();
-        Ok(UsageReport { timezone, from, to, group_by: query.group_by.clone(), buckets, total })
+        Ok(UsageReport { timezone, from, to, group_by: query.group_by.clone(), buckets, total, previous })
+    }
+
+    fn used_before(
+        &self,
+        query: &UsageQuery,
+        account: AccountNumber,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Credits, Error> {
+        let rows = self.store.usage(account, from - Span::from_millis(to.millis() - from.millis()), from)?;
+        Ok(rows.iter().filter(|it| query.admits(&it.key)).map(|it| it.sum.credits).sum())
+    }
+}
+
+impl UsageQuery {
+    fn admits(&self, key: &UsageKey) -> bool {
+        self.only.iter().all(|(dimension, value)| dimension.of(key) == Some(value))
     }
 }
 
 fn in_buckets(sums: Sums) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = Vec::new();
-    for ((start, values), sum) in sums {
-        let group = Group { values, sum };
+    for ((start, values), (sum, servers)) in sums {
+        let (sum, set_up) = sum.netted();
+        let group = Group { values, sum, servers: servers.map(|it| (set_up, it - set_up)) };
         match buckets.last_mut().filter(|it| it.start == start) {
             Some(bucket) => bucket.groups.push(group),
             None => buckets.push(Bucket { start, groups: vec![group] }),

@@ -44,11 +44,14 @@ fn usage_is_the_sum_of_the_entries_and_csv_says_the_same() {
     assert_eq!((&unassigned["credits"], &unassigned["count"]), (&json!("1.5"), &json!(1)));
     let csv = server.get_csv(path);
     assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
-    assert_eq!(csv.text.lines().next(), Some("start,meter,project,credits,count,quantities"));
+    assert_eq!(
+        csv.text.lines().next(),
+        Some("start,meter,project,credits,count,quantities,provisioning_credits,runtime_credits")
+    );
     for group in &groups {
         let project = group["project"].as_str().unwrap_or_default();
         let wanted = format!(
-            ",ai_chat,{project},{},{},input_tokens={}",
+            ",ai_chat,{project},{},{},input_tokens={},,",
             group["credits"].as_str().unwrap(),
             group["count"],
             group["quantities"]["input_tokens"]

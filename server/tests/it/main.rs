@@ -26,4 +26,5 @@ mod pages;
 mod parallel;
 mod provider;
 mod served;
+mod servers;
 mod webhooks;

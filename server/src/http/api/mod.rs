@@ -23,6 +23,7 @@ pub mod quotes;
 pub mod rate_cards;
 pub mod reply;
 pub mod running;
+pub mod servers;
 pub mod subscriptions;
 pub mod usage;
 pub mod webhook_endpoints;

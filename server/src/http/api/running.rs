@@ -89,5 +89,6 @@ pub async fn advance(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         return Err(Problem::invalid("to", "must be ahead of now, by ten years at most: a clock does not go back"));
     }
     site.app.clock.advance(span);
+    site.app.settle_all().await?;
     reply::json(StatusCode::OK, &ClockShown { now: Instant(site.app.now()) })
 }

@@ -16,7 +16,8 @@ use super::reply::{self, Answered};
 use crate::csv;
 use crate::service::{Dimension, Group, Interval, Scope, UsageQuery, UsageReport};
 
-const PARAMETERS: [&str; 9] = ["from", "to", "interval", "group_by", "meter", "project", "server", "model", "actor"];
+const PARAMETERS: [&str; 10] =
+    ["from", "to", "interval", "group_by", "compare", "meter", "project", "server", "model", "actor"];
 
 /// Usage, bucket by bucket. The groups of all buckets add up to the total.
 #[derive(Serialize, ToSchema)]
@@ -29,6 +30,10 @@ pub struct UsageShown<'a> {
     /// Those in which something was used, oldest first.
     buckets: Vec<BucketShown<'a>>,
     total: Amount,
+    /// The total of the range before, as long as this one. Only where `compare=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    previous_total: Option<Amount>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -56,6 +61,12 @@ pub struct GroupShown {
     quantities: u64,
     /// Charges, reversed ones included.
     count: u64,
+    /// Of the credits, those for setting servers up. Only where there are servers among it.
+    #[schema(nullable = false)]
+    provisioning_credits: Option<Amount>,
+    /// Of the credits, those for running servers.
+    #[schema(nullable = false)]
+    runtime_credits: Option<Amount>,
 }
 
 /// A group under the names it was grouped by.
@@ -73,6 +84,10 @@ impl Serialize for GroupOut<'_> {
         members.serialize_entry("credits", &Amount(self.group.sum.credits))?;
         members.serialize_entry("quantities", &Quantities(&self.group.sum.quantities))?;
         members.serialize_entry("count", &self.group.sum.count)?;
+        if let Some((set_up, runtime)) = self.group.servers {
+            members.serialize_entry("provisioning_credits", &Amount(set_up))?;
+            members.serialize_entry("runtime_credits", &Amount(runtime))?;
+        }
         members.end()
     }
 }
@@ -91,6 +106,7 @@ impl Serialize for GroupOut<'_> {
         ("group_by" = Option<String>, Query,
             description = "Of meter, project, server, model, actor, with commas between.",
             pattern = "^(meter|project|server|model|actor)(,(meter|project|server|model|actor))*$"),
+        ("compare" = Option<bool>, Query, description = "true for the total of the range before, too."),
         ("meter" = Option<String>, Query, description = "Only this meter.", min_length = 1),
         ("project" = Option<String>, Query, description = "Only this project.", min_length = 1),
         ("server" = Option<String>, Query, description = "Only this server.", min_length = 1),
@@ -100,7 +116,7 @@ impl Serialize for GroupOut<'_> {
     security(("api_key" = ["read"])),
     responses(
         (status = 200, description = "The usage.", content(
-            (UsageShown = "application/json"), (String = "text/csv"))),
+            (UsageShown = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
         (status = 404, description = "No such account."),
     ))]
 pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
@@ -114,9 +130,13 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         interval: query.text("interval").map_or(Ok(Interval::Total), str::parse)?,
         group_by: group_by(&query)?,
         only: only(&query),
+        compares: query.flag("compare")?,
     };
-    let wants_csv = call.wants_csv();
+    let (wants_csv, wants_lines) = (call.wants_csv(), call.accepts("application/x-ndjson"));
     let report = site.look(move |app| app.usage(&wanted)).await?;
+    if wants_lines {
+        return Ok(reply::with_body(StatusCode::OK, "application/x-ndjson", as_lines(&report)?));
+    }
     if wants_csv { Ok(reply::csv(as_csv(&report))) } else { reply::json(StatusCode::OK, &shown(&report)) }
 }
 
@@ -151,7 +171,27 @@ fn shown(report: &UsageReport) -> UsageShown<'_> {
             })
             .collect(),
         total: Amount(report.total),
+        previous_total: report.previous.map(Amount),
     }
+}
+
+/// The same groups, each a line of JSON with the start of its bucket.
+fn as_lines(report: &UsageReport) -> Result<Vec<u8>, Problem> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        start: Instant,
+        #[serde(flatten)]
+        group: GroupOut<'a>,
+    }
+    let mut lines = Vec::new();
+    for bucket in &report.buckets {
+        for group in &bucket.groups {
+            let line = Line { start: Instant(bucket.start), group: GroupOut { by: &report.group_by, group } };
+            serde_json::to_writer(&mut lines, &line).map_err(Problem::internal)?;
+            lines.push(b'\n');
+        }
+    }
+    Ok(lines)
 }
 
 /// The same numbers, a group a line, its quantities in one column.
@@ -160,7 +200,7 @@ fn as_csv(report: &UsageReport) -> String {
     for dimension in &report.group_by {
         csv::value(&mut text, dimension.as_str());
     }
-    text.push_str(",credits,count,quantities\n");
+    text.push_str(",credits,count,quantities,provisioning_credits,runtime_credits\n");
     for bucket in &report.buckets {
         for group in &bucket.groups {
             text.push_str(&Instant(bucket.start).to_string());
@@ -172,6 +212,10 @@ fn as_csv(report: &UsageReport) -> String {
             let quantities: Vec<String> =
                 group.sum.quantities.iter().map(|(name, it)| format!("{name}={it}")).collect();
             csv::value(&mut text, &quantities.join(" "));
+            let (set_up, runtime) = group.servers.unzip();
+            for credits in [set_up, runtime] {
+                csv::value(&mut text, &credits.map(|it| it.to_string()).unwrap_or_default());
+            }
             text.push('\n');
         }
     }

@@ -1,0 +1,189 @@
+//! Servers: ordered, reported of, looked up. They burn by the second from their start to their stop.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use billing::id::Name;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::knock::Knock;
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::super::wire::{Amount, Instant, InstantIn, NameIn, TextIn};
+use super::reply::{self, Answered, Page};
+use crate::service::{Scope, ServerEvent, ServerOrder, ServerVerb, ServerView};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ServerRequest, example = json!({"project": "web-shop", "tier": "entry-level"}))]
+pub struct ServerIn {
+    project: Option<NameIn>,
+    /// A tier of the rate card.
+    tier: TextIn,
+    region: Option<TextIn>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ServerReport, example = json!({"at": "2026-11-22T10:00:00Z"}))]
+pub struct EventIn {
+    /// When it happened; now where nothing is said. A report that comes late corrects the bill, up to 35 days back.
+    at: Option<InstantIn>,
+    /// The tier resized to.
+    tier: Option<TextIn>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Server)]
+pub struct ServerShown<'a> {
+    #[schema(pattern = "^[A-Za-z0-9._:@-]{1,128}$")]
+    id: &'a str,
+    project: Option<&'a str>,
+    /// `provisioning`, `running`, `stopped`, `released` or `failed`.
+    state: &'static str,
+    tier: &'a str,
+    region: Option<&'a str>,
+    provisioned_at: Instant,
+    /// When it was first handed over.
+    started_at: Option<Instant>,
+    /// Runtime so far; a run counts at least the tier's minimum, from its beginning.
+    seconds: u64,
+    provisioning_credits: Amount,
+    /// Up to this very moment.
+    runtime_credits: Amount,
+    /// Of it, not yet in the ledger: what has been used since the hour began.
+    accrued: Amount,
+    /// Whether the rest of this calendar month is free.
+    month_cap_reached: bool,
+    /// Runtime of this calendar month, if it runs on to its end.
+    projected_month: Amount,
+    /// By which version of the rate card its time is priced.
+    rate_card: u32,
+}
+
+impl<'a> ServerShown<'a> {
+    fn of(view: &'a ServerView) -> ServerShown<'a> {
+        let (server, run) = (&view.server, &view.server.run);
+        ServerShown {
+            id: server.id.as_str(),
+            project: server.project.as_ref().map(Name::as_str),
+            state: run.phase.as_str(),
+            tier: &run.tariff.tier,
+            region: run.tariff.region.as_deref(),
+            provisioned_at: Instant(server.provisioned_at),
+            started_at: run.started_at.map(Instant),
+            seconds: view.seconds,
+            provisioning_credits: Amount(server.set_up),
+            runtime_credits: Amount(view.runtime),
+            accrued: Amount(view.accrued),
+            month_cap_reached: view.is_capped,
+            projected_month: Amount(view.projected_month),
+            rate_card: run.tariff.rate_card,
+        }
+    }
+}
+
+/// Order a server
+///
+/// It costs nothing until it is started; what its set-up and first minute cost must be there. The same order again
+/// answers with the server as it stands.
+#[utoipa::path(put, path = "/v1/accounts/{account}/servers/{server}", operation_id = "putServer", tag = "Servers",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("server" = NameIn, Path, description = "A name of your own choice, never used again once released."),
+    ),
+    request_body = ServerIn, security(("api_key" = ["charge"])),
+    responses(
+        (status = 200, body = ServerShown, description = "It was ordered before."),
+        (status = 201, body = ServerShown, description = "Ordered."),
+        (status = 402, description = "`insufficient_credits`."),
+        (status = 404, description = "No such account."),
+        (status = 409, description = "`server_conflict`: another server has or had this name."),
+        (status = 422, description = "The rate card has no such tier."),
+    ))]
+pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Charge)?;
+    let (account, server) = (call.name("account").await?, call.name("server").await?);
+    let by = call.by();
+    let said: ServerIn = call.json().await?;
+    let order = ServerOrder {
+        account: account.clone(),
+        server,
+        project: said.project.map(|it| it.0),
+        tier: said.tier.0,
+        region: said.region.map(|it| it.0),
+        by,
+    };
+    let ordered = site.app.provision_server(order).await.map_err(Problem::from);
+    let (view, is_new) = ordered.map_err(|it| site.refused(it, &account))?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    reply::json(status, &ServerShown::of(&view))
+}
+
+/// Report what happened to a server
+///
+/// Saying what is known already changes nothing, so reports may be repeated. A report of the past corrects what was
+/// charged since: credits return to the grants they came from.
+#[utoipa::path(post, path = "/v1/accounts/{account}/servers/{server}/{action}", operation_id = "reportServer",
+    tag = "Servers",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("server" = NameIn, Path, description = "The server."),
+        ("action" = String, Path, description = "start, stop, resize, release or fail.",
+            pattern = "^(start|stop|resize|release|fail)$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Optional: a report repeats itself safely."),
+    ),
+    request_body = EventIn, security(("api_key" = ["charge"])),
+    responses(
+        (status = 200, body = ServerShown, description = "The server as it stands now."),
+        (status = 402, description = "`insufficient_credits`: a stopped server may not start on nothing."),
+        (status = 404, description = "No such account or server."),
+        (status = 409, description = "`server_conflict`: not possible by what is known of the server."),
+    ))]
+pub async fn report(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Charge)?;
+    let (account, server) = (call.name("account").await?, call.name("server").await?);
+    let verb: ServerVerb = call.segment("action").await?.parse()?;
+    let key = if call.has_key() { Some(call.key()?) } else { None };
+    let by = call.by();
+    let said: EventIn = call.json().await?;
+    let (at, tier) = (said.at.map(|it| it.0), said.tier.map(|it| it.0));
+    let event = ServerEvent { account: account.clone(), server, verb, at, tier, key, by };
+    let reported = site.app.report_server(event).await.map_err(Problem::from);
+    let view = reported.map_err(|it| site.refused(it, &account))?;
+    reply::json(StatusCode::OK, &ServerShown::of(&view))
+}
+
+/// Look up a server
+#[utoipa::path(get, path = "/v1/accounts/{account}/servers/{server}", operation_id = "getServer", tag = "Servers",
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("server" = NameIn, Path, description = "The server."),
+    ),
+    security(("api_key" = ["read"])),
+    responses(
+        (status = 200, body = ServerShown, description = "The server as it stands now."),
+        (status = 404, description = "No such account or server."),
+    ))]
+pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Read)?;
+    let (account, server) = (call.name("account").await?, call.name("server").await?);
+    let view = site.look(move |app| app.server(&account, &server)).await?;
+    reply::json(StatusCode::OK, &ServerShown::of(&view))
+}
+
+/// List an account's servers
+#[utoipa::path(get, path = "/v1/accounts/{account}/servers", operation_id = "listServers", tag = "Servers",
+    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    responses(
+        (status = 200, body = Page<ServerShown>, description = "By name; released ones for 35 days."),
+        (status = 404, description = "No such account."),
+    ))]
+pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Read)?;
+    let account = call.name("account").await?;
+    call.query(&[])?;
+    let views = site.look(move |app| app.servers(&account)).await?;
+    reply::json(StatusCode::OK, &Page { data: views.iter().map(ServerShown::of).collect(), next_cursor: None })
+}

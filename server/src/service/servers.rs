@@ -1,0 +1,282 @@
+//! Servers: provisioned, started, stopped, resized, released, as the platform reports it; shown as they stand.
+//!
+//! What a server costs is decided by the book, from what is reported here. This file brings what the book cannot know:
+//! the prices in force when something happened, and the account's calendar.
+use std::str::FromStr;
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{AccountNumber, Name};
+use billing::ledger::{Book, BurnTerms, Command, LATE_MAX, ServerAct, ServerReport};
+use billing::money::Credits;
+use billing::rating::Text;
+use billing::server::{Change, Phase, Server, Tariff};
+use billing::time::{Span, Timestamp};
+use billing::zone::{CHANGES_MAX, Calendar, Period};
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
+
+use super::Error;
+use super::order::{Fingerprint, done};
+use crate::app::{App, Known};
+use crate::turnstile::{Ask, Turned};
+
+/// What a platform reports of a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServerVerb {
+    Start,
+    Stop,
+    Resize,
+    Release,
+    Fail,
+}
+
+impl ServerVerb {
+    pub const ALL: [ServerVerb; 5] =
+        [ServerVerb::Start, ServerVerb::Stop, ServerVerb::Resize, ServerVerb::Release, ServerVerb::Fail];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServerVerb::Start => "start",
+            ServerVerb::Stop => "stop",
+            ServerVerb::Resize => "resize",
+            ServerVerb::Release => "release",
+            ServerVerb::Fail => "fail",
+        }
+    }
+}
+
+impl FromStr for ServerVerb {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<ServerVerb, Refusal> {
+        let found = ServerVerb::ALL.into_iter().find(|it| it.as_str() == text);
+        found.ok_or_else(|| Refusal::invalid("action", "must be start, stop, resize, release or fail"))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct ServerOrder {
+    pub account: Name,
+    pub server: Name,
+    pub project: Option<Name>,
+    pub tier: Text,
+    pub region: Option<Text>,
+    pub by: Text,
+}
+
+#[derive(Clone, Debug)]
+pub struct ServerEvent {
+    pub account: Name,
+    pub server: Name,
+    pub verb: ServerVerb,
+    /// When it happened; now where nothing is said.
+    pub at: Option<Timestamp>,
+    /// The tier resized to.
+    pub tier: Option<Text>,
+    pub key: Option<Text>,
+    pub by: Text,
+}
+
+/// A server as it stands at an instant.
+#[derive(Clone, Debug)]
+pub struct ServerView {
+    pub server: Arc<Server>,
+    pub seconds: u64,
+    /// All of its runtime so far, `accrued` included.
+    pub runtime: Credits,
+    /// Used and not yet settled.
+    pub accrued: Credits,
+    pub is_capped: bool,
+    /// What it will have cost in this calendar month if it runs on, its set-up aside.
+    pub projected_month: Credits,
+}
+
+impl App {
+    /// Orders a server. One that was ordered the same is answered as it stands; says whether it is new.
+    pub async fn provision_server(&self, order: ServerOrder) -> Result<(ServerView, bool), Error> {
+        let known = self.known(&order.account)?;
+        let now = self.now();
+        let tariff = Arc::new(Tariff::of(&*self.card_at(now)?, order.tier, order.region)?);
+        let act = ServerAct::Provision { project: order.project, tariff };
+        let report = ServerReport { server: order.server.clone(), act, at: now, terms: Some(burn_terms(self, &known)) };
+        let is_new = self.tell(&known, report, None, order.by).await?;
+        Ok((self.server(&order.account, &order.server)?, is_new))
+    }
+
+    /// Takes a report of what happened. One that says what is known changes nothing.
+    pub async fn report_server(&self, event: ServerEvent) -> Result<ServerView, Error> {
+        let known = self.known(&event.account)?;
+        let now = self.now();
+        let at = event.at.unwrap_or(now);
+        let tariff = |tier: Option<Text>| -> Result<Arc<Tariff>, Error> {
+            let book = self.book(known.account.number)?;
+            let server = book.server(&event.server).ok_or(Refusal::ServerNotFound)?;
+            let present = &server.run.tariff;
+            let tier = tier.unwrap_or_else(|| Arc::clone(&present.tier));
+            Ok(Arc::new(Tariff::of(&*self.card_at(at.min(now))?, tier, present.region.clone())?))
+        };
+        if event.tier.is_some() && event.verb != ServerVerb::Resize {
+            return Err(Refusal::invalid("tier", "is for `resize` only").into());
+        }
+        let change = match event.verb {
+            ServerVerb::Start => Change::Start(tariff(None)?),
+            ServerVerb::Stop => Change::Stop,
+            ServerVerb::Resize if event.tier.is_none() => return Err(Refusal::invalid("tier", "is missing").into()),
+            ServerVerb::Resize => Change::Resize(tariff(event.tier.clone())?),
+            ServerVerb::Release => Change::Release,
+            ServerVerb::Fail => Change::Fail,
+        };
+        let key = match &event.key {
+            Some(text) => {
+                let mut request = Fingerprint::of("server");
+                request.text(event.server.as_str()).text(event.verb.as_str());
+                request.text(event.tier.as_deref().unwrap_or_default());
+                request.number(event.at.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
+                Some(self.key(known.account.number, text, request)?)
+            }
+            None => None,
+        };
+        let terms = Some(burn_terms(self, &known));
+        let report = ServerReport { server: event.server.clone(), act: ServerAct::Change(change), at, terms };
+        self.tell(&known, report, key, event.by).await?;
+        self.server(&event.account, &event.server)
+    }
+
+    /// One server, as it stands now.
+    pub fn server(&self, account: &Name, id: &Name) -> Result<ServerView, Error> {
+        let found = self.servers(account)?.into_iter().find(|it| it.server.id == *id);
+        Ok(found.ok_or(Refusal::ServerNotFound)?)
+    }
+
+    /// An account's servers by name: all that are not released, and those released within 35 days.
+    pub fn servers(&self, account: &Name) -> Result<Vec<ServerView>, Error> {
+        let known = self.known(account)?;
+        let now = self.now();
+        let book = self.book(known.account.number)?.brought_up_to(now);
+        let calendar = &book.burning().terms.calendar;
+        Ok(book.servers().iter().map(|it| view(it, now.max(book.at), calendar)).collect())
+    }
+
+    /// Brings what running servers are counted by up to date: the calendar of years to come, and prices that have
+    /// taken effect. Called before an account's hour is settled, so news are never an hour late, and are put in their
+    /// place by the instant they carry.
+    pub(super) fn burn_news(&self, accounts: &[AccountNumber]) -> Result<Vec<Ask>, Error> {
+        let mut asks = Vec::new();
+        let now = self.now();
+        for book in self.store.recall(&[], accounts)?.books.into_iter().flatten() {
+            if !book.servers().iter().any(|it| it.run.phase == Phase::Running) {
+                continue;
+            }
+            let Some(known) = self.known_number(book.account)? else { continue };
+            let terms = burn_terms(self, &known);
+            if *terms != *book.burning().terms {
+                asks.push(ask(book.account, Command::BurnTerms(terms)));
+            }
+            asks.extend(self.new_prices(&book, now));
+        }
+        Ok(asks)
+    }
+
+    fn new_prices(&self, book: &Book, now: Timestamp) -> Vec<Ask> {
+        let Ok(card) = self.card_at(now) else { return Vec::new() };
+        let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
+        let outdated = running.filter(|it| it.run.tariff.rate_card < card.version());
+        let news = outdated.filter_map(|server| {
+            let (tier, region) = (Arc::clone(&server.run.tariff.tier), server.run.tariff.region.clone());
+            // A tier that the new prices do not have keeps its old ones until it is resized.
+            let tariff = Arc::new(Tariff::of(&card, tier, region).ok()?);
+            let at = card.effective_at().max(now - LATE_MAX + Span::MINUTE);
+            let act = ServerAct::Change(Change::Resize(tariff));
+            let report = ServerReport { server: server.id.clone(), act, at, terms: None };
+            Some(ask(book.account, Command::Server(report)))
+        });
+        news.collect()
+    }
+
+    /// Asks the book; says whether anything was news to it.
+    async fn tell(
+        &self,
+        known: &Known,
+        report: ServerReport,
+        key: Option<crate::turnstile::Key>,
+        by: Text,
+    ) -> Result<bool, Error> {
+        let ask = Ask { key, by: Some(by), ..ask(known.account.number, Command::Server(report)) };
+        match self.turnstile.take_one(ask).await {
+            Turned::Refused(Refusal::ServerUnchanged) => Ok(false),
+            turned => done(turned).map(|(_, is_replay)| !is_replay),
+        }
+    }
+}
+
+fn ask(account: AccountNumber, command: Command) -> Ask {
+    let (command, by) = (Some(command), None);
+    Ask { account, command, key: None, by, fact: None, once: None, also: Vec::new() }
+}
+
+fn view(server: &Arc<Server>, now: Timestamp, calendar: &Calendar) -> ServerView {
+    let (mut run, mut parts) = (server.run.clone(), Vec::new());
+    run.advance(now.max(run.at), calendar, &mut parts);
+    let accrued: Credits = parts.iter().map(|it| it.credits).sum();
+    let seconds: i64 = parts.iter().map(|it| it.seconds).sum();
+    let month = calendar.around(Period::Month, now);
+    let so_far = if run.month == month { run.month_credits() } else { Credits::ZERO };
+    ServerView {
+        seconds: server.runtime_seconds.saturating_add_signed(seconds),
+        runtime: server.runtime + accrued,
+        accrued,
+        is_capped: run.month == month && run.is_capped(),
+        projected_month: so_far + run.cost(month.1, calendar),
+        server: Arc::clone(server),
+    }
+}
+
+/// By what an account's servers are counted: its calendar from the start of last year for six years, and the grace.
+/// The same all year, so that it is news to a book once a year.
+pub(super) fn burn_terms(app: &App, known: &Known) -> Arc<BurnTerms> {
+    let calendar = calendar(&known.zone, app.now()).unwrap_or_default();
+    Arc::new(BurnTerms { calendar, grace: app.settings().grace })
+}
+
+fn calendar(zone: &TimeZone, now: Timestamp) -> Option<Calendar> {
+    let now = jiff::Timestamp::from_millisecond(now.millis()).ok()?;
+    let year = now.to_zoned(TimeZone::UTC).date().first_of_year();
+    let start = year.checked_sub(1.year()).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let end = year.checked_add(5.years()).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let millis = |it: jiff::Timestamp| Timestamp::from_millis(it.as_millisecond());
+    let mut changes = vec![(millis(start), zone.to_offset(start).seconds())];
+    let later = zone.following(start).take_while(|it| it.timestamp() < end);
+    for change in later.take(CHANGES_MAX - 1) {
+        if changes.last().is_some_and(|it| it.1 != change.offset().seconds()) {
+            changes.push((millis(change.timestamp()), change.offset().seconds()));
+        }
+    }
+    Calendar::new(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Interval;
+    use crate::service::usage::bucket_start;
+
+    /// The rules' calendars and the zones' own agree, hour by hour, over years of changes.
+    #[test]
+    fn calendars_say_what_zones_say() {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        for name in ["UTC", "Europe/Vilnius", "America/New_York", "Asia/Kolkata", "America/Santiago", "Africa/Cairo"] {
+            let zone = TimeZone::get(name).unwrap();
+            let calendar = calendar(&zone, now).unwrap();
+            for hour in 0..20_000 {
+                let at = now + Span::HOUR.times(hour - 5_000) + Span::MINUTE.times(17);
+                for (period, interval) in
+                    [(Period::Day, Interval::Day), (Period::Week, Interval::Week), (Period::Month, Interval::Month)]
+                {
+                    let (start, next) = calendar.around(period, at);
+                    assert_eq!(start, bucket_start(at, interval, &zone, at), "{name}: {period:?} of {at:?}");
+                    assert!(start <= at && at < next, "{name}: {period:?} of {at:?}");
+                }
+            }
+        }
+    }
+}
