@@ -80,7 +80,7 @@ const BORDERS: &[Border] = &[
     },
     Border {
         from: Modules::Of(&["notify"]),
-        never: &["service", "http", "web", "worker", "store", "stripe"],
+        never: &["service", "http", "web", "worker", "store"],
         rule: border(
             "`notify` sends what it is given where it is told to, and decides nothing, so it needs to know nobody.",
         ),
