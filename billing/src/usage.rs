@@ -10,7 +10,7 @@ use crate::id::Name;
 use crate::ledger::{Reversal, Settled, Transaction, What, Work};
 use crate::money::Credits;
 use crate::rating::Text;
-use crate::server::PartKind;
+use crate::server::{PROVISIONED, PartKind, RUNTIME_SECONDS};
 use crate::time::Timestamp;
 
 /// The meter whose resource is a server.
@@ -135,16 +135,25 @@ impl Work {
     }
 }
 
-fn is_set_up(settled: Option<&Settled>) -> bool {
-    settled.is_some_and(|it| it.kind == PartKind::SetUp)
+/// Whether it is for setting a server up: settled as that, or told as a charge of its own.
+fn is_set_up(work: &Work, settled: Option<&Settled>) -> bool {
+    match settled {
+        Some(it) => it.kind == PartKind::SetUp,
+        None => {
+            let counts = |name: &str| work.usage.quantities.iter().any(|(it, count)| &**it == name && 0 < *count);
+            &*work.usage.meter == SERVER_METER && counts(PROVISIONED) && !counts(RUNTIME_SECONDS)
+        }
+    }
 }
 
 impl Transaction {
     /// Adds to the usage of its account what this transaction adds. `rows` are sorted by key, and stay so.
     pub fn add_usage_to(&self, rows: &mut Vec<(UsageKey, UsageSum)>) {
         let (work, credits, count, quantities) = match &self.what {
-            What::Charged { settled: Some(_), .. } | What::Reversed(Reversal { settled: Some(_), .. }) => {
-                let (key, sum) = self.usage().expect("a settlement is usage");
+            What::Charged { work, settled, .. } | What::Reversed(Reversal { work, settled, .. })
+                if settled.is_some() || is_set_up(work, None) =>
+            {
+                let (key, sum) = self.usage().expect("work is usage");
                 match rows.binary_search_by(|(it, _)| it.cmp(&key)) {
                     Ok(place) => rows[place].1.add(&sum),
                     Err(place) => rows.insert(place, (key, sum)),
@@ -174,7 +183,7 @@ impl Transaction {
         match &self.what {
             What::Charged { work, credits, settled, .. } => {
                 let mut sum = UsageSum { credits: *credits, count: 1, quantities: work.usage.quantities.clone() };
-                if is_set_up(settled.as_ref()) {
+                if is_set_up(work, settled.as_ref()) {
                     sum.quantities.push((SET_UP_MICROS.into(), credits.micros().unsigned_abs()));
                 }
                 Some((work.usage_key(), sum))
@@ -185,7 +194,7 @@ impl Transaction {
                     let back = |name: &str| Text::from(format!("{name}{TAKEN_BACK}"));
                     sum.quantities.extend(it.work.usage.quantities.iter().map(|(name, many)| (back(name), *many)));
                 }
-                if is_set_up(it.settled.as_ref()) {
+                if is_set_up(&it.work, it.settled.as_ref()) {
                     let micros = it.credits.micros().unsigned_abs();
                     sum.quantities.push((format!("{SET_UP_MICROS}{TAKEN_BACK}").into(), micros));
                 }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use billing::id::Name;
 use billing::money::Credits;
 use billing::rating::{Category, Text};
+use billing::server::RUNTIME_SECONDS;
 use billing::time::{Span, Timestamp};
+use billing::usage::{SET_UP_MICROS, TAKEN_BACK, UsageSum};
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use store::UsageRow;
@@ -52,6 +54,9 @@ pub struct PartLine {
     pub by_category: Vec<Credits>,
     /// The hour it was last used in, within the range.
     pub last_at: Timestamp,
+    /// Of its credits, those for setting servers up; and how long its servers ran, in seconds.
+    pub set_up: Credits,
+    pub seconds: u64,
 }
 
 /// One bar of the chart.
@@ -77,7 +82,9 @@ pub struct Overview {
     pub total: Part,
     /// What can be chosen from, whatever is chosen now.
     pub all_projects: Vec<String>,
+    pub all_servers: Vec<String>,
     pub all_models: Vec<String>,
+    pub all_actors: Vec<String>,
 }
 
 /// What a platform calls its projects.
@@ -168,6 +175,32 @@ struct Sum {
     part: Part,
     by_category: Vec<Credits>,
     last_at: Timestamp,
+    /// Of servers.
+    ran: Ran,
+}
+
+/// How servers were used: micro-credits of set-up and seconds of runtime, corrections taken off.
+#[derive(Clone, Copy, Default)]
+struct Ran {
+    set_up: i64,
+    seconds: i64,
+}
+
+impl Ran {
+    fn add(&mut self, sum: &UsageSum) {
+        for (name, count) in &sum.quantities {
+            let (name, is_back) = match name.strip_suffix(TAKEN_BACK) {
+                Some(name) => (name, true),
+                None => (&**name, false),
+            };
+            let count = i64::try_from(*count).unwrap_or(i64::MAX) * if is_back { -1 } else { 1 };
+            match name {
+                SET_UP_MICROS => self.set_up += count,
+                RUNTIME_SECONDS => self.seconds += count,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// The sums of a pass over the rows.
@@ -265,6 +298,9 @@ impl<'a> Sums<'a> {
             count(&mut sum.part);
             add_at(&mut sum.by_category, category, row.sum.credits);
             sum.last_at = sum.last_at.max(row.key.hour);
+            if row.key.server.is_some() && matches!(dimension, Dimension::Server) {
+                sum.ran.add(&row.sum);
+            }
         }
     }
 
@@ -275,7 +311,7 @@ impl<'a> Sums<'a> {
             it
         };
         let names = |it: &Grouped| it.named.keys().cloned().collect();
-        let (all_projects, all_models) = (names(&self.groups[0]), names(&self.groups[2]));
+        let [all_projects, all_servers, all_models, all_actors] = [0, 1, 2, 3].map(|it| names(&self.groups[it]));
         let lines = |sums: Grouped| {
             let named = sums.named.into_iter().map(|(name, it)| (Some(name), it));
             let used =
@@ -286,6 +322,8 @@ impl<'a> Sums<'a> {
                     part: it.part,
                     by_category: filled(it.by_category),
                     last_at: it.last_at,
+                    set_up: Credits::from_micros(it.ran.set_up),
+                    seconds: u64::try_from(it.ran.seconds).unwrap_or(0),
                 })
                 .collect();
             lines.sort_by_key(|it| (-it.part.credits, -it.part.before));
@@ -303,7 +341,9 @@ impl<'a> Sums<'a> {
             actors,
             total: self.total,
             all_projects,
+            all_servers,
             all_models,
+            all_actors,
         }
     }
 }
