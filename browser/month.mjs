@@ -36,5 +36,5 @@ function month() {
     if (ago === 24) add({ meter: "server", project: "storefront", resource: "web-1", dimensions: { tier: "entry-level" }, quantities: { provisioned: 1 } });
     if (ago < 24) add({ meter: "server", project: "storefront", resource: "web-1", dimensions: { tier: "entry-level" }, quantities: { runtime_seconds: 80_000 } });
   }
-  return charges;
+  return charges.sort((one, other) => one.at.localeCompare(other.at));
 }

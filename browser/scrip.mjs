@@ -1,6 +1,6 @@
 // A server for a story, a client of its API, and a browser whose every complaint fails the story.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { once } from "node:events";
@@ -39,9 +39,9 @@ async function freePort() {
 export class Scrip {
   /**
    * With `after`, another process on the data and the port of one that has stopped. With `stripe`, one that takes
-   * payments from the simulator of Stripe.
+   * payments from the simulator of Stripe. `config` is the text of a configuration file.
    */
-  static async start({ after, stripe = false } = {}) {
+  static async start({ after, stripe = false, config } = {}) {
     const directory = after?.directory ?? (await mkdtemp(join(tmpdir(), "scrip-browser-")));
     const listen = after ? new URL(after.url).host : `127.0.0.1:${await freePort()}`;
     const binary = process.env.SCRIP_BIN ?? "../target/debug/scrip";
@@ -50,7 +50,13 @@ export class Scrip {
     if (sim) {
       Object.assign(env, { STRIPE_API_BASE: sim.url, STRIPE_SECRET_KEY: "sk_test_story", STRIPE_WEBHOOK_SECRET: "whsec_story" });
     }
-    const { child, url } = await program(binary, ["serve", "--listen", listen, "--data-dir", directory], env);
+    const args = ["serve", "--listen", listen, "--data-dir", directory];
+    if (config) {
+      const file = join(directory, "scrip.toml");
+      await writeFile(file, config);
+      args.push("--config", file);
+    }
+    const { child, url } = await program(binary, args, env);
     return new Scrip({ child, directory, url, sim });
   }
 
@@ -109,6 +115,8 @@ export async function tab(chrome, options = {}) {
   const { expected = [], ...rest } = options;
   const context = await chrome.newContext({ viewport: SIZES.desktop, ...rest });
   const page = await context.newPage();
+  // What is waited for comes at once or never; what a busy machine needs is far less.
+  page.setDefaultTimeout(15_000);
   page.complaints = [];
   const note = (text) => {
     if (!expected.some((it) => text.includes(it))) page.complaints.push(text);

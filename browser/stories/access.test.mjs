@@ -34,6 +34,23 @@ test("a member sees usage and no billing", async () => {
   assert.equal(await page.getByRole("link", { name: "Billing" }).count(), 0);
 });
 
+test("a form without the mark of its session does nothing", async () => {
+  await scrip.account("forged");
+  await scrip.account("forger");
+  const page = await tab(chrome, { expected: [REFUSED] });
+  await page.goto(await scrip.link("forger"));
+  const mark = await page.locator("input[name=mark]").first().inputValue();
+  await page.context().clearCookies();
+  await page.goto(await scrip.link("forged"));
+  for (const form of [{}, { mark }, { mark: "" }]) {
+    const answer = await page.request.post(`${scrip.url}/sign-out`, { form });
+    assert.equal(answer.status(), 403);
+    assert.match(await answer.text(), /Nothing was done/);
+  }
+  await page.reload();
+  await page.getByRole("heading", { name: "Available credits" }).waitFor();
+});
+
 test("signing out ends the session in every tab", async () => {
   await scrip.account("leaving");
   const page = await tab(chrome, { expected: [REFUSED] });
@@ -65,7 +82,7 @@ test("a page can be walked through by keyboard alone", async () => {
     assert.notEqual(focused.outline, "none", `${focused.name} does not show that it has the focus`);
     seen.add(focused.name);
   }
-  for (const name of ["Usage", "Activity", "Sign out", "30 days", "Show as a table"]) assert.ok(seen.has(name), name);
+  for (const name of ["Usage", "Activity", "Sign out", "30 days", "Dates and filters", "Show as a table"]) assert.ok(seen.has(name), name);
 });
 
 test("a lost connection is said, and comes back by itself with what was missed", async () => {

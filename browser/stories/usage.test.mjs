@@ -64,7 +64,7 @@ test("a day opens into its hours, filters are in the address, and the export is 
   await scrip.chat("filters", 8_000, { project: "docs", dimensions: { model: "mistral-medium-3.5" } });
   const page = await tab(chrome);
   await page.goto(await scrip.link("filters"));
-  await page.getByRole("link", { name: "storefront" }).click();
+  await page.getByRole("link", { name: "storefront", exact: true }).click();
   await page.waitForURL(/project=storefront/);
   assert.match(await page.locator(".total").innerText(), /10\.00/);
   await page.locator(".bars a").last().click();

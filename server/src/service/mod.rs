@@ -26,6 +26,7 @@ mod overview;
 mod packages;
 mod payment_methods;
 mod payments;
+mod plan_offers;
 mod plans;
 mod portal;
 mod prices;
@@ -66,6 +67,7 @@ pub use overview::{Bar, Overview, OverviewQuery, Part, PartLine, ProjectName, Pr
 pub use packages::Package;
 pub use payment_methods::{MethodView, PaymentMethod, SetupView};
 pub use payments::{Disputed, Payment, PaymentView, Purpose, Way};
+pub use plan_offers::{PlanChange, PlanOffer};
 pub use plans::Plan;
 pub use portal::{Followed, LinkOrder, PortalLink, PortalPage, PortalSession, Role, SESSION_LASTS};
 pub use provider::NoticeRefused;

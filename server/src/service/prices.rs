@@ -1,9 +1,11 @@
 //! What credits cost: the list price, an account's tax, and the bounds of one purchase.
 use billing::Refusal;
+use billing::id::Name;
 use billing::money::{Credits, Currency, Money};
 use billing::tax::{Country, Rate, Treatment, VatId};
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use crate::app::{App, Known};
 
 /// What one purchase may cost, in whole units of the currency, tax aside.
@@ -64,6 +66,11 @@ impl App {
         let treatment = self.treatment(known);
         let tax = treatment.rate().of(Money { amount: net, currency: known.account.currency }).amount;
         Charged { net, tax, taxed: Taxed::of(treatment) }
+    }
+
+    /// What of tax an account's purchases bear.
+    pub fn tax_rate(&self, account: &Name) -> Result<Rate, Error> {
+        Ok(self.treatment(&*self.known(account)?).rate())
     }
 
     fn treatment(&self, known: &Known) -> Treatment {

@@ -31,14 +31,6 @@ impl App {
                 (*credits, net)
             }
         };
-        let charged = self.with_tax(&known, net);
-        let money = |amount| Money { amount, currency };
-        Ok(PriceOfCredits {
-            credits,
-            net: money(charged.net),
-            tax: money(charged.tax),
-            total: money(charged.net + charged.tax),
-            tax_rate: charged.taxed.rate,
-        })
+        Ok(self.price_with_tax(&known, credits, net))
     }
 }

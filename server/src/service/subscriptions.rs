@@ -8,6 +8,7 @@ use std::sync::Arc;
 use billing::Refusal;
 use billing::calendar::Date;
 use billing::id::{Name, PaymentId, SubscriptionId};
+use billing::money::Credits;
 use billing::payment::Status;
 use billing::rating::Text;
 use billing::subscription::{State, period_date, period_end, retry_at, upgrade};
@@ -152,22 +153,18 @@ impl App {
             return Err(not_now("it must be active, and no payment of it under way, for the plan to change").into());
         }
         kept.body.ends = false;
-        let is_upgrade = kept.body.plan.every == plan.every && kept.body.plan.price < plan.price;
-        if !is_upgrade {
+        let Some((net, credits)) = difference(&kept.body, &plan, now) else {
             kept.body.next_plan = Some(plan).filter(|it| it.id != kept.body.plan.id);
             let due_at = kept.document.due_at;
             if !self.keep(&[kept.next(now, due_at), fresh.led_to(KIND, now)])? {
                 return Err(Error::Busy);
             }
             return Ok(kept.body);
-        }
-        let span = (Timestamp::from_millis(kept.body.period_start), Timestamp::from_millis(kept.body.period_end));
-        let old = &kept.body.plan;
-        let (net, credits) = upgrade((old.price, old.credits()), (plan.price, plan.credits()), span, now);
+        };
         let index = kept.body.index;
         let period = Period { subscription: kept.body.id.clone(), plan, index, is_upgrade: true };
         let mut payment = self.payment_of(&known, &kept.body, period, Way::OnSession);
-        let charged = self.with_tax(&known, net.max(1));
+        let charged = self.with_tax(&known, net);
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
         payment.item = format!("{credits} credits (change of plan)");
         (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.to_string()));
@@ -307,12 +304,7 @@ impl App {
             tax: charged.tax,
             taxed: charged.taxed,
             currency: plan.currency,
-            item: format!(
-                "{} credits ({}, each {})",
-                billing::money::Credits::from_micros(plan.credits),
-                plan.name,
-                plan.every
-            ),
+            item: format!("{} credits ({}, each {})", Credits::from_micros(plan.credits), plan.name, plan.every),
             method: subscription.method.clone(),
             period: Some(period),
             ..Payment::blank(Purpose::Subscription, way, self.now())
@@ -348,6 +340,19 @@ impl App {
         let zoned = local.to_zoned(known.zone.clone());
         zoned.map_or(Timestamp::NEVER, |it| Timestamp::from_millis(it.timestamp().as_millisecond()))
     }
+}
+
+/// What a change to a dearer plan costs and gives for the rest of the period, tax aside. None for a change that waits
+/// for the renewal: to a cheaper plan, or to one of another rhythm.
+pub(super) fn difference(subscription: &Subscription, plan: &Plan, now: Timestamp) -> Option<(i64, Credits)> {
+    let old = &subscription.plan;
+    if old.every != plan.every || plan.price <= old.price {
+        return None;
+    }
+    let span = (Timestamp::from_millis(subscription.period_start), Timestamp::from_millis(subscription.period_end));
+    let (net, credits) = upgrade((old.price, old.credits()), (plan.price, plan.credits()), span, now);
+    // Nothing cannot be collected.
+    Some((net.max(1), credits))
 }
 
 /// The date and the time of day of an instant where the customer lives.

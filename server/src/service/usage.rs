@@ -29,6 +29,18 @@ pub enum Interval {
     Total,
 }
 
+impl Interval {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Interval::Hour => "hour",
+            Interval::Day => "day",
+            Interval::Week => "week",
+            Interval::Month => "month",
+            Interval::Total => "total",
+        }
+    }
+}
+
 impl FromStr for Interval {
     type Err = Refusal;
     fn from_str(text: &str) -> Result<Interval, Refusal> {

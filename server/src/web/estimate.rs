@@ -9,11 +9,13 @@ use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use billing::money::Credits;
+use billing::rating::RateCard;
 use meters::chat::ChatRequest;
 use meters::repository::{Options, measure_archive, quietly};
 use meters::{Measurement, chat, plan};
 
 use super::frame::{Frame, Rate};
+use super::prices::{self, PriceTable};
 use super::visit::Visitor;
 use super::{Paged, message, page, show};
 use crate::app::App;
@@ -38,6 +40,8 @@ struct EstimatePage {
     times: Vec<&'static str>,
     outcome: Option<Outcome>,
     problem: Option<String>,
+    prices: Vec<PriceTable>,
+    in_force: String,
 }
 
 /// What came of it.
@@ -176,7 +180,14 @@ async fn filled(site: &Arc<Site>, visitor: Visitor, asked: Asked, came: Option<R
             },
         };
         let balance = app.balance(&visitor.session.account, None)?;
+        let cards = app.cards();
+        let card = cards.in_force(visitor.now);
+        let since = |it: &RateCard| {
+            format!("version {}, in force since {}", it.version(), show::day(it.effective_at(), &visitor.known.zone))
+        };
         Ok(EstimatePage {
+            prices: card.map(|it| prices::tables(it)).unwrap_or_default(),
+            in_force: card.map(|it| since(it)).unwrap_or_default(),
             frame: Frame::of(app, &visitor, &balance, PATH)?,
             asked,
             models: values(app, "ai_chat", "model"),
@@ -234,7 +245,7 @@ fn priced(app: &App, visitor: &Visitor, (title, cases): Measured) -> Result<Outc
 }
 
 /// The values of a dimension that the latest prices name one by one.
-fn values(app: &App, meter: &str, dimension: &str) -> Vec<String> {
+pub fn values(app: &App, meter: &str, dimension: &str) -> Vec<String> {
     let cards = app.cards();
     let rows = cards.latest().and_then(|it| it.meter(meter)).map(|it| it.rows.as_slice()).unwrap_or_default();
     let conditions = rows.iter().flat_map(|it| &it.when).filter(|it| &*it.dimension == dimension);

@@ -31,6 +31,11 @@ impl Form {
         self.0.get(name).map(str::trim).filter(|it| !it.is_empty())
     }
 
+    /// All of it, to be shown again.
+    pub fn said(&self) -> &Query {
+        &self.0
+    }
+
     /// Sent from a page of this session, and from nowhere else.
     pub async fn check(&self, site: &Arc<Site>, session: &str) -> Result<(), Response> {
         let (session, mark) = (session.to_owned(), self.get(MARK).unwrap_or_default().to_owned());

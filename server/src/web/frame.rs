@@ -43,6 +43,8 @@ pub struct Frame {
     pub mark: String,
     pub live: Live,
     pub timezone: String,
+    /// Where this person buys credits; none for one who may not.
+    pub buy: Option<&'static str>,
 }
 
 /// The numbers that change while one looks: the same texts in the page and in the stream.
@@ -77,7 +79,9 @@ impl Live {
         let (runway, runs_out) = match (available.is_positive(), left, view.runs_out_at) {
             (false, ..) => ("No credits left".to_owned(), "New work is refused until credits are added.".to_owned()),
             (true, Some(left), Some(at)) => {
-                (show::span(left), format!("at the pace of the last 7 days: until {}", show::day(at, zone)))
+                let pace = show::used(view.burn_per_day);
+                let until = show::day(at, zone);
+                (show::span(left), format!("until {until}, at {pace} credits a day as in the last 7 days"))
             }
             _ => ("No end in sight".to_owned(), "Nothing was used in the last 7 days.".to_owned()),
         };
@@ -117,6 +121,8 @@ impl Frame {
             mark: app.form_mark(&visitor.session.id)?,
             live: Live::of(balance, &visitor.known.zone),
             timezone: account.timezone.clone(),
+            buy: (visitor.session.role.changes_billing() && settings.payments.is_some())
+                .then_some(super::billing::PATH),
         })
     }
 }

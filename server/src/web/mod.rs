@@ -8,11 +8,13 @@
 mod asset;
 mod billing;
 mod console;
+mod countries;
 mod estimate;
 mod form;
 mod frame;
 mod message;
 mod portal;
+mod prices;
 mod range;
 mod show;
 mod stream;

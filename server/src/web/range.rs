@@ -119,6 +119,18 @@ impl Range {
         }
     }
 
+    /// What bars may be wide, as the address says it and as people do; the first is what comes by itself.
+    pub fn intervals(&self) -> Vec<(&'static str, &'static str)> {
+        let all = [
+            (Interval::Hour, "hour", "Hours"),
+            (Interval::Day, "day", "Days"),
+            (Interval::Week, "week", "Weeks"),
+            (Interval::Month, "month", "Months"),
+        ];
+        let possible = all.into_iter().filter(|(it, name, _)| interval(Some(name), self.from, self.to) == *it);
+        possible.map(|(_, name, label)| (name, label)).collect()
+    }
+
     /// The range before, in words: `the 30 days before`.
     pub fn before(&self) -> String {
         let days = (self.to.millis() - self.from.millis() + Span::HOUR.millis() * 2) / Span::DAY.millis();

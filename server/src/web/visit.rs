@@ -19,7 +19,7 @@ pub const PORTAL: &str = "scrip_session";
 pub const CONSOLE: &str = "scrip_console";
 
 /// A person from the customer, at a page of their account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Visitor {
     pub session: PortalSession,
     pub known: Arc<Known>,

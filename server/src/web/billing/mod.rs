@@ -1,9 +1,14 @@
-//! *Settings > Billing*: buying credits, topping up by itself, cards, details, history, invoices.
+//! *Settings > Billing*: buying credits, subscribing, topping up by itself, cards, details, history, invoices.
 //!
 //! Money is collected on the provider's own page or from a saved card; no card's number ever comes here. What a form
 //! asks for is committed before the provider is asked, so a page that is closed in between loses nothing.
 mod actions;
+mod agree;
+mod details;
+mod examples;
+mod history;
 mod pay;
+mod plans;
 mod rows;
 mod topup;
 
@@ -14,35 +19,53 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use billing::Refusal;
+use billing::money::Credits;
 
 use super::frame::Frame;
+use super::range::Query;
 use super::visit::Visitor;
 use super::{Paged, form, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, e_invoice, invoice_page};
 
+use details::Details;
+use history::Histories;
+use plans::{Around, SubscriptionView};
 use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow, PurchaseRow};
 use topup::RuleView;
 
 pub const PATH: &str = "/settings/billing";
-/// Rows of each history.
-const SHOWN: usize = 24;
+/// Rows of each history, before one asks for all of it.
+const SHOWN: usize = 6;
+/// Payments and grants among which those that are shown are looked for.
+const LOOKED_AT: usize = 50;
 
 pub fn router() -> Router<Arc<Site>> {
+    // Whoever loads such an address again is led to the page its form is on.
+    fn form<H, T>(handler: H) -> MethodRouter<Arc<Site>>
+    where
+        H: axum::handler::Handler<T, Arc<Site>>,
+        T: 'static,
+    {
+        post(handler).get(async || Redirect::to(PATH))
+    }
     Router::new()
         .route(PATH, get(show))
-        .route("/settings/billing/buy", post(pay::buy))
+        .route("/settings/billing/buy", get(pay::review).post(pay::buy))
         .route("/settings/billing/returned", get(pay::returned))
         .route("/settings/billing/payments/{payment}", get(pay::show))
-        .route("/settings/billing/payments/{payment}/confirm", post(pay::confirm))
-        .route("/settings/billing/auto-topup", post(topup::set))
-        .route("/settings/billing/cards", post(actions::add_card))
-        .route("/settings/billing/cards/default", post(actions::make_default))
-        .route("/settings/billing/cards/remove", post(actions::remove_card))
-        .route("/settings/billing/details", post(actions::details))
+        .route("/settings/billing/payments/{payment}/confirm", form(pay::confirm))
+        .route("/settings/billing/subscription", get(plans::review).post(plans::agree))
+        .route("/settings/billing/subscription/end", get(plans::review_end).post(plans::end))
+        .route("/settings/billing/auto-topup", form(topup::set))
+        .route("/settings/billing/cards", form(actions::add_card))
+        .route("/settings/billing/cards/default", form(actions::make_default))
+        .route("/settings/billing/cards/remove", form(actions::remove_card))
+        .route("/settings/billing/details", form(details::set))
+        .route("/settings/billing/history", get(history::show))
         .route("/settings/billing/invoices/{invoice}", get(invoice))
 }
 
@@ -56,94 +79,155 @@ struct BillingPage {
     key: String,
     currency: String,
     price_of_thousand: String,
+    thousand_buys: Vec<String>,
     packages: Vec<PackageRow>,
+    /// What was typed as another amount.
+    custom: Option<String>,
+    subscription: SubscriptionView,
     cards: Vec<CardRow>,
     rule: RuleView,
     details: Details,
-    purchases: Vec<PurchaseRow>,
-    payments: Vec<PaymentRow>,
-    invoices: Vec<InvoiceRow>,
+    histories: Histories,
     waiting: Option<String>,
+    trouble: Option<Trouble>,
 }
 
-/// Who buys, as invoices will say from now on.
-#[derive(Default)]
-struct Details {
-    name: String,
-    email: String,
-    street: String,
-    city: String,
-    postal_code: String,
-    country: String,
-    tax_id: String,
+/// What was asked for and refused: said beside the form it came from, which keeps what was typed into it.
+#[derive(Clone, Debug)]
+struct Trouble {
+    section: &'static str,
+    why: Result<String, Arc<Error>>,
+    said: Query,
 }
 
-/// Whoever may see billing, or the page that says why not.
+impl Trouble {
+    fn of(section: &'static str, error: Error, said: &Query) -> Trouble {
+        let why = match error {
+            Error::Refused(refusal) => Ok(in_words(&refusal)),
+            other => Err(Arc::new(other)),
+        };
+        Trouble { section, why, said: said.clone() }
+    }
+}
+
+impl BillingPage {
+    fn trouble(&self, section: &str) -> Option<&str> {
+        let found = self.trouble.as_ref().filter(|it| it.section == section);
+        found.and_then(|it| it.why.as_deref().ok())
+    }
+}
+
+/// A refusal as somebody reads it who has a form before them and no API.
+fn in_words(refusal: &Refusal) -> String {
+    let text = match refusal {
+        Refusal::Invalid { field, why } => {
+            let label = match &**field {
+                "credits" => "The number of credits",
+                "threshold" => "The threshold",
+                "monthly_maximum" => "The monthly maximum",
+                "payment_method" => "A saved card",
+                "email" => "The e-mail address",
+                "tax_id" => "The VAT number",
+                "name" => "The name",
+                "address" => "The address",
+                _ => "What was sent",
+            };
+            format!("{label} {why}.")
+        }
+        Refusal::PackageNotFound => "This package is no longer sold. Please choose another one.".to_owned(),
+        Refusal::PlanNotFound => "This plan is no longer sold. Please choose another one.".to_owned(),
+        Refusal::SubscriptionExists => "There is a subscription already: change it instead.".to_owned(),
+        other => format!("{other}."),
+    };
+    let mut letters = text;
+    if let Some(first) = letters.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    letters
+}
+
+/// Whoever may see billing, or the page that says why not and whom to ask.
 async fn admit(site: &Site, visitor: &Visitor) -> Result<(), Response> {
     if visitor.session.role.sees_billing() {
         return Ok(());
     }
-    Err(message::forbidden(site, "Billing is for owners and billing contacts of the account. Ask one of them."))
+    Err(message::forbidden(
+        site,
+        "Billing is for owners and billing contacts of the account. Ask one of them to add credits or to send you an \
+         invoice. What was used, you see under Usage.",
+    ))
 }
 
-/// Whoever may change billing, with a form of this session.
-async fn admit_change(site: &Arc<Site>, visitor: &Visitor, form: &form::Form) -> Result<(), Response> {
-    form.check(site, &visitor.session.id).await?;
+/// Whoever may change billing.
+async fn may_change(site: &Site, visitor: &Visitor) -> Result<(), Response> {
+    admit(site, visitor).await?;
     if visitor.session.role.changes_billing() {
         return Ok(());
     }
     Err(message::forbidden(site, "Your role sees billing and changes nothing. Ask an owner of the account."))
 }
 
-async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
-    admit(&site, &visitor).await?;
-    let filled = site.look(move |app| billing_page(app, &visitor)).await.map_err(|it| message::failed(&site, it))?;
-    Ok(page(StatusCode::OK, &filled))
+/// Whoever may change billing, with a form of this session.
+async fn admit_change(site: &Arc<Site>, visitor: &Visitor, form: &form::Form) -> Result<(), Response> {
+    form.check(site, &visitor.session.id).await?;
+    may_change(site, visitor).await
 }
 
-fn billing_page(app: &App, visitor: &Visitor) -> Result<BillingPage, Error> {
+async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    admit(&site, &visitor).await?;
+    let filled = site.look(move |app| billing_page(app, &visitor, None)).await;
+    Ok(page(StatusCode::OK, &filled.map_err(|it| message::failed(&site, it))?))
+}
+
+/// The page again, with what is wrong said beside the form that was sent.
+async fn refused(site: &Arc<Site>, visitor: &Visitor, trouble: Trouble) -> Paged {
+    let trouble = match trouble.why {
+        Ok(_) => trouble,
+        Err(error) => {
+            let error = Arc::into_inner(error).unwrap_or(Error::Busy);
+            return Err(message::failed(site, error.into()));
+        }
+    };
+    let visitor = visitor.clone();
+    let filled = site.look(move |app| billing_page(app, &visitor, Some(trouble))).await;
+    Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &filled.map_err(|it| message::failed(site, it))?))
+}
+
+fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Result<BillingPage, Error> {
     let account = &visitor.session.account;
     let known = &visitor.known;
-    let currency = known.account.currency;
     let balance = app.balance(account, None)?;
-    let payments = app.payments(account, None, SHOWN)?;
+    let payments = app.payments(account, None, LOOKED_AT)?;
     let invoices = app.invoices(account, None, SHOWN)?;
     let cards = app.payment_methods(account)?;
-    let grants = app.grants(account, None, 200)?;
+    let grants = app.grants(account, None, LOOKED_AT)?;
     let waiting = payments.iter().find(|it| !it.payment.status().is_final()).map(|it| it.id.clone());
-    let profile = app.account(account)?;
-    let thousand = app.at_list_price(billing::money::Credits::whole(1_000), currency);
+    let thousand = Credits::whole(1_000);
+    let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
+    let purchases = grants.iter().filter_map(|it| PurchaseRow::of(it, history::payment_of(&payments, it), known));
+    let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
+    let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
     Ok(BillingPage {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         may_change: visitor.session.role.changes_billing(),
         key: app.form_key()?,
-        currency: currency.as_str().to_uppercase(),
-        price_of_thousand: show::money(thousand),
-        packages: rows::packages(app, account, currency)?,
-        cards: cards.iter().map(CardRow::of).collect(),
-        rule: RuleView::of(app, visitor, &cards)?,
-        details: Details::of(&profile.name, &profile.email, profile.address.as_deref(), &profile.tax_id),
-        purchases: grants.iter().filter_map(|it| PurchaseRow::of(it, known)).take(SHOWN).collect(),
-        payments: payments.iter().map(|it| PaymentRow::of(it, known)).collect(),
-        invoices: invoices.iter().map(|it| InvoiceRow::of(it, known)).collect(),
+        currency: known.account.currency.as_str().to_uppercase(),
+        price_of_thousand: show::money(app.at_list_price(thousand, known.account.currency)),
+        thousand_buys: examples::bought_by(app, thousand),
+        packages: rows::packages(app, known, needed)?,
+        custom: of("buy").and_then(|it| it.get("credits")).map(str::to_owned),
+        subscription: SubscriptionView::of(&around)?,
+        cards: cards.iter().map(|it| CardRow::of(it, show::zoned(visitor.now, &known.zone).date())).collect(),
+        rule: RuleView::of(&around, of(topup::SECTION))?,
+        details: Details::of(app, visitor, of(details::SECTION))?,
+        histories: Histories {
+            purchases: purchases.take(SHOWN).collect(),
+            payments: payments.iter().take(SHOWN).map(|it| PaymentRow::of(it, known)).collect(),
+            invoices: invoices.iter().map(|it| InvoiceRow::of(it, known)).collect(),
+        },
         waiting,
+        trouble,
     })
-}
-
-impl Details {
-    fn of(name: &Option<String>, email: &Option<String>, address: Option<&str>, tax_id: &Option<String>) -> Details {
-        let address: serde_json::Value = address.and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default();
-        let part = |names: &[&str]| names.iter().find_map(|it| address[*it].as_str()).unwrap_or_default().to_owned();
-        Details {
-            name: name.clone().unwrap_or_default(),
-            email: email.clone().unwrap_or_default(),
-            street: part(&["street", "line1", "address"]),
-            city: part(&["city", "town"]),
-            postal_code: part(&["postal_code", "postcode", "zip"]),
-            country: part(&["country"]),
-            tax_id: tax_id.clone().unwrap_or_default(),
-        }
-    }
 }
 
 /// An invoice of this account: a page to print, or with `.xml` after its id a structured one.

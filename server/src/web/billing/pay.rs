@@ -9,13 +9,19 @@ use billing::Refusal;
 use billing::money::Credits;
 use billing::payment::Status;
 
+use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
-use super::{PATH, Paged, admit, admit_change, message, page, rows, show as shown};
+use super::{
+    PATH, Paged, Trouble, admit, admit_change, examples, may_change, message, page, refused, rows, show as shown,
+};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, Goods, PaymentView, PurchaseOrder, Way};
 use crate::web::frame::{Frame, House};
+use crate::web::range::Query;
 use crate::web::visit::Visitor;
+
+const SECTION: &str = "buy";
 
 #[derive(Template)]
 #[template(path = "billing/payment.html")]
@@ -52,10 +58,84 @@ pub fn leave(site: &Site, url: String) -> axum::response::Response {
     page(StatusCode::OK, &Leave { house: House::of(&site.app.settings().brand), url })
 }
 
+/// What is chosen, with tax and total, before anybody pays.
+pub async fn review(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    may_change(&site, &visitor).await?;
+    let chosen = visitor.query.clone();
+    reviewed(&site, &visitor, &chosen, None).await
+}
+
+async fn reviewed(site: &Arc<Site>, visitor: &Visitor, chosen: &Query, warning: Option<&'static str>) -> Paged {
+    let (app, asking, said) = (Arc::clone(&site.app), visitor.clone(), chosen.clone());
+    let filled = site.aside(move || agreement(&app, &asking, &said, warning)).await;
+    match filled.map_err(|it| message::failed(site, it))? {
+        Ok(agree) => Ok(agree.answer()),
+        Err(error) => refused(site, visitor, Trouble::of(SECTION, error, chosen)).await,
+    }
+}
+
+fn agreement(app: &App, visitor: &Visitor, said: &Query, warning: Option<&'static str>) -> Result<Agree, Error> {
+    let account = &visitor.session.account;
+    let price = app.price_of_credits(account, &goods(said)?)?;
+    let balance = app.balance(account, None)?;
+    let cards = app.payment_methods(account)?;
+    let card = cards.iter().find(|it| Some(&*it.id) == said.get("method"));
+    let credits = rows::exactly(price.credits);
+    let (sentence, button) = match card {
+        Some(card) => (
+            format!("{credits} credits, paid with {}.", rows::card(card)),
+            format!("Pay {}", shown::money(price.total)),
+        ),
+        None => (
+            format!("{credits} credits, paid by card on the page of our payment provider."),
+            format!("Go on and pay {}", shown::money(price.total)),
+        ),
+    };
+    let mut fields = vec![("key", app.form_key()?), ("total", price.total.amount.to_string())];
+    for name in ["package", "credits", "method", "save"] {
+        fields.extend(said.get(name).map(|it| (name, it.to_owned())));
+    }
+    let mut notes = Vec::new();
+    let bought = examples::bought_by(app, price.credits);
+    if !bought.is_empty() {
+        notes.push(format!("That is about {}.", bought.join(", or ")));
+    }
+    notes.push("Credits are added when the payment has come in, exactly once. They do not expire.".to_owned());
+    if card.is_none() && said.get("save").is_some() {
+        notes.push("The card is remembered, for purchases here and for what you agree to later.".to_owned());
+    }
+    Ok(Agree {
+        frame: Frame::of(app, visitor, &balance, PATH)?,
+        title: "Purchase credits".to_owned(),
+        sentences: vec![sentence],
+        bill: bill(format!("{credits} credits"), &price),
+        notes,
+        warning: warning.map(str::to_owned),
+        action: "/settings/billing/buy",
+        fields,
+        button,
+        is_danger: false,
+        instead: ("/settings/billing#buy", "Back"),
+    })
+}
+
 pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     admit_change(&site, &visitor, &form).await?;
-    let failed = |it: Error| message::failed(&site, it.into());
-    let goods = goods(&form).map_err(|it| failed(it.into()))?;
+    let goods = match goods(form.said()) {
+        Ok(goods) => goods,
+        Err(refusal) => return refused(&site, &visitor, Trouble::of(SECTION, refusal.into(), form.said())).await,
+    };
+    let (account, wanted) = (visitor.session.account.clone(), goods.clone());
+    let app = Arc::clone(&site.app);
+    let price = site.aside(move || app.price_of_credits(&account, &wanted)).await;
+    let is_agreed = match price.map_err(|it| message::failed(&site, it))? {
+        Ok(price) => is_agreed(form.get("total"), &price),
+        Err(error) => return refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
+    };
+    if !is_agreed {
+        let warning = form.get("total").map(|_| CHANGED);
+        return reviewed(&site, &visitor, form.said(), warning).await;
+    }
     let method = form.get("method").filter(|it| *it != "hosted").map(str::to_owned);
     let order = PurchaseOrder {
         account: visitor.session.account.clone(),
@@ -67,7 +147,10 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         key: form.get("key").unwrap_or_default().into(),
         by: format!("portal: {}", visitor.session.role).into(),
     };
-    let payment = site.app.purchase(order).await.map_err(failed)?;
+    let payment = match site.app.purchase(order).await {
+        Ok(payment) => payment,
+        Err(error) => return refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
+    };
     match &payment.payment.page_url {
         Some(url) if payment.payment.way == Way::Hosted && !payment.payment.status().is_final() => {
             Ok(leave(&site, url.clone()))
@@ -76,10 +159,14 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     }
 }
 
-fn goods(form: &Form) -> Result<Goods, Refusal> {
-    match form.get("package") {
+fn goods(said: &Query) -> Result<Goods, Refusal> {
+    match said.get("package") {
         Some("custom") | None => {
-            let credits: Result<Credits, _> = form.get("credits").unwrap_or_default().replace(',', "").parse();
+            let text = said.get("credits").unwrap_or_default().replace([',', ' '], "");
+            if text.is_empty() {
+                return Err(Refusal::invalid("credits", "is missing: say how many"));
+            }
+            let credits: Result<Credits, _> = text.parse();
             credits.map(Goods::Credits).map_err(|why| Refusal::invalid("credits", why))
         }
         Some(id) => id.parse().map(Goods::Package).map_err(|_| Refusal::PackageNotFound),

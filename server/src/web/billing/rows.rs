@@ -1,7 +1,7 @@
 //! The rows of the billing page, in plain words.
 use billing::id::Name;
 use billing::ledger::Source;
-use billing::money::{Credits, Currency};
+use billing::money::{Credits, Currency, Money};
 use billing::payment::Status;
 use billing::time::Timestamp;
 
@@ -19,11 +19,17 @@ pub struct PackageRow {
     pub total: String,
     /// None where there is no tax.
     pub tax: Option<String>,
+    pub per_thousand: String,
+    pub is_chosen: bool,
 }
 
 /// What is on sale, with tax and total as this account would pay them.
-pub fn packages(app: &App, account: &Name, currency: Currency) -> Result<Vec<PackageRow>, Error> {
-    let mut rows = Vec::new();
+///
+/// The smallest that brings `needed` is chosen; where nothing is needed, the first.
+pub fn packages(app: &App, known: &Known, needed: Option<Credits>) -> Result<Vec<PackageRow>, Error> {
+    let (account, currency): (&Name, Currency) = (&known.account.id, known.account.currency);
+    let mut rows: Vec<PackageRow> = Vec::new();
+    let mut brought = Vec::new();
     for it in app.packages(currency)? {
         let Ok(id) = it.id.parse::<Name>() else { continue };
         let price = app.price_of_credits(account, &Goods::Package(id))?;
@@ -35,15 +41,36 @@ pub fn packages(app: &App, account: &Name, currency: Currency) -> Result<Vec<Pac
             net: show::money(price.net),
             total: show::money(price.total),
             tax: (price.tax.amount != 0).then(|| show::money(price.tax)),
+            per_thousand: per_thousand(price.net, price.credits),
+            is_chosen: false,
             id: it.id,
         });
+        brought.push(price.credits);
+    }
+    let chosen =
+        brought.iter().position(|it| needed.is_none_or(|needed| needed <= *it)).unwrap_or(rows.len().max(1) - 1);
+    if let Some(row) = rows.get_mut(chosen) {
+        row.is_chosen = true;
     }
     Ok(rows)
 }
 
 /// Without places: nobody sells hundredths.
-fn whole(credits: Credits) -> String {
+pub fn whole(credits: Credits) -> String {
     show::thousands(credits.micros().unsigned_abs() / Credits::MICROS.unsigned_abs())
+}
+
+/// With what they have beyond the point, and not more.
+pub fn exactly(credits: Credits) -> String {
+    let text = show::have(credits);
+    text.strip_suffix(".00").map_or(text.clone(), str::to_owned)
+}
+
+/// What a thousand credits cost where so many cost so much, rounded to the nearest minor unit.
+pub fn per_thousand(price: Money, credits: Credits) -> String {
+    let (cost, micros) = (i128::from(price.amount) * 1_000 * i128::from(Credits::MICROS), credits.micros().max(1));
+    let amount = (cost + i128::from(micros) / 2) / i128::from(micros);
+    show::money(Money { amount: i64::try_from(amount).unwrap_or(i64::MAX), ..price })
 }
 
 pub struct CardRow {
@@ -51,11 +78,22 @@ pub struct CardRow {
     pub label: String,
     pub expiry: String,
     pub is_default: bool,
+    /// It has expired, or will soon.
+    pub note: Option<&'static str>,
 }
 
 impl CardRow {
-    pub fn of(it: &MethodView) -> CardRow {
+    /// As it stands in the month of `today`.
+    pub fn of(it: &MethodView, today: jiff::civil::Date) -> CardRow {
+        let months = |year: i32, month: i32| year * 12 + month;
+        let left = months(i32::from(it.method.expiry_year), i32::from(it.method.expiry_month))
+            - months(i32::from(today.year()), i32::from(today.month()));
         CardRow {
+            note: match left {
+                ..0 => Some("expired"),
+                0..=1 => Some("expires soon"),
+                _ => None,
+            },
             id: it.id.clone(),
             label: card(it),
             expiry: format!("{:02}/{}", it.method.expiry_month, it.method.expiry_year),
@@ -69,31 +107,49 @@ pub fn card(it: &MethodView) -> String {
     format!("{} ••{}", show::words(&it.method.brand), it.method.last4)
 }
 
-/// Credits that were bought: what came in, and what is left of it.
+/// The card that is charged where this one is named, or none.
+pub fn card_named(cards: &[MethodView], method: Option<&str>) -> String {
+    let named = method.and_then(|method| cards.iter().find(|it| it.id == method));
+    let found = named.or_else(|| cards.iter().find(|it| it.is_default));
+    found.map_or_else(|| "your default card".to_owned(), card)
+}
+
+/// Credits that were bought: what came in, what it cost, and what is left of it.
 pub struct PurchaseRow {
     pub when: When,
     pub what: &'static str,
     pub reason: String,
     pub credits: String,
     pub paid: String,
+    pub tax: String,
     pub left: String,
+    pub status: &'static str,
+    /// Names its colour.
+    pub class: &'static str,
+    /// What paid for it.
+    pub payment: Option<String>,
 }
 
 impl PurchaseRow {
-    pub fn of(it: &GrantView, known: &Known) -> Option<PurchaseRow> {
+    pub fn of(it: &GrantView, payment: Option<&PaymentView>, known: &Known) -> Option<PurchaseRow> {
         let what = match it.terms.source {
             Source::Purchase => "Purchase",
             Source::AutoTopup => "Auto-topup",
             Source::Subscription => "Subscription",
             _ => return None,
         };
+        let (status, class) = payment.map_or(("added", "good"), status);
         Some(PurchaseRow {
             when: When::minute(it.created_at, &known.zone),
             what,
             reason: it.terms.reason.to_string(),
             credits: show::have(it.terms.credits),
             paid: it.terms.cost.map_or_else(|| "—".to_owned(), show::money),
+            tax: payment.map_or_else(|| "—".to_owned(), |it| show::money(it.payment.money(it.payment.tax))),
             left: show::have(it.remaining + it.held),
+            status,
+            class,
+            payment: payment.map(|it| it.id.clone()),
         })
     }
 }

@@ -1,108 +1,181 @@
-//! The auto-topup in plain words: what it would do, said before it is agreed to; what it did; why it stopped.
+//! The auto-topup in plain words: what it would do, said before it is agreed to; what it did and will do; why it
+//! stopped, and what makes it go on.
 use std::sync::Arc;
 
-use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
 use billing::Refusal;
+use billing::ledger::Topup;
 use billing::money::{Credits, Money};
+use billing::payment::{Failure, Status};
+use billing::time::Timestamp;
 
+use super::agree::{Agree, CHANGED, is_agreed};
 use super::form::Form;
-use super::{PATH, Paged, admit_change, back, message, page, rows, show};
+use super::plans::Around;
+use super::{PATH, Paged, Trouble, admit_change, back, message, refused, rows, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, Goods, MethodView, TopupOrder};
+use crate::service::{Error, Goods, PaymentView, Purpose, TopupOrder};
 use crate::web::frame::Frame;
+use crate::web::range::Query;
 use crate::web::visit::Visitor;
 
+pub const SECTION: &str = "auto-topup";
+const ACTION: &str = "/settings/billing/auto-topup";
 /// Days of use a threshold should last, where one is proposed.
 const PROPOSED_DAYS: i64 = 3;
+/// What is proposed where nothing is known, in credits.
+const PROPOSED: i64 = 100;
 
 /// The rule as the page shows it.
 pub struct RuleView {
+    pub badge: &'static str,
+    pub class: &'static str,
     pub is_on: bool,
     /// What was agreed to, in one sentence.
     pub sentence: Option<String>,
+    /// Why it does nothing although it is on, and what to do.
+    pub trouble: Option<String>,
+    /// A payment that waits for the customer.
+    pub pay: Option<String>,
     pub notes: Vec<String>,
     pub threshold: String,
     pub credits: String,
     pub maximum: String,
+    pub verb: &'static str,
     pub has_card: bool,
 }
 
-/// What the customer is asked to agree to.
-#[derive(Template)]
-#[template(path = "billing/consent.html")]
-struct ConsentPage {
-    frame: Frame,
-    sentence: String,
-    /// It would charge at once.
-    charges_now: bool,
-    fields: Vec<(&'static str, String)>,
-}
-
 impl RuleView {
-    pub fn of(app: &App, visitor: &Visitor, cards: &[MethodView]) -> Result<RuleView, Error> {
-        let account = &visitor.session.account;
-        let view = app.auto_topup(account)?;
-        let burn = app.balance(account, None)?.burn_per_day;
-        let proposed = (burn.micros().saturating_mul(PROPOSED_DAYS) / Credits::MICROS).max(100);
-        let Some(topup) = view.topup else {
-            return Ok(RuleView {
-                is_on: false,
-                sentence: None,
-                notes: Vec::new(),
-                threshold: proposed.to_string(),
-                credits: "1000".to_owned(),
-                maximum: String::new(),
-                has_card: !cards.is_empty(),
-            });
+    /// With what was typed into its form, should that have been refused.
+    pub fn of(around: &Around<'_>, said: Option<&Query>) -> Result<RuleView, Error> {
+        let view = around.app.auto_topup(&around.visitor.session.account)?;
+        let burn = around.balance.burn_per_day;
+        let proposed = (burn.micros().saturating_mul(PROPOSED_DAYS) / Credits::MICROS).max(PROPOSED);
+        let mut rule = RuleView {
+            badge: "off",
+            class: "",
+            is_on: false,
+            sentence: None,
+            trouble: None,
+            pay: None,
+            notes: Vec::new(),
+            // To the next ten: nobody thinks in single credits.
+            threshold: ((proposed + 9) / 10 * 10).to_string(),
+            credits: "1000".to_owned(),
+            maximum: String::new(),
+            verb: "Turn on …",
+            has_card: !around.cards.is_empty(),
         };
+        if let Some(topup) = &view.topup {
+            rule.describe(around, topup);
+            if 0 < view.spent {
+                let spent = show::money(Money { amount: view.spent, currency: topup.rule.price.currency });
+                rule.notes.push(match topup.rule.monthly_max {
+                    Some(most) => {
+                        format!("{spent} of at most {} this month so far.", money_of(most, &topup.rule.price))
+                    }
+                    None => format!("{spent} this month so far."),
+                });
+            }
+        }
+        rule.notes.extend(view.warnings);
+        if let Some(said) = said {
+            for (field, name) in
+                [(&mut rule.threshold, "threshold"), (&mut rule.credits, "credits"), (&mut rule.maximum, "maximum")]
+            {
+                said.get(name).unwrap_or_default().clone_into(field);
+            }
+        }
+        Ok(rule)
+    }
+
+    fn describe(&mut self, around: &Around<'_>, topup: &Topup) {
         let rule = &topup.rule;
-        let mut notes = view.warnings;
-        let zone = &visitor.known.zone;
-        if let Some(failure) = topup.paused {
-            notes.insert(0, format!("Paused: {} Turn it on again once that is settled.", failure.in_words()));
-        } else if topup.is_on && visitor.now < topup.retry_at {
-            notes.insert(
-                0,
-                format!("The last payment failed. It is tried again {}.", show::minute(topup.retry_at, zone)),
-            );
+        let zone = &around.visitor.known.zone;
+        let last = around.payments.iter().find(|it| it.payment.purpose == Purpose::AutoTopup);
+        (self.threshold, self.credits) = (rule.threshold.to_string(), rule.credits.to_string());
+        let unit = 10_i64.pow(rule.price.currency.places());
+        self.maximum = rule.monthly_max.map(|it| (it / unit).to_string()).unwrap_or_default();
+        if topup.is_on {
+            (self.badge, self.class, self.is_on, self.verb) = ("on", "on", true, "Change …");
+            let card = rows::card_named(around.cards, rule.method.as_deref());
+            self.sentence = Some(sentence((rule.threshold, rule.credits), rule.price, rule.monthly_max, &card));
         }
         if let Some(it) = &topup.under_way {
-            let total = show::money(Money { amount: it.total, currency: rule.price.currency });
-            notes.insert(0, format!("A payment of {total} for {} credits is under way.", show::have(it.credits)));
+            let total = money_of(it.total, &rule.price);
+            self.notes.push(format!("A payment of {total} for {} credits is under way.", show::have(it.credits)));
+        } else if let Some(last) = last {
+            self.notes.push(last_event(last, zone));
         }
-        if 0 < view.spent {
-            let spent = show::money(Money { amount: view.spent, currency: rule.price.currency });
-            notes.push(format!("{spent} this month so far."));
+        if let Some(failure) = topup.paused {
+            (self.badge, self.class) = ("paused", "bad");
+            self.trouble = Some(remedy(failure));
+            let waits = last.filter(|it| it.payment.status() == Status::RequiresAction);
+            self.pay = waits.map(|it| format!("{PATH}/payments/{}", it.id));
+            self.verb = "Turn on again …";
+        } else if topup.is_on && around.visitor.now < topup.retry_at {
+            self.trouble = Some(format!(
+                "The last payment failed. It is tried again on {}, or when a purchase has succeeded meanwhile.",
+                show::minute(topup.retry_at, zone)
+            ));
+        } else if topup.is_on && topup.under_way.is_none() {
+            self.notes.push(next_event(around, rule.threshold));
         }
-        let maximum = rule.monthly_max.map(|it| it / 10_i64.pow(rule.price.currency.places()));
-        Ok(RuleView {
-            is_on: topup.is_on,
-            sentence: Some(sentence(
-                (rule.threshold, rule.credits),
-                rule.price,
-                rule.monthly_max,
-                &label(cards, rule.method.as_deref()),
-            )),
-            notes,
-            threshold: rule.threshold.to_string(),
-            credits: rule.credits.to_string(),
-            maximum: maximum.map(|it| it.to_string()).unwrap_or_default(),
-            has_card: !cards.is_empty(),
-        })
     }
 }
 
-/// The card that would be charged.
-fn label(cards: &[MethodView], method: Option<&str>) -> String {
-    let named = cards.iter().find(|it| method.map_or(it.is_default, |method| it.id == method));
-    named.map_or_else(|| "your default card".to_owned(), rows::card)
+/// Why it stands still, and what makes it go on.
+fn remedy(failure: Failure) -> String {
+    let what = match failure {
+        Failure::AuthenticationRequired | Failure::AuthenticationFailed => {
+            "Confirm the payment with your bank; it goes on by itself after that."
+        }
+        Failure::NoPaymentMethod | Failure::ExpiredCard => "Add a card below, then turn it on again.",
+        Failure::Disputed => "It goes on when that is settled.",
+        _ => "Choose another default card below if need be, then turn it on again. Nothing is charged until you do.",
+    };
+    format!("{} {what}", failure.in_words())
+}
+
+fn last_event(last: &PaymentView, zone: &jiff::tz::TimeZone) -> String {
+    let it = &last.payment;
+    let when = show::minute(Timestamp::from_millis(it.created_at), zone);
+    let (status, _) = rows::status(last);
+    format!(
+        "Last: {} for {} credits on {when}, {status}.",
+        show::money(it.money(it.total())),
+        rows::whole(Credits::from_micros(it.credits))
+    )
+}
+
+/// When it will charge next, should the pace stay what it is.
+fn next_event(around: &Around<'_>, threshold: Credits) -> String {
+    let available = around.balance.balance.available();
+    let burn = i128::from(around.balance.burn_per_day.micros());
+    let until = |over: Credits| {
+        let millis = i128::from(over.micros()) * i128::from(billing::time::Span::DAY.millis()) / burn;
+        let at = around.visitor.now.millis().checked_add(i64::try_from(millis).ok()?)?;
+        // Further ahead than two years nobody plans.
+        let is_near = millis < i128::from(billing::time::Span::DAY.millis()) * 730;
+        is_near.then(|| show::day(Timestamp::from_millis(at), &around.visitor.known.zone))
+    };
+    let day = (0 < burn && threshold < available).then(|| until(available - threshold)).flatten();
+    match day {
+        Some(day) => format!(
+            "Next: when {} more credits are used; at the pace of the last 7 days, about {day}.",
+            show::have(available - threshold)
+        ),
+        None => format!("Next: when fewer than {} credits are available.", show::have(threshold)),
+    }
+}
+
+fn money_of(amount: i64, like: &Money) -> String {
+    show::money(Money { amount, ..*like })
 }
 
 fn sentence((threshold, credits): (Credits, Credits), price: Money, most: Option<i64>, card: &str) -> String {
-    let most = most.map(|it| format!(", and at most {} a month", show::money(Money { amount: it, ..price })));
+    let most = most.map(|it| format!(", and at most {} a month", money_of(it, &price)));
     format!(
         "When fewer than {} credits are available, {card} is charged {} (tax included) for {} credits{}.",
         show::have(threshold),
@@ -113,6 +186,7 @@ fn sentence((threshold, credits): (Credits, Credits), price: Money, most: Option
 }
 
 /// What the form says, checked.
+#[derive(Clone, Copy)]
 struct Asked {
     threshold: Credits,
     credits: Credits,
@@ -122,14 +196,15 @@ struct Asked {
 
 fn asked(form: &Form) -> Result<Asked, Refusal> {
     let amount = |name: &'static str| -> Result<Credits, Refusal> {
-        let text = form.get(name).unwrap_or_default().replace(',', "");
+        let text = form.get(name).unwrap_or_default().replace([',', ' '], "");
         text.parse().map_err(|why| Refusal::invalid(name, why))
     };
     let maximum = match form.get("maximum") {
         None => None,
         Some(text) => {
-            let whole = text.parse::<u32>().ok().filter(|it| 0 < *it);
-            Some(whole.ok_or_else(|| Refusal::invalid("maximum", "must be a whole amount of money, or nothing"))?)
+            let whole = text.replace([',', ' '], "").parse::<u32>().ok().filter(|it| 0 < *it);
+            let why = "must be a whole amount of money, such as 50, or empty for none";
+            Some(whole.ok_or_else(|| Refusal::invalid("monthly_maximum", why))?)
         }
     };
     Ok(Asked { threshold: amount("threshold")?, credits: amount("credits")?, maximum: maximum.map(i64::from) })
@@ -138,18 +213,26 @@ fn asked(form: &Form) -> Result<Asked, Refusal> {
 /// Asks for consent first; then sets the rule. Turning it off asks for nothing.
 pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     admit_change(&site, &visitor, &form).await?;
-    let failed = |it: Error| message::failed(&site, it.into());
-    let asked = asked(&form).map_err(|it| failed(it.into()))?;
+    let asked = match asked(&form) {
+        Ok(asked) => asked,
+        Err(refusal) => return refused(&site, &visitor, Trouble::of(SECTION, refusal.into(), form.said())).await,
+    };
+    let is_on = form.get("do") == Some("on");
     if form.get("do") == Some("review") {
-        let filled = site.look(move |app| consent_page(app, &visitor, &asked));
-        let filled = filled.await.map_err(|it| message::failed(&site, it))?;
-        return Ok(page(StatusCode::OK, &filled));
+        return reviewed(&site, visitor, (asked, None), &form).await;
+    }
+    if is_on {
+        let (account, said) = (visitor.session.account.clone(), form.get("total").map(str::to_owned));
+        let price = site.look(move |app| app.price_of_credits(&account, &Goods::Credits(asked.credits))).await;
+        if !is_agreed(said.as_deref(), &price.map_err(|it| message::failed(&site, it))?) {
+            return reviewed(&site, visitor, (asked, Some(CHANGED)), &form).await;
+        }
     }
     let currency = visitor.known.account.currency;
     let unit = 10_i64.pow(currency.places());
     let order = TopupOrder {
         account: visitor.session.account.clone(),
-        is_on: form.get("do") == Some("on"),
+        is_on,
         threshold: asked.threshold,
         credits: asked.credits,
         monthly_maximum: asked.maximum.map(|it| Money { amount: it * unit, currency }),
@@ -157,25 +240,70 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         charge_now: form.get("charge_now").is_some(),
         by: format!("portal: {}", visitor.session.role).into(),
     };
-    site.app.set_auto_topup(order).await.map_err(failed)?;
-    Ok(back("auto-topup"))
+    match site.app.set_auto_topup(order).await {
+        Ok(_) => Ok(back(SECTION)),
+        // Credits ran low between the question and the answer: it is asked again, with what it would charge at once.
+        Err(Error::Refused(Refusal::WouldChargeNow { .. })) => reviewed(&site, visitor, (asked, None), &form).await,
+        Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
+    }
 }
 
-fn consent_page(app: &App, visitor: &Visitor, asked: &Asked) -> Result<ConsentPage, Error> {
+async fn reviewed(
+    site: &Arc<Site>,
+    visitor: Visitor,
+    (asked, warning): (Asked, Option<&'static str>),
+    form: &Form,
+) -> Paged {
+    let (app, visitor) = (Arc::clone(&site.app), Arc::new(visitor));
+    let asking = Arc::clone(&visitor);
+    let filled = site.aside(move || agreement(&app, &asking, &asked, warning)).await;
+    match filled.map_err(|it| message::failed(site, it))? {
+        Ok(agree) => Ok(agree.answer()),
+        Err(error) => refused(site, &visitor, Trouble::of(SECTION, error, form.said())).await,
+    }
+}
+
+fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'static str>) -> Result<Agree, Error> {
     let account = &visitor.session.account;
     let price = app.price_of_credits(account, &Goods::Credits(asked.credits))?;
     let cards = app.payment_methods(account)?;
     let balance = app.balance(account, None)?;
     let unit = 10_i64.pow(price.total.currency.places());
     let most = asked.maximum.map(|it| it * unit);
-    let charges_now = balance.balance.available() < asked.threshold;
-    let mut fields = vec![("threshold", asked.threshold.to_string()), ("credits", asked.credits.to_string())];
+    if most.is_some_and(|it| it < price.total.amount) {
+        let why = format!("must be at least {}, what one top-up costs with tax", show::money(price.total));
+        return Err(Refusal::invalid("monthly_maximum", why).into());
+    }
+    let available = balance.balance.available();
+    let charges_now = available < asked.threshold;
+    let mut fields = vec![
+        ("threshold", asked.threshold.to_string()),
+        ("credits", asked.credits.to_string()),
+        ("total", price.total.amount.to_string()),
+    ];
     fields.extend(asked.maximum.map(|it| ("maximum", it.to_string())));
     fields.extend(charges_now.then(|| ("charge_now", "1".to_owned())));
-    Ok(ConsentPage {
+    fields.push(("do", "on".to_owned()));
+    let now = format!("Only {} credits are available now, so turning it on charges at once.", show::have(available));
+    Ok(Agree {
         frame: Frame::of(app, visitor, &balance, PATH)?,
-        sentence: sentence((asked.threshold, asked.credits), price.total, most, &label(&cards, None)),
-        charges_now,
+        title: "Turn on auto-topup?".to_owned(),
+        sentences: vec![sentence((asked.threshold, asked.credits), price.total, most, &rows::card_named(&cards, None))],
+        bill: Vec::new(),
+        notes: vec![
+            "If one top-up does not bring you back above the threshold, several are bought in one payment; never more \
+             than the maximum allows."
+                .to_owned(),
+            "Work goes on while a payment is under way. One that fails is tried again after 1, 6 and 24 hours; after \
+             the third failure it pauses, and tells you why."
+                .to_owned(),
+            "You can change it or turn it off at any time, at once.".to_owned(),
+        ],
+        warning: warning.map(str::to_owned).or_else(|| charges_now.then_some(now)),
+        action: ACTION,
         fields,
+        button: if charges_now { "Agree and charge now" } else { "Agree and turn on" }.to_owned(),
+        is_danger: false,
+        instead: ("/settings/billing#auto-topup", "Not now"),
     })
 }

@@ -1,5 +1,6 @@
 //! The tables: categories, projects, servers, models, people, each adding up to the total.
 use billing::money::Credits;
+use jiff::tz::TimeZone;
 
 use super::show;
 use crate::service::{Overview, PartLine, ProjectNames};
@@ -35,6 +36,11 @@ pub struct PartRow {
     pub pieces: Vec<Piece>,
     /// The categories it is made of, for those who do not see the bar.
     pub made_of: String,
+    /// By category, for tables.
+    pub cells: Vec<Cell>,
+    pub last: String,
+    /// To all of it as a file.
+    pub export: String,
 }
 
 /// A piece of a bar, in thousandths of the largest row.
@@ -50,11 +56,18 @@ pub struct Cell {
     pub is_zero: bool,
 }
 
+impl Cell {
+    pub fn of(credits: &Credits) -> Cell {
+        Cell { text: show::used(*credits), exact: credits.to_string(), is_zero: credits.is_zero() }
+    }
+}
+
 pub struct Tables<'a> {
     pub overview: &'a Overview,
     pub names: &'a ProjectNames,
     pub query: &'a Query,
     pub rate: &'a Rate<'a>,
+    pub zone: &'a TimeZone,
 }
 
 pub fn class(place: usize) -> String {
@@ -107,10 +120,6 @@ impl Tables<'_> {
     pub fn projects(&self) -> Vec<PartRow> {
         self.rows("project", &self.overview.projects, |id| project_label(id, self.names))
     }
-    pub fn servers(&self) -> Vec<PartRow> {
-        let own: Vec<PartLine> = self.overview.servers.iter().filter(|it| it.id.is_some()).cloned().collect();
-        self.rows("server", &own, |id| id.unwrap_or_default().to_owned())
-    }
     pub fn models(&self) -> Vec<PartRow> {
         let own: Vec<PartLine> = self.overview.models.iter().filter(|it| it.id.is_some()).cloned().collect();
         self.rows("model", &own, |id| id.unwrap_or_default().to_owned())
@@ -140,6 +149,12 @@ impl Tables<'_> {
                 count: show::thousands(line.part.count),
                 pieces: pieces(&line.by_category, most),
                 made_of: self.made_of(&line.by_category),
+                cells: line.by_category.iter().map(Cell::of).collect(),
+                last: if line.part.count == 0 { String::new() } else { show::minute(line.last_at, self.zone) },
+                export: match &line.id {
+                    Some(id) => self.query.with(&[(dimension, id)]).href("/settings/usage.csv"),
+                    None => String::new(),
+                },
             }
         };
         lines.iter().take(super::ROWS_MAX).map(row).collect()

@@ -110,8 +110,7 @@ fn slices(bar: &Bar, overview: &Overview, top: Credits) -> Vec<Slice> {
 }
 
 fn cells(bar: &Bar) -> Vec<breakdown::Cell> {
-    let cell = |it: &Credits| breakdown::Cell { text: show::used(*it), exact: it.to_string(), is_zero: it.is_zero() };
-    bar.by_category.iter().map(cell).collect()
+    bar.by_category.iter().map(breakdown::Cell::of).collect()
 }
 
 /// The next of 1, 2, 4, 5, 6, 8 or 10 times a power of ten: a scale one can read.

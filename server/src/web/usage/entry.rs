@@ -21,6 +21,8 @@ pub struct EntryRow {
     pub class: String,
     pub credits: String,
     pub exact: String,
+    /// Available afterwards: the running balance.
+    pub after: String,
     /// Says why nothing was charged.
     pub badge: Option<&'static str>,
     pub receipt: Receipt,
@@ -71,6 +73,7 @@ impl<'a> Reader<'a> {
             class: work.map_or_else(|| self.kind(&transaction.what).to_owned(), |it| self.class(it)),
             credits: show::signed(gain),
             exact: gain.to_string(),
+            after: show::have(transaction.after.available()),
             badge: badge(&transaction.what),
             receipt,
         }

@@ -3,6 +3,7 @@ mod breakdown;
 mod chart;
 mod entry;
 mod export;
+mod fleet;
 mod standing;
 
 use std::sync::Arc;
@@ -18,12 +19,15 @@ use super::visit::Visitor;
 use super::{Paged, message, page, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{BalanceView, Dimension, EntryFilter, EntryPage, Error, Overview, OverviewQuery, ProjectNames};
+use crate::service::{
+    BalanceView, Dimension, EntryFilter, EntryPage, Error, Overview, OverviewQuery, ProjectNames, ServerView,
+};
 
 pub use entry::{EntryRow, Reader, ReceiptLine, evidence, line};
 
 use breakdown::{CategoryRow, PartRow};
 use chart::Chart;
+use fleet::ServerRow;
 use standing::Standing;
 
 const PATH: &str = "/settings/usage";
@@ -46,11 +50,12 @@ struct UsagePage {
     total_exact: String,
     total_money: String,
     before: String,
+    before_total: String,
     change: Option<show::Change>,
     categories: Vec<CategoryRow>,
     chart: Chart,
     projects: Vec<PartRow>,
-    servers: Vec<PartRow>,
+    servers: Vec<ServerRow>,
     models: Vec<PartRow>,
     actors: Vec<PartRow>,
     latest: Vec<EntryRow>,
@@ -74,14 +79,20 @@ struct ActivityPage {
 
 /// What the page is narrowed to, and to what it could be.
 struct Filters {
-    projects: Vec<Pick>,
-    models: Vec<Pick>,
     categories: Vec<Pick>,
-    /// Narrowed by something that has no field of its own: a server, a person.
-    others: Vec<Choice>,
+    /// Everything else one can choose from.
+    fields: Vec<Field>,
+    /// How wide the bars are, where the range leaves a choice.
+    intervals: Vec<Pick>,
     /// Carried along by the form.
     hidden: Vec<(&'static str, String)>,
     clear: Option<String>,
+}
+
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    picks: Vec<Pick>,
 }
 
 struct Pick {
@@ -97,6 +108,7 @@ struct Read {
     standing: Standing,
     overview: Overview,
     names: ProjectNames,
+    fleet: Vec<ServerView>,
     entries: EntryPage,
 }
 
@@ -104,11 +116,13 @@ fn read(app: &App, visitor: &Visitor, range: &Range) -> Result<Read, Error> {
     let account = &visitor.session.account;
     let balance = app.balance(account, None)?;
     let filter = filter(app, visitor, range);
+    let fleet = app.servers(account)?;
     Ok(Read {
         frame: Frame::of(app, visitor, &balance, PATH)?,
-        standing: Standing::of(app, visitor, &balance)?,
+        standing: Standing::of(app, visitor, &balance, &fleet)?,
         overview: app.overview(&overview_query(visitor, range))?,
         names: app.project_names(account)?,
+        fleet,
         entries: app.entries(account, &filter, None, LATEST)?,
         balance,
     })
@@ -155,27 +169,28 @@ pub async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
 }
 
 fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, Error> {
-    let Read { balance, frame, standing, overview, names, entries } = read(app, visitor, &range)?;
+    let Read { balance, frame, standing, overview, names, fleet, entries } = read(app, visitor, &range)?;
     let query = &visitor.query;
     let zone = &visitor.known.zone;
     let rate = Rate { app, currency: visitor.known.account.currency };
-    let tables = breakdown::Tables { overview: &overview, names: &names, query, rate: &rate };
+    let tables = breakdown::Tables { overview: &overview, names: &names, query, rate: &rate, zone };
     let reader = Reader::of(app, zone, &names);
     let is_new = balance.burn_per_day.is_zero() && entries.entries.iter().all(|it| it.granted().is_some());
     Ok(UsagePage {
         frame,
         standing,
         presets: range.presets(query, PATH),
-        filters: filters(query, &overview, &names),
+        filters: filters(query, &overview, &names, &range),
         total: show::used(overview.total.credits),
         total_exact: overview.total.credits.to_string(),
         total_money: rate.of(overview.total.credits),
         before: range.before(),
+        before_total: show::used(overview.total.before),
         change: show::change(overview.total.credits, overview.total.before),
         categories: tables.categories(),
         chart: Chart::of(&overview, zone, query),
         projects: tables.projects(),
-        servers: tables.servers(),
+        servers: fleet::rows(&tables, &fleet, zone),
         models: tables.models(),
         actors: tables.actors(),
         latest: entries.entries.iter().map(|it| reader.row(it)).collect(),
@@ -207,7 +222,7 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
     Ok(ActivityPage {
         frame: Frame::of(app, visitor, &balance, ACTIVITY)?,
         presets: range.presets(query, ACTIVITY),
-        filters: filters(query, &overview, &names),
+        filters: filters(query, &overview, &names, &range),
         entries: entries.entries.iter().map(|it| reader.row(it)).collect(),
         newer: cursor.map(|_: u64| at("")),
         older: entries.next.map(|it| at(&it.to_string())),
@@ -216,28 +231,46 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
     })
 }
 
-fn filters(query: &Query, overview: &Overview, names: &ProjectNames) -> Filters {
+fn filters(query: &Query, overview: &Overview, names: &ProjectNames, range: &Range) -> Filters {
     let pick = |name: &str, value: &str, label: String| Pick {
         value: value.to_owned(),
         label,
         is_on: query.get(name) == Some(value),
     };
-    let projects = overview.all_projects.iter();
     let categories = overview.categories.iter().map(|(it, _)| it.as_str());
-    let others = [Dimension::Server, Dimension::Actor].into_iter().filter_map(|it| {
-        let value = query.get(it.as_str())?;
-        let label = format!("{}: {value}", if it == Dimension::Server { "Server" } else { "Person" });
-        Some(Choice { label, href: query.with(&[(it.as_str(), ""), ("cursor", "")]).href(""), is_on: true })
-    });
-    let carried = ["range", "from", "to", "by", "server", "actor"];
+    let field = |name: &'static str, label: &'static str, all: &[String]| {
+        let named = |it: &String| match name {
+            "project" => breakdown::project_label(Some(it), names),
+            _ => it.clone(),
+        };
+        let mut picks: Vec<Pick> = all.iter().map(|it| pick(name, it, named(it))).collect();
+        // What is chosen can be seen and taken away, even if nothing of it was used.
+        if let Some(it) = query.get(name).filter(|it| !all.iter().any(|one| one == it)) {
+            picks.push(pick(name, it, named(&it.to_owned())));
+        }
+        Field { name, label, picks }
+    };
+    let fields = [
+        field("project", "Project", &overview.all_projects),
+        field("model", "Model", &overview.all_models),
+        field("server", "Server", &overview.all_servers),
+        field("actor", "Person or key", &overview.all_actors),
+    ];
+    let carried = ["range", "from", "to", "back"];
     let narrowed = ["project", "model", "category", "server", "actor"];
     let is_narrowed = narrowed.iter().any(|it| query.get(it).is_some());
     let clear = query.with(&narrowed.map(|it| (it, "")));
+    let intervals = range.intervals().into_iter();
     Filters {
-        projects: projects.map(|it| pick("project", it, breakdown::project_label(Some(it), names))).collect(),
-        models: overview.all_models.iter().map(|it| pick("model", it, it.clone())).collect(),
         categories: categories.map(|it| pick("category", it, it.to_owned())).collect(),
-        others: others.collect(),
+        fields: fields.into_iter().filter(|it| !it.picks.is_empty()).collect(),
+        intervals: intervals
+            .map(|(value, label)| Pick {
+                value: value.to_owned(),
+                label: label.to_owned(),
+                is_on: value == overview.interval.as_str(),
+            })
+            .collect(),
         hidden: carried.iter().filter_map(|it| Some((*it, query.get(it)?.to_owned()))).collect(),
         clear: is_narrowed.then(|| format!("?{}", clear.href("").trim_start_matches('?'))),
     }

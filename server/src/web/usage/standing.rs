@@ -1,17 +1,22 @@
 //! The card at the top: what is available, what it is made of, and when parts of it lapse.
 use billing::ledger::Source;
 use billing::money::Credits;
+use billing::server::Phase;
 use billing::time::Timestamp;
 
 use super::show;
 use crate::app::App;
-use crate::service::{BalanceView, Error, StandingGrant};
+use crate::service::{BalanceView, Error, ServerView, StandingGrant};
 use crate::web::visit::Visitor;
 
 pub struct Standing {
     pub parts: Vec<PartOfBalance>,
     pub debt: bool,
     pub holds: String,
+    /// Of servers that run now, in words; none where none does.
+    pub servers: Option<String>,
+    /// Bought and not yet paid for.
+    pub pending: Option<String>,
 }
 
 /// Credits of one source.
@@ -40,7 +45,7 @@ pub fn source_label(source: Source) -> &'static str {
 }
 
 impl Standing {
-    pub fn of(app: &App, visitor: &Visitor, balance: &BalanceView) -> Result<Standing, Error> {
+    pub fn of(app: &App, visitor: &Visitor, balance: &BalanceView, fleet: &[ServerView]) -> Result<Standing, Error> {
         let grants = app.standing_grants(&visitor.session.account)?;
         let holds = app.holds(&visitor.session.account)?.len();
         let whole: Credits = grants.iter().map(|it| it.remaining + it.held).sum();
@@ -75,7 +80,14 @@ impl Standing {
             1 => "for 1 piece of work under way".to_owned(),
             count => format!("for {count} pieces of work under way"),
         };
-        Ok(Standing { parts, debt: balance.balance.debt.is_positive(), holds })
+        let running = fleet.iter().filter(|it| it.server.run.phase == Phase::Running).count();
+        let servers = match running {
+            0 if balance.balance.accrued.is_zero() => None,
+            1 => Some("by 1 server, settled by the hour".to_owned()),
+            count => Some(format!("by {count} servers, settled by the hour")),
+        };
+        let pending = balance.pending_purchases.is_positive().then(|| show::have(balance.pending_purchases));
+        Ok(Standing { parts, debt: balance.balance.debt.is_positive(), holds, servers, pending })
     }
 }
 

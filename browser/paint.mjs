@@ -1,0 +1,77 @@
+// How long it takes until a page is seen, as an account's entries grow: node paint.mjs 1000 100000 1000000, with SCRIP_BIN
+// set to a release build. Everything is made through the public API; the figures are the browser's own.
+import { Scrip, browser, SIZES } from "./scrip.mjs";
+
+const PAGES = [
+  ["Usage", "/settings/usage"],
+  ["Usage, 12 months", "/settings/usage?range=12m"],
+  ["Usage, one project", "/settings/usage?project=storefront"],
+  ["Activity", "/settings/activity"],
+  ["Activity, one model", "/settings/activity?model=gpt-6.1-terra"],
+  ["Billing", "/settings/billing"],
+  ["Estimate", "/settings/estimate"],
+];
+const BATCH = 10_000;
+const VISITS = 9;
+const DAYS = 30;
+
+const counts = process.argv.slice(2).map(Number);
+const scrip = await Scrip.start({ stripe: true });
+const chrome = await browser();
+try {
+  const rows = [];
+  for (const count of counts.length ? counts : [1_000, 100_000]) {
+    await fill(`entries-${count}`, count);
+    for (const [name, path] of PAGES) rows.push({ entries: count, page: name, ...(await seen(`entries-${count}`, path)) });
+  }
+  console.table(rows);
+} finally {
+  await chrome.close();
+  await scrip.stop();
+}
+
+/** An account with so many charges, spread over a month, three projects, five models and four people. */
+async function fill(account, count) {
+  await scrip.account(account);
+  await scrip.ask("POST", `/v1/accounts/${account}/grants`, { credits: "9000000", source: "purchase", reason: "Paint" });
+  const models = ["claude-sonnet-5-5", "gpt-6.1-terra", "gemini-3.8-flash", "claude-haiku-5-5", "mistral-medium-3.5"];
+  const [projects, people] = [["storefront", "data-pipeline", "mobile-app"], ["ada", "grace", "linus", "barbara"]];
+  const [until, from] = [Date.now(), Date.now() - DAYS * 86_400_000];
+  for (let done = 0; done < count; done += BATCH) {
+    const batch = Array.from({ length: Math.min(BATCH, count - done) }, (_, place) => {
+      const number = done + place;
+      return {
+        account, meter: "ai_chat", dimensions: { model: models[number % 5] }, project: projects[number % 3], actor: people[number % 4],
+        quantities: { input_tokens: 500 + (number % 997), output_tokens: 200 }, idempotency_key: `paint-${number}`,
+        at: new Date(from + ((until - from) * number) / count).toISOString(),
+      };
+    });
+    const { refused } = await scrip.ask("POST", "/v1/charges/batch", batch);
+    if (refused) throw new Error(`${refused} charges were refused`);
+  }
+}
+
+/** Medians of several visits: the first byte, the first paint, and what came over the line. */
+async function seen(account, path) {
+  const visits = [];
+  for (let visit = 0; visit <= VISITS; visit++) {
+    const context = await chrome.newContext({ viewport: SIZES.desktop });
+    const page = await context.newPage();
+    await page.goto(await scrip.link(account));
+    await page.goto(scrip.url + path, { waitUntil: "load" });
+    await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length);
+    visits.push(await page.evaluate(() => {
+      const [navigation] = performance.getEntriesByType("navigation");
+      return {
+        server: navigation.responseEnd - navigation.requestStart,
+        paint: performance.getEntriesByName("first-contentful-paint")[0].startTime,
+        kilobytes: navigation.decodedBodySize / 1024,
+      };
+    }));
+    await context.close();
+  }
+  // The first visit is to a store that has been read by nobody.
+  const [first, ...rest] = visits;
+  const median = (of) => Math.round(rest.map((it) => it[of]).sort((one, other) => one - other)[VISITS >> 1] * 10) / 10;
+  return { "answered, ms": median("server"), "first paint, ms": median("paint"), "slowest, ms": Math.round(Math.max(...visits.map((it) => it.paint))), "first ever, ms": Math.round(first.paint), "page, KB": median("kilobytes") };
+}

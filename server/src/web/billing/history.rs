@@ -1,0 +1,105 @@
+//! The whole history of an account's money, a page at a time: purchases, payments, invoices.
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use std::sync::Arc;
+
+use super::rows::{InvoiceRow, PaymentRow, PurchaseRow};
+use super::{PATH, Paged, admit, message, page};
+use crate::app::App;
+use crate::http::Site;
+use crate::service::{Error, PaymentView};
+use crate::web::frame::Frame;
+use crate::web::range::Choice;
+use crate::web::visit::Visitor;
+
+const HISTORY: &str = "/settings/billing/history";
+/// Rows of a page.
+const PAGE: usize = 50;
+/// Payments among which those of a page's purchases are looked for.
+const PAYMENTS_MAX: usize = 200;
+
+/// What there is a history of; each has its table.
+#[derive(Default)]
+pub struct Histories {
+    pub purchases: Vec<PurchaseRow>,
+    pub payments: Vec<PaymentRow>,
+    pub invoices: Vec<InvoiceRow>,
+}
+
+#[derive(Template)]
+#[template(path = "billing/history.html")]
+struct HistoryPage {
+    frame: Frame,
+    choices: Vec<Choice>,
+    title: &'static str,
+    of: &'static str,
+    histories: Histories,
+    newest: Option<String>,
+    older: Option<String>,
+}
+
+const KINDS: [(&str, &str); 3] =
+    [("purchases", "Credit purchases"), ("payments", "Payments"), ("invoices", "Invoices")];
+
+pub async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    admit(&site, &visitor).await?;
+    let filled = site.look(move |app| history_page(app, &visitor)).await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &filled))
+}
+
+fn history_page(app: &App, visitor: &Visitor) -> Result<HistoryPage, Error> {
+    let account = &visitor.session.account;
+    let asked = visitor.query.get("of").unwrap_or_default();
+    let (of, title) = *KINDS.iter().find(|(name, _)| *name == asked).unwrap_or(&KINDS[0]);
+    let before = visitor.query.get("cursor");
+    let (histories, last) = read(app, visitor, of, before)?;
+    let href = |of: &str, cursor: &str| visitor.query.with(&[("of", of), ("cursor", cursor)]).href(HISTORY);
+    let choice = |(name, label): &(&'static str, &'static str)| Choice {
+        label: (*label).to_owned(),
+        href: href(name, ""),
+        is_on: *name == of,
+    };
+    let balance = app.balance(account, None)?;
+    Ok(HistoryPage {
+        frame: Frame::of(app, visitor, &balance, PATH)?,
+        choices: KINDS.iter().map(choice).collect(),
+        title,
+        of,
+        histories,
+        newest: before.map(|_| href(of, "")),
+        older: last.map(|it| href(of, &it)),
+    })
+}
+
+/// A page of one history, and where the next begins.
+fn read(app: &App, visitor: &Visitor, of: &str, before: Option<&str>) -> Result<(Histories, Option<String>), Error> {
+    let (account, known) = (&visitor.session.account, &visitor.known);
+    let mut histories = Histories::default();
+    let last = match of {
+        "payments" => {
+            let payments = app.payments(account, before, PAGE)?;
+            histories.payments = payments.iter().map(|it| PaymentRow::of(it, known)).collect();
+            payments.last().filter(|_| payments.len() == PAGE).map(|it| it.id.clone())
+        }
+        "invoices" => {
+            let invoices = app.invoices(account, before, PAGE)?;
+            histories.invoices = invoices.iter().map(|it| InvoiceRow::of(it, known)).collect();
+            invoices.last().filter(|_| invoices.len() == PAGE).map(|it| it.id.clone())
+        }
+        _ => {
+            let grants = app.grants(account, before.and_then(|it| it.parse().ok()), PAGE)?;
+            let payments = app.payments(account, None, PAYMENTS_MAX)?;
+            let rows = grants.iter().filter_map(|it| PurchaseRow::of(it, payment_of(&payments, it), known));
+            histories.purchases = rows.collect();
+            grants.last().filter(|_| grants.len() == PAGE).map(|it| it.cursor.to_string())
+        }
+    };
+    Ok((histories, last))
+}
+
+/// The payment that a grant was paid with.
+pub fn payment_of<'a>(payments: &'a [PaymentView], grant: &crate::service::GrantView) -> Option<&'a PaymentView> {
+    let id = grant.terms.payment.as_deref()?;
+    payments.iter().find(|it| it.id == id)
+}

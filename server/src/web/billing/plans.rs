@@ -1,0 +1,446 @@
+//! The subscription: what it brings and costs, what it would cost to have another, how to end it and to take that back.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use billing::Refusal;
+use billing::id::Name;
+use billing::ledger::Source;
+use billing::money::Credits;
+use billing::payment::Status;
+use billing::subscription::State as Standing;
+use billing::time::Timestamp;
+
+use super::agree::{Agree, CHANGED, bill, is_agreed};
+use super::form::Form;
+use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refused, rows, show};
+use crate::app::App;
+use crate::http::Site;
+use crate::service::{
+    BalanceView, Error, MethodView, PaymentView, PlanOffer, PriceOfCredits, Purpose, SubscribeOrder, Subscription,
+};
+use crate::web::frame::Frame;
+use crate::web::visit::Visitor;
+
+pub const SECTION: &str = "subscription";
+const REVIEW: &str = "/settings/billing/subscription";
+const END: &str = "/settings/billing/subscription/end";
+
+/// The subscription as the page shows it; the sentences say all there is to know of it.
+pub struct SubscriptionView {
+    pub badge: &'static str,
+    pub class: &'static str,
+    pub sentence: Option<String>,
+    pub notes: Vec<String>,
+    /// Why it stands still, and what is to be done.
+    pub trouble: Option<String>,
+    /// A payment that waits for the customer.
+    pub pay: Option<String>,
+    /// Trying the default card again, by naming it once more.
+    pub try_again: Option<String>,
+    pub can_end: bool,
+    pub can_resume: bool,
+    pub offers: Vec<OfferRow>,
+    pub has_card: bool,
+}
+
+pub struct OfferRow {
+    pub name: String,
+    pub credits: String,
+    pub every: String,
+    pub total: String,
+    pub tax: Option<String>,
+    pub off: Option<String>,
+    pub per_thousand: String,
+    pub is_present: bool,
+    /// None for what one has.
+    pub href: Option<String>,
+    pub verb: &'static str,
+}
+
+/// Those whose numbers the sentences are about.
+pub struct Around<'a> {
+    pub app: &'a App,
+    pub visitor: &'a Visitor,
+    pub balance: &'a BalanceView,
+    pub cards: &'a [MethodView],
+    pub payments: &'a [PaymentView],
+}
+
+/// An account's subscription, unless it is over or never was.
+pub fn present(app: &App, account: &Name) -> Result<Option<Subscription>, Error> {
+    match app.subscription(account) {
+        Ok(it) if it.state() == Standing::Canceled => Ok(None),
+        Ok(it) => Ok(Some(it)),
+        Err(Error::Refused(Refusal::SubscriptionNotFound)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl SubscriptionView {
+    pub fn of(around: &Around<'_>) -> Result<SubscriptionView, Error> {
+        let Around { app, visitor, .. } = *around;
+        let account = &visitor.session.account;
+        let present = present(app, account)?;
+        let plans = app.plan_offers(account)?;
+        let offers = plans.iter().map(|it| offer_row(it, present.as_ref())).collect();
+        let mut view = SubscriptionView {
+            badge: "none",
+            class: "",
+            sentence: None,
+            notes: Vec::new(),
+            trouble: None,
+            pay: None,
+            try_again: None,
+            can_end: false,
+            can_resume: false,
+            offers,
+            has_card: !around.cards.is_empty(),
+        };
+        if let Some(kept) = around.carried()? {
+            view.notes.push(kept);
+        }
+        if let Some(it) = present {
+            around.describe(&mut view, &it)?;
+        }
+        Ok(view)
+    }
+}
+
+impl Around<'_> {
+    fn day(&self, millis: i64) -> String {
+        show::day(Timestamp::from_millis(millis), &self.visitor.known.zone)
+    }
+
+    fn describe(&self, view: &mut SubscriptionView, it: &Subscription) -> Result<(), Error> {
+        let account = &self.visitor.session.account;
+        let waiting = self.payments.iter().find(|payment| Some(&payment.id) == it.payment.as_ref());
+        let waits_for_customer = waiting.is_some_and(|it| it.payment.status() == Status::RequiresAction);
+        view.pay = waiting.map(|it| format!("{PATH}/payments/{}", it.id));
+        let next = it.next_plan.as_ref().unwrap_or(&it.plan);
+        let price = show::money(self.app.offer_of(account, next)?.price.total);
+        let card = rows::card_named(self.cards, it.method.as_deref());
+        let day = self.day(it.period_end);
+        let what = |plan: &crate::service::Plan| {
+            format!("{}: {} credits each {}", plan.name, rows::whole(plan.credits()), plan.every)
+        };
+        match it.state() {
+            Standing::Canceled => {}
+            Standing::Incomplete => {
+                (view.badge, view.class) = ("waits for its first payment", "warn");
+                view.sentence = Some(format!("{}, for {price}.", what(&it.plan)));
+                view.trouble = Some("It begins, and credits are added, when its first payment has come in.".to_owned());
+            }
+            Standing::Active if it.ends => {
+                (view.badge, view.class, view.can_resume) = ("ends", "warn", true);
+                view.sentence = Some(format!("{}. It ends on {day}, and nothing more is charged.", what(&it.plan)));
+                view.notes.push("Your credits stay when it ends: they do not expire.".to_owned());
+            }
+            Standing::Active => {
+                (view.badge, view.class, view.can_end) = ("active", "on", waiting.is_none());
+                view.sentence = Some(format!("{}. Next: {price} on {day}, from {card}.", what(&it.plan)));
+                if it.next_plan.is_some() {
+                    view.notes.push(format!("From {day} on: {}, for {price} tax included.", what(next)));
+                }
+                view.notes.push(self.outlook(Timestamp::from_millis(it.period_end)));
+                if waits_for_customer {
+                    view.trouble =
+                        Some("Your bank asks you to confirm its payment before credits are added.".to_owned());
+                }
+            }
+            Standing::PastDue => {
+                (view.badge, view.class, view.can_end) = ("payment declined", "bad", waiting.is_none());
+                view.sentence = Some(format!("{}, for {price}.", what(&it.plan)));
+                view.trouble = Some(self.late(it, waiting.is_some()));
+                let default = self.cards.iter().find(|it| it.is_default);
+                view.try_again = default.filter(|_| waiting.is_none()).map(|it| it.id.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the renewal failed, and when it is tried again.
+    fn late(&self, it: &Subscription, is_tried: bool) -> String {
+        let of_it = |payment: &&PaymentView| {
+            payment.payment.period.as_ref().is_some_and(|period| period.subscription == it.id)
+                && payment.payment.failure().is_some()
+        };
+        let failure = self.payments.iter().find(of_it).and_then(|it| it.payment.failure());
+        let why = failure.map(billing::payment::Failure::in_words).unwrap_or("The renewal was not paid.");
+        let again = match it.tried_again_at() {
+            Some(at) => format!("It is tried again on {}", show::minute(at, &self.visitor.known.zone)),
+            None if is_tried => return format!("{why} It is being tried again now."),
+            None => "It is not tried again by itself".to_owned(),
+        };
+        format!(
+            "{why} {again}, and at once when you choose another default card. Your credits stay, and go on working."
+        )
+    }
+
+    /// Whether the credits last until the next ones come.
+    fn outlook(&self, renews_at: Timestamp) -> String {
+        let span =
+            |from: Timestamp, to: Timestamp| show::span(billing::time::Span::from_millis(to.millis() - from.millis()));
+        match self.balance.runs_out_at {
+            Some(at) if at < renews_at => format!(
+                "At the pace of the last 7 days your credits last until {}: {} before it renews.",
+                show::day(at, &self.visitor.known.zone),
+                span(at, renews_at)
+            ),
+            Some(_) => "At the pace of the last 7 days your credits last until it renews.".to_owned(),
+            None => "Little is used at present: your credits last until it renews.".to_owned(),
+        }
+    }
+
+    /// Credits that came with subscriptions and are still there.
+    fn carried(&self) -> Result<Option<String>, Error> {
+        let grants = self.app.standing_grants(&self.visitor.session.account)?;
+        let own = grants.iter().filter(|it| it.terms.source == Source::Subscription);
+        let left: Credits = own.map(|it| it.remaining + it.held).sum();
+        let text =
+            format!("{} credits from subscriptions are unused. They carry over and do not expire.", show::have(left));
+        Ok(left.is_positive().then_some(text))
+    }
+}
+
+fn offer_row(offer: &PlanOffer, present: Option<&Subscription>) -> OfferRow {
+    let plan = &offer.plan;
+    let has_it = present.is_some_and(|it| it.plan.id == plan.id);
+    let comes = present.is_some_and(|it| it.next_plan.as_ref().is_some_and(|it| it.id == plan.id));
+    let waits_to_leave = has_it && present.is_some_and(|it| it.next_plan.is_some());
+    let is_upgrade = present.is_some_and(|it| it.plan.every == plan.every && it.plan.price < plan.price);
+    let can_change = present.is_none_or(|it| it.state() == Standing::Active && it.payment.is_none());
+    let price = &offer.price;
+    OfferRow {
+        name: plan.name.clone(),
+        credits: rows::whole(plan.credits()),
+        every: plan.every.clone(),
+        total: show::money(price.total),
+        tax: (price.tax.amount != 0).then(|| format!("{} + {} VAT", show::money(price.net), show::money(price.tax))),
+        off: (0 < offer.percent_off).then(|| format!("save {}%", offer.percent_off)),
+        per_thousand: format!(
+            "1,000 credits for {} instead of {}",
+            rows::per_thousand(price.net, plan.credits()),
+            rows::per_thousand(offer.one_by_one, plan.credits())
+        ),
+        is_present: has_it && !waits_to_leave,
+        href: ((!has_it || waits_to_leave) && !comes && can_change).then(|| format!("{REVIEW}?plan={}", plan.id)),
+        verb: match present {
+            None => "Subscribe",
+            Some(_) if waits_to_leave => "Stay on this plan",
+            Some(_) if is_upgrade => "Upgrade",
+            Some(_) => "Change at renewal",
+        },
+    }
+}
+
+/// What subscribing, or changing, means; asked before it is done.
+pub async fn review(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    may_change(&site, &visitor).await?;
+    let plan = visitor.query.get("plan").map(str::to_owned);
+    reviewed(&site, visitor, plan, None).await
+}
+
+async fn reviewed(site: &Arc<Site>, visitor: Visitor, plan: Option<String>, warning: Option<&'static str>) -> Paged {
+    let visitor = Arc::new(visitor);
+    let asking = Arc::clone(&visitor);
+    let asked = site.app.clone();
+    let filled = site.aside(move || {
+        let plan: Name = plan.unwrap_or_default().parse().map_err(|_| Refusal::PlanNotFound)?;
+        agreement(&asked, &asking, &plan, warning)
+    });
+    match filled.await.map_err(|it| message::failed(site, it))? {
+        Ok(agree) => Ok(agree.answer()),
+        Err(error) => refused(site, &visitor, Trouble::of(SECTION, error, &visitor.query)).await,
+    }
+}
+
+fn agreement(app: &App, visitor: &Visitor, plan: &Name, warning: Option<&'static str>) -> Result<Agree, Error> {
+    let account = &visitor.session.account;
+    let balance = app.balance(account, None)?;
+    let cards = app.payment_methods(account)?;
+    let present = present(app, account)?;
+    let mut agree = Agree {
+        frame: Frame::of(app, visitor, &balance, PATH)?,
+        title: String::new(),
+        sentences: Vec::new(),
+        bill: Vec::new(),
+        notes: vec![
+            "You can cancel at any time, here, in two clicks. It takes effect when the period ends; until then \
+                     you can take it back."
+                .to_owned(),
+        ],
+        warning: warning.map(str::to_owned),
+        action: REVIEW,
+        fields: vec![("plan", plan.to_string()), ("key", app.form_key()?)],
+        button: String::new(),
+        is_danger: false,
+        instead: ("/settings/billing#subscription", "Not now"),
+    };
+    let card = rows::card_named(&cards, present.as_ref().and_then(|it| it.method.as_deref()));
+    let total = match present {
+        None => start(&mut agree, &app.plan_offer(account, plan)?, &card),
+        Some(it) => change(&mut agree, visitor, app, (&it, plan, &card))?,
+    };
+    agree.fields.push(("total", total.to_string()));
+    agree
+        .notes
+        .push("Unused credits carry over: into the next period, into another plan, and beyond its end.".to_owned());
+    Ok(agree)
+}
+
+fn start(agree: &mut Agree, offer: &PlanOffer, card: &str) -> i64 {
+    let (plan, price) = (&offer.plan, &offer.price);
+    let credits = rows::whole(plan.credits());
+    agree.title = format!("Subscribe to {}?", plan.name);
+    agree.sentences = vec![format!(
+        "{card} is charged {} now, and again each {} until you cancel. Each time {credits} credits are added.",
+        show::money(price.total),
+        plan.every
+    )];
+    agree.bill = bill(format!("{credits} credits, {}% less than one by one", offer.percent_off), price);
+    agree.button = format!("Subscribe and pay {}", show::money(price.total));
+    price.total.amount
+}
+
+fn change(
+    agree: &mut Agree,
+    visitor: &Visitor,
+    app: &App,
+    (present, plan, card): (&Subscription, &Name, &str),
+) -> Result<i64, Error> {
+    let account = &visitor.session.account;
+    let day = show::day(Timestamp::from_millis(present.period_end), &visitor.known.zone);
+    let change = app.plan_change(account, plan)?;
+    let (offer, each) = (&change.offer, show::money(change.offer.price.total));
+    let credits = rows::whole(offer.plan.credits());
+    let then = format!("From {day} on, {card} is charged {each} each {} for {credits} credits.", offer.plan.every);
+    agree.title = format!("Change to {}?", offer.plan.name);
+    if present.plan.id == offer.plan.id {
+        agree.title = format!("Stay on {}?", offer.plan.name);
+    }
+    let Some(now) = &change.now else {
+        agree.sentences = vec![format!("Nothing is charged now. {then}")];
+        agree.notes.push(format!("Until {day} everything stays as it is, and no credits are taken away."));
+        agree.button =
+            if present.plan.id == offer.plan.id { "Stay on this plan" } else { "Change at renewal" }.to_owned();
+        return Ok(0);
+    };
+    agree.sentences = vec![
+        format!("{} credits are added now, for the rest of the period until {day}.", show::have(now.credits)),
+        then,
+    ];
+    agree.bill = bill(format!("The difference between the plans until {day}"), now);
+    agree.notes.push(
+        "The difference gets smaller with every minute; you pay what it is when you press the button.".to_owned(),
+    );
+    agree.button = format!("Upgrade and pay {}", show::money(now.total));
+    Ok(now.total.amount)
+}
+
+/// Subscribes or changes, as was agreed.
+pub async fn agree(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
+    admit_change(&site, &visitor, &form).await?;
+    let plan = form.get("plan").map(str::to_owned);
+    let Some(Ok(name)) = plan.as_ref().map(|it| it.parse::<Name>()) else {
+        return refused(&site, &visitor, Trouble::of(SECTION, Refusal::PlanNotFound.into(), form.said())).await;
+    };
+    let account = visitor.session.account.clone();
+    let (wanted, said) = (name.clone(), form.get("total").map(str::to_owned));
+    let looked = site.look(move |app| {
+        let present = present(app, &account)?;
+        Ok((present.is_some(), is_what_was_said(app, &account, (&wanted, present.is_some()), said.as_deref())?))
+    });
+    let (is_change, is_agreed) = looked.await.map_err(|it| message::failed(&site, it))?;
+    if !is_agreed {
+        return reviewed(&site, visitor, plan, Some(CHANGED)).await;
+    }
+    let order = SubscribeOrder {
+        account: visitor.session.account.clone(),
+        plan: name,
+        method: None,
+        return_url: Some(format!("{}/settings/billing/returned", site.origin(&visitor.headers))),
+        key: form.get("key").unwrap_or_default().into(),
+        by: format!("portal: {}", visitor.session.role).into(),
+    };
+    let done = if is_change { site.app.change_plan(order).await } else { site.app.subscribe(order).await };
+    match done {
+        Ok(_) => after(&site, &visitor, form.get("total") == Some("0")).await,
+        Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
+    }
+}
+
+/// Whether the total is still what was on the page. Of an upgrade it may only have become less.
+fn is_what_was_said(
+    app: &App,
+    account: &Name,
+    (plan, is_change): (&Name, bool),
+    said: Option<&str>,
+) -> Result<bool, Error> {
+    if !is_change {
+        return Ok(is_agreed(said, &app.plan_offer(account, plan)?.price));
+    }
+    let now: Option<PriceOfCredits> = app.plan_change(account, plan)?.now;
+    let total = now.map_or(0, |it| it.total.amount);
+    let said = said.and_then(|it| it.parse::<i64>().ok()).unwrap_or(-1);
+    Ok(if total == 0 { said == 0 } else { total <= said })
+}
+
+/// To the payment, where there is one; else back to where it stands.
+async fn after(site: &Arc<Site>, visitor: &Visitor, is_free: bool) -> Paged {
+    if is_free {
+        return Ok(back(SECTION));
+    }
+    let account = visitor.session.account.clone();
+    let newest = site.look(move |app| Ok(app.payments(&account, None, 1)?.pop()));
+    let newest = newest.await.map_err(|it| message::failed(site, it))?;
+    let of_it = newest.filter(|it| it.payment.purpose == Purpose::Subscription);
+    let to = of_it.map_or_else(|| format!("{PATH}#{SECTION}"), |it| format!("{PATH}/payments/{}", it.id));
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// The first of two clicks.
+pub async fn review_end(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    may_change(&site, &visitor).await?;
+    let filled = site.look(move |app| {
+        let account = &visitor.session.account;
+        let balance = app.balance(account, None)?;
+        let Some(it) = present(app, account)? else { return Ok(None) };
+        let day = show::day(Timestamp::from_millis(it.period_end), &visitor.known.zone);
+        let is_late = it.state() == Standing::PastDue;
+        Ok(Some(Agree {
+            frame: Frame::of(app, &visitor, &balance, PATH)?,
+            title: format!("Cancel {}?", it.plan.name),
+            sentences: vec![if is_late {
+                "It ends at once: its renewal has not been paid. Nothing more is charged.".to_owned()
+            } else {
+                format!("It ends on {day}. Nothing more is charged, and you keep what you have paid for.")
+            }],
+            bill: Vec::new(),
+            notes: vec![
+                "All your credits stay, those from this subscription too. They do not expire.".to_owned(),
+                if is_late { String::new() } else { format!("Until {day} you can change your mind with one click.") },
+            ],
+            warning: None,
+            action: END,
+            fields: vec![("ends", "1".to_owned())],
+            button: if is_late { "Cancel now".to_owned() } else { format!("Cancel on {day}") },
+            is_danger: true,
+            instead: ("/settings/billing#subscription", "Keep it"),
+        }))
+    });
+    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    Ok(filled.map_or_else(|| back(SECTION), |it| it.answer()))
+}
+
+/// The second click, or taking it back.
+pub async fn end(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
+    admit_change(&site, &visitor, &form).await?;
+    let ends = form.get("ends") == Some("1");
+    let (app, account) = (Arc::clone(&site.app), visitor.session.account.clone());
+    let done = site.aside(move || app.end_subscription(&account, ends)).await;
+    match done.map_err(|it| message::failed(&site, it))? {
+        Ok(_) => Ok(back(SECTION)),
+        Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
+    }
+}
