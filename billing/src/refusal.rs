@@ -5,8 +5,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
+use crate::id::Name;
 use crate::ledger::HoldEnd;
 use crate::money::{Credits, Money};
+use crate::time::Timestamp;
 
 type Text = Arc<str>;
 
@@ -35,6 +37,7 @@ pub enum Refusal {
     /// No account with a payment provider is configured.
     PaymentsNotSetUp,
     ServerNotFound,
+    BudgetNotFound,
     /// The server is what it was asked to be: there is nothing to write down.
     ServerUnchanged,
     /// What was reported of a server cannot be, by what is known of it.
@@ -86,7 +89,15 @@ pub enum Refusal {
     },
     /// A budget that blocks would be passed.
     BudgetExceeded {
-        budget: Text,
+        budget: Name,
+        limit: Credits,
+        /// In its period, what servers accrued included.
+        used: Credits,
+        /// By open holds.
+        reserved: Credits,
+        required: Credits,
+        /// When the next period begins; none for a budget that has one for ever.
+        resets_at: Option<Timestamp>,
     },
     /// `available` is what could be spent on this very work: scoped grants that do not admit it are not in it.
     InsufficientCredits {
@@ -123,6 +134,7 @@ impl Refusal {
             Refusal::DeliveryNotFound => "delivery_not_found",
             Refusal::PaymentsNotSetUp => "payments_not_set_up",
             Refusal::ServerNotFound => "server_not_found",
+            Refusal::BudgetNotFound => "budget_not_found",
             Refusal::ServerUnchanged => "server_unchanged",
             Refusal::ServerConflict { .. } => "server_conflict",
             Refusal::HoldClosed { .. } => "hold_closed",
@@ -179,6 +191,7 @@ impl fmt::Display for Refusal {
                 f.write_str("this server takes no payments; set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET")
             }
             Refusal::ServerNotFound => f.write_str("no such server; provision it with PUT"),
+            Refusal::BudgetNotFound => f.write_str("no such budget; PUT makes one"),
             Refusal::ServerUnchanged => f.write_str("the server is so already"),
             Refusal::ServerConflict { why } => write!(f, "the server {why}"),
             Refusal::HoldClosed { end } => write!(f, "the hold has been {end}; open a new one"),
@@ -208,7 +221,12 @@ impl fmt::Display for Refusal {
                 f.write_str("the account has a subscription; change it with …/subscription/change")
             }
             Refusal::SubscriptionState { why } => f.write_str(why),
-            Refusal::BudgetExceeded { budget } => write!(f, "the budget {budget} does not allow it"),
+            Refusal::BudgetExceeded { budget, limit, used, reserved, required, .. } => write!(
+                f,
+                "{required} credits are needed, and the budget `{budget}` of {limit} has {} left in its period; \
+                 raise it, or wait for the next",
+                (*used + *reserved).short_of(*limit)
+            ),
             Refusal::InsufficientCredits { required, available } => {
                 write!(f, "{required} credits are needed and {available} are available; add credits and try again")
             }

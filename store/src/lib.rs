@@ -115,8 +115,18 @@ pub trait Store: Send + Sync {
     /// Sequence number of the newest transaction; 0 in an empty journal.
     fn journal_length(&self) -> Result<u64, Fault>;
 
-    /// An account's usage in hours that start at `from` or later and before `to`.
-    fn usage(&self, account: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault>;
+    /// An account's usage in hours that start at `from` or later and before `to`, and the version it is of: what that
+    /// many of the account's transactions come to.
+    fn usage_as_of(
+        &self,
+        account: AccountNumber,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(u64, Vec<UsageRow>), Fault>;
+    /// The same, whatever version it is of.
+    fn usage(&self, account: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
+        Ok(self.usage_as_of(account, from, to)?.1)
+    }
     /// Accounts whose books have something due by `at`, at most `limit`.
     fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault>;
 

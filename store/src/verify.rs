@@ -8,12 +8,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use billing::id::{AccountNumber, ChargeId, Place};
-use billing::ledger::{Book, Draw, Grant, LedgerAccount, Transaction, What};
+use billing::ledger::{Book, COUNTED_FOR, Draw, Grant, LedgerAccount, Transaction, What};
 use billing::money::Credits;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
-use crate::{Fault, NameHash, Store};
+use crate::{Fault, NameHash, Store, UsageRow};
 
 /// Differences listed in full; of more, only how many.
 const LISTED_MAX: usize = 1_000;
@@ -38,6 +38,27 @@ pub struct Report {
 }
 
 impl Report {
+    /// A budget's counters are the sums of the usage of its periods.
+    fn compare_budgets(&mut self, book: &Book, rows: &[UsageRow]) {
+        for budget in book.budgets().iter().filter(|it| it.is_counted()) {
+            let scope = &budget.terms.scope;
+            let own =
+                rows.iter().filter(|it| scope.admits(&it.key.meter, it.key.project.as_ref(), it.key.actor.as_ref()));
+            let mut sums: BTreeMap<Timestamp, (Credits, Credits)> = BTreeMap::new();
+            for row in own {
+                let (start, next) = budget.terms.around(row.key.hour);
+                if book.at < next + COUNTED_FOR {
+                    sums.entry(start).or_default().0 += row.sum.credits;
+                }
+            }
+            budget.periods.iter().for_each(|it| sums.entry(it.start).or_default().1 += it.used);
+            for (start, (expected, found)) in sums.into_iter().filter(|(_, (expected, found))| expected != found) {
+                let place = format!("{:?}, budget {} from {start:?}", book.account, budget.id);
+                self.differs("budget", place, expected.to_string(), found.to_string());
+            }
+        }
+    }
+
     pub fn is_clean(&self) -> bool {
         self.difference_count == 0
     }
@@ -247,6 +268,7 @@ impl Replay<'_> {
         let mut checksum = Checksum::default();
         found.iter().for_each(|it| checksum.add(&it.key, &it.sum));
         if checksum == folded.usage {
+            self.report.compare_budgets(&folded.book, &found);
             return Ok(());
         }
         // Which row it is takes the account's transactions once more: that is rare, and one account at a time.

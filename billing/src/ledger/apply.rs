@@ -19,6 +19,7 @@ impl Book {
         assert_eq!(self.next_place(), transaction.place, "transactions are folded in order");
         assert!(self.at <= transaction.at, "time does not go back in {:?}", self.account);
         let at = transaction.at;
+        self.count_budgets(&transaction.what, at, transaction.place.version);
         match &transaction.what {
             What::Granted { grant, terms } => self.insert(*grant, terms).remaining += terms.credits,
             What::Repaid { grant, credits } => {
@@ -70,10 +71,13 @@ impl Book {
             What::Topup(change) => self.apply_topup(change, at),
             What::Server(report) => self.apply_report(report, at),
             What::BurnTerms(terms) => self.burning.terms = Arc::clone(terms),
-            What::Noticed => {}
+            What::Noticed | What::Budget(_) => {}
         }
         self.apply_settlement(transaction);
-        transaction.notices.iter().for_each(|it| self.burning.ladder.take(it, at));
+        for notice in &transaction.notices {
+            self.burning.ladder.take(notice, at);
+            self.take_budget_notice(notice, at);
+        }
         self.settle_topup(transaction);
         self.version = transaction.place.version;
         self.at = at;

@@ -8,6 +8,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::budget::Spending;
 use super::command::Command;
 use super::grant::Terms;
 use super::journal::{Draw, Pot, Reversal, Transaction, What, Work};
@@ -181,6 +182,8 @@ impl Book {
     fn affords(&self, project: Option<&Name>, required: Credits, at: Timestamp) -> Result<(), Refusal> {
         let available = self.spendable(SERVER_METER, project, at);
         let required = required.max(Credits::from_micros(1));
+        let spending = Spending { meter: SERVER_METER, project, actor: None, when: at };
+        self.within_budgets(spending, required, at)?;
         if available < required { Err(Refusal::InsufficientCredits { required, available }) } else { Ok(()) }
     }
 

@@ -2,6 +2,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::budget::BudgetTerms;
 use super::burn::{BurnTerms, ServerReport};
 use super::grant::Terms;
 use super::journal::{Draw, Work};
@@ -90,6 +91,22 @@ pub enum Command {
     },
     /// Due: credits have run out, or a grace has.
     Ladder,
+    /// A budget, new or changed.
+    SetBudget {
+        budget: Name,
+        terms: Arc<BudgetTerms>,
+    },
+    /// What was used of a budget before the version that set it, by the starts of its periods.
+    CountBudget {
+        budget: Name,
+        since: u64,
+        used: Vec<(Timestamp, Credits)>,
+    },
+    DeleteBudget {
+        budget: Name,
+    },
+    /// Due: the period is over for whose rest a budget had servers stopped.
+    Budgets,
 }
 
 /// A charge to be made.

@@ -2,6 +2,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::budget::Spending;
 use super::command::{Captured, Command, Over, Reverse, Spend};
 use super::grant::{Grant, Scope, Source, Terms};
 use super::journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Reversal, Transaction, What, Work};
@@ -57,10 +58,14 @@ impl Book {
             Command::Server(report) => self.report(report, at)?,
             Command::BurnTerms(terms) => What::BurnTerms(Arc::clone(terms)),
             Command::Settle { server } => self.settle(server, at)?,
-            Command::Ladder => What::Noticed,
+            Command::Ladder | Command::Budgets => What::Noticed,
+            Command::SetBudget { budget, terms } => self.set_budget(budget, terms)?,
+            Command::CountBudget { budget, since, used } => self.count_budget(budget, *since, used)?,
+            Command::DeleteBudget { budget } => self.delete_budget(budget)?,
         };
         let after = self.after(&what, at);
-        let notices = self.notices(command, &what, &after, at);
+        let mut notices = self.notices(command, &what, &after, at);
+        self.budget_notices(&what, at, &mut notices);
         Ok(Transaction { place: self.next_place(), at, origin: Origin::default(), what, after, notices })
     }
 
@@ -80,6 +85,7 @@ impl Book {
         let work = &spend.work;
         self.admits(work, at)?;
         let required = work.price.credits;
+        self.within_budgets(Spending::of(work, work.hour), required, at)?;
         let (draws, owed) = self.draw(work, required, at);
         if owed.is_positive() || self.debt.is_positive() || self.has_servers() {
             let available = self.spendable_on(work, at);
@@ -106,6 +112,7 @@ impl Book {
         if HOLDS_MAX <= self.holds.len() {
             return Err(Refusal::TooManyHolds { most: HOLDS_MAX });
         }
+        self.within_budgets(Spending::of(work, at), credits, at)?;
         let draws = self.draw_or_refuse(work, credits, at)?;
         Ok(What::Held { hold: HoldId::new(at, self.next_place()), work: Arc::clone(work), draws, expires_at })
     }
@@ -128,6 +135,7 @@ impl Book {
         if expires_at <= at {
             return Err(Refusal::invalid("expires_at", "must be in the future"));
         }
+        self.within_budgets(Spending::of(&hold.work, at), more, at)?;
         let draws = self.draw_or_refuse(&hold.work, more, at)?;
         let reserved = hold.credits() + more;
         Ok(What::Extended { hold: hold.id, draws, reserved, used: used.or(hold.used.as_ref()).cloned(), expires_at })
@@ -157,12 +165,19 @@ impl Book {
         let required = work.price.credits;
         let (mut draws, released) = split(&hold.draws, required);
         let beyond = hold.credits().short_of(required);
+        let spending = Spending::of(work, work.hour);
+        if captured.over == Over::Draw && beyond.is_positive() {
+            self.fits_budgets(spending, required, Some(hold), at)?;
+        }
         let available = self.spendable_on(work, at).at_least_zero();
+        // What is held was promised; only what goes beyond it is for budgets to allow.
+        let allowed = self.room_in_budgets(spending, hold, at).map(|it| hold.credits().short_of(it));
         let drawn = match captured.over {
             Over::Draw if available < beyond => {
                 return Err(Refusal::InsufficientCredits { required, available: hold.credits() + available });
             }
-            Over::Draw | Over::ToLimit => beyond.min(available),
+            Over::Draw => beyond,
+            Over::ToLimit => beyond.min(available).min(allowed.unwrap_or(beyond)),
         };
         let (fresh, owed) = self.draw(work, drawn, at);
         assert!(owed.is_zero(), "no more is drawn than is available");
@@ -348,7 +363,7 @@ impl Book {
             }
             What::Voided { grant, credits, .. } if live(grant) => posted -= *credits,
             // An expired grant's rest, and one that never began, were not counted at `at`.
-            What::Voided { .. } | What::Expired { .. } | What::Noticed => {}
+            What::Voided { .. } | What::Expired { .. } | What::Noticed | What::Budget(_) => {}
             What::Server(_) | What::BurnTerms(_) => accrued = self.accrued_after(what, at),
         }
         Balance { posted, held, accrued, debt }

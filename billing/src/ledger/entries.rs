@@ -114,7 +114,7 @@ impl Transaction {
                 entries.add(it.cause.ledger_account(), LedgerAccount::Grants, it.credits, Some(it.grant));
             }
             What::Closed | What::Frozen { .. } | What::Topup(_) => {}
-            What::Server(_) | What::BurnTerms(_) | What::Noticed => {}
+            What::Server(_) | What::BurnTerms(_) | What::Budget(_) | What::Noticed => {}
         }
         entries.0
     }

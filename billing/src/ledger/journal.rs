@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::budget::BudgetChange;
 use super::burn::{BurnTerms, ServerReport, Settled};
 use super::grant::Terms;
 use super::notice::Notice;
@@ -223,6 +224,7 @@ pub enum What {
     Server(ServerReport),
     /// By what burning is counted from here on.
     BurnTerms(Arc<BurnTerms>),
+    Budget(BudgetChange),
     /// Nothing moved; time has come to say something.
     Noticed,
 }

@@ -55,6 +55,7 @@ impl Ladder {
             Notice::Recovered { .. } => {
                 (self.zero_at, self.stop_at, self.release_at) = (None, None, None);
             }
+            Notice::BudgetReached { .. } | Notice::BudgetStop { .. } | Notice::BudgetResume { .. } => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 //! time has brought about, and whoever holds a book posts that first. So `decide` only ever sees a book that is up to
 //! date, and the balance at any instant is the book brought up to that instant.
 mod apply;
+mod budget;
 mod burn;
 mod command;
 mod decide;
@@ -18,6 +19,9 @@ mod notice;
 mod topup;
 mod withdrawal;
 
+pub use budget::{
+    BUDGETS_MAX, Budget, BudgetChange, BudgetScope, BudgetTerms, COUNTED_FOR, Counted, Spending, THRESHOLDS,
+};
 pub use burn::{BurnTerms, Burning, SERVERS_MAX, ServerAct, ServerReport, Settled};
 pub use command::{Captured, Command, Over, Reverse, Spend};
 pub use entries::{Entry, LedgerAccount};
@@ -62,6 +66,8 @@ pub struct Book {
     closed: bool,
     /// Boxed: most accounts have none.
     topup: Option<Box<Topup>>,
+    /// Boxed for the same reason.
+    budgets: Option<Box<budget::Budgets>>,
     burning: Burning,
     /// The next instant at which `due` has something to say.
     due_at: Timestamp,
@@ -97,6 +103,7 @@ impl Book {
             debt: Credits::ZERO,
             closed: false,
             topup: None,
+            budgets: None,
             burning: Burning::default(),
             due_at: Timestamp::NEVER,
         }
@@ -202,8 +209,10 @@ impl Book {
             .map(|(when, it)| (when, Command::Repay { grant: it.id }));
         // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay.
         // What credits are short of is known when all of these are done.
-        let others = holds.chain(expiries).chain(repayments).chain(self.topup_due());
+        let others = holds.chain(expiries).chain(repayments).chain(self.topup_due()).chain(self.budgets_due());
         let next = self.settlements().chain(others).min_by_key(|(when, _)| *when);
+        let before_it = self.budget_settlement(next.as_ref().map_or(Timestamp::NEVER, |it| it.0));
+        let next = before_it.or(next);
         match self.ladder_due(next.as_ref().map_or(Timestamp::NEVER, |it| it.0)) {
             Some(when) if next.as_ref().is_none_or(|it| when < it.0) => Some((when, Command::Ladder)),
             _ => next,

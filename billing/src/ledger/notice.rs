@@ -53,6 +53,20 @@ pub enum Notice {
     StopDue { servers: Vec<Name> },
     /// `server.release_due`: they may be given up.
     ReleaseDue { servers: Vec<Name> },
+    /// `budget.threshold_reached`: in the period from `start` so much of a budget has been used.
+    BudgetReached {
+        budget: Name,
+        percent: u8,
+        used: Credits,
+        limit: Credits,
+        start: Timestamp,
+        /// When the next period begins.
+        next: Timestamp,
+    },
+    /// `server.stop_due`: a budget that blocks is used up, and these run on it.
+    BudgetStop { budget: Name, servers: Vec<Name> },
+    /// `server.resume_due`: the budget has room again.
+    BudgetResume { budget: Name, servers: Vec<Name> },
     /// There are credits again, and debts are paid. `server.resume_due` where servers were to be stopped: `servers`.
     Recovered { servers: Vec<Name> },
 }

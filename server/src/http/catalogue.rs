@@ -30,7 +30,8 @@ kinds! {
         "`required` is the price, `available` what this account may spend on this work, `shortfall` the difference. \
          Nothing was charged. Once credits have come in, the same idempotency key may be sent again."
     BUDGET_EXCEEDED 402 "budget_exceeded" "A budget does not allow it"
-        "The budget named in `budget` blocks spending and would be passed. Nothing was charged."
+        "The budget named in `budget` blocks, and `used`, `reserved` and `required` together pass its `limit`. Nothing \
+         was charged. It begins anew at `resets_at`; null for one that never does."
     MISSING_SCOPE 403 "missing_scope" "The API key may not do this"
         "The key is valid and lacks the scope in `scope`. Use a key that has it, or mint one."
     NOT_FOUND 404 "not_found" "Nothing is here"
@@ -42,6 +43,7 @@ kinds! {
     GRANT_NOT_FOUND 404 "grant_not_found" "No such grant" "The id is not one that this server gave to a grant."
     SERVER_NOT_FOUND 404 "server_not_found" "No such server"
         "Provision it with PUT; what was released more than 35 days ago is in usage and the ledger only."
+    BUDGET_NOT_FOUND 404 "budget_not_found" "No such budget" "The account has no budget of this name; PUT makes one."
     PACKAGE_NOT_FOUND 404 "package_not_found" "No such package" "GET /v1/packages lists what is sold."
     PLAN_NOT_FOUND 404 "plan_not_found" "No such plan" "GET /v1/plans lists what is sold."
     PAYMENT_NOT_FOUND 404 "payment_not_found" "No such payment" "The id is not one that this server gave to a payment."
@@ -182,7 +184,15 @@ mod tests {
             Refusal::NoTopupUnderWay,
             Refusal::SubscriptionExists,
             Refusal::SubscriptionState { why: "it is over".into() },
-            Refusal::BudgetExceeded { budget: "b".into() },
+            Refusal::BudgetNotFound,
+            Refusal::BudgetExceeded {
+                budget: "b".parse().expect("a name"),
+                limit: Credits::ZERO,
+                used: Credits::ZERO,
+                reserved: Credits::ZERO,
+                required: Credits::ZERO,
+                resets_at: None,
+            },
             Refusal::InsufficientCredits { required: zero, available: zero },
         ] {
             assert_eq!(of_code(refusal.code()).code, refusal.code());

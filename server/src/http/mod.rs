@@ -43,6 +43,7 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .merge(server_routes())
+        .merge(budget_routes())
         .routes(routes!(charges::create))
         .routes(routes!(batch::create))
         .routes(routes!(charges::show))
@@ -113,6 +114,12 @@ fn server_routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(servers::list))
         .routes(routes!(servers::put, servers::show))
         .routes(routes!(servers::report))
+}
+
+/// Those of budgets.
+fn budget_routes() -> OpenApiRouter<Arc<Site>> {
+    use api::budgets;
+    OpenApiRouter::new().routes(routes!(budgets::list)).routes(routes!(budgets::put, budgets::show, budgets::delete))
 }
 
 /// The whole API over one site.

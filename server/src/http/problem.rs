@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::catalogue::{self, Kind};
+use super::wire::Instant;
 use crate::service::Error;
 
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -101,7 +102,13 @@ impl From<Refusal> for Problem {
                 .with("required", required.to_string())
                 .with("available", available.to_string())
                 .with("shortfall", available.short_of(required).to_string()),
-            Refusal::BudgetExceeded { budget } => problem.with("budget", &*budget),
+            Refusal::BudgetExceeded { budget, limit, used, reserved, required, resets_at } => problem
+                .with("budget", budget.as_str())
+                .with("limit", limit.to_string())
+                .with("used", used.to_string())
+                .with("reserved", reserved.to_string())
+                .with("required", required.to_string())
+                .with("resets_at", json!(resets_at.map(Instant))),
             Refusal::HoldClosed { end } => problem.with("end", end.as_str()),
             Refusal::WouldChargeNow { credits, total } => problem
                 .with("credits", credits.to_string())

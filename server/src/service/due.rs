@@ -68,6 +68,9 @@ impl App {
     /// Posts what is due on each, and says for how many that was done. What cannot be posted now is due still.
     pub async fn settle(&self, accounts: Vec<AccountNumber>) -> usize {
         // A book that cannot be read is no reason not to settle the others.
+        if let Err(error) = self.renew_all_budgets(&accounts).await {
+            tracing::error!(?error, "bringing budgets up to date failed");
+        }
         match self.burn_news(&accounts) {
             Ok(news) if !news.is_empty() => drop(self.turnstile.take(news).await),
             Ok(_) => {}

@@ -5,6 +5,7 @@
 mod accounts;
 mod api_keys;
 mod balance;
+mod budgets;
 mod charges;
 mod collect;
 mod console;
@@ -45,11 +46,13 @@ mod standing;
 mod subscriptions;
 mod topups;
 mod usage;
+mod warnings;
 mod webhook_endpoints;
 
 pub use accounts::{AccountProfile, Registered, Registration};
 pub use api_keys::{Caller, Minted, Scope};
 pub use balance::BalanceView;
+pub use budgets::{BudgetOrder, BudgetView};
 pub use charges::{ChargeView, ReverseOrder};
 pub use console::{CONSOLE_LASTS, Operator, WaitingJob};
 pub use deliveries::{Delivery, DeliveryState, DeliveryView, Try};

@@ -104,6 +104,7 @@ pub fn companions(low: Credits) -> crate::turnstile::Companions {
     Arc::new(move |book: &Book, transaction: &Transaction| {
         let mut changes = Vec::new();
         changes.extend(of_balance(low, book, transaction));
+        super::warnings::of_notices(book, transaction, &mut changes);
         changes.extend(of_grants(transaction));
         changes.extend(super::topups::companions(transaction));
         changes
@@ -120,8 +121,12 @@ fn of_balance(low: Credits, before: &Book, transaction: &Transaction) -> Option<
     if transaction.place.version == 1 || (low <= now && !may_rise) {
         return None;
     }
-    let was = unspent(before.balance(transaction.at));
-    let what = if Credits::ZERO < was && now <= Credits::ZERO {
+    // As it was last written down: what time has used since then counts as well.
+    let was = unspent(before.balance(before.at));
+    // Under running servers the ladder tells of zero, and says what follows.
+    let is_told = before.burning().ladder.zero_at.is_some()
+        || transaction.notices.iter().any(|it| matches!(it, billing::ledger::Notice::Exhausted { .. }));
+    let what = if Credits::ZERO < was && now <= Credits::ZERO && !is_told {
         Happening::BalanceExhausted
     } else if low <= was && now < low {
         Happening::BalanceLow

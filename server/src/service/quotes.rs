@@ -1,8 +1,7 @@
 //! Quotes: the price before the work; a binding one is a promise.
-use std::sync::Arc;
-
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
+use billing::ledger::Spending;
 use billing::money::Credits;
 use billing::rating::{Price, PriceLine, Text, Usage};
 use billing::time::{Span, Timestamp};
@@ -37,6 +36,8 @@ pub struct QuoteView {
     /// What the account could spend on this work now.
     pub available: Option<Credits>,
     pub is_affordable: Option<bool>,
+    /// The budget that does not allow it.
+    pub budget: Option<Name>,
     /// When a binding quote lapses.
     pub expires_at: Option<Timestamp>,
     pub is_replay: bool,
@@ -70,10 +71,12 @@ impl App {
         let usage = quote.order.usage()?;
         let price = self.card_at(quote.order.at.unwrap_or(now))?.price(&usage)?;
         let known = quote.account.as_ref().map(|it| self.known(it)).transpose()?;
-        let available = known.as_ref().map(|it| self.spendable(it, &quote.order, now)).transpose()?;
+        let standing = known.as_ref().map(|it| self.standing(it, &quote.order, price.credits)).transpose()?;
+        let (available, budget) = standing.map_or((None, None), |(available, budget)| (Some(available), budget));
         let view = QuoteView {
             id: None,
-            is_affordable: available.map(|it| price.credits <= it || price.credits.is_zero()),
+            is_affordable: available.map(|it| budget.is_none() && price.credits <= it || price.credits.is_zero()),
+            budget,
             available,
             usage,
             price,
@@ -152,9 +155,17 @@ impl App {
         Ok(Some((Promise { usage, credits, lines, rate_card, request }, record.expires_at)))
     }
 
-    fn spendable(&self, known: &Arc<Known>, order: &Order, now: Timestamp) -> Result<Credits, Fault> {
+    /// What the account could spend on this work now, and the budget that would not allow so much.
+    fn standing(&self, known: &Known, order: &Order, required: Credits) -> Result<(Credits, Option<Name>), Fault> {
+        let now = self.now();
         let book = self.book(known.account.number)?.brought_up_to(now);
-        Ok(book.spendable(&order.meter, order.project.as_ref(), now))
+        let (meter, project, actor) = (&*order.meter, order.project.as_ref(), order.actor.as_ref());
+        let when = known.hour_of(order.at.unwrap_or(now));
+        let budget = match book.within_budgets(Spending { meter, project, actor, when }, required, now) {
+            Err(Refusal::BudgetExceeded { budget, .. }) => Some(budget),
+            _ => None,
+        };
+        Ok((book.spendable(meter, project, now), budget))
     }
 }
 

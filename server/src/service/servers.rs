@@ -231,11 +231,15 @@ fn view(server: &Arc<Server>, now: Timestamp, calendar: &Calendar) -> ServerView
     }
 }
 
+/// The days, weeks and months of an account, as far as they are known.
+pub(super) fn calendar_of(known: &Known, now: Timestamp) -> Calendar {
+    calendar(&known.zone, now).unwrap_or_default()
+}
+
 /// By what an account's servers are counted: its calendar from the start of last year for six years, and the grace.
 /// The same all year, so that it is news to a book once a year.
 pub(super) fn burn_terms(app: &App, known: &Known) -> Arc<BurnTerms> {
-    let calendar = calendar(&known.zone, app.now()).unwrap_or_default();
-    Arc::new(BurnTerms { calendar, grace: app.settings().grace })
+    Arc::new(BurnTerms { calendar: calendar_of(known, app.now()), grace: app.settings().grace })
 }
 
 fn calendar(zone: &TimeZone, now: Timestamp) -> Option<Calendar> {

@@ -62,8 +62,8 @@ impl Store for Told {
     fn journal_length(&self) -> Result<u64, Fault> {
         self.inner.journal_length()
     }
-    fn usage(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
-        self.inner.usage(it, from, to)
+    fn usage_as_of(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<(u64, Vec<UsageRow>), Fault> {
+        self.inner.usage_as_of(it, from, to)
     }
     fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {
         self.inner.due(at, limit)

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod batches;
+mod budgets;
 mod charges;
 #[path = "../../../store/tests/it/cluster.rs"]
 mod cluster;

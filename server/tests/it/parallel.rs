@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::served::{Reply, Served, chat};
 
-fn at_once(count: usize, ask: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
+pub fn at_once(count: usize, ask: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
     thread::scope(|scope| {
         let asked: Vec<_> = (0..count)
             .map(|it| {

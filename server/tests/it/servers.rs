@@ -179,3 +179,98 @@ fn each_hour_settles_once_whatever_is_killed() {
     let total = usage(&served, "from=2027-06-01T00:00:00Z&to=2027-06-07T00:00:00Z")["total"].clone();
     assert_eq!(total, (3 * (300 + 6 * 24 * 4)).to_string());
 }
+
+/// From eight days of runway down to release and back: each rung is told once, with what to do and about which.
+#[test]
+fn the_ladder_is_told_rung_by_rung() {
+    let served = crate::webhooks::fresh();
+    let ear = crate::webhooks::Ear::open(204);
+    let events = [
+        "server.runway_low",
+        "server.stop_due",
+        "server.release_due",
+        "server.resume_due",
+        "balance.low",
+        "balance.exhausted",
+        "balance.recovered",
+    ];
+    served.endpoint(&ear, &events);
+    served.account("ada");
+    // 600 less the set-up of 300 and 540 more: 840 at 96 a day is just under nine days. Below 150 is low.
+    grant(&served, "540", "g");
+    at(&served, "2027-06-01T00:00:00Z");
+    order(&served, "vm", "entry-level");
+    report(&served, "vm", "start", &json!({"at": "2027-06-01T00:00:00Z"}));
+    for day in 2..=29 {
+        at(&served, &format!("2027-06-{day:02}T00:00:00Z"));
+    }
+    let mut heard: Vec<Value> = (0..7).map(|_| ear.next().json()).collect();
+    heard.sort_by_key(|it| it["timestamp"].as_str().unwrap().to_owned());
+    let told: Vec<(&str, String)> = heard
+        .iter()
+        .map(|it| (it["type"].as_str().unwrap(), it["data"]["rung"].as_str().unwrap_or_default().to_owned()))
+        .collect();
+    let rung = |text: &str| ("server.runway_low", text.to_owned());
+    let plain = |what: &'static str| (what, String::new());
+    // The grant for servers expires with what is left of it, long after it is used up.
+    let expected = [
+        rung("7d"),
+        rung("3d"),
+        plain("balance.low"),
+        rung("24h"),
+        plain("balance.exhausted"),
+        plain("server.stop_due"),
+        plain("server.release_due"),
+    ];
+    assert_eq!(told, expected, "{heard:#?}");
+    let of = |what: &str| &heard.iter().find(|it| it["type"] == what).unwrap()["data"];
+    assert_eq!(of("server.runway_low")["servers"], json!(["vm"]));
+    assert!(of("balance.exhausted")["grace_until"].is_string());
+    assert_eq!(of("server.stop_due")["servers"], json!(["vm"]));
+    assert_eq!(
+        (&of("server.stop_due")["reason"], &of("server.release_due")["reason"]),
+        (&json!("credits"), &json!("credits"))
+    );
+    // A top-up pays the debt first; then it may run on, and the rungs lie ahead again.
+    grant(&served, "10000", "top-up");
+    let mut back = [ear.next().what(), ear.next().what()];
+    back.sort();
+    assert_eq!(back, ["balance.recovered", "server.resume_due"]);
+}
+
+/// What cannot be, by what is known of a server, is refused, and says so.
+#[test]
+fn reports_that_cannot_be_are_refused() {
+    let served = Served::sandbox();
+    served.account("ada");
+    grant(&served, "5000", "g");
+    at(&served, "2027-06-10T00:00:00Z");
+    let tell = |server: &str, action: &str, body: &Value| {
+        served.post(&format!("/v1/accounts/ada/servers/{server}/{action}"), "", body).problem()
+    };
+    let conflict = (409, "server_conflict".to_owned(), String::new());
+    let not_found = (404, "server_not_found".to_owned(), String::new());
+    let invalid = |field: &str| (422, "invalid_request".to_owned(), field.to_owned());
+    assert_eq!(tell("vm", "start", &json!({})), not_found, "start before provision");
+    order(&served, "vm", "entry-level");
+    assert_eq!(tell("vm", "stop", &json!({})), conflict, "stop before start");
+    assert_eq!(tell("vm", "resize", &json!({})), invalid("tier"));
+    assert_eq!(tell("vm", "resize", &json!({"tier": "palatial"})).1, "unpriced", "an unknown tier");
+    assert_eq!(tell("vm", "start", &json!({"tier": "business"})), invalid("tier"));
+    assert_eq!(tell("vm", "dance", &json!({})), invalid("action"));
+    assert_eq!(tell("vm", "start", &json!({"at": "2027-06-10T00:06:00Z"})), invalid("at"), "the future");
+    assert_eq!(tell("vm", "start", &json!({"at": "2499-01-01T00:00:00Z"})), invalid("at"), "the far future");
+    assert_eq!(tell("vm", "start", &json!({"at": "2027-05-01T00:00:00Z"})), invalid("at"), "too long ago");
+    assert_eq!(tell("vm", "start", &json!({"at": "yesterday"})), invalid("at"));
+    assert_eq!(served.put("/v1/accounts/ada/servers/vm", &json!({"tier": "business"})).problem(), conflict);
+    assert_eq!(served.put("/v1/accounts/ada/servers/other", &json!({"tier": "palatial"})).problem().1, "unpriced");
+    report(&served, "vm", "start", &json!({}));
+    at(&served, "2027-06-12T00:00:00Z");
+    report(&served, "vm", "release", &json!({}));
+    assert_eq!(tell("vm", "start", &json!({})), conflict, "what was released is gone");
+    assert_eq!(tell("vm", "stop", &json!({"at": "2027-06-12T00:00:01Z"})), conflict);
+    // A stop that is told late is put in its place: it was stopped, and then released.
+    assert_eq!(report(&served, "vm", "stop", &json!({"at": "2027-06-11T00:00:00Z"}))["runtime_credits"], "96");
+    assert_eq!(tell("vm", "start", &json!({"at": "2027-06-11T12:00:00Z", "tier": "x"})), invalid("tier"));
+    assert_eq!(served.get("/v1/accounts/ada/servers/nobody").problem(), not_found);
+}

@@ -22,23 +22,23 @@ const SILENCE: u16 = 0;
 /// With the welcome of 600, an account is low once it has spent more than 450.
 const CONFIG: &str = "webhooks_anywhere = true\nlow_balance_credits = \"150\"";
 
-struct Ear {
+pub struct Ear {
     url: String,
     heard: Receiver<Heard>,
     answer: Arc<AtomicU16>,
 }
 
 #[derive(Clone, Debug)]
-struct Heard {
+pub struct Heard {
     headers: HeaderMap,
     body: String,
 }
 
 impl Heard {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
-    fn what(&self) -> String {
+    pub fn what(&self) -> String {
         self.json()["type"].as_str().unwrap().to_owned()
     }
     fn id(&self) -> &str {
@@ -55,7 +55,7 @@ impl Heard {
 
 impl Ear {
     /// Listens, and answers with `status` until told otherwise.
-    fn open(status: u16) -> Ear {
+    pub fn open(status: u16) -> Ear {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hear", listener.local_addr().unwrap());
         let (say, heard) = channel();
@@ -70,7 +70,7 @@ impl Ear {
         Ear { url, heard, answer }
     }
 
-    fn next(&self) -> Heard {
+    pub fn next(&self) -> Heard {
         self.heard.recv_timeout(PATIENCE).expect("it is told in time")
     }
     fn answer(&self, status: u16) {
@@ -109,12 +109,12 @@ fn server(directory: &Arc<TempDir>) -> Served {
     Served::start_with(Arc::clone(directory), &[("SCRIP_SANDBOX", "1")], CONFIG)
 }
 
-fn fresh() -> Served {
+pub fn fresh() -> Served {
     server(&Arc::new(TempDir::new().unwrap()))
 }
 
 impl Served {
-    fn endpoint(&self, ear: &Ear, events: &[&str]) -> (String, String) {
+    pub fn endpoint(&self, ear: &Ear, events: &[&str]) -> (String, String) {
         let made = self.post("/v1/webhook-endpoints", "", &json!({"url": ear.url, "events": events}));
         assert_eq!(made.status, 201, "{}", made.text);
         let made = made.json();
@@ -145,7 +145,7 @@ impl Served {
         }
     }
 
-    fn advance_to(&self, to: &str) {
+    pub fn advance_to(&self, to: &str) {
         let moved = self.post("/v1/test-clock/advance", "", &json!({"to": to}));
         assert_eq!(moved.status, 200, "{}", moved.text);
     }

@@ -13,6 +13,7 @@ use billing::time::Timestamp;
 use serde::Deserialize;
 
 use super::Malformed;
+use super::budget::{self, BudgetsJson};
 use super::burn::{self, BurningJson};
 use super::json::Json;
 use super::money::{TopupJson, write_topup};
@@ -36,6 +37,9 @@ pub fn write(json: &mut Json, book: &Book) {
         }
         if let Some(topup) = book.topup() {
             write_topup(json.key("topup"), topup);
+        }
+        if !book.budgets().is_empty() {
+            budget::write_budgets(json.key("budgets"), book.budgets());
         }
         burn::write_burning(json, book.burning());
     });
@@ -80,6 +84,7 @@ struct BookJson {
     #[serde(default)]
     closed: u8,
     topup: Option<TopupJson>,
+    budgets: Option<BudgetsJson>,
     burning: Option<BurningJson>,
 }
 
@@ -148,6 +153,9 @@ pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Ma
     }
     if let Some(burning) = stored.burning {
         book.resume(burning.read()?);
+    }
+    if let Some(budgets) = stored.budgets {
+        book.restore_budgets(budgets.read()?);
     }
     Ok(book)
 }

@@ -191,6 +191,9 @@ pub enum NoticeJson {
     StopDue { servers: Vec<String> },
     ReleaseDue { servers: Vec<String> },
     Recovered { servers: Vec<String> },
+    BudgetReached { budget: String, percent: u8, used: i64, limit: i64, start: i64, next: i64 },
+    BudgetStop { budget: String, servers: Vec<String> },
+    BudgetResume { budget: String, servers: Vec<String> },
 }
 
 impl NoticeJson {
@@ -207,6 +210,20 @@ impl NoticeJson {
             Notice::StopDue { servers } => NoticeJson::StopDue { servers: texts(servers) },
             Notice::ReleaseDue { servers } => NoticeJson::ReleaseDue { servers: texts(servers) },
             Notice::Recovered { servers } => NoticeJson::Recovered { servers: texts(servers) },
+            Notice::BudgetReached { budget, percent, used, limit, start, next } => NoticeJson::BudgetReached {
+                budget: budget.to_string(),
+                percent: *percent,
+                used: used.micros(),
+                limit: limit.micros(),
+                start: start.millis(),
+                next: next.millis(),
+            },
+            Notice::BudgetStop { budget, servers } => {
+                NoticeJson::BudgetStop { budget: budget.to_string(), servers: texts(servers) }
+            }
+            Notice::BudgetResume { budget, servers } => {
+                NoticeJson::BudgetResume { budget: budget.to_string(), servers: texts(servers) }
+            }
         }
     }
     pub fn read(self) -> Result<Notice, Malformed> {
@@ -223,6 +240,20 @@ impl NoticeJson {
             NoticeJson::StopDue { servers } => Notice::StopDue { servers: names(servers)? },
             NoticeJson::ReleaseDue { servers } => Notice::ReleaseDue { servers: names(servers)? },
             NoticeJson::Recovered { servers } => Notice::Recovered { servers: names(servers)? },
+            NoticeJson::BudgetReached { budget, percent, used, limit, start, next } => Notice::BudgetReached {
+                budget: name(&budget)?,
+                percent,
+                used: Credits::from_micros(used),
+                limit: Credits::from_micros(limit),
+                start: Timestamp::from_millis(start),
+                next: Timestamp::from_millis(next),
+            },
+            NoticeJson::BudgetStop { budget, servers } => {
+                Notice::BudgetStop { budget: name(&budget)?, servers: names(servers)? }
+            }
+            NoticeJson::BudgetResume { budget, servers } => {
+                Notice::BudgetResume { budget: name(&budget)?, servers: names(servers)? }
+            }
         })
     }
 }
@@ -468,14 +499,14 @@ fn placed(place: usize, tariffs: &[Arc<Tariff>]) -> Result<Arc<Tariff>, Malforme
     tariffs.get(place).cloned().ok_or(Malformed::lacks("a tariff that is referred to"))
 }
 
-fn written(value: &impl Serialize) -> String {
+pub fn written(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain values can always be written")
 }
 
-fn name(text: &str) -> Result<Name, Malformed> {
+pub fn name(text: &str) -> Result<Name, Malformed> {
     text.parse().map_err(|_| Malformed::not("a name", text))
 }
 
-fn optional_name(text: Option<String>) -> Result<Option<Name>, Malformed> {
+pub fn optional_name(text: Option<String>) -> Result<Option<Name>, Malformed> {
     text.map(|it| name(&it)).transpose()
 }

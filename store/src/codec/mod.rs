@@ -4,6 +4,7 @@
 //! micro-credits, instants whole milliseconds. What was written reads back equal, and what was not written here is
 //! [`Malformed`], never a panic.
 mod book;
+mod budget;
 mod burn;
 mod json;
 mod money;

@@ -9,6 +9,7 @@ use billing::rating::{Price, PriceLine, Text, Usage};
 use billing::server::{Change, PartKind, Tariff};
 use billing::time::{Span, Timestamp};
 use billing::usage::{UsageKey, UsageSum};
+use billing::zone::{Calendar, Period};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -176,7 +177,7 @@ fn burn_terms() -> BoxedStrategy<Arc<BurnTerms>> {
         .prop_map(|(mut changes, grace)| {
             changes.sort();
             changes.dedup_by_key(|it| it.0);
-            let calendar = billing::zone::Calendar::new(changes).unwrap();
+            let calendar = Calendar::new(changes).unwrap();
             Arc::new(BurnTerms { calendar, grace })
         })
         .boxed()
@@ -194,6 +195,22 @@ fn report() -> BoxedStrategy<ServerReport> {
         .prop_map(|(server, act, at, terms)| ServerReport { server, act, at, terms })
         .boxed()
 }
+fn budget() -> BoxedStrategy<BudgetChange> {
+    let scope = (option::of(name()), option::of(name()), vec(text(), 0..3))
+        .prop_map(|(project, actor, meters)| BudgetScope { project, actor, meters });
+    let limit = (0..=Credits::MAX.micros()).prop_map(Credits::from_micros);
+    let period = (0..Period::ALL.len()).prop_map(|it| Period::ALL[it]);
+    let terms = (scope, period, limit, any::<bool>(), burn_terms()).prop_map(|(scope, period, limit, blocks, it)| {
+        Arc::new(BudgetTerms { scope, period, limit, blocks, calendar: it.calendar.clone() })
+    });
+    prop_oneof![
+        (name(), terms).prop_map(|(budget, terms)| BudgetChange::Set { budget, terms }),
+        (name(), any::<u64>(), vec((instant(), credits()), 0..4))
+            .prop_map(|(budget, since, used)| BudgetChange::Counted { budget, since, used }),
+        name().prop_map(|budget| BudgetChange::Deleted { budget }),
+    ]
+    .boxed()
+}
 fn notice() -> BoxedStrategy<Notice> {
     let servers = || vec(name(), 0..3);
     let rung = (0..4_usize).prop_map(|it| Rung::ALL[it]).boxed();
@@ -204,6 +221,18 @@ fn notice() -> BoxedStrategy<Notice> {
         servers().prop_map(|servers| Notice::StopDue { servers }),
         servers().prop_map(|servers| Notice::ReleaseDue { servers }),
         servers().prop_map(|servers| Notice::Recovered { servers }),
+        (name(), 0..101_u8, credits(), credits(), instant(), instant()).prop_map(
+            |(budget, percent, used, limit, start, next)| Notice::BudgetReached {
+                budget,
+                percent,
+                used,
+                limit,
+                start,
+                next
+            }
+        ),
+        (name(), servers()).prop_map(|(budget, servers)| Notice::BudgetStop { budget, servers }),
+        (name(), servers()).prop_map(|(budget, servers)| Notice::BudgetResume { budget, servers }),
     ]
     .boxed()
 }
@@ -214,7 +243,7 @@ fn what() -> BoxedStrategy<What> {
         What::Extended { .. } | What::Released { .. } | What::Reversed(_) | What::Voided { .. } => {}
         What::Expired { .. } | What::Closed | What::Frozen { .. } => {}
         What::Withdrawn(_) | What::Restored { .. } | What::Topup(_) => {}
-        What::Server(_) | What::BurnTerms(_) | What::Noticed => {}
+        What::Server(_) | What::BurnTerms(_) | What::Budget(_) | What::Noticed => {}
     };
     prop_oneof![
         (grant(), terms()).prop_map(|(grant, terms)| What::Granted { grant, terms }),
@@ -240,6 +269,7 @@ fn what() -> BoxedStrategy<What> {
         topup().prop_map(What::Topup),
         report().prop_map(What::Server),
         burn_terms().prop_map(What::BurnTerms),
+        budget().prop_map(What::Budget),
         Just(What::Noticed),
     ]
     .prop_map(move |it| {
@@ -335,7 +365,7 @@ proptest! {
     }
 
     #[test]
-    fn a_book_reads_as_it_was_written(steps in vec((0..19_u8, 1..500_i64, 1..400_i64), 1..60)) {
+    fn a_book_reads_as_it_was_written(steps in vec((0..24_u8, 1..500_i64, 1..400_i64), 1..60)) {
         let mut book = Book::open(AccountNumber::from_random(5));
         let mut now = Timestamp::from_millis(1_795_000_000_000);
         for (kind, amount, minutes) in steps {
@@ -406,6 +436,25 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
             let failure = if amount % 2 == 0 { Failure::Declined } else { Failure::AuthenticationRequired };
             Command::FailTopup { payment, failure, is_over: amount % 2 == 0 }
         }
+        19 | 20 => Command::SetBudget {
+            budget: ["b", "c"][usize::from(amount % 2 == 0)].parse().unwrap(),
+            terms: Arc::new(BudgetTerms {
+                scope: BudgetScope {
+                    meters: if amount % 3 == 0 { vec!["chat".into()] } else { Vec::new() },
+                    ..BudgetScope::default()
+                },
+                period: Period::ALL[usize::try_from(amount % 4).unwrap()],
+                limit: Credits::from_micros(amount * 4),
+                blocks: amount % 5 < 3,
+                calendar: Calendar::default(),
+            }),
+        },
+        21 | 22 => {
+            let budget = book.budgets().iter().find(|it| !it.is_counted())?;
+            let since = budget.counting_since?;
+            Command::CountBudget { budget: budget.id.clone(), since, used: vec![(now, Credits::from_micros(amount))] }
+        }
+        23 if amount < 50 => Command::DeleteBudget { budget: book.budgets().first()?.id.clone() },
         _ => Command::Release { hold: hold? },
     })
 }

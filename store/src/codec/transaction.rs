@@ -11,6 +11,7 @@ use billing::time::Timestamp;
 use serde::Deserialize;
 
 use super::Malformed;
+use super::budget;
 use super::burn::{self, BurnTermsJson, NoticeJson, ReportJson, SettledJson};
 use super::json::Json;
 use super::money::{self, ChangeJson};
@@ -44,6 +45,7 @@ impl Columns<'_> {
             What::Closed => ("closed", Credits::ZERO, None),
             What::Server(_) => ("server", Credits::ZERO, None),
             What::BurnTerms(_) => ("burn_terms", Credits::ZERO, None),
+            What::Budget(change) => (budget::kind(change), Credits::ZERO, None),
             What::Noticed => ("noticed", Credits::ZERO, None),
             other => {
                 let (kind, credits) = money::columns(other).expect("what is not above is of money");
@@ -114,6 +116,7 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
         What::Reversed(reversal) => write_reversal(json, reversal, known),
         What::Server(report) => burn::write_report(json, report),
         What::BurnTerms(terms) => burn::write_terms(json.key("burn_terms"), terms),
+        What::Budget(change) => budget::write_change(json.key("budget"), change),
         What::Closed | What::Noticed => {}
         other => money::write(json, other),
     }
@@ -189,6 +192,7 @@ struct BodyJson {
     settled: Option<SettledJson>,
     server: Option<ReportJson>,
     burn_terms: Option<BurnTermsJson>,
+    budget: Option<budget::ChangeJson>,
     #[serde(default)]
     notices: Vec<NoticeJson>,
     after: Vec<i64>,
@@ -275,6 +279,9 @@ impl BodyJson {
             }
             "server" => What::Server(needed(self.server, "server")?.read()?),
             "burn_terms" => What::BurnTerms(needed(self.burn_terms, "burn_terms")?.read()?),
+            "budget_set" | "budget_counted" | "budget_deleted" => {
+                What::Budget(needed(self.budget, "budget")?.read(kind)?)
+            }
             "noticed" => What::Noticed,
             other => return Err(Malformed::not("a kind of transaction", other)),
         })

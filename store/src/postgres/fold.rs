@@ -153,7 +153,7 @@ pub async fn usage(
     account: AccountNumber,
     from: Timestamp,
     to: Timestamp,
-) -> Result<Vec<UsageRow>, Trouble> {
+) -> Result<(u64, Vec<UsageRow>), Trouble> {
     const DOING: &str = "reading usage";
     let (number, from, to) = (signed(account.get()), from.millis(), to.millis());
     let mut sums = Sums::new();
@@ -164,9 +164,12 @@ pub async fn usage(
             read_hour(account, hour, column(&row, 2)?)?.into_iter().for_each(|it| add(&mut sums, Some(it)));
         }
     }
+    let mut version = unsigned(watermark);
     for row in session.query(DOING, UNFOLDED, &[&number, &watermark, &i64::MAX]).await? {
-        let usage = rows::read(&row)?.usage();
+        let transaction = rows::read(&row)?;
+        version = transaction.place.version;
+        let usage = transaction.usage();
         add(&mut sums, usage.filter(|(key, _)| from <= key.hour.millis() && key.hour.millis() < to));
     }
-    Ok(sums.into_iter().map(|(key, sum)| UsageRow { key, sum }).collect())
+    Ok((version, sums.into_iter().map(|(key, sum)| UsageRow { key, sum }).collect()))
 }

@@ -201,7 +201,12 @@ impl Store for Postgres {
     fn journal_length(&self) -> Result<u64, Fault> {
         self.read(async |it| journal::length(it).await)
     }
-    fn usage(&self, account: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
+    fn usage_as_of(
+        &self,
+        account: AccountNumber,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(u64, Vec<UsageRow>), Fault> {
         self.read(async |it| fold::usage(it, account, from, to).await)
     }
     fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {

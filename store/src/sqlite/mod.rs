@@ -173,7 +173,12 @@ impl Store for Sqlite {
     fn journal_length(&self) -> Result<u64, Fault> {
         self.shared.read(|it| journal::length(&it.journal))
     }
-    fn usage(&self, account: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
+    fn usage_as_of(
+        &self,
+        account: AccountNumber,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(u64, Vec<UsageRow>), Fault> {
         read::usage(&self.shared, account, from, to)
     }
     fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {

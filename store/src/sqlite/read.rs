@@ -160,7 +160,12 @@ struct Part {
     rows: Result<Vec<(UsageKey, UsageSum)>, Unfolded>,
 }
 
-pub fn usage(shared: &Shared, account: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
+pub fn usage(
+    shared: &Shared,
+    account: AccountNumber,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(u64, Vec<UsageRow>), Fault> {
     let inside = |key: &UsageKey| from <= key.hour && key.hour < to;
     let part = |it: &Unfolded| Part {
         first: it.first,
@@ -177,6 +182,7 @@ pub fn usage(shared: &Shared, account: AccountNumber, from: Timestamp, to: Times
         let folded = derived::head(&snapshot, account)?.map_or(0, |(head, _)| head.version);
         let mut total = derived::usage(&snapshot, account, from, to)?;
         total.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let version = parts.iter().map(|it| it.last).fold(folded, u64::max);
         for part in parts.into_iter().filter(|it| folded < it.last) {
             let rows = match part.rows {
                 Ok(rows) => {
@@ -187,7 +193,7 @@ pub fn usage(shared: &Shared, account: AccountNumber, from: Timestamp, to: Times
             };
             rows.into_iter().filter(|(key, _)| inside(key)).for_each(|(key, sum)| add_usage(&mut total, key, sum));
         }
-        Ok(total.into_iter().map(|(key, sum)| UsageRow { key, sum }).collect())
+        Ok((version, total.into_iter().map(|(key, sum)| UsageRow { key, sum }).collect()))
     })
 }
 

@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use crate::server::tests::{oracle, tariff, vilnius};
 use crate::server::{Change, Phase};
 use crate::time::{Span, Timestamp};
+use crate::zone::Period;
 
 /// Two days before clocks go back, eight before the month ends.
 const BEGIN: Timestamp = Timestamp::from_millis(1_792_717_234_567);
@@ -74,6 +75,17 @@ impl History {
     fn change(&mut self, server: &str, change: Change) {
         self.report(server, ServerAct::Change(change), Span::default()).unwrap();
     }
+    fn budget(&mut self, limit: i64, blocks: bool, period: Period) {
+        let scope = BudgetScope { meters: ["server".into()].into(), ..BudgetScope::default() };
+        let limit = Credits::from_micros(limit);
+        let terms = BudgetTerms { scope, period, limit, blocks, calendar: vilnius() };
+        let budget: Name = "b".parse().unwrap();
+        self.ask(&Command::SetBudget { budget: budget.clone(), terms: Arc::new(terms) }).unwrap();
+        if self.book.budget(&budget).is_some_and(|it| !it.is_counted()) {
+            let count = super::script::counting(&self.book, &self.journal, &budget);
+            self.ask(&count).unwrap();
+        }
+    }
     fn run(&mut self, server: &str, tier: usize) {
         self.report(server, ServerAct::Provision { project: None, tariff: tariff(tier, 1) }, Span::default()).unwrap();
         self.change(server, Change::Start(tariff(tier, 1)));
@@ -102,9 +114,16 @@ proptest! {
     fn what_is_charged_is_what_the_facts_come_to(
         steps in prop::collection::vec((0..3_usize, 0..9_u8, 0..4_usize, 0..30_000_000_i64, 0..90_000_000_i64), 1..30),
         credits in prop_oneof![Just(1_000_000_000_000_i64), 1..3_000_000_000_i64],
+        budget in (1..2_000_000_000_i64, any::<bool>(), 0..4_usize, 0..30_usize),
     ) {
         let mut history = History::new(credits);
+        let (limit, blocks, period, set_after) = budget;
+        let mut number = 0;
         for (which, kind, tier, wait, ago) in steps {
+            if number == set_after {
+                history.budget(limit, blocks, Period::ALL[period]);
+            }
+            number += 1;
             let server = ["a", "b", "c"][which];
             let change = match kind {
                 0 | 1 => None,
@@ -159,6 +178,7 @@ fn each_rung_is_told_once_and_again_after_recovery() {
                     "resume"
                 }
             }
+            Notice::BudgetReached { .. } | Notice::BudgetStop { .. } | Notice::BudgetResume { .. } => "of a budget",
         };
         history.notices().into_iter().map(name).collect::<Vec<_>>()
     };
@@ -207,5 +227,42 @@ fn a_late_stop_gives_back_to_the_grant_it_came_from() {
     let hours: Vec<_> =
         history.journal.iter().filter(|it| matches!(it.what, What::Reversed(_))).filter_map(|it| it.usage()).collect();
     assert_eq!(hours.len(), 20);
+    assert_folds(&history.journal, &history.book);
+}
+
+/// A budget of servers is passed by none of them in silence: the very instant is written down, and they are to stop.
+#[test]
+fn a_budget_that_blocks_stops_its_servers_for_the_rest_of_its_period() {
+    let mut history = History::new(1_000_000_000_000);
+    // Two servers at 12.345677 for 3 599 s, set up for 864.19739 each.
+    history.budget(1_800_000_000, true, Period::Month);
+    history.run("a", 1);
+    history.run("b", 1);
+    history.wait(Span::HOUR.times(4));
+    let stop = |it: &Transaction| it.notices.iter().any(|it| matches!(it, Notice::BudgetStop { .. }));
+    let stopped = history.journal.iter().find(|it| stop(it)).expect("they are to stop");
+    // 1 800 less two set-ups is 71.60522, at 24.6913... for 3 599 s: in the third hour, not at its end.
+    let used = |at: Timestamp| {
+        let own = history.journal.iter().filter(|it| it.at <= at).filter_map(Transaction::usage);
+        own.map(|(_, it)| it.credits).sum::<Credits>()
+    };
+    assert!(Credits::whole(1_800) <= used(stopped.at));
+    let before = Timestamp::from_millis(stopped.at.millis() - 1);
+    assert!(used(before) < Credits::whole(1_800));
+    assert_eq!(stopped.at.millis() % 3_600_000 == 0, false, "{:?}", stopped.at);
+    let Refusal::BudgetExceeded { required, .. } =
+        history.report("c", ServerAct::Provision { project: None, tariff: tariff(1, 1) }, Span::default()).unwrap_err()
+    else {
+        panic!("no new server on it")
+    };
+    assert!(required.is_positive());
+    // What runs on is counted all the same, and told no more than once.
+    history.wait(Span::DAY);
+    assert_eq!(history.journal.iter().filter(|it| stop(it)).count(), 1);
+    assert!(Credits::whole(1_800) < history.book.budgets()[0].used(history.now));
+    // A new month has room again.
+    history.wait(Span::DAY.times(8));
+    let resume = |it: &&Notice| matches!(it, Notice::BudgetResume { servers, .. } if servers.len() == 2);
+    assert_eq!(history.notices().into_iter().filter(resume).count(), 1);
     assert_folds(&history.journal, &history.book);
 }

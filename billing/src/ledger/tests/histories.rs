@@ -2,11 +2,12 @@
 use std::sync::Arc;
 use std::vec::Vec;
 
-use super::script::{assert_folds, minute, reversal, terms, work};
-use crate::id::{AccountNumber, ChargeId, HoldId};
+use super::script::{assert_folds, counting, minute, reversal, terms, work};
+use crate::id::{AccountNumber, ChargeId, HoldId, Name};
 use crate::ledger::*;
 use crate::money::Credits;
 use crate::time::Timestamp;
+use crate::zone::{Calendar, Period};
 
 const DEPTH: u32 = 6;
 const INSTANTS: i64 = 3;
@@ -16,6 +17,37 @@ fn every_short_history_keeps_the_books() {
     let mut histories = 0;
     explore(&Book::open(AccountNumber::from_random(1)), &mut Vec::new(), (0, DEPTH), &mut histories);
     assert_eq!(histories, 214_235, "the alphabet changed: look at why, then say the new number");
+}
+
+/// The same, where a budget blocks: it is never passed, and its counters are what the journal says.
+#[test]
+fn every_short_history_keeps_within_its_budget() {
+    let mut histories = 0;
+    let mut book = Book::open(AccountNumber::from_random(1));
+    let mut journal = Vec::new();
+    let terms = BudgetTerms {
+        scope: BudgetScope::default(),
+        period: Period::Day,
+        limit: Credits::from_micros(5),
+        blocks: true,
+        calendar: Calendar::default(),
+    };
+    let mut post = |command: &Command, journal: &mut Vec<Transaction>| {
+        let transaction = book.decide(command, minute(0)).unwrap();
+        book.apply(&transaction);
+        journal.push(transaction);
+        book.clone()
+    };
+    let budget: Name = "b".parse().unwrap();
+    post(&Command::Grant(Arc::new(terms_of(9))), &mut journal);
+    let set = post(&Command::SetBudget { budget: budget.clone(), terms: Arc::new(terms) }, &mut journal);
+    let counted = post(&counting(&set, &journal, &budget), &mut journal);
+    explore(&counted, &mut journal, (0, DEPTH - 2), &mut histories);
+    assert_eq!(histories, 32_210, "the alphabet changed: look at why, then say the new number");
+}
+
+fn terms_of(credits: i64) -> Terms {
+    Terms { effective_at: minute(0), ..terms(credits) }
 }
 
 /// What may be asked next: two kinds of grant, then whatever the journal so far makes possible.
@@ -54,6 +86,9 @@ fn last_charge(journal: &[Transaction]) -> Option<ChargeId> {
 
 fn explore(book: &Book, journal: &mut Vec<Transaction>, (now, depth): (i64, u32), histories: &mut u32) {
     *histories += 1;
+    for budget in book.budgets() {
+        assert!(budget.used(minute(now)) + budget.reserved <= budget.terms.limit, "{budget:?} is passed");
+    }
     if depth == 0 {
         assert_folds(journal, book);
         return;

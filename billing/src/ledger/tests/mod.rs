@@ -1,4 +1,5 @@
 //! The ledger's rules, as tables, as exhaustive short histories, and as properties of random ones.
+mod budgets;
 mod burn;
 mod histories;
 mod money;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::vec::Vec;
 use std::{format, vec};
 
-use crate::id::{AccountNumber, ChargeId, GrantId, HoldId, PaymentId};
+use crate::id::{AccountNumber, ChargeId, GrantId, HoldId, Name, PaymentId};
 use crate::ledger::*;
 use crate::money::{Credits, Currency, Money};
 use crate::rating::{Price, Usage};
 use crate::refusal::Refusal;
 use crate::time::{Span, Timestamp};
+use crate::zone::{Calendar, Period};
 
 pub fn minute(number: i64) -> Timestamp {
     Timestamp::EPOCH + Span::MINUTE.times(number)
@@ -92,6 +93,7 @@ pub fn check(script: &str) {
         assert_eq!(run.book.due(at), None, "something is due before: {line}");
         let got = match words[0] {
             "balance" => run.balance(at),
+            "budget" => run.budget(&words, at),
             _ => {
                 let command = run.command(&words, at);
                 run.post(&command, at)
@@ -108,6 +110,7 @@ pub fn assert_folds(journal: &[Transaction], book: &Book) {
     let mut folded = Book::open(book.account);
     journal.iter().for_each(|it| folded.apply(it));
     assert_eq!(folded, *book);
+    assert_counts(journal, book);
     let mut sums: BTreeMap<LedgerAccount, Credits> = BTreeMap::new();
     for entry in journal.iter().flat_map(Transaction::entries) {
         *sums.entry(entry.from).or_default() -= entry.credits;
@@ -146,10 +149,33 @@ impl Run {
             Ok(transaction) => {
                 self.book.apply(&transaction);
                 self.name_what_was_made(&transaction);
-                let outcome = self.outcome(&transaction.what);
+                let outcome = self.outcome(&transaction.what) + &told(&transaction.notices);
                 self.journal.push(transaction);
                 outcome
             }
+        }
+    }
+
+    /// Sets a budget, and counts what was used before, as the service does.
+    fn budget(&mut self, words: &[&str], at: Timestamp) -> String {
+        let named = |name: &str| words.iter().position(|it| *it == name).map(|it| words[it + 1]);
+        let scope = BudgetScope {
+            project: named("project").map(|it| it.parse().expect("a name")),
+            actor: named("actor").map(|it| it.parse().expect("a name")),
+            meters: named("meter").map(Into::into).into_iter().collect(),
+        };
+        let terms = BudgetTerms {
+            scope,
+            period: Period::ALL.into_iter().find(|it| it.as_str() == words[3]).expect("a period"),
+            limit: Credits::from_micros(words[2].parse().expect("a number")),
+            blocks: words.contains(&"block"),
+            calendar: Calendar::default(),
+        };
+        let budget: Name = words[1].parse().expect("a name");
+        let set = self.post(&Command::SetBudget { budget: budget.clone(), terms: Arc::new(terms) }, at);
+        match self.book.budget(&budget).and_then(|it| it.counting_since) {
+            Some(_) => self.post(&counting(&self.book, &self.journal, &budget), at),
+            None => set,
         }
     }
 
@@ -188,6 +214,7 @@ impl Run {
         let planned = |amount: i64| {
             let mut work = work(named("meter").unwrap_or("chat"), amount, option("at").map_or(at, minute));
             work.project = named("project").map(|it| it.parse().expect("a name"));
+            work.actor = named("actor").map(|it| it.parse().expect("a name"));
             Arc::new(work)
         };
         let hold = || find(&self.holds, words[1]);
@@ -226,6 +253,7 @@ impl Run {
                 Command::Reverse(reversal(&self.journal, find(&self.charges, words[1]), credits))
             }
             "void" => Command::Void { grant: find(&self.grants, words[1]), reason: "test".into() },
+            "unbudget" => Command::DeleteBudget { budget: words[1].parse().expect("a name") },
             "close" => Command::Close,
             "freeze" | "thaw" => {
                 Command::Freeze { grant: find(&self.grants, words[1]), is_frozen: words[0] == "freeze" }
@@ -283,6 +311,7 @@ impl Run {
                 text
             }
             What::Topup(change) => topup(change),
+            What::Budget(_) => "ok".to_string(),
             What::Server(_) | What::BurnTerms(_) | What::Noticed => unreachable!("no line asks for it"),
             What::Repaid { grant, credits } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
             What::Expired { grant, credits } => format!("expired {}:{}", self.grant(*grant), credits.micros()),
@@ -323,6 +352,51 @@ impl Run {
     }
 }
 
+fn told(notices: &[Notice]) -> String {
+    let one = |it: &Notice| match it {
+        Notice::BudgetReached { budget, percent, .. } => format!(" told {budget}:{percent}"),
+        other => format!(" {other:?}"),
+    };
+    notices.iter().map(one).collect()
+}
+
+/// The command that counts what a budget used before it was set, made of the journal.
+pub fn counting(book: &Book, journal: &[Transaction], budget: &Name) -> Command {
+    let found = book.budget(budget).expect("it was set");
+    let since = found.counting_since.expect("it is not counted yet");
+    let before = journal.iter().filter(|it| it.place.version <= since);
+    let used = rolled_up(&found.terms, before).into_iter().collect();
+    Command::CountBudget { budget: budget.clone(), since, used }
+}
+
+/// What usage comes to in each period of a budget, by the periods' starts.
+fn rolled_up<'a>(terms: &BudgetTerms, journal: impl Iterator<Item = &'a Transaction>) -> BTreeMap<Timestamp, Credits> {
+    let mut sums = BTreeMap::new();
+    for (key, sum) in journal.filter_map(Transaction::usage) {
+        if terms.scope.admits(&key.meter, key.project.as_ref(), key.actor.as_ref()) {
+            *sums.entry(terms.around(key.hour).0).or_insert(Credits::ZERO) += sum.credits;
+        }
+    }
+    sums
+}
+
+/// A budget's counters are the roll-up of its periods, and what it has reserved are the holds.
+#[track_caller]
+pub fn assert_counts(journal: &[Transaction], book: &Book) {
+    for budget in book.budgets().iter().filter(|it| it.is_counted()) {
+        let mut sums = rolled_up(&budget.terms, journal.iter());
+        for period in &budget.periods {
+            assert_eq!(sums.remove(&period.start).unwrap_or_default(), period.used, "{} {period:?}", budget.id);
+        }
+        for (start, used) in sums {
+            let is_kept = book.at < budget.terms.around(start).1 + COUNTED_FOR;
+            assert!(!is_kept || used.is_zero(), "{} forgot {used} from {start:?}", budget.id);
+        }
+        let own = book.holds().iter().filter(|it| budget.terms.scope.admits_work(&it.work));
+        assert_eq!(budget.reserved, own.map(Hold::credits).sum(), "{} reserves what its holds do", budget.id);
+    }
+}
+
 fn topup(change: &TopupChange) -> String {
     match change {
         TopupChange::Set { .. } => "ok".to_string(),
@@ -349,6 +423,9 @@ fn refused(refusal: &Refusal) -> String {
             format!("would_charge_now {} for {}", credits.micros(), total.amount)
         }
         Refusal::RefundExceedsUnused { left } => format!("refund_exceeds_unused {}", left.micros()),
+        Refusal::BudgetExceeded { budget, limit, used, reserved, .. } => {
+            format!("budget_exceeded {budget} {}+{} of {}", used.micros(), reserved.micros(), limit.micros())
+        }
         Refusal::Invalid { field, .. } => format!("invalid {field}"),
         other => other.code().to_string(),
     }

@@ -58,6 +58,8 @@ pub enum KindShown {
     TopupFailure,
     /// A server was provisioned, or something was reported of one. What it costs are charges.
     Server,
+    /// A budget was set, counted up or deleted.
+    Budget,
     /// Something was said of the balance, of servers or of a budget; or by what they are counted.
     Notice,
 }
@@ -83,6 +85,7 @@ impl KindShown {
             What::Topup(TopupChange::Started { .. }) => KindShown::TopupStart,
             What::Topup(TopupChange::Failed { .. }) => KindShown::TopupFailure,
             What::Server(_) => KindShown::Server,
+            What::Budget(_) => KindShown::Budget,
             What::BurnTerms(_) | What::Noticed => KindShown::Notice,
         }
     }
@@ -106,6 +109,7 @@ impl KindShown {
             KindShown::TopupStart => "topup_start",
             KindShown::TopupFailure => "topup_failure",
             KindShown::Server => "server",
+            KindShown::Budget => "budget",
             KindShown::Notice => "notice",
         }
     }
@@ -270,7 +274,7 @@ impl<'a> EntryShown<'a> {
             What::Frozen { grant, .. } => EntryShown { grant: Some(GrantRef(*grant)), ..self },
             What::Topup(TopupChange::Failed { failure, .. }) => EntryShown { reason: Some(failure.in_words()), ..self },
             What::Closed | What::Topup(_) => self,
-            What::Server(_) | What::BurnTerms(_) | What::Noticed => self,
+            What::Server(_) | What::BurnTerms(_) | What::Budget(_) | What::Noticed => self,
         }
     }
 }
@@ -287,7 +291,7 @@ fn gain(what: &What) -> Credits {
             Credits::ZERO
         }
         What::Frozen { .. } | What::Topup(_) => Credits::ZERO,
-        What::Server(_) | What::BurnTerms(_) | What::Noticed => Credits::ZERO,
+        What::Server(_) | What::BurnTerms(_) | What::Budget(_) | What::Noticed => Credits::ZERO,
     }
 }
 

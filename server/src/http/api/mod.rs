@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod batch;
+pub mod budgets;
 pub mod charges;
 pub mod entries;
 pub mod events;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use billing::id::Name;
 use billing::rating::Text;
 use billing::time::Span;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct QuoteIn<'a> {
     /// Whose credits to hold it against. Without it the answer is the list price.
     account: Option<NameIn>,
     project: Option<NameIn>,
+    /// Who will do the work: a budget of theirs counts too.
+    actor: Option<NameIn>,
     /// A meter of the rate card.
     #[schema(value_type = String, pattern = "^[a-z0-9_]{1,64}$", example = "ai_chat")]
     meter: TextIn,
@@ -54,6 +57,7 @@ impl QuoteIn<'_> {
             dimensions: self.dimensions,
             input: self.input,
             project: self.project,
+            actor: self.actor,
             at: self.at,
             ..Said::default()
         };
@@ -76,6 +80,8 @@ pub struct QuoteShown<'a> {
     dimensions: Dimensions<'a>,
     /// Null without an account.
     affordable: Option<bool>,
+    /// The budget that does not allow it; null where none stands in the way.
+    budget: Option<&'a str>,
     /// What the account could spend on this work. Null without an account.
     available: Option<Amount>,
     /// Null for a quote that does not bind.
@@ -92,6 +98,7 @@ impl<'a> QuoteShown<'a> {
             quantities: Quantities(&view.usage.quantities),
             dimensions: Dimensions(&view.usage.dimensions),
             affordable: view.is_affordable,
+            budget: view.budget.as_ref().map(Name::as_str),
             available: view.available.map(Amount),
             expires_at: view.expires_at.map(Instant),
         }

@@ -1,5 +1,5 @@
 //! An entry of the ledger in plain words, and its receipt: quantity × rate = amount, what was counted, who paid.
-use billing::ledger::{Draw, HoldEnd, ServerAct, TopupChange, Transaction, What, Work};
+use billing::ledger::{BudgetChange, Draw, HoldEnd, ServerAct, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::PriceLine;
 use jiff::tz::TimeZone;
@@ -110,6 +110,9 @@ impl<'a> Reader<'a> {
                 ServerAct::Change(change) => (format!("Server {}: {}", it.server, change.as_str()), None),
             },
             What::BurnTerms(_) => ("Terms of server time changed".to_owned(), None),
+            What::Budget(BudgetChange::Set { budget, .. }) => (format!("Budget {budget} set"), None),
+            What::Budget(BudgetChange::Counted { budget, .. }) => (format!("Budget {budget} counted up"), None),
+            What::Budget(BudgetChange::Deleted { budget }) => (format!("Budget {budget} deleted"), None),
             What::Noticed => ("A notice was given".to_owned(), None),
         }
     }

@@ -1,0 +1,97 @@
+//! What the ladder and the budgets give occasion to tell: each notice of a transaction as something for a webhook.
+//!
+//! Pure: what is told follows from the book and the transaction, so one that is decided again tells the same.
+use billing::id::Name;
+use billing::ledger::{Book, Notice, Transaction};
+use billing::server::Phase;
+use billing::time::Timestamp;
+use serde_json::{Value, json};
+use store::Change;
+
+use super::notices::{Happening, Tidings, raise};
+
+/// The words of each notice, to be committed with the transaction it stands in.
+pub(super) fn of_notices(before: &Book, transaction: &Transaction, changes: &mut Vec<Change>) {
+    for (number, notice) in transaction.notices.iter().enumerate() {
+        let Some((what, about)) = told(before, transaction, notice) else { continue };
+        // A transaction may cross several thresholds of a kind.
+        let cause = format!("{}_{number}", transaction.id());
+        let news = Tidings { account: transaction.place.account, what, cause: &cause, about };
+        changes.push(raise(&news, transaction.at));
+    }
+}
+
+fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Happening, Value)> {
+    let after = &transaction.after;
+    Some(match notice {
+        Notice::RunwayLow { rung, runs_out_at } => {
+            let about = json!({
+                "rung": rung.as_str(), "runs_out_at": instant(*runs_out_at), "servers": running(before),
+                "available": after.available().to_string(),
+            });
+            (Happening::ServerRunwayLow, about)
+        }
+        Notice::Exhausted { grace_until, debt_max } => {
+            let about = json!({
+                "available": after.available().to_string(), "posted": after.posted.to_string(),
+                "held": after.held.to_string(), "accrued": after.accrued.to_string(), "debt": after.debt.to_string(),
+                "grace_until": instant(*grace_until), "debt_max": debt_max.to_string(), "servers": running(before),
+                "entry": transaction.id().to_string(),
+            });
+            (Happening::BalanceExhausted, about)
+        }
+        Notice::StopDue { servers } => {
+            let debt_max = before.burning().terms.grace.debt_max;
+            let about = json!({
+                "reason": "credits", "servers": names(servers), "debt": after.debt.to_string(),
+                "debt_max": debt_max.to_string(),
+            });
+            (Happening::ServerStopDue, about)
+        }
+        Notice::ReleaseDue { servers } => {
+            let about = json!({"reason": "credits", "servers": names(servers), "debt": after.debt.to_string()});
+            (Happening::ServerReleaseDue, about)
+        }
+        Notice::Recovered { servers } if !servers.is_empty() => {
+            let about = json!({
+                "reason": "credits", "servers": names(servers), "available": after.available().to_string(),
+            });
+            (Happening::ServerResumeDue, about)
+        }
+        Notice::BudgetReached { budget, percent, used, limit, start, next } => {
+            let terms = before.budget(budget).map(|it| &it.terms);
+            let about = json!({
+                "budget": budget.as_str(), "percent": percent, "used": used.to_string(), "limit": limit.to_string(),
+                "period": terms.map(|it| it.period.as_str()),
+                "action": terms.map(|it| if it.blocks { "block" } else { "notify" }),
+                "starts_at": instant(*start), "resets_at": instant(*next), "entry": transaction.id().to_string(),
+            });
+            (Happening::BudgetThresholdReached, about)
+        }
+        Notice::BudgetStop { budget, servers } => {
+            let about = json!({"reason": "budget", "budget": budget.as_str(), "servers": names(servers)});
+            (Happening::ServerStopDue, about)
+        }
+        Notice::BudgetResume { budget, servers } if !servers.is_empty() => {
+            let about = json!({"reason": "budget", "budget": budget.as_str(), "servers": names(servers)});
+            (Happening::ServerResumeDue, about)
+        }
+        Notice::RunwayRecovered { .. } | Notice::Recovered { .. } | Notice::BudgetResume { .. } => return None,
+    })
+}
+
+fn names(servers: &[Name]) -> Vec<&str> {
+    servers.iter().map(Name::as_str).collect()
+}
+
+fn running(book: &Book) -> Vec<&str> {
+    let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
+    running.map(|it| it.id.as_str()).collect()
+}
+
+/// Null for what has no end, and for what began with time itself.
+fn instant(at: Timestamp) -> Option<String> {
+    let has_a_date = Timestamp::EPOCH < at && at < Timestamp::NEVER;
+    let at = jiff::Timestamp::from_millisecond(at.millis()).ok().filter(|_| has_a_date)?;
+    Some(format!("{at:.3}"))
+}
