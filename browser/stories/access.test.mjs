@@ -34,6 +34,18 @@ test("a member sees usage and no billing", async () => {
   assert.equal(await page.getByRole("link", { name: "Billing" }).count(), 0);
 });
 
+test("when credits run low everybody is told what to do: to buy, or whom to ask", async () => {
+  await scrip.account("low", { name: "Low & Co" });
+  await scrip.chat("low", 8_000 * 590);
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("low", "member"));
+  const advice = page.locator("#advice");
+  assert.match(await advice.innerText(), /running low[\s\S]*Ask an owner or billing contact of Low & Co to add some/);
+  await sound(page, "usage of an account that runs low");
+  await scrip.ask("POST", "/v1/accounts/low/grants", { credits: "90000", source: "adjustment", reason: "Plenty" });
+  await advice.filter({ hasText: "low" }).waitFor({ state: "detached" });
+});
+
 test("a form without the mark of its session does nothing", async () => {
   await scrip.account("forged");
   await scrip.account("forger");

@@ -128,6 +128,16 @@ test("credits are bought without a script, too", async () => {
   await heading.waitFor();
 });
 
+test("who lacks credits is led to the smallest package that brings them, and back to the app", async () => {
+  await scrip.account("lacking");
+  const page = await tab(chrome, { expected: [REFUSED] });
+  await page.goto(await scrip.link("lacking", "owner", { page: "billing", needed_credits: "1200.5", return_url: "https://app.example.com/chat" }));
+  assert.equal(await page.locator("input[name=package]:checked").inputValue(), "builder");
+  await buy(page, "Builder", "4242424242424242");
+  await added(page);
+  assert.equal(await page.locator(".payment").getByRole("link", { name: "Back to the app" }).getAttribute("href"), "https://app.example.com/chat");
+});
+
 test("a bank that wants to be asked pauses auto-topup, and its answer lets it go on", async () => {
   const page = await billing("asked");
   await saveCard(page, "4000002760003184");

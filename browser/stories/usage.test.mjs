@@ -73,11 +73,33 @@ test("a day opens into its hours, filters are in the address, and the export is 
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByText("Export as CSV").click()]);
   const stream = await download.createReadStream();
   const sheet = (await stream.toArray()).join("");
-  assert.match(sheet, /\nall,Europe\/Vilnius,.*,10,0,0,0,10,1\n$/);
+  assert.match(sheet, /\nall,Europe\/Vilnius,.*,10,0,0,0,10,1,,,\n$/);
   await page.getByText("Back to the whole range").click();
   await page.waitForURL((it) => !it.search.includes("by=hour"));
   await page.getByRole("link", { name: "Clear filters" }).click();
   await page.waitForURL((it) => !it.search.includes("project"));
+});
+
+test("a server shows what setting it up and running it cost apart, and how it stands", async () => {
+  await scrip.account("fleet");
+  await scrip.ask("POST", "/v1/accounts/fleet/grants", { credits: "5000", source: "purchase", reason: "Servers" });
+  await scrip.ask("PUT", "/v1/accounts/fleet/servers/web-1", { project: "storefront", tier: "entry-level" });
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("fleet"));
+  const servers = page.getByRole("region", { name: "Servers, table" });
+  assert.match(await servers.innerText(), /web-1[\s\S]*entry-level · storefront[\s\S]*being set up/);
+  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await scrip.ask("POST", "/v1/accounts/fleet/servers/web-1/start", {});
+  await servers.filter({ hasText: "running" }).waitFor();
+  await page.locator("#figures").filter({ hasText: "by 1 server" }).waitFor();
+  await scrip.advance("fleet", 10 * 3_600);
+  await scrip.ask("POST", "/v1/accounts/fleet/servers/web-1/release", {});
+  await page.goto(await scrip.link("fleet"));
+  const cells = servers.getByRole("row").nth(1).getByRole("cell");
+  for (let looks = 0; looks < 40 && (await cells.nth(2).innerText()) !== "40.00"; looks++) await page.reload();
+  assert.match(await servers.innerText(), /released/);
+  assert.deepEqual((await cells.allInnerTexts()).slice(0, 4), ["340.00", "300.00", "40.00", "10.0 h"]);
+  await sound(page, "usage with a server that runs");
 });
 
 test("everything can be read, filtered and estimated without a script", async () => {

@@ -52,9 +52,12 @@ impl App {
         let mut cursor = before.unwrap_or(u64::MAX);
         let mut entries = Vec::new();
         let mut looked_at = 0;
+        // Most filters match most of what there is. One that does not is given more with every read.
+        let mut at_once = limit;
         while looked_at < LOOKED_AT_MAX {
-            let wanted = if filter.is_open() { limit - entries.len() } else { READ_AT_ONCE };
-            let read = self.store.transactions(number, cursor, wanted.min(READ_AT_ONCE))?;
+            let wanted = if filter.is_open() { limit - entries.len() } else { at_once };
+            at_once = at_once.saturating_mul(4);
+            let read = self.store.transactions(number, cursor, wanted.clamp(1, READ_AT_ONCE))?;
             if read.is_empty() {
                 return Ok(EntryPage { entries, next: None });
             }

@@ -85,6 +85,10 @@ pub enum PortalPage {
     #[default]
     Usage,
     Billing,
+    /// Billing, with the smallest package chosen that brings so many micro-credits.
+    Purchase {
+        needed: i64,
+    },
     Estimate,
 }
 
@@ -148,7 +152,8 @@ impl App {
             let why = "must begin with https:// or http:// and have at most 1024 bytes without spaces";
             return Err(Refusal::invalid("return_url", why).into());
         }
-        if order.page == PortalPage::Billing && !order.role.sees_billing() {
+        let is_billing = matches!(order.page, PortalPage::Billing | PortalPage::Purchase { .. });
+        if is_billing && !order.role.sees_billing() {
             return Err(Refusal::invalid("page", "is not one that a member sees; open `usage`").into());
         }
         let expires_at = self.now() + lasts;

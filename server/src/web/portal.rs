@@ -4,6 +4,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
+use billing::money::Credits;
 
 use super::Paged;
 use super::form::Form;
@@ -24,16 +25,20 @@ pub async fn follow(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) ->
         Followed::Opened { token, page } => {
             let cookie = set_cookie(&site, PORTAL, &token, SESSION_LASTS.millis() / 1_000);
             let has_billing = site.app.settings().payments.is_some();
-            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(path(page, has_billing))).into_response())
+            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&path(page, has_billing))).into_response())
         }
     }
 }
 
-fn path(page: PortalPage, has_billing: bool) -> &'static str {
+fn path(page: PortalPage, has_billing: bool) -> String {
+    let billing = super::billing::PATH;
     match page {
-        PortalPage::Billing if has_billing => super::billing::PATH,
-        PortalPage::Usage | PortalPage::Billing => "/settings/usage",
-        PortalPage::Estimate => "/settings/estimate",
+        PortalPage::Billing if has_billing => billing.to_owned(),
+        PortalPage::Purchase { needed } if has_billing => {
+            format!("{billing}?needed={}#buy", Credits::from_micros(needed))
+        }
+        PortalPage::Usage | PortalPage::Billing | PortalPage::Purchase { .. } => "/settings/usage".to_owned(),
+        PortalPage::Estimate => "/settings/estimate".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::knock::Knock;
 use super::super::site::Site;
-use super::super::wire::{Instant, NameIn};
+use super::super::wire::{AmountIn, Instant, NameIn};
 use super::reply::{self, Answered};
 use crate::service::{LinkOrder, PortalPage, Role, Scope};
 
@@ -48,6 +48,8 @@ pub struct SessionIn {
     /// The page it opens; `usage` where nothing is said.
     #[serde(default)]
     page: PageIn,
+    /// With the page `billing`: credits that are missing. The smallest package that brings them is chosen.
+    needed_credits: Option<AmountIn>,
     /// Where "back" leads: an address of the web.
     #[schema(max_length = 1024, pattern = "^https?://")]
     return_url: Option<String>,
@@ -91,7 +93,10 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         },
         page: match asked.page {
             PageIn::Usage => PortalPage::Usage,
-            PageIn::Billing => PortalPage::Billing,
+            PageIn::Billing => match asked.needed_credits {
+                Some(it) => PortalPage::Purchase { needed: it.0.micros() },
+                None => PortalPage::Billing,
+            },
             PageIn::Estimate => PortalPage::Estimate,
         },
         return_url: asked.return_url,

@@ -179,6 +179,13 @@ pub async fn returned(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged 
     let account = visitor.session.account.clone();
     let newest = site.look(move |app| Ok(app.payments(&account, None, 1)?.pop()));
     let newest = newest.await.map_err(|it| message::failed(&site, it))?;
+    // The provider is asked how it went: its notice may be late, or lost.
+    if let Some(it) = newest.as_ref().filter(|it| it.payment.way == Way::Hosted && !it.payment.status().is_final())
+        && let Ok(id) = it.id.parse()
+    {
+        // Whatever hinders it now, the worker does it later; the page says how it stands.
+        drop(site.app.carry_out(id).await);
+    }
     let to = newest.map_or_else(|| PATH.to_owned(), |it| format!("{PATH}/payments/{}", it.id));
     Ok(Redirect::to(&to).into_response())
 }
@@ -210,14 +217,13 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
         Status::Failed => ("The payment failed", failure(view)),
         Status::Canceled => ("The payment was canceled", "No money was taken.".to_owned()),
         Status::RequiresAction if is_hosted => {
-            ("Waiting for your payment", "Once you have paid, your credits appear here by themselves.".to_owned())
+            let text = "If you have paid: payment received, adding credits… They appear here by themselves.";
+            ("Waiting for your payment", text.to_owned())
         }
         Status::RequiresAction => {
             ("Your bank wants to hear from you", "It asks you to confirm this payment.".to_owned())
         }
-        Status::Pending if is_hosted => {
-            ("Waiting for your payment", "If you have paid: payment received, adding credits…".to_owned())
-        }
+        Status::Pending if is_hosted => ("Opening the payment page…", "This takes a few seconds.".to_owned()),
         Status::Pending => ("Asking the bank…", "This takes a few seconds. You may close the page.".to_owned()),
     };
     let waits_for_customer = it.status() == Status::RequiresAction;

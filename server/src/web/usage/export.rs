@@ -19,14 +19,14 @@ pub fn usage(overview: &Overview, names: &ProjectNames, known: &Known) -> String
     for (category, _) in &overview.categories {
         csv::value(&mut text, category.as_str());
     }
-    text.push_str(",total,charges\n");
+    text.push_str(",total,charges,provisioning,runtime,ran_seconds\n");
     for bar in &overview.bars {
         csv::line(&mut text, ["by time", "", &show::exact(bar.start), &show::exact(bar.end)]);
         let total: billing::money::Credits = bar.by_category.iter().copied().sum();
         for credits in bar.by_category.iter().chain([&total]) {
             csv::value(&mut text, &credits.to_string());
         }
-        text.push_str(",\n");
+        text.push_str(",,,,\n");
     }
     let tables: [(&str, &[PartLine]); 4] = [
         ("by project", &overview.projects),
@@ -47,6 +47,11 @@ pub fn usage(overview: &Overview, names: &ProjectNames, known: &Known) -> String
                 csv::value(&mut text, &credits.to_string());
             }
             csv::value(&mut text, &line.part.count.to_string());
+            let of_server = line.id.is_some() && table == "by server";
+            let runtime = line.part.credits - line.set_up;
+            for it in [line.set_up.to_string(), runtime.to_string(), line.seconds.to_string()] {
+                csv::value(&mut text, if of_server { &it } else { "" });
+            }
             text.push('\n');
         }
     }
@@ -56,7 +61,7 @@ pub fn usage(overview: &Overview, names: &ProjectNames, known: &Known) -> String
     }
     csv::value(&mut text, &overview.total.credits.to_string());
     csv::value(&mut text, &overview.total.count.to_string());
-    text.push('\n');
+    text.push_str(",,,\n");
     text
 }
 
