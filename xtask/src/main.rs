@@ -36,6 +36,7 @@ Commands:
   examples [FILE]...    Run the examples in README.md and docs/, or in these files, against a fresh server
   schemathesis          Test the HTTP API against its OpenAPI document with generated requests
   bench [ARGS]...       Run the benchmarks: engine, http, reads; `cargo xtask bench --help` tells more
+  soak [--minutes N]    Several nodes on one PostgreSQL under load, one after another killed; the ledger must verify
   help                  Show this text
 ";
 
@@ -54,6 +55,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["bench", rest @ ..] => bench::run(rest),
+        ["soak", rest @ ..] => bench::run(&[&["soak"], rest].concat()),
         [] | ["help", ..] | ["-h" | "--help"] | [_, "-h" | "--help"] => {
             print!("{HELP}");
             Ok(())

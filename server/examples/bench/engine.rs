@@ -5,14 +5,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use server::app::App;
-use server::database::Database;
 use server::service::{Answer, ChargeOrder, Error};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::Options;
 use super::fill::{self, Charges, Skew};
-use super::plain;
 use super::table::{grouped, millis, per_second, percent, quantile, resident_mib, row, written};
 
 /// Charges made before anything is measured are made in groups of this size.
@@ -28,14 +26,7 @@ pub fn run(options: &Options) {
     let skew = if options.is("skew", "zipf") { Skew::zipf(accounts) } else { Skew::Even(accounts) };
     let directory = tempfile::tempdir().expect("a place for the store");
     let runtime = Runtime::new().expect("a runtime");
-    let postgres = options.is("store", "postgres").then(|| {
-        let url = std::env::var("SCRIP_TEST_POSTGRES_URL");
-        url.expect("`cargo xtask bench` starts a PostgreSQL; without it, SCRIP_TEST_POSTGRES_URL names one")
-    });
-    let app = std::sync::Arc::new(match &postgres {
-        None => fill::open(directory.path()),
-        Some(url) => fill::open_on(&on_postgres(url, options.number("committers", 4))),
-    });
+    let app = std::sync::Arc::new(fill::open(directory.path()));
     println!(
         "engine: {} accounts, {}",
         grouped(accounts as u64),
@@ -57,14 +48,6 @@ pub fn run(options: &Options) {
         }
     }
     app.close();
-    if let Some(url) = postgres {
-        plain::run(&url);
-    }
-}
-
-fn on_postgres(url: &str, committers: usize) -> Database {
-    let joint = if url.contains('?') { '&' } else { '?' };
-    Database::Postgres(format!("{url}{joint}committers={committers}"))
 }
 
 /// Measures one size of group and prints its row; returns how many charges it made.
@@ -118,7 +101,7 @@ async fn all_groups(app: &std::sync::Arc<App>, groups: Vec<Vec<ChargeOrder>>, la
 }
 
 /// Charges a group and checks each; returns the microseconds it took.
-async fn charge_group(app: &App, group: Vec<ChargeOrder>) -> u64 {
+pub async fn charge_group(app: &App, group: Vec<ChargeOrder>) -> u64 {
     let began = Instant::now();
     let answers = app.charge_all(group.into_iter().map(Ok).collect()).await;
     let took = u64::try_from(began.elapsed().as_micros()).expect("microseconds");

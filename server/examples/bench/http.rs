@@ -14,7 +14,7 @@ use super::fill::{self, Random};
 use super::load::{self, Load};
 use super::table::{grouped, millis, per_second, percent, quantile, row};
 
-const KEY: &str = "scrip_0000000000000000000000000000000000000000000000000000000000000000";
+pub const KEY: &str = "scrip_0000000000000000000000000000000000000000000000000000000000000000";
 /// Charges in one batch.
 const BATCH: usize = 1_000;
 /// Tries to reach a server that is starting.
@@ -31,10 +31,8 @@ pub fn run(options: &Options) {
     let directory = tempfile::tempdir().expect("a place for the store");
     let (echo, scrip) = (free_address(), free_address());
     let _echo = Running(start(&std::env::current_exe().expect("this program"), &["echo", &echo.to_string()]));
-    let beside = std::env::current_exe().expect("this program");
-    let binary = beside.parent().and_then(|it| it.parent()).expect("examples lie in the target").join("scrip");
     let data = directory.path().display().to_string();
-    let _scrip = Running(start(&binary, &["serve", "--listen", &scrip.to_string(), "--data-dir", &data]));
+    let _scrip = Running(start(&binary(), &["serve", "--listen", &scrip.to_string(), "--data-dir", &data]));
     wait_for(echo);
     wait_for(scrip);
     let made = runtime.block_on(load::register(scrip, accounts, KEY));
@@ -125,11 +123,17 @@ fn charge(random: &mut Random, body: &mut Vec<u8>) {
     .expect("a buffer takes what is written");
 }
 
-fn free_address() -> SocketAddr {
+/// The server, built beside this program.
+pub fn binary() -> std::path::PathBuf {
+    let beside = std::env::current_exe().expect("this program");
+    beside.parent().and_then(|it| it.parent()).expect("examples lie in the target").join("scrip")
+}
+
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port")
 }
 
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -139,13 +143,13 @@ impl Drop for Running {
     }
 }
 
-fn start(program: &std::path::Path, words: &[&str]) -> Child {
+pub fn start(program: &std::path::Path, words: &[&str]) -> Child {
     let mut command = Command::new(program);
     command.args(words).env("SCRIP_ADMIN_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap_or_else(|it| panic!("{} did not start ({it}): build it first", program.display()))
 }
 
-fn wait_for(address: SocketAddr) {
+pub fn wait_for(address: SocketAddr) {
     for _ in 0..TRIES_MAX {
         if std::net::TcpStream::connect(address).is_ok() {
             return;

@@ -1,13 +1,15 @@
 //! The benchmark: how fast credits are charged, over what an idle machine could do at best.
 //!
-//! `cargo xtask bench engine|http|reads`. Every figure stands beside a baseline measured in the same run, because
+//! `cargo xtask bench engine|http|reads`, and `cargo xtask soak`. Every figure stands beside a baseline measured in the same run, because
 //! machines are shared and noisy: ratios travel, seconds do not. docs/PERFORMANCE.md reads the results.
+mod cluster;
 mod engine;
 mod fill;
 mod http;
 mod load;
 mod plain;
 mod reads;
+mod soak;
 mod table;
 
 use std::process::ExitCode;
@@ -19,17 +21,23 @@ How fast credits are charged, beside what the machine could do at best.
 Usage: cargo xtask bench engine [options]   charges through the service and the store, in this process
        cargo xtask bench http [options]     charges over HTTP, beside a server that only echoes
        cargo xtask bench reads [options]    balance, latest entries and 30-day usage, at growing numbers of entries
+       cargo xtask soak [options]           three nodes on a PostgreSQL, one after another killed under load
 
 Options:
   --accounts N        accounts that are charged (engine 100000, http 10000)
   --stored N,N        engine: charges stored before measuring (1000000); reads: entries (1000000,5000000)
   --charges N         engine: charges for each figure (1000000)
   --groups N,N        engine: sizes of groups (1,32,256,2048,8192)
-  --store postgres    engine: on PostgreSQL, beside the plain ways to use it
-  --committers N      engine: groups that are committed to it at once (4)
+  --store postgres    engine: on PostgreSQL, beside the plain ways to use it; alone, `cargo xtask bench --store postgres`
+  --committers N,N    with it: groups that are committed at once (1,2,4)
+  --nodes N,N         with it: nodes of two committers on one database (3)
   --skew even|zipf    engine: how charges fall on accounts (even)
   --connections N,N   http: connections (1,16,64,256)
-  --seconds N         http: seconds for each figure (5)
+  --seconds N         http, PostgreSQL: seconds for each figure (5); soak: how long, instead of minutes
+  --minutes N         soak: how long (10)
+  --kill-every N      soak: seconds between two kills (20)
+  --clients N         soak: how many charge at once (6)
+  --a-second N        soak: charges a second, all clients together (200)
 ";
 
 /// What was asked for on the command line.
@@ -64,15 +72,19 @@ fn exit(why: &str) -> ! {
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let what = if words.is_empty() { String::new() } else { words.remove(0) };
+    // Without a word, the engine.
+    let is_named = words.first().is_some_and(|it| !it.starts_with("--"));
+    let what = if is_named { words.remove(0) } else { "engine".to_owned() };
     let options = Options { words };
     match what.as_str() {
+        "engine" if options.is("store", "postgres") => cluster::run(&options),
         "engine" => engine::run(&options),
         "http" => http::run(&options),
         "reads" => reads::run(&options),
+        "soak" => soak::run(&options),
         // The baseline of `http`, in a process of its own like the server it is compared with.
         "echo" => http::echo(),
-        _ => exit("say what to measure: engine, http or reads"),
+        _ => exit("say what to measure: engine, http, reads or soak"),
     }
     ExitCode::SUCCESS
 }

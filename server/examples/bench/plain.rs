@@ -9,7 +9,6 @@ use super::fill::Random;
 use super::table::{grouped, per_second, row};
 
 const CONNECTIONS: usize = 32;
-const LASTS: Duration = Duration::from_secs(8);
 
 const SCHEMA: &str = "
     create table plain_balances (account bigint primary key, balance bigint not null);
@@ -26,18 +25,36 @@ const SCHEMA: &str = "
             return rest;
         end $$;";
 
-/// Prints a row for each way, on even load and on one account.
-pub fn run(url: &str) {
+/// A way, and the charges a second it comes to on even load and on one account.
+pub struct Plain {
+    name: &'static str,
+    pub even: u64,
+    pub hot: u64,
+}
+
+type Way = fn(&mut Client, i64, &str);
+const WAYS: [(&str, Way); 2] = [("update and insert", by_statements), ("one function call", by_function)];
+
+/// Makes their tables.
+pub fn make(url: &str) {
     let mut hand = Client::connect(url, NoTls).expect("a connection");
     hand.batch_execute(SCHEMA).expect("the plain tables are made");
-    println!("\nthe plain ways, {CONNECTIONS} connections, each charge by itself");
-    row(&["way", "100 000 even", "one account"]);
-    type Way = fn(&mut Client, i64, &str);
-    let ways: [(&str, Way); 2] = [("update and insert", by_statements), ("one function call", by_function)];
-    for (name, way) in ways {
-        let [even, hot] = [100_000, 1].map(|accounts| grouped(measured(url, accounts, way)));
-        row(&[name, &even, &hot]);
-    }
+}
+
+/// Measures each way, the function last.
+pub fn measured(url: &str, lasts: Duration) -> Vec<Plain> {
+    let measure = |(name, way): (&'static str, Way)| {
+        let [even, hot] = [100_000, 1].map(|accounts| rate(url, accounts, way, lasts));
+        Plain { name, even, hot }
+    };
+    WAYS.into_iter().map(measure).collect()
+}
+
+/// Prints a row for each way.
+pub fn tell(measured: &[Plain]) {
+    println!("the plain ways, {CONNECTIONS} connections, each charge by itself");
+    row(&["way", "even/s", "one account/s"]);
+    measured.iter().for_each(|it| row(&[it.name, &grouped(it.even), &grouped(it.hot)]));
 }
 
 fn by_statements(client: &mut Client, account: i64, key: &str) {
@@ -54,7 +71,7 @@ fn by_function(client: &mut Client, account: i64, key: &str) {
 }
 
 /// Charges a second.
-fn measured(url: &str, accounts: usize, charge: fn(&mut Client, i64, &str)) -> u64 {
+fn rate(url: &str, accounts: usize, charge: Way, lasts: Duration) -> u64 {
     let began = Instant::now();
     let done: u64 = thread::scope(|scope| {
         let threads: Vec<_> = (0..CONNECTIONS)
@@ -63,7 +80,7 @@ fn measured(url: &str, accounts: usize, charge: fn(&mut Client, i64, &str)) -> u
                     let mut client = Client::connect(url, NoTls).expect("a connection");
                     let mut random = Random::new(seed() ^ number as u64);
                     let mut done = 0;
-                    while began.elapsed() < LASTS {
+                    while began.elapsed() < lasts {
                         let account = i64::try_from(random.below(accounts)).expect("a small number");
                         let key = format!("{:016x}{:016x}", random.next(), random.next());
                         charge(&mut client, account, &key);

@@ -1,0 +1,147 @@
+//! The engine on PostgreSQL, beside the two plain ways to charge there, in one run: groups of several sizes, one, two and
+//! four committers, one node and three, even load and one hot account.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postgres::{Client, NoTls};
+use server::app::App;
+use server::database::Database;
+use server::service::ChargeOrder;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::Options;
+use super::engine::charge_group;
+use super::fill::{self, Charges, Skew};
+use super::plain;
+use super::table::{grouped, millis, per_second, quantile, row};
+
+/// Groups under way at once at each node.
+const UNDER_WAY: usize = 4;
+
+/// Nodes of this process on one database.
+struct Nodes(Vec<Arc<App>>);
+
+impl Nodes {
+    fn open(url: &str, nodes: usize, committers: usize) -> Nodes {
+        let joint = if url.contains('?') { '&' } else { '?' };
+        let database = Database::Postgres(format!("{url}{joint}committers={committers}"));
+        Nodes((0..nodes).map(|_| Arc::new(fill::open_on(&database))).collect())
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|it| it.close());
+    }
+}
+
+/// What is measured, and how long at most.
+struct Figure<'a> {
+    nodes: &'a Nodes,
+    group: usize,
+    lasts: Duration,
+}
+
+struct Measured {
+    rate: u64,
+    p50: u64,
+    p99: u64,
+    wal_bytes: u64,
+}
+
+pub fn run(options: &Options) {
+    let url = std::env::var("SCRIP_TEST_POSTGRES_URL");
+    let url = url.expect("`cargo xtask bench` starts a PostgreSQL; without it, SCRIP_TEST_POSTGRES_URL names one");
+    let accounts = options.number("accounts", 100_000);
+    let lasts = Duration::from_secs(options.number("seconds", 5));
+    let runtime = Runtime::new().expect("a runtime");
+    let mut hand = Client::connect(&url, NoTls).expect("a connection");
+    let nodes = Nodes::open(&url, 1, 2);
+    fill::register(&nodes.0[0], accounts);
+    let mut even = Charges::new(accounts, Skew::Even(accounts));
+    let mut hot = Charges::new(1, Skew::Even(1));
+    let stored = options.numbers("stored", &[200_000])[0];
+    for _ in 0..stored / 2_048 {
+        runtime.block_on(charge_group(&nodes.0[0], even.take(2_048)));
+    }
+    drop(nodes);
+    let (accounts, stored) = (grouped(accounts as u64), grouped(stored as u64));
+    println!("PostgreSQL: {accounts} accounts, {stored} charges stored, {} s a figure\n", lasts.as_secs());
+    plain::make(&url);
+    let before = plain::measured(&url, lasts);
+    plain::tell(&before);
+    let function = &before[1];
+    println!();
+    row(&["nodes × committers", "group", "even/s", "× function", "p50", "p99", "WAL B", "one account/s", "× function"]);
+    let shapes = options.numbers("committers", &[1, 2, 4]).into_iter().map(|it| (1, it));
+    let many = options.numbers("nodes", &[3]).into_iter().map(|it| (it, 2));
+    for (count, committers) in shapes.chain(many) {
+        let nodes = Nodes::open(&url, count, committers);
+        for group in options.numbers("groups", &[32, 256, 2_048, 8_192]) {
+            let figure = Figure { nodes: &nodes, group, lasts };
+            let on_even = figure.measure(&runtime, &mut even, &mut hand);
+            let on_one = figure.measure(&runtime, &mut hot, &mut hand);
+            row(&[
+                &format!("{count} × {committers}"),
+                &grouped(group as u64),
+                &grouped(on_even.rate),
+                &times(on_even.rate, function.even),
+                &millis(on_even.p50),
+                &millis(on_even.p99),
+                &grouped(on_even.wal_bytes),
+                &grouped(on_one.rate),
+                &times(on_one.rate, function.hot),
+            ]);
+        }
+    }
+    println!("\nand again, at the end");
+    plain::tell(&plain::measured(&url, lasts));
+}
+
+/// `part` over `whole`, with one place.
+fn times(part: u64, whole: u64) -> String {
+    let tenths = part * 10 / whole.max(1);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+impl Figure<'_> {
+    fn measure(&self, runtime: &Runtime, source: &mut Charges, hand: &mut Client) -> Measured {
+        let mut latencies = Vec::new();
+        let (mut done, mut took) = (0, Duration::ZERO);
+        let wal = written(hand);
+        while took < self.lasts {
+            // Orders are made before the clock runs, a few groups at a time so that memory stays small.
+            let count = (65_536 / self.group).clamp(UNDER_WAY * self.nodes.0.len() * 2, 400);
+            let groups: Vec<Vec<ChargeOrder>> = (0..count).map(|_| source.take(self.group)).collect();
+            let began = Instant::now();
+            runtime.block_on(self.charge(groups, &mut latencies));
+            took += began.elapsed();
+            done += count * self.group;
+        }
+        let wal_bytes = (written(hand) - wal) / done as u64;
+        let (p50, p99) = (quantile(&mut latencies, 500), quantile(&mut latencies, 990));
+        Measured { rate: per_second(done as u64, took), p50, p99, wal_bytes }
+    }
+
+    async fn charge(&self, groups: Vec<Vec<ChargeOrder>>, latencies: &mut Vec<u64>) {
+        let mut under_way = JoinSet::new();
+        for (place, group) in groups.into_iter().enumerate() {
+            if under_way.len() == UNDER_WAY * self.nodes.0.len() {
+                latencies.extend(under_way.join_next().await.map(|it| it.expect("a group is charged")));
+            }
+            let node = Arc::clone(&self.nodes.0[place % self.nodes.0.len()]);
+            under_way.spawn(async move { charge_group(&node, group).await });
+        }
+        while let Some(latency) = under_way.join_next().await {
+            latencies.push(latency.expect("a group is charged"));
+        }
+    }
+}
+
+/// Bytes the server has written to its log so far.
+fn written(hand: &mut Client) -> u64 {
+    let query = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint";
+    let bytes: i64 = hand.query_one(query, &[]).expect("the log's place").get(0);
+    bytes.try_into().expect("it only grows")
+}
