@@ -46,6 +46,23 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// How often those who follow an account are told what other processes did.
+const HEAR_EVERY: Duration = Duration::from_millis(500);
+
+/// Listens for what other processes do to the accounts that somebody follows here, until `stop` turns true.
+pub async fn listen(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HEAR_EVERY) => {}
+            _ = stop.wait_for(|it| *it) => return,
+        }
+        let ears = Arc::clone(&app);
+        let heard = tokio::task::spawn_blocking(move || ears.hear_others()).await.expect("reading does not panic");
+        // Those who follow look by themselves now and then: nothing is lost but time.
+        heard.unwrap_or_else(|error| tracing::warn!(?error, "looking for what other nodes did failed"));
+    }
+}
+
 /// Posts what time has brought about, for a bounded number of accounts, and says for how many.
 pub async fn settle(app: &Arc<App>) -> Result<usize, Error> {
     let reader = Arc::clone(app);

@@ -25,9 +25,16 @@ pub struct News {
 }
 
 impl App {
-    /// Tells the account's newest version after each commit of this process that moves it.
+    /// Tells the account's newest version after each commit that moves it: at once after one of this process, within a
+    /// second after another's.
     pub fn follow(&self, account: &Name) -> Result<watch::Receiver<u64>, Error> {
         Ok(self.turnstile.follow(self.known(account)?.account.number))
+    }
+
+    /// Tells followers of accounts that another process has moved. Costs one question for all of them together, and none
+    /// where nobody follows, or nobody else writes.
+    pub fn hear_others(&self) -> Result<(), Error> {
+        Ok(self.turnstile.hear_others(&*self.store)?)
     }
 
     /// What has happened after version `seen`; from now on where nothing was seen.

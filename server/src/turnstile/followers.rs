@@ -25,6 +25,23 @@ impl Followers {
         newest.entry(account).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
+    /// The accounts that somebody follows.
+    pub fn followed(&self) -> Vec<AccountNumber> {
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        newest.iter().filter(|it| 0 < it.1.receiver_count()).map(|it| *it.0).collect()
+    }
+
+    /// This account is at this version, whoever brought it there.
+    pub fn hear(&self, account: AccountNumber, version: u64) {
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(followed) = newest.get(&account) else { return };
+        followed.send_if_modified(|known| {
+            let is_news = *known < version;
+            *known = version.max(*known);
+            is_news
+        });
+    }
+
     /// These changes are durable.
     pub fn tell(&self, changes: &[Change]) {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
