@@ -164,6 +164,11 @@ impl App {
         settings: Settings,
         first_card: &billing::rating::RateCard,
     ) -> Result<App, Fault> {
+        if let Some(from) = store::unfinished(&*store)? {
+            let why =
+                format!("it is half filled from {from}: run `scrip migrate-data` again, until it says it is done");
+            return Err(Fault::new("opening the store", why));
+        }
         let clock = Arc::new(Clock::default());
         let app = App {
             turnstile: Turnstile::open(

@@ -2,9 +2,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use store::Store;
 use store::postgres::Postgres;
 use store::sqlite::{Options, Sqlite};
+use store::{Movable, Store};
 
 /// Where the store is.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +44,14 @@ impl Database {
     /// # Errors
     /// Says where, and why not.
     pub fn open(&self) -> Result<Arc<dyn Store>, String> {
+        Ok(self.open_whole()?)
+    }
+
+    /// Opens it, to move all that is in it or to fill it.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_whole(&self) -> Result<Arc<dyn Movable>, String> {
         let failed = |it: store::Fault| format!("cannot open {}: {it}", self.shown());
         match self {
             Database::Postgres(url) => Ok(Arc::new(Postgres::open(url).map_err(failed)?)),

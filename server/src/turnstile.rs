@@ -183,6 +183,17 @@ impl Turnstile {
         self.followers.follow(account)
     }
 
+    /// Looks how far the accounts that are followed here are in the store, where other processes commit to it too.
+    pub fn hear_others(&self, store: &dyn Store) -> Result<(), Fault> {
+        let followed = if store.is_shared() { self.followers.followed() } else { Vec::new() };
+        if followed.is_empty() {
+            return Ok(());
+        }
+        let versions = store.versions(&followed)?;
+        followed.into_iter().zip(versions).for_each(|(account, version)| self.followers.hear(account, version));
+        Ok(())
+    }
+
     /// Puts `asks` in the queue, to be decided one after another and answered together, in order. Where there are
     /// several queues, the order holds among those of one account.
     pub async fn take(&self, asks: Vec<Ask>) -> Vec<Turned> {

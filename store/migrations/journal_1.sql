@@ -49,6 +49,9 @@ create table accounts (
 -- signups already used: one welcome grant each.
 create table fingerprints (fingerprint blob primary key, account integer not null) strict, without rowid;
 
+-- which did an account bring?
+create index fingerprints_of on fingerprints (account);
+
 create table projects (
     account    integer not null,
     id         text not null,

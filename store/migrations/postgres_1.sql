@@ -38,17 +38,25 @@ create index journal_fact on journal (fact) where fact is not null;
 -- which transactions of an account made its grants?
 create index journal_granted on journal (account, version) where granted is not null;
 
--- an account's state after its transaction `version`. who changes an account locks this row first.
+-- how far an account is. who changes an account locks this row first.
 create table books (
     account bigint primary key,
+    -- of its newest transaction
     version bigint not null,
-    -- when time itself will change the book
-    due_at  bigint,
-    body    text not null
-) with (fillfactor = 70);
+    -- when time itself will change the account
+    due_at  bigint
+) with (fillfactor = 50);
 
 -- which accounts have something due?
 create index books_due on books (due_at, account) where due_at is not null;
+
+-- an account's state after its transaction `version`, taken every sixteenth. what came after is in the journal, 15 rows
+-- at most; so is all of an account that has fewer.
+create table snapshots (
+    account bigint primary key,
+    version bigint not null,
+    body    text not null
+) with (fillfactor = 70);
 
 -- an account's usage in the hour that starts at `hour`, as hours fall in the account's zone: of its transactions up to
 -- the last version that 64 divides. what came after is in the journal, 63 rows at most.
@@ -108,7 +116,7 @@ create table api_keys (
 
 create table quotes (
     account    bigint not null,
-    id         text not null,
+    id         text collate "C" not null,
     expires_at bigint not null,
     body       text not null,
     primary key (account, id)
@@ -117,7 +125,7 @@ create table quotes (
 -- payments, subscriptions, notices on their way: the newest state of each. account 0 is the house.
 create table documents (
     account bigint not null,
-    kind    text not null,
+    kind    text collate "C" not null,
     id      text collate "C" not null,
     -- counts its states from 1
     version bigint not null,

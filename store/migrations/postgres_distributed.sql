@@ -2,6 +2,7 @@
 -- where the account goes, what is global is copied to every machine. the tables themselves stay the same.
 select create_distributed_table('journal', 'account');
 select create_distributed_table('books', 'account', colocate_with => 'journal');
+select create_distributed_table('snapshots', 'account', colocate_with => 'journal');
 select create_distributed_table('usage', 'account', colocate_with => 'journal');
 select create_distributed_table('projects', 'account', colocate_with => 'journal');
 select create_distributed_table('quotes', 'account', colocate_with => 'journal');

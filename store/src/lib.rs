@@ -10,6 +10,7 @@
 //! - a transaction once read reads the same for ever.
 mod codec;
 mod fault;
+mod moving;
 mod name;
 pub mod postgres;
 mod record;
@@ -17,6 +18,7 @@ pub mod sqlite;
 mod verify;
 
 pub use fault::{CommitError, Fault};
+pub use moving::{EachPost, Movable, MoveError, Moved, Plan, Progress, Shelf, Spot, move_house, unfinished};
 pub use name::NameHash;
 pub use record::{Account, ApiKey, Audit, CardRecord, Document, Project, QuoteRecord, Reply, UsageRow};
 pub use verify::{Difference, Report, verify};
@@ -28,7 +30,7 @@ use billing::ledger::{Book, Transaction};
 use billing::time::Timestamp;
 
 /// One thing to be remembered.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Change {
     /// The next transaction of an account. `Stale` when it is not the next.
     Post(Post),
@@ -44,6 +46,8 @@ pub enum Change {
     ApiKey(ApiKey),
     /// The next state of a document; version 1 is a new one. `Stale` when it is not the next.
     Document(Document),
+    /// A document as it stood in another store, at whatever version. `Repeated` when there is one.
+    Arrived(Document),
     /// A binding quote. `Repeated` when its account has one with its id.
     Quote(QuoteRecord),
     /// The answer to a request that belongs to no account. `Repeated` when its key is taken.
@@ -53,7 +57,7 @@ pub enum Change {
 }
 
 /// A transaction, the book it leads to, and the names it can be found by.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Post {
     pub transaction: Arc<Transaction>,
     /// The account's book with this transaction folded in.
@@ -90,19 +94,25 @@ pub trait Store: Send + Sync {
         1
     }
     /// Takes accounts for oneself until the commit: what is decided on books that were reserved is never `Stale`. Each
-    /// account, in their order, comes with the version of the book at hand, 0 for none; a book that has that version
-    /// is not told again.
+    /// account, in their order, comes with the book at hand, if there is one; when that is the newest it is not told
+    /// again.
     ///
     /// None where nobody else commits to this store: then there is nobody to keep away.
     fn reserve(
         &self,
         _names: &[NameHash],
-        _accounts: &[(AccountNumber, u64)],
+        _accounts: &[(AccountNumber, Option<Arc<Book>>)],
     ) -> Result<Option<Box<dyn Reserved>>, Fault> {
         Ok(None)
     }
     /// All that a group of commands needs to be decided, in one go.
     fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault>;
+
+    /// How far accounts are, in the order asked: the version of each one's newest transaction, 0 for none.
+    fn versions(&self, accounts: &[AccountNumber]) -> Result<Vec<u64>, Fault> {
+        let books = self.recall(&[], accounts)?.books;
+        Ok(books.into_iter().map(|it| it.map_or(0, |it| it.version)).collect())
+    }
 
     fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault>;
     /// Up to `limit` transactions of an account with a version below `before`, newest first.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use billing::id::{AccountNumber, ChargeId, Place};
 use billing::ledger::{Book, COUNTED_FOR, Draw, Grant, LedgerAccount, Transaction, What};
@@ -116,7 +117,7 @@ struct Replay<'a> {
 
 /// What an account's transactions so far come to.
 struct Folded {
-    book: Book,
+    book: Arc<Book>,
     /// None of it is compared once a transaction did not fit: everything after it would differ.
     is_broken: bool,
     /// Sums of the account's own ledger accounts, in micro-credits.
@@ -184,7 +185,7 @@ impl Replay<'_> {
         let Place { account, version } = transaction.place;
         self.report.transactions += 1;
         let folded = self.accounts.entry(account).or_insert_with(|| Folded {
-            book: Book::open(account),
+            book: Arc::new(Book::open(account)),
             is_broken: false,
             grants: 0,
             held: 0,
@@ -207,9 +208,7 @@ impl Replay<'_> {
             let found = format!("{:?}", transaction.what);
             self.report.differs("transaction", place, "credits that are the sum of their parts".to_owned(), found);
         }
-        // The rules assert that each transaction fits the book before it. Here that is the very question, and one
-        // that does not must not end the search for others.
-        if catch_unwind(AssertUnwindSafe(|| folded.book.apply(transaction))).is_err() {
+        if !moved_on(&mut folded.book, transaction) {
             folded.is_broken = true;
             let (place, found) = (format!("{account:?}, version {version}"), format!("{:?}", transaction.what));
             self.report.differs("transaction", place, "one that follows from those before it".to_owned(), found);
@@ -244,7 +243,7 @@ impl Replay<'_> {
             let numbers: Vec<AccountNumber> = some.iter().map(|(it, _)| *it).collect();
             let books = one_by_one(&numbers, |it| store.recall(&[], it).map(|it| it.books));
             for ((account, folded), found) in some.iter().zip(books).filter(|((_, folded), _)| !folded.is_broken) {
-                if !matches!(&found, Ok(Some(it)) if **it == folded.book) {
+                if !matches!(&found, Ok(Some(it)) if *it == folded.book) {
                     let (place, expected) = (format!("{account:?}"), format!("{:?}", folded.book));
                     self.report.differs("book", place, expected, format!("{found:?}"));
                 }
@@ -291,6 +290,15 @@ impl Replay<'_> {
         }
         Ok(())
     }
+}
+
+/// Moves `book` on by `transaction`, and says whether that follows from it.
+///
+/// The rules assert that each transaction fits the book before it. In a journal that may be damaged that is the very
+/// question, and one that does not fit must not end the process.
+pub(crate) fn moved_on(book: &mut Arc<Book>, transaction: &Transaction) -> bool {
+    transaction.place.version == book.version + 1
+        && catch_unwind(AssertUnwindSafe(|| Arc::make_mut(book).apply(transaction))).is_ok()
 }
 
 /// The names a transaction must be found by: the caller's key, and what it settled for ever as far as that follows from

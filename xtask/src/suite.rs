@@ -60,6 +60,7 @@ const TOLD_ONCE: &[&str] = &[
     "crash::",
     "description::",
     "limits::",
+    "moving::",
     "nodes::",
     "on_",
     "oracle::",

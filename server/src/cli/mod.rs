@@ -4,6 +4,7 @@
 //! refused or failed, 2 when it was not understood.
 mod keep;
 mod measure;
+mod migrate_data;
 mod price;
 mod remote;
 mod serve;
@@ -58,6 +59,8 @@ enum Command {
     Restore(keep::Restore),
     /// Bring a store's schema up to date
     Migrate(keep::Migrate),
+    /// Move everything from one store to another
+    MigrateData(migrate_data::MigrateData),
     /// Print the OpenAPI document
     #[command(hide = true)]
     Openapi,
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Backup(it) => it.run(),
         Command::Restore(it) => it.run(),
         Command::Migrate(it) => it.run(),
+        Command::MigrateData(it) => it.run(),
         Command::Openapi => {
             say(&format!("{:#}", crate::http::document()));
             Ok(())

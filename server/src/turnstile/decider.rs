@@ -126,18 +126,18 @@ impl Decider {
         let mut accounts: Vec<AccountNumber> = asks().map(|it| it.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        let known = |it: AccountNumber| (it, self.books.get(it).map_or(0, |it| it.version));
-        let accounts: Vec<(AccountNumber, u64)> = accounts.into_iter().map(known).collect();
+        let at_hand = |it: AccountNumber| (it, self.books.get(it).cloned());
+        let accounts: Vec<(AccountNumber, Option<Arc<Book>>)> = accounts.into_iter().map(at_hand).collect();
         let reserved = self.store.reserve(&names, &accounts)?;
         let mut reserved = reserved.expect("a store that others commit to can be reserved");
         let found = reserved.recalled();
         assert_eq!((found.named.len(), found.books.len()), (names.len(), accounts.len()), "each is answered");
         self.recalled.clear();
         self.recalled.extend(names.into_iter().zip(found.named).filter_map(|(name, place)| Some((name, place?))));
-        for ((account, known), book) in accounts.into_iter().zip(found.books) {
+        for ((account, at_hand), book) in accounts.into_iter().zip(found.books) {
             match book {
                 Some(book) => self.books.keep(account, book),
-                None if known == 0 => self.books.keep(account, Arc::new(Book::open(account))),
+                None if at_hand.is_none() => self.books.keep(account, Arc::new(Book::open(account))),
                 None => {}
             }
         }

@@ -22,6 +22,7 @@ mod money_purchases;
 mod money_shop;
 mod money_subscriptions;
 mod money_topups;
+mod moving;
 mod nodes;
 mod pages;
 mod parallel;

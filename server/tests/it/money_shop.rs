@@ -41,8 +41,29 @@ impl Shop {
     /// A shop that no notice ever reaches.
     pub fn deaf() -> Shop {
         let sim = Sim::start(&Options::default()).unwrap();
-        let server = start(Arc::new(TempDir::new().unwrap()), &sim);
+        let server = start(Arc::new(TempDir::new().unwrap()), &sim, None);
         Shop { server, sim, ahead: AtomicI64::new(0) }
+    }
+
+    /// A shop whose store is where `database` says.
+    pub fn on(database: &str) -> Shop {
+        let sim = Sim::start(&Options::default()).unwrap();
+        let server = start(Arc::new(TempDir::new().unwrap()), &sim, Some(database));
+        let shop = Shop { server, sim, ahead: AtomicI64::new(0) };
+        shop.listen();
+        shop
+    }
+    /// The same shop, closed, and opened again on another store.
+    pub fn moved(self, database: &str) -> Shop {
+        let directory = self.server.stop();
+        let server = start(directory, &self.sim, Some(database));
+        let shop = Shop { server, ..self };
+        shop.listen();
+        shop
+    }
+    /// One more node of this shop, on a store that several share.
+    pub fn node(&self, database: &str) -> Served {
+        start(Arc::new(TempDir::new().unwrap()), &self.sim, Some(database))
     }
 
     pub fn listen(&self) {
@@ -144,14 +165,15 @@ impl Shop {
     }
 }
 
-fn start(directory: Arc<TempDir>, sim: &Sim) -> Served {
-    let environment = [
+fn start(directory: Arc<TempDir>, sim: &Sim, database: Option<&str>) -> Served {
+    let mut environment = vec![
         ("SCRIP_SANDBOX", "1"),
         ("STRIPE_SECRET_KEY", "sk_test_of_the_shop"),
         ("STRIPE_PUBLISHABLE_KEY", "pk_test_of_the_shop"),
         ("STRIPE_WEBHOOK_SECRET", SECRET),
         ("STRIPE_API_BASE", sim.url()),
     ];
+    environment.extend(database.map(|it| ("SCRIP_DATABASE_URL", it)));
     Served::start_with(directory, &environment, SELLER)
 }
 

@@ -1,5 +1,7 @@
 //! Several nodes on one PostgreSQL: no leader, no sticky routing, and nothing done twice; also when one is killed, and
 //! when the database itself dies and its standby takes over.
+mod work;
+
 use std::collections::HashMap;
 use std::process::Command;
 use std::sync::Mutex;

@@ -17,9 +17,11 @@ macro_rules! document {
 pub const DOCUMENT: &str = concat!(document!(), "where account = $1 and kind = $2 and id = $3");
 pub const NEWEST: &str = concat!(document!(), "where account = $1 and kind = $2 order by id desc limit $3");
 pub const BEFORE: &str = concat!(document!(), "where account = $1 and kind = $2 and id < $3 order by id desc limit $4");
+pub const ALL: &str =
+    concat!(document!(), "where (account, kind, id) > ($1, $2, $3) order by account, kind, id limit $4");
 pub const DUE: &str = concat!(document!(), "where due_at <= $1 order by due_at limit $2");
 
-fn read(row: &Row) -> Result<Document, Fault> {
+pub fn read(row: &Row) -> Result<Document, Fault> {
     Ok(Document {
         account: number(column(row, 0)?),
         kind: column(row, 1)?,

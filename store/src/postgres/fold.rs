@@ -12,7 +12,9 @@ use billing::ledger::Transaction;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
-use super::rows::{self, column, columns, number, signed, unsigned};
+use super::Shared;
+use super::books::{self, Span};
+use super::rows::{self, column, number, signed, unsigned};
 use super::session::{Asked, Session};
 use super::trouble::Trouble;
 use crate::codec::{self, Json};
@@ -23,14 +25,11 @@ const FOLDED_AT_ONCE: u64 = 64;
 
 const DOING: &str = "folding usage";
 
-/// Transactions of an account that are not folded yet.
-pub const UNFOLDED: &str = concat!(
-    "select ",
-    columns!(),
-    " from journal where account = $1 and $2 < version and version <= $3 order by version"
-);
-/// What hours of an account come to so far.
-pub const HOURS: &str = "select account, hour, body from usage where account = $1 and hour = any($2)";
+/// What hours of accounts come to so far.
+pub const HOURS: &str = "select account, hour, body from unnest($1::bigint[], $2::bigint[]) as wanted (owner, start) \
+    join usage on account = wanted.owner and hour = wanted.start";
+/// Of one: where accounts are spread over machines, each is asked of its own.
+pub const HOURS_OF_ONE: &str = "select account, hour, body from usage where account = $1 and hour = any($2)";
 pub const PUT_HOURS: &str = "insert into usage (account, hour, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
     on conflict (account, hour) do update set body = excluded.body";
@@ -38,13 +37,6 @@ pub const PUT_HOURS: &str = "insert into usage (account, hour, body) \
 /// is nothing.
 pub const FOLDED: &str = "select b.version, u.hour, u.body from books b \
     left join usage u on u.account = b.account and $2 <= u.hour and u.hour < $3 where b.account = $1";
-
-/// How far an account was, and how far it is with this commit.
-pub struct Span {
-    pub account: AccountNumber,
-    pub since: u64,
-    pub version: u64,
-}
 
 fn folded(version: u64) -> u64 {
     version / FOLDED_AT_ONCE * FOLDED_AT_ONCE
@@ -70,21 +62,22 @@ impl Hours {
 
 /// What the hours come to that this commit folds. `posted` are its own transactions, which no statement finds yet.
 pub async fn fold(
+    shared: &Shared,
     session: &Session,
     spans: &[Span],
     posted: &HashMap<AccountNumber, Vec<&Arc<Transaction>>>,
 ) -> Result<Hours, Trouble> {
-    let passing: Vec<&Span> = spans.iter().filter(|it| folded(it.since) < folded(it.version)).collect();
+    let passing: Vec<&Span> = spans.iter().filter(|it| folded(it.since) < folded(it.until)).collect();
     if passing.is_empty() {
         return Ok(Hours::default());
     }
-    let mut sums = unfolded(session, &passing).await?;
+    let mut sums = unfolded(shared, session, &passing).await?;
     for span in &passing {
         let sums = sums.entry(span.account).or_default();
-        let until = folded(span.version);
+        let until = folded(span.until);
         posted[&span.account].iter().filter(|it| it.place.version <= until).for_each(|it| add(sums, it.usage()));
     }
-    add_stored(session, &mut sums).await?;
+    add_stored(shared, session, &mut sums).await?;
     let mut new = Hours::default();
     let mut json = Json::new();
     let mut accounts: Vec<_> = sums.into_iter().collect();
@@ -103,12 +96,15 @@ pub async fn fold(
 }
 
 /// What transactions of earlier commits come to that are folded now.
-async fn unfolded(session: &Session, passing: &[&Span]) -> Result<HashMap<AccountNumber, Sums>, Trouble> {
-    let range = |it: &&Span| (signed(it.account.get()), signed(folded(it.since)), signed(it.since));
-    let ranges: Vec<(i64, i64, i64)> = passing.iter().map(range).filter(|it| it.1 < it.2).collect();
-    let asked: Vec<Asked<'_>> = ranges.iter().map(|it| (UNFOLDED, vec![&it.0 as _, &it.1 as _, &it.2 as _])).collect();
+async fn unfolded(
+    shared: &Shared,
+    session: &Session,
+    passing: &[&Span],
+) -> Result<HashMap<AccountNumber, Sums>, Trouble> {
+    let before = |it: &&Span| Span { account: it.account, since: folded(it.since), until: it.since };
+    let ranges: Vec<Span> = passing.iter().map(before).collect();
     let mut sums: HashMap<AccountNumber, Sums> = HashMap::new();
-    for row in session.query_all(DOING, &asked).await?.iter().flatten() {
+    for row in &books::spans(session, shared.is_distributed, &ranges).await? {
         let transaction = rows::read(row)?;
         add(sums.entry(transaction.place.account).or_default(), transaction.usage());
     }
@@ -116,14 +112,24 @@ async fn unfolded(session: &Session, passing: &[&Span]) -> Result<HashMap<Accoun
 }
 
 /// Adds what the hours come to already.
-async fn add_stored(session: &Session, sums: &mut HashMap<AccountNumber, Sums>) -> Result<(), Trouble> {
+async fn add_stored(
+    shared: &Shared,
+    session: &Session,
+    sums: &mut HashMap<AccountNumber, Sums>,
+) -> Result<(), Trouble> {
     let hours = |it: &Sums| {
         let mut hours: Vec<i64> = it.keys().map(|it| it.hour.millis()).collect();
         hours.dedup();
         hours
     };
     let wanted: Vec<(i64, Vec<i64>)> = sums.iter().map(|(account, it)| (signed(account.get()), hours(it))).collect();
-    let asked: Vec<Asked<'_>> = wanted.iter().map(|it| (HOURS, vec![&it.0 as _, &it.1 as _])).collect();
+    let pairs = wanted.iter().flat_map(|(account, hours)| hours.iter().map(|hour| (*account, *hour)));
+    let (accounts, starts): (Vec<i64>, Vec<i64>) = pairs.unzip();
+    let asked: Vec<Asked<'_>> = match (accounts.is_empty(), shared.is_distributed) {
+        (true, _) => Vec::new(),
+        (false, false) => vec![(HOURS, vec![&accounts, &starts])],
+        (false, true) => wanted.iter().map(|it| (HOURS_OF_ONE, vec![&it.0 as _, &it.1 as _])).collect(),
+    };
     for row in session.query_all(DOING, &asked).await?.iter().flatten() {
         let account = number(column(row, 0)?);
         let stored = read_hour(account, column(row, 1)?, column(row, 2)?)?;
@@ -165,7 +171,7 @@ pub async fn usage(
         }
     }
     let mut version = unsigned(watermark);
-    for row in session.query(DOING, UNFOLDED, &[&number, &watermark, &i64::MAX]).await? {
+    for row in session.query(DOING, books::SPAN, &[&number, &watermark, &i64::MAX]).await? {
         let transaction = rows::read(&row)?;
         version = transaction.place.version;
         let usage = transaction.usage();

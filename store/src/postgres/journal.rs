@@ -5,14 +5,14 @@
 //! transactions; a row's number is how many rows stand before it, known from the books' versions alone. So the numbers
 //! have no gaps unless a row is missing, and they shift while transactions are added: a stream is read in one
 //! transaction that sees one moment, and whoever wants to go on later wants a store that rests.
-use billing::ledger::Transaction;
 use tokio_postgres::Row;
 
 use super::Shared;
 use super::rows::{self, column, columns, number, signed, unsigned};
 use super::session::{Params, Session};
+use super::stock;
 use super::trouble::Trouble;
-use crate::Fault;
+use crate::{EachPost, Fault};
 
 const DOING: &str = "reading the journal";
 
@@ -21,7 +21,7 @@ pub const LENGTHS: &str = "select account, version from books where $1 < account
 pub const ROWS: &str = concat!(
     "select ",
     columns!(),
-    " from journal where $1 <= account and account <= $2 and (account, version) > ($1, $3) \
+    ", fact from journal where $1 <= account and account <= $2 and (account, version) > ($1, $3) \
       order by account, version limit $4"
 );
 
@@ -35,7 +35,7 @@ pub async fn length(session: &Session) -> Result<u64, Trouble> {
 }
 
 /// Calls `each` with every transaction after the one numbered `after`.
-pub fn stream(shared: &Shared, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault> {
+pub fn stream(shared: &Shared, after: u64, each: &mut EachPost<'_>) -> Result<(), Fault> {
     let ask = |sql, params: Params<'_>| -> Result<Vec<Row>, Fault> { Ok(shared.limited(asked(shared, sql, params))?) };
     let (mut last, mut before) = (-1_i64, 0);
     loop {
@@ -73,7 +73,7 @@ impl Part {
     fn read(
         &self,
         ask: &impl Fn(&'static str, Params<'_>) -> Result<Vec<Row>, Fault>,
-        each: &mut dyn FnMut(u64, Transaction),
+        each: &mut EachPost<'_>,
     ) -> Result<u64, Fault> {
         let (mut account, end) = (self.accounts[0].0, self.accounts[self.accounts.len() - 1].0);
         let mut version = signed(self.after.saturating_sub(self.before));
@@ -95,7 +95,7 @@ impl Part {
                 }
                 let transaction = rows::read(row)?;
                 assert_eq!(transaction.place.account, number(account), "a row is whose it says");
-                each(before + unsigned(version), transaction);
+                each(before + unsigned(version), transaction, stock::fact(row)?)?;
             }
             if found.len() < usize::try_from(ROWS_MAX).expect("a few thousand") {
                 return Ok(self.before + self.accounts.iter().map(|it| it.1).sum::<u64>());

@@ -18,7 +18,10 @@ struct Step {
     oldest: i64,
 }
 
-const STEPS: &[Step] = &[Step { statements: include_str!("../../migrations/postgres_1.sql"), oldest: 1 }];
+const STEPS: &[Step] = &[
+    Step { statements: include_str!("../../migrations/postgres_1.sql"), oldest: 1 },
+    Step { statements: include_str!("../../migrations/postgres_2.sql"), oldest: 1 },
+];
 
 pub const DISTRIBUTE: &str = include_str!("../../migrations/postgres_distributed.sql");
 
@@ -29,11 +32,12 @@ pub const CLAIM: &str = "insert into schema_steps (step, oldest) values ($1, $2)
 pub const IS_CITUS: &str = "select count(*) from pg_extension where extname = 'citus'";
 pub const IS_DISTRIBUTED: &str = "select count(*) from pg_dist_partition where logicalrelid = 'journal'::regclass";
 
-/// Takes the steps that the database has not had.
+/// Takes the steps that the database has not had, of the first `known_max`.
 ///
 /// # Errors
 /// When it has had steps which this program is too old for.
-pub async fn migrate(session: &Session) -> Result<(), Trouble> {
+pub async fn migrate(session: &Session, known_max: usize) -> Result<(), Trouble> {
+    let steps = &STEPS[..known_max.min(STEPS.len())];
     // Two that make the table at once may meet in the catalogue: then it is there.
     match session.run(DOING, TABLE).await {
         Ok(()) | Err(Trouble::Taken(_)) => {}
@@ -41,7 +45,7 @@ pub async fn migrate(session: &Session) -> Result<(), Trouble> {
     }
     let found = session.query(DOING, DONE, &[]).await?;
     let (done, oldest): (i64, i64) = (super::rows::column(&found[0], 0)?, super::rows::column(&found[0], 1)?);
-    let known = i64::try_from(STEPS.len()).expect("a few steps");
+    let known = i64::try_from(steps.len()).expect("a few steps");
     if known < oldest {
         let why = format!(
             "the database has schema {done}, which needs a program that knows {oldest}; this one knows {known}: \
@@ -49,7 +53,7 @@ pub async fn migrate(session: &Session) -> Result<(), Trouble> {
         );
         return Err(Fault::new(DOING, why).into());
     }
-    for (number, step) in (1_i64..).zip(STEPS).skip(usize::try_from(done).unwrap_or(usize::MAX)) {
+    for (number, step) in (1_i64..).zip(steps).skip(usize::try_from(done).unwrap_or(usize::MAX)) {
         session.run(DOING, "begin").await?;
         // Whoever inserts first does the step; the others wait here until it is committed.
         let claimed = session.execute_all(DOING, &[(CLAIM, vec![&number, &step.oldest])], None).await?;

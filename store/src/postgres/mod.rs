@@ -11,6 +11,7 @@
 //!   book's (see [`fold`]);
 //! - a commit that was answered is on the disk, and on the synchronous standby where there is one.
 mod address;
+mod books;
 mod documents;
 mod fold;
 mod journal;
@@ -23,6 +24,7 @@ mod registry;
 mod reserve;
 mod rows;
 mod session;
+mod stock;
 mod tls;
 mod trouble;
 mod wait;
@@ -32,14 +34,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::id::{AccountNumber, Name, Place};
-use billing::ledger::Transaction;
+use billing::ledger::{Book, Transaction};
 use billing::time::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Recalled,
-    Reply, Reserved, Store, UsageRow,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Movable, NameHash, Project,
+    QuoteRecord, Recalled, Reply, Reserved, Shelf, Spot, Store, UsageRow,
 };
 use address::Address;
 use pool::Pool;
@@ -70,13 +72,22 @@ impl Postgres {
     /// # Errors
     /// When the URL is not one, the database cannot be reached, or it needs a newer program.
     pub fn open(url: &str) -> Result<Postgres, Fault> {
+        Postgres::open_as_of(url, usize::MAX)
+    }
+
+    /// Opens it as a program would that knows only the first steps of the schema: so that an upgrade, in which two
+    /// versions serve at once, can be tried out.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_as_of(url: &str, steps: usize) -> Result<Postgres, Fault> {
         let address = Address::parse(url)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
         let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
         let pool = Arc::new(Pool::new(address, runtime.handle().clone()));
         let mut shared = Shared { pool, is_distributed: false };
         shared.is_distributed = shared.once(async |it| {
-            migrate::migrate(it).await?;
+            migrate::migrate(it, steps).await?;
             migrate::is_distributed(it).await
         })?;
         Ok(Postgres { shared: Arc::new(shared), runtime: Some(runtime) })
@@ -140,22 +151,28 @@ impl Shared {
 
     /// Locks, compares, writes: a commit of what was decided on books read some time ago.
     fn commit(&self, changes: &[Change]) -> Result<(), Trouble> {
-        let mut accounts: Vec<(AccountNumber, u64)> = changes.iter().filter_map(posted).collect();
+        let mut accounts: Vec<AccountNumber> = changes.iter().filter_map(posted).collect();
         accounts.sort_unstable();
-        // Of several transactions of an account the first says what its book must be.
-        accounts.dedup_by_key(|it| it.0);
+        accounts.dedup();
         self.once(async |it| {
-            let (versions, _) = reserve::lock(self, it, &accounts).await?;
-            write::write(it, &versions, changes).await
+            let versions = reserve::lock(self, it, &accounts).await?;
+            write::write(self, it, &versions, changes).await
         })
     }
 }
 
-/// The account of a transaction, and the version its book has before.
-fn posted(change: &Change) -> Option<(AccountNumber, u64)> {
-    let Change::Post(post) = change else { return None };
-    let Place { account, version } = post.transaction.place;
-    Some((account, version.saturating_sub(1)))
+/// The account of a transaction.
+fn posted(change: &Change) -> Option<AccountNumber> {
+    if let Change::Post(post) = change { Some(post.transaction.place.account) } else { None }
+}
+
+impl Movable for Postgres {
+    fn shelf(&self, shelf: Shelf, after: &Spot, limit: usize) -> Result<Vec<(Spot, Change)>, Fault> {
+        self.read(async |it| stock::shelf(it, shelf, after, limit).await)
+    }
+    fn posts(&self, after: u64, each: &mut EachPost<'_>) -> Result<(), Fault> {
+        journal::stream(&self.shared, after, each)
+    }
 }
 
 impl Store for Postgres {
@@ -177,14 +194,19 @@ impl Store for Postgres {
     fn reserve(
         &self,
         names: &[NameHash],
-        accounts: &[(AccountNumber, u64)],
+        accounts: &[(AccountNumber, Option<Arc<Book>>)],
     ) -> Result<Option<Box<dyn Reserved>>, Fault> {
         Ok(Some(Box::new(reserve::reserve(&self.shared, names, accounts)?)))
     }
     fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
         self.read(async |it| {
-            Ok(Recalled { named: recall::names(it, names).await?, books: recall::books(it, accounts).await? })
+            let named = recall::names(it, names).await?;
+            let found = books::read(it, self.shared.is_distributed, accounts).await?;
+            Ok(Recalled { named, books: accounts.iter().map(|it| found.get(it).cloned()).collect() })
         })
+    }
+    fn versions(&self, accounts: &[AccountNumber]) -> Result<Vec<u64>, Fault> {
+        self.read(async |it| books::versions(it, accounts).await)
     }
     fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault> {
         self.read(async |it| read::transaction(it, place).await)
@@ -196,7 +218,10 @@ impl Store for Postgres {
         self.read(async |it| read::transactions(it, read::GRANTING, account, before, limit).await)
     }
     fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault> {
-        journal::stream(&self.shared, after, each)
+        journal::stream(&self.shared, after, &mut |sequence, transaction, _| {
+            each(sequence, transaction);
+            Ok(())
+        })
     }
     fn journal_length(&self) -> Result<u64, Fault> {
         self.read(async |it| journal::length(it).await)

@@ -101,6 +101,10 @@ pub fn writes(change: &Change) -> Vec<Write> {
         }
         Change::ApiKey(it) => write_key(it),
         Change::Document(it) => write_document(it),
+        Change::Arrived(it) => write_document(it)
+            .into_iter()
+            .map(|write| Write { sql: ADD_DOCUMENT, on_nothing: OnNothing::Repeated, ..write })
+            .collect(),
         Change::Quote(QuoteRecord { account, id, expires_at, body }) => {
             write!(ADD_QUOTE, Repeated, signed(account.get()), id.clone(), expires_at.millis(), body.clone())
         }

@@ -48,7 +48,7 @@ pub fn maybe_instant(row: &Row, place: usize) -> Result<Option<Timestamp>, Fault
     Ok(column::<Option<i64>>(row, place)?.map(Timestamp::from_millis))
 }
 
-fn name(row: &Row, place: usize) -> Result<Name, Fault> {
+pub fn name(row: &Row, place: usize) -> Result<Name, Fault> {
     let text: &str = column(row, place)?;
     text.parse().map_err(|it| Fault::new(DOING, format!("`{text}`: {it}")))
 }
@@ -127,24 +127,26 @@ pub async fn quote(session: &Session, account: AccountNumber, id: &str) -> Resul
 }
 
 pub async fn reply(session: &Session, key: NameHash) -> Result<Option<Reply>, Trouble> {
-    let read = |row: &Row| {
-        let status: i64 = column(row, 1)?;
-        let status = u16::try_from(status).map_err(|it| Fault::new(DOING, it))?;
-        Ok(Reply { key, request: u128::from_be_bytes(bytes(row, 0)?), status, body: column(row, 2)? })
-    };
-    Ok(all(session, REPLY, &[&&key.0[..]], read).await?.pop())
+    Ok(all(session, REPLY, &[&&key.0[..]], |row| read_reply(row, key)).await?.pop())
+}
+
+pub fn read_reply(row: &Row, key: NameHash) -> Result<Reply, Fault> {
+    let status: i64 = column(row, 1)?;
+    let status = u16::try_from(status).map_err(|it| Fault::new(DOING, it))?;
+    Ok(Reply { key, request: u128::from_be_bytes(bytes(row, 0)?), status, body: column(row, 2)? })
 }
 
 pub async fn audit(session: &Session, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Trouble> {
-    let read = |row: &Row| {
-        let audit = Audit {
-            at: instant(row, 1)?,
-            by: column(row, 2)?,
-            action: column(row, 3)?,
-            subject: column(row, 4)?,
-            detail: column(row, 5)?,
-        };
-        Ok((unsigned(column(row, 0)?), audit))
-    };
+    let read = |row: &Row| Ok((unsigned(column(row, 0)?), audit_entry(row)?));
     all(session, AUDIT, &[&below(before), &rows_max(limit)], read).await
+}
+
+pub fn audit_entry(row: &Row) -> Result<Audit, Fault> {
+    Ok(Audit {
+        at: instant(row, 1)?,
+        by: column(row, 2)?,
+        action: column(row, 3)?,
+        subject: column(row, 4)?,
+        detail: column(row, 5)?,
+    })
 }

@@ -9,15 +9,16 @@
 //!
 //! An account without a transaction has no row to lock. Two that make its first meet at the primary key of its
 //! book: one commits, the other is `Stale`.
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use billing::id::AccountNumber;
+use billing::ledger::Book;
 use futures_util::future::join;
 
 use super::Shared;
+use super::books::{self, Wanted};
 use super::pool::Lent;
-use super::recall::{self, read_book};
+use super::recall;
 use super::rows::{column, number, signed, unsigned};
 use super::session::{Asked, Session};
 use super::trouble::Trouble;
@@ -29,13 +30,11 @@ const DOING: &str = "locking books";
 /// How often accounts are asked for when others are asking for them too.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// Locks the books, and reads those that are not as the caller knows them.
-pub const LOCK: &str = "select b.account, b.version, case when b.version <> known.version then b.body end \
-    from unnest($1::bigint[], $2::bigint[]) as known (account, version) \
+/// Locks the books' rows, in the order in which their keys are given, and says how far each account is.
+pub const LOCK: &str = "select b.account, b.version from unnest($1::bigint[]) as known (account) \
     join books b on b.account = known.account order by b.account for update of b";
 /// The same of one account: where accounts are spread over machines, rows of several cannot be locked by one statement.
-pub const LOCK_ONE: &str = "select account, version, case when version <> $2 then body end \
-    from books where account = $1 for update";
+pub const LOCK_ONE: &str = "select account, version from books where account = $1 for update";
 
 /// Accounts that nobody else changes until this is committed or dropped.
 pub struct Taken {
@@ -45,21 +44,29 @@ pub struct Taken {
     recalled: Recalled,
 }
 
-/// Takes accounts, which must be sorted, each with the version of the book the caller has at hand, or 0.
-pub fn reserve(shared: &Arc<Shared>, names: &[NameHash], accounts: &[(AccountNumber, u64)]) -> Result<Taken, Fault> {
+/// Takes accounts, which must be sorted, each with the book the caller has at hand.
+pub fn reserve(
+    shared: &Arc<Shared>,
+    names: &[NameHash],
+    accounts: &[(AccountNumber, Option<Arc<Book>>)],
+) -> Result<Taken, Fault> {
     assert!(accounts.is_sorted_by(|one, other| one.0 < other.0), "accounts are locked in their order");
+    let numbers: Vec<AccountNumber> = accounts.iter().map(|it| it.0).collect();
     let mut attempts = 0;
     loop {
         attempts += 1;
         let taking = async {
             let lent = shared.pool.lend().await?;
-            let locked = lock(shared, lent.session(), accounts).await?;
-            let named = recall::names(lent.session(), names).await?;
-            Ok::<_, Trouble>((lent, locked, named))
+            lent.session().prepare(&[LOCK, recall::KEYS, recall::FACTS]).await?;
+            // Sent in one go: the second is run when the first has its locks, and sees all that was committed by then.
+            let locking = lock(shared, lent.session(), &numbers);
+            let (versions, named) = join(locking, recall::names(lent.session(), names)).await;
+            let (versions, named) = (versions?, named?);
+            let news = news(shared, lent.session(), &versions, accounts).await?;
+            Ok::<_, Trouble>((lent, versions, Recalled { named, books: news }))
         };
         match shared.limited(taking) {
-            Ok((lent, (versions, books), named)) => {
-                let recalled = Recalled { named, books };
+            Ok((lent, versions, recalled)) => {
                 return Ok(Taken { shared: Arc::clone(shared), lent, versions, recalled });
             }
             Err(Trouble::Again) if attempts < ATTEMPTS_MAX => {}
@@ -78,36 +85,37 @@ fn as_fault(trouble: Trouble) -> Fault {
     }
 }
 
-type Books = Vec<Option<Arc<billing::ledger::Book>>>;
-
-/// Begins a transaction and locks the books of `accounts`: all versions, and the books that are news.
-pub async fn lock(
-    shared: &Shared,
-    session: &Session,
-    accounts: &[(AccountNumber, u64)],
-) -> Result<(Versions, Books), Trouble> {
-    let numbers: Vec<i64> = accounts.iter().map(|(it, _)| signed(it.get())).collect();
-    let known: Vec<i64> = accounts.iter().map(|(_, it)| signed(*it)).collect();
+/// Begins a transaction and locks the books' rows of `accounts`: the version of each that has one.
+pub async fn lock(shared: &Shared, session: &Session, accounts: &[AccountNumber]) -> Result<Versions, Trouble> {
+    let numbers: Vec<i64> = accounts.iter().map(|it| signed(it.get())).collect();
     let asked: Vec<Asked<'_>> = match (accounts.is_empty(), shared.is_distributed) {
         (true, _) => Vec::new(),
-        (false, false) => vec![(LOCK, vec![&numbers, &known])],
-        (false, true) => {
-            numbers.iter().zip(&known).map(|(one, known)| (LOCK_ONE, vec![one as _, known as _])).collect()
-        }
+        (false, false) => vec![(LOCK, vec![&numbers])],
+        (false, true) => numbers.iter().map(|one| (LOCK_ONE, vec![one as _])).collect(),
     };
-    session.prepare(&[LOCK, LOCK_ONE]).await?;
+    session.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
     let (begun, answers) = join(session.run("beginning", "begin"), session.query_all(DOING, &asked)).await;
     begun?;
-    let mut versions = Versions::default();
-    let mut news = HashMap::new();
-    for row in answers?.iter().flatten() {
-        let (account, version) = (number(column(row, 0)?), unsigned(column(row, 1)?));
-        versions.insert(account, version);
-        if let Some(body) = column::<Option<&str>>(row, 2)? {
-            news.insert(account, Arc::new(read_book(account, version, body)?));
-        }
-    }
-    Ok((versions, accounts.iter().map(|(it, _)| news.remove(it)).collect()))
+    let answers = answers?;
+    let locked = answers.iter().flatten().map(|row| Ok((number(column(row, 0)?), unsigned(column(row, 1)?))));
+    Ok(locked.collect::<Result<Versions, Fault>>()?)
+}
+
+/// The books that are not as the caller has them.
+async fn news(
+    shared: &Shared,
+    session: &Session,
+    versions: &Versions,
+    accounts: &[(AccountNumber, Option<Arc<Book>>)],
+) -> Result<Vec<Option<Arc<Book>>>, Trouble> {
+    let is_news = |(account, at_hand): &(AccountNumber, Option<Arc<Book>>)| {
+        let version = *versions.get(account)?;
+        let is_known = at_hand.as_ref().is_some_and(|it| it.version == version);
+        (!is_known).then(|| Wanted { account: *account, version, at_hand: at_hand.clone() })
+    };
+    let wanted: Vec<Wanted> = accounts.iter().filter_map(is_news).collect();
+    let mut found = books::wanted(session, shared.is_distributed, wanted).await?;
+    Ok(accounts.iter().map(|it| found.remove(&it.0)).collect())
 }
 
 impl Reserved for Taken {
@@ -117,7 +125,7 @@ impl Reserved for Taken {
 
     fn commit(self: Box<Taken>, changes: &[Change]) -> Result<(), CommitError> {
         let Taken { shared, lent, versions, .. } = *self;
-        shared.limited(write::write(lent.session(), &versions, changes))?;
+        shared.limited(write::write(&shared, lent.session(), &versions, changes))?;
         lent.give_back();
         Ok(())
     }

@@ -121,6 +121,8 @@ macro_rules! columns {
     };
 }
 pub(super) use columns;
+/// How many they are.
+pub const COLUMN_COUNT: usize = 10;
 
 /// The transaction of a row of `columns!`.
 pub fn read(row: &Row) -> Result<Transaction, Fault> {

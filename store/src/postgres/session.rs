@@ -13,6 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use super::address::Address;
+use super::tls;
 use super::trouble::{Trouble, fault, is_echo, trouble};
 use crate::Fault;
 
@@ -32,7 +33,11 @@ impl Session {
         let patience = address.config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
         let driver = runtime.clone();
         let connecting = runtime.spawn(async move {
-            let failed = |it: tokio_postgres::Error| fault(DOING, &it);
+            let failed = |it: tokio_postgres::Error| {
+                let fault = fault(DOING, &it);
+                let why = fault.source.to_string();
+                Fault { source: format!("{why}{}", tls::advice(&why)).into(), ..fault }
+            };
             // A driver that ends says why to whoever waits for an answer.
             match address.tls {
                 None => {

@@ -17,6 +17,17 @@ fn fault(why: String) -> Fault {
     Fault::new("preparing TLS to the database", why)
 }
 
+/// What to do about a connection that was refused, where that is about its encryption; nothing otherwise.
+pub fn advice(why: &str) -> &'static str {
+    const ADVICE: &[(&str, &str)] = &[
+        ("UnknownIssuer", "; name the authority that signed the database's certificate: sslrootcert=/path/ca.pem"),
+        ("NotValidForName", "; connect by a name that stands in the database's certificate"),
+        ("no encryption", "; the database wants TLS: sslmode=verify-full"),
+        ("does not support TLS", "; the database has no TLS: set `ssl = on` there, or sslmode=disable where that is safe"),
+    ];
+    ADVICE.iter().find(|it| why.contains(it.0)).map_or("", |it| it.1)
+}
+
 /// Trusts the authorities of the PEM file `authority`; those of the web where none is named.
 pub fn connector(authority: Option<&Path>) -> Result<Tls, Fault> {
     let mut roots = RootCertStore::empty();
@@ -27,6 +38,9 @@ pub fn connector(authority: Option<&Path>) -> Result<Tls, Fault> {
             for certificate in CertificateDer::pem_file_iter(path).map_err(|it| wrong(&it))? {
                 let certificate = certificate.map_err(|it| wrong(&it))?;
                 roots.add(certificate).map_err(|it| wrong(&it))?;
+            }
+            if roots.is_empty() {
+                return Err(wrong(&"there is no certificate in it"));
             }
         }
     }

@@ -9,7 +9,9 @@ use billing::id::{AccountNumber, Place};
 use billing::ledger::{Book, Transaction};
 use billing::time::Timestamp;
 
-use super::fold::{self, Span};
+use super::Shared;
+use super::books::{self, Span};
+use super::fold;
 use super::records::{self, Write};
 use super::rows::{self, NewRows, signed};
 use super::session::{Asked, Session};
@@ -23,20 +25,22 @@ const DOING: &str = "committing";
 pub type Versions = HashMap<AccountNumber, u64>;
 
 /// Books that were there, with the guard that finds a row nobody had locked.
-pub const UPDATE_BOOKS: &str = "update books set version = new.version, due_at = new.due_at, body = new.body \
-    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) \
-    as new (account, since, version, due_at, body) \
+pub const UPDATE_BOOKS: &str = "update books set version = new.version, due_at = new.due_at \
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as new (account, since, version, due_at) \
     where books.account = new.account and books.version = new.since";
 /// Books of accounts that had none: another's, made meanwhile, is refused by the primary key.
-pub const INSERT_BOOKS: &str = "insert into books (account, version, due_at, body) \
-    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])";
+pub const INSERT_BOOKS: &str = "insert into books (account, version, due_at) \
+    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])";
+pub const PUT_SNAPSHOTS: &str = "insert into snapshots (account, version, body) \
+    select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
+    on conflict (account) do update set version = excluded.version, body = excluded.body";
 
 /// Writes `changes` and commits.
-pub async fn write(session: &Session, versions: &Versions, changes: &[Change]) -> Result<(), Trouble> {
+pub async fn write(shared: &Shared, session: &Session, versions: &Versions, changes: &[Change]) -> Result<(), Trouble> {
     let posts = Posts::of(versions, changes)?;
     let records: Vec<Write> =
         changes.iter().filter(|it| !matches!(it, Change::Post(_))).flat_map(records::writes).collect();
-    let folded = fold::fold(session, &posts.spans, &posts.transactions).await?;
+    let folded = fold::fold(shared, session, &posts.spans, &posts.transactions).await?;
     let mut asked: Vec<Asked<'_>> = Vec::new();
     posts.ask(&mut asked);
     folded.ask(&mut asked);
@@ -60,6 +64,7 @@ struct Posts<'a> {
     journal: NewRows<'a>,
     old: NewBooks,
     new: NewBooks,
+    snapshots: Snapshots,
     spans: Vec<Span>,
     transactions: HashMap<AccountNumber, Vec<&'a Arc<Transaction>>>,
 }
@@ -70,6 +75,12 @@ struct NewBooks {
     since: Vec<i64>,
     versions: Vec<i64>,
     due: Vec<Option<i64>>,
+}
+
+#[derive(Default)]
+struct Snapshots {
+    accounts: Vec<i64>,
+    versions: Vec<i64>,
     bodies: Vec<String>,
 }
 
@@ -97,19 +108,25 @@ impl Posts<'_> {
         }
         for (since, post) in books.into_values() {
             let is_new = !versions.contains_key(&post.book.account);
-            if is_new { &mut posts.new } else { &mut posts.old }.push(since, &post.book, &mut json);
-            posts.spans.push(Span { account: post.book.account, since, version: post.book.version });
+            if is_new { &mut posts.new } else { &mut posts.old }.push(since, &post.book);
+            if books::takes_snapshot(since, post.book.version) {
+                posts.snapshots.push(&post.book, &mut json);
+            }
+            posts.spans.push(Span { account: post.book.account, since, until: post.book.version });
         }
         Ok(posts)
     }
 
     fn ask<'a>(&'a self, asked: &mut Vec<Asked<'a>>) {
-        let Posts { journal, old, new, .. } = self;
+        let Posts { journal, old, new, snapshots, .. } = self;
         if !old.accounts.is_empty() {
-            asked.push((UPDATE_BOOKS, vec![&old.accounts, &old.since, &old.versions, &old.due, &old.bodies]));
+            asked.push((UPDATE_BOOKS, vec![&old.accounts, &old.since, &old.versions, &old.due]));
         }
         if !new.accounts.is_empty() {
-            asked.push((INSERT_BOOKS, vec![&new.accounts, &new.versions, &new.due, &new.bodies]));
+            asked.push((INSERT_BOOKS, vec![&new.accounts, &new.versions, &new.due]));
+        }
+        if !snapshots.accounts.is_empty() {
+            asked.push((PUT_SNAPSHOTS, vec![&snapshots.accounts, &snapshots.versions, &snapshots.bodies]));
         }
         if !journal.accounts.is_empty() {
             asked.push((rows::INSERT, journal.columns()));
@@ -124,13 +141,20 @@ impl Posts<'_> {
 }
 
 impl NewBooks {
-    fn push(&mut self, since: u64, book: &Book, json: &mut Json) {
-        json.clear();
-        codec::write_book(json, book);
+    fn push(&mut self, since: u64, book: &Book) {
         self.accounts.push(signed(book.account.get()));
         self.since.push(signed(since));
         self.versions.push(signed(book.version));
         self.due.push(Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis));
+    }
+}
+
+impl Snapshots {
+    fn push(&mut self, book: &Book, json: &mut Json) {
+        json.clear();
+        codec::write_book(json, book);
+        self.accounts.push(signed(book.account.get()));
+        self.versions.push(signed(book.version));
         self.bodies.push(json.as_str().to_owned());
     }
 }

@@ -164,13 +164,17 @@ pub fn back_from(file: &Connection, sequence: u64, limit: usize) -> Result<Vec<A
     Ok(found)
 }
 
-/// Every transaction after `sequence`, in order.
-pub fn after(file: &Connection, sequence: u64, each: &mut dyn FnMut(Written)) -> Result<(), Fault> {
+/// Every transaction after `sequence`, in order, until `each` fails.
+pub fn after(
+    file: &Connection,
+    sequence: u64,
+    each: &mut dyn FnMut(Written) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let query = format!("select {COLUMNS} where ?1 < sequence order by sequence");
     let mut statement = file.prepare_cached(&query).map_err(unreadable)?;
     let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
     while let Some(row) = rows.next().map_err(unreadable)? {
-        each(read(row)?);
+        each(read(row)?)?;
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod read;
 mod records;
 mod shared;
 mod spread;
+mod stock;
 mod tail;
 
 use std::fs::File;
@@ -35,8 +36,8 @@ use billing::ledger::Transaction;
 use billing::time::Timestamp;
 
 use crate::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Recalled,
-    Reply, Store, UsageRow,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Movable, NameHash, Project,
+    QuoteRecord, Recalled, Reply, Shelf, Spot, Store, UsageRow,
 };
 use shared::{Shared, lock};
 
@@ -133,6 +134,15 @@ impl Drop for Sqlite {
     }
 }
 
+impl Movable for Sqlite {
+    fn shelf(&self, shelf: Shelf, after: &Spot, limit: usize) -> Result<Vec<(Spot, Change)>, Fault> {
+        self.shared.read(|it| stock::shelf(&it.journal, shelf, after, limit))
+    }
+    fn posts(&self, after: u64, each: &mut EachPost<'_>) -> Result<(), Fault> {
+        self.shared.read(|it| stock::posts(&it.journal, after, each))
+    }
+}
+
 fn derived_path(path: &Path) -> PathBuf {
     beside(path, "-derived")
 }
@@ -168,7 +178,12 @@ impl Store for Sqlite {
         self.shared.read(|it| journal::granting(&it.journal, account, before, limit))
     }
     fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault> {
-        self.shared.read(|it| journal::after(&it.journal, after, &mut |it| each(it.sequence, it.transaction)))
+        self.shared.read(|it| {
+            journal::after(&it.journal, after, &mut |it| {
+                each(it.sequence, it.transaction);
+                Ok(())
+            })
+        })
     }
     fn journal_length(&self) -> Result<u64, Fault> {
         self.shared.read(|it| journal::length(&it.journal))

@@ -36,6 +36,7 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
         }
         Change::ApiKey(it) => api_key(file, it),
         Change::Document(it) => document_change(file, it),
+        Change::Arrived(it) => arrival(file, it),
         Change::Quote(it) => {
             let query =
                 "insert into quotes (account, id, expires_at, body) values (?1, ?2, ?3, ?4) on conflict do nothing";
@@ -113,13 +114,28 @@ fn api_key(file: &Connection, it: &ApiKey) -> Result<(), CommitError> {
     Ok(())
 }
 
+fn arrival(file: &Connection, it: &Document) -> Result<(), CommitError> {
+    let columns = (
+        signed(it.account.get()),
+        &it.kind,
+        &it.id,
+        signed(it.version),
+        it.at.millis(),
+        it.due_at.map(Timestamp::millis),
+        &it.body,
+    );
+    if run(file, ADD_DOCUMENT, columns)? == 0 { Err(CommitError::Repeated) } else { Ok(()) }
+}
+
+const ADD_DOCUMENT: &str = "insert into documents (account, kind, id, version, at, due_at, body) \
+                            values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing";
+
 fn document_change(file: &Connection, it: &Document) -> Result<(), CommitError> {
     let (number, version) = (signed(it.account.get()), signed(it.version));
     let due_at = it.due_at.map(Timestamp::millis);
     let columns = (number, &it.kind, &it.id, version, it.at.millis(), due_at, &it.body);
     let query = if it.version == 1 {
-        "insert into documents (account, kind, id, version, at, due_at, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-         on conflict do nothing"
+        ADD_DOCUMENT
     } else {
         "update documents set version = ?4, at = ?5, due_at = ?6, body = ?7 \
          where account = ?1 and kind = ?2 and id = ?3 and version = ?4 - 1"
@@ -137,7 +153,7 @@ fn one<T>(
     file.prepare_cached(query).map_err(fault)?.query_row(columns, read).optional().map_err(fault)
 }
 
-fn all<T>(
+pub fn all<T>(
     file: &Connection,
     query: &str,
     columns: impl Params,
@@ -149,10 +165,10 @@ fn all<T>(
     rows.collect::<Result<_, _>>().map_err(fault)
 }
 
-const ACCOUNT: &str =
+pub const ACCOUNT: &str =
     "select number, id, at, name, email, currency, timezone, address, tax_id, closed_at from accounts";
 
-fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         number: number(row, 0)?,
         id: name(row, 1)?,
@@ -187,14 +203,16 @@ pub fn fingerprints_known(file: &Connection, fingerprints: &[[u8; 32]]) -> Resul
 
 pub fn projects(file: &Connection, account: AccountNumber) -> Result<Vec<Project>, Fault> {
     let query = "select account, id, name, at, deleted_at from projects where account = ?1 order by id";
-    all(file, query, [signed(account.get())], |row| {
-        Ok(Project {
-            account: number(row, 0)?,
-            id: name(row, 1)?,
-            name: row.get(2)?,
-            created_at: instant(row, 3)?,
-            deleted_at: maybe_instant(row, 4)?,
-        })
+    all(file, query, [signed(account.get())], read_project)
+}
+
+pub fn read_project(row: &Row<'_>) -> rusqlite::Result<Project> {
+    Ok(Project {
+        account: number(row, 0)?,
+        id: name(row, 1)?,
+        name: row.get(2)?,
+        created_at: instant(row, 3)?,
+        deleted_at: maybe_instant(row, 4)?,
     })
 }
 
@@ -230,9 +248,9 @@ pub fn quote(file: &Connection, account: AccountNumber, id: &str) -> Result<Opti
     })
 }
 
-const DOCUMENT: &str = "select account, kind, id, version, at, due_at, body from documents";
+pub const DOCUMENT: &str = "select account, kind, id, version, at, due_at, body from documents";
 
-fn read_document(row: &Row<'_>) -> rusqlite::Result<Document> {
+pub fn read_document(row: &Row<'_>) -> rusqlite::Result<Document> {
     Ok(Document {
         account: number(row, 0)?,
         kind: row.get(1)?,
@@ -284,27 +302,22 @@ pub fn audit(file: &Connection, before: u64, limit: usize) -> Result<Vec<(u64, A
     let query =
         "select number, at, by, action, subject, detail from audit where number < ?1 order by number desc limit ?2";
     let before = i64::try_from(before).unwrap_or(i64::MAX);
-    all(file, query, (before, rows_max(limit)), |row| {
-        let audit = Audit {
-            at: instant(row, 1)?,
-            by: row.get(2)?,
-            action: row.get(3)?,
-            subject: row.get(4)?,
-            detail: row.get(5)?,
-        };
-        Ok((unsigned(row.get(0)?), audit))
-    })
+    all(file, query, (before, rows_max(limit)), |row| Ok((unsigned(row.get(0)?), read_audit(row)?)))
 }
 
-fn rows_max(limit: usize) -> i64 {
+pub fn read_audit(row: &Row<'_>) -> rusqlite::Result<Audit> {
+    Ok(Audit { at: instant(row, 1)?, by: row.get(2)?, action: row.get(3)?, subject: row.get(4)?, detail: row.get(5)? })
+}
+
+pub fn rows_max(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<AccountNumber> {
+pub fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<AccountNumber> {
     Ok(AccountNumber::from_random(unsigned(row.get(column)?)))
 }
 
-fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+pub fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }
 

@@ -132,7 +132,7 @@ fn those_who_reserve_are_never_overtaken() {
             scope.spawn(|| {
                 let store = open(&schema);
                 for round in 0..ROUNDS {
-                    let known = [1, 2, 3].map(|it| (account(it), 0));
+                    let known = [1, 2, 3].map(|it| (account(it), None));
                     let mut reserved = store.reserve(&[], &known).unwrap().unwrap();
                     let books = reserved.recalled().books.into_iter().map(Option::unwrap);
                     let mut desks: Vec<Desk> = books.map(|book| Desk { book, posted: Vec::new() }).collect();
@@ -156,7 +156,7 @@ fn a_reservation_that_is_dropped_lets_go() {
     let store = open(&schema);
     let mut desk = Desk::new(1);
     store.commit(&[desk.grant(1, minute(0))]).unwrap();
-    drop(store.reserve(&[], &[(account(1), 1)]).unwrap());
+    drop(store.reserve(&[], &[(account(1), None)]).unwrap());
     store.commit(&[desk.grant(1, minute(1))]).unwrap();
 }
 
@@ -224,7 +224,7 @@ fn a_connection_that_was_lost_is_made_again() {
     let store = open(&schema);
     let mut desk = Desk::new(1);
     store.commit(&[desk.grant(1, minute(0))]).unwrap();
-    let reserved = store.reserve(&[], &[(account(1), 1)]).unwrap().unwrap();
+    let reserved = store.reserve(&[], &[(account(1), None)]).unwrap().unwrap();
     let kill = format!(
         "select pg_terminate_backend(pid) from pg_stat_activity where pid in (select pid from pg_locks where relation = \
          '{}.books'::regclass)",
@@ -272,5 +272,86 @@ fn damage_done_by_hand_is_found() {
     assert_found("delete from journal where version = 7", "journal");
     assert_found("update usage set body = replace(body, ',{', '1,{')", "usage");
     assert_found("delete from usage", "usage");
-    assert_found("update books set body = replace(body, '\"remaining\":', '\"remaining\":1')", "book");
+    assert_found("update snapshots set body = replace(body, '\"remaining\":', '\"remaining\":1')", "book");
+}
+
+/// A program that knows one step fewer, and one that knows all, on one database at once: what a rolling upgrade is.
+#[test]
+fn programs_of_two_schemas_serve_together_until_a_step_says_otherwise() {
+    let schema = Schema::new();
+    let old = Postgres::open_as_of(&schema.url(), 1).unwrap();
+    let count = |hand: &mut postgres::Client| -> i64 {
+        hand.query_one("select count(*) from schema_steps", &[]).unwrap().get(0)
+    };
+    let mut hand = schema.hand();
+    assert_eq!(count(&mut hand), 1);
+    let mut town = Town::new(8, 12);
+    old.commit(&town.changes(100)).unwrap();
+    // The newer program starts beside it, and adds its step under its feet.
+    let new = open(&schema);
+    let steps = count(&mut hand);
+    assert!(1 < steps);
+    for _ in 0..6 {
+        old.commit(&town.changes(50)).unwrap();
+        town.record.compare(&new, &mut Random(3), 3);
+        new.commit(&town.changes(50)).unwrap();
+        town.record.compare(&old, &mut Random(4), 3);
+    }
+    // A node of the old version is started again meanwhile: it does no step, and undoes none.
+    drop(old);
+    let old = Postgres::open_as_of(&schema.url(), 1).unwrap();
+    old.commit(&town.changes(50)).unwrap();
+    assert_eq!(count(&mut hand), steps);
+    assert_clean(&new);
+    // Once no old node is left, something is taken away: from then on an old program does not start.
+    hand.execute("insert into schema_steps values ($1, $1)", &[&(steps + 1)]).unwrap();
+    let refusal = Postgres::open_as_of(&schema.url(), 1).err().unwrap().to_string();
+    assert!(refusal.contains("this one knows 1"), "{refusal}");
+}
+
+/// What a hand in the database holds too long is given up after the time in the URL, and said to be away for now.
+#[test]
+fn a_statement_that_waits_too_long_is_given_up() {
+    let schema = Schema::new();
+    let store = Postgres::open(&format!("{}&statement_timeout_ms=200", schema.url())).unwrap();
+    let mut desk = Desk::new(1);
+    store.commit(&[desk.grant(1, minute(0))]).unwrap();
+    let mut hand = schema.hand();
+    let mut held = hand.transaction().unwrap();
+    held.execute("select from books where account = 1 for update", &[]).unwrap();
+    match store.reserve(&[], &[(account(1), None)]) {
+        Err(fault) => assert!(fault.is_away && fault.to_string().contains("timeout"), "{fault}"),
+        Ok(_) => panic!("it was held"),
+    }
+    let change = desk.grant(1, minute(1));
+    assert!(matches!(store.commit(std::slice::from_ref(&change)), Err(CommitError::Fault(it)) if it.is_away));
+    held.rollback().unwrap();
+    store.commit(&[change]).unwrap();
+}
+
+/// However many come at once, no more connections are opened than the URL allows.
+#[test]
+fn a_store_opens_no_more_connections_than_it_may() {
+    let schema = Schema::new();
+    let name = format!("limits_{}", schema.name());
+    let url = format!("{}&committers=1&connections=3&readers=2&application_name={name}", schema.url());
+    let store = Postgres::open(&url).unwrap();
+    let most = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..24 {
+            let (store, most, schema, name) = (&store, &most, &schema, &name);
+            scope.spawn(move || {
+                let mut desk = Desk::new(number);
+                let mut hand = schema.hand();
+                for step in 0..6 {
+                    store.commit(&[desk.grant(1, minute(step))]).unwrap();
+                    assert_eq!(store.recall(&[], &[account(number)]).unwrap().books.len(), 1);
+                    let query = "select count(*) from pg_stat_activity where application_name = $1";
+                    let count: i64 = hand.query_one(query, &[name]).unwrap().get(0);
+                    most.fetch_max(count.try_into().unwrap(), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!((1..=5).contains(&most.load(Ordering::Relaxed)), "{most:?}");
 }
