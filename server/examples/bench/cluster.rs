@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Options;
 use super::engine::charge_group;
-use super::fill::{self, Charges, Skew};
+use super::fill::{self, Charges, Random, Skew};
 use super::plain;
 use super::table::{grouped, millis, per_second, quantile, row};
 
@@ -61,6 +61,8 @@ pub fn run(options: &Options) {
     fill::register(&nodes.0[0], accounts);
     let mut even = Charges::new(accounts, Skew::Even(accounts));
     let mut hot = Charges::new(1, Skew::Even(1));
+    // Keys of its own: both charge the first account.
+    hot.random = Random::new(11);
     let stored = options.numbers("stored", &[200_000])[0];
     for _ in 0..stored / 2_048 {
         runtime.block_on(charge_group(&nodes.0[0], even.take(2_048)));
@@ -73,7 +75,7 @@ pub fn run(options: &Options) {
     plain::tell(&before);
     let function = &before[1];
     println!();
-    row(&["nodes × committers", "group", "even/s", "× function", "p50", "p99", "WAL B", "one account/s", "× function"]);
+    row(&["nodes × committers", "group", "even/s", "× function", "p50", "p99", "WAL B", "one acc./s", "× function"]);
     let shapes = options.numbers("committers", &[1, 2, 4]).into_iter().map(|it| (1, it));
     let many = options.numbers("nodes", &[3]).into_iter().map(|it| (it, 2));
     for (count, committers) in shapes.chain(many) {

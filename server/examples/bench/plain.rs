@@ -53,7 +53,7 @@ pub fn measured(url: &str, lasts: Duration) -> Vec<Plain> {
 /// Prints a row for each way.
 pub fn tell(measured: &[Plain]) {
     println!("the plain ways, {CONNECTIONS} connections, each charge by itself");
-    row(&["way", "even/s", "one account/s"]);
+    row(&["way", "even/s", "one acc./s"]);
     measured.iter().for_each(|it| row(&[it.name, &grouped(it.even), &grouped(it.hot)]));
 }
 
