@@ -1,5 +1,5 @@
-//! The engine on PostgreSQL, beside the two plain ways to charge there, in one run: groups of several sizes, one, two and
-//! four committers, one node and three, even load and one hot account.
+//! The engine on PostgreSQL, beside the two plain ways to charge there, in one run: groups of several sizes, one, two
+//! and four committers, one node and three, even load and one hot account.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! The benchmark: how fast credits are charged, over what an idle machine could do at best.
 //!
-//! `cargo xtask bench engine|http|reads`, and `cargo xtask soak`. Every figure stands beside a baseline measured in the same run, because
+//! `cargo xtask bench engine|http|reads`, and `cargo xtask soak`. Every figure stands beside a baseline measured
+//! in the same run, because
 //! machines are shared and noisy: ratios travel, seconds do not. docs/PERFORMANCE.md reads the results.
 mod cluster;
 mod engine;
@@ -28,7 +29,7 @@ Options:
   --stored N,N        engine: charges stored before measuring (1000000); reads: entries (1000000,5000000)
   --charges N         engine: charges for each figure (1000000)
   --groups N,N        engine: sizes of groups (1,32,256,2048,8192)
-  --store postgres    engine: on PostgreSQL, beside the plain ways to use it; alone, `cargo xtask bench --store postgres`
+  --store postgres    engine: on PostgreSQL, beside the plain ways to use it; needs no other word
   --committers N,N    with it: groups that are committed at once (1,2,4)
   --nodes N,N         with it: nodes of two committers on one database (3)
   --skew even|zipf    engine: how charges fall on accounts (even)

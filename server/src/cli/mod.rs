@@ -4,7 +4,7 @@
 //! refused or failed, 2 when it was not understood.
 mod keep;
 mod measure;
-mod migrate_data;
+mod moving;
 mod price;
 mod remote;
 mod serve;
@@ -60,7 +60,8 @@ enum Command {
     /// Bring a store's schema up to date
     Migrate(keep::Migrate),
     /// Move everything from one store to another
-    MigrateData(migrate_data::MigrateData),
+    #[command(name = "migrate-data")]
+    Move(moving::Move),
     /// Print the OpenAPI document
     #[command(hide = true)]
     Openapi,
@@ -84,7 +85,7 @@ pub fn main() -> ExitCode {
         Command::Backup(it) => it.run(),
         Command::Restore(it) => it.run(),
         Command::Migrate(it) => it.run(),
-        Command::MigrateData(it) => it.run(),
+        Command::Move(it) => it.run(),
         Command::Openapi => {
             say(&format!("{:#}", crate::http::document()));
             Ok(())

@@ -31,8 +31,8 @@ impl App {
         Ok(self.turnstile.follow(self.known(account)?.account.number))
     }
 
-    /// Tells followers of accounts that another process has moved. Costs one question for all of them together, and none
-    /// where nobody follows, or nobody else writes.
+    /// Tells followers of accounts that another process has moved. Costs one question for all of them together, and
+    /// none where nobody follows, or nobody else writes.
     pub fn hear_others(&self) -> Result<(), Error> {
         Ok(self.turnstile.hear_others(&*self.store)?)
     }

@@ -1,8 +1,8 @@
 //! Moving house: all of one store into another that is empty, of whichever kind either is.
 //!
-//! Knows the port, and of an adapter only what [`Movable`] says. What was moved so far is written in the new store, in the
-//! commit that moves it: a move that was interrupted, at whatever instant, goes on from there when it is begun again, and
-//! nobody serves from a store that is half filled. The old store is only read.
+//! Knows the port, and of an adapter only what [`Movable`] says. What was moved so far is written in the new store, in
+//! the commit that moves it: a move that was interrupted, at whatever instant, goes on from there when it is begun
+//! again, and nobody serves from a store that is half filled. The old store is only read.
 //!
 //! Invariant: when a move is done, whatever can be asked of the old store has the same answer in the new one.
 mod compare;

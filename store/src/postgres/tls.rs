@@ -23,7 +23,7 @@ pub fn advice(why: &str) -> &'static str {
         ("UnknownIssuer", "; name the authority that signed the database's certificate: sslrootcert=/path/ca.pem"),
         ("NotValidForName", "; connect by a name that stands in the database's certificate"),
         ("no encryption", "; the database wants TLS: sslmode=verify-full"),
-        ("does not support TLS", "; the database has no TLS: set `ssl = on` there, or sslmode=disable where that is safe"),
+        ("does not support TLS", "; the database has no TLS: set `ssl = on` there, or sslmode=disable here"),
     ];
     ADVICE.iter().find(|it| why.contains(it.0)).map_or("", |it| it.1)
 }

@@ -1,5 +1,5 @@
-//! Encryption on the way to a real PostgreSQL: taken when it is asked for, checked whenever it is taken, and nothing sent
-//! in the clear where it was asked for.
+//! Encryption on the way to a real PostgreSQL: taken when it is asked for, checked whenever it is taken, and nothing
+//! sent in the clear where it was asked for.
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -64,7 +64,8 @@ fn what_is_encrypted_is_checked_and_what_must_be_is_never_sent_in_the_clear() {
     sealed.refuses("sslmode=require", "sslrootcert=/path/ca.pem");
     sealed.refuses("sslmode=require&sslrootcert=CERTIFICATES/other.pem", "UnknownIssuer");
     sealed.refuses("sslmode=verify-full&sslrootcert=CERTIFICATES/none.pem", "none.pem");
-    sealed.refuses("sslmode=verify-full&sslrootcert=CERTIFICATES/server.key", "server.key: there is no certificate in it");
+    let words = "sslmode=verify-full&sslrootcert=CERTIFICATES/server.key";
+    sealed.refuses(words, "server.key: there is no certificate in it");
     // The same server under a name that its certificate does not bear.
     let elsewhere = sealed.url.replace("localhost", "127.0.0.1");
     let url = format!("{elsewhere}?sslmode=verify-full&sslrootcert={}/ca.pem", sealed.certificates);

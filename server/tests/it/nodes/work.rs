@@ -1,5 +1,5 @@
-//! What several nodes do behind the scenes, and must do once: numbers of invoices, top-ups, holds that lapse; and what one
-//! of them tells whoever follows at another.
+//! What several nodes do behind the scenes, and must do once: numbers of invoices, top-ups, holds that lapse; and what
+//! one of them tells whoever follows at another.
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::thread;

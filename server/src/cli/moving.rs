@@ -25,7 +25,7 @@ Examples:
 /// Move everything from one store to another: a file to PostgreSQL, or back
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct MigrateData {
+pub struct Move {
     /// The store that is there: sqlite:PATH or postgres://…
     #[arg(long, value_name = "URL")]
     from: String,
@@ -40,7 +40,7 @@ pub struct MigrateData {
     json: bool,
 }
 
-impl MigrateData {
+impl Move {
     pub fn run(self) -> Outcome {
         let named = |url: &str| Database::named(Some(url), Path::new(""));
         let (from, to) = (named(&self.from)?, named(&self.to)?);
