@@ -1,7 +1,7 @@
 #!/bin/sh
 # A throw-away PostgreSQL that takes nothing but TLS, with an authority of its own: says its URL (a port on loopback)
-# and then the directory of the certificates, a line each, and lives until its standard input ends. The certificate is for
-# `localhost`, signed by `ca.pem`; `other.pem` is an authority that has signed nothing.
+# and then the directory of the certificates, a line each, and lives until its standard input ends. The certificate is
+# for `localhost`, signed by `ca.pem`; `other.pem` is an authority that has signed nothing.
 #
 # Usage: tls.sh PORT
 set -eu

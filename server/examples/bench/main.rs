@@ -1,8 +1,8 @@
 //! The benchmark: how fast credits are charged, over what an idle machine could do at best.
 //!
 //! `cargo xtask bench engine|http|reads`, and `cargo xtask soak`. Every figure stands beside a baseline measured
-//! in the same run, because
-//! machines are shared and noisy: ratios travel, seconds do not. docs/PERFORMANCE.md reads the results.
+//! in the same run, because machines are shared and noisy: ratios travel, seconds do not. docs/PERFORMANCE.md reads the
+//! results.
 mod cluster;
 mod engine;
 mod fill;

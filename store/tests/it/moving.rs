@@ -248,6 +248,9 @@ impl Store for Mortal {
     fn usage(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
         self.inner.usage(it, from, to)
     }
+    fn usage_as_of(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<(u64, Vec<UsageRow>), Fault> {
+        self.inner.usage_as_of(it, from, to)
+    }
     fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {
         self.inner.due(at, limit)
     }
