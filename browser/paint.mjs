@@ -12,19 +12,19 @@ const PAGES = [
   ["Estimate", "/settings/estimate"],
 ];
 const BATCH = 10_000;
-const VISITS = 9;
+const VISITS = 7;
 const DAYS = 30;
 
 const counts = process.argv.slice(2).map(Number);
 const scrip = await Scrip.start({ stripe: true });
 const chrome = await browser();
 try {
-  const rows = [];
   for (const count of counts.length ? counts : [1_000, 100_000]) {
+    const began = performance.now();
     await fill(`entries-${count}`, count);
-    for (const [name, path] of PAGES) rows.push({ entries: count, page: name, ...(await seen(`entries-${count}`, path)) });
+    console.log(`${count} entries in ${Math.round((performance.now() - began) / 100) / 10} s`);
+    for (const [name, path] of PAGES) console.log(JSON.stringify({ page: name, ...(await seen(`entries-${count}`, path)) }));
   }
-  console.table(rows);
 } finally {
   await chrome.close();
   await scrip.stop();

@@ -45,6 +45,8 @@ pub struct Frame {
     pub timezone: String,
     /// Where this person buys credits; none for one who may not.
     pub buy: Option<&'static str>,
+    /// Decides over budgets and what is bought.
+    pub decides: bool,
 }
 
 /// The numbers that change while one looks: the same texts in the page and in the stream.
@@ -121,6 +123,7 @@ impl Frame {
             mark: app.form_mark(&visitor.session.id)?,
             live: Live::of(balance, &visitor.known.zone),
             timezone: account.timezone.clone(),
+            decides: visitor.session.role.changes_billing(),
             buy: (visitor.session.role.changes_billing() && settings.payments.is_some())
                 .then_some(super::billing::PATH),
         })

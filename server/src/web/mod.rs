@@ -42,6 +42,7 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/sign-out", post(portal::sign_out))
         .route("/settings/usage", get(usage::show))
         .route("/settings/usage.csv", get(usage::export))
+        .route("/settings/usage/budget", get(usage::budget_form).post(usage::save_budget))
         .route("/settings/activity", get(usage::activity))
         .route("/settings/activity.csv", get(usage::export_activity))
         .route("/settings/estimate", estimate::routes())

@@ -1,5 +1,6 @@
 //! *Settings > Usage*: what there is, how long it lasts, where it went, and every entry behind it.
 mod breakdown;
+mod budgets;
 mod chart;
 mod entry;
 mod export;
@@ -20,12 +21,15 @@ use super::{Paged, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{
-    BalanceView, Dimension, EntryFilter, EntryPage, Error, Overview, OverviewQuery, ProjectNames, ServerView,
+    BalanceView, BudgetView, Dimension, EntryFilter, EntryPage, Error, Overview, OverviewQuery, ProjectNames,
+    ServerView,
 };
 
+pub use budgets::{form as budget_form, save as save_budget};
 pub use entry::{EntryRow, Reader, ReceiptLine, evidence, line};
 
 use breakdown::{CategoryRow, PartRow};
+use budgets::BudgetRow;
 use chart::Chart;
 use fleet::ServerRow;
 use standing::Standing;
@@ -58,6 +62,7 @@ struct UsagePage {
     servers: Vec<ServerRow>,
     models: Vec<PartRow>,
     actors: Vec<PartRow>,
+    budgets: Vec<BudgetRow>,
     latest: Vec<EntryRow>,
     activity_href: String,
     export_href: String,
@@ -109,6 +114,7 @@ struct Read {
     overview: Overview,
     names: ProjectNames,
     fleet: Vec<ServerView>,
+    budgets: Vec<BudgetView>,
     entries: EntryPage,
 }
 
@@ -123,6 +129,7 @@ fn read(app: &App, visitor: &Visitor, range: &Range) -> Result<Read, Error> {
         overview: app.overview(&overview_query(visitor, range))?,
         names: app.project_names(account)?,
         fleet,
+        budgets: app.budgets(account)?,
         entries: app.entries(account, &filter, None, LATEST)?,
         balance,
     })
@@ -169,7 +176,7 @@ pub async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
 }
 
 fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, Error> {
-    let Read { balance, frame, standing, overview, names, fleet, entries } = read(app, visitor, &range)?;
+    let Read { balance, frame, standing, overview, names, fleet, budgets, entries } = read(app, visitor, &range)?;
     let query = &visitor.query;
     let zone = &visitor.known.zone;
     let rate = Rate { app, currency: visitor.known.account.currency };
@@ -193,6 +200,7 @@ fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, E
         servers: fleet::rows(&tables, &fleet, zone),
         models: tables.models(),
         actors: tables.actors(),
+        budgets: budgets.iter().map(|it| BudgetRow::of(it, app, &names, &rate, visitor)).collect(),
         latest: entries.entries.iter().map(|it| reader.row(it)).collect(),
         activity_href: query.with(&[("cursor", ""), ("by", "")]).href(ACTIVITY),
         export_href: query.href("/settings/usage.csv"),
