@@ -1,9 +1,10 @@
 // Takes the pictures of the README: node pictures.mjs, with SCRIP_BIN as for the stories.
 import { filled } from "./month.mjs";
 import { Scrip, browser, tab } from "./scrip.mjs";
+import { saveCard } from "./shop.mjs";
 
 const OUT = new URL("../docs/images/", import.meta.url).pathname;
-const scrip = await Scrip.start();
+const scrip = await Scrip.start({ stripe: true, config: '[seller]\nname = "Example UAB"\ncity = "Vilnius"\ncountry = "LT"\n' });
 const chrome = await browser();
 try {
   await filled(scrip);
@@ -24,6 +25,24 @@ try {
   await page.getByRole("button", { name: "Estimate the message" }).click();
   await page.locator(".outcome").waitFor();
   await page.screenshot({ path: `${OUT}estimate.png`, clip: { x: 12, y: 92, width: 876, height: 470 } });
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize({ width: 1180, height: 905 });
+  await scrip.ask("PUT", "/v1/accounts/acme/budgets/ai-monthly", { scope: { meters: ["ai_chat"] }, period: "month", credits: "2000", action: "block" });
+  await scrip.ask("PUT", "/v1/accounts/acme/budgets/storefront", { scope: { project: "storefront" }, period: "month", credits: "3000", action: "notify" });
+  await scrip.ask("PUT", "/v1/accounts/acme", { address: { city: "Vilnius", country: "LT" } });
+  await page.goto(`${scrip.url}/settings/billing`);
+  await saveCard(page, "4242424242424242");
+  await page.getByRole("link", { name: "Subscribe: Monthly", exact: true }).click();
+  await page.getByRole("button", { name: /^Subscribe and pay/ }).click();
+  await page.getByRole("heading", { name: "Credits added" }).waitFor();
+  await page.goto(`${scrip.url}/settings/billing`);
+  await page.getByLabel(/At most, a month/).fill("100");
+  await page.getByRole("button", { name: "Turn on …" }).click();
+  await page.getByRole("button", { name: "Agree and turn on" }).click();
+  await page.locator("#auto-topup .badge", { hasText: "on" }).waitFor();
+  await page.screenshot({ path: `${OUT}billing.png`, fullPage: true, clip: await around(page, "#subscription", "#auto-topup") });
+  await page.goto(`${scrip.url}/settings/usage`);
+  await page.screenshot({ path: `${OUT}budgets.png`, fullPage: true, clip: await around(page, "#budgets", "#tables") });
 } finally {
   await chrome.close();
   await scrip.stop();
@@ -31,4 +50,11 @@ try {
 
 function in_days(count) {
   return new Date(Date.now() + count * 86_400_000).toISOString();
+}
+
+/** From the top of one part of the page to the end of another. */
+async function around(page, first, last) {
+  await page.evaluate(() => scrollTo(0, 0));
+  const [from, to] = [await page.locator(first).boundingBox(), await page.locator(last).boundingBox()];
+  return { x: from.x - 12, y: from.y - 12, width: from.width + 24, height: to.y + to.height - from.y + 24 };
 }

@@ -23,7 +23,7 @@ test("a budget is set in plain words, fills up while one looks, and stops what w
   await sound(page, "the form of a budget");
   await page.getByLabel("Name").fill("ai monthly");
   await page.getByLabel("Credits").fill("many");
-  await page.getByLabel("On").selectOption("ai");
+  await page.locator("select[name=kind]").selectOption("ai");
   await page.getByText("Stop", { exact: true }).click();
   await page.getByRole("button", { name: "Set the budget" }).click();
   assert.match(await page.getByRole("alert").innerText(), /The number of credits/);
