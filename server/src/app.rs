@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
 use billing::invoice::Party;
-use billing::ledger::Terms;
+use billing::ledger::{BurnTerms, Terms};
 use billing::money::{Credits, Currency};
 use billing::rating::{RateCards, Text};
 use billing::time::{Span, Timestamp};
@@ -155,6 +155,8 @@ pub struct App {
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
     reread_at: AtomicI64,
     pub(crate) seal: OnceLock<Seal>,
+    /// By what servers are counted, by zone, with the year it is of: as many as there are zones.
+    pub(crate) burn_terms: RwLock<HashMap<String, (i16, Arc<BurnTerms>)>>,
 }
 
 impl App {
@@ -187,6 +189,7 @@ impl App {
             keys: RwLock::default(),
             reread_at: AtomicI64::new(0),
             seal: OnceLock::new(),
+            burn_terms: RwLock::default(),
         };
         app.install_first_card(first_card)?;
         app.reread()?;

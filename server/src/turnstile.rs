@@ -41,6 +41,13 @@ const WAITING_MAX: usize = 100_000;
 const GROUP_MAX: usize = 8_192;
 /// How often a group that another process overtook is decided again before its callers are told to come back.
 const ATTEMPTS_MAX: u32 = 16;
+/// Transactions that time brought about and nobody asks for, at most, in one group: a charge that comes in the midst
+/// of an hour's settlements waits for so many.
+const BROUGHT_MAX: usize = 2_048;
+/// The same of one account that somebody asks something of: what is more is caught up with first.
+const CATCH_UP_MAX: usize = 4_096;
+/// The same of all whom somebody asks something of, together: memory stays bounded.
+const CATCH_UP_GROUP_MAX: usize = 16_384;
 
 /// One thing asked of one account's book.
 #[derive(Clone, Debug)]
@@ -88,6 +95,8 @@ pub enum Turned {
     },
     /// Time had brought about nothing that was not posted, and no command was given.
     Idle,
+    /// No command was given, and time had brought about more than fits: the rest is still due.
+    Unfinished,
     Refused(Refusal),
     /// Its fact was settled, or a document it brought was written, by another: look again.
     Overtaken,

@@ -23,13 +23,14 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         let reader = Arc::clone(&app);
         let reread = tokio::task::spawn_blocking(move || reader.refresh()).await.expect("reading does not panic");
         reread.unwrap_or_else(|fault| tracing::error!(%fault, "reading keys and prices again failed"));
-        match settle(&app).await {
-            // There may be more. What could not be settled waits, so that a failing store is not asked without pause.
-            Ok(settled) if settled == AT_ONCE && !*stop.borrow() => continue,
-            Ok(_) => {}
-            Err(error) => tracing::error!(?error, "settling what is due failed"),
-        }
+        let is_more = settle(&app).await.unwrap_or_else(|error| {
+            tracing::error!(?error, "settling what is due failed");
+            false
+        });
         let done = app.work(JOBS).await;
+        if is_more && !*stop.borrow() {
+            continue;
+        }
         let pause = match done {
             // One job leads to another.
             Ok(count) if 0 < count => SOON,
@@ -63,10 +64,12 @@ pub async fn listen(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Posts what time has brought about, for a bounded number of accounts, and says for how many.
-pub async fn settle(app: &Arc<App>) -> Result<usize, Error> {
+/// Posts what time has brought about, for a bounded number of accounts and as much as fits, and says whether there may
+/// be more. What could not be posted waits, so that a failing store is not asked without pause.
+pub async fn settle(app: &Arc<App>) -> Result<bool, Error> {
     let reader = Arc::clone(app);
     let due =
         tokio::task::spawn_blocking(move || reader.accounts_due(AT_ONCE)).await.expect("reading does not panic")?;
-    Ok(app.settle(due).await)
+    let settled = app.settle(due).await;
+    Ok(settled.done == AT_ONCE || 0 < settled.unfinished)
 }

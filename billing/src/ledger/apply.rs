@@ -19,6 +19,7 @@ impl Book {
         assert_eq!(self.next_place(), transaction.place, "transactions are folded in order");
         assert!(self.at <= transaction.at, "time does not go back in {:?}", self.account);
         let at = transaction.at;
+        self.keep_accrued(at);
         self.count_budgets(&transaction.what, at, transaction.place.version);
         match &transaction.what {
             What::Granted { grant, terms } => self.insert(*grant, terms).remaining += terms.credits,
@@ -70,20 +71,24 @@ impl Book {
             What::Frozen { grant, is_frozen } => self.apply_frozen(*grant, *is_frozen),
             What::Topup(change) => self.apply_topup(change, at),
             What::Server(report) => self.apply_report(report, at),
-            What::BurnTerms(terms) => self.burning.terms = Arc::clone(terms),
+            What::BurnTerms(terms) => self.apply_burn_terms(terms),
             What::Noticed | What::Budget(_) => {}
         }
         self.apply_settlement(transaction);
-        for notice in &transaction.notices {
-            self.burning.ladder.take(notice, at);
-            self.take_budget_notice(notice, at);
-        }
+        self.take_notices(transaction);
         self.settle_topup(transaction);
         self.version = transaction.place.version;
         self.at = at;
         self.forget(at);
         self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
         assert_eq!(self.balance(at), transaction.after, "the balance stated is the balance, {:?}", transaction.id());
+    }
+
+    fn take_notices(&mut self, transaction: &Transaction) {
+        for notice in &transaction.notices {
+            self.burning.ladder.take(notice, transaction.at);
+            self.take_budget_notice(notice, transaction.at);
+        }
     }
 
     fn apply_reversal(&mut self, reversal: &Reversal) {

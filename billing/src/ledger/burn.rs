@@ -18,7 +18,9 @@ use crate::id::{ChargeId, GrantId, Name};
 use crate::money::Credits;
 use crate::rating::{Price, PriceLine, Text, Usage};
 use crate::refusal::Refusal;
-use crate::server::{Change, Denied, Drawn, PROVISIONED, Part, PartKind, Phase, RUNTIME_SECONDS, Server, Tariff};
+use crate::server::{
+    Change, Cut, Denied, Drawn, Fleet, PROVISIONED, Part, PartKind, Phase, RUNTIME_SECONDS, Server, Tariff,
+};
 use crate::time::Timestamp;
 use crate::usage::SERVER_METER;
 use crate::zone::Calendar;
@@ -37,8 +39,7 @@ pub struct BurnTerms {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Burning {
     pub terms: Arc<BurnTerms>,
-    /// By name.
-    pub servers: Vec<Arc<Server>>,
+    pub servers: Fleet,
     pub ladder: Ladder,
 }
 
@@ -70,11 +71,11 @@ pub struct Settled {
 
 impl Book {
     /// Servers by name: all that are not released, and those released lately.
-    pub fn servers(&self) -> &[Arc<Server>] {
+    pub fn servers(&self) -> &Fleet {
         &self.burning.servers
     }
     pub fn server(&self, id: &Name) -> Option<&Arc<Server>> {
-        self.place_of(id).ok().map(|it| &self.burning.servers[it])
+        self.burning.servers.get(id)
     }
     pub fn burning(&self) -> &Burning {
         &self.burning
@@ -87,7 +88,7 @@ impl Book {
 
     /// Used by servers and not settled.
     pub fn accrued(&self, at: Timestamp) -> Credits {
-        self.servers().iter().map(|it| it.unsettled(at, self.calendar())).sum()
+        self.burning.servers.accrued(at, self.calendar())
     }
 
     pub(super) fn calendar(&self) -> &Calendar {
@@ -112,29 +113,37 @@ impl Book {
         accrued - apart.map(taken).sum::<Credits>().min(accrued.at_least_zero())
     }
 
-    /// When each server has something to settle.
-    pub(super) fn settlements(&self) -> impl Iterator<Item = (Timestamp, Command)> {
-        let live = |it: &super::Grant| it.remaining.is_positive() && self.at < it.terms.expires_at;
-        // What is used while a grant lives is paid from it: settle before it expires.
-        let expiry = self.grants.iter().filter(|it| live(it)).map(|it| it.terms.expires_at).min();
-        let expiry = expiry.unwrap_or(Timestamp::NEVER);
-        self.servers().iter().filter_map(move |it| {
-            let when = match it.run.phase {
-                _ if !it.pending.is_empty() => self.at,
-                Phase::Running => {
-                    let boundary = it.boundary(self.calendar());
-                    if it.run.at < expiry { boundary.min(expiry) } else { boundary }
+    /// The next settlement of a server.
+    pub(super) fn settlement(&self) -> Option<(Timestamp, Command)> {
+        if !self.has_servers() {
+            return None;
+        }
+        let (server, when) = {
+            let (when, server) = self.servers().next_settlement(self.at, self.cut(), self.calendar())?;
+            (server.clone(), when)
+        };
+        Some((when, Command::Settle { server }))
+    }
+
+    /// What is used while a grant lives is paid from it: servers settle before one expires, and before one begins.
+    fn cut(&self) -> Cut {
+        let mut cut = Cut { is_now: false, next: Timestamp::NEVER };
+        for grant in self.grants.iter().filter(|it| it.remaining.is_positive()) {
+            // One that took effect as it was made was no credit before.
+            let begins = Some(grant.terms.effective_at).filter(|it| grant.id.made_at() < *it);
+            for instant in begins.into_iter().chain([grant.terms.expires_at]) {
+                cut.is_now |= instant == self.at;
+                if self.at < instant {
+                    cut.next = cut.next.min(instant);
                 }
-                _ => return None,
-            };
-            Some((when.max(self.at), Command::Settle { server: it.id.clone() }))
-        })
+            }
+        }
+        cut
     }
 
     /// Whether every other server that runs has been settled up to `at`.
     pub(super) fn is_last_to_settle(&self, server: &Name, at: Timestamp) -> bool {
-        let waits = |it: &Server| it.run.phase == Phase::Running && it.run.at < at;
-        !self.servers().iter().any(|it| it.id != *server && (waits(it) || !it.pending.is_empty()))
+        self.servers().is_settled_but(server, at)
     }
 
     pub(super) fn report(&self, report: &ServerReport, at: Timestamp) -> Result<What, Refusal> {
@@ -290,7 +299,7 @@ impl Book {
         let mut next = self.clone();
         match what {
             What::Server(report) => next.apply_report(report, at),
-            What::BurnTerms(terms) => next.burning.terms = Arc::clone(terms),
+            What::BurnTerms(terms) => next.apply_burn_terms(terms),
             _ => {}
         }
         next.accrued(at)
@@ -298,23 +307,26 @@ impl Book {
 
     pub(super) fn apply_report(&mut self, report: &ServerReport, _at: Timestamp) {
         if let Some(terms) = &report.terms {
-            self.burning.terms = Arc::clone(terms);
+            self.apply_burn_terms(terms);
         }
-        let found = self.place_of(&report.server);
+        let calendar = &self.burning.terms.calendar;
         match &report.act {
             ServerAct::Provision { project, tariff } => {
                 let (id, tariff) = (report.server.clone(), Arc::clone(tariff));
-                let server = Arc::new(Server::provision(id, project.clone(), tariff, report.at));
-                let place = found.expect_err("a server is provisioned once");
-                self.burning.servers.insert(place, server);
+                let server = Server::provision(id, project.clone(), tariff, report.at);
+                self.burning.servers.insert(server, calendar);
             }
             ServerAct::Change(change) => {
-                let terms = Arc::clone(&self.burning.terms);
-                let server = &mut self.burning.servers[found.expect("a report is of a server that is there")];
-                let changed = Arc::make_mut(server).change(change, report.at, &terms.calendar);
+                let change = |server: &mut Server| server.change(change, report.at, calendar);
+                let changed = self.burning.servers.change(&report.server, calendar, change);
                 assert_eq!(changed, Ok(()), "a report was decided on");
             }
         }
+    }
+
+    pub(super) fn apply_burn_terms(&mut self, terms: &Arc<BurnTerms>) {
+        self.burning.terms = Arc::clone(terms);
+        self.burning.servers.recount(&terms.calendar);
     }
 
     /// Moves the meter by what was settled, and remembers what it drew.
@@ -324,7 +336,6 @@ impl Book {
         else {
             return;
         };
-        let place = self.place_of(&settled.server).expect("a server that settles is there");
         let terms_of = |id: GrantId| {
             let found = self.grant(id).expect("a grant that is drawn from is in the book");
             (id, Arc::clone(&found.terms))
@@ -334,28 +345,33 @@ impl Book {
             drawn.extend(draws.iter().map(|it| Drawn { grant: Some(terms_of(it.grant)), credits: it.credits }));
             drawn.extend(Some(Drawn { grant: None, credits: *owed }).filter(|it| it.credits.is_positive()));
         }
-        let terms = Arc::clone(&self.burning.terms);
-        let server = Arc::make_mut(&mut self.burning.servers[place]);
-        drawn.into_iter().for_each(|it| server.remember(it));
-        match settled.until {
-            Some(until) => server.settle_until(until, &terms.calendar),
-            None => drop(server.settle_pending()),
-        }
-        match &transaction.what {
-            What::Charged { .. } => server.last_charge = Some(transaction.charge_id()),
-            What::Reversed(reversal) => server.forget_drawn(reversal.credits),
-            _ => unreachable!("only charges and reversals settle"),
+        let calendar = &self.burning.terms.calendar;
+        self.burning.servers.change(&settled.server, calendar, |server| {
+            drawn.into_iter().for_each(|it| server.remember(it));
+            match settled.until {
+                Some(until) => server.settle_until(until, calendar),
+                None => drop(server.settle_pending()),
+            }
+            match &transaction.what {
+                What::Charged { .. } => server.last_charge = Some(transaction.charge_id()),
+                What::Reversed(reversal) => server.forget_drawn(reversal.credits),
+                _ => unreachable!("only charges and reversals settle"),
+            }
+        });
+    }
+
+    /// Keeps at hand what servers have accrued at `at`: all that is decided at one instant asks for it.
+    pub(super) fn keep_accrued(&mut self, at: Timestamp) {
+        if self.has_servers() {
+            let Burning { terms, servers, .. } = &mut self.burning;
+            servers.keep_accrued(at, &terms.calendar);
         }
     }
 
     /// Servers that are gone, and so long that nothing more can be told of them.
     pub(super) fn forget_servers(&mut self, at: Timestamp) {
-        let is_over = |it: &Server| it.run.phase.is_over() && it.pending.is_empty();
-        self.burning.servers.retain(|it| !is_over(it) || at < it.run.at + LATE_MAX);
-    }
-
-    fn place_of(&self, id: &Name) -> Result<usize, usize> {
-        self.burning.servers.binary_search_by(|it| it.id.cmp(id))
+        let Burning { terms, servers, .. } = &mut self.burning;
+        servers.forget(at, &terms.calendar);
     }
 }
 

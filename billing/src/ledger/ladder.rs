@@ -64,7 +64,7 @@ impl Book {
     /// When running servers will have used up what is available, if nothing else happens. Exact to the millisecond,
     /// with minimums, caps, month boundaries and expiries ahead; none where that is not within [`RUNWAY_MAX`].
     pub fn runs_out_at(&self, at: Timestamp) -> Option<Timestamp> {
-        if !self.servers().iter().any(|it| burns(it)) {
+        if !self.servers().burns() {
             return None;
         }
         self.falls_to(Credits::ZERO, at, at + RUNWAY_MAX)
@@ -114,8 +114,8 @@ impl Book {
         }
         let ladder = &self.burning.ladder;
         let grace = &self.burning.terms.grace;
-        let burns = self.servers().iter().any(|it| burns(it));
-        let lives = self.servers().iter().any(|it| !it.run.phase.is_over());
+        let burns = self.servers().burns();
+        let lives = self.servers().lives();
         let not_before = |when: Timestamp| when.max(self.at);
         match (ladder.zero_at, ladder.stop_at) {
             (None, _) if burns => self.falls_to(Credits::ZERO, self.at, next),
@@ -165,7 +165,7 @@ impl Book {
 
     /// The rung the runway is on, when it is another than was told.
     fn runway(&self, at: Timestamp) -> Option<Notice> {
-        let burns = self.servers().iter().any(|it| burns(it));
+        let burns = self.servers().burns();
         let is_within = |rung: &Rung| match rung.within() {
             Some(span) => burns && self.available_ahead(at + span) <= Credits::ZERO,
             None => true,
@@ -185,9 +185,4 @@ impl Book {
     fn names(&self, only: impl Fn(&Server) -> bool) -> Vec<Name> {
         self.servers().iter().filter(|it| only(it)).map(|it| it.id.clone()).collect()
     }
-}
-
-/// Whether time on it costs anything.
-fn burns(server: &Server) -> bool {
-    server.run.phase == Phase::Running && server.run.tariff.price.is_positive()
 }

@@ -210,7 +210,7 @@ impl Book {
         // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay.
         // What credits are short of is known when all of these are done.
         let others = holds.chain(expiries).chain(repayments).chain(self.topup_due()).chain(self.budgets_due());
-        let next = self.settlements().chain(others).min_by_key(|(when, _)| *when);
+        let next = self.settlement().into_iter().chain(others).min_by_key(|(when, _)| *when);
         let before_it = self.budget_settlement(next.as_ref().map_or(Timestamp::NEVER, |it| it.0));
         let next = before_it.or(next);
         match self.ladder_due(next.as_ref().map_or(Timestamp::NEVER, |it| it.0)) {

@@ -6,11 +6,13 @@
 //!
 //! Invariant: what is counted depends on the facts and the instant, never on how often or when it was settled: the
 //! parts of one tier in one month add up to the price of its seconds, rounded once.
+mod fleet;
 mod run;
 mod tariff;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use fleet::{Cut, Fleet};
 pub use run::{Meter, Part, PartKind, Phase, Run};
 pub use tariff::{PROVISIONED, RUNTIME_SECONDS, Tariff};
 
@@ -164,6 +166,11 @@ impl Server {
         }
         self.facts = facts;
         Ok(())
+    }
+
+    /// Whether time on it costs anything.
+    pub fn burns(&self) -> bool {
+        self.run.phase == Phase::Running && self.run.tariff.price.is_positive()
     }
 
     /// Used by `at` and not settled: never less than nothing, but for a correction that is still pending.

@@ -193,3 +193,78 @@ fn a_report_in_its_place_is_a_report_in_time() {
         in_time.1
     );
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What shelves say of their servers is what looking at every server says.
+    #[test]
+    fn a_fleet_answers_as_if_it_looked_at_all(
+        steps in prop::collection::vec((0..90_u8, 0..9_u8, 0..4_usize, 0..9_000_000_i64), 1..160),
+        cuts in prop::collection::vec(0..400_000_000_i64, 0..4),
+    ) {
+        let calendar = vilnius();
+        let mut fleet = Fleet::default();
+        let mut all: BTreeMap<Name, Server> = BTreeMap::new();
+        let mut now = BEGIN;
+        for (which, kind, tier, wait) in steps {
+            now = now + Span::from_millis(wait);
+            let id: Name = std::format!("vm-{which}").parse().unwrap();
+            match all.get_mut(&id) {
+                None => {
+                    let server = Server::provision(id.clone(), None, tariff(tier, 1), now);
+                    all.insert(id, server.clone());
+                    fleet.insert(server, &calendar);
+                }
+                Some(server) if kind == 8 => {
+                    let settle = |it: &mut Server| {
+                        if it.pending.is_empty() {
+                            it.settle_until(now.max(it.run.at), &calendar);
+                        } else {
+                            it.settle_pending();
+                        }
+                    };
+                    settle(server);
+                    fleet.change(&id, &calendar, settle);
+                }
+                Some(server) => {
+                    let change = as_change((kind, tier));
+                    let mut next = server.clone();
+                    if next.change(&change, now, &calendar).is_ok() {
+                        *server = next;
+                        fleet.change(&id, &calendar, |it| it.change(&change, now, &calendar)).unwrap();
+                    }
+                }
+            }
+            if kind == 7 {
+                fleet.keep_accrued(now, &calendar);
+            }
+            let sum = |at| all.values().map(|it| it.unsettled(at, &calendar)).sum::<Credits>();
+            prop_assert_eq!(fleet.accrued(now, &calendar), sum(now));
+            prop_assert_eq!(fleet.burns(), all.values().any(Server::burns));
+            prop_assert_eq!(fleet.lives(), all.values().any(|it| !it.run.phase.is_over()));
+            let instants: Vec<Timestamp> = cuts.iter().map(|it| BEGIN + Span::from_millis(*it)).collect();
+            let next = instants.iter().copied().filter(|it| now < *it).min().unwrap_or(Timestamp::NEVER);
+            let cut = Cut { is_now: instants.contains(&now), next };
+            let due = |it: &Server| match it.run.phase {
+                _ if !it.pending.is_empty() => now,
+                Phase::Running if cut.is_now && it.run.at < now => now,
+                Phase::Running => it.boundary(&calendar).min(next).max(now),
+                _ => Timestamp::NEVER,
+            };
+            let expected = all.values().map(|it| (due(it), &it.id)).min_by_key(|it| it.0);
+            let expected = expected.filter(|it| it.0 < Timestamp::NEVER);
+            prop_assert_eq!(fleet.next_settlement(now, cut, &calendar), expected);
+            let (some, waits) = (all.keys().next().unwrap(), |it: &Server| {
+                it.run.phase == Phase::Running && it.run.at < now || !it.pending.is_empty()
+            });
+            prop_assert_eq!(fleet.is_settled_but(some, now), !all.values().any(|it| it.id != *some && waits(it)));
+            let servers = all.values().cloned().map(Arc::new).collect();
+            prop_assert_eq!(&fleet, &Fleet::of(servers, &calendar));
+        }
+        let later = now + Span::DAY.times(40);
+        fleet.forget(later, &calendar);
+        all.retain(|_, it| !it.run.phase.is_over() || !it.pending.is_empty());
+        prop_assert!(fleet.iter().map(|it| &it.id).eq(all.keys()));
+    }
+}

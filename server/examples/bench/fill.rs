@@ -70,6 +70,11 @@ pub fn open_on(database: &Database) -> App {
     App::open(store, Settings::default(), &card).expect("an engine opens")
 }
 
+/// Spread over all numbers, as random ones are.
+pub fn number(account: usize) -> AccountNumber {
+    AccountNumber::from_random((account as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 pub fn account(number: usize) -> Name {
     format!("account-{number}").parse().expect("a name")
 }
@@ -87,8 +92,7 @@ pub fn register(app: &App, count: usize) {
 fn registration(number: usize, now: Timestamp) -> Vec<Change> {
     let id = account(number);
     let account = Account {
-        // Spread over all numbers, as random ones are.
-        number: AccountNumber::from_random((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        number: self::number(number),
         id,
         created_at: now,
         name: None,

@@ -1,7 +1,7 @@
 //! The benchmark: how fast credits are charged, over what an idle machine could do at best.
 //!
-//! `cargo xtask bench engine|http|reads`, and `cargo xtask soak`. Every figure stands beside a baseline measured
-//! in the same run, because machines are shared and noisy: ratios travel, seconds do not. docs/PERFORMANCE.md reads the
+//! `cargo xtask bench engine|http|reads|servers`, `cargo xtask soak`. Every figure stands beside a baseline measured in
+//! the same run, because machines are shared and noisy: ratios travel, seconds do not. docs/PERFORMANCE.md reads the
 //! results.
 mod cluster;
 mod engine;
@@ -10,6 +10,7 @@ mod http;
 mod load;
 mod plain;
 mod reads;
+mod servers;
 mod soak;
 mod table;
 
@@ -23,6 +24,7 @@ Usage: cargo xtask bench engine [options]   charges through the service and the 
        cargo xtask bench http [options]     charges over HTTP, beside a server that only echoes
        cargo xtask bench reads [options]    balance, latest entries and 30-day usage, at growing numbers of entries
        cargo xtask soak [options]           three nodes on a PostgreSQL, one after another killed under load
+       cargo xtask bench servers [options]  an hour of many running servers, settled
 
 Options:
   --accounts N        accounts that are charged (engine 100000, http 10000)
@@ -34,6 +36,9 @@ Options:
   --nodes N,N         with it: nodes of two committers on one database (3)
   --skew even|zipf    engine: how charges fall on accounts (even)
   --connections N,N   http: connections (1,16,64,256)
+  --servers N         servers: how many run (100000)
+  --each N,N          servers: in one account (1,10,100,1000)
+  --hours N           servers: settled at once, as after a downtime (1)
   --seconds N         http, PostgreSQL: seconds for each figure (5); soak: how long, instead of minutes
   --minutes N         soak: how long (10)
   --kill-every N      soak: seconds between two kills (20)
@@ -82,10 +87,11 @@ fn main() -> ExitCode {
         "engine" => engine::run(&options),
         "http" => http::run(&options),
         "reads" => reads::run(&options),
+        "servers" => servers::run(&options),
         "soak" => soak::run(&options),
         // The baseline of `http`, in a process of its own like the server it is compared with.
         "echo" => http::echo(),
-        _ => exit("say what to measure: engine, http, reads or soak"),
+        _ => exit("say what to measure: engine, http, reads, servers or soak"),
     }
     ExitCode::SUCCESS
 }

@@ -18,7 +18,7 @@ use billing::zone::{Calendar, Period};
 
 use super::Error;
 use super::order::done;
-use super::servers::calendar_of;
+use super::servers::burn_terms;
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Turned};
 
@@ -81,7 +81,8 @@ impl App {
         let BudgetOrder { mut scope, period, limit, blocks, .. } = order;
         scope.meters.sort();
         scope.meters.dedup();
-        let terms = Arc::new(BudgetTerms { scope, period, limit, blocks, calendar: calendar_of(&known, self.now()) });
+        let terms =
+            Arc::new(BudgetTerms { scope, period, limit, blocks, calendar: burn_terms(self, &known).calendar.clone() });
         let before = self.book(known.account.number)?.budget(&order.budget).cloned();
         if before.as_ref().is_none_or(|it| it.terms != terms) {
             self.set_budget(&known, &order.budget, terms, Some(order.by)).await?;
@@ -131,7 +132,7 @@ impl App {
     }
 
     async fn recount_budgets(&self, known: &Known) -> Result<(), Error> {
-        let calendar = calendar_of(known, self.now());
+        let calendar = burn_terms(self, known).calendar.clone();
         for budget in self.outdated_budgets(known, &calendar)? {
             let terms = Arc::new(BudgetTerms { calendar: calendar.clone(), ..(*budget.terms).clone() });
             self.set_budget(known, &budget.id, terms, None).await?;

@@ -10,9 +10,18 @@ use crate::turnstile::{Ask, Turned};
 
 /// Jobs carried out at once: they wait for others, mostly.
 const AT_ONCE: usize = 16;
-/// Passes over due accounts after a test clock was moved, and accounts in each: a sandbox has not more.
-const SETTLE_PASSES_MAX: usize = 1_000;
+/// Passes over due accounts after a test clock was moved, and accounts in each: years of a few servers fit.
+const SETTLE_PASSES_MAX: usize = 100_000;
 const SETTLED_AT_ONCE: usize = 1_000;
+
+/// What a pass over due accounts came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Settling {
+    /// Accounts on which nothing is due any more.
+    pub done: usize,
+    /// Accounts on which more was due than fits in one pass.
+    pub unfinished: usize,
+}
 
 impl App {
     /// Accounts on which something is due now.
@@ -58,15 +67,15 @@ impl App {
     pub async fn settle_all(&self) -> Result<(), Error> {
         for _ in 0..SETTLE_PASSES_MAX {
             let due = self.accounts_due(SETTLED_AT_ONCE)?;
-            if due.is_empty() || self.settle(due).await == 0 {
+            if due.is_empty() || self.settle(due).await == Settling::default() {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Posts what is due on each, and says for how many that was done. What cannot be posted now is due still.
-    pub async fn settle(&self, accounts: Vec<AccountNumber>) -> usize {
+    /// Posts what is due on each, as much as fits in a pass. What cannot be posted now is due still.
+    pub async fn settle(&self, accounts: Vec<AccountNumber>) -> Settling {
         // A book that cannot be read is no reason not to settle the others.
         if let Err(error) = self.renew_all_budgets(&accounts).await {
             tracing::error!(?error, "bringing budgets up to date failed");
@@ -79,9 +88,11 @@ impl App {
         let ask =
             |account| Ask { account, command: None, key: None, by: None, fact: None, once: None, also: Vec::new() };
         if accounts.is_empty() {
-            return 0;
+            return Settling::default();
         }
         let turned = self.turnstile.take(accounts.into_iter().map(ask).collect()).await;
-        turned.iter().filter(|it| matches!(it, Turned::Idle)).count()
+        let count = |is_so: fn(&&Turned) -> bool| turned.iter().filter(is_so).count();
+        let (done, unfinished) = (count(|it| matches!(it, Turned::Idle)), count(|it| matches!(it, Turned::Unfinished)));
+        Settling { done, unfinished }
     }
 }

@@ -56,6 +56,7 @@ pub use budgets::{BudgetOrder, BudgetView};
 pub use charges::{ChargeView, ReverseOrder};
 pub use console::{CONSOLE_LASTS, Operator, WaitingJob};
 pub use deliveries::{Delivery, DeliveryState, DeliveryView, Try};
+pub use due::Settling;
 pub use e_invoice::e_invoice;
 pub use entries::{EntryFilter, EntryPage};
 pub use follow::News;

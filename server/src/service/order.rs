@@ -213,7 +213,7 @@ pub(super) fn done(turned: crate::turnstile::Turned) -> Result<(Arc<billing::led
         Turned::Done { transaction, is_replay } => Ok((transaction, is_replay)),
         Turned::Refused(refusal) => Err(Error::Refused(refusal)),
         Turned::Overtaken | Turned::Busy => Err(Error::Busy),
-        Turned::Idle => unreachable!("an ask with a command is done or refused"),
+        Turned::Idle | Turned::Unfinished => unreachable!("an ask with a command is done or refused"),
         Turned::Fault => Err(Error::Fault(store::Fault::new("changing a book", "see the log"))),
     }
 }

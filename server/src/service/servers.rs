@@ -231,15 +231,20 @@ fn view(server: &Arc<Server>, now: Timestamp, calendar: &Calendar) -> ServerView
     }
 }
 
-/// The days, weeks and months of an account, as far as they are known.
-pub(super) fn calendar_of(known: &Known, now: Timestamp) -> Calendar {
-    calendar(&known.zone, now).unwrap_or_default()
-}
-
 /// By what an account's servers are counted: its calendar from the start of last year for six years, and the grace.
 /// The same all year, so that it is news to a book once a year.
 pub(super) fn burn_terms(app: &App, known: &Known) -> Arc<BurnTerms> {
-    Arc::new(BurnTerms { calendar: calendar_of(known, app.now()), grace: app.settings().grace })
+    let now = app.now();
+    let year = jiff::Timestamp::from_millisecond(now.millis()).map_or(0, |it| it.to_zoned(TimeZone::UTC).year());
+    let at_hand = app.burn_terms.read().expect("no holder panics").get(&known.account.timezone).cloned();
+    if let Some((_, terms)) = at_hand.filter(|it| it.0 == year) {
+        return terms;
+    }
+    let terms =
+        Arc::new(BurnTerms { calendar: calendar(&known.zone, now).unwrap_or_default(), grace: app.settings().grace });
+    let mut at_hand = app.burn_terms.write().expect("no holder panics");
+    at_hand.insert(known.account.timezone.clone(), (year, Arc::clone(&terms)));
+    terms
 }
 
 fn calendar(zone: &TimeZone, now: Timestamp) -> Option<Calendar> {

@@ -14,7 +14,7 @@ use store::{Change, Fault, NameHash, Post, Reserved, Store};
 use super::books::Books;
 use super::committer::Group;
 use super::documents::Versions;
-use super::{Ask, Companions, GROUP_MAX, Message, Ticket, Turned};
+use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Ticket, Turned};
 use crate::clock::Clock;
 
 /// Names are hashes already; the first eight bytes of one are as good as any.
@@ -53,6 +53,8 @@ pub struct Decider {
     /// What the store said of the names of this group.
     recalled: Names<Place>,
     changes: Vec<Change>,
+    /// Transactions of this group that time brought about.
+    brought: usize,
 }
 
 impl Decider {
@@ -70,6 +72,7 @@ impl Decider {
             documents_decided: Versions::default(),
             recalled: Names::default(),
             changes: Vec::new(),
+            brought: 0,
         }
     }
 
@@ -109,6 +112,7 @@ impl Decider {
         }
         self.decided.clear();
         self.documents_decided.clear();
+        self.brought = 0;
     }
 
     /// Decides all of a group, whose names and books have been recalled.
@@ -186,8 +190,12 @@ impl Decider {
             Ok(false) => return Turned::Overtaken,
             Ok(true) => {}
         }
-        if let Err(fault) = self.settle(ask, now) {
-            return failed(&fault);
+        match self.settle(ask, now, self.room_for(ask)) {
+            Err(fault) => return failed(&fault),
+            Ok(true) => {}
+            // What was posted stays; whoever asked for more than time's own comes again when the rest is.
+            Ok(false) if ask.command.is_some() => return Turned::Busy,
+            Ok(false) => return Turned::Unfinished,
         }
         let Some(command) = &ask.command else { return Turned::Idle };
         let (command, fact) = match &ask.once {
@@ -207,7 +215,7 @@ impl Decider {
                 let transaction = self.post(transaction, ask.key.as_ref().map(|it| it.name), fact);
                 self.bring(&ask.also);
                 // What this command brought about belongs to it: it is written with it, or neither is.
-                if let Err(fault) = self.settle(ask, now) {
+                if let Err(fault) = self.settle(ask, now, usize::MAX) {
                     return failed(&fault);
                 }
                 Turned::Done { transaction, is_replay: false }
@@ -215,8 +223,16 @@ impl Decider {
         }
     }
 
-    /// Posts what time has brought about on the account.
-    fn settle(&mut self, ask: &Ask, now: Timestamp) -> Result<(), Fault> {
+    /// How much of what time has brought about may be posted for an ask.
+    fn room_for(&self, ask: &Ask) -> usize {
+        match ask.command {
+            Some(_) => CATCH_UP_MAX.min(CATCH_UP_GROUP_MAX.saturating_sub(self.brought)),
+            None => BROUGHT_MAX.saturating_sub(self.brought),
+        }
+    }
+
+    /// Posts what time has brought about on the account, and says whether that was all of it.
+    fn settle(&mut self, ask: &Ask, now: Timestamp, mut room: usize) -> Result<bool, Fault> {
         loop {
             // A generation may have ended since the group's books were recalled.
             if !self.books.contains(ask.account) {
@@ -224,13 +240,18 @@ impl Decider {
                 self.books.keep(ask.account, found.unwrap_or_else(|| Arc::new(Book::open(ask.account))));
             }
             let book = self.books.get(ask.account).expect("it was kept just now");
-            let Some((command, when)) = book.due(now) else { return Ok(()) };
+            let Some((command, when)) = book.due(now) else { return Ok(true) };
+            if room == 0 {
+                return Ok(false);
+            }
+            room -= 1;
             let transaction = book.decide(&command, when).expect("what is due is never refused");
             let fact = match command {
                 Command::ExpireHold { hold } => Some(NameHash::hold_end(hold)),
                 _ => None,
             };
             self.post(transaction, None, fact);
+            self.brought += 1;
         }
     }
 

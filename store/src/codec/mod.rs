@@ -8,6 +8,7 @@ mod budget;
 mod burn;
 mod json;
 mod money;
+mod notice;
 mod pairs;
 mod transaction;
 mod usage;

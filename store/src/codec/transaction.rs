@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use super::Malformed;
 use super::budget;
-use super::burn::{self, BurnTermsJson, NoticeJson, ReportJson, SettledJson};
+use super::burn::{self, BurnTermsJson, ReportJson, SettledJson};
 use super::json::Json;
 use super::money::{self, ChangeJson};
+use super::notice::{self, NoticeJson};
 use super::pairs::DrawJson;
 use super::work::{Known, TermsJson, WorkJson, read_draws, read_grant, write_draws, write_terms, write_work};
 
@@ -66,7 +67,7 @@ pub fn write_body(json: &mut Json, transaction: &Transaction, columns: &Columns<
         let Balance { posted, held, accrued, debt } = transaction.after;
         let after = [posted, held, accrued, debt].map(Credits::micros);
         let length = after.iter().rposition(|it| *it != 0).map_or(0, |it| it + 1);
-        burn::write_notices(json, &transaction.notices);
+        notice::write_notices(json, &transaction.notices);
         json.key("after").array(|json| after[..length].iter().for_each(|it| json.integer(*it)));
     });
 }

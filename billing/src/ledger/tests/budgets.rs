@@ -200,7 +200,7 @@ impl History {
         let credits = Credits::from_micros;
         let hold = self.book.holds().first();
         let of = |who: usize, amount: i64, late: i64| {
-            let meter = if who % 2 == 0 { "chat" } else { "server" };
+            let meter = if who.is_multiple_of(2) { "chat" } else { "server" };
             let mut work = work(meter, amount, at - Span::MINUTE.times(late));
             work.project = (who < 2).then(|| "p".parse().unwrap());
             work.actor = (who == 3).then(|| "ann".parse().unwrap());
@@ -265,7 +265,9 @@ proptest! {
         // Each threshold of a period was told once, as long as nobody set the budget anew.
         let mut told: Vec<(Name, u8, Timestamp)> = Vec::new();
         for transaction in &history.journal {
-            if let What::Budget(BudgetChange::Set { budget, .. } | BudgetChange::Deleted { budget }) = &transaction.what {
+            if let What::Budget(BudgetChange::Set { budget, .. } | BudgetChange::Deleted { budget }) =
+                &transaction.what
+            {
                 told.retain(|(it, ..)| it != budget);
             }
             for notice in &transaction.notices {
