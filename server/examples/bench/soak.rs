@@ -167,7 +167,7 @@ impl Soak {
             let request = json!({
                 "account": format!("account-{account}"), "meter": "ai_chat", "dimensions": {"model": self.model},
                 "quantities": {"input_tokens": 1 + random.below(9_000), "output_tokens": random.below(900)},
-                "idempotency_key": format!("client {number}, charge {}", done.len()),
+                "idempotency_key": format!("client-{number}-{}", done.len()),
             });
             let node = random.below(NODES);
             let reply = self.insist(node, &request);
