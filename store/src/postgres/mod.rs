@@ -200,7 +200,7 @@ impl Store for Postgres {
     }
     fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
         self.read(async |it| {
-            let named = recall::names(it, names).await?;
+            let named = recall::names(it, self.shared.is_distributed, names).await?;
             let found = books::read(it, self.shared.is_distributed, accounts).await?;
             Ok(Recalled { named, books: accounts.iter().map(|it| found.get(it).cloned()).collect() })
         })

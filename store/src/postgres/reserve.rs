@@ -57,10 +57,12 @@ pub fn reserve(
         attempts += 1;
         let taking = async {
             let lent = shared.pool.lend().await?;
-            lent.session().prepare(&[LOCK, recall::KEYS, recall::FACTS]).await?;
-            // Sent in one go: the second is run when the first has its locks, and sees all that was committed by then.
+            // All are known to the server beforehand, so they arrive in this order: names are asked for when the locks
+            // are held, in a statement of its own that sees all that was committed by then.
+            let [by_key, by_fact] = recall::statements(shared.is_distributed);
+            lent.session().prepare(&[LOCK, LOCK_ONE, by_key, by_fact]).await?;
             let locking = lock(shared, lent.session(), &numbers);
-            let (versions, named) = join(locking, recall::names(lent.session(), names)).await;
+            let (versions, named) = join(locking, recall::names(lent.session(), shared.is_distributed, names)).await;
             let (versions, named) = (versions?, named?);
             let news = news(shared, lent.session(), &versions, accounts).await?;
             Ok::<_, Trouble>((lent, versions, Recalled { named, books: news }))

@@ -89,6 +89,9 @@ fn statements(text: &str) -> Vec<String> {
     found
 }
 
+/// How statements end that are used on one machine alone, where a name leads to its row by itself.
+const ON_ONE_MACHINE: &[&str] = &["where name = any($1)", "where fact = any($1)"];
+
 #[test]
 fn what_is_spread_is_reached_by_account() {
     let mut looked_at = 0;
@@ -97,7 +100,10 @@ fn what_is_spread_is_reached_by_account() {
             let words: Vec<&str> = statement.split([' ', '(', ')', ',']).collect();
             let is_spread =
                 words.windows(2).any(|it| ["from", "update", "join"].contains(&it[0]) && SPREAD.contains(&it[1]));
-            if !is_spread || EVERYWHERE.iter().any(|it| statement.contains(it)) {
+            if !is_spread
+                || ON_ONE_MACHINE.iter().any(|it| statement.ends_with(it))
+                || EVERYWHERE.iter().any(|it| statement.contains(it))
+            {
                 continue;
             }
             looked_at += 1;
