@@ -121,6 +121,24 @@ fn what_is_spread_is_reached_by_account() {
     assert!(10 <= looked_at, "{looked_at} statements were found");
 }
 
+/// On a cluster each table is spread by account or copied to every machine: none was forgotten.
+#[test]
+fn every_table_has_its_place_on_a_cluster() {
+    let sources = sources();
+    let text = |wanted: &str| plain(&sources.iter().find(|it| it.0 == wanted).unwrap().1);
+    let distributed = text("postgres_distributed.sql");
+    let steps = sources.iter().filter(|it| it.0.starts_with("postgres_") && it.0 != "postgres_distributed.sql");
+    let mut tables = 0;
+    for (_, step) in steps.map(|it| (&it.0, plain(&it.1))) {
+        for table in step.split("create table ").skip(1).map(|it| it.split(' ').next().unwrap()) {
+            let verb = if SPREAD.contains(&table) { "create_distributed_table" } else { "create_reference_table" };
+            assert!(distributed.contains(&format!("{verb}('{table}'")), "{table} has no place");
+            tables += 1;
+        }
+    }
+    assert!(12 < tables, "{tables}");
+}
+
 /// What is read and written on a real cluster, where `SCRIP_TEST_CITUS_URL` names an empty database of one.
 #[test]
 fn a_citus_cluster_keeps_the_promises() {
