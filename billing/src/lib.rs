@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod calendar;
+pub mod forecast;
 pub mod id;
 pub mod invoice;
 pub mod ledger;

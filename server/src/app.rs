@@ -18,7 +18,7 @@ use store::{Account, Fault, Store};
 
 use crate::brand::Brand;
 use crate::clock::Clock;
-use crate::notify::{Desk, Reach};
+use crate::notify::{Desk, MailRoute, Postbox, Reach};
 use crate::rate_card;
 use crate::service::Caller;
 use crate::service::Seal;
@@ -61,6 +61,8 @@ pub struct Settings {
     pub seller: Party,
     /// Who collects money; none where this server takes none.
     pub payments: Option<Access>,
+    /// Where e-mails are handed in; none where this server writes none.
+    pub mail: Option<MailRoute>,
 }
 
 impl Settings {
@@ -114,6 +116,7 @@ impl Default for Settings {
             grace: billing::ledger::Grace::default(),
             seller: Party { name: "Seller to be named in scrip.toml".to_owned(), ..Party::default() },
             payments: None,
+            mail: None,
         }
     }
 }
@@ -149,6 +152,7 @@ pub struct App {
     pub(crate) settings: Settings,
     pub(crate) provider: Option<Arc<Provider>>,
     pub(crate) desk: Desk,
+    pub(crate) postbox: Option<Arc<Postbox>>,
     cards: RwLock<Arc<RateCards>>,
     by_id: Cache<Name, Arc<Known>>,
     by_number: Cache<AccountNumber, Arc<Known>>,
@@ -172,6 +176,7 @@ impl App {
             return Err(Fault::new("opening the store", why));
         }
         let clock = Arc::new(Clock::default());
+        let postbox = settings.mail.as_ref().map(Postbox::open).transpose();
         let app = App {
             turnstile: Turnstile::open(
                 Arc::clone(&store),
@@ -179,6 +184,7 @@ impl App {
                 crate::service::companions(settings.low_balance),
             ),
             desk: Desk::new(settings.notices_reach),
+            postbox: postbox.map_err(|it| Fault::new("opening the way to the mail server", it))?.map(Arc::new),
             store,
             clock,
             provider: settings.payments.clone().map(|it| Arc::new(Provider::new(it, Patience::default()))),
@@ -194,6 +200,7 @@ impl App {
         app.install_first_card(first_card)?;
         app.reread()?;
         app.watch_provider()?;
+        app.begin_digests()?;
         Ok(app)
     }
 

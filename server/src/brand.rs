@@ -83,13 +83,22 @@ impl Accent {
         Ok(Accent { red: channel(0)?, green: channel(2)?, blue: channel(4)? })
     }
 
-    /// Custom properties for the style sheet: the colour, and black or white, whichever reads better on it.
-    pub fn style(self) -> String {
+    /// As style sheets write it.
+    pub fn hex(self) -> String {
+        format!("#{:02x}{:02x}{:02x}", self.red, self.green, self.blue)
+    }
+
+    /// Black or white, whichever reads better on it.
+    pub fn ink(self) -> &'static str {
         let Accent { red, green, blue } = self;
         // Perceived lightness in thousandths of 255, by the weights of ITU-R BT.601.
         let lightness = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
-        let ink = if 150 * 1_000 < lightness { "#111" } else { "#fff" };
-        format!(":root{{--brand:#{red:02x}{green:02x}{blue:02x};--brand-ink:{ink}}}\n")
+        if 150 * 1_000 < lightness { "#111" } else { "#fff" }
+    }
+
+    /// Custom properties for the style sheet: the colour, and black or white, whichever reads better on it.
+    pub fn style(self) -> String {
+        format!(":root{{--brand:{};--brand-ink:{}}}\n", self.hex(), self.ink())
     }
 }
 

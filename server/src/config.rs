@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::app::{Settings, WelcomeGrant};
 use crate::brand;
 use crate::database::Database;
-use crate::notify::Reach;
+use crate::notify::{MailRoute, Reach};
 use crate::rate_card;
 
 /// The address where nothing is said.
@@ -53,6 +53,11 @@ pub struct File {
     pub grace: Option<GraceSection>,
     /// Who sells; printed on invoices.
     pub seller: Option<Seller>,
+    /// Who e-mails are from.
+    pub mail: MailSection,
+    /// From the environment alone: no secret stands in a file.
+    #[serde(skip)]
+    pub smtp_url: Option<String>,
     /// From the environment alone: no secret stands in a file.
     #[serde(skip)]
     pub payments: Option<Payments>,
@@ -80,6 +85,34 @@ impl GraceSection {
             release_after: Span::HOUR.times(i64::from(self.release_after_hours)),
         })
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailSection {
+    /// `Name <address>`; the seller's address where nothing is said.
+    pub from: Option<String>,
+    pub reply_to: Option<String>,
+}
+
+impl MailSection {
+    /// The way to the mail server, if there is one.
+    fn route(&self, url: Option<&str>, brand: &str, seller: &Party) -> Result<Option<MailRoute>, String> {
+        let Some(url) = url.filter(|it| !it.is_empty()) else { return Ok(None) };
+        let from = match (&self.from, &seller.email) {
+            (Some(from), _) => from.clone(),
+            (None, Some(address)) => format!("{} <{address}>", quoted(brand)),
+            (None, None) => {
+                return Err("mail.from: must say who e-mails are from: \"Acme <billing@acme.example>\"".to_owned());
+            }
+        };
+        MailRoute::parse(url, &from, self.reply_to.as_deref()).map(Some)
+    }
+}
+
+/// A name as a mailbox has it, whatever is in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace(['\\', '"'], ""))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,17 +193,21 @@ impl File {
             .low_balance_credits
             .map(|it| it.parse::<Credits>().map_err(|why| format!("low_balance_credits: `{it}` {why}")));
         let low = low.transpose()?;
+        let brand = self.pages.checked()?;
+        let seller = self.seller.map_or(Ok(blank.seller), seller)?;
+        let mail = self.mail.route(self.smtp_url.as_deref(), &brand.name, &seller)?;
         let settings = Settings {
             welcome: self.welcome.map_or(Ok(blank.welcome), |it| it.iter().map(welcome).collect())?,
             currency: currency.transpose()?.unwrap_or(blank.currency),
             hundred_credits_cost: self.hundred_credits_cost.unwrap_or(blank.hundred_credits_cost),
             purchase_url: self.purchase_url,
             public_url: self.public_url.map(public_url).transpose()?,
-            brand: self.pages.checked()?,
+            brand,
             low_balance: low.unwrap_or(blank.low_balance),
             notices_reach: if self.webhooks_anywhere { Reach::Anywhere } else { Reach::Public },
             is_sandbox: self.sandbox,
-            seller: self.seller.map_or(Ok(blank.seller), seller)?,
+            seller,
+            mail,
             payments: self.payments.map(|it| {
                 Settings::provider(it.url.as_deref(), &it.secret_key, it.publishable_key, it.webhook_secret.as_deref())
             }),

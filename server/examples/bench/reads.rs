@@ -25,7 +25,7 @@ pub fn run(options: &Options) {
     println!("reads of an account with a tenth of all entries, {} accounts", grouped(accounts as u64));
     row(&["entries", "read", "p50", "p99"]);
     let mut stored = 0;
-    for goal in options.numbers("stored", &[10_000, 1_000_000, 5_000_000]) {
+    for goal in options.numbers("stored", &[50_000, 1_000_000, 5_000_000]) {
         while stored < goal {
             let count = GROUP.min(goal - stored);
             let group = (0..count).map(|it| Ok(charge(&app, &mut source, it))).collect();
@@ -60,13 +60,15 @@ fn figures(app: &App, stored: u64) {
         only: Vec::new(),
         compares: false,
     };
-    let reads: [(&str, &dyn Fn()); 3] = [
+    let reads: [(&str, &dyn Fn()); 5] = [
         ("balance", &|| assert!(app.balance(&account, None).is_ok())),
         ("latest 50 entries", &|| {
             let page = app.entries(&account, &EntryFilter::default(), None, 50).expect("entries are read");
             assert_eq!(page.entries.len(), 50);
         }),
         ("30-day usage", &|| assert!(app.usage(&month(app.now())).is_ok())),
+        ("forecast", &|| assert!(app.forecast(&account).is_ok_and(|it| it.outcome.is_ok()))),
+        ("tips", &|| assert!(app.tips(&account).is_ok())),
     ];
     for (name, read) in reads {
         let mut took: Vec<u64> = (0..READS).map(|_| timed(read)).collect();

@@ -2,6 +2,7 @@
 //!
 //! A command does one thing and says it to people; with `--json` it says it to programs. It exits 0 when done, 1 when
 //! refused or failed, 2 when it was not understood.
+mod import;
 mod keep;
 mod measure;
 mod moving;
@@ -21,6 +22,7 @@ Examples:
   scrip measure repository . --json
   scrip quote --meter ai_chat --dimension model=gpt-6.1-terra --quantity input_tokens=1200 --quantity output_tokens=350
   scrip balance acct_ada                             of the server at SCRIP_URL, with the key SCRIP_KEY
+  scrip import usage november.csv --dry-run          what a file of past work would cost
   scrip verify --data-dir scrip-data                 every balance, made again from its entries";
 
 /// Credit billing for AI and infrastructure platforms.
@@ -51,6 +53,9 @@ enum Command {
     /// Show, check, compare and upload prices
     #[command(subcommand)]
     RateCard(price::Card),
+    /// Import files of usage and accounts into a running server
+    #[command(subcommand)]
+    Import(import::Import),
     /// Make everything again from the ledger's entries, and compare
     Verify(keep::Verify),
     /// Copy a store, also while a server writes to it
@@ -81,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Balance(it) => it.run(),
         Command::Usage(it) => it.run(),
         Command::RateCard(it) => it.run(),
+        Command::Import(it) => it.run(),
         Command::Verify(it) => it.run(),
         Command::Backup(it) => it.run(),
         Command::Restore(it) => it.run(),

@@ -32,6 +32,28 @@ impl Server {
         answer(path, request.header("authorization", self.authorization()?).send(text))
     }
 
+    pub fn url(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+
+    /// Like [`Server::post_text`], for who may try again.
+    pub fn try_post(&self, path: &str, content_type: &str, text: &str) -> Result<Value, Trouble> {
+        let request = self.agent().post(self.at(path)).header("content-type", content_type);
+        let authorization = self.authorization().map_err(Trouble::lasting)?;
+        tried(path, request.header("authorization", authorization).send(text)).map(|it| it.1)
+    }
+    pub fn try_post_keyed(&self, path: &str, key: &str, body: &Value) -> Result<Value, Trouble> {
+        let request = self.agent().post(self.at(path)).header("idempotency-key", key);
+        let authorization = self.authorization().map_err(Trouble::lasting)?;
+        tried(path, request.header("authorization", authorization).send_json(body)).map(|it| it.1)
+    }
+    /// Whether what was put is new.
+    pub fn try_put(&self, path: &str, body: &Value) -> Result<bool, Trouble> {
+        let request = self.agent().put(self.at(path));
+        let authorization = self.authorization().map_err(Trouble::lasting)?;
+        tried(path, request.header("authorization", authorization).send_json(body)).map(|it| it.0 == 201)
+    }
+
     fn agent(&self) -> ureq::Agent {
         ureq::Agent::config_builder().http_status_as_error(false).build().into()
     }
@@ -42,6 +64,40 @@ impl Server {
         let key = self.key.as_ref().ok_or("set SCRIP_KEY or --key to an API key of the server")?;
         Ok(format!("Bearer {key}"))
     }
+}
+
+/// Why a request came to nothing.
+#[derive(Debug)]
+pub struct Trouble {
+    pub text: String,
+    /// The same may go well in a moment.
+    pub is_passing: bool,
+    /// What the server said; null where it said nothing.
+    pub problem: Value,
+}
+
+impl Trouble {
+    fn lasting(text: String) -> Trouble {
+        Trouble { text, is_passing: false, problem: Value::Null }
+    }
+}
+
+/// The answers of a large batch are larger than it.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
+fn tried(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<(u16, Value), Trouble> {
+    let away = |text: String| Trouble { text, is_passing: true, problem: Value::Null };
+    let mut response =
+        answer.map_err(|it| away(format!("no answer to {path}: {it}; is SCRIP_URL right and the server up?")))?;
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_json::<Value>();
+    let body = body.map_err(|it| away(format!("{path} was answered {status}, not JSON: {it}")))?;
+    if status < 400 {
+        return Ok((status, body));
+    }
+    let said = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
+    let text = format!("{} ({status} {})", said("detail"), said("code"));
+    Err(Trouble { text, is_passing: status == 429 || 500 <= status, problem: body })
 }
 
 fn answer(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, String> {

@@ -57,6 +57,9 @@ pub struct Serve {
     /// Prices for a store that has none yet
     #[arg(long, env = "SCRIP_RATE_CARD")]
     rate_card: Option<PathBuf>,
+    /// Where e-mails are handed in: smtps://user:password@mail.example.com. Without it none are sent
+    #[arg(long, env = "SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
     #[command(flatten)]
     stripe: Stripe,
 }
@@ -100,6 +103,7 @@ impl Serve {
             rate_card: self.rate_card.or(file.rate_card),
             sandbox: is_sandbox,
             payments: self.stripe.payments(),
+            smtp_url: self.smtp_url,
             ..file
         };
         let admin_key = self.admin_key.filter(|it| !it.is_empty());

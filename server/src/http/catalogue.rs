@@ -56,6 +56,7 @@ kinds! {
         "It was never made, or it was deleted; GET /v1/webhook-endpoints lists those there are."
     DELIVERY_NOT_FOUND 404 "delivery_not_found" "No such delivery"
         "The endpoint was sent nothing under this id; GET /v1/webhook-endpoints/{endpoint}/deliveries lists them."
+    TIP_NOT_FOUND 404 "tip_not_found" "No such tip" "GET /v1/accounts/{account}/tips lists those there are."
     PROJECT_NOT_FOUND 404 "project_not_found" "No such project"
         "The account has no project of this name, or it was deleted."
     RATE_CARD_NOT_FOUND 404 "rate_card_not_found" "No such rate card" "There is no version of this number."

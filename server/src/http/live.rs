@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::problem::Problem;
 use super::site::Site;
-use crate::service::News;
+use crate::service::{News, PaymentsSeen};
 
 /// A followed account is looked at this often even when nobody said it moved: another process may have moved it, and
 /// running servers burn without anything being written.
@@ -32,6 +32,7 @@ struct Listener {
     moved: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
     seen: Option<u64>,
+    payments: PaymentsSeen,
     render: Render,
     waiting: std::vec::IntoIter<Event>,
     _place: OwnedSemaphorePermit,
@@ -45,7 +46,8 @@ pub async fn stream(site: Arc<Site>, account: Name, headers: &HeaderMap, render:
     let seen = headers.get("last-event-id").and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
     let closing = site.closing();
     let waiting = Vec::new().into_iter();
-    let listener = Listener { site, account, moved, closing, seen, render, waiting, _place: place };
+    let payments = PaymentsSeen::default();
+    let listener = Listener { site, account, moved, closing, seen, payments, render, waiting, _place: place };
     let events = stream::unfold((listener, true), |(mut listener, is_first)| async move {
         let event = listener.next(is_first).await?;
         Some((Ok::<Event, Infallible>(event), (listener, false)))
@@ -73,7 +75,10 @@ impl Listener {
             }
             is_to_look = false;
             let (account, seen) = (self.account.clone(), self.seen);
-            let news = self.site.look(move |app| app.news(&account, seen)).await.ok()?;
+            let mut payments = std::mem::take(&mut self.payments);
+            let looked = self.site.look(move |app| Ok((app.news(&account, seen, &mut payments)?, payments)));
+            let (news, payments) = looked.await.ok()?;
+            self.payments = payments;
             self.seen = Some(news.version);
             self.waiting = (self.render)(&news).into_iter();
         }

@@ -39,7 +39,7 @@ pub use problem::{Failure, Problem};
 fn routes() -> OpenApiRouter<Arc<Site>> {
     use api::{
         accounts, api_keys, batch, charges, entries, events, grants, holds, invoices, measure, methods, portal,
-        projects, purchases, quotes, rate_cards, running, subscriptions, usage, webhook_endpoints,
+        projects, purchases, quotes, rate_cards, running, subscriptions, usage,
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .merge(server_routes())
@@ -90,21 +90,37 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(subscriptions::resume))
         .routes(routes!(invoices::list))
         .routes(routes!(invoices::show))
+        .merge(insight_routes())
         .routes(routes!(usage::show))
         .routes(routes!(entries::list))
         .routes(routes!(events::follow))
         .routes(routes!(portal::create))
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::revoke))
-        .routes(routes!(webhook_endpoints::create, webhook_endpoints::list))
-        .routes(routes!(webhook_endpoints::delete))
-        .routes(routes!(webhook_endpoints::rotate))
-        .routes(routes!(webhook_endpoints::deliveries))
-        .routes(routes!(webhook_endpoints::resend))
         .routes(routes!(running::health))
         .routes(routes!(running::readiness))
         .routes(routes!(running::metrics))
         .routes(routes!(running::advance))
+}
+
+/// Those that look ahead, give advice and write to people.
+fn insight_routes() -> OpenApiRouter<Arc<Site>> {
+    use api::{emails, forecast, tips, webhook_endpoints};
+    OpenApiRouter::new()
+        .routes(routes!(webhook_endpoints::create, webhook_endpoints::list))
+        .routes(routes!(webhook_endpoints::delete))
+        .routes(routes!(webhook_endpoints::rotate))
+        .routes(routes!(webhook_endpoints::enable))
+        .routes(routes!(webhook_endpoints::replay))
+        .routes(routes!(webhook_endpoints::deliveries))
+        .routes(routes!(webhook_endpoints::resend))
+        .routes(routes!(forecast::show))
+        .routes(routes!(tips::list))
+        .routes(routes!(tips::dismiss))
+        .routes(routes!(tips::report))
+        .routes(routes!(emails::preferences, emails::put_preferences))
+        .routes(routes!(emails::list))
+        .routes(routes!(emails::resend))
 }
 
 /// Those of servers.

@@ -43,16 +43,6 @@ pub enum Admission {
     Later(Timestamp),
 }
 
-/// What the outcome of a try says of an endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Health {
-    AsBefore,
-    /// It has begun not to listen.
-    Failing,
-    /// It listens again.
-    Recovered,
-}
-
 impl Desk {
     pub fn new(reach: Reach) -> Desk {
         Desk { courier: Arc::new(Courier::new(reach)), standings: Mutex::default() }
@@ -63,13 +53,18 @@ impl Desk {
     }
 
     pub fn admit(&self, endpoint: &str, now: Timestamp) -> Admission {
+        self.admit_few(endpoint, UNDER_WAY_EACH_MAX, now)
+    }
+
+    /// Like [`Desk::admit`], for one that takes no more than `few` at once.
+    pub fn admit_few(&self, endpoint: &str, few: usize, now: Timestamp) -> Admission {
         let mut standings = self.lock();
         let under_way: usize = standings.values().map(|it| it.under_way).sum();
         let standing = standings.entry(endpoint.to_owned()).or_default();
         if now < standing.rests_until {
             return Admission::Later(standing.rests_until);
         }
-        let most = if FAILURES <= standing.failures { 1 } else { UNDER_WAY_EACH_MAX };
+        let most = if FAILURES <= standing.failures { 1 } else { few };
         if most <= standing.under_way || UNDER_WAY_MAX <= under_way {
             return Admission::Later(now + NO_ROOM);
         }
@@ -78,24 +73,19 @@ impl Desk {
     }
 
     /// Ends what [`Desk::admit`] allowed. `heard` is None when it was not tried after all.
-    pub fn done(&self, endpoint: &str, heard: Option<bool>, now: Timestamp) -> Health {
+    pub fn done(&self, endpoint: &str, heard: Option<bool>, now: Timestamp) {
         let mut standings = self.lock();
         let standing = standings.entry(endpoint.to_owned()).or_default();
         standing.under_way = standing.under_way.saturating_sub(1);
         match heard {
-            None => Health::AsBefore,
-            Some(true) => {
-                let has_failed = 0 < standing.failures;
-                (standing.failures, standing.rests_until) = (0, Timestamp::EPOCH);
-                if has_failed { Health::Recovered } else { Health::AsBefore }
-            }
+            None => {}
+            Some(true) => (standing.failures, standing.rests_until) = (0, Timestamp::EPOCH),
             Some(false) => {
                 standing.failures = standing.failures.saturating_add(1);
                 if FAILURES <= standing.failures {
                     let doublings = (standing.failures - FAILURES).min(16);
                     standing.rests_until = now + FIRST_REST.times(1 << doublings).min(LONGEST_REST);
                 }
-                if standing.failures == 1 { Health::Failing } else { Health::AsBefore }
             }
         }
     }
@@ -114,9 +104,9 @@ mod tests {
         let desk = Desk::new(Reach::Public);
         let fail = |seconds| {
             assert_eq!(desk.admit("a", at(seconds)), Admission::Go, "at {seconds}");
-            desk.done("a", Some(false), at(seconds))
+            desk.done("a", Some(false), at(seconds));
         };
-        assert_eq!((fail(1), fail(2), fail(3)), (Health::Failing, Health::AsBefore, Health::AsBefore));
+        (1..=3).for_each(fail);
         assert_eq!(desk.admit("a", at(4)), Admission::Later(at(33)));
         assert_eq!(desk.admit("b", at(4)), Admission::Go, "another is not concerned");
         // One at a time, until it listens.
@@ -125,7 +115,7 @@ mod tests {
         desk.done("a", Some(false), at(34));
         assert_eq!(desk.admit("a", at(35)), Admission::Later(at(94)));
         assert_eq!(desk.admit("a", at(94)), Admission::Go);
-        assert_eq!(desk.done("a", Some(true), at(94)), Health::Recovered);
+        desk.done("a", Some(true), at(94));
         for _ in 0..UNDER_WAY_EACH_MAX {
             assert_eq!(desk.admit("a", at(95)), Admission::Go);
         }

@@ -1,14 +1,16 @@
-//! Telling others: how a notice is signed, where it may be sent, and sending it.
+//! Telling others: how a notice is signed, where it may be sent, and sending it, as a webhook or as an e-mail.
 //!
 //! Must never know what a notice is about, who gets it or when it is tried again. Its calls block, as long as the other
 //! side takes, up to [`ONE_TRY`]; whoever calls sees to it that nobody waits for that.
 mod courier;
 mod desk;
+mod mail;
 mod signature;
 mod target;
 
 pub use courier::{Courier, Letter, Told};
-pub use desk::{Admission, Desk, Health};
+pub use desk::{Admission, Desk};
+pub use mail::{Mail, MailRoute, Postbox, Posted};
 pub use signature::SigningSecret;
 pub use target::{Reach, TargetFault, check_target};
 

@@ -24,7 +24,7 @@ use crate::notify::{Admission, Letter, Told};
 const KIND: &str = "delivery to ";
 
 /// How long after each try the next one comes.
-const PAUSES: [Span; 10] = [
+pub(super) const PAUSES: [Span; 10] = [
     Span::SECOND.times(5),
     Span::MINUTE,
     Span::MINUTE.times(5),
@@ -38,7 +38,11 @@ const PAUSES: [Span; 10] = [
 ];
 
 /// Tries kept in the log: those of a delivery that was sent again by hand a few times.
-const LOG_MAX: usize = 50;
+pub(super) const LOG_MAX: usize = 50;
+
+/// Deliveries that one replay sends again, and those of one commit.
+const REPLAYED_MAX: usize = 10_000;
+const REPLAYED_AT_ONCE: usize = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,6 +141,10 @@ impl App {
             kept.body.state = DeliveryState::Canceled;
             return self.keep(&[kept.next(now, None)]).map(drop);
         };
+        if endpoint.body.disabled_at.is_some() {
+            kept.body.state = DeliveryState::Failed;
+            return self.keep(&[kept.next(now, None)]).map(drop);
+        }
         if let Admission::Later(at) = self.desk.admit(&id, now) {
             put_off.push(kept.next(now, Some(at)));
             return Ok(());
@@ -154,10 +162,11 @@ impl App {
             body: kept.body.body.clone(),
             secrets: endpoint.body.signing(now),
         };
+        let was_failing = endpoint.body.failing_since.is_some();
         let app = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let told = app.desk.courier.send(&letter);
-            if let Err(error) = app.settle_delivery(kept, &told) {
+            if let Err(error) = app.settle_delivery(kept, &told, was_failing) {
                 tracing::warn!(
                     endpoint = id,
                     ?error,
@@ -168,10 +177,10 @@ impl App {
         Ok(())
     }
 
-    fn settle_delivery(&self, mut kept: Kept<Delivery>, told: &Told) -> Result<(), Error> {
+    fn settle_delivery(&self, mut kept: Kept<Delivery>, told: &Told, was_failing: bool) -> Result<(), Error> {
         let now = self.now();
         let is_heard = matches!(told, Told::Heard { .. });
-        let health = self.desk.done(&kept.body.endpoint, Some(is_heard), now);
+        self.desk.done(&kept.body.endpoint, Some(is_heard), now);
         let (status, why) = match told {
             Told::Heard { status } | Told::Refused { status } => (Some(*status), None),
             Told::Silent { why } => (None, Some(why.clone())),
@@ -189,8 +198,11 @@ impl App {
             (false, None) => DeliveryState::Failed,
         };
         let due_at = pause.filter(|_| !is_heard).map(|it| now + *it);
-        self.keep(&[kept.next(now, due_at)])?;
-        self.note_health(&kept.body.endpoint, health, now)
+        // One that listens as before is not read again for each of its deliveries.
+        if !is_heard || was_failing {
+            self.note_health(&kept.body.endpoint, is_heard, now)?;
+        }
+        self.keep(&[kept.next(now, due_at)]).map(drop)
     }
 
     /// Deliveries to an endpoint, newest first, with an id below `before`.
@@ -198,6 +210,34 @@ impl App {
         self.endpoint(&id.to_string())?.ok_or(Refusal::WebhookEndpointNotFound)?;
         let found = self.all_kept::<Delivery>(Document::HOUSE, &kind_of(&id.to_string()), before, limit)?;
         Ok(found.into_iter().map(view).collect())
+    }
+
+    /// Sends again all that was given up since an instant, and says how much: what an endpoint has missed.
+    pub fn replay(&self, endpoint: EndpointId, since: Timestamp) -> Result<usize, Error> {
+        let id = endpoint.to_string();
+        self.endpoint(&id)?.filter(|it| !it.body.is_deleted).ok_or(Refusal::WebhookEndpointNotFound)?;
+        let (mut count, mut before) = (0, None::<String>);
+        while count < REPLAYED_MAX {
+            let page =
+                self.all_kept::<Delivery>(Document::HOUSE, &kind_of(&id), before.as_deref(), REPLAYED_AT_ONCE)?;
+            let now = self.now();
+            let made_at =
+                |it: &Kept<Delivery>| it.document.id.parse().map_or(it.document.at, |it: DeliveryId| it.made_at());
+            let missed = page.iter().filter(|it| it.body.state == DeliveryState::Failed && since <= made_at(it));
+            let mut changes = Vec::new();
+            for kept in missed {
+                let mut kept = kept.clone();
+                (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
+                changes.push(kept.next(now, Some(now)));
+            }
+            // Overtaken by somebody who sends one of them again: then this page is left to whoever asks next.
+            count += if changes.is_empty() || self.keep(&changes)? { changes.len() } else { 0 };
+            match page.last().filter(|it| page.len() == REPLAYED_AT_ONCE && since <= made_at(it)) {
+                Some(last) => before = Some(last.document.id.clone()),
+                None => break,
+            }
+        }
+        Ok(count)
     }
 
     /// Sends a delivery again, with all its tries before it.

@@ -64,6 +64,7 @@ happenings! {
     ServerReleaseDue "server.release_due"
     ServerResumeDue "server.resume_due"
     InvoiceIssued "invoice.issued"
+    WebhookEndpointDisabled "webhook_endpoint.disabled"
 }
 
 impl std::str::FromStr for Happening {
@@ -176,18 +177,27 @@ impl App {
             NOTICE => self.spread(&read(document)?)?,
             REMINDER => self.remind(&read(document)?)?,
             kind if super::deliveries::is_delivery(kind) => self.deliver(read(document)?, put_off)?,
-            _ => return Ok(Some(document)),
+            _ => return self.work_emails(document, put_off),
         }
         Ok(None)
     }
 
-    /// Makes of a notice a delivery to each endpoint that wants it.
+    /// Makes of a notice a delivery to each endpoint that wants it, and an e-mail.
     fn spread(&self, notice: &Kept<Notice>) -> Result<(), Error> {
         let now = self.now();
         let mut changes = vec![notice.next(now, None)];
-        if let Some(known) = self.known_number(notice.document.account)? {
-            let mut about = notice.body.about.clone();
+        let mut about = notice.body.about.clone();
+        let known = self.known_number(notice.document.account)?;
+        if let Some(known) = &known {
             about["account"] = json!(known.account.id.as_str());
+            changes.extend(self.email_of(known, notice, now)?);
+            let is_low = matches!(notice.body.what.parse(), Ok(Happening::BalanceLow | Happening::BalanceExhausted));
+            if is_low && !self.has_run_low(known.account.number)? {
+                changes.push(super::tips::ran_low(known.account.number, now));
+            }
+        }
+        // The house's own notices are about no account.
+        if known.is_some() || notice.document.account == Document::HOUSE {
             let at = jiff::Timestamp::from_millisecond(notice.document.at.millis()).unwrap_or_default();
             let body = json!({"type": notice.body.what, "timestamp": format!("{at:.3}"), "data": about}).to_string();
             for endpoint in self.endpoints_for(&notice.body.what)? {

@@ -6,13 +6,14 @@ use billing::Refusal;
 use billing::id::{EndpointId, Place};
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Audit, Change, Document, Fault};
 
 use super::Error;
 use super::documents::Kept;
-use super::notices::Happening;
+use super::notices::{Happening, Tidings, raise};
 use crate::app::App;
-use crate::notify::{Health, SigningSecret, check_target};
+use crate::notify::{SigningSecret, check_target};
 
 const KIND: &str = "webhook_endpoint";
 
@@ -20,6 +21,9 @@ const KIND: &str = "webhook_endpoint";
 const MOST: usize = 50;
 /// Read to find those in use; deleted ones stay, for their deliveries are still to be seen.
 const READ_MAX: usize = 10_000;
+
+/// An endpoint that has heard nothing for so long is told nothing more.
+const DISABLED_AFTER: Span = Span::DAY.times(5);
 
 /// How long an old secret signs beside the new one.
 const CHANGE_OVER: Span = Span::DAY;
@@ -34,6 +38,9 @@ pub struct Endpoint {
     pub is_deleted: bool,
     /// Since when nothing it was told was heard, in milliseconds since 1970; None while it listens.
     pub failing_since: Option<i64>,
+    /// Since when it is told nothing, having failed for too long, in milliseconds since 1970.
+    #[serde(default)]
+    pub disabled_at: Option<i64>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -57,7 +64,9 @@ impl Endpoint {
     }
 
     fn wants(&self, what: &str) -> bool {
-        !self.is_deleted && (self.events.is_empty() || self.events.iter().any(|it| it == what))
+        !self.is_deleted
+            && self.disabled_at.is_none()
+            && (self.events.is_empty() || self.events.iter().any(|it| it == what))
     }
 }
 
@@ -104,6 +113,7 @@ impl App {
                 secrets: vec![KeptSecret { secret: secret.reveal(), until: None }],
                 is_deleted: false,
                 failing_since: None,
+                disabled_at: None,
             },
         );
         self.keep(&[kept.next(now, None), audit(&kept, "webhook_endpoint.create", by, now)])?;
@@ -169,20 +179,39 @@ impl App {
         Ok(all)
     }
 
-    /// Writes down that an endpoint has begun not to listen, or listens again.
-    pub(super) fn note_health(&self, id: &str, health: Health, now: Timestamp) -> Result<(), Error> {
-        let failing_since = match health {
-            Health::AsBefore => return Ok(()),
-            Health::Failing => Some(now.millis()),
-            Health::Recovered => None,
-        };
+    /// Tells an endpoint again what happens, from now on.
+    pub fn enable_endpoint(&self, id: EndpointId, by: &str) -> Result<EndpointView, Error> {
+        let kept = self.change_endpoint(id, "webhook_endpoint.enable", by, |endpoint, _| {
+            (endpoint.failing_since, endpoint.disabled_at) = (None, None);
+        })?;
+        Ok(view(kept))
+    }
+
+    /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long
+    /// is told nothing more, and others hear of that.
+    pub(super) fn note_health(&self, id: &str, is_heard: bool, now: Timestamp) -> Result<(), Error> {
         let Some(mut kept) = self.endpoint(id)? else { return Ok(()) };
-        if kept.body.failing_since.is_some() == failing_since.is_some() {
-            return Ok(());
+        let endpoint = &mut kept.body;
+        let mut news = None;
+        match (is_heard, endpoint.failing_since) {
+            (true, None) => return Ok(()),
+            (true, Some(_)) => endpoint.failing_since = None,
+            (false, None) => endpoint.failing_since = Some(now.millis()),
+            (false, Some(since)) => {
+                if endpoint.disabled_at.is_some() || now < Timestamp::from_millis(since) + DISABLED_AFTER {
+                    return Ok(());
+                }
+                endpoint.disabled_at = Some(now.millis());
+                let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
+                let about = json!({"endpoint": id, "url": endpoint.url, "failing_since": format!("{since:.3}")});
+                let cause = format!("{id}_{}", kept.document.version);
+                let what = Happening::WebhookEndpointDisabled;
+                news = Some(raise(&Tidings { account: Document::HOUSE, what, cause: &cause, about }, now));
+            }
         }
-        kept.body.failing_since = failing_since;
+        let changes: Vec<Change> = news.into_iter().chain([kept.next(now, None)]).collect();
         // Overtaken, it is written down at the next such turn: it is for people to look at.
-        self.keep(&[kept.next(now, None)]).map(drop)
+        self.keep(&changes).map(drop)
     }
 }
 

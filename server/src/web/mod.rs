@@ -18,6 +18,7 @@ mod prices;
 mod range;
 mod show;
 mod stream;
+mod unsubscribe;
 mod usage;
 mod visit;
 
@@ -47,6 +48,7 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/settings/activity.csv", get(usage::export_activity))
         .route("/settings/estimate", estimate::routes())
         .route("/settings/stream", get(stream::follow))
+        .route("/emails/unsubscribe", get(unsubscribe::show).post(unsubscribe::end))
         .merge(billing::router())
         .merge(console::router());
     let asked = axum::middleware::map_response(move |mut response: Response| {

@@ -23,6 +23,7 @@ pub async fn follow(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
 fn told(news: &News, zone: &TimeZone) -> Vec<Event> {
     let id = news.version.to_string();
     let balance = Event::default().event("balance").id(id.clone()).json_data(Live::of(&news.balance, zone)).ok();
-    let moved = (!news.transactions.is_empty()).then(|| Event::default().event("moved").id(id).data("1"));
+    let has_moved = !news.transactions.is_empty() || !news.payments.is_empty();
+    let moved = has_moved.then(|| Event::default().event("moved").id(id).data("1"));
     balance.into_iter().chain(moved).collect()
 }

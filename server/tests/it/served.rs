@@ -101,6 +101,10 @@ impl Served {
         let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
         reply(request.header("accept", "text/csv").call())
     }
+    pub fn get_lines(&self, path: &str) -> Reply {
+        let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        reply(request.header("accept", "application/x-ndjson").call())
+    }
     pub fn put(&self, path: &str, body: &Value) -> Reply {
         let request = self.agent().put(format!("{}{path}", self.url)).header("authorization", self.bearer());
         reply(request.send_json(body))

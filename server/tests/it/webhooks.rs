@@ -321,3 +321,41 @@ fn endpoints_are_checked_listed_and_deleted() {
     assert_eq!((gone.0, &*gone.1), (404, "webhook_endpoint_not_found"));
     assert_eq!(server.get(&format!("/v1/webhook-endpoints/{id}/deliveries")).json()["data"], json!([]));
 }
+
+#[test]
+fn an_endpoint_that_stays_dead_is_switched_off_and_told_what_it_missed_when_it_is_back() {
+    let server = fresh();
+    let (dead, live) = (Ear::open(503), Ear::open(200));
+    let (endpoint, _) = server.endpoint(&dead, &["balance.low"]);
+    server.endpoint(&live, &["webhook_endpoint.disabled"]);
+    server.account("acct_ada");
+    server.spend("acct_ada", "1", 500);
+    dead.next();
+    let first = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == 1);
+    let began: jiff::Timestamp = first["tries"][0]["at"].as_str().unwrap().parse().unwrap();
+    let shown = || server.get("/v1/webhook-endpoints").json()["data"].as_array().unwrap().clone();
+    let shown = || shown().into_iter().find(|it| it["id"] == *endpoint).unwrap();
+    assert_eq!(shown()["disabled_at"], Value::Null);
+    // It goes on for as long as that delivery is tried, and is told of something else after five days.
+    server.advance_to(&(began + jiff::SignedDuration::from_hours(121)).to_string());
+    let told = live.next();
+    assert_eq!(
+        (told.what(), &told.json()["data"]["endpoint"]),
+        ("webhook_endpoint.disabled".to_owned(), &json!(endpoint))
+    );
+    assert!(shown()["disabled_at"].is_string());
+    // Nothing is sent there any more, and what was on its way is given up.
+    server.account("acct_bob");
+    server.spend("acct_bob", "1", 500);
+    server.advance_to(&(began + jiff::SignedDuration::from_hours(123)).to_string());
+    let given_up = server.newest_until(&endpoint, |it| it["status"] == "failed");
+    assert_eq!((given_up["tries"].as_array().unwrap().len(), server.deliveries(&endpoint).len()), (2, 1));
+    dead.answer(200);
+    let path = |action: &str| format!("/v1/webhook-endpoints/{endpoint}/{action}");
+    assert_eq!(server.post(&path("enable"), "", &json!({})).json()["disabled_at"], Value::Null);
+    let replay = |since: jiff::Timestamp| server.post(&path("replay"), "", &json!({"since": since.to_string()})).json();
+    assert_eq!(replay(began + jiff::SignedDuration::from_hours(1)), json!({"count": 0}));
+    assert_eq!(replay(began - jiff::SignedDuration::from_hours(1)), json!({"count": 1}));
+    server.newest_until(&endpoint, |it| it["status"] == "delivered");
+    assert_eq!(shown()["failing_since"], Value::Null);
+}

@@ -11,8 +11,9 @@ use super::super::live;
 use super::super::site::Site;
 use super::super::wire::{Instant, NameIn};
 use super::entries::{EntryShown, KindShown};
+use super::purchases::PaymentShown;
 use super::reply::{Answered, BalanceShown};
-use crate::service::{News, Scope};
+use crate::service::{News, PaymentView, Scope};
 
 /// The balance at an instant.
 #[derive(Serialize, ToSchema)]
@@ -29,8 +30,8 @@ pub struct BalanceTold {
 ///
 /// A stream of events that stays open. `balance` comes at once, after every change, and every few seconds. What is
 /// written down comes as an event named by its kind (`charge`, `grant`, `hold`, `reversal` …), its data an entry of the
-/// ledger. Each id is the version it brings you to: a client that returns with `Last-Event-ID` is told what it missed,
-/// the newest 200.
+/// ledger; `payment` comes whenever a payment changes its state. Each id is the version it brings you to: a client that
+/// returns with `Last-Event-ID` is told what it missed, the newest 200.
 #[utoipa::path(get, path = "/v1/accounts/{account}/events", operation_id = "followAccount", tag = "Usage and history",
     params(
         ("account" = NameIn, Path, description = "The account."),
@@ -61,5 +62,7 @@ fn told(news: &News) -> Vec<Event> {
         runs_out_at: news.balance.runs_out_at.map(Instant),
     };
     let balance = Event::default().event("balance").id(news.version.to_string()).json_data(balance).ok();
-    news.transactions.iter().filter_map(entry).chain(balance).collect()
+    let payment = |it: &PaymentView| Event::default().event("payment").json_data(PaymentShown::of(it.clone())).ok();
+    let payments = news.payments.iter().filter_map(payment);
+    news.transactions.iter().filter_map(entry).chain(payments).chain(balance).collect()
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::super::knock::Knock;
 use super::super::site::Site;
-use super::super::wire::Instant;
+use super::super::wire::{Instant, InstantIn};
 use super::reply::{self, Answered, Page};
 use crate::notify::SigningSecret;
 use crate::service::{DeliveryView, EndpointView, Scope};
@@ -43,17 +43,22 @@ pub struct EndpointShown {
     created_at: Instant,
     /// Since when nothing it was told was heard; null while it listens.
     failing_since: Option<Instant>,
+    /// Since when it is told nothing, having failed for five days; null otherwise.
+    disabled_at: Option<Instant>,
 }
 
 impl EndpointShown {
     fn new(view: EndpointView) -> EndpointShown {
-        let failing_since = view.endpoint.failing_since.map(|it| Instant(Timestamp::from_millis(it)));
+        let instant = |it: i64| Instant(Timestamp::from_millis(it));
+        let failing_since = view.endpoint.failing_since.map(instant);
+        let disabled_at = view.endpoint.disabled_at.map(instant);
         EndpointShown {
             id: view.id,
             url: view.endpoint.url,
             events: view.endpoint.events,
             created_at: Instant(view.created_at),
             failing_since,
+            disabled_at,
         }
     }
 }
@@ -189,6 +194,58 @@ pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let by = call.by();
     let made = site.look(move |app| app.rotate_endpoint_secret(id, &by)).await?;
     reply::json(StatusCode::OK, &SecretShown::new(made))
+}
+
+/// Switch a webhook endpoint on again
+///
+/// One that has heard nothing for five days is switched off. What it has missed is not sent by this; see replay.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/enable", operation_id = "enableWebhookEndpoint",
+    tag = "Telling others",
+    params(("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$")),
+    security(("api_key" = ["admin"])),
+    responses(
+        (status = 200, body = EndpointShown, description = "The endpoint, told what happens from now on."),
+        (status = 404, description = "No such endpoint."),
+    ))]
+pub async fn enable(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
+    let by = call.by();
+    let endpoint = site.look(move |app| app.enable_endpoint(id, &by)).await?;
+    reply::json(StatusCode::OK, &EndpointShown::new(endpoint))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReplayRequest, example = json!({"since": "2026-11-22T10:00:00Z"}))]
+pub struct ReplayIn {
+    since: InstantIn,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReplayReply)]
+pub struct ReplayShown {
+    /// Deliveries that are due again, 10 000 at most.
+    count: usize,
+}
+
+/// Tell a webhook endpoint all it has missed
+///
+/// Every delivery that was given up since then is due at once, with all its tries before it.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/replay", operation_id = "replayWebhookDeliveries",
+    tag = "Telling others",
+    params(("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$")),
+    request_body = ReplayIn, security(("api_key" = ["admin"])),
+    responses(
+        (status = 200, body = ReplayShown, description = "How many."),
+        (status = 404, description = "No such endpoint."),
+    ))]
+pub async fn replay(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let mut call = knock.enter(&site, Scope::Admin)?;
+    let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
+    let said: ReplayIn = call.json().await?;
+    let count = site.look(move |app| app.replay(id, said.since.0)).await?;
+    reply::json(StatusCode::OK, &ReplayShown { count })
 }
 
 /// List what was told to a webhook endpoint

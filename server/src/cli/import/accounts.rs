@@ -1,0 +1,120 @@
+//! Accounts: rows become registrations, and grants where they bring a balance along.
+use billing::id::Name;
+use billing::money::{Credits, Currency};
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use super::journey::{Refused, Tally};
+use super::rows::Row;
+use super::usage::told;
+use super::{Ready, Work, patiently, refused};
+use crate::cli::remote::{Server, Trouble};
+
+const COLUMNS: [&str; 9] =
+    ["account", "name", "email", "currency", "timezone", "tax_id", "credits", "reason", "address."];
+/// Why credits are granted where the file does not say.
+const REASON: &str = "Balance brought along";
+
+pub struct Registering<'a> {
+    server: &'a Server,
+}
+
+pub struct Registration {
+    account: Name,
+    profile: Value,
+    /// Granted once, whatever the account has.
+    credits: Option<Credits>,
+    reason: String,
+}
+
+impl<'a> Registering<'a> {
+    pub fn new(server: &'a Server) -> Registering<'a> {
+        Registering { server }
+    }
+
+    /// Whether it was new; an account that was there is brought up to date.
+    fn register(&self, it: &Registration) -> Result<bool, Trouble> {
+        let path = format!("/v1/accounts/{}", it.account);
+        let is_new = self.server.try_put(&path, &it.profile)?;
+        if let Some(credits) = it.credits {
+            let grant = json!({"credits": credits.to_string(), "source": "adjustment", "reason": it.reason});
+            // One balance an account, however often the file is imported.
+            self.server.try_post_keyed(&format!("{path}/grants"), "import:balance", &grant)?;
+        }
+        Ok(is_new)
+    }
+}
+
+impl Work for Registering<'_> {
+    type Item = Registration;
+
+    fn what(&self) -> &'static str {
+        "accounts"
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        COLUMNS.to_vec()
+    }
+
+    fn read(&self, row: Row) -> Result<Ready<Registration>, Refused> {
+        let line = row.line;
+        let members = row.members.map_err(|why| refused(line, "", why))?;
+        registration(members)
+            .map(|value| Ready { line, value, bytes: 0 })
+            .map_err(|(field, why)| refused(line, field, why))
+    }
+
+    fn rehearse(&self, group: &[Ready<Registration>]) -> Result<(Tally, Vec<Refused>), String> {
+        let micros = group.iter().filter_map(|it| it.value.credits).map(Credits::micros).fold(0, i64::saturating_add);
+        Ok((Tally { accepted: group.len() as u64, micros, ..Tally::default() }, Vec::new()))
+    }
+
+    fn send(&self, group: Vec<Ready<Registration>>) -> Result<(Tally, Vec<Refused>), String> {
+        let (mut tally, mut all) = (Tally::default(), Vec::new());
+        for ready in group {
+            match patiently(|| self.register(&ready.value)) {
+                Ok(true) => {
+                    tally.accepted += 1;
+                    tally.micros = tally.micros.saturating_add(ready.value.credits.map_or(0, Credits::micros));
+                }
+                Ok(false) => tally.duplicates += 1,
+                Err(it) if it.is_passing || it.problem.is_null() => {
+                    return Err(format!("{}; import the file again to go on", it.text));
+                }
+                Err(it) => all.push(told(ready.line, &it.problem)),
+            }
+        }
+        Ok((tally, all))
+    }
+}
+
+fn registration(mut members: Map<String, Value>) -> Result<Registration, (String, String)> {
+    let wrong = |field: &str, why: String| (field.to_owned(), why);
+    let mut text = |name: &str| match members.remove(name) {
+        None => Ok(None),
+        Some(Value::String(it)) => Ok(Some(it)),
+        Some(_) => Err(wrong(name, "must be a text".to_owned())),
+    };
+    let account = text("account")?.ok_or_else(|| wrong("account", "is missing".to_owned()))?;
+    let account: Name = account.parse().map_err(|why| wrong("account", format!("{why}")))?;
+    let credits = text("credits")?
+        .map(|it| it.parse::<Credits>().map_err(|why| wrong("credits", why.to_string())))
+        .transpose()?;
+    if credits.is_some_and(|it| !it.is_positive()) {
+        return Err(wrong("credits", "must be more than 0, or left out".to_owned()));
+    }
+    let reason = text("reason")?.unwrap_or_else(|| REASON.to_owned());
+    if let Some(currency) = members.get("currency").and_then(Value::as_str) {
+        currency
+            .parse::<Currency>()
+            .map_err(|_| wrong("currency", "must be an ISO 4217 code such as eur".to_owned()))?;
+    }
+    if let Some(zone) = members.get("timezone").and_then(Value::as_str) {
+        TimeZone::get(zone).map_err(|_| wrong("timezone", "must be an IANA name such as Europe/Vilnius".to_owned()))?;
+    }
+    let known = |it: &&String| COLUMNS.contains(&it.as_str()) || *it == "address";
+    if let Some(unknown) = members.keys().find(|it| !known(it)) {
+        return Err(wrong(unknown, "is not known".to_owned()));
+    }
+    Ok(Registration { account, profile: Value::Object(members), credits, reason })
+}

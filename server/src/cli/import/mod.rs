@@ -1,0 +1,270 @@
+//! `scrip import`: files of usage and of accounts, into a running server.
+//!
+//! Rows are read and sent in groups; what is refused is reported with its line and stops nothing else. Every row has a
+//! name, its own or one made of file, line and contents, so that sending it again does it once.
+mod accounts;
+mod journey;
+mod price;
+mod rows;
+mod usage;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use billing::money::Credits;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::remote::{Server, Trouble};
+use super::{Outcome, say};
+use journey::{Journey, Refused, Tally};
+use rows::{Place, Row, Rows};
+
+/// The most that is sent in one request, with room for the answer.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  scrip import usage november.csv --dry-run          what it would cost, and which rows are wrong
+  scrip import usage november.csv                    the same again goes on where it was interrupted
+  scrip import usage events.ndjson --strict          nothing at all if any row is wrong
+  scrip import accounts customers.csv
+
+november.csv:
+  account,project,meter,at,dimensions.model,quantities.input_tokens,quantities.output_tokens
+  acct_ada,storefront,ai_chat,2026-11-02T09:30:00Z,gpt-6.1-terra,1200,350
+
+events.ndjson, a charge a line, as POST /v1/charges has it:
+  {\"account\": \"acct_ada\", \"meter\": \"infra_plan\", \"quantities\": {\"points\": 38}}
+
+customers.csv:
+  account,name,email,currency,timezone,credits
+  acct_ada,Ada Lovelace,ada@example.com,eur,Europe/Vilnius,120.5
+
+Work may have happened up to 35 days ago; it is priced by the card of its time and counted in its hour.
+A row without an idempotency_key is named by the file's name, its line and what it says: the same row there
+again is done once. Rows that were refused are in FILE.errors.csv; mend them in place and import the file again.";
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum Import {
+    /// Charge for work that was done: CSV, or a JSON object a line
+    Usage(Usage),
+    /// Register accounts, with their opening balances
+    Accounts(Accounts),
+}
+
+/// What both have.
+#[derive(Debug, Args)]
+struct Manner {
+    /// The file: .csv, .ndjson or .jsonl
+    file: PathBuf,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Check every row first and send nothing if one is wrong; stop at the first that is refused
+    #[arg(long)]
+    strict: bool,
+    /// Where to report refused rows, instead of FILE.errors.csv
+    #[arg(long)]
+    errors: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Usage {
+    #[command(flatten)]
+    manner: Manner,
+    /// A column that names each row, if it is not called idempotency_key
+    #[arg(long)]
+    key_column: Option<String>,
+    /// Rows a request
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    batch: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Accounts {
+    #[command(flatten)]
+    manner: Manner,
+}
+
+impl Import {
+    pub fn run(self) -> Outcome {
+        match self {
+            Import::Usage(it) => {
+                let work = usage::Charging::new(&it.manner, it.key_column.as_deref())?;
+                it.manner.import(&work, usize::try_from(it.batch).unwrap_or(1))
+            }
+            Import::Accounts(it) => it.manner.import(&accounts::Registering::new(&it.manner.server), 50),
+        }
+    }
+}
+
+/// A row that may be sent.
+struct Ready<T> {
+    line: u64,
+    value: T,
+    bytes: usize,
+}
+
+/// What is done with rows.
+trait Work {
+    type Item;
+
+    /// What is imported, in a word.
+    fn what(&self) -> &'static str;
+    fn columns(&self) -> Vec<&str>;
+    /// Makes of a row what is sent, or says what is wrong with it.
+    fn read(&self, row: Row) -> Result<Ready<Self::Item>, Refused>;
+    /// What would come of it, without doing it.
+    fn rehearse(&self, group: &[Ready<Self::Item>]) -> Result<(Tally, Vec<Refused>), String>;
+    /// Sends a group, and says what came of each of its rows.
+    fn send(&self, group: Vec<Ready<Self::Item>>) -> Result<(Tally, Vec<Refused>), String>;
+}
+
+impl Manner {
+    fn import<W: Work>(&self, work: &W, group_rows: usize) -> Outcome {
+        if self.strict && !self.dry_run {
+            self.look_through(work)?;
+        }
+        let what = format!("{} to {}", work.what(), self.server.url());
+        let mut journey = Journey::open(&self.file, self.errors.as_deref(), &what, self.dry_run)?;
+        let mut rows = Rows::open(&self.file, &work.columns(), journey.from)?;
+        let bar = self.bar();
+        if journey.from.is_some() {
+            bar.suspend(|| eprintln!("going on after {} rows", journey.tally().rows));
+        }
+        loop {
+            let (group, mut refused, end) = gather(&mut rows, work, group_rows)?;
+            let Some(end) = end else { break };
+            let mut tally = Tally { rows: (group.len() + refused.len()) as u64, ..Tally::default() };
+            if !group.is_empty() {
+                let (done, more) = if self.dry_run { work.rehearse(&group)? } else { work.send(group)? };
+                (tally.accepted, tally.duplicates, tally.micros) = (done.accepted, done.duplicates, done.micros);
+                refused.extend(more);
+            }
+            refused.sort_by_key(|it| it.line);
+            tally.refused = refused.len() as u64;
+            journey.advance(end, tally, &refused)?;
+            bar.set_position(end.offset);
+            bar.set_message(format!("{} rows, {} refused", journey.tally().rows, journey.tally().refused));
+            if self.strict && !self.dry_run && !refused.is_empty() {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        self.report(&journey, work.what())
+    }
+
+    /// Reads the whole file and stops at what is wrong, before anything is sent.
+    fn look_through<W: Work>(&self, work: &W) -> Outcome {
+        let mut rows = Rows::open(&self.file, &work.columns(), None)?;
+        loop {
+            let (group, mut refused, end) = gather(&mut rows, work, 1_000)?;
+            if end.is_none() {
+                return Ok(());
+            }
+            refused.extend(work.rehearse(&group)?.1);
+            if let Some(first) = refused.iter().min_by_key(|it| it.line) {
+                let Refused { line, field, detail, .. } = first;
+                return Err(format!("line {line}: {field} {detail}; nothing was sent"));
+            }
+        }
+    }
+
+    fn bar(&self) -> ProgressBar {
+        let length = std::fs::metadata(&self.file).map_or(0, |it| it.len());
+        let bar = ProgressBar::new(length);
+        let style = ProgressStyle::with_template("{bar:30} {percent} %  {msg}  {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
+    }
+
+    fn report(&self, journey: &Journey, what: &str) -> Outcome {
+        let tally = journey.tally();
+        let is_over = !self.strict || tally.refused == 0;
+        if !self.dry_run && is_over {
+            journey.arrived();
+        }
+        let credits = Credits::from_micros(tally.micros);
+        let report = (0 < tally.refused).then(|| journey.report_path().display().to_string());
+        if self.json {
+            let shown = json!({
+                "file": self.file, "rows": tally.rows, "accepted": tally.accepted, "duplicates": tally.duplicates,
+                "refused": tally.refused, "credits": credits.to_string(), "dry_run": self.dry_run, "errors": report,
+            });
+            say(&shown.to_string());
+        } else {
+            let done = match (what, self.dry_run) {
+                (_, true) => "would be done",
+                ("accounts", _) => "registered",
+                _ => "charged",
+            };
+            say(&format!(
+                "{} rows: {} {done}, {} done before, {} refused",
+                tally.rows, tally.accepted, tally.duplicates, tally.refused
+            ));
+            if !credits.is_zero() {
+                say(&format!("{credits} credits"));
+            }
+        }
+        match report {
+            None => Ok(()),
+            Some(path) => Err(format!("{} of {} rows were refused; {path} says why", tally.refused, tally.rows)),
+        }
+    }
+}
+
+/// The next group, the rows that are none, and where the next group begins; no end at the end of the file.
+type Group<T> = (Vec<Ready<T>>, Vec<Refused>, Option<Place>);
+
+fn gather<W: Work>(rows: &mut Rows, work: &W, most: usize) -> Result<Group<W::Item>, String> {
+    let (mut group, mut refused, mut end, mut bytes) = (Vec::new(), Vec::new(), None, 0);
+    while group.len() + refused.len() < most && bytes < GROUP_BYTES_MAX {
+        let Some(row) = rows.next()? else { break };
+        end = Some(row.next);
+        match work.read(row) {
+            Ok(ready) => {
+                bytes += ready.bytes;
+                group.push(ready);
+            }
+            Err(why) => refused.push(why),
+        }
+    }
+    Ok((group, refused, end))
+}
+
+/// A row that is refused here, before it is sent.
+fn refused(line: u64, field: impl Into<String>, detail: impl Into<String>) -> Refused {
+    Refused { line, code: "invalid_row".to_owned(), field: field.into(), detail: detail.into() }
+}
+
+/// How often what failed for no reason of its own is tried again, and how long after: twice as long each time.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Asks until there is an answer, or it is no use.
+fn patiently<T>(mut ask: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match ask() {
+            Err(trouble) if trouble.is_passing => std::thread::sleep(pause),
+            answer => return answer,
+        }
+        pause *= 2;
+    }
+    ask()
+}
+
+/// The name of a file without what leads to it.
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,213 @@
+//! The rows of a file, one at a time, each with where it stands: CSV by its header, or a JSON object a line.
+//!
+//! Must never know what a row is for. Invariant: whatever the file's size, one row is in memory, of at most
+//! [`ROW_BYTES_MAX`]; and reading from where a row ends goes on with the next.
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+/// The longest row. A longer one is a quote that is never closed, or no row at all.
+const ROW_BYTES_MAX: u64 = 1 << 20;
+const TOO_LONG: &str = "is longer than 1 MiB";
+
+/// A place between two rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub offset: u64,
+    /// Of the row that begins here, from 1.
+    pub line: u64,
+}
+
+#[derive(Debug)]
+pub struct Row {
+    pub line: u64,
+    /// Where the next one begins.
+    pub next: Place,
+    /// What is wrong with it, where it is none.
+    pub members: Result<Map<String, Value>, String>,
+}
+
+/// The rows of a file that is open.
+pub struct Rows {
+    reader: BufReader<File>,
+    place: Place,
+    /// Names of the columns; none in a file of JSON.
+    header: Option<Vec<String>>,
+}
+
+impl Rows {
+    /// Opens a file at `from`, or at its first row. Of CSV the header is read first; its names may be `columns`, or
+    /// begin as those that end in a full stop.
+    pub fn open(path: &Path, columns: &[&str], from: Option<Place>) -> Result<Rows, String> {
+        let said = |it: std::io::Error| format!("cannot read {}: {it}", path.display());
+        let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default().to_ascii_lowercase();
+        if !["csv", "ndjson", "jsonl"].contains(&&*ending) {
+            return Err(format!("{} must end in .csv, .ndjson or .jsonl, as what it is", path.display()));
+        }
+        let reader = BufReader::new(File::open(path).map_err(said)?);
+        let mut rows = Rows { reader, place: Place { offset: 0, line: 1 }, header: None };
+        if ending == "csv" {
+            let text = rows.text(true)?.map_or(Ok(Vec::new()), |it| it.1.map_err(|why| format!("the header {why}")))?;
+            rows.header = Some(header(&text, columns)?);
+        }
+        if let Some(from) = from {
+            rows.reader.seek(SeekFrom::Start(from.offset)).map_err(said)?;
+            rows.place = from;
+        }
+        Ok(rows)
+    }
+
+    /// The next row, if there is one.
+    ///
+    /// # Errors
+    /// What makes the rest of the file unreadable.
+    pub fn next(&mut self) -> Result<Option<Row>, String> {
+        let Some((line, text)) = self.text(self.header.is_some())? else { return Ok(None) };
+        let members = match (text, &self.header) {
+            (Err(why), Some(_)) => return Err(format!("line {line}: {why}; is a quote not closed?")),
+            (Err(why), None) => Err(why),
+            (Ok(text), Some(header)) => cells(&text).and_then(|it| members(header, &it)),
+            (Ok(text), None) => serde_json::from_slice(&text).map_err(|it| format!("is not a JSON object: {it}")),
+        };
+        Ok(Some(Row { line, next: self.place, members }))
+    }
+
+    /// The text of the next row that is not empty, and its line. A row of CSV goes on while a quote is open.
+    #[expect(clippy::type_complexity, reason = "the line, and its text or what is wrong with it")]
+    fn text(&mut self, is_csv: bool) -> Result<Option<(u64, Result<Vec<u8>, String>)>, String> {
+        loop {
+            let (line, mut text) = (self.place.line, Vec::new());
+            let said = |it: std::io::Error| format!("line {line}: {it}");
+            loop {
+                let room = ROW_BYTES_MAX.saturating_sub(text.len() as u64);
+                let read = self.reader.by_ref().take(room).read_until(b'\n', &mut text).map_err(said)? as u64;
+                self.place.offset += read;
+                if text.ends_with(b"\n") {
+                    self.place.line += 1;
+                } else if read == room {
+                    self.place.offset += self.reader.skip_until(b'\n').map_err(said)? as u64;
+                    self.place.line += 1;
+                    return Ok(Some((line, Err(TOO_LONG.to_owned()))));
+                }
+                let is_open = is_csv && !text.iter().filter(|it| **it == b'"').count().is_multiple_of(2);
+                if read == 0 || !is_open {
+                    break;
+                }
+            }
+            let is_end = text.is_empty();
+            let text = text.trim_ascii();
+            if is_end {
+                return Ok(None);
+            }
+            if !text.is_empty() {
+                return Ok(Some((line, Ok(text.to_vec()))));
+            }
+        }
+    }
+}
+
+fn cells(text: &[u8]) -> Result<Vec<String>, String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).buffer_capacity(text.len() + 1).from_reader(text);
+    let mut record = csv::StringRecord::new();
+    match reader.read_record(&mut record) {
+        Ok(_) => Ok(record.iter().map(|it| it.trim().to_owned()).collect()),
+        Err(_) => Err("is not UTF-8".to_owned()),
+    }
+}
+
+fn header(text: &[u8], columns: &[&str]) -> Result<Vec<String>, String> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let header = cells(text).map_err(|why| format!("the header {why}"))?;
+    let is_known = |name: &str| {
+        let of_map = |it: &&str| it.ends_with('.') && it.len() < name.len() && name.starts_with(it);
+        columns.iter().any(|it| of_map(it) || (*it == name && !it.ends_with('.')))
+    };
+    if let Some(unknown) = header.iter().find(|it| !is_known(it)) {
+        let shown = |it: &&str| if it.ends_with('.') { format!("{it}NAME") } else { (*it).to_owned() };
+        let known: Vec<String> = columns.iter().map(shown).collect();
+        return Err(format!("the header has a column `{unknown}`; known are {}", known.join(", ")));
+    }
+    if let Some(twice) = header.iter().enumerate().find(|(place, it)| header[..*place].contains(it)) {
+        return Err(format!("the header has a column `{}` twice", twice.1));
+    }
+    Ok(header)
+}
+
+fn members(header: &[String], cells: &[String]) -> Result<Map<String, Value>, String> {
+    if cells.len() != header.len() {
+        return Err(format!("has {} values, and the header {}", cells.len(), header.len()));
+    }
+    let mut members = Map::new();
+    for (name, value) in header.iter().zip(cells).filter(|it| !it.1.is_empty()) {
+        match name.split_once('.') {
+            None => drop(members.insert(name.clone(), value.as_str().into())),
+            Some((map, name)) => {
+                let inner = members.entry(map).or_insert_with(|| Value::Object(Map::new()));
+                let number = value.parse::<u64>().ok().filter(|_| map == "quantities").map(Value::from);
+                inner[name] = number.unwrap_or_else(|| value.as_str().into());
+            }
+        }
+    }
+    Ok(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[&str] = &["account", "meter", "quantities.", "dimensions."];
+
+    fn read(name: &str, text: &[u8], from: Option<Place>) -> Result<Vec<Row>, String> {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let mut rows = Rows::open(&path, COLUMNS, from)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(row);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn a_file_goes_on_where_a_row_ended() {
+        let csv = b"\xef\xbb\xbfaccount,quantities.tokens,dimensions.model\r\na,12,\"m\n1\"\r\n\r\nb,x,m\nc,1\n\
+            d,,\"a \"\"b\"\"\"\n";
+        let ndjson = b"{\"account\": \"a\"}\n\n{\"account\"\n[1]\n{\"account\": \"d\"}";
+        for (name, text, lines) in [("x.csv", &csv[..], [2, 5, 6, 7]), ("x.ndjson", &ndjson[..], [1, 3, 4, 5])] {
+            let whole = read(name, text, None).unwrap();
+            assert_eq!(whole.iter().map(|it| it.line).collect::<Vec<_>>(), lines, "{name}");
+            for (count, row) in whole.iter().enumerate() {
+                let rest = read(name, text, Some(row.next)).unwrap();
+                let seen = |it: &Row| (it.line, it.next, it.members.clone());
+                let expected: Vec<_> = whole[count + 1..].iter().map(seen).collect();
+                assert_eq!(rest.iter().map(seen).collect::<Vec<_>>(), expected, "{name} after {}", row.line);
+            }
+        }
+        let whole = read("x.csv", csv, None).unwrap();
+        let first = whole[0].members.as_ref().unwrap();
+        assert_eq!(
+            Value::Object(first.clone()),
+            serde_json::json!({
+            "account": "a", "quantities": {"tokens": 12}, "dimensions": {"model": "m\n1"}})
+        );
+        assert_eq!(whole[1].members.as_ref().unwrap()["quantities"]["tokens"], "x");
+        assert_eq!(whole[2].members.as_ref().unwrap_err(), "has 2 values, and the header 3");
+    }
+
+    #[test]
+    fn what_is_no_file_of_rows_says_so() {
+        assert!(read("x.txt", b"", None).unwrap_err().contains(".csv"));
+        assert!(read("x.csv", b"account,modle\n", None).unwrap_err().contains("`modle`"));
+        assert!(read("x.csv", b"account,quantities.\n", None).unwrap_err().contains("`quantities.`"));
+        assert!(read("x.csv", b"account,account\n", None).unwrap_err().contains("twice"));
+        let endless = [b"account,meter\na,\"".to_vec(), vec![b'x'; 3 << 20]].concat();
+        assert!(read("x.csv", &endless, None).unwrap_err().contains("line 2: is longer than 1 MiB"));
+        let long = [vec![b'x'; 3 << 20], b"\n{\"account\": \"a\"}\n".to_vec()].concat();
+        let rows = read("x.ndjson", &long, None).unwrap();
+        assert_eq!((rows.len(), rows[1].line), (2, 2));
+        assert!(rows[0].members.is_err() && rows[1].members.is_ok());
+    }
+}

@@ -1,0 +1,156 @@
+//! Usage: rows become charges, sent in batches.
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::journey::{Refused, Tally};
+use super::price::Prices;
+use super::rows::Row;
+use super::{Manner, Ready, Work, name_of, patiently, refused};
+use crate::cli::remote::Server;
+use billing::money::Credits;
+
+const COLUMNS: [&str; 10] = [
+    "account",
+    "project",
+    "meter",
+    "at",
+    "actor",
+    "resource",
+    "idempotency_key",
+    "quantities.",
+    "dimensions.",
+    "metadata.",
+];
+/// The column that names a row.
+const KEY: &str = "idempotency_key";
+/// How often rows that were not looked at, because the server was busy, are sent.
+const ROUNDS: u32 = 5;
+
+pub struct Charging<'a> {
+    server: &'a Server,
+    key_column: Option<String>,
+    /// The file's name as far as it may stand in a key.
+    file: String,
+    /// For rehearsals.
+    prices: Option<Prices>,
+}
+
+pub struct Charge {
+    members: Map<String, Value>,
+    /// As it is sent.
+    text: String,
+}
+
+impl<'a> Charging<'a> {
+    pub fn new(manner: &'a Manner, key_column: Option<&str>) -> Result<Charging<'a>, String> {
+        let prices = if manner.dry_run || manner.strict { Some(Prices::of(&manner.server)?) } else { None };
+        let visible = |it: char| if it.is_ascii_graphic() { it } else { '_' };
+        let file = name_of(&manner.file).chars().take(100).map(visible).collect();
+        Ok(Charging { server: &manner.server, key_column: key_column.map(str::to_owned), file, prices })
+    }
+
+    /// The name a row has, or one that it and no other row has.
+    fn name(&self, line: u64, members: &mut Map<String, Value>) -> Result<(), Refused> {
+        if let Some(column) = &self.key_column {
+            let Some(Value::String(key)) = members.remove(column) else {
+                return Err(refused(line, column.clone(), "is empty, and names the row"));
+            };
+            members.insert(KEY.to_owned(), key.into());
+        } else if !members.contains_key(KEY) {
+            let said = serde_json::to_vec(&members).unwrap_or_default();
+            let hash: String = Sha256::digest(said).iter().take(8).map(|it| format!("{it:02x}")).collect();
+            members.insert(KEY.to_owned(), format!("import:{}:{line}:{hash}", self.file).into());
+        }
+        Ok(())
+    }
+}
+
+impl Charging<'_> {
+    /// What the server says of each row of a group.
+    fn results(&self, group: &[Ready<Charge>]) -> Result<Vec<Value>, String> {
+        let mut body = String::with_capacity(group.iter().map(|it| it.bytes + 1).sum());
+        for ready in group {
+            body.push_str(&ready.value.text);
+            body.push('\n');
+        }
+        let asked = patiently(|| self.server.try_post("/v1/charges/batch", "application/x-ndjson", &body));
+        let mut answer = asked.map_err(|it| format!("{}; import the file again to go on", it.text))?;
+        match answer["results"].take() {
+            Value::Array(results) if results.len() == group.len() => Ok(results),
+            _ => Err("the server did not answer for every row; import the file again to go on".to_owned()),
+        }
+    }
+}
+
+impl Work for Charging<'_> {
+    type Item = Charge;
+
+    fn what(&self) -> &'static str {
+        "usage"
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        COLUMNS.into_iter().chain(self.key_column.as_deref()).collect()
+    }
+
+    fn read(&self, row: Row) -> Result<Ready<Charge>, Refused> {
+        let mut members = row.members.map_err(|why| refused(row.line, "", why))?;
+        self.name(row.line, &mut members)?;
+        let text = Value::Object(members.clone()).to_string();
+        Ok(Ready { line: row.line, bytes: text.len(), value: Charge { members, text } })
+    }
+
+    fn rehearse(&self, group: &[Ready<Charge>]) -> Result<(Tally, Vec<Refused>), String> {
+        let prices = self.prices.as_ref().ok_or("prices are read for a rehearsal")?;
+        let (mut tally, mut all) = (Tally::default(), Vec::new());
+        for ready in group {
+            match prices.price(&ready.value.members) {
+                Ok(credits) => {
+                    tally.accepted += 1;
+                    tally.micros = tally.micros.saturating_add(credits.micros());
+                }
+                Err((code, field, detail)) => {
+                    all.push(Refused { line: ready.line, code: code.to_owned(), field, detail });
+                }
+            }
+        }
+        Ok((tally, all))
+    }
+
+    fn send(&self, mut group: Vec<Ready<Charge>>) -> Result<(Tally, Vec<Refused>), String> {
+        let (mut tally, mut all) = (Tally::default(), Vec::new());
+        for attempt in 1..=ROUNDS {
+            let results = self.results(&group)?;
+            let mut again = Vec::new();
+            for (ready, result) in group.into_iter().zip(&results) {
+                match result["status"].as_u64() {
+                    Some(201) => count(&mut tally, result),
+                    // The server was busy or in trouble, and the row is not to blame.
+                    Some(429 | 500..) if attempt < ROUNDS => again.push(ready),
+                    _ => all.push(told(ready.line, &result["error"])),
+                }
+            }
+            group = again;
+            if group.is_empty() {
+                break;
+            }
+        }
+        Ok((tally, all))
+    }
+}
+
+fn count(tally: &mut Tally, result: &Value) {
+    if result["replay"] == true {
+        tally.duplicates += 1;
+        return;
+    }
+    tally.accepted += 1;
+    let credits = result["charge"]["credits"].as_str().and_then(|it| it.parse::<Credits>().ok()).unwrap_or_default();
+    tally.micros = tally.micros.saturating_add(credits.micros());
+}
+
+/// A problem as a line of the report.
+pub fn told(line: u64, problem: &Value) -> Refused {
+    let text = |member: &str| problem[member].as_str().unwrap_or_default().to_owned();
+    Refused { line, code: text("code"), field: text("field"), detail: text("detail") }
+}

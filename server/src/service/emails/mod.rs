@@ -1,0 +1,285 @@
+//! E-mails: what an account's people are told of, beside what its platform hears. Each is a delivery like a webhook's:
+//! a document with its tries written down, tried for three days, told once, sent again by hand.
+//!
+//! A document says what happened, never to whom: the address is the account's present one, looked up at each try, and
+//! the log keeps no more of it than tells it apart. So a closed account is forgotten here too.
+mod digest;
+mod letter;
+mod words;
+
+use std::sync::Arc;
+
+use billing::Refusal;
+use billing::id::{AccountNumber, DeliveryId, Name, Place};
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use store::{Change, Document};
+
+use super::deliveries::{DeliveryState, LOG_MAX, PAUSES};
+use super::documents::{Kept, LEASE, read};
+use super::notices::Notice;
+use super::preferences::Topic;
+use super::{Error, Happening};
+use crate::app::{App, Known};
+use crate::notify::{Admission, Mail, Posted};
+
+const KIND: &str = "email";
+/// What the mail server is called among those who are told things.
+const MAIL_SERVER: &str = "the mail server";
+/// Mails handed in at once: mail servers count connections.
+const UNDER_WAY_MAX: usize = 4;
+
+/// An e-mail as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Email {
+    /// What happened: `balance.low`.
+    pub what: String,
+    /// What is said of it.
+    about: Value,
+    pub state: DeliveryState,
+    /// Tries since it was first sent, or sent again by hand.
+    tries: usize,
+    pub log: Vec<EmailTry>,
+}
+
+/// How one try went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EmailTry {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// The address, as far as it may be kept: `a…@example.com`.
+    pub to: String,
+    /// What the mail server answered, or why there was no answer.
+    pub said: String,
+}
+
+/// An e-mail with its id and its next try.
+#[derive(Clone, Debug)]
+pub struct EmailView {
+    pub id: String,
+    pub created_at: Timestamp,
+    pub next_try_at: Option<Timestamp>,
+    pub subject: String,
+    pub email: Email,
+}
+
+/// Whether it is written about, and under which topic; under none where it may not be missed.
+fn topic_of(what: &str) -> Option<Option<Topic>> {
+    use Happening::*;
+    let topic = match what.parse() {
+        Ok(PaymentSucceeded | PaymentRefunded | InvoiceIssued) => Topic::Receipts,
+        Ok(BalanceLow | BalanceExhausted | ServerRunwayLow | ServerResumeDue) => Topic::Balance,
+        Ok(BudgetThresholdReached) => Topic::Budgets,
+        Ok(GrantExpiring) => Topic::Expiry,
+        Ok(SubscriptionRenewalUpcoming) => Topic::Renewals,
+        Ok(
+            PaymentFailed
+            | PaymentRequiresAction
+            | PaymentDisputed
+            | AutoTopupFailed
+            | AutoTopupPaused
+            | SubscriptionPastDue
+            | SubscriptionCanceled
+            | ServerStopDue
+            | ServerReleaseDue,
+        ) => return Some(None),
+        _ if what == digest::WHAT => Topic::Digest,
+        // Cards are looked after where payments are.
+        _ if what == "payment_method.expiring" => Topic::Expiry,
+        _ => return None,
+    };
+    Some(Some(topic))
+}
+
+/// A top-up that failed is told of by the rule that made it, which says what comes next. (The other way round, what a
+/// rule or a subscription bought is told of once, by its receipt.)
+fn is_told_otherwise(what: &str, about: &Value) -> bool {
+    what == Happening::PaymentFailed.as_str() && about["purpose"] == "auto_topup"
+}
+
+fn new(account: AccountNumber, cause: &str, made_at: Timestamp, what: &str, about: Value) -> Kept<Email> {
+    // A name of its own beside the notice's deliveries to endpoints, and the same each time it is made.
+    let hash = Sha256::digest(format!("email {cause}"));
+    let chance = hash.iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let id = DeliveryId::new(made_at, Place { account, version: chance }).to_string();
+    let email = Email { what: what.to_owned(), about, state: DeliveryState::Pending, tries: 0, log: Vec::new() };
+    Kept::new(account, KIND, id, email)
+}
+
+impl App {
+    /// Whether this server writes e-mails at all.
+    pub fn sends_email(&self) -> bool {
+        self.postbox.is_some()
+    }
+
+    /// The e-mail that a notice becomes, if the account wants it.
+    pub(super) fn email_of(
+        &self,
+        known: &Known,
+        notice: &Kept<Notice>,
+        now: Timestamp,
+    ) -> Result<Option<Change>, Error> {
+        let what = &*notice.body.what;
+        let Some(topic) = topic_of(what).filter(|_| self.postbox.is_some() && known.account.email.is_some()) else {
+            return Ok(None);
+        };
+        if is_told_otherwise(what, &notice.body.about) {
+            return Ok(None);
+        }
+        let number = known.account.number;
+        if let Some(topic) = topic
+            && !self.preferences_of(number)?.wants(topic)
+        {
+            return Ok(None);
+        }
+        let email = new(number, &notice.document.id, notice.document.at, what, notice.body.about.clone());
+        Ok(Some(email.next(now, Some(now))))
+    }
+
+    /// Does the job of a document if it is one of an e-mail's; gives it back otherwise.
+    pub(super) fn work_emails(
+        self: &Arc<Self>,
+        document: Document,
+        put_off: &mut Vec<Change>,
+    ) -> Result<Option<Document>, Error> {
+        match &*document.kind {
+            KIND => self.deliver_email(read(document)?, put_off)?,
+            digest::ROUND => self.digest_round(read(document)?)?,
+            _ => return Ok(Some(document)),
+        }
+        Ok(None)
+    }
+
+    /// Begins a try, and does not wait for it: how long a mail server takes is nobody else's business.
+    fn deliver_email(self: &Arc<Self>, mut kept: Kept<Email>, put_off: &mut Vec<Change>) -> Result<(), Error> {
+        let now = self.now();
+        let known = self.known_number(kept.document.account)?;
+        let addressed = known.and_then(|it| Some((it.account.email.clone()?, it)));
+        let (Some((to, known)), Some(postbox)) = (addressed, self.postbox.clone()) else {
+            kept.body.state = DeliveryState::Canceled;
+            return self.keep(&[kept.next(now, None)]).map(drop);
+        };
+        if let Admission::Later(at) = self.desk.admit_few(MAIL_SERVER, UNDER_WAY_MAX, now) {
+            put_off.push(kept.next(now, Some(at)));
+            return Ok(());
+        }
+        let claimed = self
+            .claim(&mut kept, now)
+            .and_then(|it| if it { self.mail(&kept, &known, to).map(Some) } else { Ok(None) });
+        let Ok(Some(mail)) = claimed else {
+            self.desk.done(MAIL_SERVER, None, now);
+            return claimed.map(drop);
+        };
+        let app = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let posted = postbox.send(&mail);
+            let id = kept.document.id.clone();
+            if let Err(error) = app.settle_email(kept, &mail.to, &posted) {
+                tracing::warn!(id, ?error, "how an e-mail went could not be written down; it is sent again");
+            }
+        });
+        Ok(())
+    }
+
+    fn claim(&self, kept: &mut Kept<Email>, now: Timestamp) -> Result<bool, Error> {
+        let claimed = self.keep(&[kept.next(now, Some(now + LEASE))])?;
+        kept.document.version += 1;
+        Ok(claimed)
+    }
+
+    fn settle_email(&self, mut kept: Kept<Email>, to: &str, posted: &Posted) -> Result<(), Error> {
+        let now = self.now();
+        let is_there = !matches!(posted, Posted::Later { is_there: false, .. });
+        self.desk.done(MAIL_SERVER, Some(is_there), now);
+        let email = &mut kept.body;
+        email.tries += 1;
+        let (Posted::Taken { said } | Posted::Later { said, .. } | Posted::Never { said }) = posted;
+        email.log.push(EmailTry { at: now.millis(), to: masked(to), said: said.clone() });
+        if LOG_MAX < email.log.len() {
+            email.log.remove(0);
+        }
+        let pause = PAUSES.get(email.tries - 1).filter(|_| matches!(posted, Posted::Later { .. }));
+        email.state = match (posted, pause) {
+            (Posted::Taken { .. }, _) => DeliveryState::Delivered,
+            (Posted::Later { .. }, Some(_)) => DeliveryState::Pending,
+            _ => DeliveryState::Failed,
+        };
+        self.keep(&[kept.next(now, pause.map(|it| now + *it))]).map(drop)
+    }
+
+    fn mail(&self, kept: &Kept<Email>, known: &Known, to: String) -> Result<Mail, Error> {
+        let email = &kept.body;
+        let unsubscribe = match topic_of(&email.what).flatten().zip(self.settings.public_url.as_deref()) {
+            Some((topic, url)) => {
+                let token = self.unsubscribe_token(&known.account.id, topic)?;
+                Some(letter::Unsubscribe { url: format!("{url}/emails/unsubscribe?token={token}"), topic })
+            }
+            None => None,
+        };
+        let letter = words::letter(self, known, &email.what, &email.about);
+        let (text, html) = letter::rendered(&self.settings.brand, &letter, unsubscribe.as_ref());
+        let made_at = kept.document.id.parse().map_or(kept.document.at, |it: DeliveryId| it.made_at());
+        Ok(Mail {
+            to,
+            subject: letter.subject,
+            text,
+            html,
+            id: kept.document.id.clone(),
+            at: self.clock.at_machine(made_at).millis().div_euclid(1_000).max(0).unsigned_abs(),
+            unsubscribe: unsubscribe.map(|it| it.url),
+        })
+    }
+
+    /// An account's e-mails, newest first, with an id below `before`.
+    pub fn emails(&self, account: &Name, before: Option<&str>, limit: usize) -> Result<Vec<EmailView>, Error> {
+        let known = self.known(account)?;
+        let found = self.all_kept::<Email>(known.account.number, KIND, before, limit)?;
+        Ok(found.into_iter().map(|it| self.email_view(&known, it)).collect())
+    }
+
+    /// Sends an e-mail again, with all its tries before it.
+    pub fn resend_email(&self, account: &Name, id: DeliveryId) -> Result<EmailView, Error> {
+        let known = self.known(account)?;
+        loop {
+            let kept = self.kept::<Email>(known.account.number, KIND, &id.to_string())?;
+            let mut kept = kept.ok_or(Refusal::DeliveryNotFound)?;
+            let now = self.now();
+            (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
+            // Overtaken by a try that ended just now: its outcome is read, and it is sent again all the same.
+            if self.keep(&[kept.next(now, Some(now))])? {
+                kept.document.due_at = Some(now);
+                return Ok(self.email_view(&known, kept));
+            }
+        }
+    }
+
+    fn email_view(&self, known: &Known, kept: Kept<Email>) -> EmailView {
+        let created_at = kept.document.id.parse().map_or(kept.document.at, |it: DeliveryId| it.made_at());
+        let subject = words::letter(self, known, &kept.body.what, &kept.body.about).subject;
+        EmailView { id: kept.document.id, created_at, next_try_at: kept.document.due_at, subject, email: kept.body }
+    }
+}
+
+/// An address as far as a log may keep it: whoever knows it recognises it.
+fn masked(address: &str) -> String {
+    let (name, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first: String = name.chars().take(1).collect();
+    format!("{first}…@{domain}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_an_account_could_miss_has_its_place() {
+        let silent = ["balance.recovered", "grant.expired", "auto_topup.succeeded", "subscription.renewed"];
+        for what in Happening::ALL.iter().map(|it| it.as_str()).filter(|it| !it.starts_with("webhook_endpoint")) {
+            assert_eq!(topic_of(what).is_none(), silent.contains(&what), "{what}");
+        }
+        assert_eq!(topic_of("payment.failed"), Some(None));
+        assert_eq!(masked("ada@example.com"), "a…@example.com");
+    }
+}

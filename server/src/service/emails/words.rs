@@ -1,0 +1,374 @@
+//! What e-mails say: plain words, amounts with their money, times in the account's zone. Made of what a notice tells;
+//! what it does not tell is left out.
+//!
+//! Numbers and dates are written so that nobody reads them wrong, wherever they live: spaces between thousands, the
+//! currency's code, months by name.
+use billing::invoice::Decimal;
+use billing::money::{Credits, Currency, Money};
+use billing::time::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::digest;
+use super::letter::Letter;
+use crate::app::{App, Known};
+
+/// A notice's facts, each read where it is there.
+pub(super) struct Facts<'a> {
+    app: &'a App,
+    known: &'a Known,
+    about: &'a Value,
+}
+
+/// What an e-mail says of something that happened.
+pub(super) fn letter(app: &App, known: &Known, what: &str, about: &Value) -> Letter {
+    let facts = Facts { app, known, about };
+    let mut letter = match what.split_once('.') {
+        Some(("balance" | "budget" | "grant" | "server", _)) => of_credits(&facts, what),
+        Some(("digest", _)) => digest::letter(&facts),
+        _ => of_money(&facts, what),
+    };
+    letter.account = facts.account();
+    if letter.subject.is_empty() {
+        letter.subject.clone_from(&letter.title);
+    }
+    letter
+}
+
+fn of_credits(facts: &Facts<'_>, what: &str) -> Letter {
+    match what {
+        "balance.low" => facts
+            .letter("Your credits are running low", "What is left keeps working. Add credits before it is used up.")
+            .row("Left", facts.credits("available"))
+            .row("Told below", facts.credits("threshold"))
+            .row("Owed", facts.credits("debt").filter(|_| facts.text("debt") != Some("0")))
+            .button("Add credits", facts.billing()),
+        "balance.exhausted" => facts
+            .letter("Your credits are used up", "New work is refused until credits are added. Nothing is lost.")
+            .row("Left", facts.credits("available"))
+            .row("Owed", facts.credits("debt").filter(|_| facts.text("debt") != Some("0")))
+            .row("Servers run on until", facts.when("grace_until"))
+            .button("Add credits", facts.billing()),
+        "server.runway_low" => facts
+            .letter(
+                "Your servers will run out of credits",
+                "They use up what is left by then. Add credits, or stop what you do not need.",
+            )
+            .row("Used up", facts.when("runs_out_at"))
+            .row("Left", facts.credits("available"))
+            .button("Add credits", facts.billing()),
+        "server.stop_due" => {
+            let text = if facts.text("reason") == Some("budget") {
+                "A budget that you set does not let them run on. What they hold is kept. Raising it starts them again."
+            } else {
+                "The credits are used up and the time servers may run on without is over. What they hold is kept. \
+                 Adding credits starts them again."
+            };
+            facts
+                .letter("Your servers are being stopped", text)
+                .row("Servers", facts.list("servers"))
+                .row("Budget", facts.plain("budget"))
+                .row("Owed", facts.credits("debt"))
+                .button("Open billing", facts.billing())
+        }
+        "server.release_due" => facts
+            .letter(
+                "Your servers are being released",
+                "They were stopped for lack of credits, and kept for as long as was said.",
+            )
+            .row("Servers", facts.list("servers"))
+            .button("Add credits", facts.billing()),
+        "server.resume_due" => facts
+            .letter("Your servers are coming back", "Nothing holds them back any more, and what was owed is paid.")
+            .row("Servers", facts.list("servers"))
+            .row("Left", facts.credits("available")),
+        "grant.expiring" => facts
+            .letter("Some of your credits expire soon", "They are used first. What is not used by then is gone.")
+            .row("Unused", facts.credits("credits"))
+            .row("Until", facts.when("expires_at")),
+        "budget.threshold_reached" => {
+            let percent = facts.number("percent").or_else(|| facts.number("threshold"));
+            let name = facts.text("budget").unwrap_or("A budget").to_owned();
+            let title = match &percent {
+                Some(percent) => format!("{name} has reached {percent} % of its budget"),
+                None => format!("{name} has reached its budget"),
+            };
+            let blocks = facts.text("action") == Some("block");
+            let note = if blocks { "At 100 % it refuses further work." } else { "It only tells, and stops nothing." };
+            facts
+                .letter(&title, note)
+                .row("Used", facts.credits("used").or_else(|| facts.credits("spent")))
+                .row("Budget", facts.credits("limit").or_else(|| facts.credits("credits")))
+                .row("Project", facts.plain("project"))
+                .row("For", facts.plain("actor"))
+                .row("Counted by", facts.plain("period"))
+        }
+        _ => facts.letter("Something happened to your credits", ""),
+    }
+}
+
+fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
+    match what {
+        "payment.succeeded" => {
+            let (title, text) = match facts.text("purpose") {
+                Some("auto_topup") => (
+                    "Your credits were topped up",
+                    "Your balance fell below the threshold you set, so auto-topup bought more.",
+                ),
+                Some("subscription") => (
+                    "Your subscription is paid",
+                    "This period's credits are in your account. Unused ones of earlier periods stay.",
+                ),
+                _ => ("Thank you for your payment", "The credits are in your account."),
+            };
+            facts.receipt(title, text)
+        }
+        "payment.refunded" => facts
+            .letter("Your refund is on its way", "It goes back the way you paid; banks take up to ten days to show it.")
+            .row("Refunded", facts.money("amount").or_else(|| facts.money("total")))
+            .row("Credits taken back", facts.credits("credits"))
+            .row("Payment", facts.plain("payment")),
+        "subscription.renewal_upcoming" => facts
+            .letter(
+                "Your subscription renews soon",
+                "You need do nothing. You can cancel until then, and keep all your credits.",
+            )
+            .row("Renews", facts.when("renews_at").or_else(|| facts.when("at")))
+            .row("Plan", facts.plain("plan"))
+            .row("Amount", facts.money("total").or_else(|| facts.money("price")))
+            .row("Credits", facts.credits("credits"))
+            .row("Card", facts.card())
+            .button("Manage the subscription", facts.billing()),
+        "subscription.canceled" => facts
+            .letter("Your subscription has ended", "Nothing more is charged. Unused credits stay in your account.")
+            .row("Plan", facts.plain("plan"))
+            .row("Credits left", facts.credits("available"))
+            .row("Reason", facts.plain("reason")),
+        "invoice.issued" => {
+            let is_credit_note = facts.text("kind") == Some("credit_note");
+            facts
+                .letter(
+                    if is_credit_note { "Your credit note" } else { "Your invoice" },
+                    "For your records. It is in your billing history, too.",
+                )
+                .row("Number", facts.plain("number").or_else(|| facts.plain("invoice")))
+                .row("Total", facts.money("total"))
+                .row("VAT in it", facts.money("tax"))
+                .button("Open billing", facts.link())
+        }
+        "payment_method.expiring" => facts
+            .letter(
+                "Your card expires soon",
+                "Payments that happen by themselves would then fail. Add the new one before.",
+            )
+            .row("Card", facts.card())
+            .row("Expires", facts.plain("expires").or_else(|| facts.when("expires_at")))
+            .button("Add a card", facts.billing()),
+        _ => of_trouble(facts, what),
+    }
+}
+
+/// What needs the customer.
+fn of_trouble(facts: &Facts<'_>, what: &str) -> Letter {
+    match what {
+        "payment.failed" => {
+            facts.refused("Your payment did not go through", "Nothing was charged.").button("Try again", facts.link())
+        }
+        "payment.requires_action" => facts
+            .refused(
+                "Please confirm your payment",
+                "Your bank wants to be sure that it is you. Nothing is charged before that.",
+            )
+            .button("Confirm the payment", facts.link()),
+        "payment.disputed" => {
+            let (title, text) = match facts.text("status") {
+                Some("won") => ("A dispute is over", "The payment stands, and its credits are yours to use again."),
+                Some("lost") => ("A dispute is over", "The money went back to you, and its credits were taken back."),
+                _ => (
+                    "A payment is disputed",
+                    "Your bank says that you dispute a payment. Its unused credits rest until the bank has decided.",
+                ),
+            };
+            facts
+                .letter(title, text)
+                .row("Amount", facts.money("amount").or_else(|| facts.money("total")))
+                .row("Payment", facts.plain("payment"))
+        }
+        "auto_topup.failed" => facts
+            .refused(
+                "Auto-topup did not go through",
+                "Nothing was charged, and it is tried again. Add credits by hand, or another card, to be safe.",
+            )
+            .button("Look at billing", facts.link()),
+        "auto_topup.paused" => facts
+            .refused("Auto-topup is paused", "It charges nothing until you switch it on again.")
+            .button("Switch it on again", facts.link()),
+        "subscription.past_due" => facts
+            .refused(
+                "Your renewal could not be paid",
+                "Your credits stay and keep working. We try again; a card that works settles it at once.",
+            )
+            .button("Update the card", facts.link()),
+        _ => facts.letter("Something happened to your payments", ""),
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn account(&self) -> String {
+        let account = &self.known.account;
+        account.name.clone().unwrap_or_else(|| account.id.to_string())
+    }
+
+    pub(super) fn letter(&self, title: &str, text: &str) -> Letter {
+        let paragraphs = Some(text).filter(|it| !it.is_empty()).map(str::to_owned).into_iter().collect();
+        Letter { title: title.to_owned(), paragraphs, ..Letter::default() }
+    }
+
+    fn receipt(&self, title: &str, text: &str) -> Letter {
+        self.letter(title, text)
+            .row("Item", self.plain("item").or_else(|| self.plain("plan")))
+            .row("Credits", self.credits("credits"))
+            .row("Net", self.money("net"))
+            .row("VAT", self.money("tax"))
+            .row("Total", self.money("total").or_else(|| self.money("amount")))
+            .row("Card", self.card())
+            .row("Invoice", self.plain("invoice_number").or_else(|| self.plain("invoice")))
+            .row("Payment", self.plain("payment"))
+    }
+
+    fn refused(&self, title: &str, text: &str) -> Letter {
+        self.letter(title, text)
+            .row("Reason", self.plain("reason").or_else(|| self.plain("failure")))
+            .row("Amount", self.money("total").or_else(|| self.money("amount")))
+            .row("Credits", self.credits("credits"))
+            .row("Card", self.card())
+            .row("Tried again", self.when("next_try_at"))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        self.about[name].as_str().filter(|it| !it.is_empty())
+    }
+    fn plain(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.about[name].as_u64()
+    }
+    pub(super) fn about(&self) -> &'a Value {
+        self.about
+    }
+    pub(super) fn zone(&self) -> &TimeZone {
+        &self.known.zone
+    }
+
+    /// Credits with what they are worth.
+    pub(super) fn credits(&self, name: &str) -> Option<String> {
+        self.text(name)?.parse().ok().map(|it| self.worth(it))
+    }
+    pub(super) fn worth(&self, credits: Credits) -> String {
+        let money = self.app.at_list_price(credits, self.known.account.currency);
+        format!("{} credits ({})", grouped(&credits.to_string()), shown(money))
+    }
+
+    fn money(&self, name: &str) -> Option<String> {
+        let said = &self.about[name];
+        let currency: Currency = said["currency"].as_str()?.parse().ok()?;
+        Some(shown(Money { amount: said["amount"].as_i64()?, currency }))
+    }
+
+    pub(super) fn when(&self, name: &str) -> Option<String> {
+        let at: jiff::Timestamp = self.text(name)?.parse().ok()?;
+        Some(moment(Timestamp::from_millis(at.as_millisecond()), &self.known.zone))
+    }
+
+    fn card(&self) -> Option<String> {
+        let card = &self.about["card"];
+        match (card["brand"].as_str(), card["last4"].as_str()) {
+            (Some(brand), Some(last)) => Some(format!("{brand} ending in {last}")),
+            _ => card.as_str().map(str::to_owned),
+        }
+    }
+
+    fn list(&self, name: &str) -> Option<String> {
+        let names: Vec<&str> = self.about[name].as_array()?.iter().filter_map(Value::as_str).collect();
+        Some(names.join(", ")).filter(|it| !it.is_empty())
+    }
+
+    /// Where the notice leads, else where billing is.
+    fn link(&self) -> Option<String> {
+        let url = self.text("url").filter(|it| it.starts_with("https://") || it.starts_with("http://"));
+        url.map(str::to_owned).or_else(|| self.billing())
+    }
+
+    /// Where this customer comes to billing: by the platform, which knows who they are.
+    pub(super) fn billing(&self) -> Option<String> {
+        let url = self.app.settings.purchase_url.as_ref()?;
+        Some(url.replace("{account}", self.known.account.id.as_str()))
+    }
+}
+
+impl Letter {
+    /// A line of the letter's table; none where there is nothing to say.
+    pub(super) fn row(mut self, name: &str, value: Option<String>) -> Letter {
+        self.rows.extend(value.map(|it| (name.to_owned(), it)));
+        self
+    }
+    pub(super) fn button(mut self, label: &str, url: Option<String>) -> Letter {
+        self.button = url.map(|it| (label.to_owned(), it));
+        self
+    }
+}
+
+/// `EUR 1 234.50`, on one line.
+fn shown(money: Money) -> String {
+    format!("{}\u{a0}{}", money.currency.as_str().to_ascii_uppercase(), grouped(&Decimal(money).to_string()))
+}
+
+/// Thousands with thin gaps: no comma and no point that somewhere means the other.
+fn grouped(number: &str) -> String {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = whole.trim_start_matches('-');
+    let mut text = if whole.starts_with('-') { "-".to_owned() } else { String::new() };
+    for (place, digit) in digits.chars().enumerate() {
+        if 0 < place && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    if fraction.is_empty() { text } else { format!("{text}.{fraction}") }
+}
+
+/// `26 Nov 2026, 14:02 (Europe/Vilnius)`.
+fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default().to_zoned(zone.clone());
+    let name = zone.iana_name().unwrap_or("UTC");
+    format!("{} ({name})", at.strftime("%-d %b %Y, %H:%M"))
+}
+
+/// `26 Nov`.
+pub(super) fn day(at: Timestamp, zone: &TimeZone) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default().to_zoned(zone.clone());
+    at.strftime("%-d %b").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_the_same_everywhere() {
+        for (number, said) in [
+            ("0", "0"),
+            ("999.5", "999.5"),
+            ("1234", "1\u{202f}234"),
+            ("-1234567.000001", "-1\u{202f}234\u{202f}567.000001"),
+        ] {
+            assert_eq!(grouped(number), said);
+        }
+        let money = |amount, code: &str| shown(Money { amount, currency: code.parse().unwrap() });
+        assert_eq!(money(123_450, "eur"), "EUR\u{a0}1\u{202f}234.50");
+        assert_eq!(money(1_250, "jpy"), "JPY\u{a0}1\u{202f}250");
+        let at = Timestamp::from_millis("2026-11-26T12:02:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        assert_eq!(moment(at, &TimeZone::get("Europe/Vilnius").unwrap()), "26 Nov 2026, 14:02 (Europe/Vilnius)");
+    }
+}
