@@ -7,6 +7,7 @@
 //! whatever changes something is a form with the mark of its session.
 mod asset;
 mod billing;
+mod confirm;
 mod console;
 mod countries;
 mod estimate;
@@ -48,6 +49,7 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/settings/activity.csv", get(usage::export_activity))
         .route("/settings/estimate", estimate::routes())
         .route("/settings/stream", get(stream::follow))
+        .route("/emails/confirm", get(confirm::show).post(confirm::ask))
         .route("/emails/unsubscribe", get(unsubscribe::show).post(unsubscribe::end))
         .merge(billing::router())
         .merge(console::router());

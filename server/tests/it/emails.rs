@@ -353,6 +353,9 @@ fn nobody_is_written_to_about_what_they_do_not_want() {
     let shown = server.get("/v1/accounts/ada/notice-preferences").json();
     assert_eq!((&shown["balance"], &shown["receipts"]), (&json!(false), &json!(true)));
     assert_eq!(server.submit(&format!("{link}x"), "", "").status, 404);
+    // A link of one kind opens nothing of another.
+    let token = link.split('=').next_back().unwrap();
+    assert_eq!(server.browse(&format!("/emails/confirm?token={token}"), "").status, 404);
     let grant = json!({"credits": "300", "source": "adjustment", "reason": "x"});
     assert_eq!(server.post("/v1/accounts/ada/grants", "g", &grant).status, 201);
     assert_eq!(server.charge(&chat("ada", "again", 300 * 8_000)).status, 201);

@@ -3,6 +3,7 @@
 //!
 //! A document says what happened, never to whom: the address is the account's present one, looked up at each try, and
 //! the log keeps no more of it than tells it apart. So a closed account is forgotten here too.
+mod confirm;
 mod digest;
 mod letter;
 mod words;
@@ -218,7 +219,12 @@ impl App {
             }
             None => None,
         };
-        let letter = words::letter(self, known, &email.what, &email.about);
+        let mut letter = words::letter(self, known, &email.what, &email.about);
+        if email.what == Happening::PaymentRequiresAction.as_str()
+            && let Some(url) = self.confirm_url(&email.about)?
+        {
+            letter = letter.button("Confirm the payment", Some(url));
+        }
         let (text, html) = letter::rendered(&self.settings.brand, &letter, unsubscribe.as_ref());
         let made_at = kept.document.id.parse().map_or(kept.document.at, |it: DeliveryId| it.made_at());
         Ok(Mail {

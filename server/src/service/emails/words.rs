@@ -41,12 +41,12 @@ fn of_credits(facts: &Facts<'_>, what: &str) -> Letter {
             .letter("Your credits are running low", "What is left keeps working. Add credits before it is used up.")
             .row("Left", facts.credits("available"))
             .row("Told below", facts.credits("threshold"))
-            .row("Owed", facts.credits("debt").filter(|_| facts.text("debt") != Some("0")))
+            .row("Owed", facts.owed())
             .button("Add credits", facts.billing()),
         "balance.exhausted" => facts
             .letter("Your credits are used up", "New work is refused until credits are added. Nothing is lost.")
             .row("Left", facts.credits("available"))
-            .row("Owed", facts.credits("debt").filter(|_| facts.text("debt") != Some("0")))
+            .row("Owed", facts.owed())
             .row("Servers run on until", facts.when("grace_until"))
             .button("Add credits", facts.billing()),
         "server.runway_low" => facts
@@ -68,7 +68,7 @@ fn of_credits(facts: &Facts<'_>, what: &str) -> Letter {
                 .letter("Your servers are being stopped", text)
                 .row("Servers", facts.list("servers"))
                 .row("Budget", facts.plain("budget"))
-                .row("Owed", facts.credits("debt"))
+                .row("Owed", facts.owed())
                 .button("Open billing", facts.billing())
         }
         "server.release_due" => facts
@@ -87,12 +87,8 @@ fn of_credits(facts: &Facts<'_>, what: &str) -> Letter {
             .row("Unused", facts.credits("credits"))
             .row("Until", facts.when("expires_at")),
         "budget.threshold_reached" => {
-            let percent = facts.number("percent").or_else(|| facts.number("threshold"));
-            let name = facts.text("budget").unwrap_or("A budget").to_owned();
-            let title = match &percent {
-                Some(percent) => format!("{name} has reached {percent} % of its budget"),
-                None => format!("{name} has reached its budget"),
-            };
+            let (name, percent) = (facts.text("budget").unwrap_or("A budget"), facts.number("percent").unwrap_or(100));
+            let title = format!("{name} has reached {percent} % of its budget");
             let blocks = facts.text("action") == Some("block");
             let note = if blocks { "At 100 % it refuses further work." } else { "It only tells, and stops nothing." };
             facts
@@ -268,6 +264,11 @@ impl<'a> Facts<'a> {
     pub(super) fn worth(&self, credits: Credits) -> String {
         let money = self.app.at_list_price(credits, self.known.account.currency);
         format!("{} credits ({})", grouped(&credits.to_string()), shown(money))
+    }
+
+    /// A debt, where there is one.
+    fn owed(&self) -> Option<String> {
+        self.credits("debt").filter(|_| self.text("debt") != Some("0"))
     }
 
     fn money(&self, name: &str) -> Option<String> {
