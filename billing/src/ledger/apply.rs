@@ -30,6 +30,7 @@ impl Book {
             What::Charged { draws, owed, closing, .. } => {
                 draws.iter().for_each(|it| self.take(it));
                 self.debt += *owed;
+                self.assert_floor(transaction);
                 if let Some(closing) = closing {
                     self.give_back(&closing.released);
                     self.remove_hold(closing.hold);
@@ -82,6 +83,14 @@ impl Book {
         self.forget(at);
         self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
         assert_eq!(self.balance(at), transaction.after, "the balance stated is the balance, {:?}", transaction.id());
+    }
+
+    /// Servers take no account below its floor.
+    fn assert_floor(&self, transaction: &Transaction) {
+        if let What::Charged { owed, settled: Some(_), .. } = &transaction.what {
+            let floor = self.burning.terms.grace.debt_max;
+            assert!(owed.is_zero() || self.debt <= floor, "{:?} is below its floor", self.account);
+        }
     }
 
     fn take_notices(&mut self, transaction: &Transaction) {

@@ -67,6 +67,8 @@ pub struct Settled {
     pub kind: PartKind,
     /// Where the meter is moved to; none for what a report closed or corrected, which waited in line.
     pub until: Option<Timestamp>,
+    /// Of it beyond the debt floor: not charged, or taken back of what was not.
+    pub beyond: Credits,
 }
 
 impl Book {
@@ -202,26 +204,35 @@ impl Book {
         let (part, is_pending) = server.next_part(at, self.calendar());
         let until = if is_pending { None } else { Some(at.min(server.boundary(self.calendar()))) };
         let kind = part.as_ref().map_or(PartKind::Runtime, |it| it.kind);
-        let settled = Some(Settled { server: server.id.clone(), kind, until });
-        let work = Arc::new(self.work_of(server, part.as_ref()));
+        let mut settled = Settled { server: server.id.clone(), kind, until, beyond: Credits::ZERO };
+        let mut work = self.work_of(server, part.as_ref());
         let credits = part.as_ref().map_or(Credits::ZERO, |it| it.credits);
         if part.is_some_and(|it| it.credits < Credits::ZERO || it.seconds < 0) {
-            return Ok(What::Reversed(self.take_back(server, work, settled, at)));
+            return Ok(What::Reversed(self.take_back(server, Arc::new(work), settled, at)));
         }
-        let (draws, owed) = self.draw(&work, credits, at);
-        Ok(What::Charged { work, credits, draws, owed, closing: None, settled })
+        let (draws, wanted) = self.draw(&work, credits, at);
+        // Debt ends at the floor: whatever runs on below it, nobody is charged for.
+        let owed = wanted.min(self.debt.short_of(self.burning.terms.grace.debt_max));
+        settled.beyond = wanted - owed;
+        if settled.beyond.is_positive() {
+            let (item, unit, less) = ("Beyond the debt floor".into(), "charge".into(), -settled.beyond);
+            work.price.lines.push(PriceLine { item, quantity: 1, unit, unit_price: less, per: 1, credits: less });
+            work.price.credits += less;
+        }
+        let (work, credits) = (Arc::new(work), credits - settled.beyond);
+        Ok(What::Charged { work, credits, draws, owed, closing: None, settled: Some(settled) })
     }
 
     /// A correction undoes the server's latest draws, the last first.
-    fn take_back(&self, server: &Server, work: Arc<Work>, settled: Option<Settled>, at: Timestamp) -> Reversal {
-        let credits = work.price.credits;
-        let (mut due, mut unowed) = (credits, Credits::ZERO);
+    fn take_back(&self, server: &Server, work: Arc<Work>, mut settled: Settled, at: Timestamp) -> Reversal {
+        let (mut due, mut unowed) = (work.price.credits, Credits::ZERO);
         let (mut draws, mut reopened): (Vec<Draw>, Vec<(GrantId, Arc<Terms>)>) = Default::default();
         for drawn in server.drawn.iter().rev() {
             let taken = due.min(drawn.credits);
             due -= taken;
             match &drawn.grant {
                 _ if taken.is_zero() => {}
+                None if drawn.is_beyond => settled.beyond += taken,
                 None => unowed += taken,
                 Some((id, terms)) => {
                     let pot = if at < terms.expires_at { Pot::Free } else { Pot::Expired };
@@ -234,6 +245,7 @@ impl Book {
         }
         // What was drawn so long ago that nobody remembers from where comes back as credits of its own.
         let unowed = unowed + due;
+        let credits = work.price.credits - settled.beyond;
         let forgiven = unowed.min(self.debt);
         let reason: Text = "server time corrected".into();
         Reversal {
@@ -246,7 +258,7 @@ impl Book {
             regranted: self.regrant(unowed - forgiven, &reason, at),
             total: credits,
             reason,
-            settled,
+            settled: Some(settled),
         }
     }
 
@@ -342,8 +354,10 @@ impl Book {
         };
         let mut drawn = Vec::new();
         if let What::Charged { draws, owed, .. } = &transaction.what {
-            drawn.extend(draws.iter().map(|it| Drawn { grant: Some(terms_of(it.grant)), credits: it.credits }));
-            drawn.extend(Some(Drawn { grant: None, credits: *owed }).filter(|it| it.credits.is_positive()));
+            let drawn_of = |it: &Draw| Drawn { grant: Some(terms_of(it.grant)), credits: it.credits, is_beyond: false };
+            drawn.extend(draws.iter().map(drawn_of));
+            let others = [(*owed, false), (settled.beyond, true)].into_iter().filter(|it| it.0.is_positive());
+            drawn.extend(others.map(|(credits, is_beyond)| Drawn { grant: None, credits, is_beyond }));
         }
         let calendar = &self.burning.terms.calendar;
         self.burning.servers.change(&settled.server, calendar, |server| {
@@ -353,8 +367,14 @@ impl Book {
                 None => drop(server.settle_pending()),
             }
             match &transaction.what {
-                What::Charged { .. } => server.last_charge = Some(transaction.charge_id()),
-                What::Reversed(reversal) => server.forget_drawn(reversal.credits),
+                What::Charged { .. } => {
+                    server.waive(settled.kind, settled.beyond);
+                    server.last_charge = Some(transaction.charge_id());
+                }
+                What::Reversed(reversal) => {
+                    server.waive(settled.kind, -settled.beyond);
+                    server.forget_drawn(reversal.credits + settled.beyond);
+                }
                 _ => unreachable!("only charges and reversals settle"),
             }
         });

@@ -337,7 +337,7 @@ impl Book {
             }
             What::Repaid { credits, .. } => debt -= *credits,
             What::Charged { credits, draws, owed, closing, settled, .. } => {
-                accrued -= settled.as_ref().map_or(Credits::ZERO, |_| *credits);
+                accrued -= settled.as_ref().map_or(Credits::ZERO, |it| *credits + it.beyond);
                 let revived: Credits = draws.iter().filter(|it| it.pot == Pot::Expired).map(|it| it.credits).sum();
                 posted -= sum(draws) - revived + *owed;
                 debt += *owed;
@@ -353,7 +353,7 @@ impl Book {
                 posted -= sum(draws) - returned(draws);
             }
             What::Reversed(it) => {
-                accrued += it.settled.as_ref().map_or(Credits::ZERO, |_| it.credits);
+                accrued += it.settled.as_ref().map_or(Credits::ZERO, |settled| it.credits + settled.beyond);
                 let is_frozen = |id| self.grant(id).is_some_and(|it| it.is_frozen);
                 let freed = it.draws.iter().filter(|it| it.pot == Pot::Free && !is_frozen(it.grant));
                 let freed: Credits = freed.map(|it| it.credits).sum();

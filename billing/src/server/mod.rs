@@ -82,11 +82,13 @@ pub enum Denied {
     TooMany,
 }
 
-/// What a settlement drew, remembered so that a correction goes back the way it came. None for debt.
+/// What a settlement drew, remembered so that a correction goes back the way it came. Of no grant: debt, or what lay
+/// beyond the debt floor and was not charged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drawn {
     pub grant: Option<(GrantId, Arc<Terms>)>,
     pub credits: Credits,
+    pub is_beyond: bool,
 }
 
 /// One server of one account.
@@ -107,6 +109,8 @@ pub struct Server {
     pub set_up: Credits,
     pub runtime: Credits,
     pub runtime_seconds: u64,
+    /// Used beyond the debt floor: settled, and not charged.
+    pub beyond: Credits,
     pub drawn: Vec<Drawn>,
     pub last_charge: Option<ChargeId>,
 }
@@ -125,6 +129,7 @@ impl Server {
             set_up: Credits::ZERO,
             runtime: Credits::ZERO,
             runtime_seconds: 0,
+            beyond: Credits::ZERO,
             drawn: Vec::new(),
             last_charge: None,
         }
@@ -215,13 +220,22 @@ impl Server {
 
     /// Remembers what a settlement drew.
     pub fn remember(&mut self, drawn: Drawn) {
-        match self.drawn.last_mut().filter(|it| it.grant.as_ref().map(|it| it.0) == drawn.grant.as_ref().map(|it| it.0))
-        {
+        let from = |it: &Drawn| (it.grant.as_ref().map(|it| it.0), it.is_beyond);
+        match self.drawn.last_mut().filter(|it| from(it) == from(&drawn)) {
             Some(last) => last.credits += drawn.credits,
             None => self.drawn.push(drawn),
         }
         if DRAWN_MAX < self.drawn.len() {
             self.drawn.remove(0);
+        }
+    }
+
+    /// Takes out of what was settled of `kind` what is not charged, or puts it back where that is taken back.
+    pub fn waive(&mut self, kind: PartKind, credits: Credits) {
+        self.beyond += credits;
+        match kind {
+            PartKind::SetUp => self.set_up -= credits,
+            PartKind::Runtime => self.runtime -= credits,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Servers, their meters and the ladder as JSON, and the notices of a transaction.
+//! Servers, their meters and the ladder as JSON.
 //!
 //! What a settlement writes is written by hand like everything on the charge path; reports, terms and the state of
 //! servers in a book are rare or folded, and go through serde.
@@ -27,6 +27,9 @@ pub fn write_settled(json: &mut Json, settled: Option<&Settled>) {
         if let Some(until) = settled.until {
             json.key("until").integer(until.millis());
         }
+        if !settled.beyond.is_zero() {
+            json.key("beyond").integer(settled.beyond.micros());
+        }
     });
 }
 
@@ -37,12 +40,15 @@ pub struct SettledJson {
     #[serde(default)]
     set_up: u8,
     until: Option<i64>,
+    #[serde(default)]
+    beyond: i64,
 }
 
 impl SettledJson {
     pub fn read(self) -> Result<Settled, Malformed> {
         let kind = if self.set_up == 0 { PartKind::Runtime } else { PartKind::SetUp };
-        Ok(Settled { server: name(&self.server)?, kind, until: self.until.map(Timestamp::from_millis) })
+        let (until, beyond) = (self.until.map(Timestamp::from_millis), Credits::from_micros(self.beyond));
+        Ok(Settled { server: name(&self.server)?, kind, until, beyond })
     }
 }
 
@@ -207,6 +213,7 @@ fn write_server(json: &mut Json, server: &Server) {
         set_up: server.set_up.micros(),
         runtime: server.runtime.micros(),
         seconds: server.runtime_seconds,
+        beyond: server.beyond.micros(),
         last_charge: server.last_charge.map(|it| it.to_string()),
         tariffs: tariffs.iter().map(|it| TariffJson::of(it)).collect(),
     };
@@ -215,6 +222,9 @@ fn write_server(json: &mut Json, server: &Server) {
         for drawn in &server.drawn {
             json.object(|json| {
                 json.key("credits").integer(drawn.credits.micros());
+                if drawn.is_beyond {
+                    json.key("beyond").integer(1);
+                }
                 if let Some((id, terms)) = &drawn.grant {
                     json.key("grant").string(&id.to_string());
                     write_grant_terms(json.key("terms"), terms);
@@ -266,6 +276,8 @@ struct ServerJson {
     set_up: i64,
     runtime: i64,
     seconds: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    beyond: i64,
     last_charge: Option<String>,
     tariffs: Vec<TariffJson>,
 }
@@ -274,6 +286,8 @@ struct ServerJson {
 #[serde(deny_unknown_fields)]
 struct DrawnJson {
     credits: i64,
+    #[serde(default)]
+    beyond: u8,
     grant: Option<Text>,
     terms: Option<TermsJson>,
 }
@@ -311,7 +325,8 @@ impl ServerJson {
                 (Some(grant), Some(terms)) => Some((read_grant(&grant)?, terms.read()?)),
                 _ => None,
             };
-            Ok::<_, Malformed>(Drawn { grant, credits: Credits::from_micros(it.credits) })
+            let is_beyond = it.beyond != 0;
+            Ok::<_, Malformed>(Drawn { grant, credits: Credits::from_micros(it.credits), is_beyond })
         });
         let charge = |it: String| it.parse().map_err(|_| Malformed::not("a charge", &it));
         Ok(Server {
@@ -325,6 +340,7 @@ impl ServerJson {
             set_up: Credits::from_micros(self.set_up),
             runtime: Credits::from_micros(self.runtime),
             runtime_seconds: self.seconds,
+            beyond: Credits::from_micros(self.beyond),
             drawn: drawn.collect::<Result<_, _>>()?,
             last_charge: self.last_charge.map(charge).transpose()?,
         })
@@ -415,6 +431,11 @@ fn place(tariff: &Arc<Tariff>, tariffs: &mut Vec<Arc<Tariff>>) -> usize {
 
 fn placed(place: usize, tariffs: &[Arc<Tariff>]) -> Result<Arc<Tariff>, Malformed> {
     tariffs.get(place).cloned().ok_or(Malformed::lacks("a tariff that is referred to"))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 pub fn written(value: &impl Serialize) -> String {

@@ -145,7 +145,12 @@ fn topup() -> BoxedStrategy<TopupChange> {
 }
 fn settled() -> impl Strategy<Value = Settled> {
     let kind = prop_oneof![Just(PartKind::SetUp), Just(PartKind::Runtime)];
-    (name(), kind, option::of(instant())).prop_map(|(server, kind, until)| Settled { server, kind, until })
+    (name(), kind, option::of(instant()), credits()).prop_map(|(server, kind, until, beyond)| Settled {
+        server,
+        kind,
+        until,
+        beyond,
+    })
 }
 fn tariff() -> BoxedStrategy<Arc<Tariff>> {
     let amount = || (0..=Credits::MAX.micros()).prop_map(Credits::from_micros);

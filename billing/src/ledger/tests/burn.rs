@@ -141,7 +141,8 @@ proptest! {
             let expected = oracle(&server.facts, history.now, &vilnius());
             let unsettled = server.unsettled(history.now, &vilnius());
             prop_assert!(server.pending.is_empty());
-            prop_assert_eq!(history.charged(&server.id) + unsettled, expected, "{:?}", server.facts);
+            prop_assert!(history.book.debt() <= Credits::whole(50), "no account is below its floor");
+            prop_assert_eq!(history.charged(&server.id) + server.beyond + unsettled, expected, "{:?}", server.facts);
             prop_assert_eq!(server.set_up + server.runtime, history.charged(&server.id));
         }
         // The run-out foretold is the run-out that comes.
@@ -262,5 +263,37 @@ fn a_budget_that_blocks_stops_its_servers_for_the_rest_of_its_period() {
     history.wait(Span::DAY.times(8));
     let resume = |it: &&Notice| matches!(it, Notice::BudgetResume { servers, .. } if servers.len() == 2);
     assert_eq!(history.notices().into_iter().filter(resume).count(), 1);
+    assert_folds(&history.journal, &history.book);
+}
+
+/// What runs on below the floor is shown and not charged; taken back, it gives nothing back that was not paid.
+#[test]
+fn nobody_is_charged_beyond_the_debt_floor() {
+    let mut history = History::new(900_000_000);
+    history.run("vm", 1);
+    history.wait(Span::HOUR.times(48));
+    let floor = Credits::whole(50);
+    assert_eq!(history.book.debt(), floor, "35.8 credits and 50 of debt are used up within seven hours");
+    let id: Name = "vm".parse().unwrap();
+    let server = history.book.server(&id).unwrap();
+    assert_eq!(history.charged(&id), Credits::from_micros(900_000_000) + floor);
+    assert_eq!(server.set_up + server.runtime, history.charged(&id));
+    assert!(Credits::whole(400) < server.beyond);
+    let line = |it: &Transaction| match &it.what {
+        What::Charged { work, credits, .. } => {
+            let lines = &work.price.lines;
+            assert_eq!(lines.iter().map(|it| it.credits).sum::<Credits>(), *credits);
+            lines.iter().any(|it| &*it.item == "Beyond the debt floor")
+        }
+        _ => false,
+    };
+    assert!(40 < history.journal.iter().filter(|it| line(it)).count());
+    // It stopped after two hours, says the platform at last: the rest is given back as far as it was paid.
+    history.report("vm", ServerAct::Change(Change::Stop), Span::HOUR.times(46)).unwrap();
+    history.settle();
+    let server = history.book.server(&id).unwrap();
+    assert_eq!(server.beyond, Credits::ZERO);
+    assert_eq!(history.charged(&id), oracle(&server.facts, history.now, &vilnius()));
+    assert_eq!(history.book.debt(), Credits::ZERO);
     assert_folds(&history.journal, &history.book);
 }

@@ -52,7 +52,9 @@ pub struct ServerShown<'a> {
     provisioning_credits: Amount,
     /// Up to this very moment.
     runtime_credits: Amount,
-    /// Of it, not yet in the ledger: what has been used since the hour began.
+    /// Used beyond the debt floor, and charged to nobody.
+    beyond_floor: Amount,
+    /// Of the runtime, not yet in the ledger: what has been used since the hour began.
     accrued: Amount,
     /// Whether the rest of this calendar month is free.
     month_cap_reached: bool,
@@ -76,6 +78,7 @@ impl<'a> ServerShown<'a> {
             seconds: view.seconds,
             provisioning_credits: Amount(server.set_up),
             runtime_credits: Amount(view.runtime),
+            beyond_floor: Amount(server.beyond),
             accrued: Amount(view.accrued),
             month_cap_reached: view.is_capped,
             projected_month: Amount(view.projected_month),
