@@ -1,6 +1,7 @@
 // What a customer sees of their usage.
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
+import { filled } from "../month.mjs";
 import { Scrip, browser, sound, tab } from "../scrip.mjs";
 
 let scrip, chrome;
@@ -100,6 +101,21 @@ test("a server shows what setting it up and running it cost apart, and how it st
   assert.match(await servers.innerText(), /released/);
   assert.deepEqual((await cells.allInnerTexts()).slice(0, 4), ["340.00", "300.00", "40.00", "10.0 h"]);
   await sound(page, "usage with a server that runs");
+});
+
+test("the month is foretold, from where to where and how; of a new account nothing is", async () => {
+  await filled(scrip);
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("acme"));
+  const outlook = page.locator("#outlook");
+  assert.match(await outlook.innerText(), /credits expected by \d+ \w+[\s\S]*spent so far[\s\S]*between [\d,.]+ and [\d,.]+/);
+  await outlook.getByText("How this comes about").click();
+  assert.match(await outlook.innerText(), /AI conversations[\s\S]*Total/);
+  await sound(page, "usage with a forecast");
+  await scrip.account("unforetold");
+  const other = await tab(chrome);
+  await other.goto(await scrip.link("unforetold"));
+  assert.match(await other.locator("#outlook").innerText(), /0\.00 credits spent so far/);
 });
 
 test("everything can be read, filtered and estimated without a script", async () => {

@@ -45,6 +45,7 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/settings/usage", get(usage::show))
         .route("/settings/usage.csv", get(usage::export))
         .route("/settings/usage/budget", get(usage::budget_form).post(usage::save_budget))
+        .route("/settings/usage/tips/dismiss", post(usage::dismiss_tip))
         .route("/settings/activity", get(usage::activity))
         .route("/settings/activity.csv", get(usage::export_activity))
         .route("/settings/estimate", estimate::routes())

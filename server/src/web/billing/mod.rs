@@ -7,6 +7,7 @@ mod agree;
 mod details;
 mod examples;
 mod history;
+mod mails;
 mod pay;
 mod plans;
 mod rows;
@@ -33,6 +34,7 @@ use crate::service::{Error, e_invoice, invoice_page};
 
 use details::Details;
 use history::Histories;
+use mails::TopicRow;
 use plans::{Around, SubscriptionView};
 use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow, PurchaseRow};
 use topup::RuleView;
@@ -65,6 +67,7 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/settings/billing/cards/default", form(actions::make_default))
         .route("/settings/billing/cards/remove", form(actions::remove_card))
         .route("/settings/billing/details", form(details::set))
+        .route("/settings/billing/mails", form(mails::set))
         .route("/settings/billing/history", get(history::show))
         .route("/settings/billing/invoices/{invoice}", get(invoice))
 }
@@ -87,6 +90,8 @@ struct BillingPage {
     cards: Vec<CardRow>,
     rule: RuleView,
     details: Details,
+    /// What one is written to about; nothing where no mail is sent.
+    mails: Vec<TopicRow>,
     histories: Histories,
     waiting: Option<String>,
     trouble: Option<Trouble>,
@@ -219,6 +224,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         subscription: SubscriptionView::of(&around)?,
         cards: cards.iter().map(|it| CardRow::of(it, show::zoned(visitor.now, &known.zone).date())).collect(),
         rule: RuleView::of(&around, of(topup::SECTION))?,
+        mails: if app.sends_email() { mails::rows(app, visitor)? } else { Vec::new() },
         details: Details::of(app, visitor, of(details::SECTION))?,
         histories: Histories {
             purchases: purchases.take(SHOWN).collect(),

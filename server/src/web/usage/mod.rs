@@ -5,6 +5,7 @@ mod chart;
 mod entry;
 mod export;
 mod fleet;
+mod outlook;
 mod standing;
 
 use std::sync::Arc;
@@ -27,11 +28,13 @@ use crate::service::{
 
 pub use budgets::{form as budget_form, save as save_budget};
 pub use entry::{EntryRow, Reader, ReceiptLine, evidence, line};
+pub use outlook::dismiss as dismiss_tip;
 
 use breakdown::{CategoryRow, PartRow};
 use budgets::BudgetRow;
 use chart::Chart;
 use fleet::ServerRow;
+use outlook::Ahead;
 use standing::Standing;
 
 const PATH: &str = "/settings/usage";
@@ -63,6 +66,7 @@ struct UsagePage {
     models: Vec<PartRow>,
     actors: Vec<PartRow>,
     budgets: Vec<BudgetRow>,
+    ahead: Ahead,
     latest: Vec<EntryRow>,
     activity_href: String,
     export_href: String,
@@ -170,8 +174,12 @@ fn filter(app: &App, visitor: &Visitor, range: &Range) -> EntryFilter {
 
 pub async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     let range = Range::of(&visitor.query, visitor.now, &visitor.known.zone);
+    let beside = visitor.clone();
+    // What was and what will be need nothing of each other: they are read at once.
     let asked = site.look(move |app| usage_page(app, &visitor, range));
-    let usage = asked.await.map_err(|it| message::failed(&site, it))?;
+    let (usage, ahead) = tokio::join!(asked, site.look(move |app| Ahead::of(app, &beside)));
+    let mut usage = usage.map_err(|it| message::failed(&site, it))?;
+    usage.ahead = ahead.map_err(|it| message::failed(&site, it))?;
     Ok(page(StatusCode::OK, &usage))
 }
 
@@ -200,6 +208,8 @@ fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, E
         servers: fleet::rows(&tables, &fleet, zone),
         models: tables.models(),
         actors: tables.actors(),
+        // Looked at beside all this, and put in its place by whoever asked for both.
+        ahead: Ahead::default(),
         budgets: budgets.iter().map(|it| BudgetRow::of(it, app, &names, &rate, visitor)).collect(),
         latest: entries.entries.iter().map(|it| reader.row(it)).collect(),
         activity_href: query.with(&[("cursor", ""), ("by", "")]).href(ACTIVITY),
