@@ -123,15 +123,33 @@ impl Stamp {
     }
 }
 
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [0; Stamp::DIGITS];
-        let mut value = self.0;
-        for digit in digits.iter_mut().rev() {
+/// An id as text, without room of its own to keep it in.
+#[derive(Clone, Copy)]
+pub struct IdText {
+    bytes: [u8; IdText::LENGTH_MAX],
+    length: usize,
+}
+
+impl IdText {
+    const LENGTH_MAX: usize = 16 + Stamp::DIGITS;
+
+    fn new(prefix: &str, stamp: Stamp) -> IdText {
+        let mut bytes = [b'_'; IdText::LENGTH_MAX];
+        bytes[..prefix.len()].copy_from_slice(prefix.as_bytes());
+        let length = prefix.len() + 1 + Stamp::DIGITS;
+        let mut value = stamp.0;
+        for digit in bytes[prefix.len() + 1..length].iter_mut().rev() {
             *digit = Stamp::ALPHABET[(value % 32) as usize];
             value /= 32;
         }
-        f.write_str(core::str::from_utf8(&digits).expect("the alphabet is ASCII"))
+        IdText { bytes, length }
+    }
+}
+
+impl core::ops::Deref for IdText {
+    type Target = str;
+    fn deref(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.length]).expect("prefixes and the alphabet are ASCII")
     }
 }
 
@@ -155,6 +173,9 @@ macro_rules! ids { ($($(#[$doc:meta])* $name:ident $prefix:literal)*) => { $(
         pub fn place(self) -> Place {
             self.0.place()
         }
+        pub fn text(self) -> IdText {
+            IdText::new($prefix, self.0)
+        }
         /// When that was.
         pub fn made_at(self) -> Timestamp {
             self.0.at()
@@ -162,7 +183,7 @@ macro_rules! ids { ($($(#[$doc:meta])* $name:ident $prefix:literal)*) => { $(
     }
     impl fmt::Display for $name {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, concat!($prefix, "_{}"), self.0)
+            f.write_str(&self.text())
         }
     }
     impl fmt::Debug for $name {

@@ -2,12 +2,13 @@
 //!
 //! A roll-up is keyed by the hour the work happened in and by everything usage is grouped by, so that the sum over any
 //! grouping of any range is the total, to the micro-credit. It never needs the charges again.
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::Name;
-use crate::ledger::{Reversal, Settled, Transaction, What, Work};
+use crate::ledger::{Settled, Transaction, What, Work};
 use crate::money::Credits;
 use crate::rating::Text;
 use crate::server::{PROVISIONED, PartKind, RUNTIME_SECONDS};
@@ -36,7 +37,7 @@ pub struct UsageKey {
 }
 
 /// A key that borrows what it names: to look for a row without making one. Ordered as keys are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UsageKeyRef<'a> {
     hour: Timestamp,
     meter: &'a str,
@@ -44,6 +45,13 @@ pub struct UsageKeyRef<'a> {
     server: Option<&'a str>,
     model: Option<&'a str>,
     actor: Option<&'a str>,
+}
+
+impl<'a> UsageKeyRef<'a> {
+    /// The same of another hour.
+    pub fn in_hour(self, hour: Timestamp) -> UsageKeyRef<'a> {
+        UsageKeyRef { hour, ..self }
+    }
 }
 
 impl UsageKey {
@@ -146,59 +154,61 @@ fn is_set_up(work: &Work, settled: Option<&Settled>) -> bool {
     }
 }
 
+/// What a transaction adds to usage.
+#[derive(Clone, Debug)]
+pub struct Added<'a> {
+    /// The work that was done, or undone: it says which row of usage is added to.
+    pub work: &'a Work,
+    pub credits: Credits,
+    pub count: u64,
+    pub quantities: Cow<'a, [(Text, u64)]>,
+}
+
 impl Transaction {
     /// Adds to the usage of its account what this transaction adds. `rows` are sorted by key, and stay so.
     pub fn add_usage_to(&self, rows: &mut Vec<(UsageKey, UsageSum)>) {
-        let (work, credits, count, quantities) = match &self.what {
-            What::Charged { work, settled, .. } | What::Reversed(Reversal { work, settled, .. })
-                if settled.is_some() || is_set_up(work, None) =>
-            {
-                let (key, sum) = self.usage().expect("work is usage");
-                match rows.binary_search_by(|(it, _)| it.cmp(&key)) {
-                    Ok(place) => rows[place].1.add(&sum),
-                    Err(place) => rows.insert(place, (key, sum)),
-                }
-                return;
-            }
-            What::Charged { work, credits, .. } => (work, *credits, 1, &work.usage.quantities[..]),
-            What::Reversed(it) => (&it.work, -it.credits, 0, &[][..]),
-            _ => return,
-        };
-        let key = work.usage_key_ref();
+        let Some(added) = self.added_usage() else { return };
+        let key = added.work.usage_key_ref();
         let place = match rows.binary_search_by(|(it, _)| it.as_ref().cmp(&key)) {
             Ok(place) => place,
             Err(place) => {
-                rows.insert(place, (work.usage_key(), UsageSum::default()));
+                rows.insert(place, (added.work.usage_key(), UsageSum::default()));
                 place
             }
         };
         let sum = &mut rows[place].1;
-        sum.credits += credits;
-        sum.count += count;
-        sum.add_quantities(quantities);
+        sum.credits += added.credits;
+        sum.count += added.count;
+        sum.add_quantities(&added.quantities);
     }
 
     /// What this transaction adds to the usage of its account.
     pub fn usage(&self) -> Option<(UsageKey, UsageSum)> {
+        let Added { work, credits, count, quantities } = self.added_usage()?;
+        Some((work.usage_key(), UsageSum { credits, count, quantities: quantities.into_owned() }))
+    }
+
+    /// Like `usage`, without copying what most transactions have in common.
+    pub fn added_usage(&self) -> Option<Added<'_>> {
         match &self.what {
             What::Charged { work, credits, settled, .. } => {
-                let mut sum = UsageSum { credits: *credits, count: 1, quantities: work.usage.quantities.clone() };
+                let mut quantities = Cow::Borrowed(&work.usage.quantities[..]);
                 if is_set_up(work, settled.as_ref()) {
-                    sum.quantities.push((SET_UP_MICROS.into(), credits.micros().unsigned_abs()));
+                    quantities.to_mut().push((SET_UP_MICROS.into(), credits.micros().unsigned_abs()));
                 }
-                Some((work.usage_key(), sum))
+                Some(Added { work, credits: *credits, count: 1, quantities })
             }
             What::Reversed(it) => {
-                let mut sum = UsageSum { credits: -it.credits, count: 0, quantities: Vec::new() };
+                let mut quantities = Vec::new();
                 if it.settled.is_some() {
                     let back = |name: &str| Text::from(format!("{name}{TAKEN_BACK}"));
-                    sum.quantities.extend(it.work.usage.quantities.iter().map(|(name, many)| (back(name), *many)));
+                    quantities.extend(it.work.usage.quantities.iter().map(|(name, many)| (back(name), *many)));
                 }
                 if is_set_up(&it.work, it.settled.as_ref()) {
                     let micros = it.credits.micros().unsigned_abs();
-                    sum.quantities.push((format!("{SET_UP_MICROS}{TAKEN_BACK}").into(), micros));
+                    quantities.push((format!("{SET_UP_MICROS}{TAKEN_BACK}").into(), micros));
                 }
-                Some((it.work.usage_key(), sum))
+                Some(Added { work: &it.work, credits: -it.credits, count: 0, quantities: Cow::Owned(quantities) })
             }
             _ => None,
         }

@@ -281,7 +281,7 @@ impl Book {
     }
 
     fn spendable_on(&self, work: &Work, at: Timestamp) -> Credits {
-        let admitted = |it: &&Grant| it.terms.scope.admits(&work.usage.meter, work.project.as_ref());
+        let admitted = |it: &&Grant| it.admits(&work.usage.meter, work.project.as_ref());
         let pots = self.grants.iter().filter(admitted).filter_map(|it| pot_for(it, work.occurred_at, at));
         let burnt = self.burnt_of(&work.usage.meter, work.project.as_ref(), at);
         pots.map(|(_, credits)| credits).sum::<Credits>() - self.debt - burnt
@@ -296,7 +296,7 @@ impl Book {
         if available < credits {
             return Err(Refusal::InsufficientCredits { required: credits, available });
         }
-        let admitted = |it: &&Grant| it.live_at(at) && it.terms.scope.admits(&work.usage.meter, work.project.as_ref());
+        let admitted = |it: &&Grant| it.live_at(at) && it.admits(&work.usage.meter, work.project.as_ref());
         let pots = self.grants.iter().filter(admitted).map(|it| (it.id, Pot::Free, it.remaining));
         let (draws, owed) = take(pots, credits);
         assert!(owed.is_zero(), "no more is held than is available");
@@ -306,7 +306,7 @@ impl Book {
     /// Draws `credits` for `work` in draw order: first from grants that were live when it happened, then from those
     /// that are live now. What no grant covers is owed.
     pub(super) fn draw(&self, work: &Work, credits: Credits, at: Timestamp) -> (Vec<Draw>, Credits) {
-        let admitted = |it: &&Grant| it.terms.scope.admits(&work.usage.meter, work.project.as_ref());
+        let admitted = |it: &&Grant| it.admits(&work.usage.meter, work.project.as_ref());
         let (then, now) = (work.occurred_at, at);
         let pot = move |it: &Grant| pot_for(it, then, now).map(|(pot, credits)| (it.id, pot, credits));
         let first = self.grants.iter().filter(admitted).filter(move |it| it.live_at(then)).filter_map(pot);

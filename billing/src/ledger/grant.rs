@@ -120,17 +120,33 @@ pub struct Grant {
     pub expired: Credits,
     /// The payment for it is disputed: nothing is drawn from it until that is settled.
     pub is_frozen: bool,
+    /// What each decision asks of the terms, at hand: they lie somewhere else in memory, and to wait for memory is most
+    /// of what deciding costs.
+    is_general: bool,
+    effective_at: Timestamp,
+    expires_at: Timestamp,
 }
 
 impl Grant {
     pub(super) fn new(id: GrantId, terms: Arc<Terms>) -> Grant {
-        Grant { id, terms, remaining: Credits::ZERO, held: Credits::ZERO, expired: Credits::ZERO, is_frozen: false }
+        let (none, is_general) = (Credits::ZERO, terms.scope.is_general());
+        let (effective_at, expires_at) = (terms.effective_at, terms.expires_at);
+        let (remaining, held, expired) = (none, none, none);
+        Grant { id, terms, remaining, held, expired, is_frozen: false, is_general, effective_at, expires_at }
     }
     pub(super) fn comes_before(&self, other: &Grant) -> bool {
         (self.terms.draw_order(), self.id) < (other.terms.draw_order(), other.id)
     }
     /// Whether it can be drawn from at `at`.
     pub fn live_at(&self, at: Timestamp) -> bool {
-        !self.is_frozen && self.terms.live_at(at)
+        !self.is_frozen && self.effective_at <= at && at < self.expires_at
+    }
+    /// Whether its scope admits work of `meter` for `project`.
+    pub fn admits(&self, meter: &str, project: Option<&Name>) -> bool {
+        self.is_general || self.terms.scope.admits(meter, project)
+    }
+    /// As its terms say.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
     }
 }

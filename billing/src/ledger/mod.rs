@@ -140,7 +140,7 @@ impl Book {
     /// What could be spent at `at` on work of `meter` for `project`: the balance's available credits, without those
     /// in grants whose scope does not admit the work, and without what running servers have used of the others.
     pub fn spendable(&self, meter: &str, project: Option<&Name>, at: Timestamp) -> Credits {
-        let admitted = |it: &&Grant| it.live_at(at) && it.terms.scope.admits(meter, project);
+        let admitted = |it: &&Grant| it.live_at(at) && it.admits(meter, project);
         let free: Credits = self.grants.iter().filter(admitted).map(|it| it.remaining).sum();
         free - self.debt - self.burnt_of(meter, project, at)
     }
@@ -200,8 +200,8 @@ impl Book {
         let holds = self.holds.iter().map(|it| (not_before(it.expires_at), Command::ExpireHold { hold: it.id }));
         let unspent = || self.grants.iter().filter(|it| it.remaining.is_positive());
         let expiries = unspent()
-            .filter(|it| it.terms.expires_at < Timestamp::NEVER)
-            .map(|it| (not_before(it.terms.expires_at), Command::ExpireGrant { grant: it.id }));
+            .filter(|it| it.expires_at() < Timestamp::NEVER)
+            .map(|it| (not_before(it.expires_at()), Command::ExpireGrant { grant: it.id }));
         let repayments = unspent()
             .filter(|it| self.debt.is_positive() && it.terms.scope.is_general())
             .map(|it| (not_before(it.terms.effective_at), it))
