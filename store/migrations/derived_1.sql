@@ -15,6 +15,14 @@ create table books (
     body     text not null
 ) strict;
 
+-- what was agreed when a grant was made, by the transaction that made it; a book's `body` has the rest.
+create table terms (
+    account integer not null,
+    version integer not null,
+    body    text not null,
+    primary key (account, version)
+) strict, without rowid;
+
 -- which accounts have something due?
 create index due on books (due_at) where due_at is not null;
 
@@ -26,13 +34,16 @@ create table milestones (
     primary key (account, version)
 ) strict, without rowid;
 
--- an account's usage in the hour that starts at `hour`, as hours fall in the account's zone.
+-- an account's usage in the hour that starts at `hour`, as hours fall in the account's zone: the sum of its rows, which
+-- are made one now and then.
 -- body: [[meter, project, server, model, actor, credits, count, {quantity: amount}], …]
 create table usage (
     account integer not null,
     hour    integer not null,
+    -- of the last transaction that is in this row
+    version integer not null,
     body    text not null,
-    primary key (account, hour)
+    primary key (account, hour, version)
 ) strict, without rowid;
 
 create view usage_rows as

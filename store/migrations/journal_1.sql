@@ -2,8 +2,9 @@
 -- credits are micro-credits (1 credit = 1 000 000), instants are milliseconds since 1970 in utc.
 
 -- one row a transaction, in the order of their commits; never updated, never deleted. `body` is json:
---   work: {quantities, dimensions, lines: [[item, quantity, unit, unit_price, per, credits], …], card, project, actor,
---          resource, at (when it happened, if not the row's `at`), hour (its usage bucket, if not the utc hour), …}
+--   work: {quantities, dimensions, lines: [[rate, quantity, credits], …], card, project, actor, resource,
+--          at (when it happened, if not the row's `at`), hour (its usage bucket, if not the utc hour), …}
+--          `rate` is a number of `rates`; a line without one is [item, quantity, unit, unit_price, per, credits]
 --   draws: [[grant, credits, pot: "held" or "expired", absent for the free one], …]
 --   after: [posted, held, accrued, debt], trailing zeros left out
 create table journal (
@@ -32,6 +33,16 @@ create table journal (
 
 -- which transactions of an account made its grants? grants are rare: the only index that a commit keeps.
 create index granting on journal (account, version) where granted is not null;
+
+-- what price lines have in common: the rates of the rate cards, one row each, made when first used.
+create table rates (
+    number     integer primary key,
+    item       text not null,
+    unit       text not null,
+    -- of `per` units
+    unit_price integer not null,
+    per        integer not null
+) strict;
 
 create table accounts (
     number    integer primary key,
@@ -127,6 +138,16 @@ create view charges as
            body ->> '$.work.actor' as actor, body ->> '$.work.dimensions.model' as model,
            body -> '$.work.quantities' as quantities, body ->> '$.work.card' as rate_card
     from journal where kind = 'charged';
+
+-- by which lines did a price come about? of charges, of what holds planned, of what was reversed.
+create view price_lines as
+    select sequence, account, version, at, kind, meter,
+           coalesce(item, line.value ->> 0) as item, line.value ->> 1 as quantity,
+           coalesce(unit, line.value ->> 2) as unit,
+           coalesce(unit_price, line.value ->> 3) as unit_price, coalesce(per, line.value ->> 4) as per,
+           line.value ->> case when number is null then 5 else 2 end as credits
+    from journal, json_each(body, '$.work.lines') as line
+    left join rates on number = line.value ->> 0 and json_type(line.value, '$[0]') = 'integer';
 
 -- double entry: each row takes from one ledger account what it puts into another. the house's ledger accounts are
 -- issuance, usage, breakage, voided, refunded and clawback; an account's own are grants, held and debt.

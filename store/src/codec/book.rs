@@ -23,9 +23,18 @@ use super::work::{Known, TermsJson, WorkJson, read_draws, read_grant, write_draw
 
 /// Writes all of a book but its account and version, which are columns.
 pub fn write(json: &mut Json, book: &Book) {
+    write_with(json, book, true);
+}
+
+/// Writes a book without the terms of its grants, which never change and are most of it: they are kept apart.
+pub fn write_lean(json: &mut Json, book: &Book) {
+    write_with(json, book, false);
+}
+
+fn write_with(json: &mut Json, book: &Book, has_terms: bool) {
     json.object(|json| {
         json.key("at").integer(book.at.millis());
-        json.key("grants").array(|json| book.grants().iter().for_each(|it| write_one_grant(json, it)));
+        json.key("grants").array(|json| book.grants().iter().for_each(|it| write_one_grant(json, it, has_terms)));
         if !book.holds().is_empty() {
             json.key("holds").array(|json| book.holds().iter().for_each(|it| write_one_hold(json, it)));
         }
@@ -45,10 +54,12 @@ pub fn write(json: &mut Json, book: &Book) {
     });
 }
 
-fn write_one_grant(json: &mut Json, grant: &Grant) {
+fn write_one_grant(json: &mut Json, grant: &Grant, has_terms: bool) {
     json.object(|json| {
-        json.key("id").string(&grant.id.to_string());
-        write_terms(json.key("terms"), &grant.terms);
+        json.key("id").string(&grant.id.text());
+        if has_terms {
+            write_terms(json.key("terms"), &grant.terms);
+        }
         for (name, credits) in [("remaining", grant.remaining), ("held", grant.held), ("expired", grant.expired)] {
             if !credits.is_zero() {
                 json.key(name).integer(credits.micros());
@@ -62,7 +73,7 @@ fn write_one_grant(json: &mut Json, grant: &Grant) {
 
 fn write_one_hold(json: &mut Json, hold: &Hold) {
     json.object(|json| {
-        json.key("id").string(&hold.id.to_string());
+        json.key("id").string(&hold.id.text());
         write_work(json.key("work"), &hold.work, Known::NOTHING);
         if let Some(used) = &hold.used {
             write_work(json.key("used"), used, Known::NOTHING);
@@ -92,7 +103,7 @@ struct BookJson {
 #[serde(deny_unknown_fields)]
 struct GrantJson {
     id: Text,
-    terms: TermsJson,
+    terms: Option<TermsJson>,
     #[serde(default)]
     remaining: i64,
     #[serde(default)]
@@ -118,15 +129,24 @@ struct HoldJson {
 /// # Errors
 /// When the text is not a book's, or is of one that no journal leads to.
 pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Malformed> {
+    read_lean(text, (account, version), |_| Err(Malformed::lacks("terms")))
+}
+
+/// Like `read`; `terms` finds those that were kept apart.
+pub fn read_lean(
+    text: &str,
+    (account, version): (AccountNumber, u64),
+    mut terms: impl FnMut(GrantId) -> Result<Arc<Terms>, Malformed>,
+) -> Result<Book, Malformed> {
     let stored: BookJson = serde_json::from_str(text)?;
     let mut story = Story::new(account, Timestamp::from_millis(stored.at));
     let mut pots = BTreeMap::new();
     let mut frozen = Vec::new();
     for grant in stored.grants {
-        let terms = grant.terms.read()?;
+        let id = read_grant(&grant.id)?;
+        let terms = grant.terms.map_or_else(|| terms(id), TermsJson::read)?;
         let pot = Pots { remaining: grant.remaining, held: grant.held, expired: grant.expired };
         pot.check(&terms)?;
-        let id = read_grant(&grant.id)?;
         if pots.insert(id, (Arc::clone(&terms), pot)).is_some() {
             return Err(Malformed::not("a grant of its own", &grant.id));
         }
@@ -158,6 +178,17 @@ pub fn read(text: &str, account: AccountNumber, version: u64) -> Result<Book, Ma
         book.restore_budgets(budgets.read()?);
     }
     Ok(book)
+}
+
+/// The terms of one grant.
+pub fn write_apart(json: &mut Json, terms: &Terms) {
+    write_terms(json, terms);
+}
+
+/// # Errors
+/// When the text is not one that [`write_apart`] wrote.
+pub fn read_apart(text: &str) -> Result<Arc<Terms>, Malformed> {
+    serde_json::from_str::<TermsJson>(text)?.read()
 }
 
 /// What is where of a grant's credits; the rest is spent.

@@ -226,7 +226,7 @@ fn write_server(json: &mut Json, server: &Server) {
                     json.key("beyond").integer(1);
                 }
                 if let Some((id, terms)) = &drawn.grant {
-                    json.key("grant").string(&id.to_string());
+                    json.key("grant").string(&id.text());
                     write_grant_terms(json.key("terms"), terms);
                 }
             });

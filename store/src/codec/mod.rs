@@ -10,12 +10,17 @@ mod json;
 mod money;
 mod notice;
 mod pairs;
+mod rates;
 mod transaction;
 mod usage;
 mod work;
 
-pub(crate) use book::{read as read_book, write as write_book};
+pub(crate) use book::{
+    read as read_book, read_apart as read_terms, read_lean as read_lean_book, write as write_book,
+    write_apart as write_terms, write_lean as write_lean_book,
+};
 pub(crate) use json::Json;
+pub(crate) use rates::{Rate, Rates, lines};
 pub(crate) use transaction::{Columns, Row, read as read_transaction, write_body};
 pub(crate) use usage::{read as read_usage, write as write_usage};
 
@@ -26,7 +31,7 @@ use std::fmt;
 pub struct Malformed(String);
 
 impl Malformed {
-    fn lacks(field: &'static str) -> Malformed {
+    pub(crate) fn lacks(field: &'static str) -> Malformed {
         Malformed(format!("it lacks `{field}`"))
     }
     pub(crate) fn not(what: &'static str, text: &str) -> Malformed {

@@ -28,7 +28,7 @@ pub fn columns(what: &What) -> Option<(&'static str, Credits)> {
 }
 
 pub fn write_withdrawal(json: &mut Json, it: &Withdrawal) {
-    json.key("grant").string(&it.grant.to_string());
+    json.key("grant").string(&it.grant.text());
     if !it.owed.is_zero() {
         json.key("owed").integer(it.owed.micros());
     }
@@ -43,7 +43,7 @@ pub fn write(json: &mut Json, what: &What) {
             write_withdrawal(json, withdrawal);
             write_terms(json.key("terms"), terms);
         }
-        What::Frozen { grant, .. } => json.key("grant").string(&grant.to_string()),
+        What::Frozen { grant, .. } => json.key("grant").string(&grant.text()),
         What::Topup(change) => write_change(json.key("topup"), change),
         _ => {}
     }
@@ -56,14 +56,14 @@ fn write_change(json: &mut Json, change: &TopupChange) {
             json.key("on").integer(u8::from(*is_on));
         }
         TopupChange::Started { payment, total, method, .. } => {
-            json.key("payment").string(&payment.to_string());
+            json.key("payment").string(&payment.text());
             write_money(json.key("total"), *total);
             if let Some(method) = method {
                 json.key("method").string(method);
             }
         }
         TopupChange::Failed { payment, failure, is_over } => {
-            json.key("payment").string(&payment.to_string());
+            json.key("payment").string(&payment.text());
             json.key("failure").string(failure.as_str());
             json.key("over").integer(u8::from(*is_over));
         }
@@ -97,7 +97,7 @@ pub fn write_topup(json: &mut Json, topup: &Topup) {
         write_rule(json.key("rule"), &topup.rule);
         json.key("on").integer(u8::from(topup.is_on));
         if let Some(under_way) = &topup.under_way {
-            json.key("payment").string(&under_way.payment.to_string());
+            json.key("payment").string(&under_way.payment.text());
             json.key("credits").integer(under_way.credits.micros());
             json.key("charged").integer(under_way.total);
         }

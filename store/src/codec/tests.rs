@@ -310,10 +310,17 @@ fn transaction() -> BoxedStrategy<Transaction> {
         .boxed()
 }
 
-fn write_and_read(transaction: &Transaction) -> Transaction {
+/// With every rate written out, or with numbers for them.
+fn write_and_read(transaction: &Transaction, is_numbered: bool) -> Transaction {
     let columns = Columns::of(transaction);
+    let mut rates = Rates::default();
+    let mut number = |it: &PriceLine| rates.number(it).or_else(|| Some(rates.lacks(it).map(|it| rates.add(it))?));
+    let numbers: Vec<Option<u32>> = match is_numbered {
+        true => lines(transaction).iter().map(&mut number).collect(),
+        false => Vec::new(),
+    };
     let mut body = Json::new();
-    write_body(&mut body, transaction, &columns);
+    write_body(&mut body, transaction, &columns, &numbers);
     let row = Row {
         place: transaction.place,
         at: transaction.at,
@@ -322,6 +329,7 @@ fn write_and_read(transaction: &Transaction) -> Transaction {
         meter: columns.meter.map(|it| &**it),
         origin: transaction.origin.clone(),
         body: body.as_str(),
+        rates: Some(&rates),
     };
     read_transaction(row).unwrap()
 }
@@ -330,8 +338,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_transaction_reads_as_it_was_written(transaction in transaction()) {
-        prop_assert_eq!(write_and_read(&transaction), transaction);
+    fn a_transaction_reads_as_it_was_written(transaction in transaction(), is_numbered: bool) {
+        prop_assert_eq!(write_and_read(&transaction, is_numbered), transaction);
     }
 
     #[test]
@@ -357,14 +365,14 @@ proptest! {
     ) {
         let columns = Columns::of(&transaction);
         let mut body = Json::new();
-        write_body(&mut body, &transaction, &columns);
+        write_body(&mut body, &transaction, &columns, Rates::NONE);
         let mut damaged: Vec<char> = body.as_str().chars().collect();
         let place = at % damaged.len();
         damaged[place] = with;
         let damaged: String = damaged.into_iter().collect();
         let Transaction { place, at, origin, .. } = transaction.clone();
         let kind = columns.kind;
-        let _ = read_transaction(Row { place, at, kind, credits: 0, meter: None, origin, body: &damaged });
+        let _ = read_transaction(Row { place, at, kind, credits: 0, meter: None, origin, body: &damaged, rates: None });
         let _ = read_book(&damaged, place.account, 1);
         let _ = read_usage(&damaged, at);
     }

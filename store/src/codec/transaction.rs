@@ -17,6 +17,7 @@ use super::json::Json;
 use super::money::{self, ChangeJson};
 use super::notice::{self, NoticeJson};
 use super::pairs::DrawJson;
+use super::rates::Rates;
 use super::work::{Known, TermsJson, WorkJson, read_draws, read_grant, write_draws, write_terms, write_work};
 
 /// The columns of a transaction that say what it did.
@@ -58,10 +59,10 @@ impl Columns<'_> {
     }
 }
 
-/// Writes the body of a row that has `columns`.
-pub fn write_body(json: &mut Json, transaction: &Transaction, columns: &Columns<'_>) {
+/// Writes the body of a row that has `columns`. `numbers` stand for the rates of its price lines.
+pub fn write_body(json: &mut Json, transaction: &Transaction, columns: &Columns<'_>, numbers: &[Option<u32>]) {
     let meter = columns.meter.map(|it| &**it);
-    let known = Known { at: transaction.at, meter, credits: columns.credits };
+    let known = Known { at: transaction.at, meter, credits: columns.credits, numbers, rates: None };
     json.object(|json| {
         write_what(json, &transaction.what, known);
         let Balance { posted, held, accrued, debt } = transaction.after;
@@ -75,12 +76,12 @@ pub fn write_body(json: &mut Json, transaction: &Transaction, columns: &Columns<
 fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
     match what {
         What::Granted { grant, terms } => {
-            json.key("grant").string(&grant.to_string());
+            json.key("grant").string(&grant.text());
             write_terms(json.key("terms"), terms);
         }
-        What::Repaid { grant, .. } | What::Expired { grant, .. } => json.key("grant").string(&grant.to_string()),
+        What::Repaid { grant, .. } | What::Expired { grant, .. } => json.key("grant").string(&grant.text()),
         What::Voided { grant, reason, .. } => {
-            json.key("grant").string(&grant.to_string());
+            json.key("grant").string(&grant.text());
             json.key("reason").string(reason);
         }
         What::Charged { work, draws, owed, closing, settled, .. } => {
@@ -95,13 +96,13 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             burn::write_settled(json, settled.as_ref());
         }
         What::Held { hold, work, draws, expires_at } => {
-            json.key("hold").string(&hold.to_string());
+            json.key("hold").string(&hold.text());
             write_work(json.key("work"), work, known);
             write_draws(json.key("draws"), draws);
             json.key("until").integer(expires_at.millis());
         }
         What::Extended { hold, draws, reserved, used, expires_at } => {
-            json.key("hold").string(&hold.to_string());
+            json.key("hold").string(&hold.text());
             json.key("reserved").integer(reserved.micros());
             if let Some(used) = used {
                 write_work(json.key("work"), used, known);
@@ -110,7 +111,7 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             json.key("until").integer(expires_at.millis());
         }
         What::Released { hold, draws, end } => {
-            json.key("hold").string(&hold.to_string());
+            json.key("hold").string(&hold.text());
             write_draws(json.key("draws"), draws);
             json.key("end").string(end.as_str());
         }
@@ -125,7 +126,7 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
 
 fn write_closing(json: &mut Json, closing: &Closing) {
     json.object(|json| {
-        json.key("hold").string(&closing.hold.to_string());
+        json.key("hold").string(&closing.hold.text());
         json.key("end").string(closing.end.as_str());
         write_draws(json.key("released"), &closing.released);
         json.key("shortfall").integer(closing.shortfall.micros());
@@ -135,11 +136,11 @@ fn write_closing(json: &mut Json, closing: &Closing) {
 fn write_reversal(json: &mut Json, reversal: &Reversal, known: Known<'_>) {
     let grant = |json: &mut Json, (id, terms): &(GrantId, Arc<Terms>)| {
         json.array(|json| {
-            json.string(&id.to_string());
+            json.string(&id.text());
             write_terms(json, terms);
         });
     };
-    json.key("charge").string(&reversal.charge.to_string());
+    json.key("charge").string(&reversal.charge.text());
     write_work(json.key("work"), &reversal.work, known);
     write_draws(json.key("draws"), &reversal.draws);
     json.key("reopened").array(|json| reversal.reopened.iter().for_each(|it| grant(json, it)));
@@ -162,6 +163,8 @@ pub struct Row<'a> {
     pub meter: Option<&'a str>,
     pub origin: Origin,
     pub body: &'a str,
+    /// What the numbers in its price lines stand for, where they have any.
+    pub rates: Option<&'a Rates>,
 }
 
 /// Every field any kind of body may have.
@@ -217,7 +220,8 @@ pub fn read(row: Row<'_>) -> Result<Transaction, Malformed> {
     let [posted, held, accrued, debt] = std::array::from_fn(|it| body.after.get(it).copied().unwrap_or_default());
     let micros = Credits::from_micros;
     let after = Balance { posted: micros(posted), held: micros(held), accrued: micros(accrued), debt: micros(debt) };
-    let known = Known { at: row.at, meter: row.meter, credits: row.credits };
+    let (meter, credits, numbers) = (row.meter, row.credits, Rates::NONE);
+    let known = Known { at: row.at, meter, credits, numbers, rates: row.rates };
     let notices = std::mem::take(&mut body.notices).into_iter().map(NoticeJson::read).collect::<Result<_, _>>()?;
     let what = body.read(row.kind, known)?;
     Ok(Transaction { place: row.place, at: row.at, origin: row.origin, what, after, notices })

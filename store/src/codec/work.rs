@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use super::Malformed;
 use super::json::Json;
-use super::pairs::{DrawJson, Pairs};
+use super::pairs::{DrawJson, LineJson, Pairs};
+use super::rates::Rates;
 
 /// What a row's columns say already, and its body need not repeat.
 #[derive(Clone, Copy)]
@@ -20,11 +21,16 @@ pub struct Known<'a> {
     pub at: Timestamp,
     pub meter: Option<&'a str>,
     pub credits: i64,
+    /// For writing: the numbers of the lines' rates, of those that have one.
+    pub numbers: &'a [Option<u32>],
+    /// For reading: what the numbers stand for.
+    pub rates: Option<&'a Rates>,
 }
 
 impl Known<'_> {
     /// For work that stands alone.
-    pub const NOTHING: Known<'static> = Known { at: Timestamp::EPOCH, meter: None, credits: 0 };
+    pub const NOTHING: Known<'static> =
+        Known { at: Timestamp::EPOCH, meter: None, credits: 0, numbers: Rates::NONE, rates: None };
 }
 
 pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
@@ -45,7 +51,10 @@ pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
         if known.credits != work.price.credits.micros() {
             json.key("credits").integer(work.price.credits.micros());
         }
-        json.key("lines").array(|json| work.price.lines.iter().for_each(|it| write_line(json, it)));
+        json.key("lines").array(|json| {
+            let numbers = known.numbers.iter().copied().chain(std::iter::repeat(None));
+            work.price.lines.iter().zip(numbers).for_each(|(it, number)| write_line(json, it, number));
+        });
         json.key("card").integer(work.price.rate_card);
         for (name, value) in [("project", &work.project), ("actor", &work.actor), ("resource", &work.resource)] {
             if let Some(value) = value {
@@ -66,14 +75,21 @@ pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
     });
 }
 
-fn write_line(json: &mut Json, line: &PriceLine) {
-    json.array(|json| {
-        json.string(&line.item);
-        json.integer(line.quantity);
-        json.string(&line.unit);
-        json.integer(line.unit_price.micros());
-        json.integer(line.per);
-        json.integer(line.credits.micros());
+fn write_line(json: &mut Json, line: &PriceLine, number: Option<u32>) {
+    json.array(|json| match number {
+        Some(number) => {
+            json.integer(number);
+            json.integer(line.quantity);
+            json.integer(line.credits.micros());
+        }
+        None => {
+            json.string(&line.item);
+            json.integer(line.quantity);
+            json.string(&line.unit);
+            json.integer(line.unit_price.micros());
+            json.integer(line.per);
+            json.integer(line.credits.micros());
+        }
     });
 }
 
@@ -86,7 +102,7 @@ pub struct WorkJson {
     #[serde(default)]
     dimensions: Pairs<Text>,
     credits: Option<i64>,
-    lines: Vec<(Text, u64, Text, i64, u64, i64)>,
+    lines: Vec<LineJson>,
     card: u32,
     project: Option<String>,
     actor: Option<String>,
@@ -102,19 +118,11 @@ impl WorkJson {
     pub fn read(self, known: Known<'_>) -> Result<Arc<Work>, Malformed> {
         let meter = self.meter.or_else(|| known.meter.map(Text::from)).ok_or(Malformed::lacks("meter"))?;
         let occurred_at = self.at.map_or(known.at, Timestamp::from_millis);
-        let line = |(item, quantity, unit, unit_price, per, credits)| PriceLine {
-            item,
-            quantity,
-            unit,
-            unit_price: Credits::from_micros(unit_price),
-            per,
-            credits: Credits::from_micros(credits),
-        };
         Ok(Arc::new(Work {
             usage: Usage { meter, quantities: self.quantities.0, dimensions: self.dimensions.0 },
             price: Price {
                 credits: Credits::from_micros(self.credits.unwrap_or(known.credits)),
-                lines: self.lines.into_iter().map(line).collect(),
+                lines: self.lines.into_iter().map(|it| read_line(it, known.rates)).collect::<Result<_, _>>()?,
                 rate_card: self.card,
             },
             project: read_name(self.project)?,
@@ -126,6 +134,17 @@ impl WorkJson {
             metadata: self.metadata,
             evidence: self.evidence,
         }))
+    }
+}
+
+fn read_line(line: LineJson, rates: Option<&Rates>) -> Result<PriceLine, Malformed> {
+    match line {
+        LineJson::Whole(rate, quantity, credits) => Ok(rate.line(quantity, credits)),
+        LineJson::Numbered(number, quantity, credits) => {
+            let rate = rates.and_then(|it| it.numbered(number));
+            let rate = rate.ok_or_else(|| Malformed::not("the number of a rate", &number.to_string()))?;
+            Ok(rate.line(quantity, credits))
+        }
     }
 }
 
@@ -201,7 +220,7 @@ pub fn write_draws(json: &mut Json, draws: &[Draw]) {
     json.array(|json| {
         for draw in draws {
             json.array(|json| {
-                json.string(&draw.grant.to_string());
+                json.string(&draw.grant.text());
                 json.integer(draw.credits.micros());
                 match draw.pot {
                     Pot::Free => {}

@@ -1,14 +1,17 @@
 //! The derived file's tables, one question or one change a function. It knows rows, not why they are written.
-use billing::id::AccountNumber;
-use billing::ledger::Book;
+use std::sync::Arc;
+
+use billing::id::{AccountNumber, GrantId, Place};
+use billing::ledger::{Book, Terms};
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
+use super::journal::{self, JournalFile};
 use super::tail::Head;
 use super::{signed, unsigned};
 use crate::Fault;
-use crate::codec::{self, Json};
+use crate::codec::{self, Json, Malformed};
 
 /// Every so many versions of an account a milestone says where its transaction is.
 pub const MILESTONE: u64 = 64;
@@ -42,7 +45,7 @@ pub fn head(file: &Connection, account: AccountNumber) -> Result<Option<(Head, O
 }
 
 /// An account's book as far as it is folded, and where its last transaction is.
-pub fn book(file: &Connection, account: AccountNumber) -> Result<Option<(Book, u64)>, Fault> {
+pub fn book(file: &Connection, journal: &JournalFile, account: AccountNumber) -> Result<Option<(Book, u64)>, Fault> {
     let query = "select version, sequence, body from books where account = ?1";
     let mut statement = file.prepare_cached(query).map_err(reading)?;
     let mut rows = statement.query([signed(account.get())]).map_err(reading)?;
@@ -50,9 +53,42 @@ pub fn book(file: &Connection, account: AccountNumber) -> Result<Option<(Book, u
     let columns =
         || -> rusqlite::Result<_> { Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), row.get_ref(2)?.as_str()?)) };
     let (version, sequence, body) = columns().map_err(reading)?;
-    let book = codec::read_book(body, account, version);
+    let book = codec::read_lean_book(body, (account, version), |it| terms(file, journal, it));
     let broken = |it| Fault::new("reading the derived file", format!("book of {account:?}: {it}"));
     Ok(Some((book.map_err(broken)?, sequence)))
+}
+
+/// The terms of a grant.
+fn terms(file: &Connection, journal: &JournalFile, grant: GrantId) -> Result<Arc<Terms>, Malformed> {
+    let broken = |it: String| Malformed::not("a grant whose terms can be read", &format!("{grant}: {it}"));
+    let Place { account, version } = grant.place();
+    if let Some(body) = terms_apart(file, account, version).map_err(|it| broken(it.to_string()))? {
+        return codec::read_terms(&body);
+    }
+    // Used up before any fold saw it, and come back by a reversal: the journal has it.
+    let made = journal::granting(journal, account, version + 1, 1).map_err(|it| broken(it.to_string()))?;
+    let granted = made.first().filter(|it| it.place.version == version).and_then(|it| it.granted());
+    granted.map(|it| Arc::clone(it.1)).ok_or(Malformed::lacks("terms"))
+}
+
+fn terms_apart(file: &Connection, account: AccountNumber, version: u64) -> rusqlite::Result<Option<String>> {
+    let mut statement = file.prepare_cached("select body from terms where account = ?1 and version = ?2")?;
+    statement.query_row([signed(account.get()), signed(version)], |row| row.get(0)).optional()
+}
+
+/// Writes the terms of what was granted after `folded`.
+pub fn put_terms(file: &Connection, book: &Book, folded: u64) -> Result<(), Fault> {
+    for grant in book.grants() {
+        let Place { account, version } = grant.id.place();
+        if version <= folded {
+            continue;
+        }
+        let mut body = Json::new();
+        codec::write_terms(&mut body, &grant.terms);
+        let query = "insert into terms (account, version, body) values (?1, ?2, ?3)";
+        run(file, query, (signed(account.get()), signed(version), body.as_str()))?;
+    }
+    Ok(())
 }
 
 /// The first milestone of an account at `version` or later.
@@ -66,7 +102,7 @@ pub fn milestone(file: &Connection, account: AccountNumber, version: u64) -> Res
     found.optional().map_err(reading)
 }
 
-/// An account's folded usage, hours from `from` and before `to`.
+/// An account's folded usage, hours from `from` and before `to`; several rows may have one key.
 pub fn usage(
     file: &Connection,
     account: AccountNumber,
@@ -113,7 +149,7 @@ pub fn put_book(
     before: Option<(Head, Option<i64>)>,
 ) -> Result<(), Fault> {
     let mut body = Json::new();
-    codec::write_book(&mut body, book);
+    codec::write_lean_book(&mut body, book);
     let due_at = Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis);
     let (account, version) = (signed(book.account.get()), signed(book.version));
     let (sequence, body) = (signed(sequence), body.as_str());
@@ -147,14 +183,24 @@ pub fn put_milestone(file: &Connection, account: AccountNumber, at: Head) -> Res
     Ok(())
 }
 
-/// Writes all of an hour's usage.
-pub fn put_usage(file: &Connection, account: AccountNumber, rows: &[(UsageKey, UsageSum)]) -> Result<(), Fault> {
+/// Adds what was used in an hour up to the account's version `last`.
+pub fn put_usage(
+    file: &Connection,
+    account: AccountNumber,
+    last: u64,
+    rows: &[(UsageKey, UsageSum)],
+) -> Result<(), Fault> {
     let hour = rows[0].0.hour;
     assert!(rows.iter().all(|(key, _)| key.hour == hour), "a row is of one hour");
     let mut body = Json::new();
     codec::write_usage(&mut body, rows);
-    let query = "insert into usage (account, hour, body) values (?1, ?2, ?3) on conflict do update set body = ?3";
-    let mut statement = file.prepare_cached(query).map_err(writing)?;
-    statement.execute((signed(account.get()), hour.millis(), body.as_str())).map_err(writing)?;
-    Ok(())
+    let query = "insert into usage (account, hour, version, body) values (?1, ?2, ?3, ?4)";
+    let columns = (signed(account.get()), hour.millis(), signed(last), body.as_str());
+    run(file, query, columns).map(|_| ())
+}
+
+/// Forgets an hour's usage, to be written anew.
+pub fn erase_usage(file: &Connection, account: AccountNumber, hour: Timestamp) -> Result<(), Fault> {
+    let query = "delete from usage where account = ?1 and hour = ?2";
+    run(file, query, (signed(account.get()), hour.millis())).map(|_| ())
 }

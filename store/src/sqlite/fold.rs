@@ -9,27 +9,47 @@ use std::sync::Arc;
 
 use billing::id::AccountNumber;
 use billing::ledger::Book;
+use billing::time::Span;
 use billing::usage::{UsageKey, UsageSum};
 use rusqlite::Connection;
 
 use super::derived::{self, MILESTONE};
-use super::journal;
+use super::journal::{self, JournalFile};
 use super::names::{self, RunWriter};
 use super::shared::Shared;
-use super::tail::{Head, Known, Tail, Unfolded, add_usage};
+use super::tail::{Head, Tail, Unfolded, add_usage};
 use crate::Fault;
 
 /// Names in a slice: 64 blocks.
 const SLICE_NAMES: usize = 16_128;
 
+/// One fold in so many makes one row of all that an account used in an hour; the others add rows of their own. So most
+/// folds need not read what is there, and readers find few rows.
+const PARTS_ABOUT: u64 = 8;
+
+/// What an account's part of a tail comes to.
+pub struct Known {
+    pub book: Arc<Book>,
+    /// What the transactions add to the account's usage, hours in order.
+    pub usage: Vec<(UsageKey, UsageSum)>,
+}
+
 /// Folds all of `tail`, which is `shared`'s frozen one or is not known to anybody yet.
-pub fn fold(shared: &Shared, journal: &Connection, tail: &Tail) -> Result<(), Fault> {
+pub fn fold(shared: &Shared, journal: &JournalFile, tail: &Tail) -> Result<(), Fault> {
     let mut accounts: Vec<(AccountNumber, &Unfolded)> = tail.accounts.iter().map(|(it, part)| (*it, part)).collect();
     accounts.sort_unstable_by_key(|(it, _)| *it);
+    let run = shared.next_run();
     for slice in accounts.chunks(shared.options.slice_accounts) {
         let books = shared.slice(|file| {
-            let fold = |(account, part): &(AccountNumber, &Unfolded)| fold_account(file, journal, *account, part);
-            slice.iter().map(fold).collect::<Result<Vec<_>, _>>()
+            let fold = |(account, part): &(AccountNumber, &Unfolded)| {
+                let known = match &part.book {
+                    Some(book) => Known { book: Arc::clone(book), usage: tail.usage(part) },
+                    None => read(file, journal, *account, part)?,
+                };
+                fold_account(file, (*account, part), &known, run % PARTS_ABOUT == account.get() % PARTS_ABOUT)?;
+                Ok((known.book, part.head().sequence))
+            };
+            slice.iter().map(fold).collect::<Result<Vec<_>, Fault>>()
         })?;
         let mut forgotten = Vec::new();
         let mut memory = shared.memory_mut();
@@ -37,34 +57,27 @@ pub fn fold(shared: &Shared, journal: &Connection, tail: &Tail) -> Result<(), Fa
             forgotten.extend(memory.books.insert(book, sequence));
         }
         drop(memory);
+        shared.rest();
     }
-    fold_names(shared, tail)
+    fold_names(shared, tail, run)
 }
 
-/// Folds one account, unless that was done, and returns its book and where that ends.
+/// Folds one account, unless that was done. `is_merging`: makes one row of an hour's usage.
 fn fold_account(
     file: &Connection,
-    journal: &Connection,
-    account: AccountNumber,
-    part: &Unfolded,
-) -> Result<(Arc<Book>, u64), Fault> {
+    (account, part): (AccountNumber, &Unfolded),
+    known: &Known,
+    is_merging: bool,
+) -> Result<(), Fault> {
     let before = derived::head(file, account)?;
     let folded = before.map_or(0, |(head, _)| head.version);
     let Head { version: last, sequence } = part.head();
-    let read_again;
-    let known = match &part.known {
-        Some(known) => known,
-        None => {
-            read_again = read(file, journal, account, part)?;
-            &read_again
-        }
-    };
     if last <= folded {
-        return Ok((Arc::clone(&known.book), sequence));
+        return Ok(());
     }
-    assert!(part.known.is_none() || folded + 1 == part.first, "nothing of {account:?} is skipped or folded twice");
+    assert!(part.book.is_none() || folded + 1 == part.first, "nothing of {account:?} is skipped or folded twice");
     for hour in known.usage.chunk_by(|(a, _), (b, _)| a.hour == b.hour) {
-        add_hour(file, account, hour)?;
+        if is_merging { add_hour(file, account, last, hour)? } else { derived::put_usage(file, account, last, hour)? }
     }
     let first = part.first.max(folded + 1);
     for version in (first..=last).filter(|it| it % MILESTONE == 0) {
@@ -72,23 +85,24 @@ fn fold_account(
         derived::put_milestone(file, account, Head { version, sequence })?;
     }
     assert_eq!(known.book.version, last, "the book is the one after the last transaction");
-    derived::put_book(file, &known.book, sequence, before)?;
-    Ok((Arc::clone(&known.book), sequence))
+    derived::put_terms(file, &known.book, folded)?;
+    derived::put_book(file, &known.book, sequence, before)
 }
 
-fn add_hour(file: &Connection, account: AccountNumber, rows: &[(UsageKey, UsageSum)]) -> Result<(), Fault> {
+/// Makes one row of what was used in an hour and `rows`.
+fn add_hour(file: &Connection, account: AccountNumber, last: u64, rows: &[(UsageKey, UsageSum)]) -> Result<(), Fault> {
     let hour = rows[0].0.hour;
-    let mut total = derived::usage(file, account, hour, hour + billing::time::Span::from_millis(1))?;
-    if total.is_empty() {
-        return derived::put_usage(file, account, rows);
-    }
+    let before = derived::usage(file, account, hour, hour + Span::from_millis(1))?;
+    let mut total = Vec::new();
+    before.into_iter().for_each(|(key, sum)| add_usage(&mut total, key, sum));
     rows.iter().for_each(|(key, sum)| add_usage(&mut total, key.clone(), sum.clone()));
-    derived::put_usage(file, account, &total)
+    derived::erase_usage(file, account, hour)?;
+    derived::put_usage(file, account, last, &total)
 }
 
 /// What an account's part of the tail comes to beyond what is folded, read from the journal.
-pub fn read(file: &Connection, journal: &Connection, account: AccountNumber, part: &Unfolded) -> Result<Known, Fault> {
-    let mut book = derived::book(file, account)?.map_or_else(|| Book::open(account), |(book, _)| book);
+pub fn read(file: &Connection, journal: &JournalFile, account: AccountNumber, part: &Unfolded) -> Result<Known, Fault> {
+    let mut book = derived::book(file, journal, account)?.map_or_else(|| Book::open(account), |(book, _)| book);
     let mut usage = Vec::new();
     for version in book.version + 1..=part.head().version {
         let sequence = part.sequence(version).expect("the derived file is not behind the tail");
@@ -100,10 +114,10 @@ pub fn read(file: &Connection, journal: &Connection, account: AccountNumber, par
 }
 
 /// Writes the tail's names as a run, and with its end the word that everything is folded.
-fn fold_names(shared: &Shared, tail: &Tail) -> Result<(), Fault> {
+fn fold_names(shared: &Shared, tail: &Tail, run: u64) -> Result<(), Fault> {
     let mut names: Vec<(u64, u64)> = tail.names.iter().map(|(name, it)| (names::prefix(*name), *it)).collect();
     names.sort_unstable();
-    let mut writer = RunWriter::new(shared.next_run(), 0, names.len() as u64);
+    let mut writer = RunWriter::new(run, 0, names.len() as u64);
     for slice in names.chunks(SLICE_NAMES) {
         shared.slice(|file| slice.iter().try_for_each(|it| writer.push(file, *it)))?;
     }

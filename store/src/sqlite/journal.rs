@@ -1,7 +1,7 @@
 //! The journal as a table: transactions in, transactions out, found by sequence or by walking back from a later one.
 //!
 //! Knows rows and sequences, nothing of what has been derived from them.
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use billing::id::{AccountNumber, Place};
 use billing::ledger::{Origin, Transaction};
@@ -11,29 +11,74 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
 use super::tail::Head;
 use super::{signed, unsigned};
-use crate::codec::{self, Columns, Json};
+use crate::codec::{self, Columns, Json, Rate, Rates};
 use crate::{Fault, NameHash, Post};
+
+/// A connection to the journal file, and what the numbers in its rows stand for.
+pub struct JournalFile {
+    pub file: Connection,
+    pub rates: SharedRates,
+}
+
+/// Never behind the file: a rate has its number here before a row that has it is committed.
+pub type SharedRates = Arc<RwLock<Arc<Rates>>>;
+
+/// The rates that have numbers in the file.
+pub fn rates(file: &Connection) -> Result<SharedRates, Fault> {
+    let query = "select item, unit, unit_price, per from rates order by number";
+    let mut statement = file.prepare(query).map_err(unreadable)?;
+    let rate = |row: &Row<'_>| {
+        let (item, unit, unit_price) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Rate { item, unit, unit_price, per: unsigned(row.get(3)?) })
+    };
+    let list = statement.query_map([], rate).and_then(Iterator::collect).map_err(unreadable)?;
+    Ok(Arc::new(RwLock::new(Arc::new(Rates::new(list)))))
+}
 
 /// Inserts rows at the journal's end.
 pub struct Appender<'a> {
+    file: &'a Connection,
     statement: CachedStatement<'a>,
     body: Json,
+    /// With the rates that were added by what was appended.
+    pub rates: Arc<Rates>,
+    numbers: Vec<Option<u32>>,
 }
 
-impl Appender<'_> {
-    pub fn new(file: &Connection) -> rusqlite::Result<Appender<'_>> {
+impl<'a> Appender<'a> {
+    pub fn new(file: &'a Connection, rates: Arc<Rates>) -> rusqlite::Result<Appender<'a>> {
         let statement = file.prepare_cached(
             "insert into journal (sequence, account, version, previous, at, kind, credits, meter, key, request, fact, \
              by, granted, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
-        Ok(Appender { statement, body: Json::new() })
+        Ok(Appender { file, statement, body: Json::new(), rates, numbers: Vec::new() })
+    }
+
+    /// Finds the numbers of a transaction's rates, and gives one to those that have none.
+    fn number(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
+        self.numbers.clear();
+        for line in codec::lines(transaction) {
+            let mut number = self.rates.number(line);
+            if number.is_none()
+                && let Some(rate) = self.rates.lacks(line)
+            {
+                let added = Arc::make_mut(&mut self.rates).add(rate.clone());
+                let query = "insert into rates (number, item, unit, unit_price, per) values (?1, ?2, ?3, ?4, ?5)";
+                let columns = (added, &*rate.item, &*rate.unit, rate.unit_price, signed(rate.per));
+                self.file.execute(query, columns)?;
+                number = Some(added);
+            }
+            self.numbers.push(number);
+        }
+        Ok(())
     }
 
     pub fn append(&mut self, sequence: u64, previous: u64, post: &Post) -> rusqlite::Result<()> {
         let transaction = &*post.transaction;
         let columns = Columns::of(transaction);
+        self.number(transaction)?;
         self.body.clear();
-        codec::write_body(&mut self.body, transaction, &columns);
+        codec::write_body(&mut self.body, transaction, &columns, &self.numbers);
         let Place { account, version } = transaction.place;
         let origin = &transaction.origin;
         let row = &mut self.statement;
@@ -68,7 +113,8 @@ const COLUMNS: &str =
     "sequence, account, version, previous, at, kind, credits, meter, key, request, by, body from journal";
 
 /// Reads one row of `COLUMNS`.
-fn read(row: &Row<'_>) -> Result<Written, Fault> {
+fn read(row: &Row<'_>, rates: &SharedRates) -> Result<Written, Fault> {
+    let rates = Arc::clone(&rates.read().unwrap_or_else(PoisonError::into_inner));
     let sequence: i64 = row.get(0).map_err(unreadable)?;
     let columns = || -> rusqlite::Result<_> {
         let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
@@ -87,6 +133,7 @@ fn read(row: &Row<'_>) -> Result<Written, Fault> {
             meter: text(7)?,
             origin,
             body: text(11)?.unwrap_or_default(),
+            rates: Some(&rates),
         };
         Ok((parts, unsigned(row.get(3)?)))
     };
@@ -101,11 +148,12 @@ fn unreadable(error: rusqlite::Error) -> Fault {
 }
 
 /// The transaction at `sequence`.
-pub fn at(file: &Connection, sequence: u64) -> Result<Written, Fault> {
-    let mut statement = file.prepare_cached(&format!("select {COLUMNS} where sequence = ?1")).map_err(unreadable)?;
+pub fn at(journal: &JournalFile, sequence: u64) -> Result<Written, Fault> {
+    let mut statement =
+        journal.file.prepare_cached(&format!("select {COLUMNS} where sequence = ?1")).map_err(unreadable)?;
     let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
     match rows.next().map_err(unreadable)? {
-        Some(row) => read(row),
+        Some(row) => read(row, &journal.rates),
         None => Err(Fault::new("reading the journal", format!("row {sequence} is missing"))),
     }
 }
@@ -152,11 +200,11 @@ pub fn walk(file: &Connection, from: Head, version: u64) -> Result<u64, Fault> {
 }
 
 /// Up to `limit` transactions of an account, going back from the one at `sequence`.
-pub fn back_from(file: &Connection, sequence: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
+pub fn back_from(journal: &JournalFile, sequence: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
     let mut found = Vec::new();
     let mut next = sequence;
     while next != 0 && found.len() < limit {
-        let written = at(file, next)?;
+        let written = at(journal, next)?;
         assert!(written.previous < next, "an account's transactions lie in the order of their versions");
         next = written.previous;
         found.push(Arc::new(written.transaction));
@@ -166,22 +214,22 @@ pub fn back_from(file: &Connection, sequence: u64, limit: usize) -> Result<Vec<A
 
 /// Every transaction after `sequence`, in order, until `each` fails.
 pub fn after(
-    file: &Connection,
+    journal: &JournalFile,
     sequence: u64,
     each: &mut dyn FnMut(Written) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let query = format!("select {COLUMNS} where ?1 < sequence order by sequence");
-    let mut statement = file.prepare_cached(&query).map_err(unreadable)?;
+    let mut statement = journal.file.prepare_cached(&query).map_err(unreadable)?;
     let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
     while let Some(row) = rows.next().map_err(unreadable)? {
-        each(read(row)?)?;
+        each(read(row, &journal.rates)?)?;
     }
     Ok(())
 }
 
 /// Transactions of an account that made a grant, newest first.
 pub fn granting(
-    file: &Connection,
+    journal: &JournalFile,
     account: AccountNumber,
     before: u64,
     limit: usize,
@@ -189,13 +237,13 @@ pub fn granting(
     let query = format!(
         "select {COLUMNS} where account = ?1 and version < ?2 and granted is not null order by version desc limit ?3"
     );
-    let mut statement = file.prepare_cached(&query).map_err(unreadable)?;
+    let mut statement = journal.file.prepare_cached(&query).map_err(unreadable)?;
     let before = i64::try_from(before).unwrap_or(i64::MAX);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query((signed(account.get()), before, limit)).map_err(unreadable)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(unreadable)? {
-        found.push(Arc::new(read(row)?.transaction));
+        found.push(Arc::new(read(row, &journal.rates)?.transaction));
     }
     Ok(found)
 }

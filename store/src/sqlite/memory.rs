@@ -27,10 +27,13 @@ impl Memory {
         Memory { live: Tail::default(), frozen: None, runs, books: Kept::new(books_max), folds: 0 }
     }
 
-    /// An account's part of the tail, newest first.
-    pub fn unfolded(&self, account: AccountNumber) -> impl Iterator<Item = &Unfolded> {
+    /// An account's parts of the tails, newest first.
+    pub fn parts(&self, account: AccountNumber) -> impl Iterator<Item = (&Tail, &Unfolded)> {
         let tails = [Some(&self.live), self.frozen.as_deref()];
-        tails.into_iter().flatten().filter_map(move |it| it.accounts.get(&account))
+        tails.into_iter().flatten().filter_map(move |it| Some((it, it.accounts.get(&account)?)))
+    }
+    pub fn unfolded(&self, account: AccountNumber) -> impl Iterator<Item = &Unfolded> {
+        self.parts(account).map(|it| it.1)
     }
 
     /// The last of an account's transactions, if that can be told without asking the derived file.
@@ -42,7 +45,7 @@ impl Memory {
     /// An account's book, if it is here.
     pub fn book(&self, account: AccountNumber) -> Option<&Arc<Book>> {
         match self.unfolded(account).next() {
-            Some(unfolded) => unfolded.known.as_ref().map(|it| &it.book),
+            Some(unfolded) => unfolded.book.as_ref(),
             None => self.books.get(account).map(|(book, _)| book),
         }
     }

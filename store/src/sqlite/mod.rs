@@ -25,6 +25,7 @@ mod shared;
 mod spread;
 mod stock;
 mod tail;
+mod uses;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ pub struct Options {
     /// Books kept in memory besides those in the tail. A book takes about 1 KB.
     pub books_max: usize,
     /// About how large the journal's write-ahead log may grow before it is checkpointed. A small one is written over
-    /// and over, which is faster than new space, and is read again in less time after a crash.
+    /// and over, which is faster than new space; is read again in less time after a crash; and has little to sync, for
+    /// which commits wait that want the disk at the same time.
     pub log_bytes: usize,
     /// Reading connections kept open. More readers than that may come; theirs are closed after use.
     pub readers_max: usize,
@@ -67,10 +69,10 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            fold_at: 500_000,
-            tail_max: 750_000,
+            fold_at: 750_000,
+            tail_max: 1_000_000,
             books_max: 200_000,
-            log_bytes: 32 << 20,
+            log_bytes: 4 << 20,
             readers_max: 4,
             map_bytes: 1 << 30,
             slice_accounts: 1_000,
@@ -136,7 +138,7 @@ impl Drop for Sqlite {
 
 impl Movable for Sqlite {
     fn shelf(&self, shelf: Shelf, after: &Spot, limit: usize) -> Result<Vec<(Spot, Change)>, Fault> {
-        self.shared.read(|it| stock::shelf(&it.journal, shelf, after, limit))
+        self.shared.read(|it| stock::shelf(&it.journal.file, shelf, after, limit))
     }
     fn posts(&self, after: u64, each: &mut EachPost<'_>) -> Result<(), Fault> {
         self.shared.read(|it| stock::posts(&it.journal, after, each))
@@ -186,7 +188,7 @@ impl Store for Sqlite {
         })
     }
     fn journal_length(&self) -> Result<u64, Fault> {
-        self.shared.read(|it| journal::length(&it.journal))
+        self.shared.read(|it| journal::length(&it.journal.file))
     }
     fn usage_as_of(
         &self,
@@ -200,31 +202,31 @@ impl Store for Sqlite {
         read::due(&self.shared, at, limit)
     }
     fn account(&self, id: &Name) -> Result<Option<Account>, Fault> {
-        self.shared.read(|it| records::account(&it.journal, id))
+        self.shared.read(|it| records::account(&it.journal.file, id))
     }
     fn account_numbered(&self, number: AccountNumber) -> Result<Option<Account>, Fault> {
-        self.shared.read(|it| records::account_numbered(&it.journal, number))
+        self.shared.read(|it| records::account_numbered(&it.journal.file, number))
     }
     fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
-        self.shared.read(|it| records::accounts(&it.journal, after, limit))
+        self.shared.read(|it| records::accounts(&it.journal.file, after, limit))
     }
     fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
-        self.shared.read(|it| records::fingerprints_known(&it.journal, fingerprints))
+        self.shared.read(|it| records::fingerprints_known(&it.journal.file, fingerprints))
     }
     fn projects(&self, account: AccountNumber) -> Result<Vec<Project>, Fault> {
-        self.shared.read(|it| records::projects(&it.journal, account))
+        self.shared.read(|it| records::projects(&it.journal.file, account))
     }
     fn rate_cards(&self) -> Result<Vec<CardRecord>, Fault> {
-        self.shared.read(|it| records::rate_cards(&it.journal))
+        self.shared.read(|it| records::rate_cards(&it.journal.file))
     }
     fn api_keys(&self) -> Result<Vec<ApiKey>, Fault> {
-        self.shared.read(|it| records::api_keys(&it.journal))
+        self.shared.read(|it| records::api_keys(&it.journal.file))
     }
     fn quote(&self, account: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault> {
-        self.shared.read(|it| records::quote(&it.journal, account, id))
+        self.shared.read(|it| records::quote(&it.journal.file, account, id))
     }
     fn document(&self, account: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
-        self.shared.read(|it| records::document(&it.journal, account, kind, id))
+        self.shared.read(|it| records::document(&it.journal.file, account, kind, id))
     }
     fn documents(
         &self,
@@ -233,15 +235,15 @@ impl Store for Sqlite {
         before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Document>, Fault> {
-        self.shared.read(|it| records::documents(&it.journal, account, kind, before, limit))
+        self.shared.read(|it| records::documents(&it.journal.file, account, kind, before, limit))
     }
     fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-        self.shared.read(|it| records::documents_due(&it.journal, at, limit))
+        self.shared.read(|it| records::documents_due(&it.journal.file, at, limit))
     }
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
-        self.shared.read(|it| records::reply(&it.journal, key))
+        self.shared.read(|it| records::reply(&it.journal.file, key))
     }
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault> {
-        self.shared.read(|it| records::audit(&it.journal, before, limit))
+        self.shared.read(|it| records::audit(&it.journal.file, before, limit))
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::journal::JournalFile;
 use super::memory::Memory;
 use super::shared::{Chore, Reader, Shared, Writer};
 use super::tail::Tail;
@@ -28,7 +29,8 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     let folded = derived::folded(&derived)?;
     let (runs, next_run) = (names::load(&derived)?, names::new_number(&derived)?);
     let memory = Memory::new(runs, options.books_max);
-    let writer = Writer { file, sequence, is_broken: false, log_bytes: 0 };
+    let rates = journal::rates(&file)?;
+    let writer = Writer { file, rates, sequence, is_broken: false, log_bytes: 0 };
     let shared = Arc::new(Shared::new(options, path, writer, derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;
@@ -91,7 +93,8 @@ fn derived_file(path: &Path, sequence: u64) -> Result<Connection, Fault> {
         file.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
         // Normal: after a crash it may be older, never broken, and the journal has the rest.
         file.pragma_update(None, "synchronous", "normal").map_err(fault)?;
-        file.pragma_update(None, "wal_autocheckpoint", 4_000).map_err(fault)?;
+        // 4 MB: a checkpoint syncs what it wrote, and a commit that wants the disk then waits for all of it.
+        file.pragma_update(None, "wal_autocheckpoint", 1_000).map_err(fault)?;
         file.pragma_update(None, "cache_size", -16_384).map_err(fault)?;
         keep_plans(&file).map_err(fault)?;
         migrate::migrate(&mut file, DERIVED_STEPS)?;
@@ -117,7 +120,7 @@ fn derived_file(path: &Path, sequence: u64) -> Result<Connection, Fault> {
 /// folded here.
 fn replay(shared: &Shared, reader: &Reader, folded: u64) -> Result<Tail, Fault> {
     let mut tail = Tail::default();
-    journal::outline(&reader.journal, folded, |sequence, place, names| {
+    journal::outline(&reader.journal.file, folded, |sequence, place, names| {
         if 2 * shared.options.tail_max <= tail.length {
             let full = std::mem::take(&mut tail);
             fold::fold(shared, &shared.new_reader()?.journal, &full)?;
@@ -148,7 +151,7 @@ impl Drop for StopOnPanic<'_> {
     }
 }
 
-fn folding(shared: &Shared, journal: &Connection) {
+fn folding(shared: &Shared, journal: &JournalFile) {
     while shared.await_chore(Chore::Fold) {
         let tail = shared.freeze();
         let outcome = if tail.length == 0 { Ok(()) } else { fold::fold(shared, journal, &tail) };

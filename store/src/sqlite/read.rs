@@ -12,7 +12,7 @@ use billing::usage::{UsageKey, UsageSum};
 
 use super::names;
 use super::shared::{Reader, Shared};
-use super::tail::{Head, Unfolded, add_usage};
+use super::tail::{Head, Tail, Unfolded, add_usage};
 use super::{derived, fold, journal};
 use crate::{Fault, NameHash, Recalled, UsageRow};
 
@@ -34,9 +34,9 @@ pub fn recall(shared: &Shared, names: &[NameHash], accounts: &[AccountNumber]) -
 fn read_book(shared: &Shared, account: AccountNumber) -> Result<Option<Arc<Book>>, Fault> {
     let memory = shared.memory();
     let folds = memory.folds;
-    let unread = memory.unfolded(account).next().map(|it| match &it.known {
-        Some(known) => Ok(Arc::clone(&known.book)),
-        None => Err(Unfolded { first: it.first, sequences: it.sequences.clone(), known: None }),
+    let unread = memory.unfolded(account).next().map(|it| match &it.book {
+        Some(book) => Ok(Arc::clone(book)),
+        None => Err(Unfolded { first: it.first, sequences: it.sequences.clone(), book: None }),
     });
     drop(memory);
     let found = shared.read(|reader| match unread {
@@ -45,7 +45,10 @@ fn read_book(shared: &Shared, account: AccountNumber) -> Result<Option<Arc<Book>
             let known = fold::read(&reader.derived, &reader.journal, account, &part)?;
             Ok(Some((known.book, Some(part.head().sequence))))
         }
-        None => Ok(derived::book(&reader.derived, account)?.map(|(book, sequence)| (Arc::new(book), Some(sequence)))),
+        None => {
+            let found = derived::book(&reader.derived, &reader.journal, account)?;
+            Ok(found.map(|(book, sequence)| (Arc::new(book), Some(sequence))))
+        }
     })?;
     let Some((book, read)) = found else { return Ok(None) };
     if let Some(sequence) = read {
@@ -67,7 +70,7 @@ fn places(shared: &Shared, wanted: &[NameHash]) -> Result<Vec<Option<Place>>, Fa
     for ((name, sequence), place) in wanted.iter().zip(in_tail).zip(&mut places) {
         let prefix = names::prefix(*name);
         if let Some(sequence) = sequence {
-            *place = Some(shared.read(|reader| journal::named(&reader.journal, sequence))?.0);
+            *place = Some(shared.read(|reader| journal::named(&reader.journal.file, sequence))?.0);
         } else if runs.iter().any(|it| it.may_have(prefix)) {
             *place = shared.read(|reader| folded_place(shared, reader, *name))?;
         }
@@ -90,7 +93,7 @@ fn folded_place(shared: &Shared, reader: &Reader, name: NameHash) -> Result<Opti
                 break;
             };
             for sequence in sequences {
-                let (place, names) = journal::named(&reader.journal, sequence)?;
+                let (place, names) = journal::named(&reader.journal.file, sequence)?;
                 if names.contains(&Some(name)) {
                     return Ok(Some(place));
                 }
@@ -148,7 +151,7 @@ fn locate(shared: &Shared, place: Place) -> Result<Option<u64>, Fault> {
             },
         };
         let later = from.filter(|it| version <= it.version);
-        later.map(|it| journal::walk(&reader.journal, it, version)).transpose()
+        later.map(|it| journal::walk(&reader.journal.file, it, version)).transpose()
     })
 }
 
@@ -167,22 +170,23 @@ pub fn usage(
     to: Timestamp,
 ) -> Result<(u64, Vec<UsageRow>), Fault> {
     let inside = |key: &UsageKey| from <= key.hour && key.hour < to;
-    let part = |it: &Unfolded| Part {
+    let part = |(tail, it): (&Tail, &Unfolded)| Part {
         first: it.first,
         last: it.head().version,
-        rows: match &it.known {
-            Some(known) => Ok(known.usage.iter().filter(|(key, _)| inside(key)).cloned().collect()),
-            None => Err(Unfolded { first: it.first, sequences: it.sequences.clone(), known: None }),
+        rows: match tail.is_unread {
+            false => Ok(tail.usage(it).into_iter().filter(|(key, _)| inside(key)).collect()),
+            true => Err(Unfolded { first: it.first, sequences: it.sequences.clone(), book: None }),
         },
     };
-    let parts: Vec<Part> = shared.memory().unfolded(account).map(part).collect();
+    let parts: Vec<Part> = shared.memory().parts(account).map(part).collect();
     shared.read(|reader| {
         // One snapshot: the book's version says which parts of the tail the rows beside it have in them.
         let snapshot = reader.derived.unchecked_transaction().map_err(|it| Fault::new("reading usage", it))?;
         let folded = derived::head(&snapshot, account)?.map_or(0, |(head, _)| head.version);
-        let mut total = derived::usage(&snapshot, account, from, to)?;
-        total.sort_by(|(a, _), (b, _)| a.cmp(b));
         let version = parts.iter().map(|it| it.last).fold(folded, u64::max);
+        let mut total = Vec::new();
+        let folded_rows = derived::usage(&snapshot, account, from, to)?;
+        folded_rows.into_iter().for_each(|(key, sum)| add_usage(&mut total, key, sum));
         for part in parts.into_iter().filter(|it| folded < it.last) {
             let rows = match part.rows {
                 Ok(rows) => {

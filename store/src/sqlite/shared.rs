@@ -2,10 +2,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
+use super::journal::{JournalFile, SharedRates};
 use super::memory::Memory;
 use super::tail::Tail;
 use crate::Fault;
@@ -22,11 +24,13 @@ pub struct Shared {
     changed: Condvar,
     next_run: AtomicU64,
     slices: AtomicU64,
+    rates: SharedRates,
 }
 
 /// The journal file's one writing connection.
 pub struct Writer {
     pub file: Connection,
+    pub rates: SharedRates,
     /// Sequence of the newest transaction.
     pub sequence: u64,
     /// A commit failed, and whether the disk has it nobody knows: no more are taken until the store is opened anew and
@@ -38,7 +42,7 @@ pub struct Writer {
 
 /// A reading connection to each file.
 pub struct Reader {
-    pub journal: Connection,
+    pub journal: JournalFile,
     pub derived: Connection,
 }
 
@@ -50,6 +54,8 @@ struct Signals {
     merge: bool,
     checkpoint: bool,
     stop: bool,
+    /// Who waits for a fold.
+    waiting: usize,
     /// Why the last fold ended early.
     fault: Option<String>,
 }
@@ -75,6 +81,7 @@ impl Signals {
 impl Shared {
     pub fn new(options: Options, path: &Path, writer: Writer, derived: Connection, memory: Memory) -> Shared {
         Shared {
+            rates: Arc::clone(&writer.rates),
             options,
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -140,7 +147,7 @@ impl Shared {
             Ok(file)
         };
         let fault = |it: rusqlite::Error| Fault::new("opening a reader", it);
-        let journal = open(&self.path).map_err(fault)?;
+        let journal = JournalFile { file: open(&self.path).map_err(fault)?, rates: Arc::clone(&self.rates) };
         Ok(Reader { journal, derived: open(&super::derived_path(&self.path)).map_err(fault)? })
     }
 
@@ -203,18 +210,36 @@ impl Shared {
     /// When a fold has failed: waiting would be for ever.
     pub fn await_fold(&self, done: impl Fn(&Memory) -> bool) -> Result<(), Fault> {
         let mut signals = lock(&self.signals);
-        while !done(&self.memory()) {
+        signals.waiting += 1;
+        let outcome = loop {
+            if done(&self.memory()) {
+                break Ok(());
+            }
             if let Some(fault) = signals.fault.take() {
-                return Err(Fault::new("waiting for a fold", fault));
+                break Err(Fault::new("waiting for a fold", fault));
             }
             if signals.stop {
-                return Err(Fault::new("waiting for a fold", "the store is being closed"));
+                break Err(Fault::new("waiting for a fold", "the store is being closed"));
             }
             signals.fold = true;
             self.changed.notify_all();
             signals = self.changed.wait(signals).unwrap_or_else(PoisonError::into_inner);
+        };
+        signals.waiting -= 1;
+        outcome
+    }
+
+    /// Leaves the processor and the disk to others for a moment, while there is time: nobody waits for the fold, and
+    /// the tail is far from where the next one begins.
+    pub fn rest(&self) {
+        /// About as long as a slice takes.
+        const MOMENT: Duration = Duration::from_millis(5);
+        if self.options.fold_at < 2 * self.memory().live.length {
+            return;
         }
-        Ok(())
+        let is_idle = |it: &mut Signals| !it.stop && it.waiting == 0;
+        let waited = self.changed.wait_timeout_while(lock(&self.signals), MOMENT, is_idle);
+        drop(waited);
     }
 }
 

@@ -1,8 +1,9 @@
 //! All that a file holds, row by row, for moving house.
 use rusqlite::{Connection, Params, Row};
 
+use super::journal::{self, JournalFile};
 use super::records::{self, all};
-use super::{journal, unsigned};
+use super::unsigned;
 use crate::moving::{EachPost, Shelf, Spot};
 use crate::{Change, Fault, NameHash, Project, QuoteRecord, Reply};
 
@@ -105,10 +106,10 @@ fn replies(file: &Connection, after: &Spot, limit: i64) -> Result<Vec<(Spot, Cha
 }
 
 /// Every transaction after `after`, with what it settled.
-pub fn posts(file: &Connection, after: u64, each: &mut EachPost<'_>) -> Result<(), Fault> {
+pub fn posts(journal: &JournalFile, after: u64, each: &mut EachPost<'_>) -> Result<(), Fault> {
     let unreadable = |it| Fault::new(READING, it);
     let query = "select sequence, fact from journal where fact is not null and ?1 < sequence order by sequence";
-    let mut statement = file.prepare(query).map_err(unreadable)?;
+    let mut statement = journal.file.prepare(query).map_err(unreadable)?;
     let mut facts = statement.query([super::signed(after)]).map_err(unreadable)?;
     let mut next = || -> Result<Option<(u64, NameHash)>, Fault> {
         let Some(row) = facts.next().map_err(unreadable)? else { return Ok(None) };
@@ -116,7 +117,7 @@ pub fn posts(file: &Connection, after: u64, each: &mut EachPost<'_>) -> Result<(
         Ok(Some((unsigned(sequence), NameHash(row.get(1).map_err(unreadable)?))))
     };
     let mut ahead = next()?;
-    journal::after(file, after, &mut |written| {
+    journal::after(journal, after, &mut |written| {
         let fact = ahead.filter(|it| it.0 == written.sequence).map(|it| it.1);
         if fact.is_some() {
             ahead = next()?;

@@ -11,6 +11,7 @@ use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
 use super::spread::SpreadMap;
+use super::uses::Uses;
 use crate::{NameHash, Post};
 
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub struct Tail {
     pub names: SpreadMap<NameHash, u64>,
     /// When the books of `accounts` have something due, those that ever do.
     pub due: BTreeSet<(Timestamp, AccountNumber)>,
+    /// What its transactions add to usage, in their order; nothing of a tail that is read again.
+    uses: Uses,
     /// Transactions in it.
     pub length: usize,
     /// Sequence of the last of them.
@@ -34,14 +37,8 @@ pub struct Unfolded {
     pub first: u64,
     /// Where its transactions are in the journal, by version.
     pub sequences: Vec<u64>,
-    /// What they come to. None after a restart, until somebody asks: then the journal is read again.
-    pub known: Option<Known>,
-}
-
-pub struct Known {
-    pub book: Arc<Book>,
-    /// What the transactions add to the account's usage, sorted by key.
-    pub usage: Vec<(UsageKey, UsageSum)>,
+    /// The book after them. None after a restart, until somebody asks: then the journal is read again.
+    pub book: Option<Arc<Book>>,
 }
 
 /// A transaction's place in its account, as the next one must know it.
@@ -75,23 +72,31 @@ impl Tail {
             self.names.insert(name, sequence);
         }
         self.count(sequence);
+        self.uses.push(&post.transaction);
+        let after = post.book.due_at();
         let unfolded = self.accounts.entry(account).or_insert_with(|| Unfolded {
             first: version,
             sequences: Vec::new(),
-            known: Some(Known { book: Arc::clone(&post.book), usage: Vec::new() }),
+            book: Some(Arc::clone(&post.book)),
         });
         let is_new = unfolded.sequences.is_empty();
         unfolded.push(sequence, version);
-        let known = unfolded.known.as_mut().expect("only a tail that is read again does not know");
-        let (before, after) = (known.book.due_at(), post.book.due_at());
+        let book = unfolded.book.as_mut().expect("only a tail that is read again does not know");
+        let before = book.due_at();
         if before != after || is_new {
             self.due.remove(&(before, account));
             if after < Timestamp::NEVER {
                 self.due.insert((after, account));
             }
         }
-        known.book = Arc::clone(&post.book);
-        post.transaction.add_usage_to(&mut known.usage);
+        *book = Arc::clone(&post.book);
+    }
+
+    /// What an account's part of it adds to usage, by hour.
+    pub fn usage(&self, part: &Unfolded) -> Vec<(UsageKey, UsageSum)> {
+        assert!(!self.is_unread, "what is read again is not known here");
+        let first = self.last + 1 - self.length as u64;
+        self.uses.sums(part.sequences.iter().map(|it| usize::try_from(it - first).expect("it is in memory")))
     }
 
     /// Takes in a transaction found in the journal after a restart.
@@ -101,7 +106,7 @@ impl Tail {
         }
         self.count(sequence);
         self.is_unread = true;
-        let start = || Unfolded { first: place.version, sequences: Vec::new(), known: None };
+        let start = || Unfolded { first: place.version, sequences: Vec::new(), book: None };
         self.accounts.entry(place.account).or_insert_with(start).push(sequence, place.version);
     }
 

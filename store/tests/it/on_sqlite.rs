@@ -128,6 +128,38 @@ fn the_views_show_the_double_entries_and_the_charges() {
     assert_eq!(charges, expected);
 }
 
+/// A line is the same whether its rate has a number or was written out.
+#[test]
+fn the_price_lines_of_the_file_are_those_of_the_receipts() {
+    let scratch = Scratch::new();
+    let mut town = Town::new(5, 30);
+    let store = scratch.open();
+    store.commit(&town.changes(2_000)).unwrap();
+    let line = |it: &billing::rating::PriceLine| {
+        let numbers = (it.quantity.cast_signed(), it.unit_price.micros(), it.per.cast_signed(), it.credits.micros());
+        (it.item.to_string(), it.unit.to_string(), numbers)
+    };
+    let lines = |it: &Arc<Transaction>| match &it.what {
+        What::Charged { work, .. } | What::Held { work, .. } => work.price.lines.iter().map(line).collect(),
+        What::Extended { used: Some(work), .. } => work.price.lines.iter().map(line).collect(),
+        What::Reversed(it) => it.work.price.lines.iter().map(line).collect(),
+        _ => Vec::new(),
+    };
+    let mut expected: Vec<_> = town.record.journal.iter().flat_map(lines).collect();
+    let file = Connection::open(scratch.file()).unwrap();
+    let query = "select item, unit, quantity, unit_price, per, credits from price_lines";
+    let mut statement = file.prepare(query).unwrap();
+    let row =
+        |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)));
+    let mut found: Vec<(String, String, (i64, i64, i64, i64))> =
+        statement.query_map([], row).unwrap().map(Result::unwrap).collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    let rates: i64 = file.query_row("select count(*) from rates", [], |row| row.get(0)).unwrap();
+    assert!(0 < rates && rates < 100, "{rates} rates");
+}
+
 #[test]
 fn a_second_writer_is_refused_and_readers_are_not() {
     let scratch = Scratch::new();

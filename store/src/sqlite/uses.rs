@@ -1,0 +1,103 @@
+//! What transactions add to usage, in numbers: what is used by whom is said once for all who use the same.
+//!
+//! A tail has hundreds of thousands of transactions and few kinds of use, so a transaction takes some fifty bytes here
+//! and makes nothing of its own. Invariant: what was pushed comes out again, summed by hour and kind.
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use billing::ledger::Transaction;
+use billing::money::Credits;
+use billing::rating::Text;
+use billing::time::Timestamp;
+use billing::usage::{Added, UsageKey, UsageSum};
+
+use super::spread::SpreadMap;
+
+#[derive(Default)]
+pub struct Uses {
+    kinds: Vec<Kind>,
+    /// Where in `kinds` one with this hash is; where hashes collide, the next free number is taken instead.
+    places: SpreadMap<u64, u32>,
+    uses: Vec<Use>,
+    /// The quantities of all uses, one after the other.
+    amounts: Vec<u64>,
+}
+
+/// What was used, and by whom: a row of usage in any hour, and the names of its quantities.
+struct Kind {
+    key: UsageKey,
+    names: Vec<Text>,
+}
+
+/// What one transaction adds.
+#[derive(Clone, Copy)]
+struct Use {
+    /// [`NOTHING`] for a transaction that adds nothing.
+    kind: u32,
+    count: u32,
+    /// Where its quantities are, as many as its kind has names.
+    amounts: usize,
+    hour: Timestamp,
+    credits: Credits,
+}
+
+const NOTHING: u32 = u32::MAX;
+
+/// The hour of every key in `kinds`.
+const ANY_HOUR: Timestamp = Timestamp::EPOCH;
+
+impl Uses {
+    pub fn push(&mut self, transaction: &Transaction) {
+        let amounts = self.amounts.len();
+        let Some(added) = transaction.added_usage() else {
+            let (hour, credits) = (ANY_HOUR, Credits::ZERO);
+            return self.uses.push(Use { kind: NOTHING, count: 0, amounts, hour, credits });
+        };
+        let kind = self.kind(&added);
+        self.amounts.extend(added.quantities.iter().map(|it| it.1));
+        let count = u32::try_from(added.count).expect("a transaction is one");
+        self.uses.push(Use { kind, count, amounts, hour: added.work.hour, credits: added.credits });
+    }
+
+    /// The number of the kind of use that `added` is of.
+    fn kind(&mut self, added: &Added<'_>) -> u32 {
+        let key = added.work.usage_key_ref().in_hour(ANY_HOUR);
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        added.quantities.iter().for_each(|it| it.0.hash(&mut hasher));
+        let mut hash = hasher.finish();
+        while let Some(number) = self.places.get(&hash) {
+            let kind = &self.kinds[*number as usize];
+            if kind.key.as_ref() == key && kind.names.iter().eq(added.quantities.iter().map(|it| &it.0)) {
+                return *number;
+            }
+            hash = hash.wrapping_add(1);
+        }
+        let number = u32::try_from(self.kinds.len()).expect("there are no more kinds than transactions in a tail");
+        let names = added.quantities.iter().map(|it| Arc::clone(&it.0)).collect();
+        self.kinds.push(Kind { key: UsageKey { hour: ANY_HOUR, ..added.work.usage_key() }, names });
+        self.places.insert(hash, number);
+        number
+    }
+
+    /// What the uses at `places` come to: a row for each hour and kind, hours in order.
+    pub fn sums(&self, places: impl Iterator<Item = usize>) -> Vec<(UsageKey, UsageSum)> {
+        let mut uses: Vec<Use> = places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING).collect();
+        uses.sort_unstable_by_key(|it| (it.hour, it.kind));
+        uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)).map(|same| self.sum(same)).collect()
+    }
+
+    fn sum(&self, same: &[Use]) -> (UsageKey, UsageSum) {
+        let Kind { key, names } = &self.kinds[same[0].kind as usize];
+        let mut quantities: Vec<(Text, u64)> = names.iter().map(|it| (Arc::clone(it), 0)).collect();
+        let (mut credits, mut count) = (Credits::ZERO, 0);
+        for it in same {
+            credits += it.credits;
+            count += u64::from(it.count);
+            for (sum, amount) in quantities.iter_mut().zip(&self.amounts[it.amounts..]) {
+                sum.1 = sum.1.saturating_add(*amount);
+            }
+        }
+        (UsageKey { hour: same[0].hour, ..key.clone() }, UsageSum { credits, count, quantities })
+    }
+}
