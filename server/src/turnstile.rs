@@ -60,7 +60,8 @@ pub struct Ask {
     pub by: Option<Text>,
     /// What this settles for ever. When it is settled already, the ask is `Overtaken`.
     pub fact: Option<NameHash>,
-    pub once: Option<Once>,
+    /// Boxed: most asks have none, and asks are moved about.
+    pub once: Option<Box<Once>>,
     /// Committed with it, if it is done. When a document among it is not the next version any more, the ask is
     /// `Overtaken`.
     pub also: Vec<Change>,

@@ -59,8 +59,8 @@ pub fn run(options: &Options) {
     let mut hand = Client::connect(&url, NoTls).expect("a connection");
     let nodes = Nodes::open(&url, 1, 2);
     fill::register(&nodes.0[0], accounts);
-    let mut even = Charges::new(accounts, Skew::Even(accounts));
-    let mut hot = Charges::new(1, Skew::Even(1));
+    let mut even = Charges::new(accounts, Skew::Even(accounts), 0);
+    let mut hot = Charges::new(1, Skew::Even(1), 0);
     // Keys of its own: both charge the first account.
     hot.random = Random::new(11);
     let stored = options.numbers("stored", &[200_000])[0];

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::Options;
 use super::fill::{self, Charges, Skew};
-use super::table::{grouped, millis, per_second, percent, quantile, resident_mib, row, written};
+use super::table::{grouped, millis, per_second, percent, processor_micros, quantile, resident_mib, row, written};
 
 /// Charges made before anything is measured are made in groups of this size.
 const FILL_GROUP: usize = 8_192;
@@ -24,17 +24,23 @@ pub fn run(options: &Options) {
     let accounts = options.number("accounts", 100_000);
     let charges = options.number("charges", 1_000_000);
     let skew = if options.is("skew", "zipf") { Skew::zipf(accounts) } else { Skew::Even(accounts) };
-    let directory = tempfile::tempdir().expect("a place for the store");
+    let passing = tempfile::tempdir().expect("a place for the store");
+    let kept = options.text("directory").map(std::path::PathBuf::from);
+    let directory = kept.as_deref().unwrap_or(passing.path());
     let runtime = Runtime::new().expect("a runtime");
-    let app = std::sync::Arc::new(fill::open(directory.path()));
+    let app = std::sync::Arc::new(fill::open(directory));
     println!(
         "engine: {} accounts, {}",
         grouped(accounts as u64),
         if options.is("skew", "zipf") { "Zipf" } else { "even" }
     );
-    fill::register(&app, accounts);
-    let mut source = Charges::new(accounts, skew);
-    let mut stored = 0;
+    let length = app.store().journal_length().expect("a length");
+    if length == 0 {
+        fill::register(&app, accounts);
+    }
+    // Of a store that was kept, what is not a grant is a charge; and no key comes twice.
+    let mut stored = usize::try_from(length.saturating_sub(fill::GRANTS * accounts as u64)).expect("it fits on a disk");
+    let mut source = Charges::new(accounts, skew, length);
     for goal in options.numbers("stored", &[1_000_000]) {
         while stored < goal {
             let count = FILL_GROUP.min(goal - stored);
@@ -42,9 +48,9 @@ pub fn run(options: &Options) {
             stored += count;
         }
         println!("\n{} charges stored", grouped(stored as u64));
-        row(&["group", "charges/s", "of raw log", "p50", "p99", "B to disk", "memory"]);
+        row(&["group", "charges/s", "of raw log", "CPU", "p50", "p99", "B to disk", "memory"]);
         for group in options.numbers("groups", &[1, 32, 256, 2_048, 8_192]) {
-            stored += figure(&app, &runtime, &mut source, (group, charges), directory.path());
+            stored += figure(&app, &runtime, &mut source, (group, charges), directory);
         }
     }
     app.close();
@@ -62,22 +68,24 @@ fn figure(
     // Small groups are slow: fewer of them say as much.
     let charges = charges.min(group * 5_000).max(group * UNDER_WAY * 4);
     let mut latencies = Vec::new();
-    let (mut done, mut took) = (0, Duration::ZERO);
+    let (mut done, mut took, mut processor) = (0, Duration::ZERO, 0);
     let disk = written();
     while done < charges && took < FIGURE_MAX {
         // Orders are made before the clock runs, a few groups at a time so that memory stays small.
         let batch = (64 * group).clamp(8_192, 131_072).min(charges - done).max(group);
         let groups: Vec<Vec<ChargeOrder>> = (0..batch.div_ceil(group)).map(|_| source.take(group)).collect();
         done += groups.len() * group;
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), processor_micros());
         runtime.block_on(all_groups(app, groups, &mut latencies));
         took += began.elapsed();
+        processor += processor_micros() - before;
     }
     let rate = per_second(done as u64, took);
     row(&[
         &grouped(group as u64),
         &grouped(rate),
         &percent(rate, raw),
+        &format!("{}.{} us", processor / done as u64, processor * 10 / done as u64 % 10),
         &millis(quantile(&mut latencies, 500)),
         &millis(quantile(&mut latencies, 990)),
         &grouped((written() - disk) / done as u64),

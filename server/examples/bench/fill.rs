@@ -13,6 +13,8 @@ use server::rate_card;
 use server::service::{ChargeOrder, Order};
 use store::{Account, Change, Post};
 
+/// Grants of each account.
+pub const GRANTS: u64 = 3;
 /// Accounts registered in one commit.
 const REGISTERED_AT_ONCE: usize = 1_000;
 
@@ -137,9 +139,9 @@ pub struct Charges {
 }
 
 impl Charges {
-    pub fn new(accounts: usize, skew: Skew) -> Charges {
+    pub fn new(accounts: usize, skew: Skew, seed: u64) -> Charges {
         Charges {
-            random: Random::new(7),
+            random: Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 7),
             skew,
             names: (0..accounts).map(account).collect(),
             projects: (0..10).map(|it| format!("project-{it}").parse().expect("a name")).collect(),

@@ -35,6 +35,7 @@ Options:
   --committers N,N    with it: groups that are committed at once (1,2,4)
   --nodes N,N         with it: nodes of two committers on one database (3)
   --skew even|zipf    engine: how charges fall on accounts (even)
+  --directory PATH    engine: a store to make there, or to go on with (one that passes)
   --connections N,N   http: connections (1,16,64,256)
   --servers N         servers: how many run (100000)
   --each N,N          servers: in one account (1,10,100,1000)
@@ -52,7 +53,7 @@ pub struct Options {
 }
 
 impl Options {
-    fn text(&self, name: &str) -> Option<&str> {
+    pub fn text(&self, name: &str) -> Option<&str> {
         let place = self.words.iter().position(|it| it.strip_prefix("--") == Some(name))?;
         self.words.get(place + 1).map(String::as_str)
     }

@@ -21,7 +21,7 @@ pub fn run(options: &Options) {
     let runtime = Runtime::new().expect("a runtime");
     let app = fill::open(directory.path());
     fill::register(&app, accounts);
-    let mut source = Charges::new(accounts, Skew::Even(accounts));
+    let mut source = Charges::new(accounts, Skew::Even(accounts), 0);
     println!("reads of an account with a tenth of all entries, {} accounts", grouped(accounts as u64));
     row(&["entries", "read", "p50", "p99"]);
     let mut stored = 0;

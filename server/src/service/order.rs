@@ -165,7 +165,12 @@ impl App {
     }
 
     /// What a meter charges once: the name it is settled under, and the free charge of a second time.
-    pub(super) fn once(&self, card: &RateCard, account: AccountNumber, work: &Work) -> Result<Option<Once>, Refusal> {
+    pub(super) fn once(
+        &self,
+        card: &RateCard,
+        account: AccountNumber,
+        work: &Work,
+    ) -> Result<Option<Box<Once>>, Refusal> {
         // What was free anyway has not been paid for.
         if work.price.credits.is_zero() {
             return Ok(None);
@@ -174,7 +179,7 @@ impl App {
         let price = card.price_again(&work.usage)?;
         let waived = Spend { work: Arc::new(Work { price, ..work.clone() }), debt_max: Credits::ZERO };
         let name = NameHash::once(account, &work.usage.meter, value);
-        Ok(Some(Once { name, waived: Command::Charge(waived) }))
+        Ok(Some(Box::new(Once { name, waived: Command::Charge(waived) })))
     }
 }
 
