@@ -37,6 +37,9 @@ pub struct Rows {
     header: Option<Vec<String>>,
 }
 
+/// The line a row begins on, and its text or what is wrong with it.
+type Text = (u64, Result<Vec<u8>, String>);
+
 impl Rows {
     /// Opens a file at `from`, or at its first row. Of CSV the header is read first; its names may be `columns`, or
     /// begin as those that end in a full stop.
@@ -75,8 +78,7 @@ impl Rows {
     }
 
     /// The text of the next row that is not empty, and its line. A row of CSV goes on while a quote is open.
-    #[expect(clippy::type_complexity, reason = "the line, and its text or what is wrong with it")]
-    fn text(&mut self, is_csv: bool) -> Result<Option<(u64, Result<Vec<u8>, String>)>, String> {
+    fn text(&mut self, is_csv: bool) -> Result<Option<Text>, String> {
         loop {
             let (line, mut text) = (self.place.line, Vec::new());
             let said = |it: std::io::Error| format!("line {line}: {it}");
