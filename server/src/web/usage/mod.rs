@@ -237,10 +237,12 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
     let overview = app.overview(&OverviewQuery { with_before: false, ..overview_query(visitor, &range) })?;
     let reader = Reader::of(app, &visitor.known.zone, &names);
     let at = |cursor: &str| query.with(&[("cursor", cursor)]).href(ACTIVITY);
+    // Here are no bars to be wide or narrow.
+    let filters = Filters { intervals: Vec::new(), ..filters(query, &overview, &names, &range) };
     Ok(ActivityPage {
         frame: Frame::of(app, visitor, &balance, ACTIVITY)?,
         presets: range.presets(query, ACTIVITY),
-        filters: filters(query, &overview, &names, &range),
+        filters,
         entries: entries.entries.iter().map(|it| reader.row(it)).collect(),
         newer: cursor.map(|_: u64| at("")),
         older: entries.next.map(|it| at(&it.to_string())),

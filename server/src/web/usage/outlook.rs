@@ -148,6 +148,10 @@ impl TipRow {
 /// Takes a tip away for good.
 pub async fn dismiss(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     form.check(&site, &visitor.session.id).await?;
+    if !visitor.session.role.changes_billing() {
+        let text = "Owners and billing contacts of the account decide which tips are shown. Ask one of them.";
+        return Err(message::forbidden(&site, text));
+    }
     let tip = form.get("tip").unwrap_or_default().to_owned();
     let done = site.look(move |app: &App| -> Result<(), Error> {
         app.dismiss_tip(&visitor.session.account, &tip, &format!("portal: {}", visitor.session.role)).map(drop)
