@@ -79,12 +79,16 @@ pub enum Failure {
     WrongAmount,
     /// The rule or subscription that asked for it was switched off.
     SwitchedOff,
-    /// The bank took the money of an earlier payment back.
+    /// It would cost more than was agreed to.
+    PriceChanged,
+    /// The money of an earlier payment is disputed.
     Disputed,
+    /// The bank took the money of an earlier payment back.
+    DisputeLost,
 }
 
 impl Failure {
-    pub const ALL: [Failure; 12] = [
+    pub const ALL: [Failure; 14] = [
         Failure::InsufficientFunds,
         Failure::ExpiredCard,
         Failure::IncorrectCode,
@@ -96,7 +100,9 @@ impl Failure {
         Failure::Abandoned,
         Failure::WrongAmount,
         Failure::SwitchedOff,
+        Failure::PriceChanged,
         Failure::Disputed,
+        Failure::DisputeLost,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -112,7 +118,9 @@ impl Failure {
             Failure::Abandoned => "abandoned",
             Failure::WrongAmount => "wrong_amount",
             Failure::SwitchedOff => "switched_off",
+            Failure::PriceChanged => "price_changed",
             Failure::Disputed => "disputed",
+            Failure::DisputeLost => "dispute_lost",
         }
     }
 
@@ -130,6 +138,8 @@ impl Failure {
             Failure::Abandoned => "The payment page was left before it was done. No money was taken.",
             Failure::WrongAmount => "The amount collected is not the amount asked for. We are looking into it.",
             Failure::SwitchedOff => "It was switched off before the card was charged. No money was taken.",
+            Failure::PriceChanged => "It costs more now than was agreed to. Look at the price, and set it again.",
+            Failure::DisputeLost => "A payment was disputed and the bank took it back. Set it again to go on.",
             Failure::Disputed => "A payment is disputed. Nothing is charged until that is settled.",
         }
     }

@@ -94,15 +94,19 @@ impl FromStr for State {
     }
 }
 
-/// When a renewal that was declined is tried again, counted from when it was first due.
-const RETRIES: [Span; 4] = [Span::DAY, Span::DAY.times(3), Span::DAY.times(5), Span::DAY.times(7)];
-/// How long before a renewal the customer is reminded.
+/// When a renewal that was declined is tried again, in days from when it was first due.
+const RETRY_DAYS: [i64; 4] = [1, 3, 5, 7];
+/// How long before a renewal the customer is reminded, where the operator says nothing.
 pub const REMINDER: Span = Span::DAY.times(3);
 
-/// When a renewal that was due at `due` and was declined `failures` times is tried again; None when it is given up.
-pub fn retry_at(due: Timestamp, failures: u32) -> Option<Timestamp> {
+/// When a renewal that was due at `due` and was declined for the `failures`th time at `at` is tried again; None when it
+/// is given up. Whoever was down on a day of these waits as long from the try that was late: four tries are four days.
+pub fn retry_at(due: Timestamp, failures: u32, at: Timestamp) -> Option<Timestamp> {
     let place = usize::try_from(failures).ok()?.checked_sub(1)?;
-    RETRIES.get(place).map(|it| due + *it)
+    let days = *RETRY_DAYS.get(place)?;
+    let before = place.checked_sub(1).map_or(0, |it| RETRY_DAYS[it]);
+    let planned = due + Span::DAY.times(days);
+    Some(if at < planned { planned } else { at + Span::DAY.times(days - before) })
 }
 
 /// What an upgrade in the middle of a period costs and gives at once: the share of the difference that the rest of the
@@ -158,9 +162,17 @@ mod tests {
     fn a_declined_renewal_is_tried_on_days_one_three_five_and_seven() {
         let due = Timestamp::EPOCH + Span::DAY.times(100);
         let days: Vec<_> =
-            (1..=6).map(|it| retry_at(due, it).map(|at| (at.millis() - due.millis()) / 86_400_000)).collect();
+            (1..=6).map(|it| retry_at(due, it, due).map(|at| (at.millis() - due.millis()) / 86_400_000)).collect();
         assert_eq!(days, [Some(1), Some(3), Some(5), Some(7), None, None]);
-        assert_eq!(retry_at(due, 0), None);
+        assert_eq!(retry_at(due, 0, due), None);
+        // After ten days of silence it is tried a day later, then every two: never all of it in one night.
+        let (mut at, mut waits) = (due + Span::DAY.times(10), Vec::new());
+        for failures in 1..=4 {
+            let next = retry_at(due, failures, at).expect("it is tried again");
+            waits.push((next.millis() - at.millis()) / 86_400_000);
+            at = next;
+        }
+        assert_eq!(waits, [1, 2, 2, 2]);
     }
 
     #[test]

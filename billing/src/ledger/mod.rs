@@ -68,6 +68,8 @@ pub struct Book {
     topup: Option<Box<Topup>>,
     /// Boxed for the same reason.
     budgets: Option<Box<budget::Budgets>>,
+    /// Payments that are disputed and not settled.
+    disputes: u32,
     burning: Burning,
     /// The next instant at which `due` has something to say.
     due_at: Timestamp,
@@ -104,6 +106,7 @@ impl Book {
             closed: false,
             topup: None,
             budgets: None,
+            disputes: 0,
             burning: Burning::default(),
             due_at: Timestamp::NEVER,
         }

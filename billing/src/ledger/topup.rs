@@ -4,21 +4,21 @@
 //! book is what cannot be decided twice. Must never know who collects: it says what is to be collected, and is told
 //! what came of it.
 //!
-//! Invariants: one top-up under way; what was started in a calendar month (of UTC) and has not failed is at most
-//! the monthly maximum; after a failure nothing is started before the back-off is over, and nothing but a payment that
-//! came through ends it early.
+//! Invariants: one top-up under way; what was started in a calendar month of the account's zone, or was under way when
+//! it began, and has not failed is at most the monthly maximum; after a failure nothing is started before the back-off is
+//! over, and nothing but a payment that came through ends it early; nothing is started while a payment is disputed.
 use alloc::string::ToString;
 use alloc::sync::Arc;
 
 use super::journal::{Transaction, What};
 use super::{Book, Command};
-use crate::calendar::Date;
 use crate::id::PaymentId;
 use crate::money::{Credits, Money};
 use crate::payment::Failure;
 use crate::rating::Text;
 use crate::refusal::Refusal;
 use crate::time::{Span, Timestamp};
+use crate::zone::Period;
 
 /// How long after the first, second and third failure in a row nothing is tried.
 const BACK_OFF: [Span; 3] = [Span::HOUR, Span::HOUR.times(6), Span::HOUR.times(24)];
@@ -36,7 +36,7 @@ pub struct Rule {
     pub credits: Credits,
     /// What one increment is charged, tax included.
     pub price: Money,
-    /// The most that may be charged in a calendar month of UTC, in minor units of the price's currency.
+    /// The most that may be charged in a calendar month of the account's, in minor units of the price's currency.
     pub monthly_max: Option<i64>,
     /// What is charged; none for whatever is the default then.
     pub method: Option<Text>,
@@ -63,10 +63,11 @@ pub struct Topup {
     pub retry_at: Timestamp,
     /// Why it does nothing although it is on.
     pub paused: Option<Failure>,
-    /// The month `spent` is of.
-    pub month: Timestamp,
-    /// Minor units started in that month and not failed.
+    /// Minor units started in a month and not failed, and when they were counted last: that says which month.
     pub spent: i64,
+    pub counted_at: Timestamp,
+    /// The last that failed. Should its money come in after all, it counts.
+    pub lapsed: Option<UnderWay>,
 }
 
 /// What happened to a rule.
@@ -92,10 +93,6 @@ pub enum TopupChange {
     },
 }
 
-fn month_of(at: Timestamp) -> Timestamp {
-    Date::of(at).month_start().start()
-}
-
 impl Topup {
     fn new(rule: &Arc<Rule>, is_on: bool) -> Topup {
         Topup {
@@ -105,41 +102,53 @@ impl Topup {
             failures: 0,
             retry_at: Timestamp::EPOCH,
             paused: None,
-            month: Timestamp::EPOCH,
             spent: 0,
+            counted_at: Timestamp::EPOCH,
+            lapsed: None,
         }
     }
 
-    /// Minor units charged or about to be in the month of `at`.
-    pub fn spent_in_month_of(&self, at: Timestamp) -> i64 {
-        if self.month == month_of(at) { self.spent } else { 0 }
+    /// Minor units charged or about to be in the month that began at `month`. Going by when it was last counted, and
+    /// not by the month it was counted in, nothing is forgotten when the account moves to another zone.
+    fn spent_since(&self, month: Timestamp) -> i64 {
+        let under_way = self.under_way.as_ref().map_or(0, |it| it.total);
+        if month <= self.counted_at { self.spent } else { under_way }
     }
 
     fn may_start(&self) -> bool {
         self.is_on && self.paused.is_none() && self.under_way.is_none()
     }
 
-    /// How many increments are bought at `at` with so many credits available. Zero for none.
-    fn increments(&self, available: Credits, at: Timestamp) -> i64 {
-        let rule = &self.rule;
-        let missing = available.short_of(rule.threshold);
-        let wanted =
-            (i128::from(missing.micros()) + i128::from(rule.credits.micros()) - 1) / i128::from(rule.credits.micros());
-        let wanted = i64::try_from(wanted).unwrap_or(INCREMENTS_MAX).min(INCREMENTS_MAX);
-        match rule.monthly_max {
+    /// How many increments it takes with so many credits available. Zero for none.
+    fn wanted(&self, available: Credits) -> i64 {
+        let (missing, each) = (available.short_of(self.rule.threshold), i128::from(self.rule.credits.micros()));
+        let wanted = (i128::from(missing.micros()) + each - 1) / each;
+        i64::try_from(wanted).unwrap_or(INCREMENTS_MAX).min(INCREMENTS_MAX)
+    }
+
+    /// How many of them are bought in the month that began at `month`.
+    fn increments(&self, available: Credits, month: Timestamp) -> i64 {
+        let wanted = self.wanted(available);
+        match self.rule.monthly_max {
             None => wanted,
-            Some(most) => wanted.min((most - self.spent_in_month_of(at)).max(0) / rule.price.amount),
+            Some(most) => wanted.min((most - self.spent_since(month)).max(0) / self.rule.price.amount),
         }
     }
 
     /// A payment came through: whatever it was for, money can be had again.
-    fn settle(&mut self, payment: &str) {
+    fn settle(&mut self, payment: &str, month: Timestamp, at: Timestamp) {
         self.failures = 0;
         self.retry_at = Timestamp::EPOCH;
-        if self.under_way.as_ref().is_some_and(|it| it.payment.to_string() == payment) {
-            self.under_way = None;
+        let is_it = |it: &UnderWay| it.payment.to_string() == payment;
+        if let Some(under_way) = self.under_way.take_if(|it| is_it(it)) {
+            // Started last month and charged in this, or in either: it counts in both.
+            if self.counted_at < month {
+                (self.spent, self.counted_at) = (under_way.total, at);
+            }
             // The customer confirmed what the rule was waiting for.
             self.paused = self.paused.filter(|it| *it != Failure::AuthenticationRequired);
+        } else if let Some(lapsed) = self.lapsed.take_if(|it| is_it(it)) {
+            (self.spent, self.counted_at) = (self.spent_since(month) + lapsed.total, at);
         }
     }
 
@@ -149,17 +158,17 @@ impl Topup {
             return;
         }
         let under_way = self.under_way.take().expect("what fails was under way");
-        // What was started last month is no part of this month's sum.
-        if self.month == month_of(Timestamp::from_millis(under_way.payment.made_at().millis())) {
-            self.spent -= under_way.total;
-        }
+        // It was counted when it was started, and nothing has been since.
+        self.spent -= under_way.total;
+        self.lapsed = Some(under_way);
         if failure == Failure::SwitchedOff {
             return;
         }
         self.failures += 1;
         self.retry_at = at + BACK_OFF[usize::from(self.failures.min(FAILURES_MAX)) - 1];
-        if FAILURES_MAX <= self.failures || failure == Failure::NoPaymentMethod {
-            self.paused = Some(failure);
+        let is_hopeless = matches!(failure, Failure::NoPaymentMethod | Failure::PriceChanged);
+        if FAILURES_MAX <= self.failures || is_hopeless {
+            self.paused = self.paused.or(Some(failure));
         }
     }
 }
@@ -169,19 +178,43 @@ impl Book {
         self.topup.as_deref()
     }
 
-    /// Puts back what was read of a stored book. For whoever stores books, and nobody else.
-    pub fn restore_topup(&mut self, topup: Topup) {
-        self.topup = Some(alloc::boxed::Box::new(topup));
+    /// Puts back what was read of a stored book: the rule, and how many payments are disputed. For whoever stores
+    /// books, and nobody else.
+    pub fn restore_money(&mut self, topup: Option<Topup>, disputes: u32) {
+        self.topup = topup.map(alloc::boxed::Box::new);
+        self.disputes = disputes;
         self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
+    }
+
+    /// Payments that are disputed and not settled.
+    pub fn disputes(&self) -> u32 {
+        self.disputes
+    }
+
+    /// Minor units that the rule has charged, or is about to, in the account's month of `at`.
+    pub fn topup_spent(&self, at: Timestamp) -> i64 {
+        self.topup().map_or(0, |it| it.spent_since(self.month_start(at)))
+    }
+
+    /// Until when nothing is bought because the monthly maximum is reached, with so many credits available at `at`.
+    pub fn topup_waits_until(&self, available: Credits, at: Timestamp) -> Option<Timestamp> {
+        let topup = self.topup().filter(|it| it.may_start() && !self.closed)?;
+        let (month, next) = self.calendar().around(Period::Month, at);
+        (0 < topup.wanted(available) && topup.increments(available, month) < 1).then_some(next)
+    }
+
+    fn month_start(&self, at: Timestamp) -> Timestamp {
+        self.calendar().around(Period::Month, at).0
     }
 
     /// When the next top-up is to be started, going by the book as it stands.
     pub(super) fn topup_due(&self) -> Option<(Timestamp, Command)> {
         let topup = self.topup().filter(|it| it.may_start() && !self.closed)?;
         let when = self.at.max(topup.retry_at);
-        let at_month = Date::of(when).plus_months(1).month_start().start();
         // The month's maximum may be reached; the next month begins with none of it spent.
-        let due = [when, at_month].into_iter().find(|it| 0 < topup.increments(self.balance(*it).available(), *it))?;
+        let next_month = self.calendar().around(Period::Month, when).1;
+        let is_due = |it: &Timestamp| 0 < topup.increments(self.balance(*it).available(), self.month_start(*it));
+        let due = [when, next_month].into_iter().find(is_due)?;
         Some((due, Command::StartTopup))
     }
 
@@ -210,7 +243,7 @@ impl Book {
         let mut then = self.clone();
         then.apply_topup(&change, at);
         let increments = then.topup().filter(|it| it.may_start() && it.retry_at <= at);
-        let increments = increments.map_or(0, |it| it.increments(self.balance(at).available(), at));
+        let increments = increments.map_or(0, |it| it.increments(self.balance(at).available(), self.month_start(at)));
         if 0 < increments && !charge_now {
             let total = Money { amount: rule.price.amount * increments, ..rule.price };
             return Err(Refusal::WouldChargeNow { credits: times(rule.credits, increments), total });
@@ -220,7 +253,7 @@ impl Book {
 
     pub(super) fn start_topup(&self, at: Timestamp) -> Result<What, Refusal> {
         let topup = self.topup().ok_or_else(nothing_under_way)?;
-        let increments = topup.increments(self.balance(at).available(), at);
+        let increments = topup.increments(self.balance(at).available(), self.month_start(at));
         if !topup.may_start() || at < topup.retry_at || increments < 1 {
             return Err(nothing_under_way());
         }
@@ -243,23 +276,23 @@ impl Book {
 
     pub(super) fn apply_topup(&mut self, change: &TopupChange, at: Timestamp) {
         match change {
-            TopupChange::Set { rule, is_on } => match &mut self.topup {
-                None => self.topup = Some(alloc::boxed::Box::new(Topup::new(rule, *is_on))),
-                Some(topup) => {
-                    topup.rule = Arc::clone(rule);
-                    topup.is_on = *is_on;
-                    // Whoever sets the rule has read why it paused. The back-off stays: a new card is no payment.
-                    if topup.paused.is_some_and(|it| it != Failure::Disputed) && topup.under_way.is_none() {
-                        topup.paused = None;
-                        topup.failures = 0;
-                    }
+            TopupChange::Set { rule, is_on } => {
+                let is_disputed = 0 < self.disputes;
+                let topup = self.topup.get_or_insert_with(|| alloc::boxed::Box::new(Topup::new(rule, *is_on)));
+                topup.rule = Arc::clone(rule);
+                topup.is_on = *is_on;
+                // Whoever sets the rule has read why it paused. The back-off stays: a new card is no payment.
+                if topup.under_way.is_none() {
+                    topup.failures = if topup.paused.is_some() { 0 } else { topup.failures };
+                    topup.paused = is_disputed.then_some(Failure::Disputed);
                 }
-            },
+            }
             TopupChange::Started { payment, credits, total, .. } => {
+                let month = self.month_start(at);
                 let topup = self.topup.as_mut().expect("a top-up that starts has a rule");
                 assert!(topup.under_way.is_none(), "one top-up is under way at a time");
-                topup.spent = topup.spent_in_month_of(at) + total.amount;
-                topup.month = month_of(at);
+                topup.spent = topup.spent_since(month) + total.amount;
+                topup.counted_at = at;
                 let is_within = topup.rule.monthly_max.is_none_or(|most| topup.spent <= most);
                 assert!(is_within, "the monthly maximum is never passed");
                 topup.under_way = Some(UnderWay { payment: *payment, credits: *credits, total: total.amount });
@@ -273,18 +306,30 @@ impl Book {
     /// A grant that somebody paid for may be what the rule is waiting for.
     pub(super) fn settle_topup(&mut self, transaction: &Transaction) {
         let paid = transaction.granted().and_then(|(_, terms)| terms.payment.as_ref());
-        if let (Some(topup), Some(payment)) = (&mut self.topup, paid) {
-            topup.settle(payment);
+        let Some(payment) = paid.filter(|_| self.topup.is_some()) else { return };
+        let month = self.month_start(transaction.at);
+        if let Some(topup) = &mut self.topup {
+            topup.settle(payment, month, transaction.at);
         }
     }
 
-    /// A dispute stops the rule; a dispute won lets it go on.
+    /// A dispute stops the rule until the last one is settled; one that was lost stops it until it is set again.
     pub(super) fn dispute_topup(&mut self, is_open: bool) {
+        self.disputes = if is_open { self.disputes + 1 } else { self.disputes.saturating_sub(1) };
+        let disputes = self.disputes;
         let Some(topup) = &mut self.topup else { return };
         match topup.paused {
-            None if is_open => topup.paused = Some(Failure::Disputed),
-            Some(Failure::Disputed) if !is_open => topup.paused = None,
+            Some(Failure::DisputeLost) => {}
+            _ if is_open => topup.paused = Some(Failure::Disputed),
+            Some(Failure::Disputed) if disputes == 0 => topup.paused = None,
             _ => {}
+        }
+    }
+
+    /// The bank took a payment back: nothing is charged by itself before the customer says so again.
+    pub(super) fn lose_dispute(&mut self) {
+        if let Some(topup) = &mut self.topup {
+            topup.paused = Some(Failure::DisputeLost);
         }
     }
 }

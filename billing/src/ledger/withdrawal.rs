@@ -74,6 +74,9 @@ impl Book {
             assert!(Credits::ZERO <= grant.remaining, "no more is taken back than is left");
         }
         self.debt += it.owed;
+        if it.cause == Cause::Dispute {
+            self.lose_dispute();
+        }
     }
 
     pub(super) fn apply_restored(&mut self, it: &Withdrawal, terms: &Arc<Terms>) {

@@ -50,6 +50,9 @@ fn write_with(json: &mut Json, book: &Book, has_terms: bool) {
         if !book.budgets().is_empty() {
             budget::write_budgets(json.key("budgets"), book.budgets());
         }
+        if book.disputes() != 0 {
+            json.key("disputes").integer(book.disputes());
+        }
         burn::write_burning(json, book.burning());
     });
 }
@@ -96,6 +99,8 @@ struct BookJson {
     closed: u8,
     topup: Option<TopupJson>,
     budgets: Option<BudgetsJson>,
+    #[serde(default)]
+    disputes: u32,
     burning: Option<BurningJson>,
 }
 
@@ -168,9 +173,7 @@ pub fn read_lean(
     let mut book = story.book;
     book.version = version;
     book.at = story.at;
-    if let Some(topup) = stored.topup {
-        book.restore_topup(topup.read()?);
-    }
+    book.restore_money(stored.topup.map(TopupJson::read).transpose()?, stored.disputes);
     if let Some(burning) = stored.burning {
         book.resume(burning.read()?);
     }

@@ -96,18 +96,26 @@ pub fn write_topup(json: &mut Json, topup: &Topup) {
     json.object(|json| {
         write_rule(json.key("rule"), &topup.rule);
         json.key("on").integer(u8::from(topup.is_on));
-        if let Some(under_way) = &topup.under_way {
-            json.key("payment").string(&under_way.payment.text());
-            json.key("credits").integer(under_way.credits.micros());
-            json.key("charged").integer(under_way.total);
+        for (name, it) in [("under_way", &topup.under_way), ("lapsed", &topup.lapsed)] {
+            if let Some(it) = it {
+                write_under_way(json.key(name), it);
+            }
         }
         json.key("failures").integer(topup.failures);
         json.key("retry").integer(topup.retry_at.millis());
         if let Some(paused) = topup.paused {
             json.key("paused").string(paused.as_str());
         }
-        json.key("month").integer(topup.month.millis());
         json.key("spent").integer(topup.spent);
+        json.key("counted").integer(topup.counted_at.millis());
+    });
+}
+
+fn write_under_way(json: &mut Json, it: &UnderWay) {
+    json.array(|json| {
+        json.string(&it.payment.text());
+        json.integer(it.credits.micros());
+        json.integer(it.total);
     });
 }
 
@@ -139,14 +147,13 @@ pub struct RuleJson {
 pub struct TopupJson {
     rule: RuleJson,
     on: u8,
-    payment: Option<Text>,
-    credits: Option<i64>,
-    charged: Option<i64>,
+    under_way: Option<(Text, i64, i64)>,
+    lapsed: Option<(Text, i64, i64)>,
     failures: u8,
     retry: i64,
     paused: Option<Text>,
-    month: i64,
     spent: i64,
+    counted: i64,
 }
 
 impl RuleJson {
@@ -191,22 +198,23 @@ impl ChangeJson {
 
 impl TopupJson {
     pub fn read(self) -> Result<Topup, Malformed> {
-        let under_way = match (self.payment, self.credits, self.charged) {
-            (Some(payment), Some(credits), Some(total)) => {
-                Some(UnderWay { payment: read_payment(&payment)?, credits: Credits::from_micros(credits), total })
-            }
-            (None, None, None) => None,
-            _ => return Err(Malformed::lacks("payment")),
+        let read = |it: Option<(Text, i64, i64)>| {
+            let read = |(payment, credits, total): (Text, i64, i64)| {
+                let credits = Credits::from_micros(credits);
+                Ok::<_, Malformed>(UnderWay { payment: read_payment(&payment)?, credits, total })
+            };
+            it.map(read).transpose()
         };
         Ok(Topup {
             rule: self.rule.read()?,
             is_on: self.on != 0,
-            under_way,
+            under_way: read(self.under_way)?,
+            lapsed: read(self.lapsed)?,
             failures: self.failures,
             retry_at: Timestamp::from_millis(self.retry),
             paused: self.paused.map(|it| read_failure(&it)).transpose()?,
-            month: Timestamp::from_millis(self.month),
             spent: self.spent,
+            counted_at: Timestamp::from_millis(self.counted),
         })
     }
 }

@@ -132,6 +132,74 @@ fn defect_8_the_monthly_maximum_is_a_guarantee_also_across_the_end_of_a_month() 
 }
 
 #[test]
+fn a_top_up_under_way_when_a_month_ends_counts_in_both() {
+    check(
+        "
+        0      grant 150                      -> ok
+        0      topup 100 100 price 10 max 15  -> ok
+        44639  charge 100                     -> charged g1:100
+        44639  due                            -> topup 100 for 10
+        44641  paid p1 100                    -> ok
+        44642  charge 140                     -> charged g1:50 g2:90
+        84959  balance                        -> 10
+        84960  due                            -> topup 100 for 10
+    ",
+    );
+}
+
+#[test]
+fn money_of_a_top_up_that_was_given_up_counts_when_it_comes_after_all() {
+    check(
+        "
+        0    grant 100                       -> ok
+        0    topup 100 100 price 10 max 15   -> ok
+        1    charge 50                       -> charged g1:50
+        1    due                             -> topup 100 for 10
+        2    fail p1 processing_error        -> failed processing_error
+        3    paid p1 100                     -> ok
+        4    charge 100                      -> charged g1:50 g2:50
+        100  balance                         -> 50
+    ",
+    );
+}
+
+#[test]
+fn the_monthly_maximum_is_of_the_customers_month_and_survives_a_move() {
+    let (vilnius, hours) = (2, |count: i64| Timestamp::EPOCH + Span::HOUR.times(count));
+    let in_zone = |offset: i32| {
+        let calendar = crate::zone::Calendar::new(std::vec![(Timestamp::EPOCH, offset * 3600)]).expect("it is one");
+        Command::BurnTerms(Arc::new(BurnTerms { calendar, ..BurnTerms::default() }))
+    };
+    let mut book = Book::open(AccountNumber::from_random(1));
+    let mut tell = |command: Command, at: Timestamp| {
+        while let Some((due, when)) = book.due(at) {
+            let transaction = book.decide(&due, when).expect("what is due is never refused");
+            book.apply(&transaction);
+        }
+        let transaction = book.decide(&command, at).expect("it is done");
+        book.apply(&transaction);
+        (book.topup_spent(at), book.topup().and_then(|it| it.under_way.clone()).map(|it| it.payment))
+    };
+    let price = Money { amount: 10, currency: Currency::EUR };
+    let (threshold, credits) = (Credits::from_micros(100), Credits::from_micros(100));
+    let rule = Arc::new(Rule { threshold, credits, price, monthly_max: Some(10), method: None });
+    tell(in_zone(vilnius), hours(0));
+    tell(Command::SetTopup { rule, is_on: true, charge_now: true }, hours(1));
+    // One hour before UTC's February, it is February in Vilnius.
+    let last = 31 * 24 - 1;
+    let (spent, payment) = tell(Command::BurnTerms(Arc::new(BurnTerms::default())), hours(2));
+    assert_eq!(spent, 10);
+    let paid = Terms { payment: payment.map(|it| std::format!("{it}").as_str().into()), ..terms(50) };
+    assert_eq!(tell(Command::Grant(Arc::new(paid)), hours(3)), (10, None));
+    assert_eq!(tell(in_zone(vilnius), hours(last)).0, 0, "the month is over where the customer is");
+    let (spent, payment) = tell(in_zone(vilnius), hours(last));
+    assert!(spent == 10 && payment.is_some(), "and the next top-up begins with it");
+    // Back in UTC it is January again: what was counted an hour ago is not forgotten.
+    assert_eq!(tell(in_zone(0), hours(last)).0, 10);
+    assert_eq!(tell(in_zone(0), hours(last + 2)).0, 10);
+}
+
+#[test]
 fn defect_6_a_rule_that_is_off_starts_nothing() {
     check(
         "
@@ -237,6 +305,43 @@ fn a_dispute_stops_the_auto_topup_until_it_is_settled() {
         5  thaw g1                  -> ok
         6  charge 60                -> charged g1:60
         6  due                      -> topup 100 for 10
+    ",
+    );
+}
+
+#[test]
+fn a_rule_made_while_a_payment_is_disputed_waits_for_its_end() {
+    check(
+        "
+        0  grant 100 paid 100       -> ok
+        0  grant 10                 -> ok
+        1  freeze g1                -> ok
+        2  topup 50 100             -> ok
+        3  thaw g1                  -> ok
+        4  charge 70                -> charged g2:10 g1:60
+        4  due                      -> topup 100 for 10
+    ",
+    );
+}
+
+#[test]
+fn a_dispute_stops_a_rule_whatever_it_had_paused_for_and_one_that_is_lost_until_it_is_set_again() {
+    check(
+        "
+        0   grant 60                     -> ok
+        0   grant 100 paid 100           -> ok
+        0   topup 50 100                 -> ok
+        1   charge 120                   -> charged g1:60 g2:60
+        1   due                          -> topup 100 for 10
+        2   fail p1 no_payment_method    -> failed no_payment_method
+        3   freeze g2                    -> ok
+        4   topup 50 100 now             -> ok
+        5   withdraw g2 60 dispute       -> withdrawn g2:40 owed 20
+        6   thaw g2                      -> ok
+        90  balance                      -> -20 debt 20
+        91  topup 50 100                 -> would_charge_now 100 for 10
+        91  topup 50 100 now             -> ok
+        91  due                          -> topup 100 for 10
     ",
     );
 }
