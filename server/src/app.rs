@@ -51,6 +51,8 @@ pub struct Settings {
     pub brand: Brand,
     /// A balance below this is told of.
     pub low_balance: Credits,
+    /// How long before a subscription renews its customer is told; nothing for never.
+    pub renewal_reminder: Span,
     /// Where notices may be sent.
     pub notices_reach: Reach,
     /// Time can be moved forward.
@@ -111,6 +113,7 @@ impl Default for Settings {
             public_url: None,
             brand: Brand::default(),
             low_balance: Credits::whole(100),
+            renewal_reminder: billing::subscription::REMINDER,
             notices_reach: Reach::Public,
             is_sandbox: false,
             grace: billing::ledger::Grace::default(),

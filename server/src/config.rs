@@ -45,6 +45,8 @@ pub struct File {
     pub pages: brand::Section,
     /// Credits below which `balance.low` is told.
     pub low_balance_credits: Option<String>,
+    /// Days before a subscription renews that its customer is told; 0 for never.
+    pub renewal_reminder_days: Option<u8>,
     /// Lets webhooks reach private addresses, and http: for receivers beside this server.
     pub webhooks_anywhere: bool,
     /// What a new account is granted. An empty list grants nothing.
@@ -204,6 +206,7 @@ impl File {
             public_url: self.public_url.map(public_url).transpose()?,
             brand,
             low_balance: low.unwrap_or(blank.low_balance),
+            renewal_reminder: self.renewal_reminder_days.map_or(Ok(blank.renewal_reminder), reminder)?,
             notices_reach: if self.webhooks_anywhere { Reach::Anywhere } else { Reach::Public },
             is_sandbox: self.sandbox,
             seller,
@@ -216,6 +219,12 @@ impl File {
         let listen = self.listen.unwrap_or_else(|| LISTEN.to_owned());
         Ok(Config { listen, database, requests_per_second: self.requests_per_second, settings, first_card })
     }
+}
+
+/// A month has 28 days at least, and is not over before it began.
+fn reminder(days: u8) -> Result<Span, String> {
+    let fits = days <= 27;
+    fits.then(|| Span::DAY.times(i64::from(days))).ok_or_else(|| "renewal_reminder_days: must be 0 to 27".to_owned())
 }
 
 /// Reads a rate card, TOML or by its ending JSON.

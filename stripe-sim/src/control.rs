@@ -10,9 +10,11 @@
 //! | `DELETE faults`, `POST faults/release` | forgets them; lets go of what stalls |
 //! | `POST disputes {payment, amount?, reason?, inquiry?}`, `POST disputes/{id}/close {outcome, reinstated?}` | |
 //! | `POST refunds/{id} {status}`, `POST refunds/settle` | ends a refund; ends the slow ones |
+//! | `GET cards` | the saved cards' names |
 //! | `POST cards/{id} {exp_month, exp_year}` | the bank changes a card; a month that is over expires it |
 //! | `POST proof/{intent} {proven}` | does 3-D Secure as the page would |
 //! | `POST advance {seconds}`, `GET clock` | moves time; tells it |
+//! | `GET memory`, `POST memory` | all there is, and becoming it |
 //! | `GET totals`, `GET requests` | money in and out, by currency; every request with its key |
 use serde_json::{Map, Value, json};
 
@@ -59,6 +61,10 @@ pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Resu
             json!({})
         }
         ("POST", ["refunds", id]) => plain(world.settle_refund(id, &text(said, "status")))?,
+        ("GET", ["cards"]) => {
+            let attached = world.shelf.all("payment_method").filter(|it| it["customer"].is_string());
+            attached.map(|it| it["id"].clone()).collect()
+        }
         ("POST", ["cards", id]) => change_card(world, id, said)?,
         ("POST", ["proof", intent]) => {
             let url = world.finish_proof(intent, said["proven"] == true);
@@ -71,6 +77,11 @@ pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Resu
         }
         ("GET", ["clock"]) => json!({"now": world.now()}),
         ("GET", ["totals"]) => totals(world),
+        ("GET", ["memory"]) => world.memory(),
+        ("POST", ["memory"]) => {
+            world.recall(said);
+            json!({})
+        }
         _ => return Err(format!("nothing is at {method} /_sim/{path}")),
     };
     Ok(done)

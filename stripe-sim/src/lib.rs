@@ -19,6 +19,7 @@ mod customers;
 mod faults;
 mod intents;
 mod keys;
+mod memory;
 mod methods;
 mod notices;
 mod objects;

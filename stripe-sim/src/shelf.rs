@@ -1,7 +1,7 @@
 //! Every object there is, as the JSON it is shown as, in the order of making.
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Debug, Default)]
 pub struct Shelf {
@@ -32,6 +32,23 @@ impl Shelf {
     pub fn remove(&mut self, id: &str) {
         if let Some(serial) = self.serials.get(id) {
             self.things.remove(serial);
+        }
+    }
+
+    /// All of it, to be put away.
+    pub fn memory(&self) -> Value {
+        let things: Vec<Value> = self.things.iter().map(|(serial, thing)| json!([serial, thing])).collect();
+        json!({"serial": self.serial, "things": things})
+    }
+
+    /// What was put away.
+    pub fn recall(&mut self, memory: &Value) {
+        self.serial = memory["serial"].as_u64().unwrap_or(self.serial);
+        for thing in memory["things"].as_array().into_iter().flatten() {
+            if let (Some(serial), Some(id)) = (thing[0].as_u64(), thing[1]["id"].as_str()) {
+                self.serials.insert(id.to_owned(), serial);
+                self.things.insert(serial, thing[1].clone());
+            }
         }
     }
 

@@ -27,8 +27,8 @@ Examples:
 Configuration (TOML, every line optional):
   listen = \"127.0.0.1:8080\"        data_dir = \"scrip-data\"          rate_card = \"prices.toml\"
   currency = \"eur\"                 hundred_credits_cost = 1          requests_per_second = 500
-  low_balance_credits = \"100\"       webhooks_anywhere = false
-  purchase_url = \"https://example.com/buy?for={account}\"
+  low_balance_credits = \"100\"       webhooks_anywhere = false      renewal_reminder_days = 3
+  purchase_url = \"https://example.com/buy?for={account}&package={package}&missing={shortfall}\"
   [[welcome]]                       one for each grant a new account gets
   credits = \"500\"                  reason = \"Welcome\"               days = 30";
 
@@ -138,11 +138,76 @@ const DEMO_KEY: &str = "scrip_demo_key_for_looking_around_on_this_machine";
 
 impl Demo {
     pub fn run(self) -> Outcome {
-        let file = File { listen: Some(self.listen), data_dir: Some(self.data_dir), ..File::default() };
-        serve(&file.checked()?, Some(DEMO_KEY), |url, _| {
+        let provider = DemoProvider::start(&self.data_dir)?;
+        let payments = Payments {
+            secret_key: "sk_test_of_the_demo".to_owned(),
+            url: Some(provider.sim.url().to_owned()),
+            publishable_key: Some("pk_test_of_the_demo".to_owned()),
+            webhook_secret: Some(DEMO_WEBHOOK_SECRET.to_owned()),
+        };
+        let (listen, data_dir) = (Some(self.listen), Some(self.data_dir));
+        let file = File { listen, data_dir, payments: Some(payments), ..File::default() };
+        let sim = Arc::clone(&provider.sim);
+        let served = serve(&file.checked()?, Some(DEMO_KEY), |url, _| {
             let url = url.to_owned();
-            std::thread::spawn(move || fill(&url));
-        })
+            std::thread::spawn(move || {
+                let hook = format!("{url}/v1/stripe/webhook");
+                let told = serde_json::json!({ "url": hook, "secrets": [DEMO_WEBHOOK_SECRET] });
+                drop(sim.control("POST", "webhook", &told));
+                fill(&url);
+            });
+        });
+        provider.remember();
+        served
+    }
+}
+
+/// What the demonstration's provider signs its notices with: it is nobody's but this machine's.
+const DEMO_WEBHOOK_SECRET: &str = "whsec_of_the_demo";
+
+/// A simulated payment provider beside the demonstration, which remembers what happened when it is started again. Only
+/// the demonstration has one.
+struct DemoProvider {
+    sim: Arc<stripe_sim::Sim>,
+    memory: PathBuf,
+}
+
+impl DemoProvider {
+    fn start(data_dir: &std::path::Path) -> Result<DemoProvider, String> {
+        let failed = |it: std::io::Error| format!("cannot start the simulated payment provider: {it}");
+        std::fs::create_dir_all(data_dir).map_err(failed)?;
+        let sim = Arc::new(stripe_sim::Sim::start(&stripe_sim::Options::default()).map_err(failed)?);
+        let memory = data_dir.join("payment-provider.json");
+        if let Ok(text) = std::fs::read_to_string(&memory) {
+            let known = serde_json::from_str(&text).map_err(|it| format!("{}: {it}", memory.display()))?;
+            sim.control("POST", "memory", &known)?;
+        }
+        let (remembering, place) = (Arc::downgrade(&sim), memory.clone());
+        std::thread::spawn(move || {
+            // Also where the demonstration is killed, it has forgotten little.
+            while let Some(sim) = remembering.upgrade() {
+                remember(&sim, &place);
+                drop(sim);
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+        });
+        Ok(DemoProvider { sim, memory })
+    }
+
+    fn remember(&self) {
+        remember(&self.sim, &self.memory);
+    }
+}
+
+fn remember(sim: &stripe_sim::Sim, place: &std::path::Path) {
+    let Ok(memory) = sim.control("GET", "memory", &serde_json::json!({})) else { return };
+    let (text, fresh) = (memory.to_string(), place.with_extension("new"));
+    if std::fs::read_to_string(place).is_ok_and(|it| it == text) {
+        return;
+    }
+    // Whole or not at all.
+    if std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, place)).is_err() {
+        tracing::warn!(place = %place.display(), "what the simulated payment provider knows could not be kept");
     }
 }
 
@@ -154,11 +219,21 @@ fn fill(url: &str) {
         bar.set_message(what.to_owned());
     });
     bar.finish_and_clear();
-    let summary = filled.and_then(|()| demo::summary(url, DEMO_KEY));
-    match summary.and_then(|it| Ok((it, demo::portal_link(url, DEMO_KEY)?))) {
-        Ok((summary, link)) => {
+    let told = filled.and_then(|()| {
+        let link = |page| demo::portal_link(url, DEMO_KEY, page);
+        Ok((demo::summary(url, DEMO_KEY)?, link("usage")?, link("billing")?))
+    });
+    match told {
+        Ok((summary, usage, billing)) => {
             say(&summary);
-            say(&format!("The customer's page, Settings > Usage (the link works for a day):\n\n  {link}\n"));
+            say(&format!("The customer's pages (the links work for a day):\n\n  Settings > Usage    {usage}\n"));
+            say(&format!("  Settings > Billing  {billing}\n"));
+            say(&format!(
+                "Buy credits there: the payment page is a simulator's, in this process. Pay with the test card {} \
+                 (any date ahead, any code); 4000 0027 6000 3184 asks for your bank, \
+                 4000 0000 0000 9995 is declined.\n",
+                demo::CARD.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+            ));
             say(&format!("Serving at {url} (reference: {url}/docs). Try:\n"));
             say(&format!(
                 "  curl -s -H 'Authorization: Bearer {DEMO_KEY}' {url}/v1/accounts/{}/balance\n",

@@ -39,6 +39,20 @@ impl Client {
         }
     }
 
+    /// Where a customer comes back to.
+    pub fn home(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a form of somebody else's page, as a browser would.
+    pub fn fill_in(&self, page: &str, form: &str) -> Result<(), DemoError> {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+        let agent: ureq::Agent = config.max_redirects_will_error(false).build().into();
+        let request = agent.post(page).header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.send(form);
+        answer.map(drop).map_err(|it| DemoError::Unreachable { what: format!("POST {page}"), why: it.to_string() })
+    }
+
     pub fn get(&self, path: &str) -> Result<Value, DemoError> {
         let request = self.agent.get(format!("{}{path}", self.url)).header("authorization", &self.authorization);
         read(format!("GET {path}"), request.call())

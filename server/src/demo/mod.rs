@@ -3,10 +3,12 @@
 //! It knows no more than a platform's backend would: a URL and a key. So whatever it shows, anybody can do; and what it
 //! cannot do is missing from the API. The same month comes out every time, up to the day it is run on.
 mod client;
+mod money;
 mod month;
 mod summary;
 
 pub use client::DemoError;
+pub use money::CARD;
 
 use client::Client;
 
@@ -37,8 +39,8 @@ pub fn summary(url: &str, key: &str) -> Result<String, DemoError> {
 ///
 /// # Errors
 /// As `fill`.
-pub fn portal_link(url: &str, key: &str) -> Result<String, DemoError> {
-    let asked = serde_json::json!({ "role": "owner", "expires_in_seconds": 86_400 });
+pub fn portal_link(url: &str, key: &str, page: &str) -> Result<String, DemoError> {
+    let asked = serde_json::json!({ "role": "owner", "page": page, "expires_in_seconds": 86_400 });
     let session = Client::new(url, key).post(&format!("/v1/accounts/{ACCOUNT}/portal-sessions"), "unused", &asked)?;
     Ok(session["url"].as_str().unwrap_or_default().to_owned())
 }

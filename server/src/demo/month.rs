@@ -3,7 +3,7 @@ use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 
 use super::client::{Client, DemoError};
-use super::{ACCOUNT, Progress};
+use super::{ACCOUNT, Progress, money};
 
 /// Days shown, today included. Usage may be told up to 35 days late, so all of it lands in its own day.
 const DAYS: i64 = 30;
@@ -27,8 +27,10 @@ const COMPOSE: &str = include_str!("sample/compose.yaml");
 
 type Step = (&'static str, fn(&Client, &Month) -> Result<(), DemoError>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     ("opening the account", open),
+    ("putting credits on sale", |client, _| money::open_shop(client)),
+    ("saving a card and buying credits", |client, _| money::buy(client)),
     ("naming the projects", name_projects),
     ("a month of chats", chat),
     ("analysing repositories", analyse),

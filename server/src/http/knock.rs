@@ -112,6 +112,8 @@ impl Call {
             .ok()
             .filter(|it| (1..=255).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_graphic()));
         let malformed = || Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+        // A key is kept for ever.
+        no_card_number(text.unwrap_or_default())?;
         text.map(|it| Some(it.into())).ok_or_else(malformed)
     }
 

@@ -75,6 +75,10 @@ impl Problem {
         self.more.push((member, value.into()));
         self
     }
+    /// A member of its own that it has.
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        self.more.iter().find(|it| it.0 == name).map(|it| &it.1)
+    }
     pub fn retry_after(mut self, seconds: u32) -> Problem {
         self.retry_after_seconds = Some(seconds);
         self

@@ -6,9 +6,7 @@
 //! that the money is there, compared with what was asked, whoever brought that word.
 use std::sync::Arc;
 
-use billing::Refusal;
 use billing::id::PaymentId;
-use billing::ledger::Command;
 use billing::payment::{Failure, Status};
 use billing::time::{Span, Timestamp};
 use store::Change;
@@ -16,20 +14,18 @@ use store::Change;
 use super::Error;
 use super::documents::{Kept, LEASE};
 use super::payments::{Payment, Purpose, Way};
-use super::requests::paid;
 use crate::app::{App, Known};
-use crate::stripe::{self, DeclineReason, PaymentStatus, PurchaseLine, PurchaseOrder, SavedCharge};
-use crate::turnstile::{Ask, Turned};
+use crate::stripe::{self, PaymentStatus, PurchaseLine, PurchaseOrder, SavedCharge};
 
 /// How often what met another is decided again.
-const ATTEMPTS_MAX: u32 = 16;
+pub(super) const ATTEMPTS_MAX: u32 = 16;
 /// After so many sendings without an answer, the provider's lists are read instead.
 const SENDINGS_MAX: u32 = 4;
 /// How long a customer is waited for.
 const PATIENCE: Span = Span::HOUR.times(24);
 
 /// What was found out about a payment.
-enum Progress {
+pub(super) enum Progress {
     /// The customer was given a page to pay on.
     Page(stripe::Page),
     /// How the provider sees it.
@@ -42,8 +38,21 @@ enum Progress {
     Over(Failure),
 }
 
+/// A payment that this process has for the time of a lease.
+struct Claimed {
+    kept: Kept<Payment>,
+    /// It is over before it began.
+    over: Option<Failure>,
+    /// It may be sent under its key: somebody wants it, and the provider remembers the key.
+    may_send: bool,
+    /// What was sent before is not under way any more.
+    is_certain: bool,
+    /// What it failed of when it was sent and is not to be found.
+    unless_found: Failure,
+}
+
 /// When a payment that is waited for is looked at again, should no notice come.
-fn look_again_at(tries: u32, now: Timestamp) -> Timestamp {
+pub(super) fn look_again_at(tries: u32, now: Timestamp) -> Timestamp {
     let wait = match tries {
         0 | 1 => Span::SECOND.times(20),
         2 => Span::MINUTE,
@@ -61,12 +70,13 @@ impl App {
         if kept.body.status().is_final() {
             return self.after_payment(&known, kept).await;
         }
-        let Some((claimed, over)) = self.claim_payment(&known, id, kept).await? else { return Ok(()) };
-        let progress = match over {
+        let Some(claimed) = self.claim_payment(&known, id, kept).await? else { return Ok(()) };
+        let progress = match claimed.over {
             Some(failure) => Progress::Over(failure),
-            None => self.step(id, &claimed.body).await,
+            None => self.step(id, &claimed).await,
         };
-        self.settle_payment(id, claimed, progress).await
+        // Whoever was first knows as much.
+        self.settle_payment(id, claimed.kept, progress).await.map(drop)
     }
 
     /// News of a payment, which has this name at the provider: looks at it there, and commits what is found.
@@ -84,30 +94,35 @@ impl App {
             if seen.ours.as_deref() != Some(&*id.to_string()) {
                 return Ok(());
             }
-            let before = kept.document.version;
-            self.settle_payment(id, kept, Progress::Seen(seen)).await?;
-            let is_done = self.payment_kept(id)?.is_none_or(|it| it.document.version != before);
-            if is_done {
+            if self.settle_payment(id, kept, Progress::Seen(seen)).await? {
                 return Ok(());
             }
         }
         Err(Error::Busy)
     }
 
-    /// Finds out who pays and with what, and takes the payment for the time of a lease. None when another has it; a
-    /// failure when there is nothing to charge.
+    /// Finds out who pays and with what, and takes the payment for the time of a lease. None when another has it.
     async fn claim_payment(
         self: &Arc<Self>,
         known: &Arc<Known>,
         id: PaymentId,
         mut kept: Kept<Payment>,
-    ) -> Result<Option<(Kept<Payment>, Option<Failure>)>, Error> {
+    ) -> Result<Option<Claimed>, Error> {
         let now = self.now();
-        let mut over = None;
+        // Whoever sent it last was done with it, or dead, when the document was written last.
+        let is_certain = kept.document.at + stripe::CERTAIN_AFTER <= now;
+        let mut over = self.unwanted(known, id, &mut kept.body)?;
         let body = &mut kept.body;
-        if body.purpose == Purpose::AutoTopup && body.sent_at.is_none() {
-            over = self.price_topup(known, id, body)?;
-        }
+        let sent_at = body.sent_at.map(Timestamp::from_millis);
+        let key_lives = sent_at.is_none_or(|it| now < it + stripe::KEY_LIVES - Span::HOUR);
+        let may_send = key_lives && over.is_none() && !body.is_given_up;
+        let unless_found = match over {
+            Some(failure) => failure,
+            None if body.is_given_up => Failure::Abandoned,
+            None => Failure::ProcessingError,
+        };
+        // What was sent before may have been done: then it is looked for, and not simply over.
+        over = over.filter(|_| sent_at.is_none());
         if over.is_none() && body.customer.is_none() {
             match self.customer_of(known).await {
                 Ok(customer) => body.customer = Some(customer),
@@ -120,32 +135,54 @@ impl App {
             }
         }
         if over.is_none() && body.way != Way::Hosted && body.card.is_none() {
-            let found = self.card_for(known, body.method.as_deref())?;
-            match found {
+            match self.card_for(known, body.method.as_deref())? {
                 Some((method, card)) => (body.method, body.card) = (Some(method), Some(card)),
                 None => over = Some(Failure::NoPaymentMethod),
             }
         }
         body.tries += 1;
-        body.sent_at = Some(now.millis());
+        body.sent_at = body.sent_at.or(Some(now.millis()));
         let claim = kept.next(now, Some(now + LEASE));
         if !self.keep(std::slice::from_ref(&claim))? {
             return Ok(None);
         }
         let Change::Document(document) = claim else { unreachable!("a claim is a document") };
         kept.document = document;
-        Ok(Some((kept, over)))
+        Ok(Some(Claimed { kept, over, may_send, is_certain, unless_found }))
     }
 
-    async fn step(self: &Arc<Self>, id: PaymentId, payment: &Payment) -> Progress {
+    /// Why a payment that is not known to be at the provider is not to be sent there: nobody wants it any more. An
+    /// auto-topup is priced on its way.
+    fn unwanted(&self, known: &Arc<Known>, id: PaymentId, body: &mut Payment) -> Result<Option<Failure>, Error> {
+        if body.reference.is_some() || body.page.is_some() {
+            return Ok(None);
+        }
+        Ok(match body.purpose {
+            Purpose::AutoTopup if body.sent_at.is_none() => self.price_topup(known, id, body)?,
+            Purpose::AutoTopup => (!self.is_topup_wanted(known, id)?).then_some(Failure::SwitchedOff),
+            Purpose::Subscription => (!self.is_period_wanted(known, id, body)?).then_some(Failure::SwitchedOff),
+            Purpose::Purchase => None,
+        })
+    }
+
+    async fn step(self: &Arc<Self>, id: PaymentId, claimed: &Claimed) -> Progress {
+        let payment = &claimed.kept.body;
+        let may_send = claimed.may_send && payment.tries < SENDINGS_MAX;
         let asked = match (&payment.reference, &payment.page) {
             (Some(reference), _) => self.look_at_payment(id, payment, reference.clone()).await,
             (None, Some(page)) => self.look_at_page(page.clone()).await,
-            (None, None) if SENDINGS_MAX <= payment.tries => self.find_sent(id, payment).await,
+            (None, None) if !may_send => self.find_sent(id, claimed).await,
             (None, None) => match payment.way {
                 Way::Hosted => self.open_page(id, payment).await,
                 Way::OnSession | Way::OffSession => self.charge_card(id, payment).await,
             },
+        };
+        let asked = match asked {
+            // The key came before with another order, so that one was heard: what became of it?
+            Err(stripe::Failure::Refused { why: stripe::RefusedFor::KeyReused, .. }) => {
+                self.find_sent(id, claimed).await
+            }
+            other => other,
         };
         match asked {
             Ok(progress) => progress,
@@ -211,7 +248,7 @@ impl App {
         payment: &Payment,
         reference: String,
     ) -> Result<Progress, stripe::Failure> {
-        let is_late = Timestamp::from_millis(payment.created_at) + PATIENCE <= self.now();
+        let is_late = payment.is_given_up || Timestamp::from_millis(payment.created_at) + PATIENCE <= self.now();
         let key = format!("{id}:cancel");
         let seen = self.at_provider(move |provider| {
             let seen = provider.payment(&reference)?;
@@ -244,9 +281,10 @@ impl App {
         .await
     }
 
-    /// What became of a request whose answer never came. That nothing is there counts: it was sent long ago.
-    async fn find_sent(self: &Arc<Self>, id: PaymentId, payment: &Payment) -> Result<Progress, stripe::Failure> {
-        let (payment, ours) = (payment.clone(), id.to_string());
+    /// What became of a request whose answer never came. That nothing is there counts when it was sent long ago.
+    async fn find_sent(self: &Arc<Self>, id: PaymentId, claimed: &Claimed) -> Result<Progress, stripe::Failure> {
+        let (payment, ours) = (claimed.kept.body.clone(), id.to_string());
+        let (failure, is_certain) = (claimed.unless_found, claimed.is_certain);
         let since = self.clock.at_machine(Timestamp::from_millis(payment.created_at)) - Span::HOUR;
         self.at_provider(move |provider| {
             let customer = payment.customer.as_deref().unwrap_or_default();
@@ -258,176 +296,8 @@ impl App {
             {
                 return Ok(Progress::Page(page));
             }
-            Ok(Progress::Over(Failure::ProcessingError))
+            Ok(if is_certain { Progress::Over(failure) } else { Progress::Later(stripe::CERTAIN_AFTER) })
         })
         .await
-    }
-
-    /// Commits what was found out.
-    async fn settle_payment(
-        self: &Arc<Self>,
-        id: PaymentId,
-        mut kept: Kept<Payment>,
-        found: Progress,
-    ) -> Result<(), Error> {
-        let now = self.now();
-        let body = &mut kept.body;
-        let mut due_at = look_again_at(body.tries, now);
-        let next = match found {
-            Progress::Nothing => body.status(),
-            Progress::Later(after) => {
-                due_at = due_at.max(now + after);
-                body.status()
-            }
-            Progress::Page(page) => {
-                body.page = Some(page.reference);
-                body.page_url = page.url;
-                body.tries = 0;
-                Status::RequiresAction
-            }
-            Progress::Over(failure) => {
-                body.failure = Some(failure.as_str().to_owned());
-                if failure == Failure::Abandoned { Status::Canceled } else { Status::Failed }
-            }
-            Progress::Seen(seen) => match self.understood(id, body, &seen) {
-                Some(status) => status,
-                None => return Ok(()),
-            },
-        };
-        let before = body.status();
-        if next == Status::Succeeded {
-            return self.credit(id, kept).await;
-        }
-        if before.may_become(next) {
-            body.status = next.as_str().to_owned();
-        } else if before.is_final() {
-            return Ok(());
-        }
-        let is_over = body.status().is_final();
-        if is_over {
-            (body.page_url, body.action_url, body.client_secret) = (None, None, None);
-        }
-        let change = kept.next(now, (!is_over).then_some(due_at));
-        let is_news = before != kept.body.status();
-        self.commit_payment(id, &kept.body, change, is_news).await
-    }
-
-    /// Takes what the provider says into the payment, and says where that leads. None for a stranger.
-    fn understood(&self, id: PaymentId, body: &mut Payment, seen: &stripe::Payment) -> Option<Status> {
-        if seen.ours.as_deref() != Some(&*id.to_string()) {
-            tracing::error!(payment = %id, reference = seen.reference, "this is not the payment it was taken for");
-            return None;
-        }
-        body.reference = Some(seen.reference.clone());
-        Some(match &seen.status {
-            PaymentStatus::Succeeded if seen.asked == body.money(body.total()) && seen.received == body.total() => {
-                body.card = seen.card.clone().or_else(|| body.card.clone());
-                Status::Succeeded
-            }
-            PaymentStatus::Succeeded => {
-                tracing::error!(payment = %id, asked = ?seen.asked, received = seen.received, "a wrong amount came in");
-                body.failure = Some(Failure::WrongAmount.as_str().to_owned());
-                Status::Failed
-            }
-            PaymentStatus::Pending => Status::Pending,
-            PaymentStatus::NeedsCustomer { url, client_secret } => {
-                (body.action_url, body.client_secret) = (url.clone(), client_secret.clone());
-                Status::RequiresAction
-            }
-            PaymentStatus::Canceled => {
-                body.failure = Some(Failure::Abandoned.as_str().to_owned());
-                Status::Canceled
-            }
-            PaymentStatus::Failed(decline) => {
-                let failure = failure_of(decline.reason);
-                body.failure = Some(failure.as_str().to_owned());
-                // On a page the customer may try another card; a bank that wants to hear from them can be asked again.
-                let may_go_on = match body.way {
-                    Way::Hosted => true,
-                    Way::OnSession => false,
-                    Way::OffSession => failure == Failure::AuthenticationRequired,
-                };
-                if may_go_on { Status::RequiresAction } else { Status::Failed }
-            }
-        })
-    }
-
-    /// Grants what was paid for: the grant, the payment and the invoice in one commit, once.
-    async fn credit(self: &Arc<Self>, id: PaymentId, mut kept: Kept<Payment>) -> Result<(), Error> {
-        let known = self.known_number(id.place().account)?.ok_or(Refusal::AccountNotFound)?;
-        let seen = kept.body.clone();
-        for _ in 0..ATTEMPTS_MAX {
-            let now = self.now();
-            let body = &mut kept.body;
-            body.status = Status::Succeeded.as_str().to_owned();
-            (body.reference, body.card, body.failure) = (seen.reference.clone(), seen.card.clone(), None);
-            (body.page_url, body.action_url, body.client_secret) = (None, None, None);
-            let invoiced = self.invoice_for(&known, id, body, now)?;
-            body.invoice = Some(invoiced.id);
-            // What is left to do once the money is there is a job of its own.
-            let due_at = self.has_sequel(body).then_some(now);
-            let mut also = vec![kept.next(now, due_at)];
-            also.extend(invoiced.changes);
-            also.extend(self.subscription_paid(&known, &kept.body, now)?);
-            let ask = Ask {
-                account: known.account.number,
-                command: Some(Command::Grant(Arc::new(kept.body.terms(&id.to_string(), now)))),
-                key: None,
-                by: kept.body.by.as_deref().map(Into::into),
-                fact: Some(paid(id)),
-                once: None,
-                also,
-            };
-            match self.turnstile.take_one(ask).await {
-                Turned::Overtaken => {}
-                turned => return super::order::done(turned).map(drop),
-            }
-            // Somebody was first with this payment, with this invoice's number, or with another of its documents.
-            match self.payment_kept(id)? {
-                Some(it) if it.body.status() != Status::Succeeded => kept = it,
-                _ => return Ok(()),
-            }
-        }
-        Err(Error::Busy)
-    }
-
-    /// Commits a state without money; an auto-topup's rule is told in the same commit.
-    async fn commit_payment(&self, id: PaymentId, body: &Payment, change: Change, is_news: bool) -> Result<(), Error> {
-        let failure = body.failure().filter(|_| is_news);
-        let (Purpose::AutoTopup, Some(failure)) = (body.purpose, failure) else {
-            let mut changes = vec![change];
-            if body.purpose == Purpose::Subscription && is_news {
-                let known = self.known_number(id.place().account)?.ok_or(Refusal::AccountNotFound)?;
-                changes.extend(self.subscription_failed(&known, body)?);
-            }
-            return self.keep(&changes).map(drop);
-        };
-        let ask = Ask {
-            account: id.place().account,
-            command: Some(Command::FailTopup { payment: id, failure, is_over: body.status().is_final() }),
-            key: None,
-            by: None,
-            fact: None,
-            once: None,
-            also: vec![change.clone()],
-        };
-        match self.turnstile.take_one(ask).await {
-            Turned::Done { .. } | Turned::Overtaken => Ok(()),
-            // The rule knows nothing of it any more.
-            Turned::Refused(_) => self.keep(&[change]).map(drop),
-            _ => Err(Error::Busy),
-        }
-    }
-}
-
-fn failure_of(reason: DeclineReason) -> Failure {
-    match reason {
-        DeclineReason::InsufficientFunds => Failure::InsufficientFunds,
-        DeclineReason::Expired => Failure::ExpiredCard,
-        DeclineReason::NeedsCustomer => Failure::AuthenticationRequired,
-        DeclineReason::ProofFailed => Failure::AuthenticationFailed,
-        DeclineReason::Incorrect => Failure::IncorrectCode,
-        DeclineReason::TryLater => Failure::ProcessingError,
-        DeclineReason::Declined => Failure::Declined,
     }
 }

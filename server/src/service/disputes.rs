@@ -5,19 +5,51 @@
 //! now is what is applied, so that notices may come in any order and as often as they like.
 use std::sync::Arc;
 
-use billing::id::PaymentId;
+use billing::id::{GrantId, PaymentId};
 use billing::ledger::{Cause, Command, Withdrawal};
 use billing::payment::Status;
 use billing::refund::Part;
 
 use super::Error;
 use super::payment_methods::told;
-use super::payments::Disputed;
+use super::payments::{ByHand, Disputed, Payment};
 use crate::app::App;
 use crate::stripe::{Dispute, DisputeStatus, RefundStatus};
 use crate::turnstile::Turned;
 
 const ATTEMPTS_MAX: u32 = 16;
+
+/// What is to be done next for a payment to stand where its dispute does.
+enum Step {
+    Open,
+    /// The bank keeps so many minor units.
+    Take(i64),
+    Close(&'static str),
+}
+
+/// The next step, of what was done and what the provider says. First it is opened, whatever came of it meanwhile, then
+/// what the bank keeps is taken, then what is left is let go.
+fn next_step(known: Option<&Disputed>, dispute: &Dispute) -> Option<Step> {
+    let keeps = match dispute.status {
+        DisputeStatus::Inquiry => return None,
+        DisputeStatus::Open => 0,
+        // What was won comes back a little later: until some of it is there, all of it is on its way.
+        DisputeStatus::Won if dispute.disputed.amount <= dispute.withdrawn => 0,
+        DisputeStatus::Won => dispute.withdrawn.max(0),
+        DisputeStatus::Lost if 0 < dispute.withdrawn => dispute.withdrawn,
+        DisputeStatus::Lost => dispute.disputed.amount,
+    };
+    let Some(known) = known else { return Some(Step::Open) };
+    if known.lost < keeps {
+        return Some(Step::Take(keeps - known.lost));
+    }
+    let over = match dispute.status {
+        DisputeStatus::Won => "won",
+        DisputeStatus::Lost => "lost",
+        DisputeStatus::Open | DisputeStatus::Inquiry => return None,
+    };
+    (known.status == "open").then_some(Step::Close(over))
+}
 
 impl App {
     /// News of a dispute: looks at it, and brings the payment and its grant where it says.
@@ -45,51 +77,45 @@ impl App {
     async fn apply_dispute(&self, id: PaymentId, dispute: &Dispute) -> Result<bool, Error> {
         let Some(mut kept) = self.payment_kept(id)? else { return Ok(true) };
         let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(true) };
+        let known = kept.body.disputed(&dispute.reference).cloned();
+        let Some(step) = next_step(known.as_ref(), dispute) else { return Ok(true) };
         let now = self.now();
-        let known = kept.body.dispute.clone().filter(|it| it.reference == dispute.reference);
-        let before = known.as_ref().map_or("none", |it| &*it.status);
-        let lost = known.as_ref().map_or(0, |it| it.lost);
-        let taken = match dispute.status {
-            DisputeStatus::Inquiry => return Ok(true),
-            DisputeStatus::Open => 0,
-            DisputeStatus::Won => dispute.withdrawn.max(0),
-            DisputeStatus::Lost if 0 < dispute.withdrawn => dispute.withdrawn,
-            DisputeStatus::Lost => dispute.disputed.amount,
-        };
-        let said = |status: &str, lost| {
-            Some(Disputed { reference: dispute.reference.clone(), status: status.to_owned(), lost })
-        };
-        let over = if dispute.status == DisputeStatus::Won { "won" } else { "lost" };
-        let (command, next) = match (dispute.status, before) {
-            (DisputeStatus::Open, "none") => (Command::Freeze { grant, is_frozen: true }, said("open", 0)),
-            (DisputeStatus::Open, _) => return Ok(true),
-            // First what the bank keeps is taken, then what is left is let go.
-            (_, "none" | "open") if lost < taken => {
-                let gone: Part = kept.body.returned.into();
-                let bought = kept.body.bought();
-                let amount = (taken - lost).min(bought.total() - gone.total());
-                let Some(part) = bought.part_of_amount(gone, amount) else {
-                    // All of it went back by refunds already.
-                    kept.body.dispute = said("open", taken);
-                    self.keep(&[kept.next(now, kept.document.due_at)])?;
-                    return Ok(false);
-                };
-                kept.body.returned = gone.plus(part).into();
-                let reason = "the payment was disputed and lost".into();
-                let withdrawal =
-                    Withdrawal { grant, credits: part.credits, owed: part.credits, cause: Cause::Dispute, reason };
-                (Command::Withdraw(withdrawal), said("open", taken))
+        let is_only_one = !kept.body.is_disputed(Some(&dispute.reference));
+        let mut next = Disputed { reference: dispute.reference.clone(), status: "open".to_owned(), lost: 0 };
+        if let Some(known) = &known {
+            next = known.clone();
+        }
+        let command = match step {
+            Step::Open => is_only_one.then_some(Command::Freeze { grant, is_frozen: true }),
+            Step::Take(amount) => {
+                next.lost += amount;
+                self.taken_by_bank(&mut kept.body, grant, amount)
             }
-            (_, "none" | "open") => (Command::Freeze { grant, is_frozen: false }, said(over, lost)),
-            _ => return Ok(true),
+            Step::Close(status) => {
+                next.status = status.to_owned();
+                is_only_one.then_some(Command::Freeze { grant, is_frozen: false })
+            }
         };
-        kept.body.dispute = next;
-        let also = vec![kept.next(now, kept.document.due_at)];
+        let is_news = known.is_none_or(|it| it.status != next.status);
+        kept.body.put_dispute(next.clone());
+        let mut also = vec![kept.next(now, kept.document.due_at)];
+        also.extend(is_news.then(|| App::dispute_news(id, &kept.body, &next, now)));
+        let Some(command) = command else { return self.keep(&also).map(|_| false) };
         match self.ask_withdrawal(id, command, Some("the payment provider".into()), also).await {
             // Look again: there may be another step.
             Turned::Done { .. } | Turned::Overtaken => Ok(false),
             turned => super::order::done(turned).map(|_| false),
         }
+    }
+
+    /// What taking so much of a payment back takes of its grant; nothing where all of it went back before.
+    fn taken_by_bank(&self, payment: &mut Payment, grant: GrantId, amount: i64) -> Option<Command> {
+        let (bought, gone) = (payment.bought(), Part::from(payment.returned));
+        let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()))?;
+        payment.returned = gone.plus(part).into();
+        let reason = "the payment was disputed and lost".into();
+        let (credits, cause) = (part.credits, Cause::Dispute);
+        Some(Command::Withdraw(Withdrawal { grant, credits, owed: credits, cause, reason }))
     }
 
     /// Refunds of a payment that were made by hand at the provider: what they took back is taken back here.
@@ -100,26 +126,44 @@ impl App {
         let Some(id) = payment.ours.as_deref().and_then(|it| it.parse::<PaymentId>().ok()) else { return Ok(()) };
         self.hear_of_payment(id, &payment.reference).await?;
         for refund in refunds {
-            if let Some(ours) = &refund.ours {
-                self.refund_now_due(id, ours)?;
-            } else if refund.status != RefundStatus::Failed {
-                self.take_back(id, &refund.reference, refund.refunded.amount).await?;
+            let is_gone = refund.status == RefundStatus::Failed;
+            match &refund.ours {
+                Some(ours) if is_gone => self.refund_failed(id, ours).await?,
+                Some(ours) => self.refund_now_due(id, ours)?,
+                None if is_gone => self.give_back(id, &refund.reference).await?,
+                None => self.take_back(id, &refund.reference, refund.refunded.amount).await?,
             }
         }
         Ok(())
+    }
+
+    /// A refund made by hand has failed after all: what was taken back for it is there again.
+    async fn give_back(self: &Arc<Self>, id: PaymentId, reference: &str) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(mut kept) = self.payment_kept(id)? else { return Ok(()) };
+            let place = kept.body.by_hand.iter().position(|it| it.reference == reference);
+            let (Some(place), Some((grant, terms))) = (place, self.grant_paid_by(id)?) else { return Ok(()) };
+            let part = Part::from(kept.body.by_hand.remove(place).part);
+            if self.put_back((id, kept), (grant, terms), part, Vec::new()).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
     }
 
     async fn take_back(self: &Arc<Self>, id: PaymentId, reference: &str, amount: i64) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut kept) = self.payment_kept(id)? else { return Ok(()) };
             let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(()) };
-            if kept.body.status() != Status::Succeeded || kept.body.by_hand.iter().any(|it| it == reference) {
+            if kept.body.status() != Status::Succeeded || kept.body.by_hand.iter().any(|it| it.reference == reference) {
                 return Ok(());
             }
             let now = self.now();
             let (bought, gone) = (kept.body.bought(), Part::from(kept.body.returned));
-            kept.body.by_hand.push(reference.to_owned());
-            let Some(part) = bought.part_of_amount(gone, amount.min(bought.total() - gone.total())) else {
+            let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()));
+            let by_hand = ByHand { reference: reference.to_owned(), part: part.unwrap_or_default().into() };
+            kept.body.by_hand.push(by_hand);
+            let Some(part) = part else {
                 self.keep(&[kept.next(now, kept.document.due_at)])?;
                 continue;
             };
@@ -131,6 +175,8 @@ impl App {
             let note = self.credit_note_for(&known, (id, &kept.body), part, now)?;
             let mut also = vec![kept.next(now, kept.document.due_at)];
             also.extend(note.changes);
+            let told = (reference, part.into(), &*note.id);
+            also.push(App::refund_news(id, &kept.body, told, ("refunded at the payment provider", now)));
             match self
                 .ask_withdrawal(id, Command::Withdraw(withdrawal), Some("the payment provider".into()), also)
                 .await

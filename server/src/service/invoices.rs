@@ -15,6 +15,7 @@ use store::{Change, Document};
 
 use super::Error;
 use super::documents::Kept;
+use super::money_news::invoice_news;
 use super::payments::Payment;
 use super::prices::Taxed;
 use crate::app::{App, Known};
@@ -134,6 +135,17 @@ impl App {
         self.issue(known, payment, part, (Kind::CreditNote, at))
     }
 
+    /// The invoice of a part whose credit note was issued and whose money did not go back after all.
+    pub(super) fn invoice_again(
+        &self,
+        known: &Known,
+        payment: (PaymentId, &Payment),
+        part: Part,
+        at: Timestamp,
+    ) -> Result<Issued, Error> {
+        self.issue(known, payment, part, (Kind::Invoice, at))
+    }
+
     /// # Errors
     /// When the id leads to no invoice.
     pub fn invoice(&self, id: InvoiceId) -> Result<InvoiceView, Error> {
@@ -191,8 +203,11 @@ impl App {
             payment: payment.to_string(),
             corrects,
         };
+        let said = Number { prefix: prefix.to_owned(), year, sequence: written.sequence }.to_string();
+        let (total, is_credit_note) = (written.net + written.tax, written.is_credit_note);
+        let told = invoice_news(number, (&id, &said, is_credit_note), (payment, total, &body.currency), at);
         let invoice = Kept::new(number, KIND, id.clone(), written);
-        Ok(Issued { id, changes: vec![counter.next(at, None), invoice.next(at, None)] })
+        Ok(Issued { id, changes: vec![counter.next(at, None), invoice.next(at, None), told] })
     }
 }
 

@@ -64,6 +64,7 @@ happenings! {
     ServerReleaseDue "server.release_due"
     ServerResumeDue "server.resume_due"
     InvoiceIssued "invoice.issued"
+    PaymentMethodExpiring "payment_method.expiring"
     WebhookEndpointDisabled "webhook_endpoint.disabled"
 }
 
@@ -108,6 +109,7 @@ pub fn companions(low: Credits) -> crate::turnstile::Companions {
         super::warnings::of_notices(book, transaction, &mut changes);
         changes.extend(of_grants(transaction));
         changes.extend(super::topups::companions(transaction));
+        changes.extend(super::money_news::of_topup(book, transaction));
         changes
     })
 }

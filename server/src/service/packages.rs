@@ -7,6 +7,7 @@ use store::{Audit, Change, Document};
 
 use super::Error;
 use super::documents::Kept;
+use super::prices::least_charge;
 use crate::app::App;
 
 const KIND: &str = "package";
@@ -56,6 +57,13 @@ impl App {
         Ok(packages)
     }
 
+    /// The cheapest package that grants so many credits; none where no single one does.
+    pub fn package_covering(&self, account: &Name, credits: Credits) -> Option<String> {
+        let known = self.known(account).ok()?;
+        let packages = self.packages(known.account.currency).ok()?;
+        packages.into_iter().find(|it| credits <= it.granted()).map(|it| it.id)
+    }
+
     pub(super) fn package(&self, id: &str, currency: Currency) -> Result<Package, Error> {
         let found = self.packages(currency)?.into_iter().find(|it| it.id == id);
         Ok(found.ok_or(Refusal::PackageNotFound)?)
@@ -69,8 +77,11 @@ impl App {
                 Refusal::invalid("credits", "must be more than 0 and at most 100000000, and bonus 0 or more").into()
             );
         }
-        if !(1..=100_000_000_000).contains(&package.price) {
-            return Err(Refusal::invalid("price.amount", "must be more than 0 and at most 100000000000").into());
+        let currency = package.currency.parse().map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
+        let least = least_charge(currency);
+        if !(least..=100_000_000_000).contains(&package.price) {
+            let why = format!("must be at least {least}, the least a card can be charged, and at most 100000000000");
+            return Err(Refusal::invalid("price.amount", why).into());
         }
         if package.name.is_empty() || 200 < package.name.len() || package.name.chars().any(char::is_control) {
             return Err(Refusal::invalid("name", "must be 1 to 200 bytes without control characters").into());

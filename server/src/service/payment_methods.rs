@@ -22,8 +22,9 @@ pub(super) const KIND: &str = "method";
 const WALLET: &str = "wallet";
 const OWNER: &str = "wallet_of";
 pub(super) const SETUP: &str = "card_setup";
-/// Cards looked at: the provider gives no more.
+/// Cards read at a time, and how many times: somebody who changes cards every day for five years is seen whole.
 const CARDS_MAX: usize = 200;
+const PAGES_MAX: usize = 10;
 const ATTEMPTS_MAX: u32 = 8;
 /// How often the saving of a card is looked at without having been heard of.
 const LOOKS_MAX: u32 = 12;
@@ -208,9 +209,10 @@ impl App {
             let customer = wallet.body.customer.clone();
             let cards = self.at_provider(move |it| it.cards(&customer)).await.map_err(|it| told(&it))?;
             let now = self.now();
-            let mut live = self.live_methods(account)?;
+            let (gone, mut live): (Vec<_>, Vec<_>) =
+                self.all_methods(account)?.into_iter().partition(|it| it.body.is_gone);
             let mut changes = Vec::new();
-            // Oldest first, so that of two savings of one card the newer stays.
+            let (cards, twins) = without_twins(cards, &gone);
             for card in cards.iter().rev() {
                 let same = live.iter().position(|it| it.body.reference == card.reference || is_twin(&it.body, card));
                 let mut kept = match same {
@@ -221,25 +223,32 @@ impl App {
                     }
                 };
                 let told = PaymentMethod { added_at: kept.body.added_at, ..of_card(card, now) };
-                let is_news = kept.document.version == 0 || !is_same(&told, &kept.body);
-                kept.body = told;
-                if is_news && !changes.iter().any(|it: &Kept<PaymentMethod>| it.document.id == kept.document.id) {
-                    changes.push(kept.clone());
-                } else if let Some(it) = changes.iter_mut().find(|it| it.document.id == kept.document.id) {
-                    it.body = kept.body.clone();
+                if kept.document.version == 0 || !is_same(&told, &kept.body) {
+                    kept.body = told;
+                    changes.push(kept.next(now, None));
+                    changes.extend(self.watch_card(account, &kept.document.id, &kept.body, now)?);
                 }
                 live.push(kept);
             }
+            for twin in &twins {
+                // It is taken away at the provider, too: else it would come back when its twin is removed.
+                let id = PaymentMethodId::new(now, self.place_beside(account)?).to_string();
+                let body = PaymentMethod { is_gone: true, ..of_card(twin, now) };
+                changes.push(Kept::new(account, KIND, id, body).next(now, Some(now)));
+            }
             let at_provider = |it: &Kept<PaymentMethod>| cards.iter().any(|card| card.reference == it.body.reference);
             let (live, gone): (Vec<_>, Vec<_>) = live.into_iter().partition(at_provider);
-            changes.extend(gone.into_iter().map(|it| Kept { body: PaymentMethod { is_gone: true, ..it.body }, ..it }));
+            let gone = gone.into_iter().map(|it| Kept { body: PaymentMethod { is_gone: true, ..it.body }, ..it });
+            changes.extend(gone.map(|it| it.next(now, None)));
             let is_default = |it: &Kept<PaymentMethod>| wallet.body.default.as_deref() == Some(&*it.document.id);
-            let mut all: Vec<_> = changes.iter().map(|it| it.next(now, None)).collect();
+            let is_first = wallet.body.default.is_none();
             if !live.iter().any(is_default) {
                 wallet.body.default = live.last().map(|it| it.document.id.clone());
-                all.push(wallet.next(now, None));
+                if wallet.body.default.is_some() || !is_first {
+                    changes.push(wallet.next(now, None));
+                }
             }
-            if all.is_empty() || self.keep(&all)? {
+            if changes.is_empty() || self.keep(&changes)? {
                 return Ok(());
             }
         }
@@ -306,8 +315,19 @@ impl App {
     }
 
     fn live_methods(&self, account: AccountNumber) -> Result<Vec<Kept<PaymentMethod>>, Error> {
-        let mut all = self.all_kept::<PaymentMethod>(account, KIND, None, CARDS_MAX)?;
+        let mut all = self.all_methods(account)?;
         all.retain(|it| !it.body.is_gone);
+        Ok(all)
+    }
+
+    /// Cards that were removed among them, newest first.
+    fn all_methods(&self, account: AccountNumber) -> Result<Vec<Kept<PaymentMethod>>, Error> {
+        let mut all = self.all_kept::<PaymentMethod>(account, KIND, None, CARDS_MAX)?;
+        for _ in 1..PAGES_MAX {
+            let before = all.last().filter(|_| all.len() % CARDS_MAX == 0).map(|it| it.document.id.clone());
+            let Some(before) = before else { break };
+            all.extend(self.all_kept::<PaymentMethod>(account, KIND, Some(&before), CARDS_MAX)?);
+        }
         Ok(all)
     }
 }
@@ -323,6 +343,20 @@ fn of_card(card: &stripe::Card, now: Timestamp) -> PaymentMethod {
         added_at: now.millis(),
         is_gone: false,
     }
+}
+
+/// The provider's cards, newest first, without those that were removed here; of a card that was saved twice the newer.
+/// The older ones come second.
+fn without_twins(cards: Vec<stripe::Card>, gone: &[Kept<PaymentMethod>]) -> (Vec<stripe::Card>, Vec<stripe::Card>) {
+    let (mut kept, mut twins): (Vec<stripe::Card>, Vec<stripe::Card>) = (Vec::new(), Vec::new());
+    for card in cards {
+        if gone.iter().any(|it| it.body.reference == card.reference) {
+            continue;
+        }
+        let is_again = |it: &stripe::Card| it.fingerprint.is_some() && it.fingerprint == card.fingerprint;
+        if kept.iter().any(is_again) { twins.push(card) } else { kept.push(card) }
+    }
+    (kept, twins)
 }
 
 /// The same card number, saved twice.

@@ -73,6 +73,13 @@ impl From<Returned> for Part {
     }
 }
 
+/// A refund made at the provider, by its name for it, and what it took back here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    pub reference: String,
+    pub part: Returned,
+}
+
 /// A dispute over a payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disputed {
@@ -106,6 +113,9 @@ pub struct Payment {
     pub created_at: i64,
     /// When it was first sent to the provider.
     pub sent_at: Option<i64>,
+    /// Nobody waits for it any more: it is ended at the provider unless the money is there.
+    #[serde(default)]
+    pub is_given_up: bool,
     pub tries: u32,
     /// Our customer, page, card and payment, by the provider's names.
     pub customer: Option<String>,
@@ -121,10 +131,13 @@ pub struct Payment {
     /// Our id of the invoice.
     pub invoice: Option<String>,
     pub returned: Returned,
+    /// The newest dispute, and those before it.
     pub dispute: Option<Disputed>,
+    #[serde(default)]
+    pub earlier_disputes: Vec<Disputed>,
     /// Refunds made at the provider, by its names for them, that are reckoned with in `returned`.
     #[serde(default)]
-    pub by_hand: Vec<String>,
+    pub by_hand: Vec<ByHand>,
     /// What it pays for, of a subscription.
     #[serde(default)]
     pub period: Option<Period>,
@@ -150,13 +163,30 @@ impl Payment {
         Bought { credits: Credits::from_micros(self.credits), net: self.net, tax: self.tax }
     }
 
-    /// The terms of the grant it pays for.
-    pub(super) fn terms(&self, id: &str, at: Timestamp) -> Terms {
+    /// A dispute over it, by the provider's name.
+    pub(super) fn disputed(&self, reference: &str) -> Option<&Disputed> {
+        self.dispute.iter().chain(&self.earlier_disputes).find(|it| it.reference == reference)
+    }
+    /// Whether a dispute is open, other than the one named.
+    pub(super) fn is_disputed(&self, but: Option<&str>) -> bool {
+        let open = |it: &&Disputed| it.status == "open" && Some(&*it.reference) != but;
+        self.dispute.iter().chain(&self.earlier_disputes).any(|it| open(&it))
+    }
+    pub(super) fn put_dispute(&mut self, dispute: Disputed) {
+        let all = self.dispute.iter_mut().chain(&mut self.earlier_disputes);
+        match all.into_iter().find(|it| it.reference == dispute.reference) {
+            Some(known) => *known = dispute,
+            None => self.earlier_disputes.extend(self.dispute.replace(dispute)),
+        }
+    }
+
+    /// The terms of the grant it pays for. Credits that were paid for expire only where a plan says so.
+    pub(super) fn terms(&self, id: &str, at: Timestamp, expires_at: Option<Timestamp>) -> Terms {
         Terms {
             source: self.purpose.source(),
             credits: Credits::from_micros(self.credits),
             effective_at: at,
-            expires_at: Timestamp::NEVER,
+            expires_at: expires_at.unwrap_or(Timestamp::NEVER),
             priority: Terms::PRIORITY,
             scope: billing::ledger::Scope::default(),
             cost: Some(self.money(self.net)),
@@ -184,6 +214,7 @@ impl Payment {
             by: None,
             created_at: at.millis(),
             sent_at: None,
+            is_given_up: false,
             tries: 0,
             customer: None,
             card: None,
@@ -197,6 +228,7 @@ impl Payment {
             invoice: None,
             returned: Returned::default(),
             dispute: None,
+            earlier_disputes: Vec::new(),
             by_hand: Vec::new(),
             period: None,
         }

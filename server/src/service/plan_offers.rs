@@ -3,7 +3,7 @@
 use billing::Refusal;
 use billing::id::Name;
 use billing::money::{Credits, Money};
-use billing::subscription::{State, retry_at};
+use billing::subscription::State;
 use billing::time::Timestamp;
 
 use super::purchase_price::PriceOfCredits;
@@ -93,6 +93,6 @@ impl Subscription {
     /// When a renewal that was declined is tried again; none where nothing is.
     pub fn tried_again_at(&self) -> Option<Timestamp> {
         let is_waiting = self.state() == State::PastDue && self.payment.is_none();
-        retry_at(Timestamp::from_millis(self.period_end), self.failures).filter(|_| is_waiting)
+        self.next_try_at.map(Timestamp::from_millis).filter(|_| is_waiting)
     }
 }

@@ -8,10 +8,13 @@ use store::{Audit, Change, Document};
 
 use super::Error;
 use super::documents::Kept;
+use super::prices::least_charge;
 use crate::app::App;
 
 const KIND: &str = "plan";
 const PLANS_MAX: usize = 500;
+/// Periods that unused credits may be made to expire after.
+const CARRY_OVER_MAX: u32 = 60;
 const ATTEMPTS_MAX: u32 = 8;
 
 /// Plans where the operator has set none. Credits, percent off the list price, and how often.
@@ -32,6 +35,9 @@ pub struct Plan {
     pub currency: String,
     /// `month` or `year`.
     pub every: String,
+    /// Unused credits last for so many periods after the one they were paid for; none for as long as it takes.
+    #[serde(default)]
+    pub carry_over_periods: Option<u32>,
     /// No longer sold; who has it keeps it.
     pub is_gone: bool,
 }
@@ -72,6 +78,12 @@ impl App {
             plan.currency.parse().map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
         if plan.price < 1 || self.list_price(plan.credits(), currency) <= plan.price {
             return Err(Refusal::invalid("price.amount", "must be less than the same credits cost one by one").into());
+        }
+        if plan.price < least_charge(currency) {
+            return Err(Refusal::invalid("price.amount", "is less than any card can be charged").into());
+        }
+        if plan.carry_over_periods.is_some_and(|it| !(1..=CARRY_OVER_MAX).contains(&it)) {
+            return Err(Refusal::invalid("carry_over_periods", "must be 1 to 60; leave it out to keep them").into());
         }
         if plan.name.is_empty() || 200 < plan.name.len() || plan.name.chars().any(char::is_control) {
             return Err(Refusal::invalid("name", "must be 1 to 200 bytes without control characters").into());
@@ -119,6 +131,7 @@ impl App {
             price: price - price * percent_off / 100,
             currency: currency.as_str().to_owned(),
             every: every.as_str().to_owned(),
+            carry_over_periods: None,
             is_gone: false,
         }
     }

@@ -90,6 +90,12 @@ impl App {
     }
 }
 
+/// The least that a card can be charged, in minor units: half of the currency's unit, and fifty where it has no smaller
+/// part.
+pub(super) fn least_charge(currency: Currency) -> i64 {
+    if currency.places() == 0 { 50 } else { 10_i64.pow(currency.places()) / 2 }
+}
+
 /// The country of an account's billing address: its member `country`.
 fn country_of(known: &Known) -> Option<Country> {
     let address: serde_json::Value = serde_json::from_str(known.account.address.as_deref()?).ok()?;

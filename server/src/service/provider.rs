@@ -22,6 +22,9 @@ const EVERY: Span = Span::MINUTE.times(5);
 /// How far a reading goes back behind the last, for what became visible late.
 const OVERLAP: Span = Span::MINUTE.times(10);
 
+/// How long one that cannot be heard of is tried again.
+const GIVEN_UP_AFTER: Span = Span::DAY;
+
 /// How far the provider's list of events has been read, by the machine's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct ReadUntil {
@@ -130,15 +133,17 @@ impl App {
         let from = Timestamp::from_millis(kept.body.until) - OVERLAP;
         let until = self.clock.machine_now() + Span::SECOND;
         let notices = self.at_provider(move |it| it.events(from, until)).await;
+        // One that cannot be heard of now must not hide the others: the list is read again from it, for a while.
+        let mut heard_until = until;
         for notice in notices.map_err(|it| told(&it))? {
             if let Err(error) = self.hear(&notice).await {
-                // One that cannot be heard of now must not hide the others; the list is read again from here.
                 tracing::warn!(notice = notice.reference, ?error, "an event could not be looked at");
-                let due_at = self.now() + EVERY;
-                return self.keep(&[kept.next(self.now(), Some(due_at))]).map(drop);
+                if until < notice.at + GIVEN_UP_AFTER {
+                    heard_until = heard_until.min(notice.at);
+                }
             }
         }
-        kept.body.until = until.millis();
+        kept.body.until = heard_until.millis().max(kept.body.until);
         self.keep(&[kept.next(self.now(), Some(self.now() + EVERY))]).map(drop)
     }
 
@@ -152,6 +157,7 @@ impl App {
             super::refunds::KIND => self.work_refund(document).await,
             super::payment_methods::KIND => self.forget_card(document).await,
             super::payment_methods::SETUP => self.look_at_setup(document).await,
+            super::card_expiry::KIND => self.tell_of_expiry(document),
             super::subscriptions::KIND => self.renew(document).await,
             KIND => self.read_events(document).await,
             _ => Ok(()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{GrantId, PaymentId, RefundId};
-use billing::ledger::{Cause, Command, Withdrawal};
+use billing::ledger::{Cause, Command, Terms, Withdrawal};
 use billing::money::Credits;
 use billing::payment::Status;
 use billing::rating::Text;
@@ -145,7 +145,7 @@ impl App {
         if payment.status() != Status::Succeeded {
             return Err(Refusal::NothingToRefund.into());
         }
-        if payment.dispute.as_ref().is_some_and(|it| it.status == "open") {
+        if payment.is_disputed(None) {
             return Err(Refusal::PaymentDisputed.into());
         }
         let (grant, _) = self.grant_paid_by(order.payment)?.ok_or(Refusal::NothingToRefund)?;
@@ -229,8 +229,10 @@ impl App {
             let note = self.credit_note_for(&known, (id, &payment.body), kept.body.part.into(), now)?;
             kept.body.status = "succeeded".to_owned();
             kept.body.reference = Some(reference.clone());
-            kept.body.credit_note = Some(note.id);
+            kept.body.credit_note = Some(note.id.clone());
             let mut changes = note.changes;
+            let (refund, part, reason) = (&*kept.document.id, kept.body.part, &*kept.body.reason);
+            changes.push(App::refund_news(id, &payment.body, (refund, part, &note.id), (reason, now)));
             changes.push(kept.next(now, None));
             if self.keep(&changes)? {
                 return Ok(());
@@ -243,35 +245,61 @@ impl App {
         Err(Error::Busy)
     }
 
-    /// No money went back: the credits return to the grant they came from.
+    /// A refund of ours that the provider could not make after all, also where it had said that it could.
+    pub(super) async fn refund_failed(self: &Arc<Self>, id: PaymentId, refund: &str) -> Result<(), Error> {
+        match self.kept::<Refund>(id.place().account, KIND, refund)? {
+            Some(kept) => self.not_refunded(id, kept).await,
+            None => Ok(()),
+        }
+    }
+
+    /// No money went back: the credits return to the grant they came from. A credit note that was issued is answered by
+    /// an invoice of the same.
     async fn not_refunded(&self, id: PaymentId, mut kept: Kept<Refund>) -> Result<(), Error> {
+        let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
         for _ in 0..ATTEMPTS_MAX {
-            let Some(mut payment) = self.payment_kept(id)? else { return Ok(()) };
-            let Some((grant, terms)) = self.grant_paid_by(id)? else { return Ok(()) };
-            let (part, gone) = (kept.body.part, payment.body.returned);
-            payment.body.returned =
-                Returned { credits: gone.credits - part.credits, net: gone.net - part.net, tax: gone.tax - part.tax };
-            kept.body.status = "failed".to_owned();
-            let now = self.now();
-            let withdrawal = Withdrawal {
-                grant,
-                credits: Credits::from_micros(part.credits),
-                owed: Credits::ZERO,
-                cause: Cause::Refund,
-                reason: "the refund failed".into(),
-            };
-            let due_at = payment.document.due_at;
-            let also = vec![kept.next(now, None), payment.next(now, due_at)];
-            match self.ask_withdrawal(id, Command::Restore { withdrawal, terms }, None, also).await {
-                Turned::Overtaken => {}
-                turned => return done(turned).map(drop),
-            }
-            kept = self.refund_kept(id, &kept.document.id)?;
-            if kept.body.status != "pending" {
+            if kept.body.status == "failed" {
                 return Ok(());
             }
+            let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
+            let Some(granted) = self.grant_paid_by(id)? else { return Ok(()) };
+            let (part, now) = (Part::from(kept.body.part), self.now());
+            let mut also = Vec::new();
+            if kept.body.credit_note.is_some() {
+                also.extend(self.invoice_again(&known, (id, &payment.body), part, now)?.changes);
+            }
+            kept.body.status = "failed".to_owned();
+            also.push(kept.next(now, None));
+            if self.put_back((id, payment), granted, part, also).await? {
+                return Ok(());
+            }
+            kept = self.refund_kept(id, &kept.document.id)?;
         }
         Err(Error::Busy)
+    }
+
+    /// Puts back what was taken of a payment's grant. False when another was first.
+    pub(super) async fn put_back(
+        &self,
+        (id, mut payment): (PaymentId, Kept<Payment>),
+        (grant, terms): (GrantId, Arc<Terms>),
+        part: Part,
+        mut also: Vec<Change>,
+    ) -> Result<bool, Error> {
+        let gone = Part::from(payment.body.returned);
+        payment.body.returned =
+            Part { credits: gone.credits - part.credits, net: gone.net - part.net, tax: gone.tax - part.tax }.into();
+        let reason = "the refund failed".into();
+        let withdrawal = Withdrawal { grant, credits: part.credits, owed: Credits::ZERO, cause: Cause::Refund, reason };
+        let due_at = payment.document.due_at;
+        also.push(payment.next(self.now(), due_at));
+        if part.credits.is_zero() {
+            return self.keep(&also);
+        }
+        match self.ask_withdrawal(id, Command::Restore { withdrawal, terms }, None, also).await {
+            Turned::Overtaken => Ok(false),
+            turned => done(turned).map(|_| true),
+        }
     }
 
     /// News of a refund of ours: it is looked at at once.

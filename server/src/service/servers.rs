@@ -164,7 +164,8 @@ impl App {
         let mut asks = Vec::new();
         let now = self.now();
         for book in self.store.recall(&[], accounts)?.books.into_iter().flatten() {
-            if !book.servers().iter().any(|it| it.run.phase == Phase::Running) {
+            let tops_up = book.topup().is_some_and(|it| it.is_on);
+            if !tops_up && !book.servers().iter().any(|it| it.run.phase == Phase::Running) {
                 continue;
             }
             let Some(known) = self.known_number(book.account)? else { continue };
@@ -175,6 +176,16 @@ impl App {
             asks.extend(self.new_prices(&book, now));
         }
         Ok(asks)
+    }
+
+    /// Has the account's months counted where its customer lives now, where anything is counted by them.
+    pub async fn follow_zone(&self, account: &Name) -> Result<(), Error> {
+        let known = self.known(account)?;
+        let news = self.burn_news(&[known.account.number])?;
+        for turned in self.turnstile.take(news).await {
+            done(turned)?;
+        }
+        Ok(())
     }
 
     fn new_prices(&self, book: &Book, now: Timestamp) -> Vec<Ask> {

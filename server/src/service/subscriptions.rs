@@ -1,27 +1,29 @@
 //! Subscriptions: credits each period, given when they are paid for and kept whatever happens afterwards.
 //!
-//! An account has one subscription, a document that is due when its period ends. A renewal is a payment like any other;
-//! what came of it moves the subscription on in the very commit that settles the payment. Invariants: one payment of a
-//! subscription is under way at a time; a period is granted by its own payment, once; nothing here takes credits away.
+//! An account has one subscription, a document that is due when its period ends (see `renewals`). A renewal is a
+//! payment like any other; what came of it moves the subscription on in the very commit that settles the payment.
+//! Invariants: one payment of a subscription is under way at a time; a period is granted by its own payment, once;
+//! nothing here takes credits away.
 use std::sync::Arc;
 
 use billing::Refusal;
-use billing::calendar::Date;
-use billing::id::{Name, PaymentId, SubscriptionId};
-use billing::money::Credits;
+use billing::id::{AccountNumber, Name, PaymentId, SubscriptionId};
+use billing::money::{Credits, Currency};
 use billing::payment::Status;
 use billing::rating::Text;
-use billing::subscription::{State, period_date, period_end, retry_at, upgrade};
+use billing::subscription::{State, upgrade};
 use billing::time::Timestamp;
-use jiff::civil;
 use serde::{Deserialize, Serialize};
-use store::{Change, Document};
+use store::Change;
 
 use super::Error;
-use super::documents::{Kept, LEASE, read};
+use super::documents::{Kept, LEASE};
+use super::notices::Happening;
 use super::order::Fingerprint;
 use super::payments::{self, Payment, Purpose, Way};
 use super::plans::Plan;
+use super::prices::least_charge;
+use super::renewals::here;
 use super::requests::Asked;
 use crate::app::{App, Known};
 
@@ -45,6 +47,12 @@ pub struct Subscription {
     pub period_end: i64,
     pub ends: bool,
     pub failures: u32,
+    /// When a renewal that was declined is tried again.
+    #[serde(default)]
+    pub next_try_at: Option<i64>,
+    /// The customer has been told that this period's end is near.
+    #[serde(default)]
+    pub reminded: bool,
     /// The payment under way.
     pub payment: Option<String>,
     pub method: Option<String>,
@@ -57,6 +65,9 @@ pub struct Period {
     pub plan: Plan,
     /// The period it pays for; an upgrade pays for the rest of the one that is.
     pub index: u32,
+    /// When that period begins.
+    #[serde(default)]
+    pub starts_at: i64,
     pub is_upgrade: bool,
 }
 
@@ -64,7 +75,7 @@ impl Subscription {
     pub fn state(&self) -> State {
         self.state.parse().unwrap_or(State::Canceled)
     }
-    fn set(&mut self, state: State) {
+    pub(super) fn set(&mut self, state: State) {
         self.state = state.as_str().to_owned();
     }
 }
@@ -98,13 +109,12 @@ impl App {
             return Err(Refusal::AccountClosed.into());
         }
         let before = self.subscribed(&known)?;
-        if before.as_ref().is_some_and(|it| it.body.state() != State::Canceled) {
-            return Err(Refusal::SubscriptionExists.into());
-        }
+        let mut also =
+            before.as_ref().map_or(Ok(Vec::new()), |it| self.may_give_way(known.account.number, &it.body))?;
         let plan = self.plan(order.plan.as_str(), known.account.currency)?;
         let method = self.method_for(&known, order.method.as_deref())?;
         let missing = || Refusal::invalid("payment_method", "is needed: the account has no card yet; add one first");
-        let method = method.ok_or_else(missing)?;
+        method.ok_or_else(missing)?;
         let now = self.now();
         let (anchor, anchor_time) = here(&known, now);
         let body = Subscription {
@@ -119,22 +129,45 @@ impl App {
             period_end: now.millis(),
             ends: false,
             failures: 0,
+            next_try_at: None,
+            reminded: false,
             payment: None,
-            method: Some(method),
+            // Where none was named, whatever is the default by then.
+            method: order.method.clone(),
         };
         let kept = match before {
             Some(kept) => Kept { body, ..kept },
             None => Kept::new(known.account.number, KIND, KIND.to_owned(), body),
         };
-        let period = Period { subscription: kept.body.id.clone(), plan, index: 0, is_upgrade: false };
+        let (subscription, starts_at) = (kept.body.id.clone(), now.millis());
+        let period = Period { subscription, plan, index: 0, starts_at, is_upgrade: false };
         let payment = Payment {
             return_url: order.return_url.clone(),
             by: Some(order.by.to_string()),
             ..self.payment_of(&known, &kept.body, period, Way::OnSession)
         };
-        let id = self.begin_payment(&known, kept, payment, vec![fresh.led_to(KIND, now)])?.ok_or(Error::Busy)?;
+        also.push(fresh.led_to(KIND, now));
+        let id = self.begin_payment(&known, kept, payment, also)?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
         self.subscription(&order.account)
+    }
+
+    /// What has to happen for another subscription to take the place of `before`: nothing where it is over; where its
+    /// first payment waits for a customer who has gone, that is given up.
+    fn may_give_way(&self, account: AccountNumber, before: &Subscription) -> Result<Vec<Change>, Error> {
+        match before.state() {
+            State::Canceled => Ok(Vec::new()),
+            State::Incomplete => {
+                let id = before.payment.as_deref().ok_or(Refusal::SubscriptionExists)?;
+                let payment = self.kept::<Payment>(account, payments::KIND, id)?;
+                let waits = |it: &Kept<Payment>| it.body.status() == Status::RequiresAction;
+                let mut payment = payment.filter(waits).ok_or(Refusal::SubscriptionExists)?;
+                payment.body.is_given_up = true;
+                let now = self.now();
+                Ok(vec![payment.next(now, Some(now))])
+            }
+            State::Active | State::PastDue => Err(Refusal::SubscriptionExists.into()),
+        }
     }
 
     /// Changes the plan: to a dearer one now, for the difference of the rest of the period; to a cheaper one, or one
@@ -152,17 +185,17 @@ impl App {
         if kept.body.state() != State::Active || kept.body.payment.is_some() {
             return Err(not_now("it must be active, and no payment of it under way, for the plan to change").into());
         }
-        kept.body.ends = false;
         let Some((net, credits)) = difference(&kept.body, &plan, now) else {
-            kept.body.next_plan = Some(plan).filter(|it| it.id != kept.body.plan.id);
-            let due_at = kept.document.due_at;
-            if !self.keep(&[kept.next(now, due_at), fresh.led_to(KIND, now)])? {
+            kept.body.ends = false;
+            kept.body.next_plan = Some(plan).filter(|it| *it != kept.body.plan);
+            let due_at = self.renewal_due(&kept.body);
+            if !self.keep(&[kept.next(now, Some(due_at)), fresh.led_to(KIND, now)])? {
                 return Err(Error::Busy);
             }
             return Ok(kept.body);
         };
-        let index = kept.body.index;
-        let period = Period { subscription: kept.body.id.clone(), plan, index, is_upgrade: true };
+        let (subscription, index, starts_at) = (kept.body.id.clone(), kept.body.index, kept.body.period_start);
+        let period = Period { subscription, plan, index, starts_at, is_upgrade: true };
         let mut payment = self.payment_of(&known, &kept.body, period, Way::OnSession);
         let charged = self.with_tax(&known, net);
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
@@ -178,124 +211,36 @@ impl App {
         let known = self.known(account)?;
         for _ in 0..ATTEMPTS_MAX {
             let mut kept = self.subscribed(&known)?.ok_or(Refusal::SubscriptionNotFound)?;
-            let mut due_at = kept.document.due_at;
+            let now = self.now();
+            let (mut due_at, mut changes) = (None, Vec::new());
             match (kept.body.state(), ends) {
-                (State::Active, _) => kept.body.ends = ends,
+                (State::Active, _) => {
+                    kept.body.ends = ends;
+                    // While a payment is under way, whoever carries it out says when it is due.
+                    due_at = kept.body.payment.is_none().then(|| self.renewal_due(&kept.body));
+                }
                 (State::PastDue, true) if kept.body.payment.is_none() => {
                     kept.body.set(State::Canceled);
-                    due_at = None;
+                    let told = (Happening::SubscriptionCanceled, &*kept.body.id.clone());
+                    changes.push(self.subscription_news(&known, told, &kept.body, now));
                 }
                 (State::PastDue, _) => return Err(not_now("a payment of it is being tried; wait for its end").into()),
                 (State::Incomplete, _) => return Err(not_now("its first payment is not settled yet").into()),
                 (State::Canceled, _) => return Err(not_now("it is over; subscribe again").into()),
             }
-            if self.keep(&[kept.next(self.now(), due_at)])? {
+            changes.push(kept.next(now, due_at));
+            if self.keep(&changes)? {
                 return Ok(kept.body);
             }
         }
         Err(Error::Busy)
     }
 
-    /// A subscription that is due: its period has ended, or a declined renewal is to be tried again.
-    pub(super) async fn renew(self: &Arc<Self>, document: Document) -> Result<(), Error> {
-        let Some(known) = self.known_number(document.account)? else { return Ok(()) };
-        let mut kept = read::<Subscription>(document)?;
-        let now = self.now();
-        let is_live = matches!(kept.body.state(), State::Active | State::PastDue);
-        if kept.body.ends || !is_live || known.account.closed_at.is_some() {
-            kept.body.set(State::Canceled);
-            return self.keep(&[kept.next(now, None)]).map(drop);
-        }
-        if kept.body.payment.is_some() {
-            return self.keep(&[kept.next(now, None)]).map(drop);
-        }
-        let plan = kept.body.next_plan.clone().unwrap_or_else(|| kept.body.plan.clone());
-        let index = kept.body.index + 1;
-        let period = Period { subscription: kept.body.id.clone(), plan, index, is_upgrade: false };
-        let payment = Payment {
-            by: Some("subscription".to_owned()),
-            ..self.payment_of(&known, &kept.body, period, Way::OffSession)
-        };
-        match self.begin_payment(&known, kept, payment, Vec::new())? {
-            Some(id) => self.carry_out(id).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The card has changed: what was declined is tried again at once.
-    pub(super) fn retry_renewal(&self, known: &Known) -> Result<(), Error> {
-        let Some(kept) = self.subscribed(known)? else { return Ok(()) };
-        if kept.body.state() == State::PastDue && kept.body.payment.is_none() {
-            let now = self.now();
-            self.keep(&[kept.next(now, Some(now))])?;
-        }
-        Ok(())
-    }
-
-    /// What a payment that came in does to the subscription it is for.
-    pub(super) fn subscription_paid(
-        &self,
-        known: &Known,
-        payment: &Payment,
-        now: Timestamp,
-    ) -> Result<Option<Change>, Error> {
-        let Some((mut kept, period)) = self.subscription_of(known, payment)? else { return Ok(None) };
-        let body = &mut kept.body;
-        body.payment = None;
-        if period.is_upgrade {
-            body.plan = period.plan.clone();
-            body.next_plan = None;
-            let due_at = Timestamp::from_millis(body.period_end);
-            return Ok(Some(kept.next(now, Some(due_at))));
-        }
-        let was_live = body.state() != State::Incomplete;
-        let rhythm_changes = period.plan.every != body.plan.every;
-        let start = Timestamp::from_millis(if was_live { body.period_end } else { body.period_start });
-        if rhythm_changes {
-            // Another rhythm is counted from its own beginning.
-            (body.anchor, body.anchor_time) = here(known, start);
-        }
-        body.index = if rhythm_changes { 0 } else { period.index };
-        body.plan = period.plan.clone();
-        body.next_plan = None;
-        body.failures = 0;
-        body.set(State::Active);
-        let end = period_end(start, self.period_begins(known, body, body.index + 1));
-        (body.period_start, body.period_end) = (start.millis(), end.millis());
-        Ok(Some(kept.next(now, Some(end))))
-    }
-
-    /// What a payment that brought nothing does to the subscription it is for.
-    pub(super) fn subscription_failed(&self, known: &Known, payment: &Payment) -> Result<Option<Change>, Error> {
-        let Some((mut kept, period)) = self.subscription_of(known, payment)? else { return Ok(None) };
-        let is_waiting = !matches!(payment.status(), Status::Failed | Status::Canceled);
-        if is_waiting {
-            return Ok(None);
-        }
-        let body = &mut kept.body;
-        body.payment = None;
-        let due = Timestamp::from_millis(body.period_end);
-        if period.is_upgrade {
-            return Ok(Some(kept.next(self.now(), Some(due))));
-        }
-        body.failures += 1;
-        let again = retry_at(due, body.failures).filter(|_| body.state() != State::Incomplete);
-        body.set(if again.is_some() { State::PastDue } else { State::Canceled });
-        Ok(Some(kept.next(self.now(), again)))
-    }
-
-    /// The subscription a payment is for, while it waits for this very payment's outcome.
-    fn subscription_of(&self, known: &Known, payment: &Payment) -> Result<Option<(Kept<Subscription>, Period)>, Error> {
-        let Some(period) = payment.period.clone() else { return Ok(None) };
-        let kept = self.subscribed(known)?.filter(|it| it.body.id == period.subscription);
-        Ok(kept.filter(|it| it.body.payment.is_some()).map(|it| (it, period)))
-    }
-
-    fn subscribed(&self, known: &Known) -> Result<Option<Kept<Subscription>>, Error> {
+    pub(super) fn subscribed(&self, known: &Known) -> Result<Option<Kept<Subscription>>, Error> {
         self.kept(known.account.number, KIND, KIND)
     }
 
-    fn payment_of(&self, known: &Known, subscription: &Subscription, period: Period, way: Way) -> Payment {
+    pub(super) fn payment_of(&self, known: &Known, subscription: &Subscription, period: Period, way: Way) -> Payment {
         let plan = period.plan.clone();
         let charged = self.with_tax(known, plan.price);
         Payment {
@@ -312,7 +257,7 @@ impl App {
     }
 
     /// Commits a payment together with the subscription that waits for it. None when another was first.
-    fn begin_payment(
+    pub(super) fn begin_payment(
         &self,
         known: &Known,
         mut kept: Kept<Subscription>,
@@ -327,23 +272,11 @@ impl App {
         changes.extend(more);
         Ok(self.keep(&changes)?.then_some(id))
     }
-
-    /// The instant at which period `index` begins where the customer lives now.
-    fn period_begins(&self, known: &Known, subscription: &Subscription, index: u32) -> Timestamp {
-        let anchor: Date = subscription.anchor.parse().expect("it was written by us");
-        let date = period_date(anchor, subscription.plan.every(), index);
-        let time: civil::Time = subscription.anchor_time.parse().unwrap_or(civil::Time::midnight());
-        let (year, month, day) = (i16::try_from(date.year), i8::try_from(date.month), i8::try_from(date.day));
-        let (Ok(year), Ok(month), Ok(day)) = (year, month, day) else { return Timestamp::NEVER };
-        let local = civil::date(year, month, day).to_datetime(time);
-        // A time that a clock change leaves out is the one after it; of one that comes twice, the first counts.
-        let zoned = local.to_zoned(known.zone.clone());
-        zoned.map_or(Timestamp::NEVER, |it| Timestamp::from_millis(it.timestamp().as_millisecond()))
-    }
 }
 
 /// What a change to a dearer plan costs and gives for the rest of the period, tax aside. None for a change that waits
-/// for the renewal: to a cheaper plan, or to one of another rhythm.
+/// for the renewal: to a cheaper plan, or to one of another rhythm; and for a difference that nobody can collect,
+/// because credits come by payment only.
 pub(super) fn difference(subscription: &Subscription, plan: &Plan, now: Timestamp) -> Option<(i64, Credits)> {
     let old = &subscription.plan;
     if old.every != plan.every || plan.price <= old.price {
@@ -351,15 +284,8 @@ pub(super) fn difference(subscription: &Subscription, plan: &Plan, now: Timestam
     }
     let span = (Timestamp::from_millis(subscription.period_start), Timestamp::from_millis(subscription.period_end));
     let (net, credits) = upgrade((old.price, old.credits()), (plan.price, plan.credits()), span, now);
-    // Nothing cannot be collected.
-    Some((net.max(1), credits))
-}
-
-/// The date and the time of day of an instant where the customer lives.
-fn here(known: &Known, at: Timestamp) -> (String, String) {
-    let instant = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::MAX);
-    let local = known.zone.to_datetime(instant);
-    (local.date().to_string(), local.time().to_string())
+    let least = least_charge(plan.currency.parse().unwrap_or(Currency::EUR));
+    (least <= net && credits.is_positive()).then_some((net, credits))
 }
 
 fn not_now(why: &str) -> Refusal {

@@ -10,13 +10,14 @@ use billing::ledger::{Command, Rule, Topup, TopupChange, Transaction, What};
 use billing::money::{Credits, Money};
 use billing::payment::Failure;
 use billing::rating::Text;
-use billing::time::Span;
+use billing::time::{Span, Timestamp};
 use store::Change;
 
 use super::Error;
 use super::documents::Kept;
 use super::order::done;
 use super::payments::{KIND, Payment, Purpose, Way};
+use super::servers::burn_terms;
 use crate::app::{App, Known};
 use crate::turnstile::Ask;
 
@@ -44,6 +45,8 @@ pub struct TopupView {
     pub topup: Option<Topup>,
     /// Minor units charged or about to be this month.
     pub spent: i64,
+    /// The monthly maximum is reached: nothing is bought before this.
+    pub waits_until: Option<Timestamp>,
     /// In plain words.
     pub warnings: Vec<String>,
 }
@@ -74,7 +77,7 @@ impl App {
         let book = self.book(known.account.number)?.brought_up_to(now);
         let topup = book.topup().cloned();
         let Some(rule) = topup.as_ref().map(|it| Arc::clone(&it.rule)) else {
-            return Ok(TopupView { topup, spent: 0, warnings: Vec::new() });
+            return Ok(TopupView { topup, spent: 0, waits_until: None, warnings: Vec::new() });
         };
         let mut warnings = Vec::new();
         let largest = book.holds().iter().map(billing::ledger::Hold::credits).max().unwrap_or_default();
@@ -87,8 +90,9 @@ impl App {
         if rule.threshold < needed {
             warnings.push(format!("The threshold is below a day's use, {needed} credits: credits may run out first."));
         }
-        let spent = topup.as_ref().map_or(0, |it| it.spent_in_month_of(now));
-        Ok(TopupView { topup, spent, warnings })
+        let spent = book.topup_spent(now);
+        let waits_until = book.topup_waits_until(book.balance(now).available(), now);
+        Ok(TopupView { topup, spent, waits_until, warnings })
     }
 
     /// Sets the rule. What it may charge is said by what credits cost this account now, tax included.
@@ -125,16 +129,14 @@ impl App {
             method: order.method.as_deref().map(Into::into),
         });
         let command = Command::SetTopup { rule, is_on: order.is_on, charge_now: order.charge_now };
-        let ask = Ask {
-            account: known.account.number,
-            command: Some(command),
-            key: None,
-            by: Some(order.by),
-            fact: None,
-            once: None,
-            also: Vec::new(),
-        };
-        done(self.turnstile.take_one(ask).await)?;
+        // The month whose maximum is kept is the customer's.
+        let terms = burn_terms(self, &known);
+        let is_news = *self.book(known.account.number)?.burning().terms != *terms;
+        for command in is_news.then_some(Command::BurnTerms(terms)).into_iter().chain([command]) {
+            let (account, by) = (known.account.number, Some(Arc::clone(&order.by)));
+            let ask = Ask { account, command: Some(command), key: None, by, fact: None, once: None, also: Vec::new() };
+            done(self.turnstile.take_one(ask).await)?;
+        }
         self.auto_topup(&order.account)
     }
 
@@ -145,9 +147,7 @@ impl App {
         id: PaymentId,
         payment: &mut Payment,
     ) -> Result<Option<Failure>, Error> {
-        let book = self.book(known.account.number)?;
-        let is_wanted = |it: &Topup| it.is_on && it.under_way.as_ref().is_some_and(|it| it.payment == id);
-        if !book.topup().is_some_and(is_wanted) || book.is_closed() {
+        if !self.is_topup_wanted(known, id)? {
             return Ok(Some(Failure::SwitchedOff));
         }
         let reserved = payment.total();
@@ -155,7 +155,14 @@ impl App {
         let charged = self.with_tax(known, net);
         (payment.net, payment.tax, payment.taxed) = (charged.net, charged.tax, charged.taxed);
         // Prices or taxes have gone up since the customer agreed: nothing is charged that they did not agree to.
-        Ok((reserved < payment.total()).then_some(Failure::WrongAmount))
+        Ok((reserved < payment.total()).then_some(Failure::PriceChanged))
+    }
+
+    /// Whether the rule that started a top-up still stands.
+    pub(super) fn is_topup_wanted(&self, known: &Known, id: PaymentId) -> Result<bool, Error> {
+        let book = self.book(known.account.number)?;
+        let is_wanted = |it: &Topup| it.is_on && it.under_way.as_ref().is_some_and(|it| it.payment == id);
+        Ok(book.topup().is_some_and(is_wanted) && !book.is_closed())
     }
 
     /// Finishes a payment that the bank wanted the customer for, with the customer there. Answers where to lead them.

@@ -79,6 +79,11 @@ const BORDERS: &[Border] = &[
         ),
     },
     Border {
+        from: Modules::AllBut(&["cli"]),
+        never: &["stripe_sim"],
+        rule: border("The simulated payment provider is the demonstration's; nobody who serves knows it."),
+    },
+    Border {
         from: Modules::Of(&["notify"]),
         never: &["service", "http", "web", "worker", "store"],
         rule: border(

@@ -112,6 +112,7 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     if !registered.is_new {
         // Its zone may be another now, and with it the days and months that budgets count.
         site.app.renew_budgets(&registered.account.id).await?;
+        site.app.follow_zone(&registered.account.id).await?;
     }
     let status = if registered.is_new { StatusCode::CREATED } else { StatusCode::OK };
     reply::json(status, &AccountShown::of(&registered))

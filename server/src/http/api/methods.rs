@@ -173,7 +173,7 @@ pub struct TopupIn {
     threshold: AmountIn,
     /// How many at a time. As many times this as clears the threshold, in one charge.
     credits: AmountIn,
-    /// The most that is charged in a calendar month (UTC), tax included. Never more.
+    /// The most that is charged in a calendar month of the account's time zone, tax included. Never more.
     monthly_maximum: Option<MoneyIn>,
     /// The default card where nothing is said.
     payment_method: Option<String>,
@@ -201,6 +201,8 @@ pub struct TopupShown {
     paused: Option<FailureShown>,
     /// After a failure nothing is tried before this.
     retry_at: Option<Instant>,
+    /// The monthly maximum is reached: nothing is bought before this.
+    waits_until: Option<Instant>,
     /// In plain words.
     warnings: Vec<String>,
 }
@@ -222,6 +224,7 @@ impl TopupShown {
             pending_payment: topup.and_then(|it| it.under_way.as_ref()).map(|it| it.payment.to_string()),
             paused: topup.and_then(|it| it.paused).map(paused),
             retry_at: topup.map(|it| it.retry_at).filter(|it| 0 < it.millis()).map(Instant),
+            waits_until: view.waits_until.map(Instant),
             warnings: view.warnings,
         }
     }

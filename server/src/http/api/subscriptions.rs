@@ -39,6 +39,8 @@ pub struct PlanShown {
     /// Each period; tax comes on top.
     price: MoneyShown,
     every: EveryShown,
+    /// What is unused expires so many periods after the one it was paid for; null where it stays.
+    carry_over_periods: Option<u32>,
 }
 
 impl PlanShown {
@@ -50,6 +52,7 @@ impl PlanShown {
             credits: Amount(plan.credits()),
             price: Money { amount: plan.price, currency }.into(),
             every: if plan.every() == Every::Year { EveryShown::Year } else { EveryShown::Month },
+            carry_over_periods: plan.carry_over_periods,
         }
     }
 }
@@ -81,6 +84,9 @@ pub struct PlanIn {
     credits: AmountIn,
     price: MoneyIn,
     every: EveryShown,
+    /// Unused credits carry over without end, unless this says for how many periods.
+    #[schema(minimum = 1, maximum = 60)]
+    carry_over_periods: Option<u32>,
 }
 
 /// Put a plan on sale
@@ -108,6 +114,7 @@ pub async fn put_plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
             EveryShown::Month => Every::Month.to_string(),
             EveryShown::Year => Every::Year.to_string(),
         },
+        carry_over_periods: said.carry_over_periods,
         is_gone: false,
     };
     let shown = PlanShown::of(&plan);
@@ -159,6 +166,8 @@ pub struct SubscriptionShown {
     period_end: Instant,
     /// It ends then.
     cancel_at_period_end: bool,
+    /// When a renewal that was declined is tried again.
+    next_try_at: Option<Instant>,
     /// The payment under way.
     pending_payment: Option<String>,
     payment_method: Option<String>,
@@ -179,6 +188,7 @@ impl SubscriptionShown {
             period_start: Instant(Timestamp::from_millis(it.period_start)),
             period_end: Instant(Timestamp::from_millis(it.period_end)),
             cancel_at_period_end: it.ends,
+            next_try_at: it.next_try_at.map(|it| Instant(Timestamp::from_millis(it))),
             pending_payment: it.payment.clone(),
             payment_method: it.method.clone(),
         }
