@@ -7,7 +7,7 @@ use crate::served::Reply;
 const VISA: &str = "4242424242424242";
 
 /// A customer who bought 1 000 credits for 12.10 and has nothing else to spend on chats.
-fn bought(shop: &Shop, number: &str) -> String {
+pub fn bought(shop: &Shop, number: &str) -> String {
     let card = shop.customer("ada", number);
     let reply = shop.buy("ada", "order", &json!({"credits": 1000, "payment_method": card}));
     assert_eq!(reply.json()["status"], "succeeded", "{}", reply.text);
@@ -16,43 +16,15 @@ fn bought(shop: &Shop, number: &str) -> String {
     reply.json()["id"].as_str().unwrap().to_owned()
 }
 
-fn refund(shop: &Shop, payment: &str, key: &str, body: Value) -> Reply {
+pub fn refund(shop: &Shop, payment: &str, key: &str, body: Value) -> Reply {
     let mut body = body;
     body["reason"] = json!("Bought too many");
     shop.server.post(&format!("/v1/payments/{payment}/refund"), key, &body)
 }
 
-fn at_provider(shop: &Shop) -> String {
+pub fn at_provider(shop: &Shop) -> String {
     let totals = shop.control("GET", "totals", &json!({}));
     totals["succeeded"][0]["id"].as_str().unwrap().to_owned()
-}
-
-#[test]
-fn defect_14_refunds_in_parts_give_back_what_was_paid_and_no_more() {
-    let shop = Shop::open();
-    let id = bought(&shop, VISA);
-    assert_eq!(shop.spend("ada", "half", 400).status, 201);
-    let beyond = refund(&shop, &id, "r0", json!({"credits": 601}));
-    assert_eq!((beyond.problem().1, &beyond.json()["left"]), ("refund_exceeds_unused".to_owned(), &json!("600")));
-    let first = refund(&shop, &id, "r1", json!({"credits": 333}));
-    assert_eq!(first.status, 201, "{}", first.text);
-    assert_eq!((&first.json()["status"], &first.json()["total"]["amount"]), (&json!("succeeded"), &json!(402)));
-    assert_eq!(refund(&shop, &id, "r1", json!({"credits": 333})).json()["id"], first.json()["id"]);
-    assert_eq!(refund(&shop, &id, "r1", json!({"credits": 334})).problem().1, "idempotency_conflict");
-    let rest = refund(&shop, &id, "r2", json!({}));
-    assert_eq!(rest.json()["credits"], "267", "{}", rest.text);
-    assert_eq!(refund(&shop, &id, "r3", json!({})).problem().1, "nothing_to_refund");
-    shop.settle();
-    // 60 % of 12.10, in two parts that add up.
-    assert_eq!(shop.totals(), (1210, 726, 0));
-    let payment = shop.payment(&id);
-    assert_eq!((&payment["refunded"]["amount"], &payment["refunded_credits"]), (&json!(726), &json!("600")));
-    assert_eq!(shop.server.available("ada"), "100", "only the welcome for servers is left");
-    let notes = shop.server.get("/v1/accounts/ada/invoices").json();
-    let numbers: Vec<&str> =
-        notes["data"].as_array().unwrap().iter().map(|it| it["number"].as_str().unwrap()).collect();
-    assert_eq!(numbers.iter().filter(|it| it.starts_with("CN-")).count(), 2, "{numbers:?}");
-    assert!(notes["data"][0]["corrects"].as_str().unwrap().starts_with("INV-"));
 }
 
 #[test]
@@ -71,47 +43,6 @@ fn a_refund_the_provider_cannot_make_puts_the_credits_back() {
 }
 
 #[test]
-fn defect_14_a_dispute_that_is_won_leaves_everything_as_it_was() {
-    let shop = Shop::open();
-    let id = bought(&shop, VISA);
-    let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
-    shop.settle();
-    assert_eq!(shop.payment(&id)["dispute"]["status"], "open");
-    assert_eq!(shop.server.available("ada"), "100");
-    assert_eq!(shop.spend("ada", "x", 1).problem().1, "insufficient_credits");
-    assert_eq!(refund(&shop, &id, "r1", json!({})).problem().1, "payment_disputed");
-    let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
-    shop.control("POST", &close, &json!({"outcome": "won"}));
-    shop.settle();
-    assert_eq!(shop.payment(&id)["dispute"]["status"], "won");
-    assert_eq!(shop.server.available("ada"), "1100");
-    // And a refund afterwards gives back all of it.
-    assert_eq!(refund(&shop, &id, "r2", json!({})).json()["total"]["amount"], 1210);
-}
-
-#[test]
-fn defect_14_a_dispute_that_is_lost_takes_what_is_left_and_the_rest_is_owed() {
-    let shop = Shop::open();
-    let id = bought(&shop, VISA);
-    assert_eq!(shop.spend("ada", "most", 700).status, 201);
-    let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
-    let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
-    shop.control("POST", &close, &json!({"outcome": "lost"}));
-    shop.settle();
-    let payment = shop.payment(&id);
-    assert_eq!((&payment["dispute"]["status"], &payment["dispute"]["lost"]["amount"]), (&json!("lost"), &json!(1210)));
-    let balance = shop.server.get("/v1/accounts/ada/balance").json();
-    assert_eq!((&balance["debt"], &balance["available"]), (&json!("700"), &json!("-600")), "{balance}");
-    assert_eq!(refund(&shop, &id, "r1", json!({})).problem().1, "nothing_to_refund");
-    // The next purchase repays the debt first.
-    let again = shop.buy("ada", "again", &json!({"credits": 1000}));
-    assert_eq!(again.json()["status"], "succeeded", "{}", again.text);
-    assert_eq!(shop.server.get("/v1/accounts/ada/balance").json()["debt"], "0");
-    assert_eq!(shop.server.available("ada"), "400");
-    assert_eq!(shop.totals(), (2420, 0, 1210));
-}
-
-#[test]
 fn a_dispute_nobody_told_of_is_found() {
     let shop = Shop::deaf();
     shop.listen();
@@ -121,4 +52,60 @@ fn a_dispute_nobody_told_of_is_found() {
     shop.pass(400);
     shop.wait_until("the dispute is found", |it| it.payment(&id)["dispute"]["status"] == "open");
     assert_eq!(shop.server.available("ada"), "100");
+}
+
+#[test]
+fn a_refund_that_fails_after_it_had_succeeded_puts_the_credits_back() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    let refunded = refund(&shop, &id, "r1", json!({"credits": 100}));
+    assert_eq!(refunded.json()["status"], "succeeded", "{}", refunded.text);
+    assert_eq!(shop.server.available("ada"), "1000");
+    let name = shop.refunds_at_provider()[0].clone();
+    shop.control("POST", &format!("refunds/{name}"), &json!({"status": "failed"}));
+    shop.settle();
+    assert_eq!((shop.server.available("ada"), shop.totals()), ("1100".to_owned(), (1210, 0, 0)));
+    assert_eq!(shop.payment(&id)["refunded"]["amount"], 0);
+    // All of it can be refunded once more, and no more than that.
+    assert_eq!(refund(&shop, &id, "r2", json!({})).json()["total"]["amount"], 1210);
+    shop.settle();
+    assert_eq!((shop.totals(), shop.server.available("ada")), ((1210, 1210, 0), "100".to_owned()));
+}
+
+#[test]
+fn a_dispute_after_a_refund_takes_what_the_refund_left() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    assert_eq!(refund(&shop, &id, "r1", json!({"credits": 400})).json()["total"]["amount"], 484);
+    let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
+    let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
+    shop.control("POST", &close, &json!({"outcome": "lost"}));
+    shop.settle();
+    let payment = shop.payment(&id);
+    assert_eq!((&payment["refunded"]["amount"], &payment["dispute"]["lost"]["amount"]), (&json!(1210), &json!(726)));
+    let balance = shop.server.get("/v1/accounts/ada/balance").json();
+    assert_eq!((&balance["available"], &balance["debt"]), (&json!("100"), &json!("0")));
+    assert_eq!(shop.totals(), (1210, 484, 726));
+}
+
+#[test]
+fn two_disputes_over_one_payment_freeze_it_until_both_are_settled() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    let open = |amount: i64| {
+        let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop), "amount": amount}));
+        shop.settle();
+        dispute["id"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (open(500), open(600));
+    let close = |id: &str, outcome: &str| {
+        shop.control("POST", &format!("disputes/{id}/close"), &json!({"outcome": outcome}));
+        shop.settle();
+    };
+    close(&first, "won");
+    assert_eq!(shop.spend("ada", "x", 1).status, 402, "the other is open still");
+    close(&second, "lost");
+    assert_eq!(shop.payment(&id)["refunded"]["amount"], 600);
+    assert_eq!(shop.spend("ada", "x", 1).status, 201);
+    assert_eq!(shop.totals(), (1210, 0, 600));
 }

@@ -5,7 +5,7 @@ use crate::money_shop::{BACK, SECRET, Shop};
 
 const VISA: &str = "4242424242424242";
 
-fn hosted(goods: Value) -> Value {
+pub fn hosted(goods: Value) -> Value {
     let mut body = goods;
     body["hosted"] = json!(true);
     body["return_url"] = json!(BACK);
@@ -40,40 +40,6 @@ fn credits_are_bought_on_the_hosted_page_and_come_with_the_notice() {
 }
 
 #[test]
-fn a_saved_card_pays_at_once_and_a_double_click_pays_once() {
-    let shop = Shop::open();
-    let card = shop.customer("ada", VISA);
-    let body = json!({"credits": 1000, "payment_method": card});
-    let first = shop.buy("ada", "click", &body);
-    assert_eq!((first.status, &first.json()["status"]), (201, &json!("succeeded")), "{}", first.text);
-    let again = shop.buy("ada", "click", &body);
-    assert_eq!(again.header("idempotent-replay"), Some("true"));
-    assert_eq!(again.json()["id"], first.json()["id"]);
-    assert_eq!(shop.buy("ada", "click", &json!({"credits": 1001})).problem().1, "idempotency_conflict");
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| assert_eq!(shop.buy("ada", "clicks", &body).status, 201));
-        }
-    });
-    shop.settle();
-    assert_eq!(shop.paid_grants("ada").len(), 2);
-    assert_eq!(shop.totals().0, 2 * 1210);
-    assert_eq!(shop.server.available("ada"), "2600");
-}
-
-#[test]
-fn defect_5_a_notice_told_many_times_at_once_credits_once() {
-    let shop = Shop::open();
-    shop.control("POST", "notices", &json!({"repeats": 7}));
-    shop.server.account("ada");
-    let bought = shop.buy("ada", "order_1", &hosted(json!({"credits": 1000}))).json();
-    shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
-    shop.settle();
-    assert_eq!(shop.paid_grants("ada").len(), 1);
-    assert_eq!(shop.server.available("ada"), "1600");
-}
-
-#[test]
 fn notices_that_come_late_and_in_the_wrong_order_lead_to_the_same() {
     let shop = Shop::open();
     shop.control("POST", "notices", &json!({"held": true}));
@@ -89,19 +55,6 @@ fn notices_that_come_late_and_in_the_wrong_order_lead_to_the_same() {
     assert_eq!(shop.payment(bought["id"].as_str().unwrap())["status"], "succeeded");
     assert_eq!(shop.server.available("ada"), "1600");
     assert_eq!(shop.totals().0, 1210);
-}
-
-#[test]
-fn defect_4_a_charge_whose_notices_are_all_lost_is_found_and_credited() {
-    let shop = Shop::deaf();
-    shop.server.account("ada");
-    let bought = shop.buy("ada", "order_1", &hosted(json!({"credits": 1000}))).json();
-    shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
-    assert_eq!(shop.server.available("ada"), "600");
-    shop.pass(60);
-    shop.wait_until("the payment is found", |it| it.payments("ada")[0]["status"] == "succeeded");
-    assert_eq!(shop.server.available("ada"), "1600");
-    assert_eq!(shop.paid_grants("ada").len(), 1);
 }
 
 #[test]
@@ -237,4 +190,18 @@ fn a_card_number_is_refused_wherever_it_is_sent() {
         assert!(!reply.text.contains("4242"), "{}", reply.text);
     }
     assert_eq!(shop.server.get("/v1/accounts/ada/entries").json(), before);
+}
+
+#[test]
+fn who_has_run_out_is_led_to_the_smallest_package_that_is_enough() {
+    let config = "purchase_url = \"https://shop.example/{account}?package={package}&missing={shortfall}\"";
+    let server = crate::served::Served::configured(config);
+    server.account("ada");
+    for (credits, package) in [(501, "starter"), (1_500, "starter"), (1_501, "builder"), (60_000, "scale")] {
+        let refused = server.charge(&crate::served::chat("ada", "k", credits * 8_000)).json();
+        let expected = format!("https://shop.example/ada?package={package}&missing={}", credits - 500);
+        assert_eq!(refused["purchase_url"], expected.as_str(), "{credits}");
+    }
+    let beyond = server.charge(&crate::served::chat("ada", "k", 900_000 * 8_000)).json();
+    assert_eq!(beyond["purchase_url"], "https://shop.example/ada?package=&missing=899500");
 }

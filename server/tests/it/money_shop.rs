@@ -13,6 +13,7 @@ use crate::served::{Reply, Served, chat};
 pub const SECRET: &str = "whsec_of_the_shop";
 /// In Lithuania, so that its customers there pay 21 % and businesses elsewhere in the Union none.
 const SELLER: &str = r#"
+webhooks_anywhere = true
 [seller]
 name = "Hydron UAB"
 street = "Gedimino pr. 1"
@@ -121,6 +122,17 @@ impl Shop {
         browse(url, &format!("outcome={outcome}"))
     }
 
+    /// Tells the server something, signed with a secret as the provider signs.
+    pub fn tell(&self, body: &str, secret: &str) -> u16 {
+        let at = Clock::default().now().millis() / 1_000;
+        let mut mac = <hmac::Hmac<sha2::Sha256> as hmac::KeyInit>::new_from_slice(secret.as_bytes()).unwrap();
+        hmac::Mac::update(&mut mac, format!("{at}.{body}").as_bytes());
+        let signed: String = hmac::Mac::finalize(mac).into_bytes().iter().map(|it| format!("{it:02x}")).collect();
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(format!("{}/v1/stripe/webhook", self.server.url));
+        let request = request.header("stripe-signature", format!("t={at},v1={signed}"));
+        request.header("content-type", "application/json").send(body).unwrap().status().as_u16()
+    }
     pub fn control(&self, method: &str, path: &str, said: &Value) -> Value {
         self.sim.control(method, path, said).unwrap()
     }
@@ -130,6 +142,22 @@ impl Shop {
     /// Waits until the provider has told everything.
     pub fn settle(&self) {
         self.control("POST", "notices/flush", &json!({}));
+    }
+    /// What time it is at the server.
+    pub fn now(&self) -> jiff::Timestamp {
+        let now = Clock::default().now().millis() + self.ahead.load(Ordering::Relaxed) * 1_000;
+        jiff::Timestamp::from_millisecond(now).unwrap()
+    }
+    /// The provider's names of the cards of all its customers.
+    pub fn provider_cards(&self) -> Vec<String> {
+        let cards = self.control("GET", "cards", &json!({}));
+        cards.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
+    }
+    /// The provider's names of all refunds, newest first.
+    pub fn refunds_at_provider(&self) -> Vec<String> {
+        let memory = self.control("GET", "memory", &json!({}));
+        let things = memory["shelf"]["things"].as_array().unwrap().iter().rev().map(|it| &it[1]);
+        things.filter(|it| it["object"] == "refund").map(|it| it["id"].as_str().unwrap().to_owned()).collect()
     }
     /// Moves the server's clock.
     pub fn pass(&self, seconds: i64) {
@@ -177,7 +205,7 @@ fn start(directory: Arc<TempDir>, sim: &Sim, database: Option<&str>) -> Served {
     Served::start_with(directory, &environment, SELLER)
 }
 
-fn browse(url: &str, form: &str) -> Result<String, String> {
+pub fn browse(url: &str, form: &str) -> Result<String, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder().max_redirects(0).build().into();
     let request = agent.post(url).header("content-type", "application/x-www-form-urlencoded");
     let mut response = request.send(form).unwrap();

@@ -198,3 +198,56 @@ fn a_failover_loses_no_acknowledged_charge_and_doubles_none() {
     }
     assert_verified(&url);
 }
+
+/// A shop on three nodes: the provider tells one of them, and none knows of the others.
+#[test]
+fn a_hundred_charges_at_once_on_three_nodes_start_one_top_up() {
+    let schema = Schema::new();
+    let sim = stripe_sim::Sim::start(&stripe_sim::Options::default()).unwrap();
+    let url = schema.url();
+    let environment = [
+        ("SCRIP_DATABASE_URL", &*url),
+        ("STRIPE_SECRET_KEY", "sk_test_of_three"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_of_three"),
+        ("STRIPE_API_BASE", sim.url()),
+    ];
+    let nodes = [0, 1, 2].map(|_| Served::start_with(tempfile::tempdir().unwrap().into(), &environment, ""));
+    nodes[0].account("ada");
+    let path = "/v1/accounts/ada/payment-methods";
+    let setup = nodes[0].post(&format!("{path}/setup"), "card", &json!({"return_url": "http://shop.example/"})).json();
+    crate::money_shop::browse(setup["setup_url"].as_str().unwrap(), "number=4242424242424242&expiry=12%2F40&cvc=123")
+        .unwrap();
+    let hook = format!("{}/v1/stripe/webhook", nodes[1].url);
+    sim.control("POST", "webhook", &json!({"url": hook, "secrets": ["whsec_of_three"]})).unwrap();
+    let card = json!({"id": sim.control("GET", "cards", &json!({})).unwrap()[0], "month": 12});
+    let renewed = json!({"exp_month": card["month"], "exp_year": 2041});
+    sim.control("POST", &format!("cards/{}", card["id"].as_str().unwrap()), &renewed).unwrap();
+    eventually("the card is known", || nodes[2].get(path).json()["data"].as_array().unwrap().len() == 1);
+    let rule = json!({"enabled": true, "threshold": 450, "credits": 1000});
+    assert_eq!(nodes[0].put("/v1/accounts/ada/auto-topup", &rule).status, 200);
+    thread::scope(|scope| {
+        for thread in 0..10 {
+            let nodes = &nodes;
+            scope.spawn(move || {
+                for charge in 0..10 {
+                    let reply =
+                        nodes[(thread + charge) % 3].charge(&chat("ada", &format!("{thread}_{charge}"), 16_000));
+                    assert_eq!(reply.status, 201, "{}", reply.text);
+                }
+            });
+        }
+    });
+    let payments = |node: &Served| node.get("/v1/accounts/ada/payments").json()["data"].clone();
+    eventually("it is paid", || payments(&nodes[1])[0]["status"] == "succeeded");
+    sim.control("POST", "notices/flush", &json!({})).unwrap();
+    let sent = sim.control("GET", "requests", &json!({})).unwrap();
+    let keys =
+        sent.as_array().unwrap().iter().filter(|it| it["path"] == "/v1/payment_intents" && it["method"] == "POST");
+    let mut keys: Vec<&str> = keys.map(|it| it["key"].as_str().unwrap()).collect();
+    keys.dedup();
+    assert_eq!(keys.len(), 1, "one payment, whoever sent it");
+    assert!(nodes.iter().all(|it| payments(it).as_array().unwrap().len() == 1 && it.available("ada") == "1400"));
+    let charged = &sim.control("GET", "totals", &json!({})).unwrap()["by_currency"]["eur"]["charged"];
+    assert_eq!(charged, 1000);
+    assert_verified(&url);
+}

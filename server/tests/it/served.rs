@@ -63,7 +63,7 @@ impl Served {
             .envs(database_of(&directory).map(|it| ("SCRIP_DATABASE_URL", it)))
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log_in(&directory))
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -205,6 +205,12 @@ fn database_of(directory: &Arc<TempDir>) -> Option<String> {
         schemas.push((directory.path().to_owned(), Schema::new()));
     }
     schemas.iter().find(|it| it.0 == directory.path()).map(|it| it.1.url())
+}
+
+/// What a server says on the way, for tests that read it.
+fn log_in(directory: &TempDir) -> Stdio {
+    let log = std::fs::File::options().create(true).append(true).open(directory.path().join("log"));
+    log.unwrap().into()
 }
 
 impl Drop for Served {

@@ -127,7 +127,7 @@ impl Served {
         assert_eq!(charge.status, 201, "{}", charge.text);
     }
 
-    fn deliveries(&self, endpoint: &str) -> Vec<Value> {
+    pub fn deliveries(&self, endpoint: &str) -> Vec<Value> {
         let list = self.get(&format!("/v1/webhook-endpoints/{endpoint}/deliveries")).json();
         list["data"].as_array().unwrap().clone()
     }

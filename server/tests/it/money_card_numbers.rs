@@ -1,0 +1,77 @@
+//! A card number is typed into the provider's page and nowhere else: whatever door it is brought to, it is turned away
+//! unread, and nothing of it is kept or logged.
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::served::Served;
+
+const NUMBERS: [&str; 3] = ["4242424242424242", "4000 0027 6000 3184", "3782-822463-10005"];
+
+/// A path with something in the place of each of its names.
+fn filled(path: &str) -> String {
+    let parts = path.split('/').map(|it| if it.starts_with('{') { "ada" } else { it });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// What `text` is found in, among all files below `place`.
+fn found_in(place: &Path, text: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(place).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found_in(&path, text, found);
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        if bytes.windows(text.len()).any(|it| it == text.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+}
+
+#[test]
+fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
+    let directory = Arc::new(TempDir::new().unwrap());
+    let server = Served::start_with(Arc::clone(&directory), &[("SCRIP_LOG", "debug"), ("SCRIP_SANDBOX", "1")], "");
+    server.account("ada");
+    let described: Value = serde_json::from_str(include_str!("../../../openapi.json")).unwrap();
+    let mut doors = 0;
+    for (path, operations) in described["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
+            // What is measured is somebody's work, full of numbers, and not kept; the provider's notices are signed.
+            let is_artefact = path.starts_with("/v1/measure/") || path == "/v1/stripe/webhook";
+            if !takes_json || is_artefact || !["post", "put"].contains(&&**method) {
+                continue;
+            }
+            doors += 1;
+            for number in NUMBERS {
+                let body = json!({"note": format!("my card is {number}, thanks")});
+                let reply = match &**method {
+                    "put" => server.put(&filled(path), &body),
+                    _ => server.post(&filled(path), "door", &body),
+                };
+                let (status, code, field) = reply.problem();
+                assert_eq!(
+                    (status, &*code, &*field),
+                    (422, "invalid_request", "body"),
+                    "{method} {path}: {}",
+                    reply.text
+                );
+                assert!(!reply.text.contains(number), "{method} {path}: the answer does not say it either");
+            }
+        }
+    }
+    assert!(25 < doors, "{doors} doors were found");
+    let key =
+        server.post("/v1/accounts/ada/grants", NUMBERS[0], &json!({"credits": 1, "source": "promo", "reason": "x"}));
+    assert_eq!(key.problem().0, 422, "a key is kept for ever");
+    drop(server);
+    let mut found = Vec::new();
+    for number in NUMBERS {
+        found_in(directory.path(), number, &mut found);
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
