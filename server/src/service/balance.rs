@@ -10,6 +10,10 @@ use store::Fault;
 use super::Error;
 use crate::app::App;
 
+/// Transactions that are folded to see a past balance whole: a second's work.
+pub const FOLDED_MAX: u64 = 50_000;
+/// The same, read at once.
+const FOLDED_AT_ONCE: u64 = 1_000;
 /// Days of usage that say how fast an account burns.
 const BURN_DAYS: i64 = 7;
 /// What lies further ahead than this is not foretold.
@@ -20,7 +24,8 @@ pub struct BalanceView {
     pub account: Name,
     pub as_of: Timestamp,
     pub balance: Balance,
-    /// Unspent credits by source. Empty for an instant in the past, of which only the sums are kept.
+    /// Unspent credits by source. Empty for an instant that more than [`FOLDED_MAX`] transactions came before: of that
+    /// only the sums are kept.
     pub by_source: Vec<(Source, Credits)>,
     pub next_expiry: Option<(Timestamp, Credits)>,
     /// Credits used a day: by servers over the next, by everything else over the last week.
@@ -44,8 +49,19 @@ impl App {
         let currency = known.account.currency;
         let book = self.book(number)?;
         if as_of < book.at {
-            let balance = self.balance_before(number, book.version, as_of)?;
-            return Ok(self.view(id, as_of, balance, currency));
+            let (version, balance) = self.balance_before(number, book.version, as_of)?;
+            if FOLDED_MAX < version {
+                return Ok(self.view(id, as_of, balance, currency));
+            }
+            // What servers had used by then, and what was where, follows from the book as it was.
+            let book = self.book_of(number, version)?.brought_up_to(as_of);
+            let (by_source, next_expiry) = (book.by_source(as_of), book.next_expiry(as_of));
+            return Ok(BalanceView {
+                by_source,
+                next_expiry,
+                runs_out_at: book.runs_out_at(as_of),
+                ..self.view(id, as_of, book.balance(as_of), currency)
+            });
         }
         let book = book.brought_up_to(as_of);
         let balance = book.balance(as_of);
@@ -93,9 +109,9 @@ impl App {
         Money { amount: i64::try_from(minor).expect("an account's credits are worth less than i64"), currency }
     }
 
-    /// The balance the last transaction at or before `at` left. Every transaction states it, and they are in order of
-    /// time: bisection finds it in as many reads as the count has bits.
-    fn balance_before(&self, account: AccountNumber, last: u64, at: Timestamp) -> Result<Balance, Fault> {
+    /// The last transaction at or before `at`: its version, and the balance it left. Transactions are in order of time:
+    /// bisection finds it in as many reads as their count has bits.
+    fn balance_before(&self, account: AccountNumber, last: u64, at: Timestamp) -> Result<(u64, Balance), Fault> {
         let (mut low, mut high) = (0, last);
         let mut found = Balance::default();
         while low < high {
@@ -111,7 +127,23 @@ impl App {
                 high = version - 1;
             }
         }
-        Ok(found)
+        Ok((low, found))
+    }
+
+    /// An account's book as it was at `version`, folded from its journal.
+    fn book_of(&self, account: AccountNumber, version: u64) -> Result<Book, Fault> {
+        let mut book = Book::open(account);
+        while book.version < version {
+            let until = version.min(book.version + FOLDED_AT_ONCE);
+            let count = usize::try_from(until - book.version).unwrap_or(usize::MAX);
+            let before = book.version;
+            let newest_first = self.store.transactions(account, until + 1, count)?;
+            newest_first.iter().rev().for_each(|it| book.apply(it));
+            if book.version == before {
+                return Err(Fault::new("reading a past balance", format!("{account:?} has no version {until}")));
+            }
+        }
+        Ok(book)
     }
 
     fn burn_per_day(&self, account: AccountNumber, since: Timestamp, now: Timestamp) -> Result<Credits, Fault> {

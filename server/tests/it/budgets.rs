@@ -23,7 +23,7 @@ impl Served {
         self.charge(&chat("ada", key, credits * 8_000)).status
     }
     /// Stops it, and has everything made again from its journal and compared.
-    fn verified(self) {
+    pub fn verified(self) {
         let directory = self.stop();
         if std::env::var("SCRIP_TEST_STORE").is_ok_and(|it| it == "postgres") {
             return;

@@ -116,6 +116,10 @@ fn the_balance_is_exact_at_any_instant() {
     assert!(runs_out_at.starts_with("2027-06-13T11:59:59."), "{runs_out_at}");
     at(&served, "2027-06-10T00:00:00Z");
     assert_eq!(available("2027-06-01T01:00:00Z"), "1196", "remembered");
+    assert_eq!(available("2027-06-01T01:30:00Z"), "1194", "in the midst of an hour as well");
+    let past = served.get("/v1/accounts/ada/balance?at=2027-06-01T01:30:00Z").json();
+    assert_eq!((&past["posted"], &past["accrued"]), (&json!("1196"), &json!("2")), "{past}");
+    assert_eq!(past["by_source"], json!({"welcome": "196", "adjustment": "1000"}), "{past}");
     assert_eq!(available("2027-06-11T00:00:00Z"), "240");
     assert_eq!(served.get("/v1/accounts/ada/balance").json()["burn_per_day"], "96");
     // At zero new work is refused; the server has its grace.
@@ -178,6 +182,7 @@ fn each_hour_settles_once_whatever_is_killed() {
     }
     let total = usage(&served, "from=2027-06-01T00:00:00Z&to=2027-06-07T00:00:00Z")["total"].clone();
     assert_eq!(total, (3 * (300 + 6 * 24 * 4)).to_string());
+    served.verified();
 }
 
 /// From eight days of runway down to release and back: each rung is told once, with what to do and about which.

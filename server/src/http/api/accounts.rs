@@ -214,7 +214,7 @@ pub struct BalanceAtShown<'a> {
     pending_purchases: Amount,
     /// Owed for work beyond the credits there were.
     debt: Amount,
-    /// Unspent credits by where they came from. Empty for an instant in the past.
+    /// Unspent credits by where they came from. Empty for an instant that more than 50 000 entries came before.
     #[schema(value_type = BTreeMap<String, Amount>)]
     by_source: BTreeMap<&'static str, Amount>,
     next_expiry: Option<ExpiryShown>,
