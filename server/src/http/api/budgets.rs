@@ -23,7 +23,7 @@ const METERS_MAX: usize = 50;
 /// What a budget is for. Everything, where nothing is said.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = BudgetScopeRequest)]
+#[schema(as = BudgetScopeRequest, example = json!({"project": "web-shop"}))]
 pub struct ScopeIn {
     project: Option<NameIn>,
     /// A user, an agent, or an API key of your customer: what charges name as their actor.
