@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -27,11 +27,18 @@ reply_to = "help@acme.example"
 brand = "Acme <Cloud>"
 "#;
 
-/// What `tests/mail/setup.sh` installs.
-fn tools() -> PathBuf {
-    let tools = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/mail"));
-    assert!(tools.join("server.pem").is_file(), "run server/tests/mail/setup.sh: a mail server is missing");
-    tools
+/// What `tests/mail/setup.sh` installs, where nobody has yet.
+fn tools() -> &'static PathBuf {
+    static TOOLS: OnceLock<PathBuf> = OnceLock::new();
+    TOOLS.get_or_init(|| {
+        let tools = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/mail"));
+        if !tools.join("server.pem").is_file() {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mail/setup.sh");
+            let done = Command::new("sh").arg(script).status().unwrap();
+            assert!(done.success(), "{script} does not install the mail server");
+        }
+        tools
+    })
 }
 
 /// A mail server.
@@ -52,7 +59,7 @@ impl Office {
         let mut child = Command::new(tools.join("venv/bin/python"))
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mail/smtpd.py"))
             .arg(security)
-            .arg(&tools)
+            .arg(tools)
             .arg(port.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

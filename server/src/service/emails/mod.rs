@@ -73,7 +73,7 @@ fn topic_of(what: &str) -> Option<Option<Topic>> {
         Ok(PaymentSucceeded | PaymentRefunded | InvoiceIssued) => Topic::Receipts,
         Ok(BalanceLow | BalanceExhausted | ServerRunwayLow | ServerResumeDue) => Topic::Balance,
         Ok(BudgetThresholdReached) => Topic::Budgets,
-        Ok(GrantExpiring) => Topic::Expiry,
+        Ok(GrantExpiring | PaymentMethodExpiring) => Topic::Expiry,
         Ok(SubscriptionRenewalUpcoming) => Topic::Renewals,
         Ok(
             PaymentFailed
@@ -87,8 +87,6 @@ fn topic_of(what: &str) -> Option<Option<Topic>> {
             | ServerReleaseDue,
         ) => return Some(None),
         _ if what == digest::WHAT => Topic::Digest,
-        // Cards are looked after where payments are.
-        _ if what == "payment_method.expiring" => Topic::Expiry,
         _ => return None,
     };
     Some(Some(topic))
