@@ -37,7 +37,7 @@ fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
     let server = Served::start_with(Arc::clone(&directory), &[("SCRIP_LOG", "debug"), ("SCRIP_SANDBOX", "1")], "");
     server.account("ada");
     let described: Value = serde_json::from_str(include_str!("../../../openapi.json")).unwrap();
-    let mut doors = 0;
+    let (mut doors, mut refused) = (0, 0);
     for (path, operations) in described["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
@@ -54,17 +54,22 @@ fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
                     _ => server.post(&filled(path), "door", &body),
                 };
                 let (status, code, field) = reply.problem();
+                assert!(!reply.text.contains(number), "{method} {path}: the answer does not say it either");
+                // Who asks for what there is not is turned away before anything is read.
+                if status == 404 {
+                    continue;
+                }
+                refused += 1;
                 assert_eq!(
                     (status, &*code, &*field),
                     (422, "invalid_request", "body"),
                     "{method} {path}: {}",
                     reply.text
                 );
-                assert!(!reply.text.contains(number), "{method} {path}: the answer does not say it either");
             }
         }
     }
-    assert!(25 < doors, "{doors} doors were found");
+    assert!(25 < doors && 45 < refused, "{doors} doors were found, {refused} numbers refused");
     let key =
         server.post("/v1/accounts/ada/grants", NUMBERS[0], &json!({"credits": 1, "source": "promo", "reason": "x"}));
     assert_eq!(key.problem().0, 422, "a key is kept for ever");

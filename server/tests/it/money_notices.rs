@@ -153,7 +153,7 @@ fn a_bank_that_wants_the_customer_is_told_of() {
     assert_eq!(shop.spend("ada", "a", 2).status, 201);
     let said = told.expect(&["payment.requires_action", "auto_topup.paused"]);
     assert_eq!(said[0]["failure"]["code"], "authentication_required");
-    // A page that is opened is no news to who opened it; that it was left is.
+    // A page that is opened is no news to who opened it; that nobody confirmed the payment within a day is.
     let body = json!({"credits": 1000, "hosted": true, "return_url": crate::money_shop::BACK});
     assert_eq!(shop.buy("ada", "hosted", &body).json()["status"], "requires_action");
     shop.pass(25 * 3600);

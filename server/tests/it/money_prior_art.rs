@@ -137,12 +137,11 @@ fn top_up_6_a_rule_that_was_switched_off_charges_nothing_even_when_it_had_begun(
     // The provider has no time just then; the customer thinks again.
     shop.fault(&json!({"when": "before", "what": "429", "method": "POST", "path": "/v1/payment_intents", "times": 99}));
     assert_eq!(shop.spend("ada", "a", 2).status, 201);
-    shop.wait_until("it is tried", |it| {
-        it.control("GET", "requests", &json!({}))
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|it| it["path"] == "/v1/payment_intents" && it["method"] == "POST")
+    // Four tries are what it makes of one sending.
+    shop.wait_until("it has been tried", |it| {
+        let requests = it.control("GET", "requests", &json!({}));
+        let sent = |it: &&Value| it["path"] == "/v1/payment_intents" && it["method"] == "POST";
+        requests.as_array().unwrap().iter().filter(sent).count() == 4
     });
     let mut off = rule(599, 1000);
     off["enabled"] = json!(false);
