@@ -173,7 +173,8 @@ fn a_house_moves_to_postgresql_killed_on_the_way_and_back() {
     assert_eq!(shop.server.charge(&chat("ada", "new", 8_000)).status, 201);
     // A node has served from it: it is a store of its own now.
     failed(&migrate(&old, &new).output().unwrap(), "has been served from since");
-    let (lists, posted) = (shown(&shop.server), balances(&shop.server));
+    // A quote tells what is available now: a credit less than it was.
+    let (replies, lists, posted) = (requests.again(&shop.server), shown(&shop.server), balances(&shop.server));
     let shop = shop.moved(&file("parked again.db"));
     assert_eq!(moved(&new, &back)["difference_count"], 0);
     let shop = shop.moved(&back);
