@@ -21,7 +21,7 @@ fn fault(why: String) -> Fault {
 pub fn advice(why: &str) -> &'static str {
     const ADVICE: &[(&str, &str)] = &[
         ("UnknownIssuer", "; name the authority that signed the database's certificate: sslrootcert=/path/ca.pem"),
-        ("NotValidForName", "; connect by a name that stands in the database's certificate"),
+        ("not valid for name", "; connect by a name that stands in the database's certificate"),
         ("no encryption", "; the database wants TLS: sslmode=verify-full"),
         ("does not support TLS", "; the database has no TLS: set `ssl = on` there, or sslmode=disable here"),
     ];
