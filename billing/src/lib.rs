@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod accounting;
 pub mod calendar;
 pub mod forecast;
 pub mod id;

@@ -177,6 +177,11 @@ impl Currency {
             _ => 2,
         }
     }
+    /// Minor units that amounts are whole multiples of where they are collected or invoiced: ten of three-decimal
+    /// currencies, of which card networks settle, and EN 16931 writes, no more than two decimals.
+    pub fn step(&self) -> i64 {
+        if self.places() == 3 { 10 } else { 1 }
+    }
 }
 
 impl fmt::Debug for Currency {

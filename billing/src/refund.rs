@@ -13,6 +13,8 @@ pub struct Bought {
     pub credits: Credits,
     pub net: i64,
     pub tax: i64,
+    /// Whole multiples of this are collected, and go back: [`Currency::step`](crate::money::Currency::step).
+    pub step: i64,
 }
 
 /// A part of it: gone back already, or about to.
@@ -44,28 +46,29 @@ impl Bought {
         if credits <= Credits::ZERO {
             return None;
         }
-        let share = |whole: i64| share(whole, after.micros(), self.credits.micros());
+        let share = |whole: i64| self.share(whole, after.micros(), self.credits.micros());
         // What went back by amount may be ahead of its share of credits by less than a minor unit; it stays.
         let (net, tax) = (share(self.net).max(before.net), share(self.tax).max(before.tax));
         Some(Part { credits, net: net - before.net, tax: tax - before.tax })
+    }
+
+    /// `whole` × `part` / `all`, rounded down to the step; all of it for all.
+    fn share(&self, whole: i64, part: i64, all: i64) -> i64 {
+        let share = narrow(i128::from(whole) * i128::from(part) / i128::from(all));
+        if part == all { share } else { share / self.step * self.step }
     }
 
     /// The part that `amount` of the total is, where `before` has gone back. None for more than there is.
     pub fn part_of_amount(&self, before: Part, amount: i64) -> Option<Part> {
         assert!(self.credits.is_positive(), "a payment granted something");
         let after = before.total().checked_add(amount).filter(|it| 0 < amount && *it <= self.total())?;
-        let net = share(self.net, after, self.total()).max(before.net);
+        let net = self.share(self.net, after, self.total()).max(before.net);
         let tax = after - net;
         let exact = i128::from(self.credits.micros()) * i128::from(after);
         let total = i128::from(self.total());
         let credits = Credits::from_micros(narrow((exact + total - 1) / total)).max(before.credits);
         Some(Part { credits: credits - before.credits, net: net - before.net, tax: tax - before.tax })
     }
-}
-
-/// `whole` × `part` / `all`, rounded down.
-fn share(whole: i64, part: i64, all: i64) -> i64 {
-    narrow(i128::from(whole) * i128::from(part) / i128::from(all))
 }
 
 fn narrow(share: i128) -> i64 {
@@ -77,7 +80,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BOUGHT: Bought = Bought { credits: Credits::whole(1_000), net: 999, tax: 210 };
+    const BOUGHT: Bought = Bought { credits: Credits::whole(1_000), net: 999, tax: 210, step: 1 };
 
     #[test]
     fn parts_are_worth_their_share() {
@@ -94,15 +97,25 @@ mod tests {
         assert_eq!((half.credits, half.net, half.tax), (Credits::from_micros(500_413_565), 499, 106));
     }
 
+    #[test]
+    fn dinars_go_back_by_ten_fils() {
+        let bought = Bought { credits: Credits::whole(1_000), net: 12_340, tax: 2_590, step: 10 };
+        let part = bought.part_of_credits(Part::default(), Credits::whole(333)).expect("there is as much");
+        assert_eq!((part.net, part.tax), (4_100, 860));
+        let rest = bought.part_of_credits(part, Credits::whole(667)).expect("there is as much");
+        assert_eq!((part.plus(rest).net, part.plus(rest).tax), (12_340, 2_590));
+    }
+
     proptest! {
         #[test]
         fn parts_never_exceed_and_together_are_the_whole(
             credits in 1..10_000_000i64,
             (net, tax) in (0..100_000i64, 0..30_000i64),
+            step in prop_oneof![Just(1), Just(10)],
             cuts in prop::collection::vec((any::<bool>(), 1..400_000i64), 0..30),
         ) {
             prop_assume!(0 < net + tax);
-            let bought = Bought { credits: Credits::from_micros(credits), net, tax };
+            let bought = Bought { credits: Credits::from_micros(credits), net, tax, step };
             let mut gone = Part::default();
             for (by_credits, size) in cuts {
                 let part = if by_credits {

@@ -16,11 +16,12 @@ pub struct Rate(pub u32);
 impl Rate {
     pub const ZERO: Rate = Rate(0);
 
-    /// Tax on `net`, rounded half up to the minor unit: once per invoice, as Directive 2006/112/EC leaves to the member
-    /// states and all of them allow.
+    /// Tax on `net`, rounded half up to the minor unit (of three-decimal currencies, to ten): once per invoice, as
+    /// Directive 2006/112/EC leaves to the member states and all of them allow.
     pub fn of(self, net: Money) -> Money {
         let exact = i128::from(net.amount) * i128::from(self.0);
-        let rounded = (exact + 5_000).div_euclid(10_000);
+        let step = i128::from(net.currency.step());
+        let rounded = (exact + 5_000 * step).div_euclid(10_000 * step) * step;
         let amount = i64::try_from(rounded).expect("a tax is less than what is taxed");
         Money { amount, ..net }
     }

@@ -4,6 +4,8 @@
 //! construction. The house's own (issuance, usage, breakage …) have entries and no stored balance: nothing contends.
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
 
 use super::grant::Source;
 use super::journal::{Draw, Pot, Transaction, What};
@@ -32,6 +34,43 @@ pub enum LedgerAccount {
     Refunded,
     /// Credits whose money a bank took back.
     Clawback,
+}
+
+impl fmt::Display for LedgerAccount {
+    /// `issuance:purchase`, `usage:ai_chat`, `breakage`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LedgerAccount::Issuance(source) => write!(f, "issuance:{source}"),
+            LedgerAccount::Grants => f.write_str("grants"),
+            LedgerAccount::Held => f.write_str("held"),
+            LedgerAccount::Debt => f.write_str("debt"),
+            LedgerAccount::Usage(meter) => write!(f, "usage:{meter}"),
+            LedgerAccount::Breakage => f.write_str("breakage"),
+            LedgerAccount::Voided => f.write_str("voided"),
+            LedgerAccount::Refunded => f.write_str("refunded"),
+            LedgerAccount::Clawback => f.write_str("clawback"),
+        }
+    }
+}
+
+impl FromStr for LedgerAccount {
+    type Err = ();
+    fn from_str(text: &str) -> Result<LedgerAccount, ()> {
+        Ok(match text {
+            "grants" => LedgerAccount::Grants,
+            "held" => LedgerAccount::Held,
+            "debt" => LedgerAccount::Debt,
+            "breakage" => LedgerAccount::Breakage,
+            "voided" => LedgerAccount::Voided,
+            "refunded" => LedgerAccount::Refunded,
+            "clawback" => LedgerAccount::Clawback,
+            text => match text.split_once(':').ok_or(())? {
+                ("issuance", source) => LedgerAccount::Issuance(source.parse()?),
+                ("usage", meter) => LedgerAccount::Usage(meter.into()),
+                _ => return Err(()),
+            },
+        })
+    }
 }
 
 /// `credits` moved from one ledger account to another. Never negative.

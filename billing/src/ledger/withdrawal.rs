@@ -1,7 +1,7 @@
 //! Paid credits that go back: refunded, or taken by a bank; and grants frozen while a dispute is open.
 //!
 //! A refund takes what is unused of the very grant the payment made. A lost dispute takes what is left of it, and what
-//! was spent of it is owed. Must never know of money: what a part of a payment is worth is reckoned in `refund`.
+//! was spent of it is owed. It reckons no money: what a part of a payment is worth is said in `refund`, and written down here.
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
@@ -51,6 +51,8 @@ pub struct Withdrawal {
     pub credits: Credits,
     /// Spent already, so owed; in a command, how much may be. Nothing where credits are put back.
     pub owed: Credits,
+    /// The money that goes back for all of it, in minor units of what the grant cost, tax aside.
+    pub net: i64,
     pub cause: Cause,
     pub reason: Text,
 }

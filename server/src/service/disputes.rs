@@ -85,11 +85,17 @@ impl App {
         if let Some(known) = &known {
             next = known.clone();
         }
+        let mut noted = Vec::new();
         let command = match step {
             Step::Open => is_only_one.then_some(Command::Freeze { grant, is_frozen: true }),
             Step::Take(amount) => {
                 next.lost += amount;
-                self.taken_by_bank(&mut kept.body, grant, amount)
+                let taken = self.taken_by_bank(&mut kept.body, grant, amount);
+                if let Some((_, part)) = &taken {
+                    let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
+                    noted = self.credit_note_for(&known, (id, &kept.body), *part, now)?.changes;
+                }
+                taken.map(|it| it.0)
             }
             Step::Close(status) => {
                 next.status = status.to_owned();
@@ -100,6 +106,7 @@ impl App {
         kept.body.put_dispute(next.clone());
         let mut also = vec![kept.next(now, kept.document.due_at)];
         also.extend(is_news.then(|| App::dispute_news(id, &kept.body, &next, now)));
+        also.extend(noted);
         let Some(command) = command else { return self.keep(&also).map(|_| false) };
         match self.ask_withdrawal(id, command, Some("the payment provider".into()), also).await {
             // Look again: there may be another step.
@@ -109,13 +116,14 @@ impl App {
     }
 
     /// What taking so much of a payment back takes of its grant; nothing where all of it went back before.
-    fn taken_by_bank(&self, payment: &mut Payment, grant: GrantId, amount: i64) -> Option<Command> {
+    fn taken_by_bank(&self, payment: &mut Payment, grant: GrantId, amount: i64) -> Option<(Command, Part)> {
         let (bought, gone) = (payment.bought(), Part::from(payment.returned));
         let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()))?;
         payment.returned = gone.plus(part).into();
         let reason = "the payment was disputed and lost".into();
-        let (credits, cause) = (part.credits, Cause::Dispute);
-        Some(Command::Withdraw(Withdrawal { grant, credits, owed: credits, cause, reason }))
+        let Part { credits, net, .. } = part;
+        let cause = Cause::Dispute;
+        Some((Command::Withdraw(Withdrawal { grant, credits, owed: credits, net, cause, reason }), part))
     }
 
     /// Refunds of a payment that were made by hand at the provider: what they took back is taken back here.
@@ -169,8 +177,14 @@ impl App {
             };
             kept.body.returned = gone.plus(part).into();
             let reason = "refunded by hand at the payment provider".into();
-            let withdrawal =
-                Withdrawal { grant, credits: part.credits, owed: part.credits, cause: Cause::Refund, reason };
+            let withdrawal = Withdrawal {
+                grant,
+                credits: part.credits,
+                owed: part.credits,
+                net: part.net,
+                cause: Cause::Refund,
+                reason,
+            };
             let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
             let note = self.credit_note_for(&known, (id, &kept.body), part, now)?;
             let mut also = vec![kept.next(now, kept.document.due_at)];

@@ -160,7 +160,8 @@ impl Payment {
         self.net + self.tax
     }
     pub(super) fn bought(&self) -> Bought {
-        Bought { credits: Credits::from_micros(self.credits), net: self.net, tax: self.tax }
+        let step = self.currency().step();
+        Bought { credits: Credits::from_micros(self.credits), net: self.net, tax: self.tax, step }
     }
 
     /// A dispute over it, by the provider's name.

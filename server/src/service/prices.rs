@@ -52,13 +52,14 @@ pub(super) struct Charged {
 }
 
 impl App {
-    /// The list price of credits, rounded up to the minor unit: once per purchase.
+    /// The list price of credits, rounded up to what can be collected: once per purchase.
     pub(super) fn list_price(&self, credits: Credits, currency: Currency) -> i64 {
         let exact = i128::from(credits.micros())
             * i128::from(self.settings.hundred_credits_cost)
             * 10_i128.pow(currency.places());
-        let unit = 100 * i128::from(Credits::MICROS);
-        i64::try_from((exact + unit - 1) / unit).expect("credits that may be bought cost less than i64")
+        let step = i128::from(currency.step());
+        let unit = 100 * i128::from(Credits::MICROS) * step;
+        i64::try_from((exact + unit - 1) / unit * step).expect("credits that may be bought cost less than i64")
     }
 
     /// `net` with the tax this account's purchases bear.

@@ -112,6 +112,7 @@ impl App {
                 grant,
                 credits: part.credits,
                 owed: Credits::ZERO,
+                net: part.net,
                 cause: Cause::Refund,
                 reason: Arc::clone(&order.reason),
             };
@@ -290,7 +291,8 @@ impl App {
         payment.body.returned =
             Part { credits: gone.credits - part.credits, net: gone.net - part.net, tax: gone.tax - part.tax }.into();
         let reason = "the refund failed".into();
-        let withdrawal = Withdrawal { grant, credits: part.credits, owed: Credits::ZERO, cause: Cause::Refund, reason };
+        let Part { credits, net, .. } = part;
+        let withdrawal = Withdrawal { grant, credits, owed: Credits::ZERO, net, cause: Cause::Refund, reason };
         let due_at = payment.document.due_at;
         also.push(payment.next(self.now(), due_at));
         if part.credits.is_zero() {

@@ -32,6 +32,9 @@ pub fn write_withdrawal(json: &mut Json, it: &Withdrawal) {
     if !it.owed.is_zero() {
         json.key("owed").integer(it.owed.micros());
     }
+    if it.net != 0 {
+        json.key("net").integer(it.net);
+    }
     json.key("cause").string(it.cause.as_str());
     json.key("reason").string(&it.reason);
 }
@@ -223,12 +226,13 @@ impl TopupJson {
 pub fn read_withdrawal(
     (grant, cause, reason): (&Text, &Text, Text),
     credits: Credits,
-    owed: i64,
+    (owed, net): (i64, i64),
 ) -> Result<Withdrawal, Malformed> {
     Ok(Withdrawal {
         grant: read_grant(grant)?,
         credits,
         owed: Credits::from_micros(owed),
+        net,
         cause: cause.parse().map_err(|()| Malformed::not("why credits went back", cause))?,
         reason,
     })

@@ -116,8 +116,15 @@ fn reversed() -> BoxedStrategy<What> {
 }
 fn withdrawal() -> BoxedStrategy<Withdrawal> {
     let cause = prop_oneof![Just(Cause::Refund), Just(Cause::Dispute)];
-    (grant(), credits(), credits(), cause, text())
-        .prop_map(|(grant, credits, owed, cause, reason)| Withdrawal { grant, credits, owed, cause, reason })
+    (grant(), credits(), credits(), 0..i64::MAX, (cause, text()))
+        .prop_map(|(grant, credits, owed, net, (cause, reason))| Withdrawal {
+            grant,
+            credits,
+            owed,
+            net,
+            cause,
+            reason,
+        })
         .boxed()
 }
 fn money() -> impl Strategy<Value = Money> {
@@ -436,7 +443,7 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
             let cause = if amount % 2 == 0 { Cause::Refund } else { Cause::Dispute };
             let grant = book.grants().first()?.id;
             let owed = if cause == Cause::Dispute { credits } else { Credits::ZERO };
-            Command::Withdraw(Withdrawal { grant, credits, owed, cause, reason: "test".into() })
+            Command::Withdraw(Withdrawal { grant, credits, owed, net: amount, cause, reason: "test".into() })
         }
         11 => {
             let price = Money { amount: 7, currency: Currency::EUR };

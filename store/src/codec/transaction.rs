@@ -180,6 +180,8 @@ struct BodyJson {
     draws: Vec<DrawJson>,
     #[serde(default)]
     owed: i64,
+    #[serde(default)]
+    net: i64,
     closing: Option<ClosingJson>,
     until: Option<i64>,
     end: Option<Text>,
@@ -294,7 +296,7 @@ impl BodyJson {
 
     fn read_withdrawal(self, credits: Credits) -> Result<Withdrawal, Malformed> {
         let (grant, cause) = (needed(self.grant, "grant")?, needed(self.cause, "cause")?);
-        money::read_withdrawal((&grant, &cause, needed(self.reason, "reason")?), credits, self.owed)
+        money::read_withdrawal((&grant, &cause, needed(self.reason, "reason")?), credits, (self.owed, self.net))
     }
 
     fn read_reversal(self, known: Known<'_>) -> Result<Reversal, Malformed> {

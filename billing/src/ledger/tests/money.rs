@@ -391,14 +391,16 @@ fn command(step: &Step, book: &Book, at: Timestamp) -> Option<Command> {
                     is_over: true,
                 });
             }
+            let cost = Some(Money { amount: under_way.credits.micros() * 5 / 3, currency: Currency::EUR });
             let payment = Some(std::format!("{}", under_way.payment).as_str().into());
-            Command::Grant(Arc::new(Terms { payment, effective_at: at, ..terms(under_way.credits.micros()) }))
+            Command::Grant(Arc::new(Terms { cost, payment, effective_at: at, ..terms(under_way.credits.micros()) }))
         }
         Step::Freeze(is_frozen) => Command::Freeze { grant: first?, is_frozen },
         Step::Withdraw { credits, is_dispute } => Command::Withdraw(Withdrawal {
             grant: first?,
             credits: Credits::from_micros(credits),
             owed: if is_dispute { Credits::from_micros(credits) } else { Credits::ZERO },
+            net: credits,
             cause: if is_dispute { Cause::Dispute } else { Cause::Refund },
             reason: "test".into(),
         }),

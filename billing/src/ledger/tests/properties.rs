@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::script::{assert_folds, minute, reversal, terms, work};
 use crate::id::AccountNumber;
 use crate::ledger::*;
-use crate::money::Credits;
+use crate::money::{Credits, Currency, Money};
 use crate::time::{Span, Timestamp};
 
 #[derive(Clone, Debug)]
@@ -62,6 +62,7 @@ fn command(step: &Step, book: &Book, journal: &[Transaction], at: Timestamp) -> 
                 expires_at: lasts.map_or(Timestamp::NEVER, |it| shift(from + it)),
                 scope: Scope { meters, projects: Vec::new() },
                 priority,
+                cost: (priority != 101).then_some(Money { amount: credits * 7 / 3, currency: Currency::EUR }),
                 ..terms(credits)
             }))
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 use std::{format, vec};
 
+use crate::accounting::{PaidGrant, Sums, Tally};
 use crate::id::{AccountNumber, ChargeId, GrantId, HoldId, Name, PaymentId};
 use crate::ledger::*;
 use crate::money::{Credits, Currency, Money};
@@ -104,6 +105,38 @@ pub fn check(script: &str) {
     assert_folds(&run.journal, &run.book);
 }
 
+/// What was issued is used, expired, voided, gone back or still there; money received is earned, deferred or gone back;
+/// also where grants that are over were put aside meanwhile.
+#[track_caller]
+fn assert_accounted(journal: &[Transaction], book: &Book) {
+    let (mut whole, mut sums) = (Tally::default(), Sums::default());
+    let (mut carried, mut sums_carried, mut aside) = (Tally::default(), Sums::default(), BTreeMap::new());
+    for transaction in journal {
+        sums.add(&whole.count(transaction, &mut |_| None));
+        sums_carried.add(&carried.count(transaction, &mut |it| aside.get(&it).copied()));
+        aside.extend(carried.paid.iter().map(|(id, it)| (*id, *it)));
+        carried = carried.carried();
+    }
+    assert_eq!(sums, sums_carried);
+    assert_eq!(sums.ledger.values().sum::<i64>(), 0);
+    let has: Credits = book.grants().iter().map(|it| it.remaining + it.held).sum();
+    assert_eq!(sums.outstanding(), (has - book.debt()).micros());
+    let gone = |it: &LedgerAccount| {
+        use LedgerAccount::{Breakage, Clawback, Refunded, Usage, Voided};
+        matches!(it, Usage(_) | Breakage | Voided | Refunded | Clawback)
+    };
+    let issued: i64 = Source::ALL.into_iter().map(|it| -sums.of(&LedgerAccount::Issuance(it))).sum();
+    let spent: i64 = sums.ledger.iter().filter(|(it, _)| gone(it)).map(|(_, micros)| micros).sum();
+    assert_eq!(issued, spent + sums.outstanding());
+    for (currency, takings) in &sums.money {
+        let of = |amount: fn(&PaidGrant) -> i64| whole.paid.values().map(amount).sum::<i64>();
+        assert_eq!(takings.received, of(|it| it.cost.amount));
+        assert_eq!(takings.refunded + takings.clawed_back, of(|it| it.refunded));
+        assert_eq!(takings.deferred(), whole.deferred(*currency));
+        assert_eq!(takings.deferred(), carried.deferred(*currency));
+    }
+}
+
 /// A book equals the fold of its journal, and its entries add up to its balance.
 #[track_caller]
 pub fn assert_folds(journal: &[Transaction], book: &Book) {
@@ -121,6 +154,7 @@ pub fn assert_folds(journal: &[Transaction], book: &Book) {
     let held: Credits = book.grants().iter().map(|it| it.held).sum();
     assert_eq!(of(LedgerAccount::Grants), free);
     assert_eq!(of(LedgerAccount::Held), held);
+    assert_accounted(journal, book);
     assert_eq!(of(LedgerAccount::Debt), -book.debt());
     assert_eq!(book.holds().iter().map(Hold::credits).sum::<Credits>(), held);
     assert_eq!(sums.values().copied().sum::<Credits>(), Credits::ZERO);
@@ -263,6 +297,7 @@ impl Run {
                     grant: find(&self.grants, words[1]),
                     credits: credits(words[2]),
                     owed: if words.get(3) == Some(&"dispute") { credits(words[2]) } else { Credits::ZERO },
+                    net: 0,
                     cause: words.get(3).unwrap_or(&"refund").parse().expect("a cause"),
                     reason: "test".into(),
                 };

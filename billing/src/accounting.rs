@@ -1,0 +1,290 @@
+//! Accounting: what an account's transactions come to in credits and in money, one transaction at a time.
+//!
+//! Paid credits are money received for work not yet done: **deferred**. It is **recognised** as revenue when the credits
+//! go: by use, or because they expire or are taken back unspent (breakage). What a grant has recognised is
+//!
+//! > its cost × credits gone ÷ its credits, rounded down to the minor unit; with its last credit, all that is left.
+//!
+//! That is the one rounding. It is by grant and from the grant's beginning, so months of a grant add up to its cost, and
+//! recognised + deferred = received − refunded − taken back by banks, to the minor unit, always.
+//!
+//! Must never know months: a tally does not ask when. Invariant: what is summed of the ledger is zero.
+use alloc::collections::BTreeMap;
+
+use crate::id::GrantId;
+use crate::ledger::{Cause, Entry, LedgerAccount, Terms, Transaction, What};
+use crate::money::{Credits, Currency, Money};
+
+/// A grant somebody paid for, as the accounts see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PaidGrant {
+    /// Tax aside.
+    pub cost: Money,
+    pub credits: Credits,
+    pub used: Credits,
+    /// Expired, or taken back unspent.
+    pub forfeited: Credits,
+    /// Gone back for money, unspent.
+    pub returned: Credits,
+    /// What went back for those and for others that were spent, in minor units.
+    pub refunded: i64,
+}
+
+/// Revenue, in minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Revenue {
+    /// Credits that were used.
+    pub used: i64,
+    /// Credits that never will be.
+    pub breakage: i64,
+}
+
+impl PaidGrant {
+    /// None for a grant nobody paid for.
+    pub fn of(terms: &Terms) -> Option<PaidGrant> {
+        let none = Credits::ZERO;
+        let of =
+            |cost| PaidGrant { cost, credits: terms.credits, used: none, forfeited: none, returned: none, refunded: 0 };
+        terms.cost.filter(|_| terms.credits.is_positive()).map(of)
+    }
+
+    /// Credits the account still has of it.
+    pub fn left(&self) -> Credits {
+        self.credits - self.used - self.forfeited - self.returned
+    }
+
+    /// Nothing of it is left; only a correction can change that.
+    pub fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    pub fn revenue(&self) -> Revenue {
+        let gone = self.used + self.forfeited;
+        let kept = self.cost.amount - self.refunded;
+        let earned = if self.is_over() { kept } else { share(self.cost.amount, gone, self.credits).min(kept) };
+        let breakage = if gone.is_positive() { share(earned, self.forfeited, gone) } else { 0 };
+        Revenue { used: earned - breakage, breakage }
+    }
+
+    /// Received for credits that are still there.
+    pub fn deferred(&self) -> i64 {
+        let revenue = self.revenue();
+        self.cost.amount - self.refunded - revenue.used - revenue.breakage
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        let credits = entry.credits;
+        match (&entry.from, &entry.to) {
+            (LedgerAccount::Grants | LedgerAccount::Held, LedgerAccount::Usage(_) | LedgerAccount::Debt) => {
+                self.used += credits;
+            }
+            (LedgerAccount::Usage(_), LedgerAccount::Grants | LedgerAccount::Held) => self.used -= credits,
+            (LedgerAccount::Breakage, LedgerAccount::Usage(_)) => {
+                self.forfeited -= credits;
+                self.used += credits;
+            }
+            (LedgerAccount::Usage(_), LedgerAccount::Breakage) => {
+                self.used -= credits;
+                self.forfeited += credits;
+            }
+            (LedgerAccount::Grants, LedgerAccount::Breakage | LedgerAccount::Voided) => self.forfeited += credits,
+            (LedgerAccount::Grants, LedgerAccount::Refunded | LedgerAccount::Clawback) => self.returned += credits,
+            (LedgerAccount::Refunded | LedgerAccount::Clawback, LedgerAccount::Grants) => self.returned -= credits,
+            // Into a hold and out of it; or its own beginning.
+            _ => {}
+        }
+    }
+}
+
+/// `whole` × `part` ÷ `all`, rounded down.
+fn share(whole: i64, part: Credits, all: Credits) -> i64 {
+    let exact = i128::from(whole) * i128::from(part.micros());
+    i64::try_from(exact.div_euclid(i128::from(all.micros()))).expect("a share is no more than the whole")
+}
+
+/// Money of one currency that some transactions moved, in minor units, tax aside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Takings {
+    /// For grants.
+    pub received: i64,
+    pub refunded: i64,
+    /// By lost disputes.
+    pub clawed_back: i64,
+    pub revenue: Revenue,
+}
+
+impl Takings {
+    /// What they added to what is deferred.
+    pub fn deferred(&self) -> i64 {
+        self.received - self.refunded - self.clawed_back - self.revenue.used - self.revenue.breakage
+    }
+    pub fn add(&mut self, other: &Takings) {
+        self.received += other.received;
+        self.refunded += other.refunded;
+        self.clawed_back += other.clawed_back;
+        self.revenue.used += other.revenue.used;
+        self.revenue.breakage += other.revenue.breakage;
+    }
+}
+
+/// What some transactions came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sums {
+    pub transactions: u64,
+    /// What each ledger account gained, in micro-credits. Together zero.
+    pub ledger: BTreeMap<LedgerAccount, i64>,
+    pub money: BTreeMap<Currency, Takings>,
+}
+
+impl Sums {
+    pub fn add(&mut self, other: &Sums) {
+        self.transactions += other.transactions;
+        for (account, micros) in &other.ledger {
+            *self.ledger.entry(account.clone()).or_default() += micros;
+        }
+        for (currency, takings) in &other.money {
+            self.money.entry(*currency).or_default().add(takings);
+        }
+    }
+
+    /// What one ledger account gained.
+    pub fn of(&self, account: &LedgerAccount) -> i64 {
+        self.ledger.get(account).copied().unwrap_or_default()
+    }
+
+    /// What customers have: free, in holds, less what they owe.
+    pub fn outstanding(&self) -> i64 {
+        self.of(&LedgerAccount::Grants) + self.of(&LedgerAccount::Held) + self.of(&LedgerAccount::Debt)
+    }
+}
+
+/// How far an account's transactions are counted, and the paid grants that those to come may touch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    pub version: u64,
+    pub paid: BTreeMap<GrantId, PaidGrant>,
+}
+
+impl Tally {
+    /// Counts the account's next transaction. `forgotten` is asked for a paid grant that was over and is not in the
+    /// tally any more, when a correction reaches back to it.
+    pub fn count(
+        &mut self,
+        transaction: &Transaction,
+        forgotten: &mut dyn FnMut(GrantId) -> Option<PaidGrant>,
+    ) -> Sums {
+        assert_eq!(transaction.place.version, self.version + 1, "transactions are counted in order, once each");
+        self.version += 1;
+        let mut sums = Sums { transactions: 1, ..Sums::default() };
+        if let Some((grant, terms)) = transaction.granted()
+            && let Some(paid) = PaidGrant::of(terms)
+        {
+            sums.money.entry(paid.cost.currency).or_default().received += paid.cost.amount;
+            self.paid.insert(grant, paid);
+        }
+        self.withdraw(transaction, &mut sums, forgotten);
+        for entry in transaction.entries() {
+            let micros = entry.credits.micros();
+            *sums.ledger.entry(entry.from.clone()).or_default() -= micros;
+            *sums.ledger.entry(entry.to.clone()).or_default() += micros;
+            let reaches_back = matches!(entry.from, LedgerAccount::Usage(_) | LedgerAccount::Breakage);
+            let Some(grant) = entry.grant else { continue };
+            self.change(
+                grant,
+                &mut sums,
+                |it| it.take(&entry),
+                if reaches_back { Some(&mut *forgotten) } else { None },
+            );
+        }
+        sums
+    }
+
+    /// The money of a refund, of a lost dispute, or of a refund that failed after all.
+    fn withdraw(
+        &mut self,
+        transaction: &Transaction,
+        sums: &mut Sums,
+        forgotten: &mut dyn FnMut(GrantId) -> Option<PaidGrant>,
+    ) {
+        let (withdrawal, net) = match &transaction.what {
+            What::Withdrawn(it) => (it, it.net),
+            What::Restored { withdrawal, .. } => (withdrawal, -withdrawal.net),
+            _ => return,
+        };
+        let known = self.change(withdrawal.grant, sums, |it| it.refunded += net, Some(forgotten));
+        let Some(currency) = known else { return };
+        let takings = sums.money.entry(currency).or_default();
+        match withdrawal.cause {
+            Cause::Refund => takings.refunded += net,
+            Cause::Dispute => takings.clawed_back += net,
+        }
+    }
+
+    /// Changes a paid grant, and adds what that does to revenue. Its currency; None for one nobody paid for.
+    fn change(
+        &mut self,
+        grant: GrantId,
+        sums: &mut Sums,
+        change: impl FnOnce(&mut PaidGrant),
+        forgotten: Option<&mut dyn FnMut(GrantId) -> Option<PaidGrant>>,
+    ) -> Option<Currency> {
+        let mut known = self.paid.get(&grant).copied();
+        if known.is_none() {
+            known = forgotten.and_then(|look| look(grant));
+        }
+        let mut paid = known?;
+        let before = paid.revenue();
+        change(&mut paid);
+        assert!(Credits::ZERO <= paid.left(), "no more goes of a grant than there was");
+        let after = paid.revenue();
+        let revenue = &mut sums.money.entry(paid.cost.currency).or_default().revenue;
+        revenue.used += after.used - before.used;
+        revenue.breakage += after.breakage - before.breakage;
+        self.paid.insert(grant, paid);
+        Some(paid.cost.currency)
+    }
+
+    /// The tally as it is carried into the next month: without what is over. Those are where they were found last.
+    pub fn carried(&self) -> Tally {
+        let open = self.paid.iter().filter(|(_, it)| !it.is_over()).map(|(id, it)| (*id, *it));
+        Tally { version: self.version, paid: open.collect() }
+    }
+
+    pub fn deferred(&self, currency: Currency) -> i64 {
+        self.paid.values().filter(|it| it.cost.currency == currency).map(PaidGrant::deferred).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_earns_as_its_credits_go_and_all_of_it_with_the_last() {
+        let grant = |used: i64, forfeited: i64, returned: i64, refunded| PaidGrant {
+            cost: Money { amount: 1_000, currency: Currency::EUR },
+            credits: Credits::whole(300),
+            used: Credits::whole(used),
+            forfeited: Credits::whole(forfeited),
+            returned: Credits::whole(returned),
+            refunded,
+        };
+        for (used, forfeited, returned, refunded, (earned, breakage, deferred)) in [
+            (0, 0, 0, 0, (0, 0, 1_000)),
+            (100, 0, 0, 0, (333, 0, 667)),
+            (200, 0, 0, 0, (666, 0, 334)),
+            (300, 0, 0, 0, (1_000, 0, 0)),
+            (100, 100, 0, 0, (333, 333, 334)),
+            (0, 300, 0, 0, (0, 1_000, 0)),
+            (100, 0, 200, 666, (334, 0, 0)),
+            (100, 0, 100, 333, (333, 0, 334)),
+            // A bank took all of it back: what was earned is earned no more.
+            (100, 0, 200, 1_000, (0, 0, 0)),
+            (300, 0, 0, 1_000, (0, 0, 0)),
+        ] {
+            let grant = grant(used, forfeited, returned, refunded);
+            let revenue = grant.revenue();
+            assert_eq!((revenue.used, revenue.breakage, grant.deferred()), (earned, breakage, deferred), "{grant:?}");
+        }
+    }
+}
