@@ -87,6 +87,8 @@ pub struct Invoice {
     pub tax: i64,
     /// The payment it is for.
     pub payment: String,
+    /// What it was paid with: `Visa ending in 4242`.
+    pub paid_with: Option<String>,
     /// For a credit note, the number of the invoice it takes back.
     pub corrects: Option<String>,
 }

@@ -20,8 +20,7 @@ use crate::brand::Brand;
 use crate::clock::Clock;
 use crate::notify::{Desk, MailRoute, Postbox, Reach};
 use crate::rate_card;
-use crate::service::Caller;
-use crate::service::Seal;
+use crate::service::{Backlog, Caller, Seal};
 use crate::stripe::{Access, Patience, Provider, Secret};
 use crate::turnstile::Turnstile;
 
@@ -164,6 +163,7 @@ pub struct App {
     pub(crate) seal: OnceLock<Seal>,
     /// By what servers are counted, by zone, with the year it is of: as many as there are zones.
     pub(crate) burn_terms: RwLock<HashMap<String, (i16, Arc<BurnTerms>)>>,
+    pub(crate) backlog: Backlog,
 }
 
 impl App {
@@ -199,6 +199,7 @@ impl App {
             reread_at: AtomicI64::new(0),
             seal: OnceLock::new(),
             burn_terms: RwLock::default(),
+            backlog: Backlog::default(),
         };
         app.install_first_card(first_card)?;
         app.reread()?;

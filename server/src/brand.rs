@@ -83,6 +83,11 @@ impl Accent {
         Ok(Accent { red: channel(0)?, green: channel(2)?, blue: channel(4)? })
     }
 
+    /// Red, green, blue.
+    pub fn channels(self) -> [u8; 3] {
+        [self.red, self.green, self.blue]
+    }
+
     /// As style sheets write it.
     pub fn hex(self) -> String {
         format!("#{:02x}{:02x}{:02x}", self.red, self.green, self.blue)

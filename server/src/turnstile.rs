@@ -188,6 +188,11 @@ impl Turnstile {
         &self.tally
     }
 
+    /// Accounts that this process moved since it was asked last.
+    pub fn moved(&self) -> Vec<AccountNumber> {
+        self.followers.moved()
+    }
+
     /// The newest version of an account, told again after every commit that moved its book.
     pub fn follow(&self, account: AccountNumber) -> watch::Receiver<u64> {
         self.followers.follow(account)

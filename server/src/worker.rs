@@ -28,6 +28,11 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             false
         });
         let done = app.work(JOBS).await;
+        let keeper = Arc::clone(&app);
+        let kept = tokio::task::spawn_blocking(move || keeper.keep_books()).await;
+        if let Ok(Err(error)) = kept {
+            tracing::error!(?error, "counting months failed, and is tried again");
+        }
         if is_more && !*stop.borrow() {
             continue;
         }

@@ -13,10 +13,14 @@ use crate::process::{Outcome, Problem, cargo, command, output_of, read, root, ru
 /// Its rules of licences and sources follow the version, so the version is exact.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Independent counterparts of the measurers and of the payment simulator, and a mail server, installed by scripts
-/// beside the tests that use them.
-const ORACLES: &[&str] =
-    &["meters/tests/oracle/setup.sh", "stripe-sim/tests/official/setup.sh", "server/tests/mail/setup.sh"];
+/// Independent counterparts of the measurers, of the e-invoices and of the payment simulator, and a mail server,
+/// installed by scripts beside the tests that use them.
+const ORACLES: &[&str] = &[
+    "meters/tests/oracle/setup.sh",
+    "server/tests/oracle/setup.sh",
+    "stripe-sim/tests/official/setup.sh",
+    "server/tests/mail/setup.sh",
+];
 
 /// A Debian package and the command that shows that what it brings is there, whoever installed it.
 struct Package {

@@ -54,7 +54,7 @@ impl At {
 }
 
 const VERIFY: &str = "\
-Every transaction is folded again from the first, and every book, name and usage sum compared with what the store says.
+Every transaction is folded again from the first, and every book, name, usage sum and month compared with what the store says.
 The server must be stopped, or verify a backup: scrip backup FILE && scrip verify --database-url sqlite:FILE
 
 Example:
@@ -82,7 +82,12 @@ impl Verify {
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        let report = report.map_err(|it| it.to_string())?;
+        let mut report = report.map_err(|it| it.to_string())?;
+        for found in crate::service::verify_months(&*store).map_err(|it| it.to_string())? {
+            report.difference_count += 1;
+            let (place, expected) = ("the house's months".to_owned(), "what the journal comes to".to_owned());
+            report.differences.push(Difference { what: "month", place, expected, found });
+        }
         if self.json {
             let shown = |it: &Difference| {
                 let (what, place) = (it.what, &it.place);

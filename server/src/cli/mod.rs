@@ -8,6 +8,7 @@ mod measure;
 mod moving;
 mod price;
 mod remote;
+mod report;
 mod serve;
 
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Command {
     Balance(remote::Balance),
     /// Show an account's usage
     Usage(remote::Usage),
+    /// Reports for the accountant: revenue, liability, the trial balance
+    Report(report::Report),
     /// Show, check, compare and upload prices
     #[command(subcommand)]
     RateCard(price::Card),
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Charge(it) => it.run(),
         Command::Balance(it) => it.run(),
         Command::Usage(it) => it.run(),
+        Command::Report(it) => it.run(),
         Command::RateCard(it) => it.run(),
         Command::Import(it) => it.run(),
         Command::Verify(it) => it.run(),

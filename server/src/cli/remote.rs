@@ -26,6 +26,15 @@ impl Server {
         answer(path, request.header("authorization", self.authorization()?).send_json(body))
     }
 
+    pub fn get_csv(&self, path: &str) -> Result<String, String> {
+        let request = self.agent().get(self.at(path)).header("accept", "text/csv");
+        let sent = request.header("authorization", self.authorization()?).call();
+        let mut response = sent.map_err(|it| format!("no answer to {path}: {it}; is the server up?"))?;
+        let (status, text) = (response.status().as_u16(), response.body_mut().read_to_string());
+        let text = text.map_err(|it| format!("{path}: {it}"))?;
+        if status < 400 { Ok(text) } else { Err(format!("{path} was answered {status}: {text}")) }
+    }
+
     /// Posts a document as it is.
     pub fn post_text(&self, path: &str, content_type: &str, text: &str) -> Result<Value, String> {
         let request = self.agent().post(self.at(path)).header("content-type", content_type);

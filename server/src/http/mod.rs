@@ -44,6 +44,7 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .merge(server_routes())
         .merge(budget_routes())
+        .merge(paper_routes())
         .routes(routes!(charges::create))
         .routes(routes!(batch::create))
         .routes(routes!(charges::show))
@@ -136,6 +137,17 @@ fn server_routes() -> OpenApiRouter<Arc<Site>> {
 fn budget_routes() -> OpenApiRouter<Arc<Site>> {
     use api::budgets;
     OpenApiRouter::new().routes(routes!(budgets::list)).routes(routes!(budgets::put, budgets::show, budgets::delete))
+}
+
+/// Statements, files of many papers, and reports.
+fn paper_routes() -> OpenApiRouter<Arc<Site>> {
+    use api::{reports, statements};
+    OpenApiRouter::new()
+        .routes(routes!(statements::show))
+        .routes(routes!(statements::zip))
+        .routes(routes!(reports::revenue))
+        .routes(routes!(reports::liability))
+        .routes(routes!(reports::ledger))
 }
 
 /// The whole API over one site.

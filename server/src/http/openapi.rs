@@ -33,6 +33,7 @@ use super::wire::{ChargeRef, GrantRef, HoldRef, NameIn};
         (name = "Accounts", description = "Who pays, and what is left."),
         (name = "Credits in", description = "Grants."),
         (name = "Usage and history", description = "What was used, and the ledger behind it."),
+        (name = "Reports", description = "What the operator's accountant asks."),
         (name = "Access", description = "API keys."),
         (name = "Telling others", description = "Webhooks: where what happened is told, and what was told."),
         (name = "Running", description = "Health, metrics, and a sandbox's clock."),
@@ -186,7 +187,8 @@ fn contents(body: Option<&mut Value>) -> impl Iterator<Item = (&String, &mut Val
 
 /// What is neither JSON nor text is bytes.
 fn binary((media_type, content): (&String, &mut Value)) {
-    let is_bytes = ["application/gzip", "application/x-tar", "application/zip", "application/octet-stream"];
+    let is_bytes =
+        ["application/gzip", "application/x-tar", "application/zip", "application/octet-stream", "application/pdf"];
     if is_bytes.contains(&media_type.as_str()) {
         content["schema"] = json!({"type": "string", "format": "binary"});
     }

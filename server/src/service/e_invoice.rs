@@ -153,7 +153,12 @@ impl Xml {
     }
     fn amount(&mut self, name: &str, money: Money) {
         let code = money.currency.as_str().to_uppercase();
-        let _ = writeln!(self.text, "<{name} currencyID=\"{code}\">{}</{name}>", Decimal(money));
+        let mut amount = Decimal(money).to_string();
+        // The model writes no more than two decimals, of dinars neither; their amounts end in nought.
+        if money.currency.places() == 3 && amount.ends_with('0') {
+            amount.pop();
+        }
+        let _ = writeln!(self.text, "<{name} currencyID=\"{code}\">{amount}</{name}>");
     }
     fn within(&mut self, name: &str, write: impl FnOnce(&mut Xml)) {
         let _ = writeln!(self.text, "<{name}>");

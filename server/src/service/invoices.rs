@@ -15,13 +15,20 @@ use store::{Change, Document};
 
 use super::Error;
 use super::documents::Kept;
+use super::e_invoice::e_invoice;
+use super::invoice_page::invoice_page;
 use super::money_news::invoice_news;
+use super::months::Month;
 use super::payments::Payment;
 use super::prices::Taxed;
+use super::sales::Counter;
 use crate::app::{App, Known};
 
 const KIND: &str = "invoice";
-const COUNTER: &str = "invoice_number";
+/// The last number of each series and year, and what was sold in it.
+pub(super) const COUNTER: &str = "invoice_number";
+pub(super) const INVOICES: &str = "INV";
+pub(super) const CREDIT_NOTES: &str = "CN";
 
 /// An invoice to be committed with what it is for.
 pub(super) struct Issued {
@@ -83,6 +90,8 @@ struct Body {
     tax: i64,
     taxed: Taxed,
     payment: String,
+    #[serde(default)]
+    paid_with: Option<String>,
     corrects: Option<String>,
 }
 
@@ -99,9 +108,28 @@ impl Body {
             treatment: self.taxed.treatment(),
             tax: self.tax,
             payment: self.payment,
+            paid_with: self.paid_with,
             corrects: self.corrects,
         }
     }
+}
+
+/// What an invoice is shown as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// A page to look at, and to print.
+    Html,
+    /// A structured invoice.
+    Xml,
+    Pdf,
+}
+
+/// A file to be kept: what it is called, what it is, what is in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct File {
+    pub name: String,
+    pub media_type: &'static str,
+    pub bytes: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -155,6 +183,17 @@ impl App {
         Ok(InvoiceView { id: kept.document.id, account: known.account.id.clone(), invoice: kept.body.read() })
     }
 
+    /// The invoice as a file, called by its number.
+    pub fn invoice_file(&self, invoice: &Invoice, form: Form) -> Result<File, Error> {
+        let file =
+            |ending: &str, media_type, bytes| File { name: format!("{}.{ending}", invoice.number), media_type, bytes };
+        Ok(match form {
+            Form::Html => file("html", "text/html; charset=utf-8", invoice_page(invoice).into_bytes()),
+            Form::Xml => file("xml", "application/xml; charset=utf-8", e_invoice(invoice).into_bytes()),
+            Form::Pdf => file("pdf", "application/pdf", self.invoice_pdf(invoice)?),
+        })
+    }
+
     /// An account's invoices and credit notes, newest first, those below the cursor `before`.
     pub fn invoices(&self, account: &Name, before: Option<&str>, limit: usize) -> Result<Vec<InvoiceView>, Error> {
         let known = self.known(account)?;
@@ -167,6 +206,16 @@ impl App {
         Ok(kept.into_iter().map(view).collect())
     }
 
+    /// The card it was paid with, as far as it is known here: a card that was typed in on a page and not saved is not.
+    fn paid_with(&self, account: AccountNumber, payment: &Payment) -> Result<Option<String>, Error> {
+        let card = self.card_used(account, payment.method.as_deref(), payment.card.as_deref())?;
+        let named = |brand: &str| match brand {
+            "amex" => "American Express".to_owned(),
+            it => it.chars().take(1).flat_map(char::to_uppercase).chain(it.chars().skip(1)).collect::<String>(),
+        };
+        Ok(card.map(|it| format!("{} ending in {}", named(&it.brand), it.last4)))
+    }
+
     fn issue(
         &self,
         known: &Known,
@@ -175,8 +224,10 @@ impl App {
         (kind, at): (Kind, Timestamp),
     ) -> Result<Issued, Error> {
         let (year, prefix) = (Date::of(at).year, series(kind));
-        let counter = self.kept::<()>(Document::HOUSE, COUNTER, &format!("{prefix}-{year}"))?;
-        let counter = counter.unwrap_or_else(|| Kept::new(Document::HOUSE, COUNTER, format!("{prefix}-{year}"), ()));
+        let counter = self.kept::<Counter>(Document::HOUSE, COUNTER, &format!("{prefix}-{year}"))?;
+        let blank = || Kept::new(Document::HOUSE, COUNTER, format!("{prefix}-{year}"), Counter::default());
+        let mut counter = counter.unwrap_or_else(blank);
+        counter.body.add(Month::at(at), &body.currency, &body.taxed, part);
         let number: AccountNumber = known.account.number;
         let id = InvoiceId::new(at, self.place_beside(number)?).to_string();
         let corrects = match (&body.invoice, kind) {
@@ -201,6 +252,7 @@ impl App {
             tax: part.tax,
             taxed: body.taxed.clone(),
             payment: payment.to_string(),
+            paid_with: self.paid_with(number, body)?,
             corrects,
         };
         let said = Number { prefix: prefix.to_owned(), year, sequence: written.sequence }.to_string();
@@ -213,8 +265,8 @@ impl App {
 
 fn series(kind: Kind) -> &'static str {
     match kind {
-        Kind::Invoice => "INV",
-        Kind::CreditNote => "CN",
+        Kind::Invoice => INVOICES,
+        Kind::CreditNote => CREDIT_NOTES,
     }
 }
 

@@ -310,6 +310,21 @@ impl App {
         Ok(found.map(|it| (it.document.id.clone(), it.body.reference.clone())))
     }
 
+    /// The card a payment was made with, by our id or the provider's; also one that is gone.
+    pub(super) fn card_used(
+        &self,
+        account: AccountNumber,
+        method: Option<&str>,
+        reference: Option<&str>,
+    ) -> Result<Option<PaymentMethod>, Error> {
+        if let Some(id) = method {
+            return Ok(self.kept::<PaymentMethod>(account, KIND, id)?.map(|it| it.body));
+        }
+        let Some(reference) = reference else { return Ok(None) };
+        let all = self.all_kept::<PaymentMethod>(account, KIND, None, CARDS_MAX)?;
+        Ok(all.into_iter().map(|it| it.body).find(|it| it.reference == reference))
+    }
+
     fn wallet(&self, account: AccountNumber) -> Result<Option<Kept<Wallet>>, Error> {
         self.kept(account, WALLET, WALLET)
     }

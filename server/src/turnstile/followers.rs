@@ -4,16 +4,22 @@
 //! whoever follows reads it, also when they were away. An account nobody follows costs one look at a map that is empty
 //! most of the time.
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use billing::id::AccountNumber;
 use store::Change;
 use tokio::sync::watch;
 
+/// Accounts remembered as moved. Whoever counts what moved comes by every second; should nobody come, the account is
+/// found when all are looked through.
+const MOVED_MAX: usize = 1 << 18;
+
 #[derive(Debug, Default)]
 pub struct Followers {
     /// The newest version of each account that is followed.
     newest: RwLock<HashMap<AccountNumber, watch::Sender<u64>>>,
+    /// Accounts that moved since somebody asked, some of them often.
+    moved: Mutex<Vec<AccountNumber>>,
 }
 
 impl Followers {
@@ -42,8 +48,25 @@ impl Followers {
         });
     }
 
+    /// Accounts that moved since this was asked last.
+    pub fn moved(&self) -> Vec<AccountNumber> {
+        std::mem::take(&mut *self.moved.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn remember(&self, changes: &[Change]) {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            let Change::Post(post) = change else { continue };
+            let account = post.transaction.place.account;
+            if moved.last() != Some(&account) && moved.len() < MOVED_MAX {
+                moved.push(account);
+            }
+        }
+    }
+
     /// These changes are durable.
     pub fn tell(&self, changes: &[Change]) {
+        self.remember(changes);
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         if newest.is_empty() {
             return;

@@ -1,9 +1,11 @@
 //! Numbers and times as people read them. Exact amounts stay exact elsewhere: what is shortened here carries the whole
 //! value beside it.
-use billing::money::{Credits, Money};
+use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use jiff::Zoned;
 use jiff::tz::TimeZone;
+
+pub use crate::service::printed::{money, thousands};
 
 /// Micro-credits in a hundredth of a credit.
 const CENT: i64 = Credits::MICROS / 100;
@@ -30,42 +32,6 @@ fn places(cents: u64, credits: Credits) -> String {
     }
     let sign = if credits < Credits::ZERO { MINUS.to_string() } else { String::new() };
     format!("{sign}{}.{:02}", thousands(cents / 100), cents % 100)
-}
-
-/// `1234567` as `1,234,567`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if 0 < place && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `€12.50`, `CHF 12.50`, `¥1,250`.
-pub fn money(money: Money) -> String {
-    let code = money.currency.as_str().to_ascii_uppercase();
-    let symbol = match code.as_str() {
-        "EUR" => "€".to_owned(),
-        "USD" => "$".to_owned(),
-        "GBP" => "£".to_owned(),
-        "JPY" => "¥".to_owned(),
-        _ => format!("{code} "),
-    };
-    let sign = if money.amount < 0 { MINUS.to_string() } else { String::new() };
-    let unit = 10_u64.pow(money.currency.places());
-    let amount = money.amount.unsigned_abs();
-    let whole = thousands(amount / unit);
-    match money.currency.places() {
-        0 => format!("{sign}{symbol}{whole}"),
-        places => {
-            let width = usize::try_from(places).unwrap_or(2);
-            format!("{sign}{symbol}{whole}.{:0width$}", amount % unit)
-        }
-    }
 }
 
 /// `part` of `whole` in thousandths, for the width of a bar.
@@ -157,7 +123,7 @@ pub fn words(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing::money::Currency;
+    use billing::money::{Currency, Money};
 
     fn credits(text: &str) -> Credits {
         text.parse().expect("credits")

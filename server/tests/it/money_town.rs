@@ -280,8 +280,22 @@ impl Town {
         assert!(numbers.iter().copied().eq(1..=paid.len() as u64), "{story}: {numbers:?} have no gap");
         self.check_told(story, &paid);
         self.check_subscription(story);
+        self.check_months(story);
         let report = store::verify(&*self.inner, &mut |_, _| {}).unwrap();
         assert!(report.is_clean(), "{story}: {:?}", report.differences);
+    }
+
+    /// Credit notes have no gap, and the months say what the journal says.
+    fn check_months(&self, story: &str) {
+        let papers = self.app.invoices(&ada(), None, 100).unwrap();
+        let notes = papers.iter().filter(|it| it.invoice.kind == billing::invoice::Kind::CreditNote);
+        let mut numbers: Vec<u64> = notes.map(|it| it.invoice.number.sequence).collect();
+        numbers.sort_unstable();
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{story}: {numbers:?} have no gap");
+        let ledger = self.app.trial_balance().unwrap();
+        assert!(ledger.sum().is_zero() && ledger.freshness.waiting == 0, "{story}: {ledger:?}");
+        let differences = server::service::verify_months(&*self.inner).unwrap();
+        assert!(differences.is_empty(), "{story}: {differences:?}");
     }
 
     /// Each payment was told of, once.

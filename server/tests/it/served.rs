@@ -97,6 +97,14 @@ impl Served {
         let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
         reply(request.call())
     }
+    /// A file, byte by byte; the reply has its headers and no text.
+    pub fn download(&self, path: &str) -> (Reply, Vec<u8>) {
+        let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        let (parts, mut body) = request.call().unwrap().into_parts();
+        let headers = parts.headers.iter().map(|(name, it)| (name.to_string(), it.to_str().unwrap().to_owned()));
+        let reply = Reply { status: parts.status.as_u16(), text: String::new(), headers: headers.collect() };
+        (reply, body.read_to_vec().unwrap())
+    }
     pub fn get_csv(&self, path: &str) -> Reply {
         let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
         reply(request.header("accept", "text/csv").call())

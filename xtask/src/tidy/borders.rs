@@ -13,7 +13,7 @@ struct Crate {
     rule: Rule,
 }
 
-const WORKSPACE: &[&str] = &["billing", "meters", "store", "server", "stripe-sim", "xtask"];
+const WORKSPACE: &[&str] = &["billing", "meters", "papers", "store", "server", "stripe-sim", "xtask"];
 
 const CRATES: &[Crate] = &[
     Crate {
@@ -25,6 +25,13 @@ const CRATES: &[Crate] = &[
         name: "meters",
         may_import: Some(&[]),
         rule: border("A measure knows nothing of prices, accounts or memory, so it is the same whoever asks."),
+    },
+    Crate {
+        name: "papers",
+        may_import: Some(&[]),
+        rule: border(
+            "The typesetter prints what it is given; what a number means is not its business, and its build stays a leaf.",
+        ),
     },
     Crate {
         name: "store",

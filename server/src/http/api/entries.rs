@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use billing::id::Name;
-use billing::ledger::{Entry, LedgerAccount, TopupChange, Transaction, What, Work};
+use billing::ledger::{Entry, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -129,21 +129,7 @@ pub struct MovementShown {
 impl MovementShown {
     fn of(entry: &Entry) -> MovementShown {
         let grant = entry.grant.map(GrantRef);
-        MovementShown { from: named(&entry.from), to: named(&entry.to), credits: Amount(entry.credits), grant }
-    }
-}
-
-fn named(account: &LedgerAccount) -> String {
-    match account {
-        LedgerAccount::Issuance(source) => format!("issuance:{source}"),
-        LedgerAccount::Grants => "grants".to_owned(),
-        LedgerAccount::Held => "held".to_owned(),
-        LedgerAccount::Debt => "debt".to_owned(),
-        LedgerAccount::Usage(meter) => format!("usage:{meter}"),
-        LedgerAccount::Breakage => "breakage".to_owned(),
-        LedgerAccount::Voided => "voided".to_owned(),
-        LedgerAccount::Refunded => "refunded".to_owned(),
-        LedgerAccount::Clawback => "clawback".to_owned(),
+        MovementShown { from: entry.from.to_string(), to: entry.to.to_string(), credits: Amount(entry.credits), grant }
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::site::Site;
 use super::super::wire::{Amount, Instant, NameIn};
 use super::grants::MoneyShown;
 use super::reply::{self, Answered, Page};
-use crate::service::{InvoiceView, Scope};
+use crate::service::{Form, InvoiceView, Scope};
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -66,6 +66,8 @@ pub struct InvoiceShown {
     number: String,
     account: String,
     payment: String,
+    /// `Visa ending in 4242`; null where it is not known.
+    paid_with: Option<String>,
     /// For a credit note, the number of the invoice it takes back.
     corrects: Option<String>,
     issued_at: Instant,
@@ -97,6 +99,7 @@ impl InvoiceShown {
             number: it.number.to_string(),
             account: view.account.to_string(),
             payment: it.payment.clone(),
+            paid_with: it.paid_with.clone(),
             corrects: it.corrects.clone(),
             issued_at: Instant(it.issued_at),
             seller: PartyShown::of(&it.seller),
@@ -135,32 +138,33 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Look up an invoice
 ///
-/// With `.html` after the id, as a page to print; with `.xml`, as a structured invoice (EN 16931, UBL).
+/// With `.pdf` after the id, as PDF/A-3b with the structured invoice inside; with `.html`, as a page to print; with
+/// `.xml`, as a structured invoice (EN 16931, UBL). The files are called by the invoice's number.
 #[utoipa::path(get, path = "/v1/invoices/{invoice}", operation_id = "getInvoice", tag = "Credits in",
-    params(("invoice" = String, Path, description = "The invoice's id, with nothing, `.html` or `.xml` after it.")),
+    params(("invoice" = String, Path, description = "The invoice's id, with nothing, `.pdf`, `.html` or `.xml` after it.")),
     security(("api_key" = ["read"])),
     responses(
         (status = 200, description = "The invoice.", content(
-            (InvoiceShown = "application/json"), (String = "text/html"), (String = "application/xml"))),
+            (InvoiceShown = "application/json"), (String = "application/pdf"), (String = "text/html"),
+            (String = "application/xml"))),
         (status = 404, description = "No such invoice."),
     ))]
 pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let named = call.segment("invoice").await?;
     let (id, form) = named.split_once('.').unwrap_or((&named, "json"));
-    let form = form.to_owned();
+    let form = match form {
+        "json" => None,
+        "html" => Some(Form::Html),
+        "xml" => Some(Form::Xml),
+        "pdf" => Some(Form::Pdf),
+        _ => return Err(Refusal::InvoiceNotFound.into()),
+    };
     let id: InvoiceId = id.parse().map_err(|_| Refusal::InvoiceNotFound)?;
-    let view = site.look(move |app| app.invoice(id)).await?;
-    match &*form {
-        "json" => reply::json(StatusCode::OK, &InvoiceShown::of(&view)),
-        "html" => {
-            let page = crate::service::invoice_page(&view.invoice);
-            Ok(reply::with_body(StatusCode::OK, "text/html; charset=utf-8", page))
-        }
-        "xml" => {
-            let text = crate::service::e_invoice(&view.invoice);
-            Ok(reply::with_body(StatusCode::OK, "application/xml; charset=utf-8", text))
-        }
-        _ => Err(Refusal::InvoiceNotFound.into()),
-    }
+    let Some(form) = form else {
+        let view = site.look(move |app| app.invoice(id)).await?;
+        return reply::json(StatusCode::OK, &InvoiceShown::of(&view));
+    };
+    let file = site.look(move |app| app.invoice_file(&app.invoice(id)?.invoice, form)).await?;
+    reply::file(file)
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::super::knock::JSON;
 use super::super::problem::Problem;
 use super::super::wire::Amount;
+use crate::service::File;
 
 pub type Answered = Result<Response, Problem>;
 
@@ -34,6 +35,17 @@ pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// A file, under its own name. What people look at opens where they are; the rest is kept.
+pub fn file(file: File) -> Answered {
+    let is_seen = file.media_type.starts_with("text/html") || file.media_type == "application/pdf";
+    let how = if is_seen { "inline" } else { "attachment" };
+    let disposition = format!("{how}; filename=\"{}\"", file.name);
+    let mut response = with_body(StatusCode::OK, file.media_type, file.bytes);
+    let disposition = HeaderValue::try_from(disposition).map_err(Problem::internal)?;
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    Ok(response)
 }
 
 /// A CSV file.

@@ -30,7 +30,7 @@ use super::visit::Visitor;
 use super::{Paged, form, message, page, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, e_invoice, invoice_page};
+use crate::service::{Error, Form};
 
 use details::Details;
 use history::Histories;
@@ -236,11 +236,15 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     })
 }
 
-/// An invoice of this account: a page to print, or with `.xml` after its id a structured one.
+/// An invoice of this account: a page to print, or with `.pdf` or `.xml` after its id the file.
 async fn invoice(State(site): State<Arc<Site>>, Path(named): Path<String>, visitor: Visitor) -> Paged {
     admit(&site, &visitor).await?;
     let (id, form) = named.split_once('.').unwrap_or((&named, "html"));
-    let is_xml = form == "xml";
+    let form = match form {
+        "xml" => Form::Xml,
+        "pdf" => Form::Pdf,
+        _ => Form::Html,
+    };
     let missing = || message::failed(&site, Refusal::InvoiceNotFound.into());
     let id = id.parse().map_err(|_| missing())?;
     let view = site.look(move |app| app.invoice(id)).await.map_err(|it| message::failed(&site, it))?;
@@ -248,17 +252,15 @@ async fn invoice(State(site): State<Arc<Site>>, Path(named): Path<String>, visit
     if view.account != visitor.session.account {
         return Err(missing());
     }
-    let name = view.invoice.number.to_string();
-    if is_xml {
-        let disposition = format!("attachment; filename=\"{name}.xml\"");
-        let headers = [
-            (header::CONTENT_TYPE, "application/xml; charset=utf-8".to_owned()),
-            (header::CONTENT_DISPOSITION, disposition),
-        ];
-        return Ok((headers, e_invoice(&view.invoice)).into_response());
+    let file = site.look(move |app| app.invoice_file(&view.invoice, form)).await;
+    let file = file.map_err(|it| message::failed(&site, it))?;
+    let how = if form == Form::Xml { "attachment" } else { "inline" };
+    let disposition = format!("{how}; filename=\"{}\"", file.name);
+    let headers = [(header::CONTENT_TYPE, file.media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
+    let mut response = (headers, file.bytes).into_response();
+    if form == Form::Html {
+        response.extensions_mut().insert(super::OwnStyle);
     }
-    let mut response = axum::response::Html(invoice_page(&view.invoice)).into_response();
-    response.extensions_mut().insert(super::OwnStyle);
     Ok(response)
 }
 

@@ -1,0 +1,335 @@
+//! Reports for the operator's accountant: the trial balance, a month's revenue, what is owed.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use billing::money::{Credits, Money};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::knock::Knock;
+use super::super::problem::Problem;
+use super::super::site::Site;
+use super::super::wire::{Amount, Instant};
+use super::grants::MoneyShown;
+use super::reply::{self, Answered};
+use crate::csv;
+use crate::service::{Freshness, Liability, Month, RevenueReport, Sales, Scope, TrialBalance};
+
+/// How complete a report is.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Freshness)]
+pub struct FreshnessShown {
+    /// Everything that was written down before the request is in it. While a server starts, or when it is very busy,
+    /// a report may lag a little.
+    is_complete: bool,
+    /// Accounts known to have moved and not counted yet.
+    waiting_accounts: usize,
+}
+
+impl From<Freshness> for FreshnessShown {
+    fn from(it: Freshness) -> FreshnessShown {
+        FreshnessShown { is_complete: it.waiting == 0 && it.is_whole, waiting_accounts: it.waiting }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = LedgerAccountBalance)]
+pub struct LedgerAccountShown {
+    /// `issuance:…`, `grants`, `held`, `debt`, `usage:…`, `breakage`, `voided`, `refunded` or `clawback`.
+    #[schema(example = "usage:ai_chat")]
+    ledger_account: String,
+    credits: Amount,
+}
+
+/// The trial balance: every ledger account of the house and what it stands at.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrialBalance)]
+pub struct TrialBalanceShown {
+    accounts: Vec<LedgerAccountShown>,
+    /// Always 0.
+    sum: Amount,
+    transactions: u64,
+    freshness: FreshnessShown,
+}
+
+/// Credits by what they came from or went to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreditsBy)]
+pub struct CreditsBy {
+    /// A source or a meter.
+    name: String,
+    credits: Amount,
+}
+
+/// Credits of a month.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreditsOfMonth)]
+pub struct CreditsShown {
+    issued: Vec<CreditsBy>,
+    /// What was taken back is taken off.
+    used: Vec<CreditsBy>,
+    /// Breakage.
+    expired: Amount,
+    voided: Amount,
+    refunded: Amount,
+    /// By lost disputes.
+    clawed_back: Amount,
+    /// `issued` − all the others.
+    change: Amount,
+    /// What customers have when it ends, or now.
+    outstanding: Amount,
+}
+
+/// Money of a month in one currency, tax aside. `deferred_before` + `received` − `refunded` − `clawed_back` −
+/// `recognised` = `deferred`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MoneyOfMonth)]
+pub struct MoneyOfMonth {
+    deferred_before: MoneyShown,
+    /// For credits.
+    received: MoneyShown,
+    refunded: MoneyShown,
+    /// By lost disputes.
+    clawed_back: MoneyShown,
+    /// Revenue: of credits that were used, and of those that never will be.
+    recognised: MoneyShown,
+    recognised_from_use: MoneyShown,
+    recognised_from_breakage: MoneyShown,
+    /// Received for credits that are still there.
+    deferred: MoneyShown,
+}
+
+/// Invoices and credit notes of a month that were taxed alike.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TaxOfMonth)]
+pub struct TaxShown {
+    /// `taxed`, `reverse_charge`, `export` or `none`.
+    treatment: String,
+    /// Whose tax it is.
+    country: Option<String>,
+    /// In percent.
+    rate: String,
+    invoices: u64,
+    credit_notes: u64,
+    /// Invoices less credit notes.
+    net: MoneyShown,
+    tax: MoneyShown,
+}
+
+/// What a month, by the calendar of UTC, came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevenueReport)]
+pub struct RevenueShown {
+    #[schema(example = "2026-11")]
+    month: String,
+    credits: CreditsShown,
+    money: Vec<MoneyOfMonth>,
+    taxes: Vec<TaxShown>,
+    freshness: FreshnessShown,
+}
+
+/// What is owed to customers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LiabilityReport)]
+pub struct LiabilityShown {
+    at: Instant,
+    /// Free and in holds, less debt.
+    outstanding: Amount,
+    /// Received for credits that are still there, tax aside.
+    deferred: Vec<MoneyShown>,
+    freshness: FreshnessShown,
+}
+
+/// The trial balance
+///
+/// Every ledger account of the house; together they are always zero. As CSV with `Accept: text/csv`.
+#[utoipa::path(get, path = "/v1/reports/ledger", operation_id = "getTrialBalance", tag = "Reports",
+    security(("api_key" = ["admin"])),
+    responses((status = 200, description = "The trial balance.", content(
+        (TrialBalanceShown = "application/json"), (String = "text/csv")))))]
+pub async fn ledger(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let call = knock.enter(&site, Scope::Admin)?;
+    call.query(&[])?;
+    let report = site.look(crate::app::App::trial_balance).await?;
+    if call.wants_csv() {
+        return Ok(reply::csv(ledger_csv(&report)));
+    }
+    let account = |it: &(billing::ledger::LedgerAccount, Credits)| LedgerAccountShown {
+        ledger_account: it.0.to_string(),
+        credits: Amount(it.1),
+    };
+    let shown = TrialBalanceShown {
+        accounts: report.accounts.iter().map(account).collect(),
+        sum: Amount(report.sum()),
+        transactions: report.transactions,
+        freshness: report.freshness.into(),
+    };
+    reply::json(StatusCode::OK, &shown)
+}
+
+/// A month's revenue
+///
+/// Credits issued, used, expired and gone back; money received, refunded and recognised as revenue at what each grant
+/// cost; taxes. What a grant recognises is its cost × credits gone ÷ its credits, rounded down to the minor unit; with its
+/// last credit all that is left. As CSV with `Accept: text/csv`.
+#[utoipa::path(get, path = "/v1/reports/revenue", operation_id = "getRevenue", tag = "Reports",
+    params(("month" = Option<String>, Query, description = "Such as `2026-11`, by the calendar of UTC; this month where \
+        nothing is said.", pattern = "^[0-9]{4}-[0-9]{2}$")),
+    security(("api_key" = ["admin"])),
+    responses((status = 200, description = "The month.", content(
+        (RevenueShown = "application/json"), (String = "text/csv")))))]
+pub async fn revenue(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let call = knock.enter(&site, Scope::Admin)?;
+    let query = call.query(&["month"])?;
+    let month = query.text("month").map(str::parse::<Month>).transpose();
+    let month = month.map_err(|why| Problem::invalid("month", why))?;
+    let report = site.look(move |app| app.revenue(month.unwrap_or_else(|| Month::at(app.now())))).await?;
+    if call.wants_csv() {
+        return Ok(reply::csv(revenue_csv(&report)));
+    }
+    reply::json(StatusCode::OK, &shown(&report))
+}
+
+/// What is owed to customers
+///
+/// Outstanding credits, and the money received for them. As CSV with `Accept: text/csv`.
+#[utoipa::path(get, path = "/v1/reports/liability", operation_id = "getLiability", tag = "Reports",
+    params(("at" = Option<String>, Query, description = "At the end of the day of UTC this instant falls in; now where \
+        nothing is said.", format = DateTime)),
+    security(("api_key" = ["admin"])),
+    responses((status = 200, description = "What is owed.", content(
+        (LiabilityShown = "application/json"), (String = "text/csv")))))]
+pub async fn liability(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
+    let call = knock.enter(&site, Scope::Admin)?;
+    let at = call.query(&["at"])?.instant("at")?;
+    let report = site.look(move |app| app.liability(at)).await?;
+    if call.wants_csv() {
+        return Ok(reply::csv(liability_csv(&report)));
+    }
+    let shown = LiabilityShown {
+        at: Instant(report.at),
+        outstanding: Amount(report.outstanding),
+        deferred: report.deferred.iter().map(|it| MoneyShown::from(*it)).collect(),
+        freshness: report.freshness.into(),
+    };
+    reply::json(StatusCode::OK, &shown)
+}
+
+fn shown(it: &RevenueReport) -> RevenueShown {
+    let by = |name: &str, credits: Credits| CreditsBy { name: name.to_owned(), credits: Amount(credits) };
+    RevenueShown {
+        month: it.month.to_string(),
+        credits: CreditsShown {
+            issued: it.issued.iter().map(|(source, credits)| by(source.as_str(), *credits)).collect(),
+            used: it.used.iter().map(|(meter, credits)| by(meter, *credits)).collect(),
+            expired: Amount(it.expired),
+            voided: Amount(it.voided),
+            refunded: Amount(it.refunded),
+            clawed_back: Amount(it.clawed_back),
+            change: Amount(it.change),
+            outstanding: Amount(it.outstanding),
+        },
+        money: it.money.iter().map(money_shown).collect(),
+        taxes: it.sales.iter().map(tax_shown).collect(),
+        freshness: it.freshness.into(),
+    }
+}
+
+fn money_shown((currency, it): &(billing::money::Currency, crate::service::MoneyOfMonth)) -> MoneyOfMonth {
+    let money = |amount| MoneyShown::from(Money { amount, currency: *currency });
+    let revenue = it.takings.revenue;
+    MoneyOfMonth {
+        deferred_before: money(it.deferred_before),
+        received: money(it.takings.received),
+        refunded: money(it.takings.refunded),
+        clawed_back: money(it.takings.clawed_back),
+        recognised: money(revenue.used + revenue.breakage),
+        recognised_from_use: money(revenue.used),
+        recognised_from_breakage: money(revenue.breakage),
+        deferred: money(it.deferred),
+    }
+}
+
+fn tax_shown(it: &Sales) -> TaxShown {
+    TaxShown {
+        treatment: it.treatment.clone(),
+        country: it.country.clone(),
+        rate: billing::tax::Rate(it.rate).to_string(),
+        invoices: it.invoices,
+        credit_notes: it.credit_notes,
+        net: it.net.into(),
+        tax: it.tax.into(),
+    }
+}
+
+fn row(text: &mut String, values: &[&str]) {
+    csv::line(text, values.iter().copied());
+    text.push('\n');
+}
+
+fn ledger_csv(report: &TrialBalance) -> String {
+    let mut text = String::from("ledger_account,credits\n");
+    for (account, credits) in &report.accounts {
+        row(&mut text, &[&account.to_string(), &credits.to_string()]);
+    }
+    row(&mut text, &["sum", &report.sum().to_string()]);
+    text
+}
+
+fn liability_csv(report: &Liability) -> String {
+    let mut text = String::from("at,what,unit,amount\n");
+    let at = Instant(report.at).to_string();
+    row(&mut text, &[&at, "outstanding", "credits", &report.outstanding.to_string()]);
+    for it in &report.deferred {
+        let amount = billing::invoice::Decimal(*it).to_string();
+        row(&mut text, &[&at, "deferred", it.currency.as_str(), &amount]);
+    }
+    text
+}
+
+/// One number a line: what it is, of what, in which unit.
+fn revenue_csv(it: &RevenueReport) -> String {
+    let mut text = String::from("month,what,of,unit,amount\n");
+    let month = it.month.to_string();
+    let mut line = |what: &str, of: &str, unit: &str, amount: &str| row(&mut text, &[&month, what, of, unit, amount]);
+    for (source, credits) in &it.issued {
+        line("issued", source.as_str(), "credits", &credits.to_string());
+    }
+    for (meter, credits) in &it.used {
+        line("used", meter, "credits", &credits.to_string());
+    }
+    for (what, credits) in [
+        ("expired", it.expired),
+        ("voided", it.voided),
+        ("refunded", it.refunded),
+        ("clawed_back", it.clawed_back),
+        ("change", it.change),
+        ("outstanding", it.outstanding),
+    ] {
+        line(what, "", "credits", &credits.to_string());
+    }
+    for (currency, money) in &it.money {
+        let takings = money.takings;
+        for (what, of, amount) in [
+            ("deferred_before", "", money.deferred_before),
+            ("received", "", takings.received),
+            ("refunded", "", takings.refunded),
+            ("clawed_back", "", takings.clawed_back),
+            ("recognised", "use", takings.revenue.used),
+            ("recognised", "breakage", takings.revenue.breakage),
+            ("deferred", "", money.deferred),
+        ] {
+            let amount = billing::invoice::Decimal(Money { amount, currency: *currency }).to_string();
+            line(what, of, currency.as_str(), &amount);
+        }
+    }
+    for sales in &it.sales {
+        let rate = billing::tax::Rate(sales.rate);
+        let of = format!("{} {} {rate}%", sales.treatment, sales.country.as_deref().unwrap_or("-"));
+        for (what, money) in [("invoiced_net", sales.net), ("tax", sales.tax)] {
+            line(what, &of, money.currency.as_str(), &billing::invoice::Decimal(money).to_string());
+        }
+    }
+    text
+}

@@ -1,0 +1,355 @@
+//! Bookkeeping: the journal counted into months, each transaction once, beside the commits and not in them.
+//!
+//! The newest month of an account says how many of its transactions are counted. Whoever counts reads those after it,
+//! and commits the account's month and the house's together: so a count that was broken off left nothing, and of two
+//! who count the same the second is overtaken. The committer says which accounts moved; those that moved in a process
+//! that died before it counted them are found by looking through all accounts, once after the start and then hourly.
+//!
+//! Must never know what a report looks like. Invariant: the house's months are the sum of all accounts' transactions up
+//! to the versions their months name.
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use billing::accounting::{PaidGrant, Sums, Tally};
+use billing::calendar::Date;
+use billing::id::{AccountNumber, GrantId, Name};
+use billing::time::{Span, Timestamp};
+use store::{Change, Document};
+
+use super::Error;
+use super::documents::{Kept, read};
+use super::months::{AccountMonth, Counted, HouseMonth, Month, SumsBody, Used};
+use super::usage::{Interval, bucket_start};
+use crate::app::{App, Known};
+
+pub(super) const ACCOUNT_MONTH: &str = "account_month";
+pub(super) const HOUSE_MONTH: &str = "house_month";
+
+/// Accounts counted in one commit, and transactions of one account.
+const ACCOUNTS_MAX: usize = 256;
+const TRANSACTIONS_MAX: u64 = 2_000;
+/// Transactions counted in one pass: beside charges that come faster than this a second the books lag.
+const PASS_MAX: u64 = 20_000;
+/// Accounts looked through at once for what nobody counted.
+const LOOKED_THROUGH: usize = 500;
+const LOOK_THROUGH_EVERY: Span = Span::HOUR;
+/// How often what met another is counted again.
+const ATTEMPTS_MAX: u32 = 16;
+/// Passes before a report answers with what there is.
+const REPORT_PASSES_MAX: u32 = 8;
+
+/// What is still to be counted, as far as this process knows.
+#[derive(Debug, Default)]
+pub struct Backlog(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    accounts: BTreeSet<AccountNumber>,
+    /// Accounts up to this one were looked through; None before the first.
+    looked_through: Option<Name>,
+    /// When all were, the last time.
+    looked_at: Option<Timestamp>,
+}
+
+/// How complete the months are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freshness {
+    /// Accounts known to have moved and not counted yet.
+    pub waiting: usize,
+    /// Every account was looked through since this server started.
+    pub is_whole: bool,
+}
+
+/// One commit's worth of counting.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<Change>,
+    months: BTreeMap<Month, Counted>,
+    transactions: u64,
+    /// Accounts of which there is more.
+    unfinished: Vec<AccountNumber>,
+}
+
+impl App {
+    /// One pass of the worker: counts what moved, and looks through some accounts for what was missed.
+    pub fn keep_books(&self) -> Result<(), Error> {
+        self.look_through()?;
+        let mut counted = 0;
+        while counted < PASS_MAX {
+            let some = self.waiting_accounts();
+            if some.is_empty() {
+                return Ok(());
+            }
+            counted += self.count_all(some)?;
+        }
+        Ok(())
+    }
+
+    /// Counts until nothing waits here, or for a bounded while, and says how complete the months are then.
+    pub(super) fn books_now(&self) -> Result<Freshness, Error> {
+        for _ in 0..REPORT_PASSES_MAX {
+            self.keep_books()?;
+            let freshness = self.freshness();
+            if freshness.waiting == 0 && freshness.is_whole {
+                break;
+            }
+        }
+        Ok(self.freshness())
+    }
+
+    /// Counts one account up to now.
+    pub(super) fn count_account(&self, account: AccountNumber) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut batch = Batch::default();
+            self.count(account, &mut batch)?;
+            if batch.changes.is_empty() || (self.commit_batch(&batch)? && batch.unfinished.is_empty()) {
+                return Ok(());
+            }
+        }
+        // There is very much of it: the worker goes on, and what there is can be shown.
+        self.keep_waiting([account]);
+        Ok(())
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.take_in_moved();
+        let waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Freshness { waiting: waiting.accounts.len(), is_whole: waiting.looked_at.is_some() }
+    }
+
+    fn take_in_moved(&self) {
+        let moved = self.turnstile.moved();
+        self.keep_waiting(moved);
+    }
+
+    fn keep_waiting(&self, accounts: impl IntoIterator<Item = AccountNumber>) {
+        self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner).accounts.extend(accounts);
+    }
+
+    fn waiting_accounts(&self) -> Vec<AccountNumber> {
+        self.take_in_moved();
+        let mut waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut some = Vec::new();
+        while some.len() < ACCOUNTS_MAX {
+            let Some(account) = waiting.accounts.pop_first() else { break };
+            some.push(account);
+        }
+        some
+    }
+
+    /// Counts some accounts in one commit, and says how many transactions that were. What could not be counted waits.
+    fn count_all(&self, accounts: Vec<AccountNumber>) -> Result<u64, Error> {
+        let mut batch = Batch::default();
+        for account in &accounts {
+            if let Err(error) = self.count(*account, &mut batch) {
+                self.keep_waiting(accounts);
+                return Err(error);
+            }
+        }
+        if batch.changes.is_empty() {
+            return Ok(0);
+        }
+        match self.commit_batch(&batch) {
+            Ok(true) => self.keep_waiting(batch.unfinished),
+            // Another process counted some of it: look again.
+            Ok(false) => self.keep_waiting(accounts),
+            Err(error) => {
+                self.keep_waiting(accounts);
+                return Err(error);
+            }
+        }
+        // An account that met another counts for something, so that a pass ends.
+        Ok(batch.transactions.max(1))
+    }
+
+    /// Counts an account's next transactions into `batch`: those of one month, and no more than are read at once.
+    fn count(&self, account: AccountNumber, batch: &mut Batch) -> Result<(), Error> {
+        let Some(known) = self.known_number(account)? else { return Ok(()) };
+        let Some(book) = self.store.recall(&[], &[account])?.books.pop().flatten() else { return Ok(()) };
+        let newest = self.newest_month(account, None)?;
+        let counted = newest.as_ref().map_or(0, |it| it.body.version);
+        let limit = book.version.saturating_sub(counted).min(TRANSACTIONS_MAX);
+        if limit == 0 {
+            return Ok(());
+        }
+        let wanted = usize::try_from(limit).expect("a few thousand");
+        let mut read = self.store.transactions(account, counted + limit + 1, wanted)?;
+        read.reverse();
+        let Some(first) = read.first() else { return Ok(()) };
+        let before = newest.as_ref().map(|it| it.document.id.parse::<Month>().expect("a month is called by its name"));
+        // Never back: a zone that changed may call the same instant the month before.
+        let month = before.map_or(month_of(&known, first.at), |it| it.max(month_of(&known, first.at)));
+        let (mut kept, mut tally) = match newest {
+            Some(newest) if before == Some(month) => {
+                let tally = newest.body.tally();
+                (newest, tally)
+            }
+            newest => open(&known, month, newest.as_ref(), first.at),
+        };
+        let mut sums = kept.body.sums.read()?;
+        let mut used = Used::of(std::mem::take(&mut kept.body.used));
+        for transaction in &read {
+            if month < month_of(&known, transaction.at) {
+                break;
+            }
+            let mut forgotten = |grant| self.forgotten_grant(account, grant);
+            let came_to = tally.count(transaction, &mut forgotten);
+            let date = Date::of(transaction.at);
+            batch.months.entry(Month::of(date)).or_default().add(date.day, &came_to);
+            batch.transactions += 1;
+            sums.add(&came_to);
+            used.count(transaction);
+        }
+        kept.body.used = used.rows();
+        kept.body.keep(&tally, &sums);
+        if tally.version < book.version {
+            batch.unfinished.push(account);
+        }
+        batch.changes.push(kept.next(self.now(), None));
+        Ok(())
+    }
+
+    /// An account's newest month, or the newest before one.
+    pub(super) fn newest_month(
+        &self,
+        account: AccountNumber,
+        before: Option<Month>,
+    ) -> Result<Option<Kept<AccountMonth>>, Error> {
+        let before = before.map(|it| it.to_string());
+        Ok(self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, before.as_deref(), 1)?.pop())
+    }
+
+    /// A paid grant that was over, as the last month that had it says. A correction that reaches back so far is rare;
+    /// it costs a look at each month since.
+    fn forgotten_grant(&self, account: AccountNumber, grant: GrantId) -> Option<PaidGrant> {
+        const MONTHS_MAX: usize = 36;
+        let months = self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, None, MONTHS_MAX).ok()?;
+        months.iter().find_map(|it| it.body.paid.get(&grant.to_string())?.read())
+    }
+
+    /// False when another was first with any of it.
+    fn commit_batch(&self, batch: &Batch) -> Result<bool, Error> {
+        let now = self.now();
+        let mut changes = batch.changes.clone();
+        for (month, counted) in &batch.months {
+            let id = month.to_string();
+            let kept = self.kept::<HouseMonth>(Document::HOUSE, HOUSE_MONTH, &id)?;
+            let mut kept = kept.unwrap_or_else(|| Kept::new(Document::HOUSE, HOUSE_MONTH, id, HouseMonth::default()));
+            counted.add_to(&mut kept.body)?;
+            changes.push(kept.next(now, None));
+        }
+        self.keep(&changes)
+    }
+
+    /// Looks through some more accounts for transactions that nobody counted.
+    fn look_through(&self) -> Result<(), Error> {
+        let now = self.now();
+        let after = {
+            let waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_time = waiting.looked_at.is_none_or(|it| it + LOOK_THROUGH_EVERY <= now);
+            if waiting.looked_through.is_none() && !is_time {
+                return Ok(());
+            }
+            waiting.looked_through.clone()
+        };
+        let accounts = self.store.accounts(after.as_ref(), LOOKED_THROUGH)?;
+        let numbers: Vec<AccountNumber> = accounts.iter().map(|it| it.number).collect();
+        let books = self.store.recall(&[], &numbers)?.books;
+        let mut behind = Vec::new();
+        for (number, book) in numbers.into_iter().zip(books) {
+            let Some(book) = book else { continue };
+            let counted = self.newest_month(number, None)?.map_or(0, |it| it.body.version);
+            if counted < book.version {
+                behind.push(number);
+            }
+        }
+        let mut waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.accounts.extend(behind);
+        if accounts.len() < LOOKED_THROUGH {
+            (waiting.looked_through, waiting.looked_at) = (None, Some(now));
+        } else {
+            waiting.looked_through = accounts.last().map(|it| it.id.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The month an instant falls in, by the account's calendar.
+pub(super) fn month_of(known: &Known, at: Timestamp) -> Month {
+    let instant = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::MAX);
+    let local = instant.to_zoned(known.zone.clone());
+    Month { year: i32::from(local.year()), number: local.month().unsigned_abs() }
+}
+
+/// A month nothing is counted in yet, that goes on from the one before.
+fn open(
+    known: &Known,
+    month: Month,
+    before: Option<&Kept<AccountMonth>>,
+    at: Timestamp,
+) -> (Kept<AccountMonth>, Tally) {
+    let tally = before.map_or_else(Tally::default, |it| it.body.tally().carried());
+    let (from, to) = range(known, at);
+    let body = AccountMonth {
+        version: tally.version,
+        from: from.millis(),
+        to: to.millis(),
+        timezone: known.account.timezone.clone(),
+        opening: before.map_or(0, |it| it.body.closing()),
+        sums: SumsBody::of(&Sums::default()),
+        used: Vec::new(),
+        paid: BTreeMap::new(),
+    };
+    (Kept::new(known.account.number, ACCOUNT_MONTH, month.to_string(), body), tally)
+}
+
+/// Where the month that `at` falls in begins and ends, by the account's calendar.
+pub(super) fn range(known: &Known, at: Timestamp) -> (Timestamp, Timestamp) {
+    let from = bucket_start(at, Interval::Month, &known.zone, at);
+    // No month is longer than 31 days and the hours that clocks are put back.
+    let to = bucket_start(from + Span::DAY.times(32), Interval::Month, &known.zone, at);
+    (from, to)
+}
+
+/// Counts everything in a store again and says where its months say otherwise: what `scrip verify` adds to the rest.
+pub fn verify_months(store: &dyn store::Store) -> Result<Vec<String>, store::Fault> {
+    let mut differences = Vec::new();
+    let mut tallies: BTreeMap<AccountNumber, (Tally, u64)> = BTreeMap::new();
+    let mut months: BTreeMap<Month, Counted> = BTreeMap::new();
+    let mut fault = None;
+    store.journal(0, &mut |_, transaction| {
+        let account = transaction.place.account;
+        let (tally, counted) = tallies.entry(account).or_insert_with(|| {
+            let newest = store.documents(account, ACCOUNT_MONTH, None, 1).and_then(|mut it| match it.pop() {
+                Some(document) => Ok(read::<AccountMonth>(document)?.body.version),
+                None => Ok(0),
+            });
+            let counted = newest.unwrap_or_else(|it| {
+                fault = Some(it);
+                0
+            });
+            (Tally::default(), counted)
+        });
+        if tally.version < *counted && transaction.place.version == tally.version + 1 {
+            let sums = tally.count(&transaction, &mut |_| None);
+            let date = Date::of(transaction.at);
+            months.entry(Month::of(date)).or_default().add(date.day, &sums);
+        }
+    })?;
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
+    for document in store.documents(Document::HOUSE, HOUSE_MONTH, None, MONTHS_VERIFIED_MAX)? {
+        let kept = read::<HouseMonth>(document)?;
+        let month = kept.document.id.parse::<Month>().map_err(|it| store::Fault::new("reading a month", it))?;
+        let expected = months.remove(&month).unwrap_or_default().sums;
+        if kept.body.sums.read()? != expected {
+            differences.push(format!("month {month}: expected {expected:?}, found {:?}", kept.body.sums));
+        }
+    }
+    differences.extend(months.into_keys().map(|it| format!("month {it}: it is not there")));
+    Ok(differences)
+}
+
+/// A hundred years of them.
+const MONTHS_VERIFIED_MAX: usize = 1_200;

@@ -1,0 +1,318 @@
+//! Months as they are kept: of an account, by its calendar, and of the whole house, by that of UTC.
+//!
+//! An account's month is a document: what its transactions of that month came to, the balance it began with, and the
+//! paid grants that were open in it. The house's is the sum over all accounts. Both are written by `bookkeeping` alone,
+//! in one commit, so what is in one is in the other. Must never know who asks. Invariant: an account's month begins with
+//! the balance the one before ended with.
+use std::collections::BTreeMap;
+
+use billing::accounting::{PaidGrant, Revenue, Sums, Takings, Tally};
+use billing::calendar::Date;
+use billing::id::GrantId;
+use billing::ledger::{LedgerAccount, Transaction, What, Work};
+use billing::money::{Credits, Currency, Money};
+use billing::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::Fault;
+
+/// Rows of usage kept apart in one account's month. What comes beyond is added to one row a meter and project.
+const ROWS_MAX: usize = 2_000;
+/// The server of such a row.
+pub(super) const OTHERS: &str = "(others)";
+
+/// Sums as JSON: credits in micro-credits, money in minor units.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct SumsBody {
+    pub transactions: u64,
+    pub ledger: BTreeMap<String, i64>,
+    pub money: BTreeMap<String, TakingsBody>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct TakingsBody {
+    received: i64,
+    refunded: i64,
+    clawed_back: i64,
+    used: i64,
+    breakage: i64,
+}
+
+impl SumsBody {
+    pub fn of(sums: &Sums) -> SumsBody {
+        let takings = |(currency, it): (&Currency, &Takings)| {
+            let body = TakingsBody {
+                received: it.received,
+                refunded: it.refunded,
+                clawed_back: it.clawed_back,
+                used: it.revenue.used,
+                breakage: it.revenue.breakage,
+            };
+            (currency.as_str().to_owned(), body)
+        };
+        SumsBody {
+            transactions: sums.transactions,
+            ledger: sums.ledger.iter().map(|(account, it)| (account.to_string(), *it)).collect(),
+            money: sums.money.iter().map(takings).collect(),
+        }
+    }
+
+    pub fn read(&self) -> Result<Sums, Fault> {
+        let broken = |it: &str| Fault::new("reading a month", format!("`{it}` is not known"));
+        let mut sums = Sums { transactions: self.transactions, ..Sums::default() };
+        for (name, micros) in &self.ledger {
+            sums.ledger.insert(name.parse::<LedgerAccount>().map_err(|()| broken(name))?, *micros);
+        }
+        for (code, it) in &self.money {
+            let takings = Takings {
+                received: it.received,
+                refunded: it.refunded,
+                clawed_back: it.clawed_back,
+                revenue: Revenue { used: it.used, breakage: it.breakage },
+            };
+            sums.money.insert(code.parse().map_err(|_| broken(code))?, takings);
+        }
+        Ok(sums)
+    }
+}
+
+/// A paid grant as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct PaidBody {
+    cost: i64,
+    currency: String,
+    credits: i64,
+    used: i64,
+    forfeited: i64,
+    returned: i64,
+    refunded: i64,
+}
+
+impl PaidBody {
+    fn of(it: &PaidGrant) -> PaidBody {
+        PaidBody {
+            cost: it.cost.amount,
+            currency: it.cost.currency.as_str().to_owned(),
+            credits: it.credits.micros(),
+            used: it.used.micros(),
+            forfeited: it.forfeited.micros(),
+            returned: it.returned.micros(),
+            refunded: it.refunded,
+        }
+    }
+    pub fn read(&self) -> Option<PaidGrant> {
+        Some(PaidGrant {
+            cost: Money { amount: self.cost, currency: self.currency.parse().ok()? },
+            credits: Credits::from_micros(self.credits),
+            used: Credits::from_micros(self.used),
+            forfeited: Credits::from_micros(self.forfeited),
+            returned: Credits::from_micros(self.returned),
+            refunded: self.refunded,
+        })
+    }
+}
+
+/// Credits used, by what they were used for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedRow {
+    pub meter: String,
+    pub project: Option<String>,
+    pub server: Option<String>,
+    /// In micro-credits; what was taken back is taken off.
+    pub credits: i64,
+    /// Charges; one that was taken back counts.
+    pub count: u64,
+}
+
+/// An account's month as it is written down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct AccountMonth {
+    /// Transactions counted, all months before included.
+    pub version: u64,
+    pub from: i64,
+    pub to: i64,
+    pub timezone: String,
+    /// What the account had when it began, in micro-credits: free, in holds, less debt.
+    pub opening: i64,
+    pub sums: SumsBody,
+    pub used: Vec<UsedRow>,
+    pub paid: BTreeMap<String, PaidBody>,
+}
+
+impl AccountMonth {
+    pub fn closing(&self) -> i64 {
+        let of = |name: &str| self.sums.ledger.get(name).copied().unwrap_or_default();
+        self.opening + of("grants") + of("held") + of("debt")
+    }
+
+    pub fn tally(&self) -> Tally {
+        let read = |(id, it): (&String, &PaidBody)| Some((id.parse::<GrantId>().ok()?, it.read()?));
+        Tally { version: self.version, paid: self.paid.iter().filter_map(read).collect() }
+    }
+
+    pub fn keep(&mut self, tally: &Tally, sums: &Sums) {
+        self.version = tally.version;
+        self.sums = SumsBody::of(sums);
+        self.paid = tally.paid.iter().map(|(id, it)| (id.to_string(), PaidBody::of(it))).collect();
+    }
+}
+
+/// The rows of a month while it is counted.
+#[derive(Default)]
+pub(super) struct Used(BTreeMap<(String, Option<String>, Option<String>), (i64, u64)>);
+
+impl Used {
+    pub fn of(rows: Vec<UsedRow>) -> Used {
+        Used(rows.into_iter().map(|it| ((it.meter, it.project, it.server), (it.credits, it.count))).collect())
+    }
+
+    pub fn count(&mut self, transaction: &Transaction) {
+        let (work, credits, count): (&Work, i64, u64) = match &transaction.what {
+            What::Charged { work, credits, .. } => (work, credits.micros(), 1),
+            What::Reversed(it) => (&it.work, -it.credits.micros(), 0),
+            _ => return,
+        };
+        let key = work.usage_key();
+        let project = key.project.map(|it| it.to_string());
+        let mut key = (key.meter.to_string(), project, key.server.map(|it| it.to_string()));
+        if ROWS_MAX <= self.0.len() && !self.0.contains_key(&key) {
+            key.2 = Some(OTHERS.to_owned());
+        }
+        if 2 * ROWS_MAX <= self.0.len() && !self.0.contains_key(&key) {
+            key.1 = Some(OTHERS.to_owned());
+        }
+        let row = self.0.entry(key).or_default();
+        row.0 += credits;
+        row.1 += count;
+    }
+
+    pub fn rows(self) -> Vec<UsedRow> {
+        let row = |((meter, project, server), (credits, count))| UsedRow { meter, project, server, credits, count };
+        self.0.into_iter().map(row).collect()
+    }
+}
+
+/// What a day of the house added to what customers have, and to what is deferred.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct DayBody {
+    pub outstanding: i64,
+    pub deferred: BTreeMap<String, i64>,
+}
+
+impl DayBody {
+    pub fn add(&mut self, sums: &Sums) {
+        self.outstanding += sums.outstanding();
+        for (currency, it) in &sums.money {
+            *self.deferred.entry(currency.as_str().to_owned()).or_default() += it.deferred();
+        }
+    }
+}
+
+/// The house's month as it is written down.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct HouseMonth {
+    pub sums: SumsBody,
+    /// By the day of the month.
+    pub days: BTreeMap<u8, DayBody>,
+}
+
+/// What was counted of one month of the house and is not written down yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    pub sums: Sums,
+    pub days: BTreeMap<u8, DayBody>,
+}
+
+impl Counted {
+    pub fn add(&mut self, day: u8, sums: &Sums) {
+        self.sums.add(sums);
+        self.days.entry(day).or_default().add(sums);
+    }
+
+    pub fn add_to(&self, month: &mut HouseMonth) -> Result<(), Fault> {
+        let mut sums = month.sums.read()?;
+        sums.add(&self.sums);
+        month.sums = SumsBody::of(&sums);
+        for (day, it) in &self.days {
+            let kept = month.days.entry(*day).or_default();
+            kept.outstanding += it.outstanding;
+            for (currency, deferred) in &it.deferred {
+                *kept.deferred.entry(currency.clone()).or_default() += deferred;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A month of the calendar: `2026-11`. Ordered as time is, also as text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Month {
+    pub year: i32,
+    pub number: u8,
+}
+
+impl Month {
+    pub fn of(date: Date) -> Month {
+        Month { year: date.year, number: date.month }
+    }
+    /// By the calendar of UTC.
+    pub fn at(at: Timestamp) -> Month {
+        Month::of(Date::of(at))
+    }
+    pub fn next(self) -> Month {
+        if self.number == 12 {
+            Month { year: self.year + 1, number: 1 }
+        } else {
+            Month { number: self.number + 1, ..self }
+        }
+    }
+}
+
+impl std::fmt::Display for Month {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.number)
+    }
+}
+
+impl std::str::FromStr for Month {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Month, &'static str> {
+        const WRONG: &str = "must be a month such as 2026-11";
+        let (year, number) = text.split_once('-').filter(|it| it.0.len() == 4 && it.1.len() == 2).ok_or(WRONG)?;
+        let all_digits = [year, number].iter().all(|it| it.bytes().all(|it| it.is_ascii_digit()));
+        let (Ok(year), Ok(number)) = (year.parse(), number.parse::<u8>()) else { return Err(WRONG) };
+        if all_digits && (1970..=9998).contains(&year) && (1..=12).contains(&number) {
+            Ok(Month { year, number })
+        } else {
+            Err(WRONG)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_read_and_follow_each_other() {
+        for wrong in ["", "2026", "2026-1", "2026-13", "2026-00", "26-11", "2026-11-01", "+026-11", "2026-+1"] {
+            assert!(wrong.parse::<Month>().is_err(), "{wrong}");
+        }
+        let november: Month = "2026-11".parse().unwrap();
+        assert_eq!(november.next().to_string(), "2026-12");
+        assert_eq!(november.next().next().to_string(), "2027-01");
+        assert!(november.to_string() < november.next().to_string());
+    }
+
+    #[test]
+    fn a_month_with_very_many_servers_stays_small_and_adds_up() {
+        let mut used = Used::default();
+        for server in 0..3 * ROWS_MAX {
+            let key = ("server".to_owned(), None, Some(format!("s{server}")));
+            let key = if ROWS_MAX <= used.0.len() { (key.0, key.1, Some(OTHERS.to_owned())) } else { key };
+            used.0.entry(key).or_default().0 += 1;
+        }
+        let rows = used.rows();
+        assert_eq!(rows.len(), ROWS_MAX + 1);
+        assert_eq!(rows.iter().map(|it| it.credits).sum::<i64>(), 3 * 2_000);
+    }
+}

@@ -1,0 +1,216 @@
+//! Money, credits, days and places in the words of papers: invoices, statements, reports.
+//!
+//! Exact: nothing is shortened on a paper. What cannot be said in the places there are is said to be about so much.
+use billing::calendar::Date;
+use billing::invoice::{Line, Party};
+use billing::money::{Credits, Currency, Money};
+use billing::time::Timestamp;
+
+const MINUS: char = '\u{2212}';
+/// Places of a unit price.
+const UNIT_PLACES: u32 = 6;
+
+/// `€12.50`, `CHF 12.50`, `¥1,250`.
+pub fn money(money: Money) -> String {
+    let symbol = symbol(money.currency);
+    let sign = if money.amount < 0 { MINUS.to_string() } else { String::new() };
+    let unit = 10_u64.pow(money.currency.places());
+    let amount = money.amount.unsigned_abs();
+    let whole = thousands(amount / unit);
+    match money.currency.places() {
+        0 => format!("{sign}{symbol}{whole}"),
+        places => {
+            let width = usize::try_from(places).unwrap_or(2);
+            format!("{sign}{symbol}{whole}.{:0width$}", amount % unit)
+        }
+    }
+}
+
+fn symbol(currency: Currency) -> String {
+    match currency.as_str().to_ascii_uppercase().as_str() {
+        "EUR" => "€".to_owned(),
+        "USD" => "$".to_owned(),
+        "GBP" => "£".to_owned(),
+        "JPY" => "¥".to_owned(),
+        code => format!("{code} "),
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if 0 < place && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// All places there are: `1,234.000001`, `−12.5`.
+pub fn credits(credits: Credits) -> String {
+    let (sign, micros) = (credits < Credits::ZERO, credits.micros().unsigned_abs());
+    let unit = Credits::MICROS.unsigned_abs();
+    let mut text = if sign { MINUS.to_string() } else { String::new() };
+    text.push_str(&thousands(micros / unit));
+    if !micros.is_multiple_of(unit) {
+        let places = format!("{:06}", micros % unit);
+        text.push('.');
+        text.push_str(places.trim_end_matches('0'));
+    }
+    text
+}
+
+/// The same with its sign, as what came and went is told.
+pub fn signed(it: Credits) -> String {
+    if it.is_positive() { format!("+{}", credits(it)) } else { credits(it) }
+}
+
+/// What one credit of a line costs: `€0.01`, `≈ €0.009524`. Nothing where there are no credits.
+pub fn unit_price(line: &Line, currency: Currency) -> String {
+    let (micros, net) = (i128::from(line.credits.micros()), i128::from(line.net));
+    if micros <= 0 || net < 0 {
+        return String::new();
+    }
+    // In units of the last place: net / 10^places per micros / 10^6 credits.
+    let unit = 10_i128.pow(UNIT_PLACES);
+    let (over, under) = (net * unit * i128::from(Credits::MICROS), micros * 10_i128.pow(currency.places()));
+    let (exact, rounded) = (over % under == 0, (over + under / 2) / under);
+    let mut places = format!("{:06}", rounded % unit);
+    while currency.places() as usize + usize::from(currency.places() == 0) < places.len() && places.ends_with('0') {
+        places.pop();
+    }
+    let whole = thousands(u64::try_from(rounded / unit).unwrap_or(u64::MAX));
+    let about = if exact { "" } else { "≈ " };
+    match places.trim_end_matches('0') {
+        "" if currency.places() == 0 => format!("{about}{}{whole}", symbol(currency)),
+        _ => format!("{about}{}{whole}.{places}", symbol(currency)),
+    }
+}
+
+/// `26 November 2026`, by the calendar of UTC.
+pub fn day(at: Timestamp) -> String {
+    date(Date::of(at))
+}
+
+pub fn date(it: Date) -> String {
+    format!("{} {} {}", it.day, month(it.month), it.year)
+}
+
+pub fn month(number: u8) -> &'static str {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    MONTHS[usize::from(number).clamp(1, 12) - 1]
+}
+
+/// Somebody's address, as it is written on a letter, and what they are known by.
+pub fn address(party: &Party) -> Vec<String> {
+    let city = format!("{} {}", party.postal_code, party.city);
+    let tax_id = party.tax_id.as_ref().map(|it| format!("VAT {it}")).unwrap_or_default();
+    let lines = [&party.street, city.trim(), country(&party.country), &tax_id, party.email.as_deref().unwrap_or("")];
+    lines.into_iter().filter(|it| !it.is_empty()).map(str::to_owned).collect()
+}
+
+/// A country's name; its code where we know no more.
+fn country(code: &str) -> &str {
+    NAMES.iter().find(|it| it.0 == code).map_or(code, |it| it.1)
+}
+
+const NAMES: &[(&str, &str)] = &[
+    ("AT", "Austria"),
+    ("AU", "Australia"),
+    ("BE", "Belgium"),
+    ("BG", "Bulgaria"),
+    ("BR", "Brazil"),
+    ("CA", "Canada"),
+    ("CH", "Switzerland"),
+    ("CN", "China"),
+    ("CY", "Cyprus"),
+    ("CZ", "Czechia"),
+    ("DE", "Germany"),
+    ("DK", "Denmark"),
+    ("EE", "Estonia"),
+    ("ES", "Spain"),
+    ("FI", "Finland"),
+    ("FR", "France"),
+    ("GB", "United Kingdom"),
+    ("GR", "Greece"),
+    ("HR", "Croatia"),
+    ("HU", "Hungary"),
+    ("IE", "Ireland"),
+    ("IL", "Israel"),
+    ("IN", "India"),
+    ("IS", "Iceland"),
+    ("IT", "Italy"),
+    ("JP", "Japan"),
+    ("KR", "South Korea"),
+    ("KW", "Kuwait"),
+    ("LI", "Liechtenstein"),
+    ("LT", "Lithuania"),
+    ("LU", "Luxembourg"),
+    ("LV", "Latvia"),
+    ("MT", "Malta"),
+    ("NL", "Netherlands"),
+    ("NO", "Norway"),
+    ("NZ", "New Zealand"),
+    ("PL", "Poland"),
+    ("PT", "Portugal"),
+    ("RO", "Romania"),
+    ("SE", "Sweden"),
+    ("SG", "Singapore"),
+    ("SI", "Slovenia"),
+    ("SK", "Slovakia"),
+    ("TR", "Türkiye"),
+    ("UA", "Ukraine"),
+    ("US", "United States"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_shortened() {
+        for (micros, text) in
+            [(0, "0"), (1, "0.000001"), (1_234_567_500_000, "1,234,567.5"), (-12_500_000, "−12.5"), (5_000_000, "5")]
+        {
+            assert_eq!(credits(Credits::from_micros(micros)), text);
+        }
+        assert_eq!(signed(Credits::whole(5)), "+5");
+        for (amount, currency, text) in
+            [(1_210, "eur", "€12.10"), (-5, "usd", "−$0.05"), (1_000, "jpy", "¥1,000"), (5, "kwd", "KWD 0.005")]
+        {
+            assert_eq!(money(Money { amount, currency: currency.parse().unwrap() }), text);
+        }
+    }
+
+    #[test]
+    fn a_credit_costs_what_it_costs_or_about_that() {
+        for (credits, net, currency, text) in [
+            (1_000, 1_000, "eur", "€0.01"),
+            (5_250, 5_000, "eur", "≈ €0.009524"),
+            (1_000, 0, "eur", "€0.00"),
+            (1_000, 1_500, "jpy", "¥1.5"),
+            (1_000, 3_000, "jpy", "¥3"),
+            (1_000, 3_100, "kwd", "KWD 0.0031"),
+            (0, 3_100, "kwd", ""),
+        ] {
+            let line = Line { text: String::new(), credits: Credits::whole(credits), net };
+            assert_eq!(unit_price(&line, currency.parse().unwrap()), text, "{credits} for {net} {currency}");
+        }
+    }
+}

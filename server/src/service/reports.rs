@@ -1,0 +1,166 @@
+//! Reports for the operator's accountant: the trial balance, a month's revenue, what is owed to customers.
+//!
+//! Added up of the house's months, of which there are twelve a year, so a report costs the same at a thousand and at a
+//! billion entries. How complete they are is said in each.
+use billing::accounting::{Sums, Takings};
+use billing::calendar::Date;
+use billing::ledger::{LedgerAccount, Source};
+use billing::money::{Credits, Currency, Money};
+use billing::time::Timestamp;
+use store::Document;
+
+use super::Error;
+use super::bookkeeping::{Freshness, HOUSE_MONTH};
+use super::documents::Kept;
+use super::months::{DayBody, HouseMonth, Month};
+use super::sales::Sales;
+use crate::app::App;
+
+/// Months added up: a hundred years.
+const MONTHS_MAX: usize = 1_200;
+
+/// Every ledger account and what it stands at. Together zero.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TrialBalance {
+    pub accounts: Vec<(LedgerAccount, Credits)>,
+    pub transactions: u64,
+    pub freshness: Freshness,
+}
+
+impl TrialBalance {
+    pub fn sum(&self) -> Credits {
+        self.accounts.iter().map(|it| it.1).sum()
+    }
+}
+
+/// A month of the house.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RevenueReport {
+    pub month: Month,
+    /// By source, less what was taken back unspent.
+    pub issued: Vec<(Source, Credits)>,
+    /// By meter, less what was taken back.
+    pub used: Vec<(String, Credits)>,
+    pub expired: Credits,
+    pub voided: Credits,
+    pub refunded: Credits,
+    pub clawed_back: Credits,
+    /// What customers have at its end, or now: free and in holds, less debt.
+    pub outstanding: Credits,
+    /// By how much that grew.
+    pub change: Credits,
+    pub money: Vec<(Currency, MoneyOfMonth)>,
+    pub sales: Vec<Sales>,
+    pub freshness: Freshness,
+}
+
+/// Money of one currency, tax aside, in minor units. `deferred_before + received − refunded − clawed back − revenue =
+/// deferred`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MoneyOfMonth {
+    pub takings: Takings,
+    pub deferred_before: i64,
+    /// Received for credits that were still there at its end.
+    pub deferred: i64,
+}
+
+/// What is owed to customers at an instant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Liability {
+    /// The end of a day of UTC, or now.
+    pub at: Timestamp,
+    pub outstanding: Credits,
+    pub deferred: Vec<Money>,
+    pub freshness: Freshness,
+}
+
+impl App {
+    pub fn trial_balance(&self) -> Result<TrialBalance, Error> {
+        let freshness = self.books_now()?;
+        let mut sums = Sums::default();
+        for month in self.house_months(None)? {
+            sums.add(&month.body.sums.read()?);
+        }
+        let credits = |(account, micros): (LedgerAccount, i64)| (account, Credits::from_micros(micros));
+        let transactions = sums.transactions;
+        Ok(TrialBalance { accounts: sums.ledger.into_iter().map(credits).collect(), transactions, freshness })
+    }
+
+    /// What a month of UTC came to.
+    pub fn revenue(&self, month: Month) -> Result<RevenueReport, Error> {
+        let freshness = self.books_now()?;
+        let (mut before, mut sums) = (Sums::default(), Sums::default());
+        for kept in self.house_months(Some(month))? {
+            let of_month = kept.body.sums.read()?;
+            if kept.document.id == month.to_string() {
+                sums = of_month;
+            } else {
+                before.add(&of_month);
+            }
+        }
+        let of = |account: &LedgerAccount| Credits::from_micros(sums.of(account));
+        let source = |it: Source| (it, -of(&LedgerAccount::Issuance(it)));
+        let used = sums.ledger.iter().filter_map(|(account, micros)| match account {
+            LedgerAccount::Usage(meter) => Some((meter.to_string(), Credits::from_micros(*micros))),
+            _ => None,
+        });
+        let mut currencies: Vec<Currency> = before.money.keys().chain(sums.money.keys()).copied().collect();
+        currencies.sort_unstable();
+        currencies.dedup();
+        let money = |currency: Currency| {
+            let takings = sums.money.get(&currency).copied().unwrap_or_default();
+            let deferred_before = before.money.get(&currency).map_or(0, Takings::deferred);
+            (currency, MoneyOfMonth { takings, deferred_before, deferred: deferred_before + takings.deferred() })
+        };
+        Ok(RevenueReport {
+            month,
+            issued: Source::ALL.into_iter().map(source).filter(|it| !it.1.is_zero()).collect(),
+            used: used.collect(),
+            expired: of(&LedgerAccount::Breakage),
+            voided: of(&LedgerAccount::Voided),
+            refunded: of(&LedgerAccount::Refunded),
+            clawed_back: of(&LedgerAccount::Clawback),
+            outstanding: Credits::from_micros(before.outstanding() + sums.outstanding()),
+            change: Credits::from_micros(sums.outstanding()),
+            money: currencies.into_iter().map(money).collect(),
+            sales: self.sales(month)?,
+            freshness,
+        })
+    }
+
+    /// What is owed at the end of the day of UTC that `at` falls in; now where nothing is said.
+    pub fn liability(&self, at: Option<Timestamp>) -> Result<Liability, Error> {
+        let freshness = self.books_now()?;
+        let now = self.now();
+        let date = Date::of(at.unwrap_or(now).min(now));
+        let last = Month::of(date);
+        let mut whole = DayBody::default();
+        for kept in self.house_months(Some(last))? {
+            let is_last = kept.document.id == last.to_string();
+            for (_, day) in kept.body.days.iter().filter(|(day, _)| !is_last || **day <= date.day) {
+                whole.outstanding += day.outstanding;
+                for (currency, amount) in &day.deferred {
+                    *whole.deferred.entry(currency.clone()).or_default() += amount;
+                }
+            }
+        }
+        let money = |(code, amount): (String, i64)| Some(Money { amount, currency: code.parse().ok()? });
+        Ok(Liability {
+            at: at.map_or(now, |it| end_of_day(it).min(now)),
+            outstanding: Credits::from_micros(whole.outstanding),
+            deferred: whole.deferred.into_iter().filter_map(money).collect(),
+            freshness,
+        })
+    }
+
+    /// The house's months up to one, or all.
+    fn house_months(&self, last: Option<Month>) -> Result<Vec<Kept<HouseMonth>>, Error> {
+        let before = last.map(|it| it.next().to_string());
+        self.all_kept::<HouseMonth>(Document::HOUSE, HOUSE_MONTH, before.as_deref(), MONTHS_MAX)
+    }
+}
+
+fn end_of_day(at: Timestamp) -> Timestamp {
+    const DAY: i64 = 24 * 60 * 60 * 1_000;
+    Timestamp::from_millis((at.millis().div_euclid(DAY) + 1).saturating_mul(DAY))
+}

@@ -1,0 +1,161 @@
+//! Monthly statements: where an account began, what came in, what it was used for, where it ended.
+//!
+//! Read from the account's month, which `bookkeeping` counts by the ledger's own time: what is told late is in the month
+//! it was told in, so a statement that was sent stays true and the next begins where it ended. It is brought up to now
+//! first, which costs what moved since the last count; no page of it costs what the month has entries.
+use billing::Refusal;
+use billing::id::Name;
+use billing::ledger::{LedgerAccount, Source};
+use billing::money::Credits;
+use billing::time::Timestamp;
+
+use super::Error;
+use super::bookkeeping::{month_of, range};
+use super::months::{Month, UsedRow};
+use crate::app::{App, Known};
+use crate::csv;
+
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub account: Name,
+    pub account_name: Option<String>,
+    pub month: Month,
+    /// By the account's calendar.
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub timezone: String,
+    /// The month is over: nothing will be added.
+    pub is_final: bool,
+    /// Of this project alone: then there is no balance.
+    pub project: Option<Name>,
+    pub balance: Option<StatementBalance>,
+    /// By meter, project and server; what was taken back is taken off.
+    pub used: Vec<UsedRow>,
+}
+
+/// `opening + all that came in − all that went = closing`, to the micro-credit. Credits in holds are still the
+/// account's; debt counts against them.
+#[derive(Clone, Debug)]
+pub struct StatementBalance {
+    pub opening: Credits,
+    pub granted: Vec<(Source, Credits)>,
+    pub used: Credits,
+    pub expired: Credits,
+    pub voided: Credits,
+    pub refunded: Credits,
+    pub clawed_back: Credits,
+    pub closing: Credits,
+}
+
+impl Statement {
+    pub fn total_used(&self) -> Credits {
+        self.used.iter().map(|it| Credits::from_micros(it.credits)).sum()
+    }
+}
+
+impl App {
+    /// The statement of a month by the account's calendar, or what of it there is so far.
+    pub fn statement(&self, account: &Name, month: Month, project: Option<Name>) -> Result<Statement, Error> {
+        let known = self.known(account)?;
+        let now = self.now();
+        if month_of(&known, now) < month {
+            return Err(Refusal::invalid("month", "has not begun").into());
+        }
+        let number = known.account.number;
+        self.count_account(number)?;
+        // The newest month that is not after it: itself, or the one it goes on from.
+        let newest = self.newest_month(number, Some(month.next()))?;
+        let own = newest.as_ref().filter(|it| it.document.id == month.to_string());
+        let (from, to, timezone) = match own {
+            Some(it) => {
+                (Timestamp::from_millis(it.body.from), Timestamp::from_millis(it.body.to), it.body.timezone.clone())
+            }
+            None => {
+                let (from, to) = range(&known, middle_of(&known, month));
+                (from, to, known.account.timezone.clone())
+            }
+        };
+        let mut used = own.map(|it| it.body.used.clone()).unwrap_or_default();
+        let balance = match (&project, own) {
+            (Some(_), _) => None,
+            (None, Some(it)) => Some(balance(it.body.opening, &it.body.sums.read()?)),
+            (None, None) => {
+                let had = newest.as_ref().map_or(0, |it| it.body.closing());
+                Some(balance(had, &billing::accounting::Sums::default()))
+            }
+        };
+        if let Some(project) = &project {
+            used.retain(|it| it.project.as_deref() == Some(project.as_str()));
+        }
+        Ok(Statement {
+            account: known.account.id.clone(),
+            account_name: known.account.name.clone(),
+            month,
+            from,
+            to,
+            timezone,
+            is_final: to <= now,
+            project,
+            balance,
+            used,
+        })
+    }
+}
+
+fn balance(opening: i64, sums: &billing::accounting::Sums) -> StatementBalance {
+    let of = |account: &LedgerAccount| Credits::from_micros(sums.of(account));
+    let granted = Source::ALL.into_iter().map(|it| (it, -of(&LedgerAccount::Issuance(it))));
+    let used = sums.ledger.iter().filter(|(it, _)| matches!(it, LedgerAccount::Usage(_))).map(|(_, it)| *it).sum();
+    StatementBalance {
+        opening: Credits::from_micros(opening),
+        granted: granted.filter(|it| !it.1.is_zero()).collect(),
+        used: Credits::from_micros(used),
+        expired: of(&LedgerAccount::Breakage),
+        voided: of(&LedgerAccount::Voided),
+        refunded: of(&LedgerAccount::Refunded),
+        clawed_back: of(&LedgerAccount::Clawback),
+        closing: Credits::from_micros(opening + sums.outstanding()),
+    }
+}
+
+/// An instant that is in this month in every zone.
+fn middle_of(known: &Known, month: Month) -> Timestamp {
+    let year = i16::try_from(month.year).unwrap_or(i16::MAX);
+    let number = i8::try_from(month.number).unwrap_or(1);
+    let noon = jiff::civil::date(year, number, 15).at(12, 0, 0, 0);
+    let instant = noon.to_zoned(known.zone.clone()).map(|it| it.timestamp().as_millisecond());
+    Timestamp::from_millis(instant.unwrap_or_default())
+}
+
+/// The statement as a table for a spreadsheet: what kind of line, what it is of, entries, credits.
+pub fn statement_csv(statement: &Statement) -> String {
+    let mut text = String::from("line,meter_or_source,project,server,entries,credits\n");
+    let mut row = |values: [&str; 6]| {
+        csv::line(&mut text, values);
+        text.push('\n');
+    };
+    if let Some(it) = &statement.balance {
+        row(["opening", "", "", "", "", &it.opening.to_string()]);
+        for (source, credits) in &it.granted {
+            row(["granted", source.as_str(), "", "", "", &credits.to_string()]);
+        }
+    }
+    for it in &statement.used {
+        let (count, credits) = (it.count.to_string(), (-Credits::from_micros(it.credits)).to_string());
+        let text = |it: &Option<String>| it.clone().unwrap_or_default();
+        row(["used", &it.meter, &text(&it.project), &text(&it.server), &count, &credits]);
+    }
+    if let Some(it) = &statement.balance {
+        let gone = [
+            ("expired", it.expired),
+            ("voided", it.voided),
+            ("refunded", it.refunded),
+            ("clawed_back", it.clawed_back),
+        ];
+        for (name, credits) in gone.into_iter().filter(|it| !it.1.is_zero()) {
+            row([name, "", "", "", "", &(-credits).to_string()]);
+        }
+        row(["closing", "", "", "", "", &it.closing.to_string()]);
+    }
+    text
+}

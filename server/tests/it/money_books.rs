@@ -1,0 +1,168 @@
+//! Statements and reports: what the accountant and the customer are told, held against the ledger.
+use billing::money::Credits;
+use serde_json::{Value, json};
+
+use crate::money_shop::Shop;
+use crate::served::{Served, chat};
+
+const VISA: &str = "4242424242424242";
+
+fn micros(it: &Value) -> i64 {
+    it.as_str().unwrap().parse::<Credits>().unwrap().micros()
+}
+
+/// Sums of all movements of an account, as its entries tell them.
+fn movements(server: &Served, account: &str) -> std::collections::BTreeMap<String, i64> {
+    let mut sums = std::collections::BTreeMap::new();
+    let mut cursor = String::new();
+    loop {
+        let page = server.get(&format!("/v1/accounts/{account}/entries?limit=500{cursor}")).json();
+        for movement in page["data"].as_array().unwrap().iter().flat_map(|it| it["movements"].as_array().unwrap()) {
+            let credits = micros(&movement["credits"]);
+            for (side, sign) in [("from", -1), ("to", 1)] {
+                *sums.entry(movement[side].as_str().unwrap().to_owned()).or_default() += sign * credits;
+            }
+        }
+        let Some(next) = page["next_cursor"].as_str() else { return sums };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+fn this_month(server: &Served) -> String {
+    let entry = server.get("/v1/accounts/ada/entries?limit=1").json();
+    entry["data"][0]["at"].as_str().unwrap()[..7].to_owned()
+}
+
+/// Ada buys, spends for two projects and on a server, is refunded a part, takes one charge back.
+fn lived(shop: &Shop) {
+    let card = shop.customer("ada", VISA);
+    let bought = shop.buy("ada", "order", &json!({"credits": 1000, "payment_method": card})).json();
+    let mut work = chat("ada", "one", 8_000_000);
+    work["project"] = json!("shop");
+    let charged = shop.server.charge(&work);
+    assert_eq!(charged.status, 201, "{}", charged.text);
+    assert_eq!(shop.spend("ada", "two", 7).status, 201);
+    let charge = shop.server.charge(&chat("ada", "three", 16_000)).json();
+    let path = format!("/v1/charges/{}/reverse", charge["id"].as_str().unwrap());
+    assert_eq!(shop.server.post(&path, "undo", &json!({"reason": "wrong"})).status, 201);
+    let path = format!("/v1/payments/{}/refund", bought["id"].as_str().unwrap());
+    assert_eq!(shop.server.post(&path, "back", &json!({"credits": 100, "reason": "less"})).status, 201);
+}
+
+#[test]
+fn the_trial_balance_is_the_sum_of_all_entries_and_zero() {
+    let shop = Shop::open();
+    lived(&shop);
+    let report = shop.server.get("/v1/reports/ledger").json();
+    assert_eq!((&report["sum"], &report["freshness"]["is_complete"]), (&json!("0"), &json!(true)), "{report}");
+    let expected = movements(&shop.server, "ada");
+    for account in report["accounts"].as_array().unwrap() {
+        let name = account["ledger_account"].as_str().unwrap();
+        assert_eq!(micros(&account["credits"]), expected[name], "{name}");
+    }
+    assert_eq!(report["accounts"].as_array().unwrap().len(), expected.len());
+    let csv = shop.server.get_csv("/v1/reports/ledger").text;
+    assert!(csv.starts_with("ledger_account,credits\n") && csv.ends_with("sum,0\n"), "{csv}");
+}
+
+#[test]
+fn a_month_recognises_what_was_used_and_defers_what_is_left() {
+    let shop = Shop::open();
+    lived(&shop);
+    let month = this_month(&shop.server);
+    let report = shop.server.get(&format!("/v1/reports/revenue?month={month}")).json();
+    let money = &report["money"][0];
+    let cents = |member: &str| money[member]["amount"].as_i64().unwrap();
+    // 1 000 credits for 10.00: 507 used of them after the welcome of 500, 100 went back.
+    assert_eq!((cents("received"), cents("refunded"), cents("clawed_back")), (1_000, 100, 0), "{report}");
+    assert_eq!((cents("recognised_from_use"), cents("recognised_from_breakage"), cents("deferred")), (507, 0, 393));
+    assert_eq!(cents("deferred_before") + 1_000 - 100 - cents("recognised"), cents("deferred"));
+    let credits = &report["credits"];
+    let sum = |list: &Value| list.as_array().unwrap().iter().map(|it| micros(&it["credits"])).sum::<i64>();
+    let gone: i64 = ["expired", "voided", "refunded", "clawed_back"].iter().map(|it| micros(&credits[*it])).sum();
+    assert_eq!(sum(&credits["issued"]), sum(&credits["used"]) + gone + micros(&credits["outstanding"]));
+    assert_eq!(micros(&credits["outstanding"]), micros(&json!(shop.server.available("ada"))));
+    // Invoiced 10.00 with 21 %, credited 1.00 of it.
+    let tax = &report["taxes"][0];
+    assert_eq!(
+        (&tax["country"], &tax["rate"], &tax["invoices"], &tax["credit_notes"]),
+        (&json!("LT"), &json!("21"), &json!(1), &json!(1))
+    );
+    assert_eq!((&tax["net"]["amount"], &tax["tax"]["amount"]), (&json!(900), &json!(189)));
+    let owed = shop.server.get("/v1/reports/liability").json();
+    assert_eq!((&owed["deferred"][0]["amount"], &owed["outstanding"]), (&json!(393), &credits["outstanding"]));
+    let long_ago = shop.server.get("/v1/reports/liability?at=2020-01-01T00:00:00Z").json();
+    assert_eq!((&long_ago["deferred"], &long_ago["outstanding"]), (&json!([]), &json!("0")));
+    let csv = shop.server.get_csv(&format!("/v1/reports/revenue?month={month}")).text;
+    assert!(csv.contains(&format!("{month},recognised,use,eur,5.07\n")), "{csv}");
+    for wrong in ["2026", "2026-13", "november"] {
+        assert_eq!(shop.server.get(&format!("/v1/reports/revenue?month={wrong}")).problem().2, "month");
+    }
+}
+
+#[test]
+fn what_was_paid_for_and_never_will_be_used_is_breakage() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    shop.buy("ada", "order", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(shop.spend("ada", "some", 800).status, 201);
+    let grants = shop.server.get("/v1/accounts/ada/grants").json();
+    let paid = grants["data"].as_array().unwrap().iter().find(|it| !it["payment"].is_null()).unwrap().clone();
+    let path = format!("/v1/grants/{}/void", paid["id"].as_str().unwrap());
+    let voided = shop.server.post(&path, "void", &json!({"reason": "the account was a mistake"}));
+    assert_eq!(voided.status, 200, "{}", voided.text);
+    let report = shop.server.get("/v1/reports/revenue").json();
+    let money = &report["money"][0];
+    let cents = |member: &str| money[member]["amount"].as_i64().unwrap();
+    assert_eq!((cents("recognised_from_use"), cents("recognised_from_breakage"), cents("deferred")), (300, 700, 0));
+    assert_eq!(report["credits"]["voided"], "700");
+    // Should it turn out that some of the work was for nothing, its credits come back, and so does what they cost.
+    let charge = shop.server.get("/v1/accounts/ada/entries?meter=ai_chat").json()["data"][0]["charge"].clone();
+    let path = format!("/v1/charges/{}/reverse", charge.as_str().unwrap());
+    let reversed = shop.server.post(&path, "undo", &json!({"reason": "wrong", "credits": "100"}));
+    assert_eq!(reversed.status, 201, "{}", reversed.text);
+    let owed = shop.server.get("/v1/reports/liability").json();
+    assert_eq!(owed["deferred"][0]["amount"], 100, "{owed}");
+}
+
+#[test]
+fn a_statement_begins_where_the_last_one_ended_and_ties_to_the_ledger() {
+    let shop = Shop::open();
+    lived(&shop);
+    let month = this_month(&shop.server);
+    let path = format!("/v1/accounts/ada/statements/{month}");
+    let statement = shop.server.get(&path).json();
+    let balance = &statement["balance"];
+    let came: i64 = balance["granted"].as_array().unwrap().iter().map(|it| micros(&it["credits"])).sum();
+    let went: i64 =
+        ["used", "expired", "voided", "refunded", "clawed_back"].iter().map(|it| micros(&balance[*it])).sum();
+    assert_eq!(micros(&balance["opening"]) + came - went, micros(&balance["closing"]), "{statement}");
+    assert_eq!(micros(&balance["closing"]), micros(&json!(shop.server.available("ada"))));
+    assert_eq!(statement["total_used"], balance["used"]);
+    let of_shop = shop.server.get(&format!("{path}?project=shop")).json();
+    assert_eq!((&of_shop["total_used"], &of_shop["balance"]), (&json!("1000"), &Value::Null));
+    let csv = shop.server.get(&format!("{path}.csv")).text;
+    assert!(csv.contains("used,ai_chat,shop,,1,-1000\n"), "{csv}");
+    let total: i64 = csv
+        .lines()
+        .filter(|it| !it.starts_with("line,") && !it.starts_with("closing,"))
+        .map(|it| micros(&json!(it.rsplit(',').next().unwrap())))
+        .sum();
+    assert_eq!(total, micros(&balance["closing"]), "{csv}");
+    let (reply, pdf) = shop.server.download(&format!("{path}.pdf"));
+    let disposition = format!("inline; filename=\"statement-ada-{month}.pdf\"");
+    assert_eq!(reply.header("content-disposition"), Some(&*disposition));
+    assert!(pdf.starts_with(b"%PDF-1.7"));
+    // The month after: nothing happened, or the hold and the servers of nobody.
+    shop.pass(40 * 86_400);
+    assert_eq!(shop.spend("ada", "later", 3).status, 201);
+    let later = this_month(&shop.server);
+    let next = shop.server.get(&format!("/v1/accounts/ada/statements/{later}")).json();
+    assert_eq!(next["total_used"], "3");
+    let first = shop.server.get(&path).json();
+    assert_eq!(first["is_final"], true);
+    for wrong in ["2999-01", "2026-1", "2026-11.doc"] {
+        assert_eq!(shop.server.get(&format!("/v1/accounts/ada/statements/{wrong}")).problem().2, "month", "{wrong}");
+    }
+    assert_eq!(shop.server.get("/v1/accounts/ada/statements/2020-01").json()["balance"]["closing"], "0");
+}

@@ -1,0 +1,137 @@
+//! Invoices and credit notes as files: what they are called, that they are what they say, and that they never change.
+use serde_json::{Value, json};
+
+use crate::money_shop::Shop;
+
+const VISA: &str = "4242424242424242";
+
+/// An account with a purchase and a part of it refunded: its invoice and its credit note.
+fn papers_of(shop: &Shop) -> (Value, Value) {
+    let card = shop.customer("ada", VISA);
+    let bought = shop.buy("ada", "order", &json!({"package": "builder", "payment_method": card}));
+    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    let path = format!("/v1/payments/{}/refund", bought.json()["id"].as_str().unwrap());
+    let refunded = shop.server.post(&path, "back", &json!({"credits": 1000, "reason": "too many"}));
+    assert_eq!(refunded.json()["status"], "succeeded", "{}", refunded.text);
+    let list = shop.server.get("/v1/accounts/ada/invoices").json();
+    (list["data"][1].clone(), list["data"][0].clone())
+}
+
+fn path(invoice: &Value, form: &str) -> String {
+    format!("/v1/invoices/{}{form}", invoice["id"].as_str().unwrap())
+}
+
+fn holds(file: &[u8], wanted: &str) -> bool {
+    file.windows(wanted.len()).any(|it| it == wanted.as_bytes())
+}
+
+#[test]
+fn an_invoice_is_a_pdf_called_by_its_number_with_its_twin_inside() {
+    let shop = Shop::open();
+    let (invoice, note) = papers_of(&shop);
+    assert_eq!(invoice["paid_with"], "Visa ending in 4242");
+    for paper in [&invoice, &note] {
+        let number = paper["number"].as_str().unwrap();
+        let (reply, pdf) = shop.server.download(&path(paper, ".pdf"));
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/pdf")));
+        let disposition = format!("inline; filename=\"{number}.pdf\"");
+        assert_eq!(reply.header("content-disposition"), Some(&*disposition));
+        assert!(pdf.starts_with(b"%PDF-1.7") && holds(&pdf, "<pdfaid:part>3</pdfaid:part>"));
+        assert!(holds(&pdf, &format!("{number}.xml")), "the e-invoice is attached");
+        let xml = shop.server.get(&path(paper, ".xml"));
+        let disposition = format!("attachment; filename=\"{number}.xml\"");
+        assert_eq!(xml.header("content-disposition"), Some(&*disposition));
+        assert!(xml.text.contains(&format!("<cbc:ID>{number}</cbc:ID>")));
+        assert!(shop.server.get(&path(paper, ".html")).text.contains(number));
+    }
+    assert_eq!(note["corrects"], invoice["number"]);
+    for wrong in [".doc", ".", ".pdf.pdf"] {
+        assert_eq!(shop.server.get(&path(&invoice, wrong)).problem().1, "invoice_not_found", "{wrong}");
+    }
+}
+
+#[test]
+fn an_invoice_never_changes_whoever_its_buyer_becomes() {
+    let shop = Shop::open();
+    let (invoice, _) = papers_of(&shop);
+    let forms = [".pdf", ".xml", ".html", ""];
+    let files = || forms.map(|it| shop.server.download(&path(&invoice, it)).1);
+    let before = files();
+    let profile = json!({
+        "name": "Ada & #strong[Söhne] GmbH", "tax_id": "DE136695976",
+        "address": {"street": "Weg 1", "city": "Berlin", "postal_code": "10115", "country": "DE"},
+    });
+    assert_eq!(shop.server.put("/v1/accounts/ada", &profile).status, 200);
+    assert!(before == files(), "the same to the byte");
+    let again = shop.buy("ada", "again", &json!({"credits": 1000}));
+    let next = shop.server.get(&format!("/v1/invoices/{}", again.json()["invoice"].as_str().unwrap())).json();
+    assert_eq!(next["buyer"]["name"], "Ada & #strong[Söhne] GmbH");
+    assert_eq!((&next["tax"]["amount"], &next["buyer"]["country"]), (&json!(0), &json!("DE")));
+    assert!(next["note"].as_str().unwrap().starts_with("Reverse charge"), "{next}");
+    assert_eq!(shop.server.download(&path(&next, ".pdf")).0.status, 200);
+}
+
+#[test]
+fn the_papers_of_a_period_come_in_one_file_with_an_index() {
+    let shop = Shop::open();
+    let (invoice, note) = papers_of(&shop);
+    let (reply, bytes) = shop.server.download("/v1/accounts/ada/invoices.zip");
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/zip")));
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let number = |it: &Value, ending: &str| format!("{}{ending}", it["number"].as_str().unwrap());
+    let mut expected = vec!["index.csv".to_owned()];
+    for (paper, form) in [(&invoice, ".pdf"), (&invoice, ".xml"), (&note, ".pdf"), (&note, ".xml")] {
+        expected.push(number(paper, form));
+        let mut inside = Vec::new();
+        std::io::Read::read_to_end(&mut zip.by_name(&number(paper, form)).unwrap(), &mut inside).unwrap();
+        assert!(inside == shop.server.download(&path(paper, form)).1, "{form}");
+    }
+    let mut names: Vec<String> = zip.file_names().map(|it| it.unwrap().into_owned()).collect();
+    names.sort();
+    expected.sort();
+    assert_eq!(names, expected);
+    let mut index = String::new();
+    std::io::Read::read_to_string(&mut zip.by_name("index.csv").unwrap(), &mut index).unwrap();
+    assert_eq!(index.lines().count(), 3, "{index}");
+    assert!(index.contains(&format!("{},invoice,", number(&invoice, ""))), "{index}");
+    // Periods are half open, and an empty one is an empty file.
+    let issued = invoice["issued_at"].as_str().unwrap();
+    let (_, bytes) = shop.server.download(&format!("/v1/accounts/ada/invoices.zip?to={issued}"));
+    assert_eq!(zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap().len(), 1);
+    let turned = format!("/v1/accounts/ada/invoices.zip?from={issued}&to={issued}");
+    assert_eq!(shop.server.get(&turned).problem().2, "to");
+}
+
+#[test]
+fn a_lost_dispute_is_credited_and_numbers_have_no_gap_whoever_buys_at_once() {
+    let shop = Shop::open();
+    let cards: Vec<String> = (0..4).map(|it| shop.customer(&format!("buyer{it}"), VISA)).collect();
+    std::thread::scope(|scope| {
+        for (buyer, card) in cards.iter().enumerate() {
+            let shop = &shop;
+            scope.spawn(move || {
+                for order in 0..5 {
+                    let body = json!({"credits": 1000, "payment_method": card});
+                    let bought = shop.buy(&format!("buyer{buyer}"), &format!("order{order}"), &body);
+                    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+                }
+            });
+        }
+    });
+    let charged = shop.control("GET", "totals", &json!({}))["succeeded"][0]["id"].as_str().unwrap().to_owned();
+    let dispute = shop.control("POST", "disputes", &json!({"payment": charged}));
+    let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
+    shop.control("POST", &close, &json!({"outcome": "lost"}));
+    shop.settle();
+    let mut numbers: Vec<String> = Vec::new();
+    for buyer in 0..4 {
+        let list = shop.server.get(&format!("/v1/accounts/buyer{buyer}/invoices")).json();
+        let all = list["data"].as_array().unwrap().iter().map(|it| it["number"].as_str().unwrap().to_owned());
+        numbers.extend(all);
+    }
+    numbers.sort();
+    let year = &numbers[0][3..7];
+    let mut expected: Vec<String> = (1..=20).map(|it| format!("INV-{year}-{it:06}")).collect();
+    expected.insert(0, format!("CN-{year}-000001"));
+    assert_eq!(numbers, expected);
+}
