@@ -1,12 +1,12 @@
 //! Accounting: what an account's transactions come to in credits and in money, one transaction at a time.
 //!
-//! Paid credits are money received for work not yet done: **deferred**. It is **recognised** as revenue when the credits
-//! go: by use, or because they expire or are taken back unspent (breakage). What a grant has recognised is
+//! Paid credits are money received for work not yet done: **deferred**. It is **recognised** as revenue when the
+//! credits go: by use, or because they expire or are taken back unspent (breakage). What a grant has recognised is
 //!
 //! > its cost × credits gone ÷ its credits, rounded down to the minor unit; with its last credit, all that is left.
 //!
-//! That is the one rounding. It is by grant and from the grant's beginning, so months of a grant add up to its cost, and
-//! recognised + deferred = received − refunded − taken back by banks, to the minor unit, always.
+//! That is the one rounding. It is by grant and from the grant's beginning, so months of a grant add up to its cost,
+//! and recognised + deferred = received − refunded − taken back by banks, to the minor unit, always.
 //!
 //! Must never know months: a tally does not ask when. Invariant: what is summed of the ledger is zero.
 use alloc::collections::BTreeMap;

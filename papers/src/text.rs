@@ -52,7 +52,8 @@ fn shown(letter: char) -> Option<char> {
 
 /// A mark that belongs to the letter before.
 fn joins(letter: char) -> bool {
-    matches!(letter, '\u{0300}'..='\u{036f}' | '\u{0591}'..='\u{05c7}' | '\u{0610}'..='\u{061a}' | '\u{064b}'..='\u{065f}'
+    matches!(letter, '\u{0300}'..='\u{036f}' | '\u{0591}'..='\u{05c7}' | '\u{0610}'..='\u{061a}'
+        | '\u{064b}'..='\u{065f}'
         | '\u{0900}'..='\u{0903}' | '\u{093a}'..='\u{094f}' | '\u{0e31}'..='\u{0e3a}' | '\u{0e47}'..='\u{0e4e}'
         | '\u{200c}' | '\u{200d}')
 }

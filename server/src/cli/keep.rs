@@ -54,7 +54,8 @@ impl At {
 }
 
 const VERIFY: &str = "\
-Every transaction is folded again from the first, and every book, name, usage sum and month compared with what the store says.
+Every transaction is folded again from the first, and every book, name, usage sum and month compared with
+what the store says.
 The server must be stopped, or verify a backup: scrip backup FILE && scrip verify --database-url sqlite:FILE
 
 Example:

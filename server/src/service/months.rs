@@ -2,8 +2,8 @@
 //!
 //! An account's month is a document: what its transactions of that month came to, the balance it began with, and the
 //! paid grants that were open in it. The house's is the sum over all accounts. Both are written by `bookkeeping` alone,
-//! in one commit, so what is in one is in the other. Must never know who asks. Invariant: an account's month begins with
-//! the balance the one before ended with.
+//! in one commit, so what is in one is in the other. Must never know who asks. Invariant: an account's month begins
+//! with the balance the one before ended with.
 use std::collections::BTreeMap;
 
 use billing::accounting::{PaidGrant, Revenue, Sums, Takings, Tally};

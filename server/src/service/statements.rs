@@ -1,8 +1,8 @@
 //! Monthly statements: where an account began, what came in, what it was used for, where it ended.
 //!
-//! Read from the account's month, which `bookkeeping` counts by the ledger's own time: what is told late is in the month
-//! it was told in, so a statement that was sent stays true and the next begins where it ended. It is brought up to now
-//! first, which costs what moved since the last count; no page of it costs what the month has entries.
+//! Read from the account's month, which `bookkeeping` counts by the ledger's own time: what is told late is in the
+//! month it was told in, so a statement that was sent stays true and the next begins where it ended. It is brought up
+//! to now first, which costs what moved since the last count; no page of it costs what the month has entries.
 use billing::Refusal;
 use billing::id::Name;
 use billing::ledger::{LedgerAccount, Source};

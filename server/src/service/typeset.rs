@@ -1,5 +1,5 @@
-//! Papers as PDF: the one place that knows the typesetter. What is printed is what the invoice says; how it looks is the
-//! operator's brand and the template's business.
+//! Papers as PDF: the one place that knows the typesetter. What is printed is what the invoice says; how it looks is
+//! the operator's brand and the template's business.
 use billing::calendar::Date;
 use billing::invoice::{Invoice, Kind};
 use billing::money::Money;

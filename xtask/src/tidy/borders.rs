@@ -30,7 +30,7 @@ const CRATES: &[Crate] = &[
         name: "papers",
         may_import: Some(&[]),
         rule: border(
-            "The typesetter prints what it is given; what a number means is not its business, and its build stays a leaf.",
+            "The typesetter prints what it is given: what a number means is not its business. Its build stays a leaf.",
         ),
     },
     Crate {

@@ -141,7 +141,8 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// With `.pdf` after the id, as PDF/A-3b with the structured invoice inside; with `.html`, as a page to print; with
 /// `.xml`, as a structured invoice (EN 16931, UBL). The files are called by the invoice's number.
 #[utoipa::path(get, path = "/v1/invoices/{invoice}", operation_id = "getInvoice", tag = "Credits in",
-    params(("invoice" = String, Path, description = "The invoice's id, with nothing, `.pdf`, `.html` or `.xml` after it.")),
+    params(("invoice" = String, Path,
+        description = "The invoice's id, with nothing, `.pdf`, `.html` or `.xml` after it.")),
     security(("api_key" = ["read"])),
     responses(
         (status = 200, description = "The invoice.", content(

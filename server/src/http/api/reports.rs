@@ -171,11 +171,11 @@ pub async fn ledger(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// A month's revenue
 ///
 /// Credits issued, used, expired and gone back; money received, refunded and recognised as revenue at what each grant
-/// cost; taxes. What a grant recognises is its cost × credits gone ÷ its credits, rounded down to the minor unit; with its
-/// last credit all that is left. As CSV with `Accept: text/csv`.
+/// cost; taxes. What a grant recognises is its cost × credits gone ÷ its credits, rounded down to the minor unit;
+/// with its last credit all that is left. As CSV with `Accept: text/csv`.
 #[utoipa::path(get, path = "/v1/reports/revenue", operation_id = "getRevenue", tag = "Reports",
-    params(("month" = Option<String>, Query, description = "Such as `2026-11`, by the calendar of UTC; this month where \
-        nothing is said.", pattern = "^[0-9]{4}-[0-9]{2}$")),
+    params(("month" = Option<String>, Query, description = "Such as `2026-11`, by the calendar of UTC; this month \
+        where nothing is said.", pattern = "^[0-9]{4}-[0-9]{2}$")),
     security(("api_key" = ["admin"])),
     responses((status = 200, description = "The month.", content(
         (RevenueShown = "application/json"), (String = "text/csv")))))]
