@@ -38,6 +38,34 @@ test("credits are bought on the hosted page, and are there without a reload; the
   assert.match(await page.locator("#history").innerText(), /Purchase[\s\S]*5,250\.00[\s\S]*paid[\s\S]*INV-/);
 });
 
+test("invoices and statements are taken away as files: PDF, XML, CSV, and all of a period at once", async () => {
+  const page = await billing("bookkeeper");
+  await buy(page, "Starter", "4242424242424242");
+  await added(page);
+  await scrip.chat("bookkeeper", 80_000);
+  await page.goto(`${scrip.url}/settings/billing`);
+  const taken = async (button) => {
+    const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+    const chunks = await (await download.createReadStream()).toArray();
+    return [download.suggestedFilename(), Buffer.concat(chunks)];
+  };
+  const [pdf, printed] = await taken(page.getByRole("link", { name: /^PDF of INV/ }));
+  assert.match(pdf, /^INV-20\d\d-\d+\.pdf$/);
+  assert.equal(printed.subarray(0, 5).toString(), "%PDF-");
+  const [, structured] = await taken(page.getByRole("link", { name: /^XML of INV/ }));
+  assert.match(structured.toString(), /<Invoice[\s\S]*10\.00/);
+  const [zip, packed] = await taken(page.getByRole("button", { name: "All of them as a ZIP" }));
+  assert.match(zip, /^invoices-.*\.zip$/);
+  assert.equal(packed.subarray(0, 2).toString(), "PK");
+  const statements = page.locator("#statements");
+  const [, sheet] = await taken(statements.getByRole("button", { name: "CSV" }));
+  assert.match(sheet.toString(), /ai_chat,storefront/);
+  const [statement, paper] = await taken(statements.getByRole("button", { name: "PDF" }));
+  assert.match(statement, /^statement-20\d\d-\d\d\.pdf$/);
+  assert.equal(paper.subarray(0, 5).toString(), "%PDF-");
+  await sound(page, "billing with an invoice");
+});
+
 test("a bank that asks who one is gets its answer, and then the credits are there", async () => {
   const page = await billing("proven");
   await buy(page, "Starter", "4000002760003184");

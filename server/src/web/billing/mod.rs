@@ -8,6 +8,7 @@ mod details;
 mod examples;
 mod history;
 mod mails;
+mod papers;
 mod pay;
 mod plans;
 mod rows;
@@ -35,6 +36,7 @@ use crate::service::{Error, Form};
 use details::Details;
 use history::Histories;
 use mails::TopicRow;
+use papers::Statements;
 use plans::{Around, SubscriptionView};
 use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow, PurchaseRow};
 use topup::RuleView;
@@ -68,6 +70,8 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/settings/billing/cards/remove", form(actions::remove_card))
         .route("/settings/billing/details", form(details::set))
         .route("/settings/billing/mails", form(mails::set))
+        .route("/settings/billing/statement", get(papers::statement))
+        .route("/settings/billing/invoices.zip", get(papers::invoices))
         .route("/settings/billing/history", get(history::show))
         .route("/settings/billing/invoices/{invoice}", get(invoice))
 }
@@ -90,6 +94,7 @@ struct BillingPage {
     cards: Vec<CardRow>,
     rule: RuleView,
     details: Details,
+    statements: Statements,
     /// What one is written to about; nothing where no mail is sent.
     mails: Vec<TopicRow>,
     histories: Histories,
@@ -225,6 +230,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         cards: cards.iter().map(|it| CardRow::of(it, show::zoned(visitor.now, &known.zone).date())).collect(),
         rule: RuleView::of(&around, of(topup::SECTION))?,
         mails: if app.sends_email() { mails::rows(app, visitor)? } else { Vec::new() },
+        statements: Statements::of(visitor, &app.project_names(account)?),
         details: Details::of(app, visitor, of(details::SECTION))?,
         histories: Histories {
             purchases: purchases.take(SHOWN).collect(),

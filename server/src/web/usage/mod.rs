@@ -26,6 +26,7 @@ use crate::service::{
     ServerView,
 };
 
+pub use breakdown::project_label;
 pub use budgets::{form as budget_form, save as save_budget};
 pub use entry::{EntryRow, Reader, ReceiptLine, evidence, line};
 pub use outlook::dismiss as dismiss_tip;
@@ -260,7 +261,7 @@ fn filters(query: &Query, overview: &Overview, names: &ProjectNames, range: &Ran
     let categories = overview.categories.iter().map(|(it, _)| it.as_str());
     let field = |name: &'static str, label: &'static str, all: &[String]| {
         let named = |it: &String| match name {
-            "project" => breakdown::project_label(Some(it), names),
+            "project" => project_label(Some(it), names),
             _ => it.clone(),
         };
         let mut picks: Vec<Pick> = all.iter().map(|it| pick(name, it, named(it))).collect();
