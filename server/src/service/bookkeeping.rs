@@ -40,7 +40,11 @@ const REPORT_PASSES_MAX: u32 = 8;
 
 /// What is still to be counted, as far as this process knows.
 #[derive(Debug, Default)]
-pub struct Backlog(Mutex<Waiting>);
+pub struct Backlog {
+    waiting: Mutex<Waiting>,
+    /// Held through a pass: whoever finds nothing waiting must not find it under way.
+    pass: Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -73,6 +77,7 @@ struct Batch {
 impl App {
     /// One pass of the worker: counts what moved, and looks through some accounts for what was missed.
     pub fn keep_books(&self) -> Result<(), Error> {
+        let _pass = self.backlog.pass.lock().unwrap_or_else(PoisonError::into_inner);
         self.look_through()?;
         let mut counted = 0;
         while counted < PASS_MAX {
@@ -113,7 +118,7 @@ impl App {
 
     fn freshness(&self) -> Freshness {
         self.take_in_moved();
-        let waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         Freshness { waiting: waiting.accounts.len(), is_whole: waiting.looked_at.is_some() }
     }
 
@@ -123,12 +128,12 @@ impl App {
     }
 
     fn keep_waiting(&self, accounts: impl IntoIterator<Item = AccountNumber>) {
-        self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner).accounts.extend(accounts);
+        self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner).accounts.extend(accounts);
     }
 
     fn waiting_accounts(&self) -> Vec<AccountNumber> {
         self.take_in_moved();
-        let mut waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut some = Vec::new();
         while some.len() < ACCOUNTS_MAX {
             let Some(account) = waiting.accounts.pop_first() else { break };
@@ -245,7 +250,7 @@ impl App {
     fn look_through(&self) -> Result<(), Error> {
         let now = self.now();
         let after = {
-            let waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let is_time = waiting.looked_at.is_none_or(|it| it + LOOK_THROUGH_EVERY <= now);
             if waiting.looked_through.is_none() && !is_time {
                 return Ok(());
@@ -263,7 +268,7 @@ impl App {
                 behind.push(number);
             }
         }
-        let mut waiting = self.backlog.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.accounts.extend(behind);
         if accounts.len() < LOOKED_THROUGH {
             (waiting.looked_through, waiting.looked_at) = (None, Some(now));

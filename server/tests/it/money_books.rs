@@ -110,7 +110,7 @@ fn what_was_paid_for_and_never_will_be_used_is_breakage() {
     let paid = grants["data"].as_array().unwrap().iter().find(|it| !it["payment"].is_null()).unwrap().clone();
     let path = format!("/v1/grants/{}/void", paid["id"].as_str().unwrap());
     let voided = shop.server.post(&path, "void", &json!({"reason": "the account was a mistake"}));
-    assert_eq!(voided.status, 200, "{}", voided.text);
+    assert_eq!(voided.status, 201, "{}", voided.text);
     let report = shop.server.get("/v1/reports/revenue").json();
     let money = &report["money"][0];
     let cents = |member: &str| money[member]["amount"].as_i64().unwrap();
