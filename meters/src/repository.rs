@@ -22,6 +22,7 @@ mod archive;
 mod attributes;
 mod census;
 mod directory;
+mod generated;
 mod git;
 mod lines;
 mod rules;

@@ -2,9 +2,10 @@
 //!
 //! Must never know: contents. Invariant: `.gitattributes` has the last word over every rule here.
 //!
-//! The rules follow the spirit of Linguist's lists of vendored, generated and documentation paths, with two
-//! differences, because an analysis reads them: CI files under `.github` count, and so do manifests and configuration
-//! in data languages.
+//! The rules follow Linguist's lists of vendored, generated and documentation paths (github-linguist/linguist,
+//! `vendor.yml`, `generated.rb`, `documentation.yml`), said anew as folders, names and endings, with differences where
+//! an analysis reads what statistics leave out: CI files (`.github`, `Jenkinsfile`), `Vagrantfile` and `fabfile.py`
+//! count, and so do manifests and configuration in data languages.
 
 use super::attributes::Said;
 
@@ -67,17 +68,40 @@ fn is_vendored(folders: &str, name: &str) -> bool {
     let mut parts = folders.split('/');
     let top = folders.split('/').next().unwrap_or_default();
     parts.any(|folder| VENDORED_FOLDERS.contains(&folder.to_ascii_lowercase().as_str()))
-        || ["deps", "debian", "cache"].contains(&top)
-        || folders.contains(".yarn/releases")
-        || folders.contains(".yarn/plugins")
-        || folders.contains("gradle/wrapper")
+        || ["deps", "debian", "puphpet", "vignettes"].contains(&top)
+        || VENDORED_PLACES.iter().any(|place| is_within(folders, place))
+        || is_package_of_nuget(folders)
         || VENDORED_NAMES.contains(&name)
+        || VENDORED_ENDINGS.iter().any(|ending| name.ends_with(ending))
         || is_vendored_library(&name.to_ascii_lowercase())
+}
+
+/// Whether `folders` are in or below `place`, wherever that is.
+fn is_within(folders: &str, place: &str) -> bool {
+    let mut rest = folders;
+    while let Some(at) = rest.find(place) {
+        let (before, after) = (&rest[..at], &rest[at + place.len()..]);
+        if (before.is_empty() || before.ends_with('/')) && (after.is_empty() || after.starts_with('/')) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// `packages/Name.1.2.3/…`, as NuGet unpacks them at the top of a solution.
+fn is_package_of_nuget(folders: &str) -> bool {
+    let Some(rest) = folders.strip_prefix("packages/").or_else(|| folders.strip_prefix("Packages/")) else {
+        return false;
+    };
+    let package = rest.split('/').next().unwrap_or_default();
+    let last = package.rsplit_once('.').map_or("", |(_, version)| version);
+    !last.is_empty() && last.bytes().all(|it| it.is_ascii_digit())
 }
 
 /// Well-known browser libraries that people copy into their tree.
 fn is_vendored_library(name: &str) -> bool {
-    let script = name.ends_with(".js") || name.ends_with(".css");
+    let script = [".js", ".css", ".less", ".scss", ".styl"].iter().any(|ending| name.ends_with(ending));
     script
         && VENDORED_LIBRARIES.iter().any(|library| {
             let rest = name.strip_prefix(library);
@@ -88,6 +112,8 @@ fn is_vendored_library(name: &str) -> bool {
 fn is_generated(folders: &str, name: &str) -> bool {
     GENERATED_ENDINGS.iter().any(|ending| name.ends_with(ending))
         || name.starts_with("zz_generated.")
+        || name.starts_with(".pnp.")
+        || name.to_ascii_lowercase().ends_with("_tlb.pas")
         || folders.split('/').any(|folder| GENERATED_FOLDERS.contains(&folder) || folder.ends_with(".xcodeproj"))
 }
 
@@ -113,7 +139,7 @@ pub fn is_configuration(path: &str) -> bool {
         || (name.starts_with('.') && name.ends_with("rc.json"))
 }
 
-const VENDORED_FOLDERS: [&str; 28] = [
+const VENDORED_FOLDERS: [&str; 41] = [
     "node_modules",
     "bower_components",
     "jspm_packages",
@@ -142,9 +168,29 @@ const VENDORED_FOLDERS: [&str; 28] = [
     ".idea",
     ".bundle",
     "rebar_lib",
+    "cache",
+    "dependencies",
+    "ace-builds",
+    "admin_media",
+    "bootstrap-datepicker",
+    "bourbon",
+    "crashlytics.framework",
+    "extjs",
+    "fabric.framework",
+    "mathjax",
+    "sparkle",
+    "tiny_mce",
+    ".google_apis",
 ];
 
-const VENDORED_NAMES: [&str; 22] = [
+/// Folders within folders.
+const VENDORED_PLACES: [&str; 4] = [".yarn/releases", ".yarn/plugins", "gradle/wrapper", "inst/extdata"];
+
+/// Declarations of other people's code, and what editors and tools bring along.
+const VENDORED_ENDINGS: [&str; 5] =
+    [".d.ts", "-vsdoc.js", ".intellisense.js", ".sublime-project", ".sublime-workspace"];
+
+const VENDORED_NAMES: [&str; 31] = [
     ".gitattributes",
     ".gitignore",
     ".gitmodules",
@@ -167,9 +213,18 @@ const VENDORED_NAMES: [&str; 22] = [
     "gradlew.bat",
     "mvnw",
     "mvnw.cmd",
+    "activator",
+    "activator.bat",
+    "cpplint.py",
+    "erlang.mk",
+    "ppport.h",
+    "proguard.pro",
+    "proguard-rules.pro",
+    "rebar",
+    "waf",
 ];
 
-const VENDORED_LIBRARIES: [&str; 24] = [
+const VENDORED_LIBRARIES: [&str; 41] = [
     "jquery",
     "jquery-ui",
     "bootstrap",
@@ -194,6 +249,23 @@ const VENDORED_LIBRARIES: [&str; 24] = [
     "ckeditor",
     "knockout",
     "raphael",
+    "bootstrap-theme",
+    "cordova",
+    "dojo",
+    "fontello",
+    "foundation",
+    "fuelux",
+    "html5shiv",
+    "leaflet",
+    "microsoftajax",
+    "mochikit",
+    "octicons",
+    "scriptaculous",
+    "shcore",
+    "slick",
+    "tiny_mce",
+    "yui",
+    "zepto",
 ];
 
 const LOCK_FILES: [&str; 40] = [
@@ -239,7 +311,7 @@ const LOCK_FILES: [&str; 40] = [
     "MODULE.bazel.lock",
 ];
 
-const GENERATED_ENDINGS: [&str; 34] = [
+const GENERATED_ENDINGS: [&str; 39] = [
     ".min.js",
     ".min.css",
     ".min.mjs",
@@ -274,6 +346,11 @@ const GENERATED_ENDINGS: [&str; 34] = [
     ".xcworkspacedata",
     ".xib",
     ".snap",
+    ".xcuserstate",
+    ".zep.c",
+    ".zep.h",
+    ".zep.php",
+    ".sqlx.json",
 ];
 
 const GENERATED_FOLDERS: [&str; 3] = ["__generated__", "__snapshots__", ".terraform"];
