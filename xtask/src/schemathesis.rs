@@ -28,15 +28,10 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 /// Those that xtask/schemathesis/config.toml counts on.
 const ACCOUNTS: &[&str] = &["acme", "doomed"];
 
-/// Here is no payment provider, and these rightly say 503 to that, which counts as a broken server. The stories of
-/// `server/tests/it/money_*.rs` ask them, with a provider that is simulated.
-const WITHOUT_PROVIDER: &[&str] =
-    &["createPurchase", "putAutoTopup", "setUpPaymentMethod", "subscribe", "takeStripeNotice"];
-
 pub fn run() -> Outcome {
     let program = setup::schemathesis()?;
     let scratch = Scratch::new()?;
-    let served = Served::start()?;
+    let served = Served::start_selling()?;
     for account in ACCOUNTS {
         register(&served, account)?;
     }
@@ -50,7 +45,6 @@ pub fn run() -> Outcome {
         .args(["--max-examples", EXAMPLES_PER_OPERATION, "--request-timeout", "10", "--max-redirects", "0"])
         // It streams until the client goes, so a generated request would only wait; `tests/it` follows it.
         .args(["--exclude-operation-id", "followAccount"])
-        .args(WITHOUT_PROVIDER.iter().flat_map(|it| ["--exclude-operation-id", it]))
         .args(["--suppress-health-check", "all", "--no-color"])
         // What it keeps goes away.
         .current_dir(scratch.path())

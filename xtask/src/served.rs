@@ -42,8 +42,35 @@ impl Drop for Scratch {
     }
 }
 
+/// What the simulated payment provider signs its notices with.
+const NOTICE_SECRET: &str = "whsec_of_a_run_of_xtask";
+
+/// The simulator of the payment provider, while a server sells through it.
+struct Provider(Child);
+
+impl Provider {
+    /// Starts it beside the binary that serves, telling the server at `address` what happens.
+    fn start(scrip: &Path, at: &str, address: &str) -> Outcome<Provider> {
+        let program = scrip.with_file_name("stripe-sim");
+        let child = command(&program)
+            .args([at, &format!("http://{address}/v1/stripe/webhook"), NOTICE_SECRET])
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| Problem::new(format!("cannot start {}: {error}", program.display())))?;
+        Ok(Provider(child))
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 pub struct Served {
     child: Child,
+    _provider: Option<Provider>,
     scrip: PathBuf,
     address: String,
     log: PathBuf,
@@ -53,23 +80,40 @@ pub struct Served {
 impl Served {
     /// Starts the server and waits until it says that it is ready.
     pub fn start() -> Outcome<Served> {
+        Served::start_at(&free_address()?, None)
+    }
+
+    /// The same, with a simulated payment provider behind it.
+    pub fn start_selling() -> Outcome<Served> {
+        let (address, provider) = (free_address()?, free_address()?);
+        Served::start_at(&address, Some(&provider))
+    }
+
+    fn start_at(address: &str, sells_through: Option<&str>) -> Outcome<Served> {
         let scrip = built()?;
         let scratch = Scratch::new()?;
-        let address = free_address()?;
+        let provider = sells_through.map(|it| Provider::start(&scrip, it, address)).transpose()?;
         let log = scratch.path().join("serve.log");
         let file = |error| Problem::new(format!("cannot keep the server's log at {}: {error}", log.display()));
         let out = File::create(&log).map_err(file)?;
         let err = out.try_clone().map_err(file)?;
         let child = command(&scrip)
-            .args(["serve", "--listen", &address, "--data-dir"])
+            .args(["serve", "--listen", address, "--data-dir"])
             .arg(scratch.path().join("data"))
             .env("SCRIP_ADMIN_KEY", KEY)
             .env_remove("SCRIP_DATABASE_URL")
+            .envs(sells_through.into_iter().flat_map(|it| {
+                let base = format!("http://{it}");
+                let names = ["STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET"];
+                let values = [&*base, "sk_test_of_a_run", "pk_test_of_a_run", NOTICE_SECRET].map(str::to_owned);
+                names.into_iter().zip(values).collect::<Vec<_>>()
+            }))
             .stdout(Stdio::from(out))
             .stderr(Stdio::from(err))
             .spawn()
             .map_err(|error| Problem::new(format!("cannot start {}: {error}", scrip.display())))?;
-        let mut served = Served { child, scrip, address, log, _scratch: scratch };
+        let address = address.to_owned();
+        let mut served = Served { child, _provider: provider, scrip, address, log, _scratch: scratch };
         served.wait_until_ready()?;
         Ok(served)
     }
