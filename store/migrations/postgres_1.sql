@@ -81,6 +81,14 @@ create table accounts (
     closed_at bigint
 );
 
+-- which accounts have a word in their id, name or e-mail address that begins so? in lower case, each word by itself.
+create table account_words (
+    word    text collate "C" not null,
+    account bigint not null,
+    primary key (word, account)
+);
+create index account_words_account on account_words (account);
+
 -- signups already used: one welcome grant each.
 create table fingerprints (fingerprint bytea primary key, account bigint not null);
 
@@ -137,6 +145,8 @@ create table documents (
 
 -- what has to be looked at by now? most documents are at rest.
 create index documents_due on documents (due_at) where due_at is not null;
+-- which payments of any account changed last?
+create index documents_payments on documents (at) where kind = 'payment';
 
 -- answers to requests that belong to no account, by the hash of their key.
 create table replies (

@@ -8,6 +8,7 @@ select create_distributed_table('projects', 'account', colocate_with => 'journal
 select create_distributed_table('quotes', 'account', colocate_with => 'journal');
 select create_distributed_table('documents', 'account', colocate_with => 'journal');
 select create_reference_table('accounts');
+select create_reference_table('account_words');
 select create_reference_table('fingerprints');
 select create_reference_table('rate_cards');
 select create_reference_table('api_keys');

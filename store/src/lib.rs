@@ -144,6 +144,8 @@ pub trait Store: Send + Sync {
     fn account_numbered(&self, number: AccountNumber) -> Result<Option<Account>, Fault>;
     /// Accounts by id, those after `after`.
     fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault>;
+    /// Accounts of whose id, name or e-mail address a word begins so, whatever its case; at most `limit`, by id.
+    fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault>;
     /// Which of these signup fingerprints an account was registered with.
     fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault>;
     /// An account's projects by id, deleted ones included.
@@ -164,6 +166,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Document>, Fault>;
     /// Documents of every account that are due by `at`, those due longest first.
     fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
+    /// Payments of every account that were changed before `before`, the latest change first.
+    fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault>;
     /// The operators' audit log, newest first, entries below `before`.
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault>;

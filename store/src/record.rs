@@ -1,4 +1,6 @@
 //! What is remembered beside the journal. Plain values; who may change them, and when, is decided above.
+use std::collections::BTreeSet;
+
 use billing::id::{AccountNumber, Name};
 use billing::money::Currency;
 use billing::time::Timestamp;
@@ -20,6 +22,20 @@ pub struct Account {
     pub address: Option<String>,
     pub tax_id: Option<String>,
     pub closed_at: Option<Timestamp>,
+}
+
+/// Words of an account beyond these are not found.
+const WORDS_MAX: usize = 40;
+
+impl Account {
+    /// What it is found by: its id and e-mail address whole, and each word of them and of its name, in lower case.
+    pub(crate) fn words(&self) -> BTreeSet<String> {
+        let texts =
+            [Some(self.id.as_str()), self.email.as_deref(), self.name.as_deref()].map(Option::unwrap_or_default);
+        let whole = texts[..2].iter().map(|it| it.to_lowercase());
+        let parts = texts.iter().flat_map(|it| it.split(|c: char| !c.is_alphanumeric())).map(str::to_lowercase);
+        whole.chain(parts).filter(|it| !it.is_empty()).take(WORDS_MAX).collect()
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,4 +134,9 @@ pub struct Audit {
 pub struct UsageRow {
     pub key: UsageKey,
     pub sum: UsageSum,
+}
+
+/// Those that begin with `beginning` lie from it up to this.
+pub(crate) fn end_of(beginning: &str) -> String {
+    format!("{beginning}{}", char::MAX)
 }

@@ -36,12 +36,12 @@ impl Book {
                     self.remove_hold(closing.hold);
                 }
             }
-            What::Held { hold, work, draws, expires_at } => {
+            What::Held { hold, work, draws, expires_at, .. } => {
                 self.reserve(draws);
                 let (draws, work) = (draws.clone(), Arc::clone(work));
                 self.holds.push(Hold { id: *hold, work, used: None, draws, expires_at: *expires_at });
             }
-            What::Extended { hold, draws, reserved, used, expires_at } => {
+            What::Extended { hold, draws, reserved, used, expires_at, .. } => {
                 self.reserve(draws);
                 let hold = self.holds.iter_mut().find(|it| it.id == *hold).expect("an extended hold is open");
                 // A stream extends many times from the same grant: one draw a grant, however long it flows.

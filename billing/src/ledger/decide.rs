@@ -113,8 +113,9 @@ impl Book {
             return Err(Refusal::TooManyHolds { most: HOLDS_MAX });
         }
         self.within_budgets(Spending::of(work, at), credits, at)?;
-        let draws = self.draw_or_refuse(work, credits, at)?;
-        Ok(What::Held { hold: HoldId::new(at, self.next_place()), work: Arc::clone(work), draws, expires_at })
+        let (draws, beyond) = self.draw_or_refuse(work, credits, at)?;
+        let (hold, work) = (HoldId::new(at, self.next_place()), Arc::clone(work));
+        Ok(What::Held { hold, work, draws, expires_at, beyond })
     }
 
     fn extend(
@@ -136,9 +137,9 @@ impl Book {
             return Err(Refusal::invalid("expires_at", "must be in the future"));
         }
         self.within_budgets(Spending::of(&hold.work, at), more, at)?;
-        let draws = self.draw_or_refuse(&hold.work, more, at)?;
-        let reserved = hold.credits() + more;
-        Ok(What::Extended { hold: hold.id, draws, reserved, used: used.or(hold.used.as_ref()).cloned(), expires_at })
+        let (draws, beyond) = self.draw_or_refuse(&hold.work, more, at)?;
+        let (reserved, used) = (hold.credits() + more, used.or(hold.used.as_ref()).cloned());
+        Ok(What::Extended { hold: hold.id, draws, reserved, used, expires_at, beyond })
     }
 
     fn capture(&self, captured: &Captured, at: Timestamp) -> Result<What, Refusal> {
@@ -287,12 +288,13 @@ impl Book {
         pots.map(|(_, credits)| credits).sum::<Credits>() - self.debt - burnt
     }
 
-    fn draw_or_refuse(&self, work: &Work, credits: Credits, at: Timestamp) -> Result<Vec<Draw>, Refusal> {
-        if credits.is_zero() {
-            return Ok(Vec::new());
-        }
+    /// What a hold reserves for `work`, and what the work could draw beyond that.
+    fn draw_or_refuse(&self, work: &Work, credits: Credits, at: Timestamp) -> Result<(Vec<Draw>, Credits), Refusal> {
         // A hold reserves from what is free now; only finished work may reach back to expired grants.
         let available = self.spendable(&work.usage.meter, work.project.as_ref(), at);
+        if credits.is_zero() {
+            return Ok((Vec::new(), available.at_least_zero()));
+        }
         if available < credits {
             return Err(Refusal::InsufficientCredits { required: credits, available });
         }
@@ -300,7 +302,7 @@ impl Book {
         let pots = self.grants.iter().filter(admitted).map(|it| (it.id, Pot::Free, it.remaining));
         let (draws, owed) = take(pots, credits);
         assert!(owed.is_zero(), "no more is held than is available");
-        Ok(draws)
+        Ok((draws, available - credits))
     }
 
     /// Draws `credits` for `work` in draw order: first from grants that were live when it happened, then from those

@@ -179,6 +179,8 @@ pub enum What {
         work: Arc<Work>,
         draws: Vec<Draw>,
         expires_at: Timestamp,
+        /// What this work could have drawn beyond it, from then on.
+        beyond: Credits,
     },
     /// A hold grew, or was told what has been used so far, or both.
     Extended {
@@ -188,6 +190,8 @@ pub enum What {
         reserved: Credits,
         used: Option<Arc<Work>>,
         expires_at: Timestamp,
+        /// As of a hold.
+        beyond: Credits,
     },
     Released {
         hold: HoldId,

@@ -77,6 +77,9 @@ impl Store for Told {
     fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
         self.inner.accounts(after, limit)
     }
+    fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault> {
+        self.inner.accounts_called(beginning, limit)
+    }
     fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
         self.inner.fingerprints_known(fingerprints)
     }
@@ -100,6 +103,9 @@ impl Store for Told {
     }
     fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.inner.documents_due(at, limit)
+    }
+    fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.inner.payments(before, limit)
     }
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
         self.inner.reply(key)

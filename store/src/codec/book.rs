@@ -287,11 +287,13 @@ impl Story {
             }
         }
         let (work, draws) = (Arc::clone(&hold.work), hold.draws.clone());
-        self.tell(What::Held { hold: hold.id, work, draws, expires_at: hold.expires_at });
+        let beyond = Credits::ZERO;
+        self.tell(What::Held { hold: hold.id, work, draws, expires_at: hold.expires_at, beyond });
         if hold.used.is_some() {
             let (used, expires_at) = (hold.used.clone(), hold.expires_at);
             let none: Vec<Draw> = Vec::new();
-            self.tell(What::Extended { hold: hold.id, draws: none, reserved: hold.credits(), used, expires_at });
+            let reserved = hold.credits();
+            self.tell(What::Extended { hold: hold.id, draws: none, reserved, used, expires_at, beyond });
         }
     }
 

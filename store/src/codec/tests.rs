@@ -261,14 +261,18 @@ fn what() -> BoxedStrategy<What> {
         (grant(), terms()).prop_map(|(grant, terms)| What::Granted { grant, terms }),
         (grant(), credits()).prop_map(|(grant, credits)| What::Repaid { grant, credits }),
         charged(),
-        (hold(), work(), small_draws(), instant()).prop_map(|(hold, work, draws, expires_at)| What::Held {
-            hold,
-            work,
-            draws,
-            expires_at
+        (hold(), work(), small_draws(), instant(), credits()).prop_map(|(hold, work, draws, expires_at, beyond)| {
+            What::Held { hold, work, draws, expires_at, beyond }
         }),
-        (hold(), small_draws(), credits(), option::of(work()), instant()).prop_map(
-            |(hold, draws, reserved, used, expires_at)| What::Extended { hold, draws, reserved, used, expires_at }
+        (hold(), small_draws(), credits(), option::of(work()), instant(), credits()).prop_map(
+            |(hold, draws, reserved, used, expires_at, beyond)| What::Extended {
+                hold,
+                draws,
+                reserved,
+                used,
+                expires_at,
+                beyond
+            }
         ),
         (hold(), small_draws(), end()).prop_map(|(hold, draws, end)| What::Released { hold, draws, end }),
         reversed(),

@@ -95,13 +95,14 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             }
             burn::write_settled(json, settled.as_ref());
         }
-        What::Held { hold, work, draws, expires_at } => {
+        What::Held { hold, work, draws, expires_at, beyond } => {
             json.key("hold").string(&hold.text());
             write_work(json.key("work"), work, known);
             write_draws(json.key("draws"), draws);
             json.key("until").integer(expires_at.millis());
+            json.key("beyond").integer(beyond.micros());
         }
-        What::Extended { hold, draws, reserved, used, expires_at } => {
+        What::Extended { hold, draws, reserved, used, expires_at, beyond } => {
             json.key("hold").string(&hold.text());
             json.key("reserved").integer(reserved.micros());
             if let Some(used) = used {
@@ -109,6 +110,7 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             }
             write_draws(json.key("draws"), draws);
             json.key("until").integer(expires_at.millis());
+            json.key("beyond").integer(beyond.micros());
         }
         What::Released { hold, draws, end } => {
             json.key("hold").string(&hold.text());
@@ -184,6 +186,8 @@ struct BodyJson {
     net: i64,
     closing: Option<ClosingJson>,
     until: Option<i64>,
+    #[serde(default)]
+    beyond: i64,
     end: Option<Text>,
     charge: Option<Text>,
     #[serde(default)]
@@ -255,12 +259,14 @@ impl BodyJson {
             },
             "held" => What::Held {
                 expires_at: expires_at()?,
+                beyond: Credits::from_micros(self.beyond),
                 hold: read_hold(&needed(self.hold, "hold")?)?,
                 work: needed(self.work, "work")?.read(known)?,
                 draws: read_draws(self.draws)?,
             },
             "extended" => What::Extended {
                 expires_at: expires_at()?,
+                beyond: Credits::from_micros(self.beyond),
                 hold: read_hold(&needed(self.hold, "hold")?)?,
                 draws: read_draws(self.draws)?,
                 reserved: Credits::from_micros(needed(self.reserved, "reserved")?),

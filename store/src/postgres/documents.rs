@@ -19,6 +19,7 @@ pub const NEWEST: &str = concat!(document!(), "where account = $1 and kind = $2 
 pub const BEFORE: &str = concat!(document!(), "where account = $1 and kind = $2 and id < $3 order by id desc limit $4");
 pub const ALL: &str =
     concat!(document!(), "where (account, kind, id) > ($1, $2, $3) order by account, kind, id limit $4");
+pub const PAYMENTS: &str = concat!(document!(), "where kind = 'payment' and at < $1 order by at desc limit $2");
 pub const DUE: &str = concat!(document!(), "where due_at <= $1 order by due_at limit $2");
 
 pub fn read(row: &Row) -> Result<Document, Fault> {
@@ -53,4 +54,8 @@ pub async fn listed(
 
 pub async fn due(session: &Session, at: Timestamp, limit: usize) -> Result<Vec<Document>, Trouble> {
     all(session, DUE, &[&at.millis(), &rows_max(limit)], read).await
+}
+
+pub async fn payments(session: &Session, before: Timestamp, limit: usize) -> Result<Vec<Document>, Trouble> {
+    all(session, PAYMENTS, &[&before.millis(), &rows_max(limit)], read).await
 }

@@ -250,6 +250,9 @@ impl Store for Postgres {
     fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
         self.read(async |it| registry::accounts(it, after, limit).await)
     }
+    fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault> {
+        self.read(async |it| registry::accounts_called(it, beginning, limit).await)
+    }
     fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
         self.read(async |it| registry::fingerprints_known(it, fingerprints).await)
     }
@@ -279,6 +282,9 @@ impl Store for Postgres {
     }
     fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.read(async |it| documents::due(it, at, limit).await)
+    }
+    fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.read(async |it| documents::payments(it, before, limit).await)
     }
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
         self.read(async |it| registry::reply(it, key).await)

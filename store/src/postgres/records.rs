@@ -12,6 +12,10 @@ pub const REGISTER: &str = "insert into accounts \
     (number, id, at, name, email, currency, timezone, address, tax_id, closed_at) \
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
 pub const FINGERPRINT: &str = "insert into fingerprints (fingerprint, account) values ($1, $2) on conflict do nothing";
+/// What an account is found by: written anew with each of its states.
+pub const CALL: &str =
+    "insert into account_words (word, account) select word, $2::bigint from unnest($1::text[]) as word";
+pub const UNCALL: &str = "delete from account_words where account = $1";
 pub const CHANGE_ACCOUNT: &str = "update accounts set id = $2, at = $3, name = $4, email = $5, currency = $6, \
     timezone = $7, address = $8, tax_id = $9, closed_at = $10 where number = $1";
 pub const PUT_PROJECT: &str = "insert into projects (account, id, name, at, deleted_at) values ($1, $2, $3, $4, $5) \
@@ -40,6 +44,7 @@ enum OnNothing {
     Stale,
     Repeated,
     Unregistered,
+    Fine,
 }
 
 /// A statement with all it is given.
@@ -57,6 +62,7 @@ impl Write {
     /// What it means that `touched` rows were.
     pub fn check(&self, touched: u64) -> Result<(), Trouble> {
         match self.on_nothing {
+            OnNothing::Fine => Ok(()),
             _ if 0 < touched => Ok(()),
             OnNothing::Stale => Err(Trouble::Stale),
             OnNothing::Repeated => Err(Trouble::Repeated),
@@ -90,10 +96,16 @@ pub fn writes(change: &Change) -> Vec<Write> {
         Change::Register { account, fingerprints } => {
             let mut writes = write_account(REGISTER, OnNothing::Repeated, account);
             let number = signed(account.number.get());
+            writes.extend(call(account));
             writes.extend(fingerprints.iter().flat_map(|it| write!(FINGERPRINT, Repeated, it.to_vec(), number)));
             writes
         }
-        Change::Account(it) => write_account(CHANGE_ACCOUNT, OnNothing::Unregistered, it),
+        Change::Account(it) => {
+            let mut writes = write_account(CHANGE_ACCOUNT, OnNothing::Unregistered, it);
+            writes.extend(write!(UNCALL, Fine, signed(it.number.get())));
+            writes.extend(call(it));
+            writes
+        }
         Change::Project(it) => write_project(it),
         Change::RateCard(CardRecord { version, effective_at, created_at, by, document }) => {
             let version = i64::from(*version);
@@ -132,6 +144,10 @@ fn write_account(sql: &'static str, on_nothing: OnNothing, it: &Account) -> Vec<
         Box::new(it.closed_at.map(Timestamp::millis)),
     ];
     vec![Write { sql, params, on_nothing }]
+}
+
+fn call(it: &Account) -> Vec<Write> {
+    write!(CALL, Fine, it.words().into_iter().collect::<Vec<_>>(), signed(it.number.get()))
 }
 
 fn write_project(it: &Project) -> Vec<Write> {

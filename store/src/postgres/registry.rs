@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use super::rows::{below, column, number, rows_max, signed, unsigned};
 use super::session::{Params, Session};
 use super::trouble::Trouble;
+use crate::record::end_of;
 use crate::{Account, ApiKey, Audit, CardRecord, Fault, NameHash, Project, QuoteRecord, Reply};
 
 const DOING: &str = "reading a record";
@@ -20,6 +21,11 @@ macro_rules! account {
 pub const ACCOUNT: &str = concat!(account!(), "where id = $1");
 pub const ACCOUNT_NUMBERED: &str = concat!(account!(), "where number = $1");
 pub const ACCOUNTS: &str = concat!(account!(), "where $1 < id order by id limit $2");
+pub const CALLED: &str = concat!(
+    account!(),
+    "where number in (select account from account_words where $1 <= word and word < $2 order by word limit $3) \
+     order by id"
+);
 pub const FINGERPRINTS: &str = "select fingerprint from fingerprints where fingerprint = any($1)";
 pub const PROJECTS: &str = "select id, name, at, deleted_at from projects where account = $1 order by id";
 pub const CARDS: &str = "select version, effective_at, at, by, document from rate_cards order by version";
@@ -78,6 +84,11 @@ pub fn account(row: &Row) -> Result<Account, Fault> {
 pub async fn accounts(session: &Session, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Trouble> {
     let after = after.map_or("", Name::as_str);
     all(session, ACCOUNTS, &[&after, &rows_max(limit)], account).await
+}
+
+pub async fn accounts_called(session: &Session, beginning: &str, limit: usize) -> Result<Vec<Account>, Trouble> {
+    let beginning = beginning.to_lowercase();
+    all(session, CALLED, &[&beginning, &end_of(&beginning), &rows_max(limit)], account).await
 }
 
 pub async fn fingerprints_known(session: &Session, asked: &[[u8; 32]]) -> Result<Vec<bool>, Trouble> {

@@ -1,4 +1,5 @@
 //! Backup and restore. A backup is the journal file alone, whole at one moment: what is derived is made again from it.
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -8,6 +9,7 @@ use crate::Fault;
 
 const BACKING_UP: &str = "backing up";
 const RESTORING: &str = "restoring";
+const COPYING: &str = "copying the store";
 
 /// Copies the store at `from` into a new file `to`, also while another process writes to it: readers see one moment.
 ///
@@ -37,6 +39,36 @@ pub fn restore(backup: &Path, to: &Path) -> Result<(), Fault> {
         refuse_existing(&leftover, RESTORING)?;
     }
     copy(backup, to, RESTORING)
+}
+
+/// Copies a store that another process may be writing to, derived file and all, to `to`: what that process would answer
+/// can then be looked into without stopping it.
+///
+/// # Errors
+/// When there is no store at `from`, or something at `to` already.
+pub fn snapshot(from: &Path, to: &Path) -> Result<(), Fault> {
+    // The derived file first: it may be behind the journal, which has the rest, and never ahead of it.
+    if derived_path(from).is_file() {
+        copy(&derived_path(from), &derived_path(to), COPYING)?;
+    }
+    copy(from, to, COPYING)
+}
+
+/// Whether a process has the store at `path` open for writing.
+///
+/// # Errors
+/// When its lock cannot be looked at.
+pub fn is_open(path: &Path) -> Result<bool, Fault> {
+    let lock = match File::open(beside(path, "-lock")) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Fault::new(COPYING, error)),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(Fault::new(COPYING, error)),
+    }
 }
 
 fn copy(from: &Path, to: &Path, doing: &'static str) -> Result<(), Fault> {

@@ -27,6 +27,8 @@ mod stock;
 mod tail;
 mod uses;
 
+pub use backup::{is_open, snapshot};
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -210,6 +212,9 @@ impl Store for Sqlite {
     fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
         self.shared.read(|it| records::accounts(&it.journal.file, after, limit))
     }
+    fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault> {
+        self.shared.read(|it| records::accounts_called(&it.journal.file, beginning, limit))
+    }
     fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
         self.shared.read(|it| records::fingerprints_known(&it.journal.file, fingerprints))
     }
@@ -239,6 +244,9 @@ impl Store for Sqlite {
     }
     fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.shared.read(|it| records::documents_due(&it.journal.file, at, limit))
+    }
+    fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.shared.read(|it| records::payments(&it.journal.file, before, limit))
     }
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
         self.shared.read(|it| records::reply(&it.journal.file, key))

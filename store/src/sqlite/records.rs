@@ -6,6 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::{signed, unsigned};
+use crate::record::end_of;
 use crate::{
     Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Reply,
 };
@@ -24,7 +25,8 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
             if run(file, query, account_columns(it))? == 0 {
                 return Err(Fault::new(WRITING, format!("{:?} is not registered", it.number)).into());
             }
-            Ok(())
+            run(file, "delete from account_words where account = ?1", [signed(it.number.get())])?;
+            Ok(call(file, it)?)
         }
         Change::Project(it) => project(file, it),
         Change::RateCard(it) => {
@@ -83,6 +85,7 @@ fn register(file: &Connection, account: &Account, fingerprints: &[[u8; 32]]) -> 
     if run(file, query, account_columns(account))? == 0 {
         return Err(CommitError::Repeated);
     }
+    call(file, account)?;
     let query = "insert into fingerprints (fingerprint, account) values (?1, ?2) on conflict do nothing";
     for fingerprint in fingerprints {
         if run(file, query, (fingerprint, signed(account.number.get())))? == 0 {
@@ -90,6 +93,12 @@ fn register(file: &Connection, account: &Account, fingerprints: &[[u8; 32]]) -> 
         }
     }
     Ok(())
+}
+
+/// Writes what an account is found by.
+fn call(file: &Connection, it: &Account) -> Result<(), Fault> {
+    let query = "insert into account_words (word, account) values (?1, ?2)";
+    it.words().iter().try_for_each(|word| run(file, query, (word, signed(it.number.get()))).map(drop))
 }
 
 fn project(file: &Connection, it: &Project) -> Result<(), CommitError> {
@@ -196,6 +205,15 @@ pub fn accounts(file: &Connection, after: Option<&Name>, limit: usize) -> Result
     all(file, &format!("{ACCOUNT} where ?1 < id order by id limit ?2"), (after, rows_max(limit)), read_account)
 }
 
+pub fn accounts_called(file: &Connection, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault> {
+    let query = format!(
+        "{ACCOUNT} where number in (select account from account_words where ?1 <= word and word < ?2 order by word \
+         limit ?3) order by id"
+    );
+    let beginning = beginning.to_lowercase();
+    all(file, &query, (&beginning, end_of(&beginning), rows_max(limit)), read_account)
+}
+
 pub fn fingerprints_known(file: &Connection, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
     let known = |it| one(file, "select 1 from fingerprints where fingerprint = ?1", [it], |_| Ok(()));
     fingerprints.iter().map(|it| Ok(known(it)?.is_some())).collect()
@@ -290,6 +308,11 @@ pub fn documents(
 pub fn documents_due(file: &Connection, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
     let query = format!("{DOCUMENT} where due_at <= ?1 order by due_at limit ?2");
     all(file, &query, (at.millis(), rows_max(limit)), read_document)
+}
+
+pub fn payments(file: &Connection, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+    let query = format!("{DOCUMENT} where kind = 'payment' and at < ?1 order by at desc limit ?2");
+    all(file, &query, (before.millis(), rows_max(limit)), read_document)
 }
 
 pub fn reply(file: &Connection, key: NameHash) -> Result<Option<Reply>, Fault> {

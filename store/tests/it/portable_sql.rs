@@ -26,9 +26,16 @@ const REFUSED: &[(&str, &str)] = &[
 /// Tables that are spread by account, and may only be reached by it.
 const SPREAD: &[&str] = &["journal", "books", "snapshots", "usage", "projects", "quotes", "documents"];
 
-/// Statements that look at every account, each for its reason: what is due anywhere, and whole streams.
-const EVERYWHERE: &[&str] =
-    &["where due_at <= $1", "sum(version)", "where $1 < account", "where $1 <= account", "where (account, "];
+/// Statements that look at every account, each for its reason: what is due anywhere, what an operator looks for in all
+/// of them, and whole streams.
+const EVERYWHERE: &[&str] = &[
+    "where due_at <= $1",
+    "where kind = 'payment' and at < $1",
+    "sum(version)",
+    "where $1 < account",
+    "where $1 <= account",
+    "where (account, ",
+];
 
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

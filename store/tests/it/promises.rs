@@ -107,6 +107,13 @@ fn an_account_registers_once() {
         let ids = |found: Vec<Account>| found.into_iter().map(|it| it.id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids(store.accounts(None, 2).unwrap()), ["acme", "beta"]);
         assert_eq!(ids(store.accounts(Some(&name("beta")), 9).unwrap()), ["zeta"]);
+        let called = |beginning: &str, limit| ids(store.accounts_called(beginning, limit).unwrap());
+        assert_eq!(called("A@exa", 9), ["acme"]);
+        assert_eq!(called("bet", 9), ["beta"]);
+        assert_eq!((called("example", 9), called("xample", 9), called("a", 1).len()), (vec!["acme".into()], vec![], 1));
+        let named = Account { name: Some("Ada Žemaitė".into()), email: None, ..closed };
+        store.commit(&[Change::Account(named)]).unwrap();
+        assert_eq!((called("žem", 9), called("a@", 9)), (vec!["acme".to_owned()], vec![]));
         let unknown = Change::Account(registered(77, "nobody"));
         assert!(matches!(store.commit(&[unknown]), Err(CommitError::Fault(_))));
     }
@@ -302,6 +309,11 @@ fn a_document_goes_from_one_version_to_the_next() {
         assert_eq!(due(minute(2), 9), [""; 0]);
         store.commit(&[Change::Document(document("a", 2, None))]).unwrap();
         assert_eq!(due(minute(5), 9), ["c", "b"], "one at rest is not due");
+        let changed = |before, limit| -> Vec<String> {
+            store.payments(before, limit).unwrap().into_iter().map(|it| it.id).collect()
+        };
+        assert_eq!(changed(minute(9), 1), ["a"], "the latest change first, of every account");
+        assert_eq!((changed(minute(9), 9).len(), changed(minute(2), 9).len()), (3, 2));
 
         assert_eq!(store.document(account(1), "payment", "a").unwrap(), Some(document("a", 2, None)));
         assert_eq!(store.document(account(1), "plan", "a").unwrap(), None);
