@@ -112,29 +112,3 @@ test("a lost connection is said, and comes back by itself with what was missed",
   assert.match(await page.locator("#pill").innerText(), /890\.00/);
   await second.stop();
 });
-
-test("an operator signs in, finds an account, gives credits and is written down", async () => {
-  await scrip.account("customer", { name: "Grace Hopper" });
-  const page = await tab(chrome, { expected: [REFUSED] });
-  await page.goto(`${scrip.url}/console`);
-  await sound(page, "the sign-in");
-  await page.getByLabel("Secret").fill("wrong");
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("alert").waitFor();
-  await page.getByLabel("Secret").fill(scrip.key);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByPlaceholder("Id, name or e-mail").fill("hopper");
-  await page.getByRole("button", { name: "Search" }).click();
-  await sound(page, "the accounts");
-  await page.getByRole("link", { name: "customer" }).click();
-  await page.getByLabel("Credits", { exact: true }).fill("25");
-  await page.getByLabel("Reason, which the customer reads").last().fill("Sorry for the trouble");
-  await page.getByRole("button", { name: "Give", exact: true }).click();
-  await page.getByText("925.00").first().waitFor();
-  await sound(page, "an account at the console");
-  for (const path of ["prices", "keys", "jobs", "audit"]) {
-    await page.goto(`${scrip.url}/console/${path}`);
-    await sound(page, `the console's ${path}`);
-  }
-  assert.match(await page.locator("table").innerText(), /grant\.make/);
-});

@@ -23,7 +23,10 @@ const PAGES = [
   ["activity", "/settings/activity"],
   ["estimate", "/settings/estimate"],
 ];
-const CONSOLE = [["accounts", "/console"], ["account", "/console/accounts/acme"], ["prices", "/console/prices"], ["keys", "/console/keys"]];
+const CONSOLE = [
+  ["accounts", "/console"], ["account", "/console/accounts/acme"], ["payments", "/console/payments?show=all"], ["prices", "/console/prices"],
+  ["offers", "/console/offers"], ["webhooks", "/console/webhooks"], ["keys", "/console/keys"], ["jobs", "/console/jobs"], ["audit", "/console/audit"],
+];
 
 function yesterday() {
   return new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);

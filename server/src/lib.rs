@@ -15,6 +15,7 @@ pub mod notify;
 pub mod rate_card;
 pub mod service;
 pub mod stripe;
+pub mod traces;
 pub mod turnstile;
 pub mod web;
 pub mod worker;

@@ -54,9 +54,14 @@ impl At {
 }
 
 const VERIFY: &str = "\
-Every transaction is folded again from the first, and every book, name, usage sum and month compared with
-what the store says.
-The server must be stopped, or verify a backup: scrip backup FILE && scrip verify --database-url sqlite:FILE
+Every transaction is folded again from the first, and every book, name, usage sum and month compared
+with what the store says.
+
+While a server writes to a SQLite store, a copy of it as it is at this moment is verified instead: made beside it, of
+the same size, and taken away again. On PostgreSQL verify a restored backup, or while nothing is written: what comes in
+meanwhile may be told as a difference.
+
+Exits 1 when anything differs.
 
 Example:
   scrip verify --data-dir scrip-data --json";
@@ -72,9 +77,34 @@ pub struct Verify {
     json: bool,
 }
 
+/// A directory that goes away with the value.
+struct Copy(PathBuf);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // What cannot be taken away is only in the way.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 impl Verify {
+    /// The store, or a copy of it where a server has it open.
+    fn store(&self) -> Result<(Arc<dyn Store>, Option<Copy>), String> {
+        let Database::Sqlite(_) = self.at.named()? else { return Ok((self.at.open()?, None)) };
+        let path = self.at.existing()?;
+        if !sqlite::is_open(&path).map_err(|it| it.to_string())? {
+            return Ok((self.at.open()?, None));
+        }
+        let directory = path.with_file_name(format!("verify-{}", std::process::id()));
+        std::fs::create_dir(&directory).map_err(|it| format!("cannot make {}: {it}", directory.display()))?;
+        let copy = Copy(directory);
+        let file = copy.0.join("scrip.db");
+        sqlite::snapshot(&path, &file).map_err(|it| it.to_string())?;
+        Ok((Database::Sqlite(file).open()?, Some(copy)))
+    }
+
     pub fn run(self) -> Outcome {
-        let store = self.at.open()?;
+        let (store, copy) = self.store()?;
         let bar = ProgressBar::new(1);
         let style = ProgressStyle::with_template("{bar:30} {pos} of {len} transactions");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -89,6 +119,7 @@ impl Verify {
             let (place, expected) = ("the house's months".to_owned(), "what the journal comes to".to_owned());
             report.differences.push(Difference { what: "month", place, expected, found });
         }
+        drop((store, copy));
         if self.json {
             let shown = |it: &Difference| {
                 let (what, place) = (it.what, &it.place);
@@ -113,6 +144,11 @@ impl Verify {
     }
 }
 
+/// What was done, said to people or to programs.
+fn done(is_json: bool, said: &str, shown: &serde_json::Value) {
+    say(&if is_json { shown.to_string() } else { said.to_owned() });
+}
+
 const BACKUP: &str = "\
 Example:
   scrip backup --data-dir scrip-data /backups/scrip-$(date +%F).db";
@@ -125,12 +161,15 @@ pub struct Backup {
     at: At,
     /// The file to make
     to: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Backup {
     pub fn run(self) -> Outcome {
         sqlite::backup(&self.at.existing()?, &self.to).map_err(|it| it.to_string())?;
-        say(&format!("backed up to {}", self.to.display()));
+        done(self.json, &format!("backed up to {}", self.to.display()), &json!({"backup": self.to}));
         Ok(())
     }
 }
@@ -147,6 +186,9 @@ pub struct Restore {
     from: PathBuf,
     #[command(flatten)]
     at: At,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Restore {
@@ -156,7 +198,8 @@ impl Restore {
             std::fs::create_dir_all(directory).map_err(|it| format!("cannot make {}: {it}", directory.display()))?;
         }
         sqlite::restore(&self.from, &to).map_err(|it| it.to_string())?;
-        say(&format!("restored to {}; `scrip serve` opens it", to.display()));
+        let said = format!("restored to {}; `scrip serve` opens it", to.display());
+        done(self.json, &said, &json!({"store": to}));
         Ok(())
     }
 }
@@ -178,6 +221,9 @@ pub struct Migrate {
     /// Spread the tables by account over the machines of a Citus cluster, once
     #[arg(long)]
     distributed: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Migrate {
@@ -187,12 +233,17 @@ impl Migrate {
         match &database {
             Database::Postgres(url) if self.distributed => {
                 Postgres::distribute(url).map_err(|it| it.to_string())?;
-                say(&format!("{} is up to date, and its tables are spread", database.shown()));
+                let shown = database.shown();
+                let said = format!("{shown} is up to date, and its tables are spread");
+                done(self.json, &said, &json!({"store": shown, "distributed": true}));
             }
             Database::Sqlite(_) if self.distributed => {
                 return Err("--distributed is for a Citus cluster: name one as postgres://…".to_owned());
             }
-            _ => say(&format!("{} is up to date", database.shown())),
+            _ => {
+                let shown = database.shown();
+                done(self.json, &format!("{shown} is up to date"), &json!({"store": shown, "distributed": false}));
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::{Outcome, say};
 use crate::app::App;
 use crate::config::{self, Config, File, Payments};
 use crate::http::{self, Door, Site};
-use crate::service::Scope;
+use crate::service::{MintOrder, Scope};
 use crate::{demo, worker};
 
 const EXAMPLES: &str = "\
@@ -294,7 +294,14 @@ fn first_key(app: &App, admin_key: Option<&str>) -> Result<Option<String>, Strin
     if !app.api_keys().map_err(said)?.is_empty() {
         return Ok(None);
     }
-    app.mint_api_key("first key", &[Scope::Admin], "first start").map(|it| Some(it.secret)).map_err(said)
+    let order = MintOrder {
+        name: "first key".to_owned(),
+        scopes: vec![Scope::Admin],
+        by: "first start".into(),
+        under: None,
+        secret: None,
+    };
+    app.mint_api_key(order).map(|it| it.secret).map_err(said)
 }
 
 async fn told_to_stop() {

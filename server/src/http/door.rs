@@ -119,6 +119,7 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     count(&site.gauges.under_way);
     let id = ids.of(request.headers());
     let line = (request.method().clone(), request.uri().path_and_query().cloned());
+    let span = site.traces.begin(request.headers(), &line.0, path_of(line.1.as_ref()));
     let request: Request = request.map(Body::new);
     let Ok(mut response) = router.call(request).await;
     if let Some(Failure { cause, is_answered }) = response.extensions_mut().remove::<Failure>() {
@@ -142,6 +143,7 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     } else {
         tracing::debug!(request_id = ?id, method = %line.0, path, status = status.as_u16(), micros);
     }
+    span.end(status, id.to_str().unwrap_or_default());
     mark(response.headers_mut(), id);
     response
 }

@@ -17,7 +17,7 @@ use super::json;
 use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
-use crate::service::{Caller, Scope};
+use crate::service::{By, Caller, Scope, Under};
 
 /// Bytes of one JSON document.
 pub const JSON_BYTES_MAX: usize = 1 << 20;
@@ -72,6 +72,11 @@ impl Call {
         Arc::clone(&self.caller.name)
     }
 
+    /// Who asks for what an operator may have to answer for: with an admin's key it is one.
+    pub fn who(&self) -> By {
+        By { name: self.by(), is_operator: self.caller.may(Scope::Admin) }
+    }
+
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
@@ -115,6 +120,17 @@ impl Call {
         // A key is kept for ever.
         no_card_number(text.unwrap_or_default())?;
         text.map(|it| Some(it.into())).ok_or_else(malformed)
+    }
+
+    /// The idempotency key of a request that belongs to no account, if one came.
+    pub fn under(&self) -> Result<Option<Under>, Problem> {
+        Ok(self.key_if_any()?.map(|key| Under { caller: Arc::clone(&self.caller.key_id), key }))
+    }
+
+    /// The secret the caller showed at the door.
+    pub fn secret(&self) -> &str {
+        let value = self.parts.headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+        value.and_then(|it| it.split_once(' ')).map_or("", |it| it.1.trim())
     }
 
     /// Whether the caller sent an idempotency key, where one may be left out.

@@ -14,6 +14,7 @@ use super::gauges::{Gauges, count};
 use super::problem::Problem;
 use crate::app::App;
 use crate::service::{Caller, Error, Scope};
+use crate::traces::Traces;
 
 /// Bytes of artefacts that may be in memory at once, all uploads together.
 const UPLOADS_BYTES_MAX: usize = 512 << 20;
@@ -27,6 +28,7 @@ const UPLOAD_UNIT: usize = 1 << 10;
 pub struct Site {
     pub app: Arc<App>,
     pub gauges: Gauges,
+    pub traces: Traces,
     /// None where keys may send as fast as they can.
     limiter: Option<DefaultKeyedRateLimiter<Text>>,
     uploads: Semaphore,
@@ -47,6 +49,7 @@ impl Site {
         Site {
             app,
             gauges: Gauges::default(),
+            traces: Traces::start(),
             limiter: requests_per_second.map(|it| RateLimiter::keyed(Quota::per_second(it))),
             uploads: Semaphore::new(UPLOADS_BYTES_MAX / UPLOAD_UNIT),
             measuring: Semaphore::new(MEASURING_MAX),

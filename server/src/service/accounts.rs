@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use store::{Account, Change, CommitError, Fault, Post};
 
 use super::order::{Fingerprint, done};
-use super::{Answer, Error};
+use super::{Answer, By, Error};
 use crate::app::{App, Known};
 use crate::turnstile::Ask;
 
@@ -79,7 +79,7 @@ impl App {
     }
 
     /// Takes no new spending from here on, and forgets who it was. The ledger stays, as the law asks.
-    pub async fn close_account(&self, id: &Name, key: &Text, by: Text) -> Result<Answer, Error> {
+    pub async fn close_account(&self, id: &Name, key: &Text, by: By) -> Result<Answer, Error> {
         let known = self.known(id)?;
         let account = &known.account;
         let key = self.key(account.number, key, Fingerprint::of("close"))?;
@@ -91,14 +91,17 @@ impl App {
             closed_at: Some(self.now()),
             ..account.clone()
         };
+        let mut also = vec![Change::Account(erased.clone())];
+        also.extend(self.erased_notes(account.number)?);
+        also.extend(by.noted(self.now(), "account.close", id.to_string(), String::new()));
         let ask = Ask {
             account: account.number,
             command: Some(Command::Close),
             key: Some(key),
-            by: Some(by),
+            by: Some(Arc::clone(&by.name)),
             fact: None,
             once: None,
-            also: vec![Change::Account(erased.clone())],
+            also,
         };
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         self.remember(self.store.account(id)?.unwrap_or(erased));
@@ -110,6 +113,11 @@ impl App {
         if changed != account {
             if account.closed_at.is_some() {
                 return Err(Refusal::AccountClosed.into());
+            }
+            // What was paid, and a rule that may charge, are in the currency of their time.
+            if changed.currency != account.currency && self.has_paid(account.number)? {
+                let why = "cannot change any more: payments were made in it; register another account";
+                return Err(Refusal::invalid("currency", why).into());
             }
             self.store.commit(&[Change::Account(changed.clone())]).map_err(failed)?;
         }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::rating::Text;
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use store::{ApiKey, Audit, Change, CommitError, Fault};
 
 use super::Error;
+use super::house_requests::{HouseKey, Under};
+use super::order::Fingerprint;
 use crate::app::App;
 
 /// What a key may do. Admin may do everything.
@@ -74,20 +77,62 @@ impl Caller {
     }
 }
 
+/// A key to be made.
+#[derive(Clone)]
+pub struct MintOrder {
+    pub name: String,
+    pub scopes: Vec<Scope>,
+    /// Name of the API key that asks.
+    pub by: Text,
+    pub under: Option<Under>,
+    /// Drawn where none is brought: see [`secret_under`].
+    pub secret: Option<String>,
+}
+
 /// A new key, and its secret, which is never to be had again.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Minted {
     pub key: ApiKey,
-    pub secret: String,
+    /// None for a request that came before and did not bring the secret again.
+    pub secret: Option<String>,
+    pub is_replay: bool,
+}
+
+/// The secret that an idempotency key leads to, for whoever holds `caller_secret` and nobody else: so that the same
+/// request is answered with the same secret, and neither secret is kept anywhere.
+pub fn secret_under(caller_secret: &str, key: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(caller_secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(b"scrip api key\0");
+    mac.update(key.as_bytes());
+    format!("scrip_{}", hex(&mac.finalize().into_bytes()))
 }
 
 impl App {
-    pub fn mint_api_key(&self, name: &str, scopes: &[Scope], by: &str) -> Result<Minted, Error> {
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|it| Fault::new("minting an API key", it.to_string()))?;
-        let secret = format!("scrip_{}", hex(&random));
-        let key = self.add_api_key(name, scopes, &secret, by)?;
-        Ok(Minted { key, secret })
+    pub fn mint_api_key(&self, order: MintOrder) -> Result<Minted, Error> {
+        let mut request = Fingerprint::of("mint");
+        request.text(&order.name);
+        Scope::ALL.iter().filter(|it| order.scopes.contains(it)).for_each(|it| _ = request.text(it.as_str()));
+        let under = order.under.as_ref().map(|it| HouseKey::of(it, &request));
+        if let Some(before) = self.minted_before(&order, under.as_ref())? {
+            return Ok(before);
+        }
+        let secret = order.secret.clone().map_or_else(drawn, Ok)?;
+        let made = self.add_api_key(&order, &secret, under.as_ref());
+        // Refused because the same request was faster, perhaps.
+        match made {
+            Err(Error::Refused(_)) => match self.minted_before(&order, under.as_ref())? {
+                Some(before) => Ok(before),
+                None => made.map(|key| Minted { key, secret: None, is_replay: false }),
+            },
+            made => Ok(Minted { key: made?, secret: Some(secret), is_replay: false }),
+        }
+    }
+
+    fn minted_before(&self, order: &MintOrder, under: Option<&HouseKey>) -> Result<Option<Minted>, Error> {
+        let Some(id) = self.led_before(under)? else { return Ok(None) };
+        let key = self.store.api_keys()?.into_iter().find(|it| it.id == id);
+        let key = key.ok_or_else(|| Fault::new("minting an API key", format!("{id} is not there")))?;
+        Ok(Some(Minted { secret: order.secret.clone().filter(|it| hash(it) == key.hash), key, is_replay: true }))
     }
 
     /// Makes `secret` an admin key, as an operator's configuration asks; nothing where it is one.
@@ -95,8 +140,14 @@ impl App {
         if self.authenticate(secret).is_some_and(|it| it.may(Scope::Admin)) {
             return Ok(());
         }
-        let name = format!("configured {}", &hex(&hash(secret))[..8]);
-        self.add_api_key(&name, &[Scope::Admin], secret, "configuration").map(|_| ())
+        let order = MintOrder {
+            name: format!("configured {}", &hex(&hash(secret))[..8]),
+            scopes: vec![Scope::Admin],
+            by: "configuration".into(),
+            under: None,
+            secret: None,
+        };
+        self.add_api_key(&order, secret, None).map(|_| ())
     }
 
     /// Every key, revoked ones included, oldest first. The secrets are not among what is kept.
@@ -111,7 +162,7 @@ impl App {
             return Ok(Some(key));
         }
         let key = ApiKey { revoked_at: Some(self.now()), ..key };
-        self.write_key(&key, "api_key.revoke", by)?;
+        self.write_key(&key, "api_key.revoke", by, None)?;
         Ok(Some(key))
     }
 
@@ -126,7 +177,8 @@ impl App {
         self.keys().get(&hash).cloned()
     }
 
-    fn add_api_key(&self, name: &str, scopes: &[Scope], secret: &str, by: &str) -> Result<ApiKey, Error> {
+    fn add_api_key(&self, order: &MintOrder, secret: &str, under: Option<&HouseKey>) -> Result<ApiKey, Error> {
+        let MintOrder { name, scopes, by, .. } = order;
         if name.is_empty() || 100 < name.len() || name.chars().any(char::is_control) {
             return Err(Refusal::invalid("name", "must be 1 to 100 bytes without control characters").into());
         }
@@ -136,17 +188,17 @@ impl App {
         let hash = hash(secret);
         let key = ApiKey {
             id: format!("key_{}", &hex(&hash)[..24]),
-            name: name.to_owned(),
+            name: name.clone(),
             hash,
             scopes: Scope::ALL.iter().filter(|it| scopes.contains(it)).map(Scope::to_string).collect(),
             created_at: self.now(),
             revoked_at: None,
         };
-        self.write_key(&key, "api_key.mint", by)?;
+        self.write_key(&key, "api_key.mint", by, under)?;
         Ok(key)
     }
 
-    fn write_key(&self, key: &ApiKey, action: &str, by: &str) -> Result<(), Error> {
+    fn write_key(&self, key: &ApiKey, action: &str, by: &str, under: Option<&HouseKey>) -> Result<(), Error> {
         let audit = Audit {
             at: self.now(),
             by: by.to_owned(),
@@ -154,7 +206,9 @@ impl App {
             subject: key.id.clone(),
             detail: key.name.clone(),
         };
-        match self.store.commit(&[Change::ApiKey(key.clone()), Change::Audit(audit)]) {
+        let mut changes = vec![Change::ApiKey(key.clone()), Change::Audit(audit)];
+        changes.extend(under.map(|it| it.led_to(&key.id)));
+        match self.store.commit(&changes) {
             Ok(()) => Ok(self.reread()?),
             Err(CommitError::Repeated | CommitError::Stale) => {
                 Err(Refusal::invalid("name", "is the name of another key; choose one of its own").into())
@@ -162,6 +216,12 @@ impl App {
             Err(CommitError::Fault(fault)) => Err(fault.into()),
         }
     }
+}
+
+fn drawn() -> Result<String, Fault> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|it| Fault::new("minting an API key", it.to_string()))?;
+    Ok(format!("scrip_{}", hex(&random)))
 }
 
 fn hash(secret: &str) -> [u8; 32] {

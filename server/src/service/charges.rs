@@ -9,7 +9,7 @@ use billing::rating::Text;
 use store::{Fault, NameHash};
 
 use super::order::{Fingerprint, done};
-use super::{Answer, ChargeOrder, Error};
+use super::{Answer, By, ChargeOrder, Error};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Turned};
 
@@ -35,7 +35,7 @@ pub struct ReverseOrder {
     pub credits: Option<Credits>,
     pub reason: Text,
     pub key: Text,
-    pub by: Text,
+    pub by: By,
 }
 
 impl App {
@@ -88,6 +88,9 @@ impl App {
             return Err(Refusal::invalid("charge", why).into());
         }
         let grants = self.terms_of(draws)?;
+        let much = order.credits.map_or_else(|| "all that is left".to_owned(), |it| it.to_string());
+        let detail = format!("{much}: {}", order.reason);
+        let noted = order.by.noted(self.now(), "charge.reverse", order.charge.to_string(), detail);
         for _ in 0..ATTEMPTS_MAX {
             let (count, reversed) = self.reversed_so_far(order.charge)?;
             if REVERSALS_MAX <= count {
@@ -108,10 +111,10 @@ impl App {
                 account: known.account.number,
                 command: Some(command),
                 key: Some(key.clone()),
-                by: Some(Arc::clone(&order.by)),
+                by: Some(Arc::clone(&order.by.name)),
                 fact: Some(NameHash::reversal(order.charge, count + 1)),
                 once: None,
-                also: Vec::new(),
+                also: noted.iter().cloned().collect(),
             };
             match self.turnstile.take_one(ask).await {
                 // Another part was reversed meanwhile: what is left is different now.

@@ -2,7 +2,7 @@
 use billing::id::{AccountNumber, Name};
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Account, Audit, Change, CommitError, Document};
+use store::{Audit, Change, CommitError, Document};
 
 use super::seal::random_name;
 use super::{Error, Scope};
@@ -10,10 +10,9 @@ use crate::app::App;
 
 /// How long an operator stays signed in.
 pub const CONSOLE_LASTS: Span = Span::HOUR.times(12);
-/// Accounts looked at for one search.
-const SEARCHED_MAX: usize = 20_000;
-/// Accounts read at once.
-const READ_AT_ONCE: usize = 1_000;
+/// Lines of the audit log read at once, and how often for one page.
+const AUDIT_READ: usize = 500;
+const AUDIT_READS_MAX: usize = 10;
 /// "Due" far enough ahead to list what waits.
 const AHEAD: Span = Span::DAY.times(3_650);
 
@@ -43,6 +42,29 @@ pub struct WaitingJob {
     pub document: Document,
     /// The platform's name of the account, of those that belong to one.
     pub account: Option<Name>,
+}
+
+/// Part of who, of what was done, and of what it was done to; empty for any.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    pub by: String,
+    pub action: String,
+    pub subject: String,
+}
+
+impl AuditFilter {
+    fn admits(&self, line: &Audit) -> bool {
+        let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+        has(&line.by, &self.by) && has(&line.action, &self.action) && has(&line.subject, &self.subject)
+    }
+}
+
+/// A page of the audit log.
+#[derive(Clone, Debug)]
+pub struct AuditPage {
+    pub lines: Vec<Audit>,
+    /// Where the next page begins; none where the log ends.
+    pub older: Option<u64>,
 }
 
 impl App {
@@ -91,27 +113,6 @@ impl App {
         Ok(random_name("naming a form")?)
     }
 
-    /// Accounts whose id, name or e-mail address has `text` in it, whatever its case: the first `limit` by id.
-    pub fn search_accounts(&self, text: &str, limit: usize) -> Result<Vec<Account>, Error> {
-        let wanted = text.to_lowercase();
-        let has = |it: &Option<String>| it.as_ref().is_some_and(|it| it.to_lowercase().contains(&wanted));
-        let mut found = Vec::new();
-        let mut after: Option<Name> = None;
-        for _ in 0..SEARCHED_MAX / READ_AT_ONCE {
-            let read = self.store.accounts(after.as_ref(), READ_AT_ONCE)?;
-            let is_last = read.len() < READ_AT_ONCE;
-            after = read.last().map(|it| it.id.clone());
-            let matching =
-                |it: &Account| it.id.as_str().to_lowercase().contains(&wanted) || has(&it.name) || has(&it.email);
-            found.extend(read.into_iter().filter(matching));
-            if is_last || limit <= found.len() {
-                break;
-            }
-        }
-        found.truncate(limit);
-        Ok(found)
-    }
-
     /// What waits to be done, now or later, soonest first.
     pub fn waiting_jobs(&self, limit: usize) -> Result<Vec<WaitingJob>, Error> {
         let documents = self.store.documents_due(self.now() + AHEAD, limit)?;
@@ -122,9 +123,28 @@ impl App {
         documents.into_iter().map(named).collect()
     }
 
-    /// What operators did, newest first, from before `before` on.
-    pub fn audit_log(&self, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Audit)>, Error> {
-        Ok(self.store.audit(before.unwrap_or(u64::MAX), limit)?)
+    /// What operators did, newest first, from before `before` on: a page of what the filter lets through, or as much of
+    /// one as so many lines of the log hold.
+    pub fn audit_log(&self, filter: &AuditFilter, before: Option<u64>, limit: usize) -> Result<AuditPage, Error> {
+        let mut page = AuditPage { lines: Vec::new(), older: before };
+        for _ in 0..AUDIT_READS_MAX {
+            let read = self.store.audit(page.older.unwrap_or(u64::MAX), AUDIT_READ)?;
+            let is_last = read.len() < AUDIT_READ;
+            for (number, line) in read {
+                page.older = Some(number);
+                if filter.admits(&line) {
+                    page.lines.push(line);
+                }
+                if page.lines.len() == limit {
+                    return Ok(page);
+                }
+            }
+            if is_last {
+                page.older = None;
+                break;
+            }
+        }
+        Ok(page)
     }
 
     /// Writes down what an operator did at the console.

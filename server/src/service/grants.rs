@@ -9,7 +9,7 @@ use billing::rating::Text;
 use billing::time::Timestamp;
 
 use super::order::{Fingerprint, done};
-use super::{Answer, Error};
+use super::{Answer, By, Error};
 use crate::app::App;
 use crate::turnstile::Ask;
 
@@ -25,7 +25,7 @@ pub struct GrantOrder {
     pub priority: Option<u8>,
     pub scope: Scope,
     pub key: Text,
-    pub by: Text,
+    pub by: By,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +47,8 @@ pub struct GrantView {
     pub remaining: Credits,
     pub held: Credits,
     pub state: GrantState,
+    /// Its payment is disputed: nothing is drawn from it meanwhile.
+    pub is_frozen: bool,
     /// Where the next page begins, should this be the last of one.
     pub cursor: u64,
 }
@@ -66,6 +68,13 @@ impl App {
         if order.reason.is_empty() || 500 < order.reason.len() {
             return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
         }
+        let cards = self.cards();
+        if let Some(unknown) = order.scope.meters.iter().find(|it| cards.iter().all(|card| card.meter(it).is_none())) {
+            let why = format!("names `{unknown}`, which no rate card has: nothing could ever be paid with it");
+            return Err(Refusal::invalid("scope.meters", why).into());
+        }
+        let detail = format!("{} {}: {}", order.credits, order.source.as_str(), order.reason);
+        let noted = order.by.noted(self.now(), "grant.make", order.account.to_string(), detail);
         let terms = Terms {
             source: order.source,
             credits: order.credits,
@@ -81,17 +90,17 @@ impl App {
             account: known.account.number,
             command: Some(Command::Grant(Arc::new(terms))),
             key: Some(key),
-            by: Some(order.by),
+            by: Some(Arc::clone(&order.by.name)),
             fact: None,
             once: None,
-            also: Vec::new(),
+            also: noted.into_iter().collect(),
         };
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         Ok(Answer { account: order.account, transaction, is_replay })
     }
 
     /// Takes back what is unused of a grant.
-    pub async fn void(&self, grant: GrantId, reason: Text, key: &Text, by: Text) -> Result<Answer, Error> {
+    pub async fn void(&self, grant: GrantId, reason: Text, key: &Text, by: By) -> Result<Answer, Error> {
         let known = self.known_number(grant.place().account)?.ok_or(Refusal::GrantNotFound)?;
         let made = self.store.transaction(grant.place())?;
         if made.as_ref().and_then(|it| it.granted()).is_none_or(|(id, _)| id != grant) {
@@ -105,12 +114,12 @@ impl App {
         }
         let ask = Ask {
             account: known.account.number,
-            command: Some(Command::Void { grant, reason }),
+            command: Some(Command::Void { grant, reason: Arc::clone(&reason) }),
             key: Some(key),
-            by: Some(by),
+            by: Some(Arc::clone(&by.name)),
             fact: None,
             once: None,
-            also: Vec::new(),
+            also: by.noted(self.now(), "grant.void", grant.to_string(), reason.to_string()).into_iter().collect(),
         };
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
@@ -133,8 +142,9 @@ impl App {
                 () if remaining.is_zero() && held.is_zero() => GrantState::Spent,
                 () => GrantState::Live,
             };
-            let cursor = transaction.place.version;
-            Some(GrantView { id, terms: Arc::clone(terms), created_at: transaction.at, remaining, held, state, cursor })
+            let is_frozen = left.is_some_and(|it| it.is_frozen);
+            let (created_at, cursor) = (transaction.at, transaction.place.version);
+            Some(GrantView { id, terms: Arc::clone(terms), created_at, remaining, held, state, is_frozen, cursor })
         };
         Ok(made.iter().filter_map(view).collect())
     }

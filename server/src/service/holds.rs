@@ -10,7 +10,7 @@ use billing::time::{Span, Timestamp};
 use store::NameHash;
 
 use super::order::{Fingerprint, done, promised};
-use super::{Answer, Error, Order};
+use super::{Answer, By, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
 
@@ -179,13 +179,14 @@ impl App {
     }
 
     /// Gives a hold's credits back.
-    pub async fn release(&self, hold: HoldId, key: &Text, by: Text) -> Result<Answer, Error> {
+    pub async fn release(&self, hold: HoldId, key: &Text, by: By) -> Result<Answer, Error> {
         let (known, _) = self.held(hold)?;
         let mut request = Fingerprint::of("release");
         request.text(&hold.to_string());
         let key = self.key(known.account.number, key, request)?;
-        let mut ask = on_hold(&known, Command::Release { hold }, key, by);
+        let mut ask = on_hold(&known, Command::Release { hold }, key, Arc::clone(&by.name));
         ask.fact = Some(NameHash::hold_end(hold));
+        ask.also.extend(by.noted(self.now(), "hold.release", hold.to_string(), String::new()));
         let turned = self.turnstile.take_one(ask).await;
         Ok(answered(&known, self.done_on_hold(hold, turned)?))
     }
@@ -338,14 +339,16 @@ impl App {
 
     /// How far the credits go, of the transaction alone: a replay says what was said.
     fn hold_answer(&self, answer: Answer) -> Result<HoldAnswer, Error> {
-        let (id, expires_at) = match &answer.transaction.what {
-            What::Held { hold, expires_at, .. } | What::Extended { hold, expires_at, .. } => (*hold, *expires_at),
+        let (id, expires_at, beyond) = match &answer.transaction.what {
+            What::Held { hold, expires_at, beyond, .. } | What::Extended { hold, expires_at, beyond, .. } => {
+                (*hold, *expires_at, *beyond)
+            }
             _ => return Err(Refusal::IdempotencyConflict.into()),
         };
         let (_, opened) = self.held(id)?;
         let (credits, used) = self.reserved_by(id, &answer.transaction)?;
         let plan = used.as_deref().unwrap_or(work_of(&opened));
-        let ceiling = credits + answer.transaction.after.available().at_least_zero();
+        let ceiling = credits + beyond;
         let ceilings = ceilings(&self.card_of(plan), plan, ceiling);
         Ok(HoldAnswer { answer, id, credits, expires_at, ceiling, ceilings })
     }

@@ -206,7 +206,7 @@ impl Fingerprint {
         let micros = credits.map(|it| it.micros().cast_unsigned());
         self.number(u64::from(micros.is_some())).number(micros.unwrap_or_default())
     }
-    fn finish(&self) -> u128 {
+    pub fn finish(&self) -> u128 {
         self.0.finish128().as_u128()
     }
 }

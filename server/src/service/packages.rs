@@ -102,6 +102,9 @@ impl App {
     fn write_package(&self, package: &Package, action: &str, by: &str) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let found = self.kept::<Package>(Document::HOUSE, KIND, &package.id)?;
+            if found.as_ref().is_some_and(|it| it.body == *package) {
+                return Ok(false);
+            }
             let is_new = found.as_ref().is_none_or(|it| it.body.is_gone);
             let kept = match found {
                 Some(kept) => Kept { body: package.clone(), ..kept },

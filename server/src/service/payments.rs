@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use billing::Refusal;
-use billing::id::{GrantId, Name, PaymentId, Place};
+use billing::id::{AccountNumber, GrantId, Name, PaymentId, Place};
 use billing::ledger::{Source, Terms};
 use billing::money::{Credits, Currency, Money};
 use billing::payment::{Failure, Status};
@@ -286,6 +286,11 @@ impl App {
             grant,
             is_replay,
         })
+    }
+
+    /// Whether any payment was ever tried.
+    pub(super) fn has_paid(&self, account: AccountNumber) -> Result<bool, Error> {
+        Ok(!self.store.documents(account, KIND, None, 1)?.is_empty())
     }
 
     /// The grant a payment made, and its terms.

@@ -104,6 +104,9 @@ impl App {
     fn write_plan(&self, plan: &Plan, action: &str, by: &str) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let found = self.kept::<Plan>(Document::HOUSE, KIND, &plan.id)?;
+            if found.as_ref().is_some_and(|it| it.body == *plan) {
+                return Ok(false);
+            }
             let is_new = found.as_ref().is_none_or(|it| it.body.is_gone);
             let kept = match found {
                 Some(kept) => Kept { body: plan.clone(), ..kept },

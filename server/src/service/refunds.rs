@@ -15,11 +15,11 @@ use billing::time::Span;
 use serde::{Deserialize, Serialize};
 use store::{Change, Document};
 
-use super::Error;
 use super::documents::{Kept, LEASE, read};
 use super::order::{Fingerprint, done};
 use super::payments::{Payment, Returned};
 use super::requests::Asked;
+use super::{By, Error};
 use crate::app::App;
 use crate::stripe::{self, RefundStatus};
 use crate::turnstile::{Ask, Turned};
@@ -43,7 +43,7 @@ pub struct RefundOrder {
     pub much: Much,
     pub reason: Text,
     pub key: Text,
-    pub by: Text,
+    pub by: By,
 }
 
 /// A refund as it is written down.
@@ -107,7 +107,9 @@ impl App {
             let refund = Kept::new(account, KIND, id.clone(), body);
             payment.body.returned = Part::from(payment.body.returned).plus(part).into();
             let due_at = payment.document.due_at;
-            let also = vec![refund.next(now, Some(now + LEASE)), payment.next(now, due_at), fresh.led_to(&id, now)];
+            let mut also = vec![refund.next(now, Some(now + LEASE)), payment.next(now, due_at), fresh.led_to(&id, now)];
+            let detail = format!("{} credits: {}", part.credits, order.reason);
+            also.extend(order.by.noted(now, "payment.refund", order.payment.to_string(), detail));
             let withdrawal = Withdrawal {
                 grant,
                 credits: part.credits,
@@ -117,7 +119,7 @@ impl App {
                 reason: Arc::clone(&order.reason),
             };
             match self
-                .ask_withdrawal(order.payment, Command::Withdraw(withdrawal), Some(Arc::clone(&order.by)), also)
+                .ask_withdrawal(order.payment, Command::Withdraw(withdrawal), Some(Arc::clone(&order.by.name)), also)
                 .await
             {
                 Turned::Overtaken => {}
@@ -142,7 +144,7 @@ impl App {
     }
 
     /// Which grant the order takes from, and what part of the payment that is.
-    fn to_refund(&self, order: &RefundOrder, payment: &Payment) -> Result<(GrantId, Part), Error> {
+    pub(super) fn to_refund(&self, order: &RefundOrder, payment: &Payment) -> Result<(GrantId, Part), Error> {
         if payment.status() != Status::Succeeded {
             return Err(Refusal::NothingToRefund.into());
         }

@@ -11,7 +11,9 @@ use store::{Audit, Change, Document, Fault};
 
 use super::Error;
 use super::documents::Kept;
+use super::house_requests::{HouseKey, Under};
 use super::notices::{Happening, Tidings, raise};
+use super::order::Fingerprint;
 use crate::app::App;
 use crate::notify::{SigningSecret, check_target};
 
@@ -78,6 +80,13 @@ pub struct EndpointView {
     pub endpoint: Endpoint,
 }
 
+/// A new endpoint, or a new secret of one.
+pub struct MadeEndpoint {
+    pub endpoint: EndpointView,
+    pub secret: SigningSecret,
+    pub is_replay: bool,
+}
+
 impl App {
     /// Makes an endpoint, and gives its secret, which is never to be had again.
     pub fn create_endpoint(
@@ -85,7 +94,15 @@ impl App {
         url: &str,
         events: &[String],
         by: &str,
-    ) -> Result<(EndpointView, SigningSecret), Error> {
+        under: Option<&Under>,
+    ) -> Result<MadeEndpoint, Error> {
+        let mut request = Fingerprint::of("webhook endpoint");
+        request.text(url);
+        events.iter().for_each(|it| _ = request.text(it));
+        let under = under.map(|it| HouseKey::of(it, &request));
+        if let Some(id) = self.led_before(under.as_ref())? {
+            return self.made_before(&id);
+        }
         check_target(url, self.desk.courier.reach()).map_err(|it| Refusal::invalid("url", it))?;
         let mut wanted = Vec::new();
         for event in events {
@@ -116,8 +133,23 @@ impl App {
                 disabled_at: None,
             },
         );
-        self.keep(&[kept.next(now, None), audit(&kept, "webhook_endpoint.create", by, now)])?;
-        Ok((view(kept), secret))
+        let mut changes = vec![kept.next(now, None), audit(&kept, "webhook_endpoint.create", by, now)];
+        changes.extend(under.as_ref().map(|it| it.led_to(&kept.document.id)));
+        if self.keep(&changes)? {
+            return Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: false });
+        }
+        // The same request was faster.
+        let id = self.led_before(under.as_ref())?.ok_or(Error::Busy)?;
+        self.made_before(&id)
+    }
+
+    /// An endpoint made by a request that came before, with the oldest of its secrets that still signs: the first one,
+    /// unless that has been exchanged since.
+    fn made_before(&self, id: &str) -> Result<MadeEndpoint, Error> {
+        let kept = self.endpoint(id)?.ok_or(Refusal::WebhookEndpointNotFound)?;
+        let secret = kept.body.secrets.first().and_then(|it| SigningSecret::read(&it.secret));
+        let secret = secret.ok_or_else(|| Fault::new("reading an endpoint", format!("{id} has no secret")))?;
+        Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: true })
     }
 
     /// The endpoints in use, newest first.
@@ -127,37 +159,60 @@ impl App {
 
     /// Tells it nothing any more, and gives up what is on its way to it.
     pub fn delete_endpoint(&self, id: EndpointId, by: &str) -> Result<(), Error> {
-        self.change_endpoint(id, "webhook_endpoint.delete", by, |endpoint, _| endpoint.is_deleted = true).map(drop)
+        self.change_endpoint(id, ("webhook_endpoint.delete", by), None, |it, _| it.is_deleted = true).map(drop)
     }
 
     /// Gives an endpoint a new secret; the old one signs beside it for a day.
-    pub fn rotate_endpoint_secret(&self, id: EndpointId, by: &str) -> Result<(EndpointView, SigningSecret), Error> {
+    pub fn rotate_endpoint_secret(
+        &self,
+        id: EndpointId,
+        by: &str,
+        under: Option<&Under>,
+    ) -> Result<MadeEndpoint, Error> {
+        let under = under.map(|it| HouseKey::of(it, Fingerprint::of("rotate").text(&id.to_string())));
         let secret = draw()?;
-        let kept = self.change_endpoint(id, "webhook_endpoint.rotate", by, |endpoint, now| {
+        let changed = self.change_endpoint(id, ("webhook_endpoint.rotate", by), under.as_ref(), |endpoint, now| {
             endpoint.secrets.retain(|it| it.until.is_none_or(|until| now.millis() < until));
             for old in endpoint.secrets.iter_mut().filter(|it| it.until.is_none()) {
                 old.until = Some((now + CHANGE_OVER).millis());
             }
             endpoint.secrets.push(KeptSecret { secret: secret.reveal(), until: None });
         })?;
-        Ok((view(kept), secret))
+        match changed {
+            Some(kept) => Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: false }),
+            None => self.rotated_before(&id.to_string()),
+        }
     }
 
+    /// An endpoint whose secret was exchanged by a request that came before, with its newest secret.
+    fn rotated_before(&self, id: &str) -> Result<MadeEndpoint, Error> {
+        let kept = self.endpoint(id)?.ok_or(Refusal::WebhookEndpointNotFound)?;
+        let secret = kept.body.secrets.last().and_then(|it| SigningSecret::read(&it.secret));
+        let secret = secret.ok_or_else(|| Fault::new("reading an endpoint", format!("{id} has no secret")))?;
+        Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: true })
+    }
+
+    /// None where the same request under its key was faster.
     fn change_endpoint(
         &self,
         id: EndpointId,
-        action: &str,
-        by: &str,
+        (action, by): (&str, &str),
+        under: Option<&HouseKey>,
         change: impl Fn(&mut Endpoint, Timestamp),
-    ) -> Result<Kept<Endpoint>, Error> {
+    ) -> Result<Option<Kept<Endpoint>>, Error> {
         loop {
+            if self.led_before(under)?.is_some() {
+                return Ok(None);
+            }
             let found = self.endpoint(&id.to_string())?.filter(|it| !it.body.is_deleted);
             let mut kept = found.ok_or(Refusal::WebhookEndpointNotFound)?;
             let now = self.now();
             change(&mut kept.body, now);
+            let mut changes = vec![kept.next(now, None), audit(&kept, action, by, now)];
+            changes.extend(under.map(|it| it.led_to(&kept.document.id)));
             // Overtaken by another change of it: made again on what that led to.
-            if self.keep(&[kept.next(now, None), audit(&kept, action, by, now)])? {
-                return Ok(kept);
+            if self.keep(&changes)? {
+                return Ok(Some(kept));
             }
         }
     }
@@ -181,10 +236,10 @@ impl App {
 
     /// Tells an endpoint again what happens, from now on.
     pub fn enable_endpoint(&self, id: EndpointId, by: &str) -> Result<EndpointView, Error> {
-        let kept = self.change_endpoint(id, "webhook_endpoint.enable", by, |endpoint, _| {
+        let kept = self.change_endpoint(id, ("webhook_endpoint.enable", by), None, |endpoint, _| {
             (endpoint.failing_since, endpoint.disabled_at) = (None, None);
         })?;
-        Ok(view(kept))
+        Ok(view(kept.ok_or(Error::Busy)?))
     }
 
     /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long

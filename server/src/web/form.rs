@@ -4,15 +4,23 @@ use std::sync::Arc;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
+use billing::money::{Currency, Money};
+use billing::rating::Text;
 
 use super::message;
 use super::range::Query;
+use super::visit::Host;
 use crate::http::Site;
+use crate::service::Under;
 
 /// Bytes of a form without files.
 const BYTES_MAX: usize = 1 << 20;
+/// Of the key that a form carries.
+const KEY_LENGTH_MAX: usize = 255;
 /// The field that carries the mark.
 const MARK: &str = "mark";
+const KEY: &str = "key";
+const SURE: &str = "sure";
 
 /// A form's fields, those left empty left out.
 #[derive(Debug)]
@@ -35,11 +43,64 @@ impl Form {
     pub fn said(&self) -> &Query {
         &self.0
     }
+    /// Whether whoever sends it has been told what it does, and wants it.
+    pub fn is_sure(&self) -> bool {
+        self.get(SURE).is_some()
+    }
+    /// What was filled in, without what every form carries.
+    pub fn filled_in(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.pairs().filter(|(name, _)| ![MARK, KEY, SURE].contains(name))
+    }
+    /// What makes it one request, however often it is sent.
+    pub fn key(&self) -> Text {
+        self.get(KEY).unwrap_or_default().into()
+    }
+
+    /// The key of the form itself, so that sending it twice is one request.
+    pub fn under(&self, host: &Host) -> Option<Under> {
+        let key = self.get(KEY).filter(|it| it.len() <= KEY_LENGTH_MAX)?;
+        Some(Under { caller: host.operator.id.as_str().into(), key: key.into() })
+    }
 
     /// Sent from a page of this session, and from nowhere else.
     pub async fn check(&self, site: &Arc<Site>, session: &str) -> Result<(), Response> {
         let (session, mark) = (session.to_owned(), self.get(MARK).unwrap_or_default().to_owned());
         let is_ours = site.look(move |app| app.is_form_mark(&session, &mark)).await;
         if is_ours.map_err(|it| message::failed(site, it))? { Ok(()) } else { Err(message::stale_form(site)) }
+    }
+}
+
+/// An amount of money as it is typed, such as `12.50`: exact, or not one.
+pub fn money(text: &str, currency: Currency) -> Option<Money> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let places = usize::try_from(currency.places()).ok()?;
+    let is_number = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
+    if whole.is_empty() || places < part.len() || !is_number(whole) || !is_number(part) || text.ends_with('.') {
+        return None;
+    }
+    let amount = format!("{whole}{part:0<places$}").parse().ok()?;
+    Some(Money { amount, currency })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_exact_or_refused() {
+        let amount = |text, currency: &str| money(text, currency.parse().expect("a currency")).map(|it| it.amount);
+        for (text, euro, yen) in [
+            ("12.50", Some(1_250), None),
+            ("12.5", Some(1_250), None),
+            ("12", Some(1_200), Some(12)),
+            ("0.005", None, None),
+            ("12.", None, None),
+            (".5", None, None),
+            ("-1", None, None),
+            ("1e3", None, None),
+            ("99999999999999999999", None, None),
+        ] {
+            assert_eq!((amount(text, "eur"), amount(text, "jpy")), (euro, yen), "{text}");
+        }
     }
 }

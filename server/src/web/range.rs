@@ -34,6 +34,9 @@ impl Query {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
     /// The same with these values, `""` taking one away.
     pub fn with(&self, changes: &[(&str, &str)]) -> Query {
         let mut values = self.0.clone();

@@ -47,7 +47,7 @@ impl FromRequestParts<Arc<Site>> for Visitor {
 }
 
 /// A person from the house, at the console.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Host {
     pub operator: Operator,
     pub query: Query,

@@ -82,6 +82,16 @@ fn an_amount_is_exact_or_refused() {
 }
 
 #[test]
+fn credits_that_nothing_could_be_paid_with_are_not_granted() {
+    let server = Served::start();
+    server.account("ada");
+    let grant = json!({"credits": 5, "source": "promo", "reason": "Hello", "scope": {"meters": ["ai_chats"]}});
+    let refused = server.post("/v1/accounts/ada/grants", "g", &grant);
+    assert_eq!(refused.problem(), (422, "invalid_request".into(), "scope.meters".into()), "{}", refused.text);
+    assert_eq!(server.available("ada"), "600");
+}
+
+#[test]
 fn what_is_not_json_is_told_apart_from_what_is_wrong() {
     let server = Served::start();
     server.account("ada");

@@ -102,10 +102,16 @@ fn a_store_is_verified_backed_up_and_restored() {
     // While the server runs: a copy of one moment.
     said(&scrip(&["backup", "--data-dir", &live, &copy]));
     failed(&scrip(&["backup", "--data-dir", &live, &copy]), 1, "exists already");
-    said(&scrip(&["restore", &copy, "--data-dir", &fresh]));
+    assert_eq!(
+        json_said(&scrip(&["restore", &copy, "--data-dir", &fresh, "--json"]))["store"],
+        format!("{fresh}/scrip.db")
+    );
     let report = json_said(&scrip(&["verify", "--data-dir", &fresh, "--json"]));
     assert_eq!((&report["transactions"], &report["difference_count"]), (&json!(3), &json!(0)));
     failed(&scrip(&["verify", "--data-dir", "/nowhere"]), 1, "there is no store");
+    // The running server's own, as it is at this moment; nothing is left of the copy.
+    assert!(said(&scrip(&["verify", "--data-dir", &live])).contains("3 transactions of 1 accounts"));
+    assert_eq!(std::fs::read_dir(&live).unwrap().filter(|it| it.as_ref().unwrap().path().is_dir()).count(), 0);
     let directory = server.stop();
     let live = directory.path().join("data");
     assert!(said(&scrip(&["verify", "--data-dir", live.to_str().unwrap()])).contains("3 transactions of 1 accounts"));

@@ -26,6 +26,49 @@ fn a_key_opens_what_its_scopes_say_until_it_is_revoked() {
 }
 
 #[test]
+fn a_request_of_the_house_under_its_key_is_one_request() {
+    let mut server = Served::start();
+    let conflict = |it: crate::served::Reply| assert_eq!(it.problem().1, "idempotency_conflict");
+    let again = |it: &crate::served::Reply| it.header("idempotent-replay") == Some("true");
+
+    let wanted = json!({"name": "backend", "scopes": ["charge", "read"]});
+    let first = server.post("/v1/api-keys", "k", &wanted);
+    let second = server.post("/v1/api-keys", "k", &wanted);
+    assert_eq!((first.status, second.status, again(&first), again(&second)), (201, 201, false, true));
+    assert_eq!(second.text, first.text, "its secret too, which is kept nowhere");
+    let secret = first.json()["secret"].as_str().unwrap().to_owned();
+    assert_eq!(server.as_key(&secret, |it| it.get("/v1/accounts")).status, 200);
+    conflict(server.post("/v1/api-keys", "k", &json!({"name": "backend", "scopes": ["read"]})));
+    // Another admin's key is another key, and leads to another secret.
+    let other = server.minted("other admin", &["admin"]);
+    let theirs = json!({"name": "theirs", "scopes": ["charge", "read"]});
+    let theirs = server.as_key(&other, |it| it.post("/v1/api-keys", "k", &theirs));
+    assert_eq!((theirs.status, again(&theirs)), (201, false), "{}", theirs.text);
+    assert_ne!(theirs.json()["secret"], first.json()["secret"]);
+
+    let hook = json!({"url": "https://example.com/hook", "events": ["balance.low"]});
+    let first = server.post("/v1/webhook-endpoints", "w", &hook);
+    let second = server.post("/v1/webhook-endpoints", "w", &hook);
+    assert_eq!((first.status, again(&second), &second.text), (201, true, &first.text));
+    assert_eq!(server.get("/v1/webhook-endpoints").json()["data"].as_array().unwrap().len(), 1);
+    conflict(server.post("/v1/webhook-endpoints", "w", &json!({"url": "https://example.com/hook", "events": []})));
+    let rotate = format!("/v1/webhook-endpoints/{}/rotate", first.json()["id"].as_str().unwrap());
+    let first = server.post(&rotate, "r", &json!({}));
+    let second = server.post(&rotate, "r", &json!({}));
+    assert_eq!((first.status, again(&second), &second.text), (200, true, &first.text));
+
+    let mut card = server.get("/v1/rate-card").json();
+    card["version"] = json!(2);
+    card["effective_at"] = json!("2030-01-01T00:00:00Z");
+    card["meters"]["code_analysis"]["label"] = json!("Analyses");
+    let first = server.post("/v1/rate-cards", "c", &card);
+    let second = server.post("/v1/rate-cards", "c", &card);
+    assert_eq!((first.status, again(&second), &second.text), (201, true, &first.text));
+    card["version"] = json!(3);
+    conflict(server.post("/v1/rate-cards", "c", &card));
+}
+
+#[test]
 fn every_operation_asks_for_the_scope_it_documents() {
     let mut server = Served::start();
     let weak = [("charge", server.minted("a", &["charge"])), ("read", server.minted("b", &["read"]))];

@@ -11,6 +11,7 @@ mod charges;
 #[path = "../../../store/tests/it/cluster.rs"]
 mod cluster;
 mod command_line;
+mod console;
 mod crash;
 mod description;
 mod emails;
@@ -40,5 +41,7 @@ mod parallel;
 mod provider;
 mod served;
 mod servers;
+#[cfg(feature = "otlp")]
+mod traces;
 mod usage_sums;
 mod webhooks;

@@ -18,7 +18,7 @@ fn visit(server: &Served, account: &str, role: &str) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
-fn mark_of(page: &str) -> &str {
+pub fn mark_of(page: &str) -> &str {
     page.split_once("name=\"mark\" value=\"").unwrap().1.split('"').next().unwrap()
 }
 
@@ -109,45 +109,6 @@ fn an_account_is_followed_from_the_event_last_seen() {
     let missed = follow(Some("2"), "data: {\"as_of");
     assert!(missed.contains("event: charge\nid: 3") && missed.contains("\"credits\":\"-10\""), "{missed}");
     assert!(missed.contains("\"available\":\"590\""), "{missed}");
-}
-
-#[test]
-fn the_console_opens_with_an_admin_key_and_writes_down_what_is_done() {
-    let mut server = Served::start();
-    server.account("ada");
-    let weak = server.minted("reader", &["read"]);
-    assert_eq!(server.submit("/console/sign-in", "", &format!("key={weak}")).status, 401);
-    assert_eq!(server.browse("/console", "").header("location"), Some("/console/sign-in"));
-    let key = server.key.clone();
-    let entered = server.submit("/console/sign-in", "", &format!("key={key}"));
-    let cookie = entered.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-    assert!(server.browse("/console?q=AD", &cookie).text.contains("/console/accounts/ada"));
-    let page = server.browse("/console/accounts/ada", &cookie);
-    let give = |mark: &str| format!("mark={mark}&key=once&credits=25&source=promo&reason=Sorry+for+the+trouble");
-    assert_eq!(server.submit("/console/accounts/ada/grant", &cookie, &give("x")).status, 403);
-    for _ in 0..2 {
-        let given = server.submit("/console/accounts/ada/grant", &cookie, &give(mark_of(&page.text)));
-        assert_eq!(given.header("location"), Some("/console/accounts/ada"), "{}", given.text);
-    }
-    assert_eq!(server.available("ada"), "625", "sent twice, given once");
-    assert!(server.browse("/console/audit", &cookie).text.contains("grant.make"));
-    for path in ["/console/prices", "/console/keys", "/console/jobs"] {
-        assert_eq!(server.browse(path, &cookie).status, 200, "{path}");
-    }
-    let card = server.get("/v1/rate-card").json();
-    let mut next = card.clone();
-    next["version"] = json!(2);
-    next["effective_at"] = json!("2099-01-01T00:00:00Z");
-    next["meters"]["ai_chat"]["cap"] = json!("1");
-    server.charge(&chat("ada", "m", 80_000));
-    let fields = [("mark", mark_of(&page.text)), ("do", "try"), ("card", &next.to_string())];
-    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let tried = server.submit("/console/prices", &cookie, &form);
-    assert!(tried.text.contains("meters.ai_chat.cap"), "{}", tried.text);
-    assert!(tried.text.contains("cost 10.00 credits and would cost 1.00"), "{}", tried.text);
-    server.as_key(&key, |it| assert_eq!(it.get("/v1/rate-cards").json()["data"].as_array().unwrap().len(), 1));
-    let looked = server.submit("/console/accounts/ada/look", &cookie, &format!("mark={}", mark_of(&page.text)));
-    assert!(looked.header("location").unwrap().starts_with("/portal?link="));
 }
 
 #[test]

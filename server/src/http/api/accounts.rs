@@ -177,7 +177,7 @@ pub async fn close(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let account = call.name("account").await?;
     let key = call.key()?;
-    let answer = site.app.close_account(&account, &key, call.by()).await?;
+    let answer = site.app.close_account(&account, &key, call.who()).await?;
     let What::Closed = &answer.transaction.what else { return Err(Refusal::IdempotencyConflict.into()) };
     let shown = CloseShown {
         id: EntryRef(answer.transaction.id()),

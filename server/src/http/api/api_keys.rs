@@ -14,7 +14,7 @@ use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::Instant;
 use super::reply::{self, Answered, Page};
-use crate::service::Scope;
+use crate::service::{MintOrder, Scope, secret_under};
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -59,7 +59,8 @@ pub struct ApiKeyShown {
 pub struct MintedShown {
     #[serde(flatten)]
     key: ApiKeyShown,
-    secret: String,
+    /// Null for a key that was made at the console under the same idempotency key.
+    secret: Option<String>,
 }
 
 fn shown(
@@ -72,12 +73,22 @@ fn shown(
 }
 
 /// Mint an API key
+///
+/// Its secret is shown in the answer and kept nowhere. Sent again under the same idempotency key, by the same caller,
+/// the request is answered with the same secret: it follows from the caller's own and the idempotency key, for
+/// whoever has both.
 #[utoipa::path(post, path = "/v1/api-keys", operation_id = "createApiKey", tag = "Access",
+    params(("Idempotency-Key" = Option<String>, Header, description = "New for a new key.",
+        min_length = 1, max_length = 255)),
     request_body = ApiKeyIn, security(("api_key" = ["admin"])),
-    responses((status = 201, body = MintedShown, description = "The key. Keep its secret: it is not shown again.")))]
+    responses(
+        (status = 201, body = MintedShown, description = "The key. Keep its secret: it is not shown again."),
+        (status = 409, description = "The idempotency key came with another body before."),
+    ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Admin)?;
-    let by = call.by();
+    let (by, under) = (call.by(), call.under()?);
+    let secret = under.as_ref().map(|it| secret_under(call.secret(), &it.key));
     let asked: ApiKeyIn = call.json().await?;
     let scope = |it: &ScopeIn| match it {
         ScopeIn::Charge => Scope::Charge,
@@ -85,11 +96,12 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         ScopeIn::Billing => Scope::Billing,
         ScopeIn::Admin => Scope::Admin,
     };
-    let scopes: Vec<Scope> = asked.scopes.iter().map(scope).collect();
-    let minted = site.look(move |app| app.mint_api_key(&asked.name, &scopes, &by)).await?;
+    let scopes = asked.scopes.iter().map(scope).collect();
+    let order = MintOrder { name: asked.name, scopes, by, under, secret };
+    let minted = site.look(move |app| app.mint_api_key(order)).await?;
     let key = minted.key;
     let key = shown((key.id, key.name), key.scopes, key.created_at, key.revoked_at);
-    reply::json(StatusCode::CREATED, &MintedShown { key, secret: minted.secret })
+    reply::written(StatusCode::CREATED, &MintedShown { key, secret: minted.secret }, minted.is_replay)
 }
 
 /// List API keys

@@ -294,7 +294,7 @@ impl<'a> ReversalShown<'a> {
 pub async fn reverse(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let charge: ChargeId = call.id("charge", Refusal::ChargeNotFound).await?;
-    let (key, by) = (call.key()?, call.by());
+    let (key, by) = (call.key()?, call.who());
     let asked: ReverseIn = call.json().await?;
     let order = ReverseOrder { charge, credits: asked.credits.map(|it| it.0), reason: reason(asked.reason)?, key, by };
     let answer = site.app.reverse(order).await?;

@@ -190,7 +190,9 @@ impl GrantShown {
         let created_at = answer.transaction.at;
         let state = if created_at < terms.effective_at { GrantState::Pending } else { GrantState::Live };
         let (remaining, held) = (terms.credits, billing::money::Credits::ZERO);
-        let view = GrantView { id: *grant, terms: Arc::clone(terms), created_at, remaining, held, state, cursor: 0 };
+        let (is_frozen, cursor) = (false, 0);
+        let view =
+            GrantView { id: *grant, terms: Arc::clone(terms), created_at, remaining, held, state, is_frozen, cursor };
         Ok(GrantShown::of(*grant, terms, &view))
     }
 }
@@ -219,7 +221,7 @@ pub struct GrantReplyShown {
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let account = call.name("account").await?;
-    let (key, by) = (call.key()?, call.by());
+    let (key, by) = (call.key()?, call.who());
     let asked: GrantIn = call.json().await?;
     let order = GrantOrder {
         account,
@@ -320,7 +322,7 @@ pub struct VoidShown<'a> {
 pub async fn void(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let grant: GrantId = call.id("grant", Refusal::GrantNotFound).await?;
-    let (key, by) = (call.key()?, call.by());
+    let (key, by) = (call.key()?, call.who());
     let asked: VoidIn = call.json().await?;
     let answer = site.app.void(grant, reason(asked.reason)?, &key, by).await?;
     let What::Voided { grant, credits, reason } = &answer.transaction.what else {

@@ -318,7 +318,7 @@ pub async fn release(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Charge)?;
     let hold: HoldId = call.id("hold", Refusal::HoldNotFound).await?;
     let key = call.key()?;
-    let answer: Answer = site.app.release(hold, &key, call.by()).await?;
+    let answer: Answer = site.app.release(hold, &key, call.who()).await?;
     let What::Released { draws, .. } = &answer.transaction.what else {
         return Err(Refusal::IdempotencyConflict.into());
     };

@@ -41,7 +41,7 @@ impl ProjectShown {
 }
 
 fn missing() -> Problem {
-    Problem::new(&catalogue::PROJECT_NOT_FOUND, "no such project; a charge or PUT makes one")
+    Problem::new(&catalogue::PROJECT_NOT_FOUND, "no such project, or it was deleted; PUT makes it, and brings it back")
 }
 
 /// Name a project

@@ -469,7 +469,7 @@ impl RefundShown {
 pub async fn refund(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let payment: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
-    let (key, by) = (call.key()?, call.by());
+    let (key, by) = (call.key()?, call.who());
     let said: RefundIn = call.json().await?;
     let much = match (said.credits, said.amount) {
         (Some(_), Some(_)) => return Err(Problem::invalid("amount", "must not be given together with `credits`")),

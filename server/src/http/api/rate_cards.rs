@@ -124,18 +124,23 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// As TOML or JSON. All faults are reported at once, each with its line and field. With `dry_run` it is only checked
 /// and compared. A version once added never changes, and a card never takes effect in the past.
 #[utoipa::path(post, path = "/v1/rate-cards", operation_id = "uploadRateCard", tag = "Prices and measuring",
-    params(("dry_run" = Option<bool>, Query, description = "Only say what would change.")),
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Only say what would change."),
+        ("Idempotency-Key" = Option<String>, Header, description = "New for a new version.",
+            min_length = 1, max_length = 255),
+    ),
     request_body(description = "The card.", content(
         (CardShown = "application/json"), (String = "application/toml"), (String = "text/plain"))),
     security(("api_key" = ["admin"])),
     responses(
         (status = 200, body = UploadShown, description = "A dry run: what would change."),
         (status = 201, body = UploadShown, description = "Added."),
+        (status = 409, description = "The idempotency key came with another card before."),
     ))]
 pub async fn upload(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Admin)?;
     let is_dry_run = call.query(&["dry_run"])?.flag("dry_run")?;
-    let by = call.by().to_string();
+    let (by, under) = (call.by().to_string(), call.under()?);
     let is_json = call.content_type() == JSON;
     let expected: Vec<&'static str> = std::iter::once(JSON).chain(TOML).collect();
     let body = call.read(&expected, rate_card::DOCUMENT_BYTES_MAX).await?;
@@ -143,7 +148,7 @@ pub async fn upload(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let parse = if is_json { rate_card::parse_json } else { rate_card::parse_toml };
     let uploaded = site.look(move |app| {
         let card = parse(&text).map_err(Error::BadCard)?;
-        app.upload_rate_card(Upload { card, is_dry_run, by })
+        app.upload_rate_card(Upload { card, is_dry_run, by, under })
     });
     let uploaded = uploaded.await?;
     let shown = UploadShown {
@@ -152,5 +157,6 @@ pub async fn upload(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         dry_run: uploaded.is_dry_run,
         differences: uploaded.differences.iter().map(DifferenceShown::from).collect(),
     };
-    reply::json(if is_dry_run { StatusCode::OK } else { StatusCode::CREATED }, &shown)
+    let status = if is_dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    reply::written(status, &shown, uploaded.is_replay)
 }

@@ -15,8 +15,7 @@ use super::super::knock::Knock;
 use super::super::site::Site;
 use super::super::wire::{Instant, InstantIn};
 use super::reply::{self, Answered, Page};
-use crate::notify::SigningSecret;
-use crate::service::{DeliveryView, EndpointView, Scope};
+use crate::service::{DeliveryView, EndpointView, MadeEndpoint, Scope};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -74,8 +73,8 @@ pub struct SecretShown {
 }
 
 impl SecretShown {
-    fn new((view, secret): (EndpointView, SigningSecret)) -> SecretShown {
-        SecretShown { endpoint: EndpointShown::new(view), secret: secret.reveal() }
+    fn new(made: MadeEndpoint) -> SecretShown {
+        SecretShown { endpoint: EndpointShown::new(made.endpoint), secret: made.secret.reveal() }
     }
 }
 
@@ -135,14 +134,20 @@ impl DeliveryShown {
 ///
 /// What happens from now on is told there. The answer shows its secret, once.
 #[utoipa::path(post, path = "/v1/webhook-endpoints", operation_id = "createWebhookEndpoint", tag = "Telling others",
+    params(("Idempotency-Key" = Option<String>, Header, description = "New for a new endpoint.",
+        min_length = 1, max_length = 255)),
     request_body = EndpointIn, security(("api_key" = ["admin"])),
-    responses((status = 201, body = SecretShown, description = "The endpoint. Keep its secret: it is shown once.")))]
+    responses(
+        (status = 201, body = SecretShown, description = "The endpoint. Keep its secret: it is shown once."),
+        (status = 409, description = "The idempotency key came with another body before."),
+    ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Admin)?;
-    let by = call.by();
+    let (by, under) = (call.by(), call.under()?);
     let said: EndpointIn = call.json().await?;
-    let made = site.look(move |app| app.create_endpoint(&said.url, &said.events, &by)).await?;
-    reply::json(StatusCode::CREATED, &SecretShown::new(made))
+    let made = site.look(move |app| app.create_endpoint(&said.url, &said.events, &by, under.as_ref())).await?;
+    let is_replay = made.is_replay;
+    reply::written(StatusCode::CREATED, &SecretShown::new(made), is_replay)
 }
 
 /// List webhook endpoints
@@ -182,18 +187,24 @@ pub async fn delete(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// For a day both the old and the new one sign, so that nothing is missed while the receiver changes over.
 #[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/rotate", operation_id = "rotateWebhookEndpointSecret",
     tag = "Telling others",
-    params(("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$")),
+    params(
+        ("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "New for a new secret.",
+            min_length = 1, max_length = 255),
+    ),
     security(("api_key" = ["admin"])),
     responses(
         (status = 200, body = SecretShown, description = "The endpoint with its new secret, shown once."),
         (status = 404, description = "No such endpoint."),
+        (status = 409, description = "The idempotency key came with another request before."),
     ))]
 pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Admin)?;
     let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
-    let by = call.by();
-    let made = site.look(move |app| app.rotate_endpoint_secret(id, &by)).await?;
-    reply::json(StatusCode::OK, &SecretShown::new(made))
+    let (by, under) = (call.by(), call.under()?);
+    let made = site.look(move |app| app.rotate_endpoint_secret(id, &by, under.as_ref())).await?;
+    let is_replay = made.is_replay;
+    reply::written(StatusCode::OK, &SecretShown::new(made), is_replay)
 }
 
 /// Switch a webhook endpoint on again

@@ -14,6 +14,8 @@ mod plans;
 mod rows;
 mod topup;
 
+pub use rows::status;
+
 use std::sync::Arc;
 
 use askama::Template;

@@ -1,27 +1,28 @@
-//! One account, as support sees it: what it has, what was given, what is under way, what happened.
+//! One account, as support sees it: what it has, what was given, what is under way, what happened, what was noted.
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use billing::Refusal;
 use billing::id::Name;
-use billing::ledger::{Scope, Source};
-use billing::time::{Span, Timestamp};
+use billing::ledger::{Source, Topup, Transaction, What};
+use billing::money::Credits;
+use billing::time::Timestamp;
+use jiff::tz::TimeZone;
 
-use super::form::Form;
-use super::{Desk, Paged, done, message, page, show};
-use crate::app::App;
+use super::payments::PaymentRow;
+use super::{Desk, Paged, message, name, page, show};
+use crate::app::{App, Known};
 use crate::http::Site;
-use crate::service::{Error, GrantOrder, GrantState, LinkOrder, PortalPage, Role};
+use crate::service::{Error, GrantState, GrantView, ServerView};
 use crate::web::frame::{Live, When};
 use crate::web::usage::{EntryRow, Reader};
 use crate::web::visit::Host;
 
-/// Grants and entries on the page.
+/// Rows of each list on the page.
 const SHOWN: usize = 30;
-/// How long support may look with one link.
-const LOOK_LASTS: Span = Span::MINUTE;
+
+pub type Facts = Vec<(&'static str, String)>;
 
 #[derive(Template)]
 #[template(path = "console/account.html")]
@@ -29,11 +30,15 @@ struct AccountPage {
     desk: Desk,
     id: String,
     name: Option<String>,
-    facts: Vec<(&'static str, String)>,
+    is_closed: bool,
+    facts: Facts,
     live: Live,
     grants: Vec<GrantRow>,
     holds: Vec<HoldRow>,
-    entries: Vec<EntryRow>,
+    servers: Vec<ServerRow>,
+    payments: Vec<PaymentRow>,
+    notes: Vec<NoteRow>,
+    entries: Vec<Entry>,
     sources: Vec<&'static str>,
 }
 
@@ -56,14 +61,32 @@ struct HoldRow {
     until: When,
 }
 
+struct ServerRow {
+    id: String,
+    tier: String,
+    state: &'static str,
+    hours: String,
+    set_up: String,
+    runtime: String,
+    month: String,
+}
+
+struct NoteRow {
+    when: When,
+    by: String,
+    text: String,
+}
+
+/// An entry, and the charge that could be reversed.
+pub struct Entry {
+    pub row: EntryRow,
+    pub charge: Option<String>,
+}
+
 pub async fn show(State(site): State<Arc<Site>>, Path(account): Path<String>, host: Host) -> Paged {
     let filled = site.look(move |app| account_page(app, &host, &name(&account)?));
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
     Ok(page(StatusCode::OK, &filled))
-}
-
-fn name(text: &str) -> Result<Name, Error> {
-    text.parse().map_err(|_| Refusal::AccountNotFound.into())
 }
 
 fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error> {
@@ -72,130 +95,118 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
     let zone = &known.zone;
     let names = app.project_names(id)?;
     let reader = Reader::of(app, zone, &names);
-    let grants = app.grants(id, None, SHOWN)?;
     let entries = app.entries(id, &Default::default(), None, SHOWN)?;
+    let entry =
+        |it: &Transaction| Entry { row: reader.row(it), charge: is_reversible(it).then(|| it.charge_id().to_string()) };
+    let hold = |it: &crate::service::HoldView| HoldRow {
+        id: it.id.to_string(),
+        what: app.category_of(&it.work.usage.meter).as_str().to_owned(),
+        credits: show::have(it.credits),
+        until: When::minute(it.expires_at, zone),
+    };
+    let note = |it: crate::service::Note| NoteRow {
+        when: When::minute(Timestamp::from_millis(it.at), &TimeZone::UTC),
+        by: it.by,
+        text: it.text,
+    };
+    Ok(AccountPage {
+        desk: Desk::of(app, host, "/console")?,
+        id: id.to_string(),
+        is_closed: account.closed_at.is_some(),
+        facts: facts(app, &known)?,
+        name: account.name,
+        live: Live::of(&app.balance(id, None)?, zone),
+        grants: app.grants(id, None, SHOWN)?.iter().map(|it| grant(it, zone)).collect(),
+        holds: app.holds(id)?.iter().map(hold).collect(),
+        servers: app.servers(id)?.iter().map(server).collect(),
+        payments: app.payments(id, None, SHOWN)?.iter().map(|it| PaymentRow::of(it, zone)).collect(),
+        notes: app.notes(id, SHOWN)?.into_iter().map(note).collect(),
+        entries: entries.entries.iter().map(|it| entry(it)).collect(),
+        sources: [Source::Promo, Source::Adjustment, Source::Refund].map(Source::as_str).to_vec(),
+    })
+}
+
+/// Work that was charged for. Of a server's time the platform reports when it stopped, and the bill follows.
+fn is_reversible(it: &Transaction) -> bool {
+    matches!(&it.what, What::Charged { credits, settled: None, .. } if credits.is_positive())
+}
+
+fn facts(app: &App, known: &Known) -> Result<Facts, Error> {
+    let (account, zone) = (&known.account, &known.zone);
     let mut facts = vec![
         ("Id", account.id.to_string()),
-        ("E-mail", account.email.unwrap_or_else(|| "none".to_owned())),
+        ("E-mail", account.email.clone().unwrap_or_else(|| "none".to_owned())),
         ("Currency", account.currency.as_str().to_uppercase()),
-        ("Time zone", account.timezone),
+        ("Time zone", account.timezone.clone()),
         ("Since", show::day(account.created_at, zone)),
     ];
     if let Some(closed) = account.closed_at {
         facts.push(("Closed", show::day(closed, zone)));
     }
-    Ok(AccountPage {
-        desk: Desk::of(app, host, "/console")?,
-        id: id.to_string(),
-        name: account.name,
-        facts,
-        live: Live::of(&app.balance(id, None)?, zone),
-        grants: grants
-            .iter()
-            .map(|it| GrantRow {
-                id: it.id.to_string(),
-                source: it.terms.source.as_str(),
-                reason: it.terms.reason.to_string(),
-                made: When::minute(it.created_at, zone),
-                credits: show::have(it.terms.credits),
-                remaining: show::have(it.remaining + it.held),
-                until: if it.terms.expires_at == Timestamp::NEVER {
-                    "never".to_owned()
-                } else {
-                    show::day(it.terms.expires_at, zone)
-                },
-                state: match it.state {
-                    GrantState::Pending => "pending",
-                    GrantState::Live => "live",
-                    GrantState::Expired => "expired",
-                    GrantState::Spent => "spent",
-                },
-                can_void: it.remaining.is_positive() && it.state != GrantState::Expired,
-            })
-            .collect(),
-        holds: app
-            .holds(id)?
-            .iter()
-            .map(|it| HoldRow {
-                id: it.id.to_string(),
-                what: app.category_of(&it.work.usage.meter).as_str().to_owned(),
-                credits: show::have(it.credits),
-                until: When::minute(it.expires_at, zone),
-            })
-            .collect(),
-        entries: entries.entries.iter().map(|it| reader.row(it)).collect(),
-        sources: [Source::Promo, Source::Adjustment, Source::Refund].map(Source::as_str).to_vec(),
-    })
+    if let Some(topup) = app.auto_topup(&account.id)?.topup {
+        facts.push(("Auto-topup", said_of(&topup)));
+    }
+    match app.subscription(&account.id) {
+        Ok(it) => facts.push((
+            "Subscription",
+            format!(
+                "{}, {}, period until {}",
+                it.plan.name,
+                it.state.replace('_', " "),
+                show::day(Timestamp::from_millis(it.period_end), zone)
+            ),
+        )),
+        Err(Error::Refused(_)) => {}
+        Err(other) => return Err(other),
+    }
+    Ok(facts)
 }
 
-/// Credits given by hand.
-pub async fn grant(State(site): State<Arc<Site>>, Path(account): Path<String>, host: Host, form: Form) -> Paged {
-    form.check(&site, &host.operator.id).await?;
-    let failed = |it: Error| message::failed(&site, it.into());
-    let order = order(&site.app, &account, &host, &form).map_err(failed)?;
-    let (credits, reason) = (order.credits.to_string(), order.reason.to_string());
-    site.app.grant(order).await.map_err(failed)?;
-    let by = host.operator.name.clone();
-    let subject = account.clone();
-    let noted = site.look(move |app| app.note_audit(&by, "grant.make", &subject, &format!("{credits}: {reason}")));
-    noted.await.map_err(|it| message::failed(&site, it))?;
-    Ok(done(&format!("/console/accounts/{account}")))
-}
-
-fn order(app: &App, account: &str, host: &Host, form: &Form) -> Result<GrantOrder, Error> {
-    let credits = form.get("credits").unwrap_or_default();
-    let days = match form.get("days") {
-        None => None,
-        Some(text) => {
-            let days = text.parse::<u16>().ok().filter(|it| 0 < *it);
-            Some(days.ok_or_else(|| Refusal::invalid("days", "must be a number of days, or nothing"))?)
-        }
+fn said_of(topup: &Topup) -> String {
+    let rule = &topup.rule;
+    let standing = match (topup.is_on, topup.paused, &topup.under_way) {
+        (false, ..) => "off".to_owned(),
+        (_, Some(failure), _) => format!("paused, {}", failure.in_words()),
+        (_, None, Some(_)) => "buying now".to_owned(),
+        _ => "on".to_owned(),
     };
-    let source = form.get("source").and_then(|it| it.parse().ok());
-    Ok(GrantOrder {
-        account: name(account)?,
-        credits: credits.parse().map_err(|why| Refusal::invalid("credits", why))?,
-        source: source.filter(|it| *it != Source::Purchase).unwrap_or(Source::Adjustment),
-        reason: form.get("reason").unwrap_or_default().into(),
-        effective_at: None,
-        expires_at: days.map(|it| app.now() + Span::DAY.times(i64::from(it))),
-        priority: None,
-        scope: Scope::default(),
-        key: form.get("key").unwrap_or_default().into(),
-        by: host.operator.name.as_str().into(),
-    })
+    format!("{} more below {} ({standing})", show::have(rule.credits), show::have(rule.threshold))
 }
 
-/// The unused part of a grant taken back.
-pub async fn void(State(site): State<Arc<Site>>, Path(account): Path<String>, host: Host, form: Form) -> Paged {
-    form.check(&site, &host.operator.id).await?;
-    let failed = |it: Error| message::failed(&site, it.into());
-    let grant = form.get("grant").unwrap_or_default().to_owned();
-    let id = grant.parse().map_err(|_| failed(Refusal::GrantNotFound.into()))?;
-    let reason = form.get("reason").unwrap_or_default().to_owned();
-    let key = form.get("key").unwrap_or_default().into();
-    let by = host.operator.name.clone();
-    site.app.void(id, reason.as_str().into(), &key, by.as_str().into()).await.map_err(failed)?;
-    let noted = site.look(move |app| app.note_audit(&by, "grant.void", &grant, &reason));
-    noted.await.map_err(|it| message::failed(&site, it))?;
-    Ok(done(&format!("/console/accounts/{account}")))
+fn grant(it: &GrantView, zone: &TimeZone) -> GrantRow {
+    GrantRow {
+        id: it.id.to_string(),
+        source: it.terms.source.as_str(),
+        reason: it.terms.reason.to_string(),
+        made: When::minute(it.created_at, zone),
+        credits: show::have(it.terms.credits),
+        remaining: show::have(it.remaining + it.held),
+        until: if it.terms.expires_at == Timestamp::NEVER {
+            "never".to_owned()
+        } else {
+            show::day(it.terms.expires_at, zone)
+        },
+        state: match it.state {
+            _ if it.is_frozen => "frozen by a dispute",
+            GrantState::Pending => "pending",
+            GrantState::Live => "live",
+            GrantState::Expired => "expired",
+            GrantState::Spent => "spent",
+        },
+        can_void: it.remaining.is_positive() && it.state != GrantState::Expired,
+    }
 }
 
-/// The customer's own pages, as somebody who may change nothing.
-pub async fn look(State(site): State<Arc<Site>>, Path(account): Path<String>, host: Host, form: Form) -> Paged {
-    form.check(&site, &host.operator.id).await?;
-    let by = host.operator.name.clone();
-    let link = site.look(move |app| {
-        let order = LinkOrder {
-            account: name(&account)?,
-            role: Role::Viewer,
-            page: PortalPage::Usage,
-            return_url: None,
-            lasts: Some(LOOK_LASTS),
-        };
-        app.note_audit(&by, "portal.look", &account, "")?;
-        app.portal_link(&order)
-    });
-    let link = link.await.map_err(|it| message::failed(&site, it))?;
-    Ok(done(&format!("/portal?link={}", link.token)))
+fn server(it: &ServerView) -> ServerRow {
+    let run = &it.server.run;
+    let hundredths = it.seconds / 36;
+    ServerRow {
+        id: it.server.id.to_string(),
+        tier: run.tariff.tier.to_string(),
+        state: run.phase.as_str(),
+        hours: format!("{}.{:02}", show::thousands(hundredths / 100), hundredths % 100),
+        set_up: show::used(it.server.set_up),
+        runtime: show::used(it.runtime),
+        month: if it.projected_month == Credits::ZERO { "—".to_owned() } else { show::used(it.projected_month) },
+    }
 }

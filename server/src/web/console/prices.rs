@@ -4,6 +4,8 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
+use billing::Refusal;
+use billing::rating::RateCard;
 use jiff::tz::TimeZone;
 
 use super::form::Form;
@@ -11,7 +13,7 @@ use super::{Desk, Paged, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::rate_card;
-use crate::service::{Error, Repricing, Upload};
+use crate::service::{Error, Repricing, Under, Upload};
 use crate::web::frame::When;
 use crate::web::visit::Host;
 
@@ -24,6 +26,8 @@ struct PricesPage {
     desk: Desk,
     versions: Vec<VersionRow>,
     card: String,
+    /// From when the form says that it holds.
+    from: String,
     trial: Option<Trial>,
     faults: Vec<String>,
 }
@@ -55,7 +59,7 @@ struct TrialRow {
 fn prices_page(app: &App, host: &Host) -> Result<PricesPage, Error> {
     let cards = app.cards();
     let in_force = cards.in_force(app.now()).map(|it| it.version());
-    let row = |it: &Arc<billing::rating::RateCard>| VersionRow {
+    let row = |it: &Arc<RateCard>| VersionRow {
         version: it.version(),
         from: When::minute(it.effective_at(), &TimeZone::UTC),
         meters: it.meters().map(|it| it.label.to_string()).collect::<Vec<_>>().join(", "),
@@ -66,6 +70,7 @@ fn prices_page(app: &App, host: &Host) -> Result<PricesPage, Error> {
         desk: Desk::of(app, host, "/console/prices")?,
         versions: cards.iter().rev().map(row).collect(),
         card,
+        from: String::new(),
         trial: None,
         faults: Vec::new(),
     })
@@ -81,10 +86,15 @@ pub async fn upload(State(site): State<Arc<Site>>, host: Host, form: Form) -> Pa
     form.check(&site, &host.operator.id).await?;
     let text = form.get("card").unwrap_or_default().to_owned();
     let is_dry_run = form.get("do") != Some("upload");
+    let from = form.get("from").map(str::to_owned);
+    // Once its number has been shown it stays: added twice would be two versions.
+    let version = form.get("version").filter(|_| !is_dry_run).and_then(|it| it.parse().ok());
+    let under = form.under(&host);
     let filled = site.look(move |app| {
         let mut filled = prices_page(app, &host)?;
         filled.card.clone_from(&text);
-        match tried(app, &host, &text, is_dry_run) {
+        filled.from = from.clone().unwrap_or_default();
+        match dated(app, &text, from.as_deref(), version).and_then(|it| tried(app, &host, it, (is_dry_run, under))) {
             Ok(trial) => filled.trial = Some(trial),
             Err(Error::BadCard(faults)) => filled.faults = faults.iter().map(ToString::to_string).collect(),
             Err(Error::Refused(refusal)) => filled.faults = vec![refusal.to_string()],
@@ -94,17 +104,30 @@ pub async fn upload(State(site): State<Arc<Site>>, host: Host, form: Form) -> Pa
     });
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
     if !is_dry_run && filled.faults.is_empty() {
-        return Ok(done("/console/prices"));
+        return Ok(done("/console/prices", "card"));
     }
     let status = if filled.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(page(status, &filled))
 }
 
-fn tried(app: &App, host: &Host, text: &str, is_dry_run: bool) -> Result<Trial, Error> {
+/// The card as it was written; where the form names a time, the next version, in force from then on.
+fn dated(app: &App, text: &str, from: Option<&str>, version: Option<u32>) -> Result<RateCard, Error> {
     let is_json = text.trim_start().starts_with('{');
-    let card =
-        if is_json { rate_card::parse_json(text) } else { rate_card::parse_toml(text) }.map_err(Error::BadCard)?;
-    let uploaded = app.upload_rate_card(Upload { card, is_dry_run, by: host.operator.name.clone() })?;
+    let parsed = if is_json { rate_card::parse_json(text) } else { rate_card::parse_toml(text) };
+    let card = parsed.map_err(Error::BadCard)?;
+    let Some(from) = from else { return Ok(card) };
+    let at: jiff::Timestamp = format!("{from}:00Z")
+        .parse()
+        .map_err(|_| Refusal::invalid("from", "must be a time in UTC such as 2027-01-01T00:00"))?;
+    let next = version.unwrap_or_else(|| app.cards().latest().map_or(1, |it| it.version() + 1));
+    let mut document = rate_card::to_json(&card);
+    document["version"] = next.into();
+    document["effective_at"] = at.to_string().into();
+    rate_card::parse_json(&document.to_string()).map_err(Error::BadCard)
+}
+
+fn tried(app: &App, host: &Host, card: RateCard, (is_dry_run, under): (bool, Option<Under>)) -> Result<Trial, Error> {
+    let uploaded = app.upload_rate_card(Upload { card, is_dry_run, by: host.operator.name.clone(), under })?;
     let repricing = if is_dry_run { app.reprice(&uploaded.card)? } else { Repricing::default() };
     let changes = uploaded.differences.into_iter().map(|it| {
         let said = |it: Option<String>| it.unwrap_or_else(|| "—".to_owned());

@@ -1,0 +1,35 @@
+//! The audit log: what operators did, written in the very commit that does it.
+//!
+//! What the platform's backend does by the thousand is in the ledger with the name of its key, and not here.
+use billing::rating::Text;
+use billing::time::Timestamp;
+use store::{Audit, Change};
+
+/// Who asks: an API key by its name, and whether an operator is behind it.
+#[derive(Clone, Debug)]
+pub struct By {
+    pub name: Text,
+    pub is_operator: bool,
+}
+
+impl By {
+    pub fn operator(name: &str) -> By {
+        By { name: name.into(), is_operator: true }
+    }
+
+    /// The line in the audit log, if there is to be one.
+    pub(super) fn noted(&self, at: Timestamp, action: &str, subject: String, detail: String) -> Option<Change> {
+        self.is_operator.then(|| audit(at, &self.name, action, (subject, detail)))
+    }
+}
+
+impl From<&str> for By {
+    fn from(name: &str) -> By {
+        By { name: name.into(), is_operator: false }
+    }
+}
+
+/// A line in the audit log: what was done to what, and what there is to say of it.
+pub(super) fn audit(at: Timestamp, by: &str, action: &str, (subject, detail): (String, String)) -> Change {
+    Change::Audit(Audit { at, by: by.to_owned(), action: action.to_owned(), subject, detail })
+}

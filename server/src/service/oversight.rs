@@ -1,0 +1,179 @@
+//! What operators look for: an account by a word, the payments that want somebody, what a refund would do, what was
+//! noted of a customer.
+//!
+//! Nothing here looks through all accounts: words and payments have indexes of their own, and every list has an end.
+use billing::Refusal;
+use billing::id::{AccountNumber, Name, PaymentId};
+use billing::money::{Credits, Money};
+use billing::payment::Status;
+use billing::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{Account, Change};
+
+use super::documents::{Kept, read};
+use super::house_requests::{HouseKey, Under};
+use super::order::Fingerprint;
+use super::payments::{Payment, PaymentView};
+use super::refunds::RefundOrder;
+use super::seal::random_name;
+use super::{By, Error};
+use crate::app::App;
+
+/// Accounts looked at that have the longest word of a search.
+const CALLED_MAX: usize = 1_000;
+/// How long a payment may be under way before somebody should look.
+const UNDER_WAY_MAX: Span = Span::HOUR;
+
+const NOTE: &str = "account_note";
+const NOTE_BYTES_MAX: usize = 4_000;
+const NOTES_MAX: usize = 1_000;
+
+/// Why a payment wants somebody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attention {
+    /// The customer's bank is asked for the money back.
+    Disputed,
+    /// The customer has to prove who they are.
+    RequiresAction,
+    /// It has been under way for so long that nobody can say what became of it.
+    Unclear,
+    Failed,
+}
+
+impl Attention {
+    pub const ALL: [Attention; 4] =
+        [Attention::Disputed, Attention::RequiresAction, Attention::Unclear, Attention::Failed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Attention::Disputed => "disputed",
+            Attention::RequiresAction => "requires_action",
+            Attention::Unclear => "unclear",
+            Attention::Failed => "failed",
+        }
+    }
+
+    fn of(payment: &Payment, changed_at: Timestamp, now: Timestamp) -> Option<Attention> {
+        let is_disputed = payment.dispute.as_ref().is_some_and(|it| it.status == "open");
+        match payment.status() {
+            _ if is_disputed => Some(Attention::Disputed),
+            Status::RequiresAction => Some(Attention::RequiresAction),
+            Status::Failed => Some(Attention::Failed),
+            Status::Pending if changed_at + UNDER_WAY_MAX <= now && payment.page.is_none() => Some(Attention::Unclear),
+            _ => None,
+        }
+    }
+}
+
+/// A payment of any account, and when its state last changed.
+#[derive(Clone, Debug)]
+pub struct SeenPayment {
+    pub view: PaymentView,
+    pub changed_at: Timestamp,
+    pub attention: Option<Attention>,
+}
+
+/// What a refund would take and give, were it made now.
+#[derive(Clone, Copy, Debug)]
+pub struct RefundPreview {
+    pub credits: Credits,
+    pub net: Money,
+    pub tax: Money,
+}
+
+/// What an operator wrote down about a customer. The customer never sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Note {
+    pub text: String,
+    pub by: String,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+impl App {
+    /// Accounts of whose id, name or e-mail address words begin as those of `text` do, by id; all, where it is empty.
+    pub fn search_accounts(&self, text: &str, limit: usize) -> Result<Vec<Account>, Error> {
+        let text = text.trim().to_lowercase();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let Some(longest) = words.iter().max_by_key(|it| it.len()) else {
+            return Ok(self.store.accounts(None, limit)?);
+        };
+        let mut found = self.store.accounts_called(longest, CALLED_MAX)?;
+        found.retain(|it| words.iter().all(|word| has(it, word)));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Payments of every account that changed before `before`, the latest change first.
+    pub fn recent_payments(&self, before: Timestamp, limit: usize) -> Result<Vec<SeenPayment>, Error> {
+        let now = self.now();
+        let mut seen = Vec::new();
+        for document in self.store.payments(before, limit)? {
+            let Some(known) = self.known_number(document.account)? else { continue };
+            let kept: Kept<Payment> = read(document)?;
+            let changed_at = kept.document.at;
+            let attention = Attention::of(&kept.body, changed_at, now);
+            seen.push(SeenPayment { view: self.payment_view(&known, kept, false)?, changed_at, attention });
+        }
+        Ok(seen)
+    }
+
+    /// What a refund would do. Refused as the refund itself would be.
+    pub fn preview_refund(&self, order: &RefundOrder) -> Result<RefundPreview, Error> {
+        let payment = self.payment_kept(order.payment)?.ok_or(Refusal::PaymentNotFound)?;
+        let (_, part) = self.to_refund(order, &payment.body)?;
+        let (net, tax) = (payment.body.money(part.net), payment.body.money(part.tax));
+        Ok(RefundPreview { credits: part.credits, net, tax })
+    }
+
+    /// Credits of a payment that are unused and could go back.
+    pub fn unused_of(&self, payment: PaymentId) -> Result<Credits, Error> {
+        let Some((grant, _)) = self.grant_paid_by(payment)? else { return Ok(Credits::ZERO) };
+        let book = self.book(payment.place().account)?.brought_up_to(self.now());
+        Ok(book.grant(grant).map_or(Credits::ZERO, |it| it.remaining))
+    }
+
+    /// Writes a note down. The same form sent twice is one note.
+    pub fn add_note(&self, account: &Name, text: &str, by: &By, under: &Under) -> Result<(), Error> {
+        let known = self.known(account)?;
+        if text.is_empty() || NOTE_BYTES_MAX < text.len() {
+            return Err(Refusal::invalid("text", format!("must be 1 to {NOTE_BYTES_MAX} bytes")).into());
+        }
+        let key = HouseKey::of(under, Fingerprint::of("note").text(account.as_str()).text(text));
+        if self.led_before(Some(&key))?.is_some() {
+            return Ok(());
+        }
+        let now = self.now();
+        // In the order of time, for lists are in the order of ids.
+        let id = format!("note_{:013}_{}", now.millis(), random_name("naming a note")?);
+        let note = Note { text: text.to_owned(), by: by.name.to_string(), at: now.millis() };
+        let kept = Kept::new(known.account.number, NOTE, id.clone(), note);
+        let mut changes = vec![kept.next(now, None), key.led_to(&id)];
+        changes.extend(by.noted(now, "account.note", account.to_string(), String::new()));
+        // Not kept, the same form was faster.
+        self.keep(&changes).map(drop)
+    }
+
+    /// The notes on an account, newest first.
+    pub fn notes(&self, account: &Name, limit: usize) -> Result<Vec<Note>, Error> {
+        let known = self.known(account)?;
+        let kept = self.all_kept::<Note>(known.account.number, NOTE, None, limit)?;
+        Ok(kept.into_iter().map(|it| it.body).filter(|it| !it.text.is_empty()).collect())
+    }
+
+    /// The notes on an account without what they say: it is closed, and forgets who it was.
+    pub(super) fn erased_notes(&self, account: AccountNumber) -> Result<Vec<Change>, Error> {
+        let mut kept = self.all_kept::<Note>(account, NOTE, None, NOTES_MAX)?;
+        kept.iter_mut().for_each(|it| it.body.text.clear());
+        Ok(kept.iter().map(|it| it.next(self.now(), None)).collect())
+    }
+}
+
+fn has(account: &Account, word: &str) -> bool {
+    let texts = [Some(account.id.as_str()), account.email.as_deref(), account.name.as_deref()];
+    let begins = |text: &str| {
+        let text = text.to_lowercase();
+        text.starts_with(word) || text.split(|c: char| !c.is_alphanumeric()).any(|it| it.starts_with(word))
+    };
+    texts.into_iter().flatten().any(begins)
+}

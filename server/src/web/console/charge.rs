@@ -1,0 +1,110 @@
+//! One charge: its receipt, what was given back of it, and giving more back.
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use billing::Refusal;
+use billing::id::ChargeId;
+use billing::ledger::What;
+use billing::money::Credits;
+
+use super::confirm::{Question, ask};
+use super::form::Form;
+use super::{Desk, Paged, by, done, message, page, show};
+use crate::app::App;
+use crate::http::Site;
+use crate::service::{Error, ReverseOrder};
+use crate::web::usage::{EntryRow, Reader};
+use crate::web::visit::Host;
+
+#[derive(Template)]
+#[template(path = "console/charge.html")]
+struct ChargePage {
+    desk: Desk,
+    id: String,
+    account: String,
+    entries: Vec<EntryRow>,
+    reversed: String,
+    left: String,
+    can_reverse: bool,
+}
+
+pub async fn show(State(site): State<Arc<Site>>, Path(charge): Path<String>, host: Host) -> Paged {
+    let filled = site.look(move |app| charge_page(app, &host, &charge));
+    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &filled))
+}
+
+fn id_of(text: &str) -> Result<ChargeId, Error> {
+    text.parse().map_err(|_| Refusal::ChargeNotFound.into())
+}
+
+fn charge_page(app: &App, host: &Host, charge: &str) -> Result<ChargePage, Error> {
+    let view = app.charge_by_id(id_of(charge)?)?;
+    let account = &view.answer.account;
+    let known = app.known(account)?;
+    let names = app.project_names(account)?;
+    let reader = Reader::of(app, &known.zone, &names);
+    let transaction = &view.answer.transaction;
+    let (credits, is_of_server) = charged(&transaction.what);
+    let left = credits - view.reversed;
+    Ok(ChargePage {
+        desk: Desk::of(app, host, "/console")?,
+        id: charge.to_owned(),
+        account: account.to_string(),
+        entries: vec![reader.row(transaction)],
+        reversed: show::used(view.reversed),
+        left: left.to_string(),
+        can_reverse: left.is_positive() && !is_of_server,
+    })
+}
+
+/// What was charged, and whether it is of a server's time, which is corrected by what the platform reports.
+fn charged(what: &What) -> (Credits, bool) {
+    match what {
+        What::Charged { credits, settled, .. } => (*credits, settled.is_some()),
+        _ => (Credits::ZERO, false),
+    }
+}
+
+pub async fn reverse(State(site): State<Arc<Site>>, Path(charge): Path<String>, host: Host, form: Form) -> Paged {
+    form.check(&site, &host.operator.id).await?;
+    let failed = |it: Error| message::failed(&site, it.into());
+    let id = id_of(&charge).map_err(failed)?;
+    let credits: Option<Credits> = match form.get("credits") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|why| failed(Refusal::invalid("credits", why).into()))?),
+    };
+    let reason = form.get("reason").unwrap_or_default().to_owned();
+    let view = site.look(move |app| app.charge_by_id(id)).await.map_err(|it| message::failed(&site, it))?;
+    let account = view.answer.account.to_string();
+    if !form.is_sure() {
+        let left = charged(&view.answer.transaction.what).0 - view.reversed;
+        let much = credits.unwrap_or(left);
+        let says = vec![
+            format!(
+                "{} of the {} credits that are left of the charge go back to {account}.",
+                show::used(much),
+                show::used(left)
+            ),
+            "They return to the very grants they came from, the last first; what was owed for it is forgiven first."
+                .to_owned(),
+            format!("The customer reads: “{reason}”"),
+        ];
+        let question = Question {
+            title: "Give credits back?".to_owned(),
+            says,
+            button: "Give them back",
+            is_harsh: false,
+            adds: Vec::new(),
+            action: format!("/console/charges/{charge}"),
+            back: format!("/console/charges/{charge}"),
+            tab: "/console",
+        };
+        return ask(&site, &host, &form, question).await;
+    }
+    let order = ReverseOrder { charge: id, credits, reason: reason.into(), key: form.key(), by: by(&host) };
+    site.app.reverse(order).await.map_err(failed)?;
+    Ok(done(&format!("/console/charges/{charge}"), "reverse"))
+}

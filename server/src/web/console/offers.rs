@@ -1,0 +1,215 @@
+//! What is sold: packages and plans, put on sale, changed and withdrawn.
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use billing::Refusal;
+use billing::id::Name;
+use billing::money::{Credits, Currency};
+
+use super::confirm::{Question, ask};
+use super::form::{Form, money};
+use super::{Desk, Paged, done, message, page, show};
+use crate::app::App;
+use crate::http::Site;
+use crate::service::{Error, Package, Plan};
+use crate::web::visit::Host;
+
+const HERE: &str = "/console/offers";
+
+#[derive(Template)]
+#[template(path = "console/offers.html")]
+struct OffersPage {
+    desk: Desk,
+    currency: String,
+    packages: Vec<PackageRow>,
+    plans: Vec<PlanRow>,
+}
+
+struct PackageRow {
+    id: String,
+    name: String,
+    credits: String,
+    bonus: String,
+    price: String,
+    saves: String,
+}
+
+struct PlanRow {
+    id: String,
+    name: String,
+    credits: String,
+    every: String,
+    price: String,
+    saves: String,
+}
+
+pub async fn show(State(site): State<Arc<Site>>, host: Host) -> Paged {
+    let filled = site.look(move |app| {
+        let currency = app.settings().currency;
+        Ok(OffersPage {
+            desk: Desk::of(app, &host, HERE)?,
+            currency: currency.as_str().to_uppercase(),
+            packages: app.packages(currency)?.iter().map(|it| package_row(app, it, currency)).collect(),
+            plans: app.plans(currency)?.iter().map(|it| plan_row(app, it, currency)).collect(),
+        })
+    });
+    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &filled))
+}
+
+fn package_row(app: &App, it: &Package, currency: Currency) -> PackageRow {
+    PackageRow {
+        id: it.id.clone(),
+        name: it.name.clone(),
+        credits: show::have(Credits::from_micros(it.credits)),
+        bonus: show::have(Credits::from_micros(it.bonus)),
+        price: priced(it.price, currency),
+        saves: off(app, it.granted(), it.price, currency),
+    }
+}
+
+fn plan_row(app: &App, it: &Plan, currency: Currency) -> PlanRow {
+    PlanRow {
+        id: it.id.clone(),
+        name: it.name.clone(),
+        credits: show::have(it.credits()),
+        every: it.every.clone(),
+        price: priced(it.price, currency),
+        saves: off(app, it.credits(), it.price, currency),
+    }
+}
+
+fn priced(amount: i64, currency: Currency) -> String {
+    show::money(billing::money::Money { amount, currency })
+}
+
+/// How much less than at list price, in per cent.
+fn off(app: &App, credits: Credits, price: i64, currency: Currency) -> String {
+    let list = app.at_list_price(credits, currency).amount;
+    if list <= price {
+        return "none".to_owned();
+    }
+    format!("{}% off", i128::from(list - price) * 100 / i128::from(list))
+}
+
+fn put(what: &str, says: Vec<String>, is_new: bool) -> Question {
+    let title = if is_new { format!("Put the {what} on sale?") } else { format!("Change the {what}?") };
+    let button = if is_new { "Put it on sale" } else { "Change it" };
+    let action = format!("{HERE}/{what}");
+    Question { title, says, button, is_harsh: false, adds: Vec::new(), action, back: HERE.to_owned(), tab: HERE }
+}
+
+fn credits(form: &Form, field: &'static str) -> Result<i64, Error> {
+    let text = form.get(field).unwrap_or("0");
+    let credits: Credits = text.parse().map_err(|why| Refusal::invalid(field, why))?;
+    Ok(credits.micros())
+}
+
+fn price(form: &Form, currency: Currency) -> Result<i64, Error> {
+    let amount = money(form.get("price").unwrap_or_default(), currency);
+    Ok(amount.ok_or_else(|| Refusal::invalid("price", "must be an amount such as 12.50"))?.amount)
+}
+
+fn id(form: &Form) -> Result<String, Error> {
+    let id: Name = form.get("id").unwrap_or_default().parse().map_err(|why| Refusal::invalid("id", why))?;
+    Ok(id.to_string())
+}
+
+fn package_of(form: &Form, currency: Currency) -> Result<Package, Error> {
+    Ok(Package {
+        id: id(form)?,
+        name: form.get("name").unwrap_or_default().to_owned(),
+        credits: credits(form, "credits")?,
+        bonus: credits(form, "bonus")?,
+        price: price(form, currency)?,
+        currency: currency.as_str().to_owned(),
+        is_gone: false,
+    })
+}
+
+pub async fn put_package(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {
+    form.check(&site, &host.operator.id).await?;
+    let currency = site.app.settings().currency;
+    let package = package_of(&form, currency).map_err(|it| message::failed(&site, it.into()))?;
+    if !form.is_sure() {
+        let known = site.look(move |app| app.packages(currency)).await.map_err(|it| message::failed(&site, it))?;
+        let is_new = known.iter().all(|it| it.id != package.id);
+        let row = package_row(&site.app, &package, currency);
+        let says = vec![
+            format!(
+                "“{}” sells {} credits, and {} on top, for {}, tax aside.",
+                row.name, row.credits, row.bonus, row.price
+            ),
+            format!("Beside the list price: {}.", row.saves),
+            "What was bought before stays as it is.".to_owned(),
+        ];
+        return ask(&site, &host, &form, put("package", says, is_new)).await;
+    }
+    let put = site.look(move |app| app.put_package(&package, &host.operator.name)).await;
+    put.map_err(|it| message::failed(&site, it))?;
+    Ok(done(HERE, "offer"))
+}
+
+fn plan_of(form: &Form, currency: Currency) -> Result<Plan, Error> {
+    let every = form.get("every").filter(|it| ["month", "year"].contains(it)).unwrap_or("month");
+    Ok(Plan {
+        id: id(form)?,
+        name: form.get("name").unwrap_or_default().to_owned(),
+        credits: credits(form, "credits")?,
+        price: price(form, currency)?,
+        currency: currency.as_str().to_owned(),
+        every: every.to_owned(),
+        is_gone: false,
+    })
+}
+
+pub async fn put_plan(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {
+    form.check(&site, &host.operator.id).await?;
+    let currency = site.app.settings().currency;
+    let plan = plan_of(&form, currency).map_err(|it| message::failed(&site, it.into()))?;
+    if !form.is_sure() {
+        let known = site.look(move |app| app.plans(currency)).await.map_err(|it| message::failed(&site, it))?;
+        let is_new = known.iter().all(|it| it.id != plan.id);
+        let row = plan_row(&site.app, &plan, currency);
+        let says = vec![
+            format!("“{}” gives {} credits every {}, for {}, tax aside.", row.name, row.credits, row.every, row.price),
+            format!("Beside buying the same credits one by one: {}. Without a real discount it is refused.", row.saves),
+            "Whoever has the plan keeps it as it was.".to_owned(),
+        ];
+        return ask(&site, &host, &form, put("plan", says, is_new)).await;
+    }
+    let put = site.look(move |app| app.put_plan(&plan, &host.operator.name)).await;
+    put.map_err(|it| message::failed(&site, it))?;
+    Ok(done(HERE, "offer"))
+}
+
+pub async fn withdraw(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {
+    form.check(&site, &host.operator.id).await?;
+    let is_plan = form.get("what") == Some("plan");
+    let failed = |it: Error| message::failed(&site, it.into());
+    let id: Name = id(&form).map_err(failed)?.parse().map_err(|_| failed(Refusal::PackageNotFound.into()))?;
+    if !form.is_sure() {
+        let kept = if is_plan { "Whoever has the plan keeps it." } else { "What was bought of it stays." };
+        let question = Question {
+            title: format!("Sell {id} no longer?"),
+            says: vec!["Nobody can buy it from this moment on.".to_owned(), kept.to_owned()],
+            button: "Withdraw it",
+            is_harsh: true,
+            adds: Vec::new(),
+            action: format!("{HERE}/withdraw"),
+            back: HERE.to_owned(),
+            tab: HERE,
+        };
+        return ask(&site, &host, &form, question).await;
+    }
+    let by = host.operator.name.clone();
+    let gone = site.look(move |app| if is_plan { app.delete_plan(&id, &by) } else { app.delete_package(&id, &by) });
+    match gone.await {
+        Ok(()) => Ok(done(HERE, "withdraw")),
+        // Sent twice: it is gone already.
+        Err(problem) if problem.kind.status == 404 => Ok(done(HERE, "withdraw")),
+        Err(problem) => Err(message::failed(&site, problem)),
+    }
+}

@@ -1,0 +1,242 @@
+//! Payments of every account, those that want somebody first; one payment, and giving its money back.
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use billing::Refusal;
+use billing::id::PaymentId;
+use billing::money::{Credits, Currency, Money};
+use billing::time::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::confirm::{Question, ask};
+use super::form::{Form, money};
+use super::{Desk, Paged, by, done, message, page, show};
+use crate::app::App;
+use crate::http::Site;
+use crate::service::{Attention, Error, Much, PaymentView, RefundOrder, RefundPreview};
+use crate::web::billing::status;
+use crate::web::frame::When;
+use crate::web::range::Query;
+use crate::web::visit::Host;
+
+/// Payments looked at for a page of the list, the latest changed.
+const LOOKED_AT: usize = 300;
+
+/// A payment in a list.
+pub struct PaymentRow {
+    pub id: String,
+    pub account: String,
+    pub when: When,
+    pub what: String,
+    pub total: String,
+    pub status: &'static str,
+    pub class: &'static str,
+    /// Why it failed, or what it waits for.
+    pub why: &'static str,
+}
+
+impl PaymentRow {
+    pub fn of(it: &PaymentView, zone: &TimeZone) -> PaymentRow {
+        let (status, class) = standing(it);
+        PaymentRow {
+            id: it.id.clone(),
+            account: it.account.to_string(),
+            when: When::minute(Timestamp::from_millis(it.payment.created_at), zone),
+            what: it.payment.item.clone(),
+            total: show::money(it.payment.money(it.payment.total())),
+            status,
+            class,
+            why: it.payment.failure().map_or("", billing::payment::Failure::in_words),
+        }
+    }
+}
+
+/// As the customer's pages say it, but for whom it waits.
+fn standing(it: &PaymentView) -> (&'static str, &'static str) {
+    match status(it) {
+        ("waits for you", class) => ("waits for the customer", class),
+        other => other,
+    }
+}
+
+fn in_words(it: Attention) -> &'static str {
+    match it {
+        Attention::Disputed => "Disputed",
+        Attention::RequiresAction => "Waits for the customer",
+        Attention::Unclear => "Unclear for an hour",
+        Attention::Failed => "Failed",
+    }
+}
+
+struct Choice {
+    label: &'static str,
+    href: String,
+    count: usize,
+    is_on: bool,
+}
+
+#[derive(Template)]
+#[template(path = "console/payments.html")]
+struct PaymentsPage {
+    desk: Desk,
+    choices: Vec<Choice>,
+    payments: Vec<PaymentRow>,
+    sells: bool,
+    older: Option<String>,
+}
+
+pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
+    let filled = site.look(move |app| {
+        let before = host.query.get("before").and_then(|it| it.parse().ok());
+        let before = before.map_or(Timestamp::NEVER, Timestamp::from_millis);
+        let seen = app.recent_payments(before, LOOKED_AT)?;
+        let wanted = host.query.get("show").unwrap_or("attention");
+        let admits = |choice: &str, it: Option<Attention>| match choice {
+            "all" => true,
+            "attention" => it.is_some_and(|it| it != Attention::Failed),
+            other => it.is_some_and(|it| it.as_str() == other),
+        };
+        let choice = |id: &str, label: &'static str| Choice {
+            label,
+            href: Query::default().with(&[("show", id)]).href("/console/payments"),
+            count: seen.iter().filter(|it| admits(id, it.attention)).count(),
+            is_on: id == wanted,
+        };
+        let mut choices = vec![choice("attention", "Want somebody")];
+        choices.extend(Attention::ALL.map(|it| choice(it.as_str(), in_words(it))));
+        choices.push(choice("all", "All"));
+        let last = seen.last().filter(|_| seen.len() == LOOKED_AT).map(|it| it.changed_at.millis().to_string());
+        let older = last.map(|it| host.query.with(&[("before", &it), ("did", "")]).href("/console/payments"));
+        let chosen = seen.iter().filter(|it| admits(wanted, it.attention));
+        Ok(PaymentsPage {
+            payments: chosen.map(|it| PaymentRow::of(&it.view, &TimeZone::UTC)).collect(),
+            choices,
+            sells: app.settings().payments.is_some(),
+            older,
+            desk: Desk::of(app, &host, "/console/payments")?,
+        })
+    });
+    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &filled))
+}
+
+#[derive(Template)]
+#[template(path = "console/payment.html")]
+struct PaymentPage {
+    desk: Desk,
+    row: PaymentRow,
+    facts: Vec<(&'static str, String)>,
+    /// What could still go back; none where nothing can.
+    unused: Option<String>,
+    currency: String,
+}
+
+fn id_of(text: &str) -> Result<PaymentId, Error> {
+    text.parse().map_err(|_| Refusal::PaymentNotFound.into())
+}
+
+pub async fn show(State(site): State<Arc<Site>>, Path(payment): Path<String>, host: Host) -> Paged {
+    let filled = site.look(move |app| payment_page(app, &host, &payment));
+    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    Ok(page(StatusCode::OK, &filled))
+}
+
+fn payment_page(app: &App, host: &Host, id: &str) -> Result<PaymentPage, Error> {
+    let payment = id_of(id)?;
+    let view = app.payment(payment)?;
+    let it = &view.payment;
+    let money = |amount| show::money(it.money(amount));
+    let credits = Credits::from_micros(it.credits);
+    let mut facts = vec![
+        ("Account", view.account.to_string()),
+        ("Credits", show::have(credits)),
+        ("Price", money(it.net)),
+        ("Tax", money(it.tax)),
+        ("Total", money(it.total())),
+        ("Asked by", it.by.clone().unwrap_or_else(|| "the customer".to_owned())),
+        ("Tries", it.tries.to_string()),
+        ("Id", id.to_owned()),
+    ];
+    if let Some(reference) = &it.reference {
+        facts.push(("At the payment provider", reference.clone()));
+    }
+    if it.returned.net != 0 {
+        let gone = Credits::from_micros(it.returned.credits);
+        let back = format!("{} of {} credits", money(it.returned.net + it.returned.tax), show::used(gone));
+        facts.push(("Gone back", back));
+    }
+    if let Some(dispute) = &it.dispute {
+        facts.push(("Dispute", format!("{}, {}", dispute.status, dispute.reference)));
+    }
+    let can_go_back = app.preview_refund(&refund_order(payment, host, (Much::Unused, ""))).is_ok();
+    let unused = if can_go_back { Some(app.unused_of(payment)?.to_string()) } else { None };
+    Ok(PaymentPage {
+        desk: Desk::of(app, host, "/console/payments")?,
+        row: PaymentRow::of(&view, &TimeZone::UTC),
+        facts,
+        unused,
+        currency: it.currency().as_str().to_uppercase(),
+    })
+}
+
+fn refund_order(payment: PaymentId, host: &Host, (much, reason): (Much, &str)) -> RefundOrder {
+    RefundOrder { payment, much, reason: reason.into(), key: "preview".into(), by: by(host) }
+}
+
+/// How much is to go back: all that is unused, so many credits, or so much money.
+fn much(form: &Form, currency: Currency) -> Result<Much, Error> {
+    match (form.get("credits"), form.get("amount")) {
+        (None, None) => Ok(Much::Unused),
+        (Some(text), None) => Ok(Much::Credits(text.parse().map_err(|why| Refusal::invalid("credits", why))?)),
+        (None, Some(text)) => {
+            let amount = money(text, currency).map(|it| it.amount).filter(|it| 0 < *it);
+            Ok(Much::Amount(amount.ok_or_else(|| Refusal::invalid("amount", "must be an amount such as 12.50"))?))
+        }
+        (Some(_), Some(_)) => Err(Refusal::invalid("amount", "must not be given together with credits").into()),
+    }
+}
+
+pub async fn refund(State(site): State<Arc<Site>>, Path(payment): Path<String>, host: Host, form: Form) -> Paged {
+    form.check(&site, &host.operator.id).await?;
+    let failed = |it: Error| message::failed(&site, it.into());
+    let id = id_of(&payment).map_err(failed)?;
+    let view = site.look(move |app| app.payment(id)).await.map_err(|it| message::failed(&site, it))?;
+    let much = much(&form, view.payment.currency()).map_err(failed)?;
+    let reason = form.get("reason").unwrap_or_default().to_owned();
+    let home = format!("/console/payments/{payment}");
+    let order = refund_order(id, &host, (much, &reason));
+    if !form.is_sure() {
+        let preview = site.look(move |app| app.preview_refund(&order)).await;
+        let preview = preview.map_err(|it| message::failed(&site, it))?;
+        let question = Question {
+            title: "Refund?".to_owned(),
+            says: consequences(&preview, &view, &reason),
+            button: "Refund",
+            is_harsh: true,
+            adds: Vec::new(),
+            action: home.clone(),
+            back: home,
+            tab: "/console/payments",
+        };
+        return ask(&site, &host, &form, question).await;
+    }
+    site.app.refund(RefundOrder { key: form.key(), ..order }).await.map_err(failed)?;
+    Ok(done(&home, "refund"))
+}
+
+fn consequences(it: &RefundPreview, view: &PaymentView, reason: &str) -> Vec<String> {
+    let total = Money { amount: it.net.amount + it.tax.amount, currency: it.net.currency };
+    vec![
+        format!("{} unused credits are taken from {}.", show::have(it.credits), view.account),
+        format!(
+            "{} go back to the card that paid: {} and {} tax.",
+            show::money(total),
+            show::money(it.net),
+            show::money(it.tax)
+        ),
+        "A credit note is issued for it. Should the bank refuse, the credits come back.".to_owned(),
+        format!("The customer reads: “{reason}”"),
+    ]
+}

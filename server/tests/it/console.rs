@@ -1,0 +1,251 @@
+//! The operators' console without a browser: what it does, that it asks first, does it once and writes it down.
+use serde_json::json;
+
+use crate::money_shop::Shop;
+use crate::pages::mark_of;
+use crate::served::{Reply, Served, chat};
+
+/// An operator who is signed in.
+struct Operator<'a> {
+    server: &'a Served,
+    cookie: String,
+    mark: String,
+}
+
+impl<'a> Operator<'a> {
+    fn of(server: &'a Served) -> Operator<'a> {
+        let entered = server.submit("/console/sign-in", "", &format!("key={}", server.key));
+        let cookie = entered.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let mark = mark_of(&server.browse("/console", &cookie).text).to_owned();
+        Operator { server, cookie, mark }
+    }
+    fn look(&self, path: &str) -> String {
+        let page = self.server.browse(path, &self.cookie);
+        assert_eq!(page.status, 200, "{path}: {}", page.text);
+        page.text
+    }
+    fn send(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let fields = fields.iter().copied().chain([("mark", &*self.mark)]);
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.server.submit(path, &self.cookie, &form)
+    }
+    /// Sends a form, reads what it would do, and presses the button twice.
+    fn act(&self, path: &str, fields: &[(&str, &str)], says: &[&str]) -> Reply {
+        let asked = self.send(path, fields);
+        assert_eq!(asked.status, 200, "{path}: {}", asked.text);
+        for it in says {
+            assert!(asked.text.contains(it), "{it}: {}", asked.text);
+        }
+        let key = asked.text.split_once("name=\"key\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+        let sure: Vec<_> = fields.iter().copied().chain([("key", &*key), ("sure", "1")]).collect();
+        let first = self.send(path, &sure);
+        let second = self.send(path, &sure);
+        assert_eq!((second.status, second.header("location")), (first.status, first.header("location")));
+        first
+    }
+    fn did(&self, path: &str, fields: &[(&str, &str)], says: &[&str]) {
+        let done = self.act(path, fields, says);
+        assert_eq!(done.status, 303, "{path}: {}", done.text);
+        assert!(self.look(done.header("location").unwrap()).contains("role=\"status\""), "it says that it was done");
+    }
+    /// Lines of the audit log that say this action.
+    fn noted(&self, action: &str) -> usize {
+        self.look(&format!("/console/audit?action={action}")).matches("<tr><td class=\"soft\">").count()
+    }
+}
+
+#[test]
+fn only_an_admin_key_opens_it_and_only_its_own_pages_may_change_anything() {
+    let mut server = Served::start();
+    server.account("ada");
+    let weak = server.minted("reader", &["read"]);
+    assert_eq!(server.submit("/console/sign-in", "", &format!("key={weak}")).status, 401);
+    assert_eq!(server.browse("/console", "").header("location"), Some("/console/sign-in"));
+    let operator = Operator::of(&server);
+    for path in [
+        "accounts/ada/grant",
+        "accounts/ada/void",
+        "accounts/ada/release",
+        "accounts/ada/note",
+        "accounts/ada/close",
+        "accounts/ada/look",
+        "charges/charge_0t45zs3650pseqcgw4r0000003",
+        "payments/payment_0t45zs3650pseqcgw4r0000003",
+        "prices",
+        "offers/package",
+        "offers/plan",
+        "offers/withdraw",
+        "webhooks",
+        "webhooks/endpoint_0t45zsmn4g0000000019nan8j5",
+        "keys",
+        "keys/rotate",
+        "keys/revoke",
+        "sign-out",
+    ] {
+        let path = format!("/console/{path}");
+        assert_eq!(server.submit(&path, &operator.cookie, "mark=x&sure=1&key=k").status, 403, "{path}");
+        assert_eq!(server.submit(&path, "", "").header("location"), Some("/console/sign-in"), "{path}");
+    }
+    let looked = operator.send("/console/accounts/ada/look", &[]);
+    assert!(looked.header("location").unwrap().starts_with("/portal?link="));
+    assert_eq!(operator.noted("portal.look"), 1);
+    operator.send("/console/sign-out", &[]);
+    assert_eq!(server.browse("/console", &operator.cookie).header("location"), Some("/console/sign-in"));
+    let key = server.key.clone();
+    server.as_key(&key, |it| assert_eq!(it.available("ada"), "600"));
+}
+
+#[test]
+fn what_is_done_to_an_account_is_asked_first_done_once_and_written_down() {
+    let server = Served::start();
+    server.put("/v1/accounts/ada", &json!({"name": "Ada Lovelace", "email": "ada@example.com"}));
+    let operator = Operator::of(&server);
+    let home = "/console/accounts/ada";
+    for search in ["AD", "love", "lovelace ada", "ada@ex", "example"] {
+        let found = operator.look(&format!("/console?q={}", search.replace(' ', "+")));
+        assert!(found.contains(home), "{search}");
+    }
+    assert!(!operator.look("/console?q=ovelace").contains(home), "words are found by their beginnings");
+
+    let give = [("credits", "25"), ("source", "promo"), ("days", "30"), ("reason", "Sorry for the trouble")];
+    operator.did(&format!("{home}/grant"), &give, &["given 25.00 credits, as promo", "expire in 30 days"]);
+    assert_eq!(server.available("ada"), "625", "sent twice, given once");
+    let wrong = operator.send(&format!("{home}/grant"), &[("credits", "-5"), ("reason", "x")]);
+    assert_eq!(wrong.status, 422);
+    let grants = server.get("/v1/accounts/ada/grants").json();
+    let promo = grants["data"].as_array().unwrap().iter().find(|it| it["source"] == "promo").unwrap();
+    let void = [("grant", promo["id"].as_str().unwrap()), ("reason", "A mistake")];
+    operator.did(&format!("{home}/void"), &void, &["25.00 credits that are unused", "A mistake"]);
+    assert_eq!(server.available("ada"), "600");
+
+    let hold = json!({"account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+        "credits": "2", "expires_in_seconds": 600, "idempotency_key": "h"});
+    let hold = server.post("/v1/holds", "", &hold).json();
+    let release = [("hold", hold["id"].as_str().unwrap())];
+    operator.did(&format!("{home}/release"), &release, &["2.00 set-aside credits are available"]);
+    assert_eq!(server.available("ada"), "600");
+
+    let charge = server.charge(&chat("ada", "m", 80_000)).json();
+    let charge = format!("/console/charges/{}", charge["id"].as_str().unwrap());
+    assert!(operator.look(home).contains(&charge), "the account's entries lead there");
+    operator.did(&charge, &[("credits", "4"), ("reason", "Half was wrong")], &["4.00 of the 10.00 credits"]);
+    operator.did(&charge, &[("reason", "All of it")], &["6.00 of the 6.00 credits"]);
+    assert_eq!(server.available("ada"), "600");
+    assert!(operator.look(&charge).contains("Nothing can be given back"));
+
+    for _ in 0..2 {
+        operator.send(&format!("{home}/note"), &[("key", "n"), ("text", "Called about <b>servers</b>")]);
+    }
+    let page = operator.look(home);
+    assert_eq!(page.matches("Called about &#60;b&#62;servers").count(), 1, "once, and as it was written");
+    for (action, times) in
+        [("grant.make", 1), ("grant.void", 1), ("hold.release", 1), ("charge.reverse", 2), ("account.note", 1)]
+    {
+        assert_eq!(operator.noted(action), times, "{action}");
+    }
+    assert_eq!(operator.look("/console/audit?subject=ada&action=grant").matches("<tr><td").count(), 1);
+
+    operator.did(&format!("{home}/close"), &[], &["cannot be undone", "notes on it are erased"]);
+    assert_eq!(server.charge(&chat("ada", "late", 8_000)).problem().1, "account_closed");
+    let closed = operator.look(home);
+    assert!(closed.contains("closed") && !closed.contains("Called about") && !closed.contains("Lovelace"));
+    assert!(!operator.look("/console?q=lovelace").contains(home), "what is forgotten is not found");
+    assert_eq!(operator.noted("account.close"), 1);
+}
+
+#[test]
+fn prices_offers_keys_and_webhooks_are_kept_at_the_console() {
+    let mut server = Served::configured("webhooks_anywhere = true");
+    server.account("ada");
+    let operator = Operator::of(&server);
+    server.charge(&chat("ada", "m", 80_000));
+    let mut card = server.get("/v1/rate-card").json();
+    card["meters"]["ai_chat"]["cap"] = json!("1");
+    let card = card.to_string();
+    let fields = [("from", "2099-01-01T00:00"), ("card", &*card), ("key", "once")];
+    let tried = operator.send("/console/prices", &[&fields[..], &[("do", "try")]].concat());
+    assert!(tried.text.contains("meters.ai_chat.cap"), "{}", tried.text);
+    assert!(tried.text.contains("cost 10.00 credits and would cost 1.00"), "{}", tried.text);
+    let versions = || server.get("/v1/rate-cards").json()["data"].as_array().unwrap().len();
+    assert_eq!(versions(), 1);
+    for _ in 0..2 {
+        let added = operator.send("/console/prices", &[&fields[..], &[("do", "upload"), ("version", "2")]].concat());
+        assert_eq!(added.status, 303, "{}", added.text);
+    }
+    let added = server.get("/v1/rate-cards").json()["data"][1].clone();
+    assert_eq!((versions(), &added["effective_at"]), (2, &json!("2099-01-01T00:00:00.000Z")));
+
+    let package = [("id", "huge"), ("name", "Huge"), ("credits", "1000"), ("bonus", "500"), ("price", "9.50")];
+    operator.did("/console/offers/package", &package, &["Put the package on sale?", "€9.50", "36% off"]);
+    let sold = || server.get("/v1/packages").text;
+    assert!(sold().contains("\"huge\""));
+    operator.did("/console/offers/withdraw", &[("what", "package"), ("id", "huge")], &["Sell huge no longer?"]);
+    assert!(!sold().contains("\"huge\""));
+    let dear = [("id", "dear"), ("name", "Dear"), ("credits", "1000"), ("every", "month"), ("price", "10")];
+    assert_eq!(operator.act("/console/offers/plan", &dear, &["none. Without a real discount"]).status, 422);
+    let plan = [("id", "fair"), ("name", "Fair"), ("credits", "1000"), ("every", "year"), ("price", "8")];
+    operator.did("/console/offers/plan", &plan, &["1,000.00 credits every year, for €8.00", "20% off"]);
+    assert!(server.get("/v1/plans").text.contains("\"fair\""));
+
+    let secret = |page: &Reply| page.text.split_once("class=\"code secret\">").map(|it| it.1[..70].to_owned());
+    let made = operator.send("/console/keys", &[("name", "backend"), ("charge", "1"), ("key", "minted")]);
+    let first = secret(&made).expect("it is shown");
+    let again = operator.send("/console/keys", &[("name", "backend"), ("charge", "1"), ("key", "minted")]);
+    assert!(again.text.contains("was made before") && secret(&again).is_none());
+    let keys = server.get("/v1/api-keys").json();
+    let backend = keys["data"].as_array().unwrap().iter().find(|it| it["name"] == "backend").unwrap();
+    let id = backend["id"].as_str().unwrap();
+    let rotated = operator.act("/console/keys/rotate", &[("id", id)], &["“backend 2”", "scopes of “backend”: charge"]);
+    assert_ne!(secret(&rotated).expect("it is shown"), first);
+    operator.did("/console/keys/revoke", &[("id", id)], &["“backend” opens nothing"]);
+    assert_eq!(operator.noted("api_key"), 3, "made, rotated, revoked");
+
+    let hook = [("url", "http://127.0.0.1:9/hook"), ("balance.low", "1"), ("key", "hook")];
+    let made = operator.send("/console/webhooks", &hook);
+    assert!(made.text.contains("whsec_"), "{}", made.text);
+    assert_eq!(operator.send("/console/webhooks", &hook).text.matches("/console/webhooks/endpoint_").count(), 1);
+    let endpoints = server.get("/v1/webhook-endpoints").json();
+    let path = format!("/console/webhooks/{}", endpoints["data"][0]["id"].as_str().unwrap());
+    assert!(operator.look(&path).contains("Nothing yet"));
+    let rotated = operator.act(&path, &[("do", "rotate")], &["For a day both sign"]);
+    assert!(rotated.text.contains("whsec_"));
+    operator.did(&path, &[("do", "delete")], &["told nothing any more"]);
+    for path in ["/console", "/console/jobs", "/console/payments"] {
+        operator.look(path);
+    }
+    let key = server.key.clone();
+    server.as_key(&key, |it| assert_eq!(it.get("/v1/webhook-endpoints").json()["data"].as_array().unwrap().len(), 0));
+}
+
+#[test]
+fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are_found() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", "4242424242424242");
+    let paid = shop.buy("ada", "order", &json!({"credits": 1000, "payment_method": card})).json();
+    let other = shop.server.put("/v1/accounts/ada", &json!({"currency": "usd"}));
+    assert_eq!(other.problem().2, "currency", "what was paid was paid in euros");
+    let operator = Operator::of(&shop.server);
+    let path = format!("/console/payments/{}", paid["id"].as_str().unwrap());
+    assert!(operator.look("/console/accounts/ada").contains(&path));
+    assert!(operator.look("/console/payments?show=all").contains(&path));
+    assert!(!operator.look("/console/payments").contains(&path), "nothing is wrong with it");
+    let too_much = operator.send(&path, &[("credits", "1001"), ("reason", "x")]);
+    assert_eq!(too_much.status, 409, "refused before it is asked");
+    let part = [("credits", "400"), ("reason", "Bought too many")];
+    operator.did(&path, &part, &["400.00 unused credits are taken from ada", "€4.84", "€4.00 and €0.84 tax"]);
+    operator.did(&path, &[("amount", "1.21"), ("reason", "And more")], &["100.00 unused credits", "€1.21"]);
+    shop.settle();
+    assert_eq!(shop.totals(), (1210, 605, 0));
+    assert_eq!(operator.noted("payment.refund"), 2);
+    assert!(operator.look(&path).contains("500 of its credits are unused"));
+
+    // A card that is refused, and one whose payment is disputed.
+    shop.server.account("bob");
+    shop.save_card("bob", "4000000000000341");
+    let methods = shop.server.get("/v1/accounts/bob/payment-methods").json();
+    let refused = json!({"credits": 1000, "payment_method": methods["data"][0]["id"]});
+    let refused = shop.buy("bob", "order", &refused).json();
+    let found = operator.look("/console/payments?show=failed");
+    assert!(found.contains(refused["id"].as_str().unwrap()), "{found}");
+    assert!(operator.look("/console/accounts/bob").contains("failed"));
+}
