@@ -325,10 +325,15 @@ impl Book {
         Ok(())
     }
 
-    /// What all budgets leave for a capture of `hold`; none where no budget blocks it.
-    pub(super) fn room_in_budgets(&self, spending: Spending<'_>, hold: &Hold, at: Timestamp) -> Option<Credits> {
+    /// What all budgets leave, once a hold is `freed`; none where no budget blocks it.
+    pub(super) fn room_in_budgets(
+        &self,
+        spending: Spending<'_>,
+        freed: Option<&Hold>,
+        at: Timestamp,
+    ) -> Option<Credits> {
         let room = |budget: &Budget| {
-            let (used, reserved) = self.spoken_for(budget, spending.when, Some(hold), at);
+            let (used, reserved) = self.spoken_for(budget, spending.when, freed, at);
             (used + reserved).short_of(budget.terms.limit)
         };
         self.blocking(spending).map(room).min()

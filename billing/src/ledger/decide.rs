@@ -172,7 +172,7 @@ impl Book {
         }
         let available = self.spendable_on(work, at).at_least_zero();
         // What is held was promised; only what goes beyond it is for budgets to allow.
-        let allowed = self.room_in_budgets(spending, hold, at).map(|it| hold.credits().short_of(it));
+        let allowed = self.room_in_budgets(spending, Some(hold), at).map(|it| hold.credits().short_of(it));
         let drawn = match captured.over {
             Over::Draw if available < beyond => {
                 return Err(Refusal::InsufficientCredits { required, available: hold.credits() + available });
@@ -292,8 +292,10 @@ impl Book {
     fn draw_or_refuse(&self, work: &Work, credits: Credits, at: Timestamp) -> Result<(Vec<Draw>, Credits), Refusal> {
         // A hold reserves from what is free now; only finished work may reach back to expired grants.
         let available = self.spendable(&work.usage.meter, work.project.as_ref(), at);
+        let left = self.room_in_budgets(Spending::of(work, at), None, at);
+        let beyond = |room: Credits| left.map_or(room, |it| room.min(it - credits)).at_least_zero();
         if credits.is_zero() {
-            return Ok((Vec::new(), available.at_least_zero()));
+            return Ok((Vec::new(), beyond(available)));
         }
         if available < credits {
             return Err(Refusal::InsufficientCredits { required: credits, available });
@@ -302,7 +304,7 @@ impl Book {
         let pots = self.grants.iter().filter(admitted).map(|it| (it.id, Pot::Free, it.remaining));
         let (draws, owed) = take(pots, credits);
         assert!(owed.is_zero(), "no more is held than is available");
-        Ok((draws, available - credits))
+        Ok((draws, beyond(available - credits)))
     }
 
     /// Draws `credits` for `work` in draw order: first from grants that were live when it happened, then from those

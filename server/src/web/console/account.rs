@@ -14,7 +14,7 @@ use super::payments::PaymentRow;
 use super::{Desk, Paged, message, name, page, show};
 use crate::app::{App, Known};
 use crate::http::Site;
-use crate::service::{Error, GrantState, GrantView, ServerView};
+use crate::service::{BudgetView, Error, GrantState, GrantView, ServerView};
 use crate::web::frame::{Live, When};
 use crate::web::usage::{EntryRow, Reader};
 use crate::web::visit::Host;
@@ -36,6 +36,7 @@ struct AccountPage {
     grants: Vec<GrantRow>,
     holds: Vec<HoldRow>,
     servers: Vec<ServerRow>,
+    budgets: Vec<BudgetRow>,
     payments: Vec<PaymentRow>,
     notes: Vec<NoteRow>,
     entries: Vec<Entry>,
@@ -69,6 +70,15 @@ struct ServerRow {
     set_up: String,
     runtime: String,
     month: String,
+}
+
+struct BudgetRow {
+    id: String,
+    what: String,
+    does: &'static str,
+    used: String,
+    limit: String,
+    left: String,
 }
 
 struct NoteRow {
@@ -119,6 +129,7 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
         grants: app.grants(id, None, SHOWN)?.iter().map(|it| grant(it, zone)).collect(),
         holds: app.holds(id)?.iter().map(hold).collect(),
         servers: app.servers(id)?.iter().map(server).collect(),
+        budgets: app.budgets(id)?.iter().map(budget).collect(),
         payments: app.payments(id, None, SHOWN)?.iter().map(|it| PaymentRow::of(it, zone)).collect(),
         notes: app.notes(id, SHOWN)?.into_iter().map(note).collect(),
         entries: entries.entries.iter().map(|it| entry(it)).collect(),
@@ -194,6 +205,24 @@ fn grant(it: &GrantView, zone: &TimeZone) -> GrantRow {
             GrantState::Spent => "spent",
         },
         can_void: it.remaining.is_positive() && it.state != GrantState::Expired,
+    }
+}
+
+fn budget(it: &BudgetView) -> BudgetRow {
+    let terms = &it.budget.terms;
+    let scope = &terms.scope;
+    let named = |what: &str, name: Option<&Name>| name.map(|it| format!("{what} {it}"));
+    let mut of: Vec<String> = scope.meters.iter().map(ToString::to_string).collect();
+    of.extend(named("project", scope.project.as_ref()));
+    of.extend(named("actor", scope.actor.as_ref()));
+    let of = if of.is_empty() { "everything".to_owned() } else { of.join(", ") };
+    BudgetRow {
+        id: it.budget.id.to_string(),
+        what: format!("{of}, {}", terms.period.as_str()),
+        does: if terms.blocks { "blocks" } else { "tells" },
+        used: show::used(it.used + it.reserved),
+        limit: show::used(terms.limit),
+        left: show::have(it.left),
     }
 }
 
