@@ -73,7 +73,7 @@ const TABS: [(&str, &str); 8] = [
 ];
 
 /// What is said once something was done, by what the address says of it: no stranger's words are ever shown.
-const SAID: [(&str, &str); 14] = [
+const SAID: [(&str, &str); 15] = [
     ("grant", "The credits were given."),
     ("void", "What was unused of the grant was taken back."),
     ("release", "The hold was released, and its credits are available again."),
@@ -86,6 +86,7 @@ const SAID: [(&str, &str); 14] = [
     ("withdraw", "It is no longer sold."),
     ("revoke", "The key opens nothing any more."),
     ("delete", "The endpoint is told nothing any more."),
+    ("enable", "It is told again what happens."),
     ("resend", "It is told again now."),
     ("nothing", "Nothing was done."),
 ];

@@ -41,6 +41,8 @@ struct EndpointRow {
     events: String,
     made: When,
     failing: Option<When>,
+    /// It was given up on, and is told nothing until somebody says so.
+    is_disabled: bool,
     health: String,
 }
 
@@ -52,6 +54,7 @@ fn row(app: &App, it: EndpointView) -> Result<EndpointRow, Error> {
         events: if it.endpoint.events.is_empty() { "everything".to_owned() } else { it.endpoint.events.join(", ") },
         made: When::minute(it.created_at, &TimeZone::UTC),
         failing: it.endpoint.failing_since.map(|at| When::minute(Timestamp::from_millis(at), &TimeZone::UTC)),
+        is_disabled: it.endpoint.disabled_at.is_some(),
         health: match recent.len() {
             0 => "nothing told yet".to_owned(),
             all => format!("{heard} of the last {all} heard"),
@@ -165,6 +168,11 @@ pub async fn change(State(site): State<Arc<Site>>, Path(endpoint): Path<String>,
     let id = id_of(&endpoint).map_err(failed)?;
     let home = format!("{HERE}/{endpoint}");
     let what = form.get("do").unwrap_or_default().to_owned();
+    if what == "enable" {
+        let by = host.operator.name.clone();
+        site.look(move |app| app.enable_endpoint(id, &by)).await.map_err(|it| message::failed(&site, it))?;
+        return Ok(done(&home, "enable"));
+    }
     if what == "resend" {
         let delivery: DeliveryId =
             form.get("delivery").unwrap_or_default().parse().map_err(|_| failed(Refusal::DeliveryNotFound.into()))?;
