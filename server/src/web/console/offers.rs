@@ -152,6 +152,13 @@ pub async fn put_package(State(site): State<Arc<Site>>, host: Host, form: Form) 
     Ok(done(HERE, "offer"))
 }
 
+/// For how many periods unused credits last; nothing said keeps them.
+fn carry_over(form: &Form) -> Result<Option<u32>, Error> {
+    let number =
+        |text: &str| text.parse().map_err(|_| Refusal::invalid("carry_over_periods", "must be a whole number"));
+    Ok(form.get("carry_over_periods").map(number).transpose()?)
+}
+
 fn plan_of(form: &Form, currency: Currency) -> Result<Plan, Error> {
     let every = form.get("every").filter(|it| ["month", "year"].contains(it)).unwrap_or("month");
     Ok(Plan {
@@ -161,6 +168,7 @@ fn plan_of(form: &Form, currency: Currency) -> Result<Plan, Error> {
         price: price(form, currency)?,
         currency: currency.as_str().to_owned(),
         every: every.to_owned(),
+        carry_over_periods: carry_over(form)?,
         is_gone: false,
     })
 }
@@ -176,6 +184,10 @@ pub async fn put_plan(State(site): State<Arc<Site>>, host: Host, form: Form) -> 
         let says = vec![
             format!("“{}” gives {} credits every {}, for {}, tax aside.", row.name, row.credits, row.every, row.price),
             format!("Beside buying the same credits one by one: {}. Without a real discount it is refused.", row.saves),
+            match plan.carry_over_periods {
+                None => "Unused credits carry over for as long as it takes.".to_owned(),
+                Some(periods) => format!("Unused credits are lost {periods} periods after the one they were paid for."),
+            },
             "Whoever has the plan keeps it as it was.".to_owned(),
         ];
         return ask(&site, &host, &form, put("plan", says, is_new)).await;
