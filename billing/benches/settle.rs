@@ -1,5 +1,5 @@
 //! What settling an hour costs the rules, for each server of an account that has many: `cargo bench -p billing`. It is
-//! the same for each, however many there are. Every version of the book is kept, as a store that is committing keeps it.
+//! the same for each, however many there are. Every version of the book is kept, as a store that commits keeps it.
 use std::sync::Arc;
 
 use billing::id::AccountNumber;
