@@ -62,7 +62,9 @@ impl Bought {
     pub fn part_of_amount(&self, before: Part, amount: i64) -> Option<Part> {
         assert!(self.credits.is_positive(), "a payment granted something");
         let after = before.total().checked_add(amount).filter(|it| 0 < amount && *it <= self.total())?;
-        let net = self.share(self.net, after, self.total()).max(before.net);
+        // The rest is tax: never more of it than was paid, nor less than went back already.
+        let (least, most) = (before.net.max(after - self.tax), self.net.min(after - before.tax));
+        let net = self.share(self.net, after, self.total()).clamp(least, most);
         let tax = after - net;
         let exact = i128::from(self.credits.micros()) * i128::from(after);
         let total = i128::from(self.total());

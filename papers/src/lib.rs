@@ -13,6 +13,7 @@ mod world;
 use std::fmt;
 
 use serde::Serialize;
+use world::Letters;
 
 /// A paper: everything that is printed on it, in the order it is printed, and nothing else.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -132,11 +133,17 @@ impl std::error::Error for Failure {}
 /// The paper as PDF/A-3b, with its attachment inside.
 ///
 /// # Errors
-/// When the typesetter does not manage. A logo that cannot be drawn is left out instead.
+/// When the typesetter does not manage. A logo that cannot be drawn is left out instead, and letters that cannot be set
+/// beside each other, such as a mark without the letter it belongs to, are shown as boxes.
 pub fn typeset(paper: &Paper, attachment: Option<&Attachment>) -> Result<Vec<u8>, Failure> {
-    let first = world::typeset(paper, attachment, paper.brand.logo.as_ref());
-    match first {
-        Err(_) if paper.brand.logo.is_some() => world::typeset(paper, attachment, None),
-        done => done,
+    let logo = paper.brand.logo.as_ref();
+    let tries = [(logo, Letters::Drawn), (None, Letters::Drawn), (None, Letters::Plain)];
+    let mut done = Err(Failure("nothing was tried".to_owned()));
+    for (logo, letters) in tries {
+        done = world::typeset(paper, attachment, logo, letters);
+        if done.is_ok() {
+            break;
+        }
     }
+    done
 }

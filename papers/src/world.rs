@@ -12,7 +12,7 @@ use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
 
 use crate::fonts::{FONTS, families};
-use crate::text::printable;
+use crate::text::{plain, printable};
 use crate::{Attachment, Failure, Logo, Paper};
 
 /// What the typesetter remembers of papers it has set is kept for so many more.
@@ -30,9 +30,23 @@ fn file(name: &str) -> FileId {
     RootedPath::new(VirtualRoot::Project, path).intern()
 }
 
-pub fn typeset(paper: &Paper, attachment: Option<&Attachment>, logo: Option<&Logo>) -> Result<Vec<u8>, Failure> {
+/// Which letters are let onto the paper.
+#[derive(Clone, Copy)]
+pub enum Letters {
+    /// All that some font draws.
+    Drawn,
+    /// Those that can be set whatever stands beside them.
+    Plain,
+}
+
+pub fn typeset(
+    paper: &Paper,
+    attachment: Option<&Attachment>,
+    logo: Option<&Logo>,
+    letters: Letters,
+) -> Result<Vec<u8>, Failure> {
     let desk = Desk {
-        values: Bytes::new(values(paper, attachment, logo)),
+        values: Bytes::new(values(paper, attachment, logo, letters)),
         attached: attachment.map(|it| Bytes::new(it.bytes.clone())),
         logo: logo.map(|it| Bytes::new(it.bytes.clone())),
     };
@@ -55,20 +69,26 @@ fn told(faults: &[SourceDiagnostic]) -> Failure {
 }
 
 /// The paper as JSON, every text in it printable.
-fn values(paper: &Paper, attachment: Option<&Attachment>, logo: Option<&Logo>) -> Vec<u8> {
+fn values(paper: &Paper, attachment: Option<&Attachment>, logo: Option<&Logo>, letters: Letters) -> Vec<u8> {
     let mut values = serde_json::to_value(paper).expect("a paper is plain JSON");
-    clean(&mut values);
+    clean(
+        &mut values,
+        match letters {
+            Letters::Drawn => printable,
+            Letters::Plain => plain,
+        },
+    );
     values["fonts"] = json!(families());
     values["logo"] = json!(logo.map(|it| if it.is_svg { "svg" } else { "png" }));
     values["attached"] = json!(attachment.map(|it| json!({"name": it.name, "type": it.media_type})));
     serde_json::to_vec(&values).expect("a paper is plain JSON")
 }
 
-fn clean(value: &mut Value) {
+fn clean(value: &mut Value, fit: fn(&str) -> String) {
     match value {
-        Value::String(text) => *text = printable(text),
-        Value::Array(items) => items.iter_mut().for_each(clean),
-        Value::Object(members) => members.values_mut().for_each(clean),
+        Value::String(text) => *text = fit(text),
+        Value::Array(items) => items.iter_mut().for_each(|it| clean(it, fit)),
+        Value::Object(members) => members.values_mut().for_each(|it| clean(it, fit)),
         _ => {}
     }
 }

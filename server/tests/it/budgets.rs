@@ -59,7 +59,7 @@ fn a_budget_that_blocks_says_which_and_why() {
     assert_eq!(problem["resets_at"], made["resets_at"]);
     assert_eq!(served.available("ada"), "594", "nothing was charged");
     let hold = json!({"account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
-        "credits": "1", "expires_in_seconds": 60, "idempotency_key": "h"});
+        "credits": "1", "expires_in_seconds": 60, "idempotency_key": "ceiling"});
     let hold = served.post("/v1/holds", "", &hold).json();
     assert_eq!(hold["ceiling"]["credits"], "4", "what the budget leaves, not the balance: {hold}");
     served.post(&format!("/v1/holds/{}/release", hold["id"].as_str().unwrap()), "r", &json!({}));

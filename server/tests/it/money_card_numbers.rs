@@ -12,7 +12,11 @@ const NUMBERS: [&str; 3] = ["4242424242424242", "4000 0027 6000 3184", "3782-822
 
 /// A path with something in the place of each of its names.
 fn filled(path: &str) -> String {
-    let parts = path.split('/').map(|it| if it.starts_with('{') { "ada" } else { it });
+    let parts = path.split('/').map(|it| match it {
+        "{action}" => "start",
+        it if it.starts_with('{') => "ada",
+        it => it,
+    });
     parts.collect::<Vec<_>>().join("/")
 }
 
