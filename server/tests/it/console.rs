@@ -36,8 +36,14 @@ impl<'a> Operator<'a> {
         for it in says {
             assert!(asked.text.contains(it), "{it}: {}", asked.text);
         }
-        let key = asked.text.split_once("name=\"key\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
-        let sure: Vec<_> = fields.iter().copied().chain([("key", &*key), ("sure", "1")]).collect();
+        // As a browser does: what the question's form carries goes with the answer.
+        let form = asked.text.split_once("class=\"fields").unwrap().1;
+        let carried = form.split("type=\"hidden\" name=\"").skip(1).filter_map(|it| {
+            let (name, rest) = it.split_once("\" value=\"")?;
+            Some((name, rest.split('"').next()?))
+        });
+        let added = carried.filter(|it| it.0 != "mark" && fields.iter().all(|field| field.0 != it.0));
+        let sure: Vec<_> = fields.iter().copied().chain(added).chain([("sure", "1")]).collect();
         let first = self.send(path, &sure);
         let second = self.send(path, &sure);
         assert_eq!((second.status, second.header("location")), (first.status, first.header("location")));
@@ -198,7 +204,7 @@ fn prices_offers_keys_and_webhooks_are_kept_at_the_console() {
     let rotated = operator.act("/console/keys/rotate", &[("id", id)], &["“backend 2”", "scopes of “backend”: charge"]);
     assert_ne!(secret(&rotated).expect("it is shown"), first);
     operator.did("/console/keys/revoke", &[("id", id)], &["“backend” opens nothing"]);
-    assert_eq!(operator.noted("api_key"), 3, "made, rotated, revoked");
+    assert_eq!(operator.noted("api_key"), 4, "the first by configuration, then made, rotated, revoked");
 
     let hook = [("url", "http://127.0.0.1:9/hook"), ("balance.low", "1"), ("key", "hook")];
     let made = operator.send("/console/webhooks", &hook);

@@ -24,7 +24,9 @@ fn ask(shop: &Shop, what: &str) -> Value {
 }
 
 fn wait_for_state(shop: &Shop, state: &str, payments: usize) {
-    shop.wait_until(state, |it| shown(it)["state"] == state && it.payments("ada").len() == payments);
+    // In this order: a payment that is there and no longer under way is settled.
+    let is_settled = |it: &Value| it["state"] == state && it["pending_payment"].is_null();
+    shop.wait_until(state, |it| it.payments("ada").len() == payments && is_settled(&shown(it)));
 }
 
 #[test]
