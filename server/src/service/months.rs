@@ -158,7 +158,10 @@ impl AccountMonth {
 
 /// The rows of a month while it is counted.
 #[derive(Default)]
-pub(super) struct Used(BTreeMap<(String, Option<String>, Option<String>), (i64, u64)>);
+pub(super) struct Used(BTreeMap<WhatFor, (i64, u64)>);
+
+/// A meter, a project, a server.
+type WhatFor = (String, Option<String>, Option<String>);
 
 impl Used {
     pub fn of(rows: Vec<UsedRow>) -> Used {
