@@ -66,7 +66,7 @@ fn one_account_lives_through_two_years_and_loses_nothing() {
                 town.pass(Span::SECOND).await;
                 town.pass(Span::SECOND).await;
             }
-            spent = spent + Credits::whole(i64::try_from(credits).unwrap());
+            spent += Credits::whole(i64::try_from(credits).unwrap());
             if month == 4 {
                 town.app.end_subscription(&ada(), true).unwrap();
                 town.pass(Span::DAY).await;
