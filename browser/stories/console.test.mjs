@@ -133,7 +133,7 @@ test("a key is rotated, a package put on sale, a webhook added", async () => {
   const page = await operator();
   await page.getByRole("link", { name: "API keys" }).click();
   await page.getByLabel("Name, which the ledger shows").fill("backend");
-  await page.getByLabel(/^charge/).check();
+  await page.getByRole("checkbox", { name: /^charge/ }).check();
   await page.getByRole("button", { name: "Make the key" }).click();
   const secret = await page.locator(".secret").innerText();
   await page.getByRole("button", { name: "Rotate … backend" }).click();

@@ -12,7 +12,7 @@ const WORD_MAX: usize = 22;
 const BREAK_HERE: char = '\u{200b}';
 const BOX: char = '\u{25a1}';
 
-/// Like [`printable`], of letters that stand by themselves in the first font: what can be set whatever stands beside it.
+/// Like [`printable`], of letters that stand by themselves in the first font: these can be set whatever is beside them.
 pub fn plain(text: &str) -> String {
     let boxed = |it: char| {
         if it.is_ascii_graphic() || it == ' ' || (it.is_alphabetic() && stands_alone(it)) { it } else { BOX }

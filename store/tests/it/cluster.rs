@@ -72,7 +72,7 @@ impl Schema {
     pub fn new() -> Schema {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("scrip_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        hand(&cluster().url).batch_execute(&format!("create schema {name}")).unwrap();
+        by_hand(format!("create schema {name}"));
         Schema(name)
     }
     /// Where a store finds it.
@@ -93,8 +93,14 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let _ = hand(&cluster().url).batch_execute(&format!("drop schema {} cascade", self.0));
+        by_hand(format!("drop schema {} cascade", self.0));
     }
+}
+
+/// On a thread of its own: the client waits for its answer, which a thread that drives others must not.
+fn by_hand(statement: String) {
+    let done = std::thread::spawn(move || hand(&cluster().url).batch_execute(&statement).unwrap()).join();
+    assert!(done.is_ok() || std::thread::panicking(), "the cluster does as it is told");
 }
 
 fn hand(url: &str) -> Client {
