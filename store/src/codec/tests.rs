@@ -325,7 +325,7 @@ fn transaction() -> BoxedStrategy<Transaction> {
 fn write_and_read(transaction: &Transaction, is_numbered: bool) -> Transaction {
     let columns = Columns::of(transaction);
     let mut rates = Rates::default();
-    let mut number = |it: &PriceLine| rates.number(it).or_else(|| Some(rates.lacks(it).map(|it| rates.add(it))?));
+    let mut number = |it: &PriceLine| rates.number(it).or_else(|| rates.lacks(it).map(|it| rates.add(it)));
     let numbers: Vec<Option<u32>> = match is_numbered {
         true => lines(transaction).iter().map(&mut number).collect(),
         false => Vec::new(),

@@ -13,7 +13,8 @@ pub const REGISTER: &str = "insert into accounts \
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
 pub const FINGERPRINT: &str = "insert into fingerprints (fingerprint, account) values ($1, $2) on conflict do nothing";
 /// What an account is found by: written anew with each of its states.
-pub const CALL: &str = "insert into account_words (word, account) select word, $2::bigint from unnest($1::text[]) as word on conflict do nothing";
+pub const CALL: &str = "insert into account_words (word, account)
+    select word, $2::bigint from unnest($1::text[]) as word on conflict do nothing";
 pub const UNCALL: &str = "delete from account_words where account = $1";
 pub const CHANGE_ACCOUNT: &str = "update accounts set id = $2, at = $3, name = $4, email = $5, currency = $6, \
     timezone = $7, address = $8, tax_id = $9, closed_at = $10 where number = $1";
