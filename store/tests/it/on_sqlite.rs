@@ -151,8 +151,8 @@ fn the_price_lines_of_the_file_are_those_of_the_receipts() {
     let mut statement = file.prepare(query).unwrap();
     let row =
         |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)));
-    let mut found: Vec<(String, String, (i64, i64, i64, i64))> =
-        statement.query_map([], row).unwrap().map(Result::unwrap).collect();
+    type Line = (String, String, (i64, i64, i64, i64));
+    let mut found: Vec<Line> = statement.query_map([], row).unwrap().map(Result::unwrap).collect();
     expected.sort();
     found.sort();
     assert_eq!(found, expected);
