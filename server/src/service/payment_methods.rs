@@ -392,6 +392,8 @@ pub(super) fn told(failure: &stripe::Failure) -> Error {
             tracing::warn!(detail, "the provider did not answer");
             Error::Busy
         }
+        // It came with our caller's key: another request under it is a conflict there as it is here.
+        stripe::Failure::Refused { why: stripe::RefusedFor::KeyReused, .. } => Refusal::IdempotencyConflict.into(),
         stripe::Failure::Refused { why, detail } => {
             Error::Fault(store::Fault::new("asking the payment provider", format!("{why:?}: {detail}")))
         }

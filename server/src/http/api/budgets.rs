@@ -11,6 +11,7 @@ use billing::zone::Period;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::super::json::Object;
 use super::super::knock::Knock;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, Instant, NameIn, TextIn};
@@ -40,8 +41,8 @@ pub struct ScopeIn {
     "scope": {"project": "web-shop", "meters": ["ai_chat"]}, "period": "month", "credits": "500", "action": "block"
 }))]
 pub struct BudgetIn {
-    #[serde(default)]
-    scope: ScopeIn,
+    #[schema(value_type = Option<ScopeIn>)]
+    scope: Option<Object<ScopeIn>>,
     /// `day`, `week` (from Monday), `month` or `total`, by the account's calendar.
     #[schema(value_type = String, pattern = "^(day|week|month|total)$")]
     period: TextIn,
@@ -130,7 +131,8 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let (account, budget) = (call.name("account").await?, call.name("budget").await?);
     let by = call.by();
     let said: BudgetIn = call.json().await?;
-    let meters: Vec<_> = said.scope.meters.into_iter().map(|it| it.0).collect();
+    let admits = said.scope.map(|it| it.0).unwrap_or_default();
+    let meters: Vec<_> = admits.meters.into_iter().map(|it| it.0).collect();
     if METERS_MAX < meters.len() || meters.iter().any(|it| it.is_empty() || 64 < it.len()) {
         return Err(Refusal::invalid("scope.meters", "must be at most 50 names of meters").into());
     }
@@ -141,7 +143,7 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         "notify" => false,
         _ => return Err(Refusal::invalid("action", "must be notify or block").into()),
     };
-    let (project, actor) = (said.scope.project.map(|it| it.0), said.scope.actor.map(|it| it.0));
+    let (project, actor) = (admits.project.map(|it| it.0), admits.actor.map(|it| it.0));
     let scope = BudgetScope { project, actor, meters };
     let order = BudgetOrder { account, budget, scope, period, limit: said.credits.0, blocks, by };
     let (view, is_new) = site.app.put_budget(order).await?;

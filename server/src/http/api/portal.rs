@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use billing::Refusal;
+use billing::money::Credits;
 use billing::time::Span;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -83,6 +85,9 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let account = call.name("account").await?;
     let origin = site.origin(call.headers());
     let asked: SessionIn = call.json().await?;
+    if asked.needed_credits.as_ref().is_some_and(|it| it.0 < Credits::ZERO) {
+        return Err(Refusal::invalid("needed_credits", "must be 0 or more").into());
+    }
     let order = LinkOrder {
         account,
         role: match asked.role {

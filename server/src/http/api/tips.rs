@@ -136,6 +136,7 @@ pub struct UtilisationShown {
 pub async fn report(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Charge)?;
     let (account, server) = (call.name("account").await?, call.name("server").await?);
+    call.key_if_any()?;
     let said: UtilisationIn = call.json().await?;
     for (field, percent) in [("cpu_percent", said.cpu_percent), ("memory_percent", said.memory_percent)] {
         if 100 < percent {
