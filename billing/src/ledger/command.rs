@@ -39,6 +39,8 @@ pub enum Command {
     /// Take back what is unused of a grant.
     Void {
         grant: GrantId,
+        /// What stays of the unused part.
+        keep: Credits,
         reason: Text,
     },
     /// No new spending. What is due still happens, and debts are still repaid.

@@ -31,9 +31,10 @@ impl Book {
             Command::Capture(captured) => self.capture(captured, at)?,
             Command::Release { hold } => self.release(*hold, HoldEnd::Released)?,
             Command::Reverse(reverse) => self.reverse(reverse, at)?,
-            Command::Void { grant, reason } => {
+            Command::Void { grant, keep, reason } => {
                 let grant = self.grants.iter().find(|it| it.id == *grant).ok_or(Refusal::NothingToVoid)?;
-                let credits = Some(grant.remaining).filter(|it| it.is_positive()).ok_or(Refusal::NothingToVoid)?;
+                let credits =
+                    Some(grant.remaining - *keep).filter(|it| it.is_positive()).ok_or(Refusal::NothingToVoid)?;
                 What::Voided { grant: grant.id, credits, reason: Arc::clone(reason) }
             }
             Command::Close if self.closed => return Err(Refusal::AccountClosed),

@@ -16,11 +16,20 @@ const REPOSITORIES: [(&str, &str, u64, u64); 3] = [
 const MODELS: [&str; 5] =
     ["claude-sonnet-5-5", "gpt-6.1-terra", "gemini-3.8-flash", "claude-haiku-5-5", "mistral-medium-3.5"];
 const PEOPLE: [&str; 4] = ["ada", "grace", "linus", "barbara"];
-/// Server, project, tier, and how many days ago it was set up.
+/// Server, project, tier, and how many days ago it was ordered. What became of them since is in [`run_servers`].
 const SERVERS: [(&str, &str, &str, i64); 3] = [
-    ("web-1", "storefront", "business", 26),
+    ("web-1", "storefront", "entry-level", 26),
     ("worker-1", "data-pipeline", "entry-level", 19),
     ("staging-1", "mobile-app", "entry-level", 8),
+];
+/// Server, what was reported of it, when (days ago, minutes into the day), and the tier it got.
+const REPORTS: [(&str, &str, i64, i64, Option<&str>); 6] = [
+    ("web-1", "start", 26, 610, None),
+    ("web-1", "resize", 12, 840, Some("business")),
+    ("worker-1", "start", 19, 612, None),
+    ("staging-1", "start", 8, 611, None),
+    ("staging-1", "stop", 3, 1_080, None),
+    ("staging-1", "start", 1, 480, None),
 ];
 
 const COMPOSE: &str = include_str!("sample/compose.yaml");
@@ -174,24 +183,21 @@ fn plan(client: &Client, month: &Month) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// Set-up once, then runtime a day at a time: two entries, because they are two costs.
+/// Three servers that run: one has grown, one rests now and then. What they burn shows by the second from here on.
 fn run_servers(client: &Client, month: &Month) -> Result<(), DemoError> {
-    let mut charges = Vec::new();
-    for (server, project, tier, since) in SERVERS {
-        let charge = |days_ago: i64, quantities: Value, what: &str| {
-            let at = month.at(days_ago, 23 * 60)?;
-            let key = format!("demo-{what}-{server}-{}", month.day(days_ago));
-            Some(json!({
-                "account": ACCOUNT, "project": project, "resource": server, "meter": "server",
-                "dimensions": { "tier": tier }, "quantities": quantities, "at": at, "idempotency_key": key,
-            }))
-        };
-        charges.extend(charge(since, json!({ "provisioned": 1 }), "setup"));
-        charges.extend((0..since).rev().filter_map(|it| charge(it, json!({ "runtime_seconds": 86_400 }), "runtime")));
-    }
-    let answer = client.post("/v1/charges/batch", "demo-servers", &Value::Array(charges))?;
-    if answer["refused"] != 0 {
-        return Err(refused("charging for servers", &answer["results"]));
+    let path = format!("/v1/accounts/{ACCOUNT}/servers");
+    let known = client.get(&path)?;
+    let is_known = |id: &str| known["data"].as_array().is_some_and(|it| it.iter().any(|it| it["id"] == id));
+    for (server, project, tier, days_ago) in SERVERS.into_iter().filter(|it| !is_known(it.0)) {
+        let order = json!({ "project": project, "tier": tier, "at": month.at(days_ago, 600) });
+        client.put(&format!("{path}/{server}"), &order)?;
+        for (_, report, days_ago, minutes, tier) in REPORTS.into_iter().filter(|it| it.0 == server) {
+            let mut said = json!({ "at": month.at(days_ago, minutes) });
+            if let Some(tier) = tier {
+                said["tier"] = json!(tier);
+            }
+            client.post(&format!("{path}/{server}/{report}"), &format!("demo-{server}-{days_ago}"), &said)?;
+        }
     }
     Ok(())
 }

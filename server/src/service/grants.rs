@@ -114,7 +114,7 @@ impl App {
         }
         let ask = Ask {
             account: known.account.number,
-            command: Some(Command::Void { grant, reason: Arc::clone(&reason) }),
+            command: Some(Command::Void { grant, keep: Credits::ZERO, reason: Arc::clone(&reason) }),
             key: Some(key),
             by: Some(Arc::clone(&by.name)),
             fact: None,

@@ -38,6 +38,9 @@ pub struct Plan {
     /// Unused credits last for so many periods after the one they were paid for; none for as long as it takes.
     #[serde(default)]
     pub carry_over_periods: Option<u32>,
+    /// At a renewal, micro-credits that stay of what earlier periods paid for; none for all of it.
+    #[serde(default)]
+    pub carry_over_maximum: Option<i64>,
     /// No longer sold; who has it keeps it.
     pub is_gone: bool,
 }
@@ -48,6 +51,9 @@ impl Plan {
     }
     pub fn credits(&self) -> Credits {
         Credits::from_micros(self.credits)
+    }
+    pub fn carry_over_maximum(&self) -> Option<Credits> {
+        self.carry_over_maximum.map(Credits::from_micros)
     }
 }
 
@@ -84,6 +90,9 @@ impl App {
         }
         if plan.carry_over_periods.is_some_and(|it| !(1..=CARRY_OVER_MAX).contains(&it)) {
             return Err(Refusal::invalid("carry_over_periods", "must be 1 to 60; leave it out to keep them").into());
+        }
+        if plan.carry_over_maximum().is_some_and(|it| !(Credits::ZERO..=Credits::MAX).contains(&it)) {
+            return Err(Refusal::invalid("carry_over_maximum", "must be 0 or more; leave it out to keep all").into());
         }
         if plan.name.is_empty() || 200 < plan.name.len() || plan.name.chars().any(char::is_control) {
             return Err(Refusal::invalid("name", "must be 1 to 200 bytes without control characters").into());
@@ -135,6 +144,7 @@ impl App {
             currency: currency.as_str().to_owned(),
             every: every.as_str().to_owned(),
             carry_over_periods: None,
+            carry_over_maximum: None,
             is_gone: false,
         }
     }

@@ -13,6 +13,7 @@ use store::{CommitError, Document, Fault};
 use super::Error;
 use super::documents::{Kept, LEASE, read};
 use super::payment_methods::told;
+use super::renewals::carry_over_maximum;
 use crate::app::App;
 use crate::stripe::{self, Event, Notice, NoticeFault, Provider};
 
@@ -166,10 +167,11 @@ impl App {
 
     /// Whether something is left to do once a payment's credits are granted.
     pub(super) fn has_sequel(&self, payment: &super::Payment) -> bool {
-        payment.save_card
+        payment.save_card || carry_over_maximum(payment).is_some()
     }
 
-    /// What is left to do once the credits are granted: the card that was saved on the way is ours to show.
+    /// What is left to do once the credits are granted: the card that was saved on the way is ours to show, and what
+    /// is more than the plan lets carry over is taken back.
     pub(super) async fn after_payment(
         self: &Arc<Self>,
         known: &Arc<crate::app::Known>,
@@ -178,8 +180,13 @@ impl App {
         if !self.has_sequel(&kept.body) || kept.document.due_at.is_none() {
             return Ok(());
         }
-        self.cards_changed(known.account.number).await?;
-        kept.body.save_card = false;
+        if kept.body.save_card {
+            self.cards_changed(known.account.number).await?;
+            kept.body.save_card = false;
+        }
+        if let Some(most) = carry_over_maximum(&kept.body) {
+            self.limit_carry_over(known, &kept.body, most).await?;
+        }
         self.keep(&[kept.next(self.now(), None)]).map(drop)
     }
 }

@@ -5,8 +5,11 @@
 //! on by the period it paid for, whoever was late; and only the very payment it waits for can fail it.
 use std::sync::Arc;
 
+use billing::Refusal;
 use billing::calendar::Date;
 use billing::id::PaymentId;
+use billing::ledger::Command;
+use billing::money::Credits;
 use billing::payment::Status;
 use billing::subscription::{State, period_date, period_end, retry_at};
 use billing::time::{Span, Timestamp};
@@ -19,6 +22,7 @@ use super::notices::Happening;
 use super::payments::{Payment, Way};
 use super::subscriptions::{Period, Subscription};
 use crate::app::{App, Known};
+use crate::turnstile::{Ask, Turned};
 
 /// What a payment that came in did to its subscription.
 #[derive(Default)]
@@ -212,6 +216,48 @@ impl App {
         // A time that a clock change leaves out is the one after it; of one that comes twice, the first counts.
         let zoned = local.to_zoned(known.zone.clone());
         zoned.map_or(Timestamp::NEVER, |it| Timestamp::from_millis(it.timestamp().as_millisecond()))
+    }
+}
+
+/// What the plan lets carry over at most, of a payment that renews.
+pub(super) fn carry_over_maximum(payment: &Payment) -> Option<Credits> {
+    let period = payment.period.as_ref().filter(|it| 0 < it.index && !it.is_upgrade)?;
+    period.plan.carry_over_maximum()
+}
+
+impl App {
+    /// Takes back what is unused of earlier periods beyond `most`, the oldest first. Done twice it does nothing more:
+    /// what is there is only less by then.
+    pub(super) async fn limit_carry_over(&self, known: &Known, renewal: &Payment, most: Credits) -> Result<(), Error> {
+        let Some(period) = &renewal.period else { return Ok(()) };
+        let book = self.book(known.account.number)?.brought_up_to(self.now());
+        let mut earlier = Vec::new();
+        for grant in book.grants().iter().filter(|it| it.remaining.is_positive() && !it.is_frozen) {
+            let Some(id) = grant.terms.payment.as_deref().and_then(|it| it.parse().ok()) else { continue };
+            let paid = self.payment_kept(id)?.and_then(|it| it.body.period);
+            if paid.is_some_and(|it| it.subscription == period.subscription && it.starts_at < period.starts_at) {
+                earlier.push((grant.id, grant.remaining));
+            }
+        }
+        earlier.sort_by_key(|it| std::cmp::Reverse(it.0.made_at()));
+        let mut room = most;
+        for (grant, remaining) in earlier {
+            let keep = remaining.min(room);
+            room -= keep;
+            if keep == remaining {
+                continue;
+            }
+            let reason = format!("carried over are at most {most} credits").into();
+            let command = Some(Command::Void { grant, keep, reason });
+            let (account, by) = (known.account.number, Some("subscription".into()));
+            let ask = Ask { account, command, key: None, by, fact: None, once: None, also: Vec::new() };
+            match self.turnstile.take_one(ask).await {
+                // Used or taken back meanwhile.
+                Turned::Refused(Refusal::NothingToVoid) => {}
+                turned => super::order::done(turned).map(drop)?,
+            }
+        }
+        Ok(())
     }
 }
 

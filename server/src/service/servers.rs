@@ -61,6 +61,8 @@ pub struct ServerOrder {
     pub project: Option<Name>,
     pub tier: Text,
     pub region: Option<Text>,
+    /// When it was ordered; now where nothing is said.
+    pub at: Option<Timestamp>,
     pub by: Text,
 }
 
@@ -96,9 +98,10 @@ impl App {
     pub async fn provision_server(&self, order: ServerOrder) -> Result<(ServerView, bool), Error> {
         let known = self.known(&order.account)?;
         let now = self.now();
-        let tariff = Arc::new(Tariff::of(&*self.card_at(now)?, order.tier, order.region)?);
+        let at = order.at.unwrap_or(now);
+        let tariff = Arc::new(Tariff::of(&*self.card_at(at.min(now))?, order.tier, order.region)?);
         let act = ServerAct::Provision { project: order.project, tariff };
-        let report = ServerReport { server: order.server.clone(), act, at: now, terms: Some(burn_terms(self, &known)) };
+        let report = ServerReport { server: order.server.clone(), act, at, terms: Some(burn_terms(self, &known)) };
         let is_new = self.tell(&known, report, None, order.by).await?;
         Ok((self.server(&order.account, &order.server)?, is_new))
     }

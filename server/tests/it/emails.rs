@@ -42,7 +42,7 @@ fn tools() -> &'static PathBuf {
 }
 
 /// A mail server.
-struct Office {
+pub struct Office {
     child: Child,
     stdin: ChildStdin,
     port: u16,
@@ -50,7 +50,7 @@ struct Office {
 }
 
 impl Office {
-    fn open(security: &str) -> Office {
+    pub fn open(security: &str) -> Office {
         Office::at(security, 0)
     }
 
@@ -81,7 +81,7 @@ impl Office {
         Office { child, stdin, port, said }
     }
 
-    fn next(&self) -> Value {
+    pub fn next(&self) -> Value {
         self.said.recv_timeout(PATIENCE).expect("a mail comes in time")
     }
     /// Answers so from now on.
@@ -89,7 +89,7 @@ impl Office {
         writeln!(self.stdin, "{answer}").unwrap();
         assert_eq!(self.next()["answers"], answer);
     }
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 }
@@ -102,13 +102,13 @@ impl Drop for Office {
 }
 
 /// The header of a mail, unfolded, and its text and HTML, decoded.
-struct Letter {
-    head: String,
-    text: String,
-    html: String,
+pub struct Letter {
+    pub head: String,
+    pub text: String,
+    pub html: String,
 }
 
-fn opened(mail: &Value) -> Letter {
+pub fn opened(mail: &Value) -> Letter {
     let content = mail["content"].as_str().unwrap().replace("\r\n", "\n");
     let (head, body) = content.split_once("\n\n").unwrap();
     let head = head.replace("\n ", " ").replace("\n\t", " ");

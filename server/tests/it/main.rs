@@ -25,6 +25,7 @@ mod money_books;
 mod money_card_numbers;
 mod money_crashes;
 mod money_lifetime;
+mod money_mails;
 mod money_notices;
 mod money_papers;
 mod money_prior_art;

@@ -180,6 +180,7 @@ fn unused_credits_expire_only_where_the_plan_says_so() {
             currency: "eur".to_owned(),
             every: "month".to_owned(),
             carry_over_periods: Some(1),
+            carry_over_maximum: None,
             is_gone: false,
         };
         town.app.put_plan(&plan, "test").unwrap();

@@ -23,6 +23,11 @@ country = "LT"
 tax_id = "LT100001919017"
 email = "billing@hydron.example"
 "#;
+/// Where the shop's customers reach it, for the links in its e-mails.
+const ADDRESS: &str = r#"
+public_url = "https://billing.hydron.example"
+purchase_url = "https://hydron.example/billing?for={account}"
+"#;
 pub const BACK: &str = "http://shop.example/billing";
 
 pub struct Shop {
@@ -44,6 +49,16 @@ impl Shop {
         let sim = Sim::start(&Options::default()).unwrap();
         let server = start(Arc::new(TempDir::new().unwrap()), &sim, None);
         Shop { server, sim, ahead: AtomicI64::new(0) }
+    }
+
+    /// A shop that writes e-mails, through a mail server.
+    pub fn writing(smtp: &str) -> Shop {
+        let sim = Sim::start(&Options::default()).unwrap();
+        let config = format!("{ADDRESS}{SELLER}[mail]\nfrom = \"Hydron <billing@hydron.example>\"\n");
+        let server = start_with(Arc::new(TempDir::new().unwrap()), &sim, &[("SMTP_URL", smtp)], &config);
+        let shop = Shop { server, sim, ahead: AtomicI64::new(0) };
+        shop.listen();
+        shop
     }
 
     /// A shop whose store is where `database` says.
@@ -194,6 +209,11 @@ impl Shop {
 }
 
 fn start(directory: Arc<TempDir>, sim: &Sim, database: Option<&str>) -> Served {
+    let database: Vec<_> = database.map(|it| ("SCRIP_DATABASE_URL", it)).into_iter().collect();
+    start_with(directory, sim, &database, SELLER)
+}
+
+fn start_with(directory: Arc<TempDir>, sim: &Sim, more: &[(&str, &str)], config: &str) -> Served {
     let mut environment = vec![
         ("SCRIP_SANDBOX", "1"),
         ("STRIPE_SECRET_KEY", "sk_test_of_the_shop"),
@@ -201,8 +221,8 @@ fn start(directory: Arc<TempDir>, sim: &Sim, database: Option<&str>) -> Served {
         ("STRIPE_WEBHOOK_SECRET", SECRET),
         ("STRIPE_API_BASE", sim.url()),
     ];
-    environment.extend(database.map(|it| ("SCRIP_DATABASE_URL", it)));
-    Served::start_with(directory, &environment, SELLER)
+    environment.extend(more);
+    Served::start_with(directory, &environment, config)
 }
 
 pub fn browse(url: &str, form: &str) -> Result<String, String> {

@@ -120,3 +120,26 @@ fn a_declined_renewal_is_tried_on_days_one_three_five_and_seven_and_then_it_is_o
     assert_eq!(shop.totals().0, 2178);
     assert_eq!(shop.paid_grants("ada").len(), 1);
 }
+
+#[test]
+fn what_carries_over_is_all_of_it_where_the_plan_sets_no_maximum_and_that_much_where_it_does() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let plan = json!({"name": "Capped", "credits": "2000", "price": {"amount": 1500, "currency": "eur"},
+        "every": "month", "carry_over_maximum": "500"});
+    assert_eq!(shop.server.put("/v1/plans/capped", &plan).json()["carry_over_maximum"], "500");
+    let bought = shop.buy("ada", "b", &json!({"credits": "1000"}));
+    assert_eq!(bought.status, 201, "{}", bought.text);
+    subscribe(&shop, "capped", "s");
+    for month in 1..=3 {
+        let end = shown(&shop)["period_end"].as_str().unwrap().to_owned();
+        shop.pass_to(&end);
+        wait_for_state(&shop, "active", month + 2);
+        // 500 welcome and 1 000 bought stay whatever a plan says; of 2 000 unused of the period before, 500 stay.
+        shop.wait_until("the rest has gone", |it| it.server.available("ada") == "4000");
+    }
+    let entries = shop.server.get("/v1/accounts/ada/entries?limit=200").json();
+    let voids: Vec<&Value> = entries["data"].as_array().unwrap().iter().filter(|it| it["kind"] == "void").collect();
+    assert_eq!(voids.len(), 5, "{voids:#?}");
+    assert!(voids.iter().all(|it| it["reason"] == "carried over are at most 500 credits"), "{voids:#?}");
+}

@@ -114,7 +114,9 @@ impl Town {
             }
             (6, Some(hold), _) => Command::Capture(Captured { hold, work: done, over: Over::ToLimit }),
             (7, Some(hold), _) => Command::Release { hold },
-            (8, _, Some(grant)) if self.random.below(10) == 0 => Command::Void { grant, reason: "mistake".into() },
+            (8, _, Some(grant)) if self.random.below(10) == 0 => {
+                Command::Void { grant, keep: Credits::ZERO, reason: "mistake".into() }
+            }
             (9..11, _, _) => self.reversal(book.account).unwrap_or(Command::Close),
             (11, _, _) if self.random.below(400) == 0 => Command::Close,
             _ => {

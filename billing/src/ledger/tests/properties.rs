@@ -85,7 +85,9 @@ fn command(step: &Step, book: &Book, journal: &[Transaction], at: Timestamp) -> 
             let mut charges = journal.iter().filter(|it| matches!(it.what, What::Charged { .. }));
             Command::Reverse(reversal(journal, charges.nth(which)?.charge_id(), amount.map(credits)))
         }
-        Step::Void { which } => Command::Void { grant: book.grants().get(which)?.id, reason: "test".into() },
+        Step::Void { which } => {
+            Command::Void { grant: book.grants().get(which)?.id, keep: Credits::from_micros(7), reason: "test".into() }
+        }
     })
 }
 

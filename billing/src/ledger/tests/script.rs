@@ -286,7 +286,11 @@ impl Run {
                 let credits = words.get(2).map(|it| credits(it));
                 Command::Reverse(reversal(&self.journal, find(&self.charges, words[1]), credits))
             }
-            "void" => Command::Void { grant: find(&self.grants, words[1]), reason: "test".into() },
+            "void" => Command::Void {
+                grant: find(&self.grants, words[1]),
+                keep: words.get(2).map_or(Credits::ZERO, |it| it.parse().unwrap()),
+                reason: "test".into(),
+            },
             "unbudget" => Command::DeleteBudget { budget: words[1].parse().expect("a name") },
             "close" => Command::Close,
             "freeze" | "thaw" => {

@@ -22,6 +22,8 @@ pub struct ServerIn {
     /// A tier of the rate card.
     tier: TextIn,
     region: Option<TextIn>,
+    /// When it was ordered; now where nothing is said. Up to 35 days back, for one that runs already.
+    at: Option<InstantIn>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -116,6 +118,7 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         project: said.project.map(|it| it.0),
         tier: said.tier.0,
         region: said.region.map(|it| it.0),
+        at: said.at.map(|it| it.0),
         by,
     };
     let ordered = site.app.provision_server(order).await.map_err(Problem::from);

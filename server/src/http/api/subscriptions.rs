@@ -41,6 +41,8 @@ pub struct PlanShown {
     every: EveryShown,
     /// What is unused expires so many periods after the one it was paid for; null where it stays.
     carry_over_periods: Option<u32>,
+    /// At a renewal, so much stays of what earlier periods paid for; null where all of it does.
+    carry_over_maximum: Option<Amount>,
 }
 
 impl PlanShown {
@@ -53,6 +55,7 @@ impl PlanShown {
             price: Money { amount: plan.price, currency }.into(),
             every: if plan.every() == Every::Year { EveryShown::Year } else { EveryShown::Month },
             carry_over_periods: plan.carry_over_periods,
+            carry_over_maximum: plan.carry_over_maximum().map(Amount),
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct PlanIn {
     /// Unused credits carry over without end, unless this says for how many periods.
     #[schema(minimum = 1, maximum = 60)]
     carry_over_periods: Option<u32>,
+    /// Unused credits carry over whole, unless this says how many of them at most.
+    carry_over_maximum: Option<AmountIn>,
 }
 
 /// Put a plan on sale
@@ -115,6 +120,7 @@ pub async fn put_plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
             EveryShown::Year => Every::Year.to_string(),
         },
         carry_over_periods: said.carry_over_periods,
+        carry_over_maximum: said.carry_over_maximum.map(|it| it.0.micros()),
         is_gone: false,
     };
     let shown = PlanShown::of(&plan);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, DeliveryId, Name, Place};
+use billing::subscription::State;
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -92,12 +93,6 @@ fn topic_of(what: &str) -> Option<Option<Topic>> {
     Some(Some(topic))
 }
 
-/// A top-up that failed is told of by the rule that made it, which says what comes next. (The other way round, what a
-/// rule or a subscription bought is told of once, by its receipt.)
-fn is_told_otherwise(what: &str, about: &Value) -> bool {
-    what == Happening::PaymentFailed.as_str() && about["purpose"] == "auto_topup"
-}
-
 fn new(account: AccountNumber, cause: &str, made_at: Timestamp, what: &str, about: Value) -> Kept<Email> {
     // A name of its own beside the notice's deliveries to endpoints, and the same each time it is made.
     let hash = Sha256::digest(format!("email {cause}"));
@@ -124,7 +119,7 @@ impl App {
         let Some(topic) = topic_of(what).filter(|_| self.postbox.is_some() && known.account.email.is_some()) else {
             return Ok(None);
         };
-        if is_told_otherwise(what, &notice.body.about) {
+        if self.is_told_otherwise(known, what, &notice.body.about)? {
             return Ok(None);
         }
         let number = known.account.number;
@@ -135,6 +130,21 @@ impl App {
         }
         let email = new(number, &notice.document.id, notice.document.at, what, notice.body.about.clone());
         Ok(Some(email.next(now, Some(now))))
+    }
+
+    /// A top-up that failed is told of by the rule that made it, and the first try of a renewal by its subscription:
+    /// they say what comes next. (The other way round, what they bought is told of once, by its receipt.)
+    fn is_told_otherwise(&self, known: &Known, what: &str, about: &Value) -> Result<bool, Error> {
+        if what != Happening::PaymentFailed.as_str() {
+            return Ok(false);
+        }
+        Ok(match about["purpose"].as_str() {
+            Some("auto_topup") => true,
+            Some("subscription") => {
+                self.subscribed(known)?.is_some_and(|it| it.body.state() == State::PastDue && it.body.failures == 1)
+            }
+            _ => false,
+        })
     }
 
     /// Does the job of a document if it is one of an e-mail's; gives it back otherwise.

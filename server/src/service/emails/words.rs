@@ -228,7 +228,7 @@ impl<'a> Facts<'a> {
             .row("VAT", self.money("tax"))
             .row("Total", self.money("total").or_else(|| self.money("amount")))
             .row("Card", self.card())
-            .row("Invoice", self.plain("invoice_number").or_else(|| self.plain("invoice")))
+            .row("Invoice", self.invoice())
             .row("Payment", self.plain("payment"))
     }
 
@@ -264,6 +264,12 @@ impl<'a> Facts<'a> {
     pub(super) fn worth(&self, credits: Credits) -> String {
         let money = self.app.at_list_price(credits, self.known.account.currency);
         format!("{} credits ({})", grouped(&credits.to_string()), shown(money))
+    }
+
+    /// An invoice by the number that stands on it.
+    fn invoice(&self) -> Option<String> {
+        let invoice = self.app.invoice(self.text("invoice")?.parse().ok()?).ok()?;
+        Some(invoice.invoice.number.to_string())
     }
 
     /// A debt, where there is one.

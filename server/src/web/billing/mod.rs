@@ -14,6 +14,7 @@ mod plans;
 mod rows;
 mod topup;
 
+pub(in crate::web) use plans::carry_over_words;
 pub use rows::status;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refus
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{
-    BalanceView, Error, MethodView, PaymentView, PlanOffer, PriceOfCredits, Purpose, SubscribeOrder, Subscription,
+    BalanceView, Error, MethodView, PaymentView, Plan, PlanOffer, PriceOfCredits, Purpose, SubscribeOrder, Subscription,
 };
 use crate::web::frame::Frame;
 use crate::web::visit::Visitor;
@@ -121,9 +121,7 @@ impl Around<'_> {
         let price = show::money(self.app.offer_of(account, next)?.price.total);
         let card = rows::card_named(self.cards, it.method.as_deref());
         let day = self.day(it.period_end);
-        let what = |plan: &crate::service::Plan| {
-            format!("{}: {} credits each {}", plan.name, rows::whole(plan.credits()), plan.every)
-        };
+        let what = |plan: &Plan| format!("{}: {} credits each {}", plan.name, rows::whole(plan.credits()), plan.every);
         match it.state() {
             Standing::Canceled => {}
             Standing::Incomplete => {
@@ -197,8 +195,9 @@ impl Around<'_> {
         let grants = self.app.standing_grants(&self.visitor.session.account)?;
         let own = grants.iter().filter(|it| it.terms.source == Source::Subscription);
         let left: Credits = own.map(|it| it.remaining + it.held).sum();
-        let text =
-            format!("{} credits from subscriptions are unused. They carry over and do not expire.", show::have(left));
+        let present = self.app.subscription(&self.visitor.session.account).ok();
+        let rule = present.map_or_else(|| "They stay, and do not expire.".to_owned(), |it| carry_over_words(&it.plan));
+        let text = format!("{} credits from subscriptions are unused. {rule}", show::have(left));
         Ok(left.is_positive().then_some(text))
     }
 }
@@ -283,10 +282,27 @@ fn agreement(app: &App, visitor: &Visitor, plan: &Name, warning: Option<&'static
         Some(it) => change(&mut agree, visitor, app, (&it, plan, &card))?,
     };
     agree.fields.push(("total", total.to_string()));
-    agree
-        .notes
-        .push("Unused credits carry over: into the next period, into another plan, and beyond its end.".to_owned());
+    agree.notes.push(carry_over_words(&app.plan_offer(account, plan)?.plan));
     Ok(agree)
+}
+
+/// What becomes of what is not used: all of it stays, where the operator has not said otherwise.
+pub(in crate::web) fn carry_over_words(plan: &Plan) -> String {
+    let (most, periods) = (plan.carry_over_maximum(), plan.carry_over_periods);
+    let lasts = periods.map(|it| match it {
+        1 => format!("for one {} after the one they were paid for", plan.every),
+        many => format!("for {many} {}s after the one they were paid for", plan.every),
+    });
+    match (most, lasts) {
+        (None, None) => {
+            "Unused credits carry over: into the next period, into another plan, and beyond its end.".to_owned()
+        }
+        (None, Some(lasts)) => format!("Unused credits carry over {lasts}, then they expire."),
+        (Some(most), None) => format!("At each renewal, up to {} unused credits carry over.", rows::whole(most)),
+        (Some(most), Some(lasts)) => {
+            format!("At each renewal, up to {} unused credits carry over, {lasts}.", rows::whole(most))
+        }
+    }
 }
 
 fn start(agree: &mut Agree, offer: &PlanOffer, card: &str) -> i64 {

@@ -14,6 +14,7 @@ use super::{Desk, Paged, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, Package, Plan};
+use crate::web::billing::carry_over_words;
 use crate::web::visit::Host;
 
 const HERE: &str = "/console/offers";
@@ -169,6 +170,10 @@ fn plan_of(form: &Form, currency: Currency) -> Result<Plan, Error> {
         currency: currency.as_str().to_owned(),
         every: every.to_owned(),
         carry_over_periods: carry_over(form)?,
+        carry_over_maximum: match form.get("carry_over_maximum") {
+            Some(_) => Some(credits(form, "carry_over_maximum")?),
+            None => None,
+        },
         is_gone: false,
     })
 }
@@ -184,10 +189,7 @@ pub async fn put_plan(State(site): State<Arc<Site>>, host: Host, form: Form) -> 
         let says = vec![
             format!("“{}” gives {} credits every {}, for {}, tax aside.", row.name, row.credits, row.every, row.price),
             format!("Beside buying the same credits one by one: {}. Without a real discount it is refused.", row.saves),
-            match plan.carry_over_periods {
-                None => "Unused credits carry over for as long as it takes.".to_owned(),
-                Some(periods) => format!("Unused credits are lost {periods} periods after the one they were paid for."),
-            },
+            carry_over_words(&plan),
             "Whoever has the plan keeps it as it was.".to_owned(),
         ];
         return ask(&site, &host, &form, put("plan", says, is_new)).await;

@@ -1,0 +1,153 @@
+//! What a customer reads in a year of paying: each mail taken out of a mail server that others wrote.
+use serde_json::{Value, json};
+
+use crate::emails::{Letter, Office, opened};
+use crate::money_shop::Shop;
+use crate::money_topups::{rule, set};
+
+const VISA: &str = "4242424242424242";
+const DECLINES: &str = "4000000000000341";
+const WANTS_PROOF: &str = "4000002760003184";
+
+/// A shop with a customer who wants to be written to.
+struct Reader {
+    shop: Shop,
+    office: Office,
+}
+
+impl Reader {
+    fn with(card: &str) -> Reader {
+        let office = Office::open("plain");
+        let shop = Shop::writing(&office.url());
+        shop.customer("ada", card);
+        let profile = json!({"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Vilnius"});
+        assert_eq!(shop.server.put("/v1/accounts/ada", &profile).status, 200);
+        // What comes with time, and is not what is waited for here.
+        let quiet = json!({"digest": false, "expiry": false});
+        assert_eq!(shop.server.put("/v1/accounts/ada/notice-preferences", &quiet).status, 200);
+        Reader { shop, office }
+    }
+
+    /// The next mail that came, which must be this one.
+    #[track_caller]
+    fn reads(&self, subject: &str) -> Letter {
+        let mail = opened(&self.office.next());
+        assert!(mail.head.contains(&format!("Subject: {subject}")), "{}\n{}", mail.head, mail.text);
+        assert!(mail.head.contains("To: ada@example.com"), "{}", mail.head);
+        mail
+    }
+
+    /// The next mails, in whichever order they came, by subject.
+    #[track_caller]
+    fn reads_all(&self, subjects: &[&str]) -> Vec<Letter> {
+        let mut came: Vec<Letter> = subjects.iter().map(|_| opened(&self.office.next())).collect();
+        let heads = came.iter().map(|it| it.head.clone()).collect::<Vec<_>>().join("\n\n");
+        let mut take = |subject: &&str| {
+            let place = came.iter().position(|it| it.head.contains(&format!("Subject: {subject}")));
+            came.remove(place.unwrap_or_else(|| panic!("no mail is called {subject}:\n{heads}")))
+        };
+        subjects.iter().map(&mut take).collect()
+    }
+}
+
+#[test]
+fn a_purchase_is_followed_by_its_receipt_and_its_invoice() {
+    let ada = Reader::with(VISA);
+    let bought = ada.shop.buy("ada", "a", &json!({"credits": "1000"})).json();
+    let mails = ada.reads_all(&["Thank you for your payment", "Your invoice"]);
+    for line in [
+        "credits (EUR\u{a0}10.00)",
+        "Net: EUR\u{a0}10.00",
+        "VAT: EUR\u{a0}2.10",
+        "Total: EUR\u{a0}12.10",
+        "Invoice: INV-",
+    ] {
+        assert!(mails[0].text.contains(line), "{line}: {}", mails[0].text);
+    }
+    assert!(mails[0].text.contains(bought["id"].as_str().unwrap()), "{}", mails[0].text);
+    assert!(mails[1].text.contains("Total: EUR\u{a0}12.10"), "{}", mails[1].text);
+}
+
+#[test]
+fn a_topup_that_the_bank_asks_about_is_finished_by_the_link_in_the_mail() {
+    let ada = Reader::with(WANTS_PROOF);
+    set(&ada.shop, &rule(200, 1000));
+    ada.shop.spend("ada", "a", 450);
+    let mails = ada.reads_all(&["Please confirm your payment", "Auto-topup is paused"]);
+    let link = mails[0].text.split_whitespace().find(|it| it.contains("/emails/confirm?token=")).unwrap();
+    let path = link.strip_prefix("https://billing.hydron.example").expect("it leads to the shop");
+    // Opened by a program that looks through mails, it does nothing; its button leads to the bank.
+    assert_eq!(ada.shop.server.get(path).status, 200);
+    let asked = ada.shop.server.submit(path, "", "");
+    let bank = asked.text.split('"').find(|it| it.starts_with(ada.shop.sim.url())).expect("the bank's page");
+    ada.shop.prove(&bank.replace("&#38;", "&"), "complete").unwrap();
+    let mails = ada.reads_all(&["Your credits were topped up", "Your invoice"]);
+    assert!(mails[0].text.contains("auto-topup bought more"), "{}", mails[0].text);
+    assert_eq!(ada.shop.server.available("ada"), "1150");
+}
+
+#[test]
+fn a_budget_writes_once_for_each_part_of_it_that_is_used() {
+    let ada = Reader::with(VISA);
+    let budget = json!({"credits": "100", "period": "month", "action": "block", "scope": {"meters": ["ai_chat"]}});
+    assert!(ada.shop.server.put("/v1/accounts/ada/budgets/chats", &budget).status < 300);
+    for (key, credits, percent) in [("a", 50, 50), ("b", 25, 75), ("c", 15, 90), ("d", 10, 100)] {
+        assert_eq!(ada.shop.spend("ada", key, credits).status, 201);
+        let mail = ada.reads(&format!("chats has reached {percent} % of its budget"));
+        assert!(mail.text.contains("Budget: 100 credits (EUR\u{a0}1.00)"), "{}", mail.text);
+        assert!(mail.text.contains("At 100 % it refuses further work."), "{}", mail.text);
+    }
+    assert_eq!(ada.shop.spend("ada", "e", 1).problem().1, "budget_exceeded");
+}
+
+#[test]
+fn a_subscription_is_told_of_before_it_renews_and_when_it_cannot() {
+    let ada = Reader::with(VISA);
+    let path = "/v1/accounts/ada/subscription";
+    let begun = ada.shop.server.post(path, "s", &json!({"plan": "monthly"}));
+    assert_eq!(begun.status, 201, "{}", begun.text);
+    ada.reads_all(&["Your subscription is paid", "Your invoice"]);
+    let end = begun.json()["period_end"].as_str().unwrap().to_owned();
+    ada.shop.save_card("ada", DECLINES);
+    let cards = ada.shop.server.get("/v1/accounts/ada/payment-methods").json();
+    let card = |last4: &str| -> Value {
+        cards["data"].as_array().unwrap().iter().find(|it| it["last4"] == last4).unwrap()["id"].clone()
+    };
+    let default = format!("/v1/accounts/ada/payment-methods/{}/default", card("0341").as_str().unwrap());
+    assert_eq!(ada.shop.server.post(&default, "", &json!({})).status, 201);
+    let renews: jiff::Timestamp = end.parse().unwrap();
+    ada.shop.pass_to(&(renews - jiff::SignedDuration::from_hours(3 * 24)).to_string());
+    let mail = ada.reads("Your subscription renews soon");
+    assert!(mail.text.contains("Amount: EUR\u{a0}21.78"), "{}", mail.text);
+    ada.shop.pass_to(&end);
+    let mail = ada.reads_all(&["Your renewal could not be paid"]).remove(0);
+    assert!(mail.text.contains("Your credits stay and keep working"), "{}", mail.text);
+}
+
+#[test]
+fn servers_that_run_out_are_told_of_in_time() {
+    let ada = Reader::with(VISA);
+    let path = "/v1/accounts/ada/servers/web-1";
+    assert_eq!(ada.shop.server.put(path, &json!({"tier": "entry-level"})).status, 201);
+    assert_eq!(ada.shop.server.post(&format!("{path}/start"), "", &json!({})).status, 200);
+    let mut subjects = Vec::new();
+    while !subjects.iter().any(|it: &String| it.contains("being released")) {
+        ada.shop.pass(8 * 3600);
+        let newest = ada.shop.server.get("/v1/accounts/ada/emails").json();
+        let subject = |it: &Value| it["subject"].as_str().unwrap().to_owned();
+        subjects = newest["data"].as_array().unwrap().iter().map(subject).collect();
+        assert!(ada.shop.now() < "2100-01-01T00:00:00Z".parse().unwrap());
+    }
+    subjects.reverse();
+    let runs_out = "Your servers will run out of credits";
+    let expected = [
+        runs_out,
+        runs_out,
+        "Your credits are running low",
+        runs_out,
+        "Your credits are used up",
+        "Your servers are being stopped",
+        "Your servers are being released",
+    ];
+    assert_eq!(subjects, expected);
+}
