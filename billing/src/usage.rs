@@ -39,12 +39,12 @@ pub struct UsageKey {
 /// A key that borrows what it names: to look for a row without making one. Ordered as keys are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UsageKeyRef<'a> {
-    hour: Timestamp,
-    meter: &'a str,
-    project: Option<&'a str>,
-    server: Option<&'a str>,
-    model: Option<&'a str>,
-    actor: Option<&'a str>,
+    pub hour: Timestamp,
+    pub meter: &'a str,
+    pub project: Option<&'a str>,
+    pub server: Option<&'a str>,
+    pub model: Option<&'a str>,
+    pub actor: Option<&'a str>,
 }
 
 impl<'a> UsageKeyRef<'a> {

@@ -34,23 +34,44 @@ create table milestones (
     primary key (account, version)
 ) strict, without rowid;
 
--- an account's usage in the hour that starts at `hour`, as hours fall in the account's zone: the sum of its rows, which
--- are made one now and then.
--- body: [[meter, project, server, model, actor, credits, count, {quantity: amount}], …]
-create table usage (
+-- what was used, by account and hour. each fold adds a run of its own, and runs of one level are merged into one of the
+-- next: an account's usage in an hour is the sum of what all runs say.
+create table usage_runs (
+    run        integer primary key,
+    -- null while a fold writes it
+    level      integer,
+    -- the earliest hour in it, and the latest, as hours fall in the accounts' zones
+    first_hour integer not null,
+    last_hour  integer not null
+) strict;
+
+-- a run in blocks, sorted by account and hour.
+-- body: {names: [text, …], rows: [[account, [[hour, [[meter, project, server, model, actor, credits, count,
+--        [quantity, amount, …]], …]], …]], …]}; what is named is a place in `names`, from 0
+create table usage_blocks (
+    run     integer not null,
+    -- the first account and hour in it
     account integer not null,
     hour    integer not null,
-    -- of the last transaction that is in this row
-    version integer not null,
-    body    text not null,
-    primary key (account, hour, version)
-) strict, without rowid;
+    body    text not null
+) strict;
+
+-- where in a run is an account?
+create unique index usage_blocks_of on usage_blocks (run, account, hour);
 
 create view usage_rows as
-    select account, hour, value ->> 0 as meter, value ->> 1 as project, value ->> 2 as server,
-           value ->> 3 as model, value ->> 4 as actor, value ->> 5 as credits,
-           value ->> 6 as count, value -> 7 as quantities
-    from usage, json_each(body);
+    with uses as (
+        select body -> '$.names' as names, account.value ->> 0 as account, hour.value ->> 0 as hour, use.value as use
+        from usage_blocks join usage_runs using (run), json_each(body, '$.rows') as account,
+             json_each(account.value, '$[1]') as hour, json_each(hour.value, '$[1]') as use
+    )
+    select account, hour, names ->> (use ->> 0) as meter, names ->> (use ->> 1) as project,
+           names ->> (use ->> 2) as server, names ->> (use ->> 3) as model, names ->> (use ->> 4) as actor,
+           use ->> 5 as credits, use ->> 6 as count,
+           (select json_group_object(names ->> name.value, amount.value)
+            from json_each(use, '$[7]') as name join json_each(use, '$[7]') as amount on amount.key = name.key + 1
+            where name.key % 2 = 0) as quantities
+    from uses;
 
 -- which transaction has a name? names are hashes, so each new one would fall on another page of an index. instead
 -- they are sorted in runs, and runs of one level are merged into one of the next. `filter` says, nearly always

@@ -2,13 +2,14 @@
 use std::sync::Arc;
 
 use billing::Refusal;
-use billing::id::{ChargeId, GrantId};
+use billing::id::{ChargeId, GrantId, Name};
 use billing::ledger::{Command, Draw, Reverse, Spend, Terms, Transaction, What};
 use billing::money::Credits;
-use billing::rating::Text;
+use billing::rating::{RateCards, Text};
+use billing::time::Timestamp;
 use store::{Fault, NameHash};
 
-use super::order::{Fingerprint, done};
+use super::order::{Fingerprint, done, in_force};
 use super::{Answer, By, ChargeOrder, Error};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Turned};
@@ -41,27 +42,28 @@ pub struct ReverseOrder {
 impl App {
     /// Charges for work done: one decision, one durable write.
     pub async fn charge(&self, order: ChargeOrder) -> Result<Answer, Error> {
-        let (known, ask) = self.ask_to_charge(order)?;
+        let (account, ask) = self.ask_to_charge(order, &self.cards(), self.now())?;
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
-        Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
+        Ok(Answer { account, transaction, is_replay })
     }
 
     /// Charges each, in order, each for itself; what could not be parsed keeps its place and its refusal.
     pub async fn charge_all(&self, orders: Vec<Result<ChargeOrder, Refusal>>) -> Vec<Result<Answer, Error>> {
+        let (cards, now) = (self.cards(), self.now());
         let mut asks = Vec::with_capacity(orders.len());
         let mut places = Vec::with_capacity(orders.len());
         for order in orders {
-            let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(it));
-            places.push(asked.map(|(known, ask)| {
+            let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(it, &cards, now));
+            places.push(asked.map(|(account, ask)| {
                 asks.push(ask);
-                known
+                account
             }));
         }
         let mut turned = self.turnstile.take(asks).await.into_iter();
-        let answer = |place: Result<Arc<Known>, Error>| {
-            let known = place?;
+        let answer = |place: Result<Name, Error>| {
+            let account = place?;
             let (transaction, is_replay) = done(turned.next().expect("each ask is answered"))?;
-            Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
+            Ok(Answer { account, transaction, is_replay })
         };
         places.into_iter().map(answer).collect()
     }
@@ -128,21 +130,21 @@ impl App {
         Err(Error::Busy)
     }
 
-    fn ask_to_charge(&self, mut order: ChargeOrder) -> Result<(Arc<Known>, Ask), Error> {
-        let known = self.known(&order.account)?;
-        let now = self.now();
+    /// The ask that an order comes to, and whose account it is.
+    fn ask_to_charge(&self, order: ChargeOrder, cards: &RateCards, now: Timestamp) -> Result<(Name, Ask), Error> {
+        let ChargeOrder { account: id, mut order, key, by } = order;
+        let known = self.known(&id)?;
         let account = known.account.number;
         let mut request = Fingerprint::of("charge");
-        order.order.fingerprint(&mut request);
-        let key = self.key(account, &order.key, request)?;
-        let card = self.card_at(order.order.at.unwrap_or(now))?;
-        let usage = order.order.take_usage()?;
+        order.fingerprint(&mut request);
+        let key = self.key(account, &key, request)?;
+        let card = in_force(cards, order.at.unwrap_or(now))?;
+        let usage = order.take_usage()?;
         let price = card.price(&usage)?;
-        let work = Arc::new(order.order.work(&known, usage, price, now)?);
-        let once = self.once(&card, account, &work)?;
+        let work = Arc::new(order.into_work(&known, usage, price, now)?);
+        let once = self.once(card, account, &work)?;
         let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
-        let by = Some(order.by);
-        Ok((known, Ask { account, command, key: Some(key), by, fact: None, once, also: Vec::new() }))
+        Ok((id, Ask { account, command, key: Some(key), by: Some(by), fact: None, once, also: Vec::new() }))
     }
 
     /// The transaction that made a charge. An id that leads elsewhere, or was made up, is not found.

@@ -6,7 +6,7 @@ use billing::Refusal;
 use billing::id::{AccountNumber, Name};
 use billing::ledger::{Command, Spend, Work};
 use billing::money::Credits;
-use billing::rating::{Price, PriceLine, RateCard, Text, Usage};
+use billing::rating::{Price, PriceLine, RateCard, RateCards, Text, Usage};
 use billing::time::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
@@ -54,16 +54,21 @@ pub struct ChargeOrder {
 impl Order {
     /// The usage of this order, sorted as rating wants it.
     pub(super) fn usage(&self) -> Result<Usage, Refusal> {
-        usage_of(&self.meter, self.quantities.clone(), self.dimensions.clone())
+        usage_of(Arc::clone(&self.meter), self.quantities.clone(), self.dimensions.clone())
     }
 
-    /// Like `usage`, for an order that will not be asked again: takes its quantities and dimensions away.
+    /// Like `usage`, for an order that will not be asked again: takes its meter, quantities and dimensions away.
     pub(super) fn take_usage(&mut self) -> Result<Usage, Refusal> {
-        usage_of(&self.meter, mem::take(&mut self.quantities), mem::take(&mut self.dimensions))
+        usage_of(mem::take(&mut self.meter), mem::take(&mut self.quantities), mem::take(&mut self.dimensions))
     }
 
     /// This order as work at a price that was found for it.
     pub(super) fn work(&self, known: &Known, usage: Usage, price: Price, now: Timestamp) -> Result<Work, Refusal> {
+        self.clone().into_work(known, usage, price, now)
+    }
+
+    /// The same, of an order that is not needed any more.
+    pub(super) fn into_work(self, known: &Known, usage: Usage, price: Price, now: Timestamp) -> Result<Work, Refusal> {
         if self.metadata.as_ref().is_some_and(|it| METADATA_BYTES_MAX < it.len()) {
             return Err(Refusal::invalid("metadata", "must be at most 4096 bytes of JSON"));
         }
@@ -71,14 +76,14 @@ impl Order {
         Ok(Work {
             usage,
             price,
-            project: self.project.clone(),
-            actor: self.actor.clone(),
-            resource: self.resource.clone(),
+            project: self.project,
+            actor: self.actor,
+            resource: self.resource,
             occurred_at,
             hour: known.hour_of(occurred_at),
             quote: None,
-            metadata: self.metadata.clone(),
-            evidence: self.evidence.clone(),
+            metadata: self.metadata,
+            evidence: self.evidence,
         })
     }
 
@@ -101,7 +106,7 @@ impl Order {
     }
 }
 
-fn usage_of(meter: &Text, quantities: Vec<(Text, u64)>, dimensions: Vec<(Text, Text)>) -> Result<Usage, Refusal> {
+fn usage_of(meter: Text, quantities: Vec<(Text, u64)>, dimensions: Vec<(Text, Text)>) -> Result<Usage, Refusal> {
     let quantities = sorted(quantities, "quantities")?;
     let dimensions = sorted(dimensions, "dimensions")?;
     for (name, value) in &dimensions {
@@ -110,7 +115,7 @@ fn usage_of(meter: &Text, quantities: Vec<(Text, u64)>, dimensions: Vec<(Text, T
             return Err(Refusal::invalid(field, "must be 1 to 256 printable characters"));
         }
     }
-    Ok(Usage { meter: Arc::clone(meter), quantities, dimensions })
+    Ok(Usage { meter, quantities, dimensions })
 }
 
 fn sorted<T>(mut pairs: Vec<(Text, T)>, field: &str) -> Result<Vec<(Text, T)>, Refusal> {
@@ -129,6 +134,11 @@ fn in_order<T: Ord>(pairs: &[(Text, T)], each: impl FnMut(&(Text, T))) {
     let mut sorted: Vec<_> = pairs.iter().collect();
     sorted.sort();
     sorted.into_iter().for_each(each);
+}
+
+/// The card that prices work of `at`.
+pub(super) fn in_force(cards: &RateCards, at: Timestamp) -> Result<&Arc<RateCard>, Refusal> {
+    cards.in_force(at).ok_or_else(|| Refusal::unpriced("at", "is before the first rate card took effect"))
 }
 
 /// The same price, no higher than was promised.
@@ -151,8 +161,7 @@ pub(super) fn promised(mut price: Price, most: Credits) -> Price {
 impl App {
     /// The card that prices work of `at`.
     pub(super) fn card_at(&self, at: Timestamp) -> Result<Arc<RateCard>, Refusal> {
-        let card = self.cards().in_force(at).cloned();
-        card.ok_or_else(|| Refusal::unpriced("at", "is before the first rate card took effect"))
+        in_force(&self.cards(), at).cloned()
     }
 
     /// The caller's key, checked, with the fingerprint of what it came with.

@@ -5,6 +5,7 @@
 //! the same: having one at hand affects cost, never meaning.
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::black_box;
 use std::mem;
 use std::sync::Arc;
 
@@ -42,6 +43,15 @@ pub struct Books {
 impl Books {
     pub fn contains(&self, account: AccountNumber) -> bool {
         self.young.contains_key(&account) || self.old.contains_key(&account)
+    }
+
+    /// Whether the account's book is here. Looks at what a decision will look at, so that the memory of many books is
+    /// waited for at once.
+    pub fn look_at(&self, account: AccountNumber) -> bool {
+        let Some(book) = self.young.get(&account).or_else(|| self.old.get(&account)) else { return false };
+        let grants = book.grants();
+        black_box((book.due_at(), grants.first().map(|it| it.remaining), grants.last().map(|it| it.remaining)));
+        true
     }
 
     pub fn get(&mut self, account: AccountNumber) -> Option<&mut Arc<Book>> {

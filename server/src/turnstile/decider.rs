@@ -84,7 +84,7 @@ impl Decider {
                 return;
             }
             // The hand-over returned, so the group before is durable and reads find its names.
-            self.under_way = std::mem::take(&mut self.decided);
+            std::mem::swap(&mut self.under_way, &mut self.decided);
             self.documents_under_way = std::mem::take(&mut self.documents_decided);
         }
     }
@@ -117,6 +117,7 @@ impl Decider {
 
     /// Decides all of a group, whose names and books have been recalled.
     pub fn decide_all(&mut self, tickets: Vec<Ticket>) -> Group {
+        self.changes.reserve(tickets.iter().map(|it| it.asks.len()).sum());
         let served = tickets.into_iter().map(|ticket| self.serve(ticket)).collect();
         Group { epoch: self.books_epoch, changes: std::mem::take(&mut self.changes), served }
     }
@@ -152,7 +153,7 @@ impl Decider {
     fn recall(&mut self, tickets: &[Ticket]) -> Result<(), Fault> {
         let asks = || tickets.iter().flat_map(|it| &it.asks);
         let names: Vec<NameHash> = asks().flat_map(names_of).collect();
-        let mut accounts: Vec<_> = asks().map(|it| it.account).filter(|it| !self.books.contains(*it)).collect();
+        let mut accounts: Vec<_> = asks().map(|it| it.account).filter(|it| !self.books.look_at(*it)).collect();
         accounts.sort_unstable();
         accounts.dedup();
         let found = self.store.recall(&names, &accounts)?;

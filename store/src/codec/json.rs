@@ -76,13 +76,21 @@ impl Json {
         self.text.push('"');
     }
 
-    fn nest(&mut self, open: char, inside: impl FnOnce(&mut Json), close: char) {
+    /// For what cannot be written in one place: whoever opens closes.
+    pub fn open(&mut self, bracket: char) {
         self.comma();
-        self.text.push(open);
+        self.text.push(bracket);
         self.fresh = true;
-        inside(self);
-        self.text.push(close);
+    }
+    pub fn close(&mut self, bracket: char) {
+        self.text.push(bracket);
         self.fresh = false;
+    }
+
+    fn nest(&mut self, open: char, inside: impl FnOnce(&mut Json), close: char) {
+        self.open(open);
+        inside(self);
+        self.close(close);
     }
     fn comma(&mut self) {
         if !self.fresh {

@@ -3,6 +3,7 @@
 //! The rules' own types stay without any notion of being written; what mirrors them lives here. Credits are whole
 //! micro-credits, instants whole milliseconds. What was written reads back equal, and what was not written here is
 //! [`Malformed`], never a panic.
+mod block;
 mod book;
 mod budget;
 mod burn;
@@ -15,6 +16,7 @@ mod transaction;
 mod usage;
 mod work;
 
+pub(crate) use block::{Block, BlockWriter, Spot as BlockSpot};
 pub(crate) use book::{
     read as read_book, read_apart as read_terms, read_lean as read_lean_book, write as write_book,
     write_apart as write_terms, write_lean as write_lean_book,

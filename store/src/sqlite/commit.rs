@@ -28,13 +28,15 @@ pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
     if writer.is_broken {
         return Err(Fault::new("committing", "an earlier commit failed: the store must be opened anew").into());
     }
-    let heads = heads(shared, changes)?;
-    let posts = write(&mut writer, heads, changes)?;
+    let mut heads = std::mem::take(&mut writer.heads);
+    find_heads(shared, changes, &mut heads)?;
+    let posts = write(&mut writer, &mut heads, changes)?;
+    writer.heads = heads;
     writer.sequence += posts.len() as u64;
     writer.log_bytes += COMMIT_BYTES + ROW_BYTES * posts.len();
     let (is_long, asks_checkpoint) = {
         let mut memory = shared.memory_mut();
-        posts.iter().for_each(|(sequence, post)| memory.live.push(*sequence, post));
+        memory.live.push_all(&posts);
         let is_long = shared.options.fold_at <= memory.live.length;
         (is_long, shared.options.log_bytes <= writer.log_bytes)
     };
@@ -49,9 +51,8 @@ pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
 }
 
 /// The last transaction of every account that is posted to. Nobody else commits meanwhile.
-fn heads(shared: &Shared, changes: &[Change]) -> Result<SpreadMap<AccountNumber, Head>, Fault> {
-    let mut heads = SpreadMap::default();
-    heads.reserve(changes.len());
+fn find_heads(shared: &Shared, changes: &[Change], heads: &mut SpreadMap<AccountNumber, Head>) -> Result<(), Fault> {
+    heads.clear();
     let mut cold = Vec::new();
     let memory = shared.memory();
     for post in changes.iter().filter_map(post_of) {
@@ -71,7 +72,7 @@ fn heads(shared: &Shared, changes: &[Change]) -> Result<SpreadMap<AccountNumber,
             Ok(())
         })?;
     }
-    Ok(heads)
+    Ok(())
 }
 
 fn post_of(change: &Change) -> Option<&Post> {
@@ -84,7 +85,7 @@ fn post_of(change: &Change) -> Option<&Post> {
 /// Writes everything, or nothing: whatever goes wrong before the end rolls the transaction back.
 fn write<'a>(
     writer: &mut Writer,
-    mut heads: SpreadMap<AccountNumber, Head>,
+    heads: &mut SpreadMap<AccountNumber, Head>,
     changes: &'a [Change],
 ) -> Result<Vec<(u64, &'a Post)>, CommitError> {
     let mut sequence = writer.sequence;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use billing::id::{AccountNumber, GrantId, Place};
 use billing::ledger::{Book, Terms};
 use billing::time::Timestamp;
-use billing::usage::{UsageKey, UsageSum};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::journal::{self, JournalFile};
@@ -102,26 +101,6 @@ pub fn milestone(file: &Connection, account: AccountNumber, version: u64) -> Res
     found.optional().map_err(reading)
 }
 
-/// An account's folded usage, hours from `from` and before `to`; several rows may have one key.
-pub fn usage(
-    file: &Connection,
-    account: AccountNumber,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<(UsageKey, UsageSum)>, Fault> {
-    let query = "select hour, body from usage where account = ?1 and ?2 <= hour and hour < ?3 order by hour";
-    let mut statement = file.prepare_cached(query).map_err(reading)?;
-    let mut rows = statement.query((signed(account.get()), from.millis(), to.millis())).map_err(reading)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().map_err(reading)? {
-        let hour: i64 = row.get(0).map_err(reading)?;
-        let body = row.get_ref(1).map_err(reading)?.as_str().map_err(|it| reading(it.into()))?;
-        let broken = |it| Fault::new("reading the derived file", format!("usage of {account:?}, hour {hour}: {it}"));
-        found.extend(codec::read_usage(body, Timestamp::from_millis(hour)).map_err(broken)?);
-    }
-    Ok(found)
-}
-
 /// Accounts whose folded books have something due by `at`, soonest first, until `enough` says so.
 pub fn due(
     file: &Connection,
@@ -181,26 +160,4 @@ pub fn put_milestone(file: &Connection, account: AccountNumber, at: Head) -> Res
     let mut statement = file.prepare_cached(query).map_err(writing)?;
     statement.execute([signed(account.get()), signed(at.version), signed(at.sequence)]).map_err(writing)?;
     Ok(())
-}
-
-/// Adds what was used in an hour up to the account's version `last`.
-pub fn put_usage(
-    file: &Connection,
-    account: AccountNumber,
-    last: u64,
-    rows: &[(UsageKey, UsageSum)],
-) -> Result<(), Fault> {
-    let hour = rows[0].0.hour;
-    assert!(rows.iter().all(|(key, _)| key.hour == hour), "a row is of one hour");
-    let mut body = Json::new();
-    codec::write_usage(&mut body, rows);
-    let query = "insert into usage (account, hour, version, body) values (?1, ?2, ?3, ?4)";
-    let columns = (signed(account.get()), hour.millis(), signed(last), body.as_str());
-    run(file, query, columns).map(|_| ())
-}
-
-/// Forgets an hour's usage, to be written anew.
-pub fn erase_usage(file: &Connection, account: AccountNumber, hour: Timestamp) -> Result<(), Fault> {
-    let query = "delete from usage where account = ?1 and hour = ?2";
-    run(file, query, (signed(account.get()), hour.millis())).map(|_| ())
 }

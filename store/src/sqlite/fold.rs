@@ -9,23 +9,19 @@ use std::sync::Arc;
 
 use billing::id::AccountNumber;
 use billing::ledger::Book;
-use billing::time::Span;
 use billing::usage::{UsageKey, UsageSum};
 use rusqlite::Connection;
 
 use super::derived::{self, MILESTONE};
+use super::hours;
 use super::journal::{self, JournalFile};
 use super::names::{self, RunWriter};
 use super::shared::Shared;
-use super::tail::{Head, Tail, Unfolded, add_usage};
+use super::tail::{Head, Tail, Unfolded};
 use crate::Fault;
 
 /// Names in a slice: 64 blocks.
 const SLICE_NAMES: usize = 16_128;
-
-/// One fold in so many makes one row of all that an account used in an hour; the others add rows of their own. So most
-/// folds need not read what is there, and readers find few rows.
-const PARTS_ABOUT: u64 = 8;
 
 /// What an account's part of a tail comes to.
 pub struct Known {
@@ -39,17 +35,15 @@ pub fn fold(shared: &Shared, journal: &JournalFile, tail: &Tail) -> Result<(), F
     let mut accounts: Vec<(AccountNumber, &Unfolded)> = tail.accounts.iter().map(|(it, part)| (*it, part)).collect();
     accounts.sort_unstable_by_key(|(it, _)| *it);
     let run = shared.next_run();
+    let mut usage = hours::RunWriter::new(run);
     for slice in accounts.chunks(shared.options.slice_accounts) {
         let books = shared.slice(|file| {
-            let fold = |(account, part): &(AccountNumber, &Unfolded)| {
-                let known = match &part.book {
-                    Some(book) => Known { book: Arc::clone(book), usage: tail.usage(part) },
-                    None => read(file, journal, *account, part)?,
-                };
-                fold_account(file, (*account, part), &known, run % PARTS_ABOUT == account.get() % PARTS_ABOUT)?;
-                Ok((known.book, part.head().sequence))
-            };
-            slice.iter().map(fold).collect::<Result<Vec<_>, Fault>>()
+            let mut books = Vec::with_capacity(slice.len());
+            for (account, part) in slice {
+                books.push((fold_account(file, journal, (tail, *account, part), &mut usage)?, part.head().sequence));
+            }
+            usage.flush(file)?;
+            Ok(books)
         })?;
         let mut forgotten = Vec::new();
         let mut memory = shared.memory_mut();
@@ -59,45 +53,46 @@ pub fn fold(shared: &Shared, journal: &JournalFile, tail: &Tail) -> Result<(), F
         drop(memory);
         shared.rest();
     }
-    fold_names(shared, tail, run)
+    fold_names(shared, tail, run, usage)
 }
 
-/// Folds one account, unless that was done. `is_merging`: makes one row of an hour's usage.
+/// Folds one account, unless that was done, and returns its book.
 fn fold_account(
     file: &Connection,
-    (account, part): (AccountNumber, &Unfolded),
-    known: &Known,
-    is_merging: bool,
-) -> Result<(), Fault> {
+    journal: &JournalFile,
+    (tail, account, part): (&Tail, AccountNumber, &Unfolded),
+    usage: &mut hours::RunWriter,
+) -> Result<Arc<Book>, Fault> {
     let before = derived::head(file, account)?;
     let folded = before.map_or(0, |(head, _)| head.version);
     let Head { version: last, sequence } = part.head();
     if last <= folded {
-        return Ok(());
+        return Ok(match &part.book {
+            Some(book) => Arc::clone(book),
+            None => read(file, journal, account, part)?.book,
+        });
     }
     assert!(part.book.is_none() || folded + 1 == part.first, "nothing of {account:?} is skipped or folded twice");
-    for hour in known.usage.chunk_by(|(a, _), (b, _)| a.hour == b.hour) {
-        if is_merging { add_hour(file, account, last, hour)? } else { derived::put_usage(file, account, last, hour)? }
-    }
+    let book = match &part.book {
+        Some(book) => {
+            tail.each_usage(part, |sum| usage.push(file, account, sum))?;
+            Arc::clone(book)
+        }
+        None => {
+            let known = read(file, journal, account, part)?;
+            hours::push_all(file, usage, account, &known.usage)?;
+            known.book
+        }
+    };
     let first = part.first.max(folded + 1);
     for version in (first..=last).filter(|it| it % MILESTONE == 0) {
         let sequence = part.sequence(version).expect("it is between the first and the last");
         derived::put_milestone(file, account, Head { version, sequence })?;
     }
-    assert_eq!(known.book.version, last, "the book is the one after the last transaction");
-    derived::put_terms(file, &known.book, folded)?;
-    derived::put_book(file, &known.book, sequence, before)
-}
-
-/// Makes one row of what was used in an hour and `rows`.
-fn add_hour(file: &Connection, account: AccountNumber, last: u64, rows: &[(UsageKey, UsageSum)]) -> Result<(), Fault> {
-    let hour = rows[0].0.hour;
-    let before = derived::usage(file, account, hour, hour + Span::from_millis(1))?;
-    let mut total = Vec::new();
-    before.into_iter().for_each(|(key, sum)| add_usage(&mut total, key, sum));
-    rows.iter().for_each(|(key, sum)| add_usage(&mut total, key.clone(), sum.clone()));
-    derived::erase_usage(file, account, hour)?;
-    derived::put_usage(file, account, last, &total)
+    assert_eq!(book.version, last, "the book is the one after the last transaction");
+    derived::put_terms(file, &book, folded)?;
+    derived::put_book(file, &book, sequence, before)?;
+    Ok(book)
 }
 
 /// What an account's part of the tail comes to beyond what is folded, read from the journal.
@@ -114,7 +109,7 @@ pub fn read(file: &Connection, journal: &JournalFile, account: AccountNumber, pa
 }
 
 /// Writes the tail's names as a run, and with its end the word that everything is folded.
-fn fold_names(shared: &Shared, tail: &Tail, run: u64) -> Result<(), Fault> {
+fn fold_names(shared: &Shared, tail: &Tail, run: u64, mut usage: hours::RunWriter) -> Result<(), Fault> {
     let mut names: Vec<(u64, u64)> = tail.names.iter().map(|(name, it)| (names::prefix(*name), *it)).collect();
     names.sort_unstable();
     let mut writer = RunWriter::new(run, 0, names.len() as u64);
@@ -123,6 +118,7 @@ fn fold_names(shared: &Shared, tail: &Tail, run: u64) -> Result<(), Fault> {
     }
     let run = shared.slice(|file| {
         derived::set_folded(file, tail.last)?;
+        usage.end(file)?;
         if names.is_empty() { Ok(None) } else { writer.finish(file, &[]).map(Some) }
     })?;
     if let Some(run) = run {

@@ -13,6 +13,7 @@ mod commit;
 mod derived;
 mod filter;
 mod fold;
+mod hours;
 mod journal;
 mod memory;
 mod merge;

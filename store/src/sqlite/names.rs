@@ -110,12 +110,12 @@ pub fn erase_some(file: &Connection, number: u64) -> Result<bool, Fault> {
     Ok(erased != 0)
 }
 
-/// The number of a new run: higher than that of any block there is.
+/// The number of a new run: higher than that of any block there is, of names or of usage.
 pub fn new_number(file: &Connection) -> Result<u64, Fault> {
-    let query = "select max(coalesce((select max(place) from name_blocks), 0), coalesce((select max(run) from \
-                 name_runs), 0) << ?1)";
-    let highest: i64 = file.query_row(query, [PREFIX_BITS], |row| row.get(0)).map_err(fault)?;
-    Ok((unsigned(highest) >> PREFIX_BITS) + 1)
+    let query = "select 1 + max(coalesce((select max(place) from name_blocks), 0) >> ?1, \
+                 coalesce((select max(run) from name_runs), 0), coalesce((select max(run) from usage_runs), 0), \
+                 coalesce((select max(run) from usage_blocks), 0))";
+    file.query_row(query, [PREFIX_BITS], |row| row.get(0)).map(unsigned).map_err(fault)
 }
 
 /// Makes a run of names that come in order.

@@ -10,8 +10,9 @@ use rusqlite::config::DbConfig;
 use super::journal::JournalFile;
 use super::memory::Memory;
 use super::shared::{Chore, Reader, Shared, Writer};
+use super::spread::SpreadMap;
 use super::tail::Tail;
-use super::{Options, Sqlite, beside, checkpoint, derived, derived_path, fold, journal, merge, migrate, names};
+use super::{Options, Sqlite, beside, checkpoint, derived, derived_path, fold, hours, journal, merge, migrate, names};
 use crate::Fault;
 
 const JOURNAL_STEPS: &[&str] = &[include_str!("../../migrations/journal_1.sql")];
@@ -28,9 +29,11 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     let derived = derived_file(path, sequence)?;
     let folded = derived::folded(&derived)?;
     let (runs, next_run) = (names::load(&derived)?, names::new_number(&derived)?);
+    hours::tidy(&derived)?;
     let memory = Memory::new(runs, options.books_max);
     let rates = journal::rates(&file)?;
-    let writer = Writer { file, rates, sequence, is_broken: false, log_bytes: 0 };
+    let heads = SpreadMap::default();
+    let writer = Writer { file, rates, sequence, is_broken: false, log_bytes: 0, heads };
     let shared = Arc::new(Shared::new(options, path, writer, derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;
@@ -170,7 +173,7 @@ fn folding(shared: &Shared, journal: &JournalFile) {
 fn merge_when_asked(shared: &Shared, reader: &Connection) {
     while shared.await_chore(Chore::Merge) {
         // A merge that fails leaves the runs as they were, and is tried again after the next fold.
-        if let Err(fault) = merge::merge(shared, reader) {
+        if let Err(fault) = merge::merge(shared, reader).and_then(|()| hours::merge(shared, reader)) {
             shared.ended(Err(fault));
         }
     }

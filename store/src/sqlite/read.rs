@@ -10,6 +10,7 @@ use billing::ledger::{Book, Transaction};
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
+use super::hours;
 use super::names;
 use super::shared::{Reader, Shared};
 use super::tail::{Head, Tail, Unfolded, add_usage};
@@ -184,9 +185,7 @@ pub fn usage(
         let snapshot = reader.derived.unchecked_transaction().map_err(|it| Fault::new("reading usage", it))?;
         let folded = derived::head(&snapshot, account)?.map_or(0, |(head, _)| head.version);
         let version = parts.iter().map(|it| it.last).fold(folded, u64::max);
-        let mut total = Vec::new();
-        let folded_rows = derived::usage(&snapshot, account, from, to)?;
-        folded_rows.into_iter().for_each(|(key, sum)| add_usage(&mut total, key, sum));
+        let mut total = hours::usage(&snapshot, account, from, to)?;
         for part in parts.into_iter().filter(|it| folded < it.last) {
             let rows = match part.rows {
                 Ok(rows) => {

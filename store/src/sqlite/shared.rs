@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use billing::id::AccountNumber;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
 use super::journal::{JournalFile, SharedRates};
 use super::memory::Memory;
-use super::tail::Tail;
+use super::spread::SpreadMap;
+use super::tail::{Head, Tail};
 use crate::Fault;
 
 pub struct Shared {
@@ -38,6 +40,8 @@ pub struct Writer {
     pub is_broken: bool,
     /// About how much was written to the write-ahead log since it was last checkpointed.
     pub log_bytes: usize,
+    /// Room for the heads of what a commit posts to.
+    pub heads: SpreadMap<AccountNumber, Head>,
 }
 
 /// A reading connection to each file.
@@ -183,7 +187,7 @@ impl Shared {
         if let Some(frozen) = &memory.frozen {
             return Arc::clone(frozen);
         }
-        let frozen = Arc::new(std::mem::take(&mut memory.live));
+        let frozen = Arc::new(memory.live.emptied());
         memory.frozen = Some(Arc::clone(&frozen));
         frozen
     }

@@ -11,7 +11,7 @@ use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
 use super::spread::SpreadMap;
-use super::uses::Uses;
+use super::uses::{Summed, Uses};
 use crate::{NameHash, Post};
 
 #[derive(Default)]
@@ -65,38 +65,69 @@ impl Unfolded {
 }
 
 impl Tail {
-    /// Takes in a transaction that has been committed.
-    pub fn push(&mut self, sequence: u64, post: &Post) {
-        let Place { account, version } = post.transaction.place;
-        for name in [post.key, post.fact].into_iter().flatten() {
-            self.names.insert(name, sequence);
+    /// An empty one with room for as much as this has: growing would move everything, time and again.
+    pub fn emptied(&mut self) -> Tail {
+        let mut next = Tail::default();
+        next.accounts.reserve(self.accounts.len());
+        next.names.reserve(self.names.len());
+        std::mem::replace(self, next)
+    }
+
+    /// Takes in transactions that have been committed. One thing after the other for all of them: each waits for memory
+    /// of its own, and the processor waits for that of many at once.
+    pub fn push_all(&mut self, posts: &[(u64, &Post)]) {
+        for (sequence, post) in posts {
+            for name in [post.key, post.fact].into_iter().flatten() {
+                self.names.insert(name, *sequence);
+            }
         }
-        self.count(sequence);
-        self.uses.push(&post.transaction);
+        for (sequence, post) in posts {
+            self.count(*sequence);
+            self.uses.push(&post.transaction);
+        }
+        for (sequence, post) in posts {
+            self.push(*sequence, post);
+        }
+    }
+
+    /// Moves the account on. Its book is kept here, changed in place: to take the one it was decided on would keep the
+    /// turnstile from doing the same.
+    fn push(&mut self, sequence: u64, post: &Post) {
+        let Place { account, version } = post.transaction.place;
         let after = post.book.due_at();
-        let unfolded = self.accounts.entry(account).or_insert_with(|| Unfolded {
-            first: version,
-            sequences: Vec::new(),
-            book: Some(Arc::clone(&post.book)),
-        });
-        let is_new = unfolded.sequences.is_empty();
+        let Some(unfolded) = self.accounts.get_mut(&account) else {
+            let (sequences, book) = (vec![sequence], Some(Arc::clone(&post.book)));
+            self.accounts.insert(account, Unfolded { first: version, sequences, book });
+            if after < Timestamp::NEVER {
+                self.due.insert((after, account));
+            }
+            return;
+        };
         unfolded.push(sequence, version);
-        let book = unfolded.book.as_mut().expect("only a tail that is read again does not know");
+        let book = Arc::make_mut(unfolded.book.as_mut().expect("only a tail that is read again does not know"));
         let before = book.due_at();
-        if before != after || is_new {
+        book.apply(&post.transaction);
+        assert_eq!(book.due_at(), after, "a book is the fold of its transactions");
+        if before != after {
             self.due.remove(&(before, account));
             if after < Timestamp::NEVER {
                 self.due.insert((after, account));
             }
         }
-        *book = Arc::clone(&post.book);
     }
 
     /// What an account's part of it adds to usage, by hour.
     pub fn usage(&self, part: &Unfolded) -> Vec<(UsageKey, UsageSum)> {
+        self.uses.sums(self.places(part))
+    }
+    /// The same, told one after the other.
+    pub fn each_usage<E>(&self, part: &Unfolded, mut each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.uses.each_sum(self.places(part), |sum, _| each(sum))
+    }
+    fn places(&self, part: &Unfolded) -> impl Iterator<Item = usize> {
         assert!(!self.is_unread, "what is read again is not known here");
         let first = self.last + 1 - self.length as u64;
-        self.uses.sums(part.sequences.iter().map(|it| usize::try_from(it - first).expect("it is in memory")))
+        part.sequences.iter().map(move |it| usize::try_from(it - first).expect("it is in memory"))
     }
 
     /// Takes in a transaction found in the journal after a restart.

@@ -2,6 +2,7 @@
 //!
 //! A tail has hundreds of thousands of transactions and few kinds of use, so a transaction takes some fifty bytes here
 //! and makes nothing of its own. Invariant: what was pushed comes out again, summed by hour and kind.
+use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use billing::ledger::Transaction;
 use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;
-use billing::usage::{Added, UsageKey, UsageSum};
+use billing::usage::{Added, UsageKey, UsageKeyRef, UsageSum};
 
 use super::spread::SpreadMap;
 
@@ -39,6 +40,16 @@ struct Use {
     amounts: usize,
     hour: Timestamp,
     credits: Credits,
+}
+
+/// What an account used of one kind in one hour.
+pub struct Summed<'a> {
+    pub key: UsageKeyRef<'a>,
+    pub credits: Credits,
+    pub count: u64,
+    /// The quantities' names and, in their order, their sums.
+    pub names: &'a [Text],
+    pub amounts: &'a [u64],
 }
 
 const NOTHING: u32 = u32::MAX;
@@ -82,22 +93,41 @@ impl Uses {
 
     /// What the uses at `places` come to: a row for each hour and kind, hours in order.
     pub fn sums(&self, places: impl Iterator<Item = usize>) -> Vec<(UsageKey, UsageSum)> {
-        let mut uses: Vec<Use> = places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING).collect();
-        uses.sort_unstable_by_key(|it| (it.hour, it.kind));
-        uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)).map(|same| self.sum(same)).collect()
+        let mut found = Vec::new();
+        self.each_sum(places, |sum, key| {
+            let quantities = sum.names.iter().map(Arc::clone).zip(sum.amounts.iter().copied()).collect();
+            let key = UsageKey { hour: sum.key.hour, ..key.clone() };
+            found.push((key, UsageSum { credits: sum.credits, count: sum.count, quantities }));
+            Ok::<_, Infallible>(())
+        })
+        .unwrap_or_else(|it| match it {});
+        found
     }
 
-    fn sum(&self, same: &[Use]) -> (UsageKey, UsageSum) {
-        let Kind { key, names } = &self.kinds[same[0].kind as usize];
-        let mut quantities: Vec<(Text, u64)> = names.iter().map(|it| (Arc::clone(it), 0)).collect();
-        let (mut credits, mut count) = (Credits::ZERO, 0);
-        for it in same {
-            credits += it.credits;
-            count += u64::from(it.count);
-            for (sum, amount) in quantities.iter_mut().zip(&self.amounts[it.amounts..]) {
-                sum.1 = sum.1.saturating_add(*amount);
+    /// The same, told one after the other and nothing copied, until `each` fails.
+    pub fn each_sum<E>(
+        &self,
+        places: impl Iterator<Item = usize>,
+        mut each: impl FnMut(&Summed<'_>, &UsageKey) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut uses: Vec<Use> = places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING).collect();
+        uses.sort_unstable_by_key(|it| (it.hour, it.kind));
+        let mut amounts = Vec::new();
+        for same in uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)) {
+            let Kind { key, names } = &self.kinds[same[0].kind as usize];
+            let (mut credits, mut count) = (Credits::ZERO, 0);
+            amounts.clear();
+            amounts.resize(names.len(), 0_u64);
+            for it in same {
+                credits += it.credits;
+                count += u64::from(it.count);
+                for (sum, amount) in amounts.iter_mut().zip(&self.amounts[it.amounts..]) {
+                    *sum = sum.saturating_add(*amount);
+                }
             }
+            let (hour, amounts) = (same[0].hour, &amounts[..]);
+            each(&Summed { key: key.as_ref().in_hour(hour), credits, count, names, amounts }, key)?;
         }
-        (UsageKey { hour: same[0].hour, ..key.clone() }, UsageSum { credits, count, quantities })
+        Ok(())
     }
 }
