@@ -13,9 +13,9 @@ use billing::money::{Credits, Currency};
 use billing::rating::{RateCards, Text};
 use billing::time::{Span, Timestamp};
 use jiff::tz::TimeZone;
-use quick_cache::sync::Cache;
 use store::{Account, Fault, Store};
 
+use crate::at_hand::AtHand;
 use crate::brand::Brand;
 use crate::clock::Clock;
 use crate::notify::{Desk, MailRoute, Postbox, Reach};
@@ -23,9 +23,6 @@ use crate::rate_card;
 use crate::service::{Backlog, Caller, Seal};
 use crate::stripe::{Access, Patience, Provider, Secret};
 use crate::turnstile::Turnstile;
-
-/// Accounts kept at hand. What is not at hand is read; it costs time, never meaning.
-const AT_HAND_MAX: usize = 200_000;
 
 /// Where other processes serve the same store, an account at hand is read again when it is older than this: a change of
 /// its profile is seen everywhere within it. Whether it may spend is no part of that; its book says so.
@@ -156,8 +153,7 @@ pub struct App {
     pub(crate) desk: Desk,
     pub(crate) postbox: Option<Arc<Postbox>>,
     cards: RwLock<Arc<RateCards>>,
-    by_id: Cache<Name, Arc<Known>>,
-    by_number: Cache<AccountNumber, Arc<Known>>,
+    pub(crate) at_hand: AtHand,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
     reread_at: AtomicI64,
     pub(crate) seal: OnceLock<Seal>,
@@ -193,8 +189,7 @@ impl App {
             provider: settings.payments.clone().map(|it| Arc::new(Provider::new(it, Patience::default()))),
             settings,
             cards: RwLock::default(),
-            by_id: Cache::new(AT_HAND_MAX),
-            by_number: Cache::new(AT_HAND_MAX),
+            at_hand: AtHand::default(),
             keys: RwLock::default(),
             reread_at: AtomicI64::new(0),
             seal: OnceLock::new(),
@@ -263,7 +258,7 @@ impl App {
 
     /// A registered account, by the platform's name for it.
     pub(crate) fn known(&self, id: &Name) -> Result<Arc<Known>, crate::service::Error> {
-        if let Some(known) = self.by_id.get(id).filter(|it| self.is_fresh(it)) {
+        if let Some(known) = self.at_hand.by_id(id).filter(|it| self.is_fresh(it)) {
             return Ok(known);
         }
         let account = self.store.account(id)?.ok_or(Refusal::AccountNotFound)?;
@@ -272,7 +267,7 @@ impl App {
 
     /// A registered account by its number; an id that leads to none is of no account here.
     pub(crate) fn known_number(&self, number: AccountNumber) -> Result<Option<Arc<Known>>, Fault> {
-        if let Some(known) = self.by_number.get(&number).filter(|it| self.is_fresh(it)) {
+        if let Some(known) = self.at_hand.by_number(number).filter(|it| self.is_fresh(it)) {
             return Ok(Some(known));
         }
         Ok(self.store.account_numbered(number)?.map(|it| self.remember(it)))
@@ -284,8 +279,7 @@ impl App {
 
     pub(crate) fn remember(&self, account: Account) -> Arc<Known> {
         let known = Arc::new(Known::new(account, self.now()));
-        self.by_id.insert(known.account.id.clone(), Arc::clone(&known));
-        self.by_number.insert(known.account.number, Arc::clone(&known));
+        self.at_hand.keep(&known);
         known
     }
 

@@ -3,6 +3,7 @@
 //! `http`, `web` and `worker` call `service`; `service` calls `billing`, `meters` and `store`. The borders are kept by
 //! `cargo xtask tidy`. It is a library so that tests, benchmarks and the binary are made of the same parts.
 pub mod app;
+mod at_hand;
 pub mod brand;
 pub mod cli;
 pub mod clock;

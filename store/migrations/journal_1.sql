@@ -2,8 +2,9 @@
 -- credits are micro-credits (1 credit = 1 000 000), instants are milliseconds since 1970 in utc.
 
 -- one row a transaction, in the order of their commits; never updated, never deleted. `body` is json:
---   work: {quantities, dimensions, lines: [[rate, quantity, credits], …], card, project, actor, resource,
+--   work: {shape, amounts: [quantity, …], lines: [[rate, quantity, credits], …], card, project, actor, resource,
 --          at (when it happened, if not the row's `at`), hour (its usage bucket, if not the utc hour), …}
+--          `shape` is a number of `shapes`; work without one has quantities: {name: quantity} and dimensions
 --          `rate` is a number of `rates`; a line without one is [item, quantity, unit, unit_price, per, credits]
 --   draws: [[grant, credits, pot: "held" or "expired", absent for the free one], …]
 --   after: [posted, held, accrued, debt], trailing zeros left out
@@ -42,6 +43,13 @@ create table rates (
     -- of `per` units
     unit_price integer not null,
     per        integer not null
+) strict;
+
+-- what usages have in common, one row each, made when met for the second time.
+-- body: {quantities: [name, …], dimensions: {name: value}}
+create table shapes (
+    number integer primary key,
+    body   text not null
 ) strict;
 
 create table accounts (
@@ -145,10 +153,15 @@ create table audit (
 
 -- what was charged, for what?
 create view charges as
-    select sequence, account, version, at, meter, credits, key, by, body ->> '$.work.project' as project,
-           body ->> '$.work.actor' as actor, body ->> '$.work.dimensions.model' as model,
-           body -> '$.work.quantities' as quantities, body ->> '$.work.card' as rate_card
-    from journal where kind = 'charged';
+    select sequence, account, version, at, meter, credits, key, by, journal.body ->> '$.work.project' as project,
+           journal.body ->> '$.work.actor' as actor,
+           coalesce(shapes.body ->> '$.dimensions.model', journal.body ->> '$.work.dimensions.model') as model,
+           iif(shapes.number is null, journal.body -> '$.work.quantities',
+               (select json_group_object(name.value, amount.value)
+                from json_each(shapes.body, '$.quantities') as name
+                join json_each(journal.body, '$.work.amounts') as amount using (key))) as quantities,
+           journal.body ->> '$.work.card' as rate_card
+    from journal left join shapes on number = journal.body ->> '$.work.shape' where kind = 'charged';
 
 -- by which lines did a price come about? of charges, of what holds planned, of what was reversed.
 create view price_lines as

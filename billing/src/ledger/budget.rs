@@ -7,10 +7,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::command::Command;
 use super::journal::{What, Work};
 use super::notice::Notice;
-use super::{Book, Hold, LATE_MAX};
+use super::{Book, Due, Hold, LATE_MAX};
 use crate::id::Name;
 use crate::money::Credits;
 use crate::rating::Text;
@@ -457,15 +456,15 @@ impl Book {
     }
 
     /// When the period is over for whose rest servers were told to stop.
-    pub(super) fn budgets_due(&self) -> Option<(Timestamp, Command)> {
+    pub(super) fn budgets_due(&self) -> Option<(Timestamp, Due)> {
         let ends = self.budgets().iter().filter_map(|it| it.stop_until);
         let soonest = ends.min().filter(|it| *it < Timestamp::NEVER)?;
-        Some((soonest.max(self.at), Command::Budgets))
+        Some((soonest.max(self.at), Due::Budgets))
     }
 
     /// The settlement with which servers use a budget up that blocks, where that comes before `next`: so it is known
     /// to the millisecond, and not at the hour's end.
-    pub(super) fn budget_settlement(&self, next: Timestamp) -> Option<(Timestamp, Command)> {
+    pub(super) fn budget_settlement(&self, next: Timestamp) -> Option<(Timestamp, Due)> {
         if next <= self.at || !self.has_servers() {
             return None;
         }
@@ -473,7 +472,7 @@ impl Book {
         self.budgets().iter().filter(counts).filter_map(|it| self.used_up_by_servers(it, next)).min_by_key(|it| it.0)
     }
 
-    fn used_up_by_servers(&self, budget: &Budget, next: Timestamp) -> Option<(Timestamp, Command)> {
+    fn used_up_by_servers(&self, budget: &Budget, next: Timestamp) -> Option<(Timestamp, Due)> {
         let BudgetTerms { scope, limit, .. } = &*budget.terms;
         let left = budget.used(self.at).short_of(*limit);
         if left.is_zero() || self.accrued_in(scope, next) < left {
@@ -488,6 +487,6 @@ impl Book {
         let when = Timestamp::from_millis(when);
         let burns = |it: &&Arc<Server>| it.run.phase == Phase::Running && scope.admits_server(it) && it.run.at < when;
         let server = self.servers().iter().find(burns)?;
-        Some((when, Command::Settle { server: server.id.clone() })).filter(|it| it.0 < next)
+        Some((when, Due::Settle(server.id.clone()))).filter(|it| it.0 < next)
     }
 }

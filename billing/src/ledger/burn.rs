@@ -9,11 +9,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::budget::Spending;
-use super::command::Command;
 use super::grant::Terms;
 use super::journal::{Draw, Pot, Reversal, Transaction, What, Work};
 use super::ladder::{Grace, Ladder};
-use super::{Book, EARLY_MAX, LATE_MAX};
+use super::{Book, Due, EARLY_MAX, LATE_MAX};
 use crate::id::{ChargeId, GrantId, Name};
 use crate::money::Credits;
 use crate::rating::{Price, PriceLine, Text, Usage};
@@ -116,7 +115,7 @@ impl Book {
     }
 
     /// The next settlement of a server.
-    pub(super) fn settlement(&self) -> Option<(Timestamp, Command)> {
+    pub(super) fn settlement(&self) -> Option<(Timestamp, Due)> {
         if !self.has_servers() {
             return None;
         }
@@ -124,7 +123,7 @@ impl Book {
             let (when, server) = self.servers().next_settlement(self.at, self.cut(), self.calendar())?;
             (server.clone(), when)
         };
-        Some((when, Command::Settle { server }))
+        Some((when, Due::Settle(server)))
     }
 
     /// What is used while a grant lives is paid from it: servers settle before one expires, and before one begins.

@@ -88,6 +88,32 @@ pub struct Hold {
     pub expires_at: Timestamp,
 }
 
+/// What time brings about: a command in few words, for each transaction asks what is next and few have to post it.
+#[derive(Clone, Debug)]
+enum Due {
+    Settle(Name),
+    ExpireHold(HoldId),
+    ExpireGrant(GrantId),
+    Repay(GrantId),
+    StartTopup,
+    Budgets,
+    Ladder,
+}
+
+impl Due {
+    fn command(self) -> Command {
+        match self {
+            Due::Settle(server) => Command::Settle { server },
+            Due::ExpireHold(hold) => Command::ExpireHold { hold },
+            Due::ExpireGrant(grant) => Command::ExpireGrant { grant },
+            Due::Repay(grant) => Command::Repay { grant },
+            Due::StartTopup => Command::StartTopup,
+            Due::Budgets => Command::Budgets,
+            Due::Ladder => Command::Ladder,
+        }
+    }
+}
+
 impl Hold {
     pub fn credits(&self) -> Credits {
         self.draws.iter().map(|it| it.credits).sum()
@@ -182,9 +208,9 @@ impl Book {
         if at < self.due_at {
             return None;
         }
-        let (when, command) = self.next_due()?;
+        let (when, due) = self.next_due()?;
         assert_eq!(when, self.due_at, "the cached instant is the instant");
-        Some((command, when))
+        Some((due.command(), when))
     }
 
     /// The book as it will be at `at` if nothing but time happens.
@@ -197,19 +223,19 @@ impl Book {
         book
     }
 
-    fn next_due(&self) -> Option<(Timestamp, Command)> {
+    fn next_due(&self) -> Option<(Timestamp, Due)> {
         // What should have happened before the last transaction happens now: time does not go back.
         let not_before = |when: Timestamp| when.max(self.at);
-        let holds = self.holds.iter().map(|it| (not_before(it.expires_at), Command::ExpireHold { hold: it.id }));
+        let holds = self.holds.iter().map(|it| (not_before(it.expires_at), Due::ExpireHold(it.id)));
         let unspent = || self.grants.iter().filter(|it| it.remaining.is_positive());
         let expiries = unspent()
             .filter(|it| it.expires_at() < Timestamp::NEVER)
-            .map(|it| (not_before(it.expires_at()), Command::ExpireGrant { grant: it.id }));
+            .map(|it| (not_before(it.expires_at()), Due::ExpireGrant(it.id)));
         let repayments = unspent()
             .filter(|it| self.debt.is_positive() && it.terms.scope.is_general())
             .map(|it| (not_before(it.terms.effective_at), it))
             .filter(|(when, it)| it.live_at(*when))
-            .map(|(when, it)| (when, Command::Repay { grant: it.id }));
+            .map(|(when, it)| (when, Due::Repay(it.id)));
         // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay.
         // What credits are short of is known when all of these are done.
         let others = holds.chain(expiries).chain(repayments).chain(self.topup_due()).chain(self.budgets_due());
@@ -217,7 +243,7 @@ impl Book {
         let before_it = self.budget_settlement(next.as_ref().map_or(Timestamp::NEVER, |it| it.0));
         let next = before_it.or(next);
         match self.ladder_due(next.as_ref().map_or(Timestamp::NEVER, |it| it.0)) {
-            Some(when) if next.as_ref().is_none_or(|it| when < it.0) => Some((when, Command::Ladder)),
+            Some(when) if next.as_ref().is_none_or(|it| when < it.0) => Some((when, Due::Ladder)),
             _ => next,
         }
     }

@@ -11,7 +11,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 
 use super::journal::{Transaction, What};
-use super::{Book, Command};
+use super::{Book, Due};
 use crate::id::PaymentId;
 use crate::money::{Credits, Money};
 use crate::payment::Failure;
@@ -208,14 +208,14 @@ impl Book {
     }
 
     /// When the next top-up is to be started, going by the book as it stands.
-    pub(super) fn topup_due(&self) -> Option<(Timestamp, Command)> {
+    pub(super) fn topup_due(&self) -> Option<(Timestamp, Due)> {
         let topup = self.topup().filter(|it| it.may_start() && !self.closed)?;
         let when = self.at.max(topup.retry_at);
         // The month's maximum may be reached; the next month begins with none of it spent.
         let next_month = self.calendar().around(Period::Month, when).1;
         let is_due = |it: &Timestamp| 0 < topup.increments(self.balance(*it).available(), self.month_start(*it));
         let due = [when, next_month].into_iter().find(is_due)?;
-        Some((due, Command::StartTopup))
+        Some((due, Due::StartTopup))
     }
 
     pub(super) fn set_topup(

@@ -21,6 +21,9 @@ const REVERSALS_READ: u64 = 16;
 /// How often a reversal that another overtook is made again.
 const ATTEMPTS_MAX: u32 = 32;
 
+/// Accounts of a batch that are looked at together: as many as the nearest memory holds.
+const LOOKED_AT: usize = 64;
+
 /// A charge, and what has become of it.
 #[derive(Clone, Debug)]
 pub struct ChargeView {
@@ -52,12 +55,17 @@ impl App {
         let (cards, now) = (self.cards(), self.now());
         let mut asks = Vec::with_capacity(orders.len());
         let mut places = Vec::with_capacity(orders.len());
-        for order in orders {
-            let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(it, &cards, now));
-            places.push(asked.map(|(account, ask)| {
-                asks.push(ask);
-                account
-            }));
+        let mut orders = orders.into_iter();
+        while !orders.as_slice().is_empty() {
+            let next = orders.as_slice().iter().take(LOOKED_AT).filter_map(|it| it.as_ref().ok());
+            self.at_hand.look_at(next.map(|it| &it.account));
+            for order in orders.by_ref().take(LOOKED_AT) {
+                let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(it, &cards, now));
+                places.push(asked.map(|(account, ask)| {
+                    asks.push(ask);
+                    account
+                }));
+            }
         }
         let mut turned = self.turnstile.take(asks).await.into_iter();
         let answer = |place: Result<Name, Error>| {

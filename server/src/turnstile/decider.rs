@@ -17,6 +17,9 @@ use super::documents::Versions;
 use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Ticket, Turned};
 use crate::clock::Clock;
 
+/// Books whose memory is waited for together: as many as the nearest memory holds.
+const LOOKED_AT: usize = 64;
+
 /// Names are hashes already; the first eight bytes of one are as good as any.
 #[derive(Default)]
 struct FirstBytes(u64);
@@ -153,7 +156,7 @@ impl Decider {
     fn recall(&mut self, tickets: &[Ticket]) -> Result<(), Fault> {
         let asks = || tickets.iter().flat_map(|it| &it.asks);
         let names: Vec<NameHash> = asks().flat_map(names_of).collect();
-        let mut accounts: Vec<_> = asks().map(|it| it.account).filter(|it| !self.books.look_at(*it)).collect();
+        let mut accounts: Vec<_> = asks().map(|it| it.account).filter(|it| !self.books.contains(*it)).collect();
         accounts.sort_unstable();
         accounts.dedup();
         let found = self.store.recall(&names, &accounts)?;
@@ -168,7 +171,13 @@ impl Decider {
 
     fn serve(&mut self, ticket: Ticket) -> (Vec<Turned>, Ticket) {
         let now = self.clock.now();
-        let turned = ticket.asks.iter().map(|ask| self.decide(ask, now)).collect();
+        let mut turned = Vec::with_capacity(ticket.asks.len());
+        for some in ticket.asks.chunks(LOOKED_AT) {
+            for ask in some {
+                self.books.look_at(ask.account);
+            }
+            turned.extend(some.iter().map(|ask| self.decide(ask, now)));
+        }
         (turned, ticket)
     }
 

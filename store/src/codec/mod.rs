@@ -10,8 +10,8 @@ mod burn;
 mod json;
 mod money;
 mod notice;
+mod numbered;
 mod pairs;
-mod rates;
 mod transaction;
 mod usage;
 mod work;
@@ -22,7 +22,7 @@ pub(crate) use book::{
     write_apart as write_terms, write_lean as write_lean_book,
 };
 pub(crate) use json::Json;
-pub(crate) use rates::{Rate, Rates, lines};
+pub(crate) use numbered::{Met, Numbered, Numbers, Rate, read_shape, work_in, write_shape};
 pub(crate) use transaction::{Columns, Row, read as read_transaction, write_body};
 pub(crate) use usage::{read as read_usage, write as write_usage};
 

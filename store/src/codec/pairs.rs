@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::rates::Rate;
+use super::numbered::Rate;
 
 /// An object as its fields, in the order they stand.
 pub struct Pairs<V>(pub Vec<(Arc<str>, V)>);

@@ -321,17 +321,23 @@ fn transaction() -> BoxedStrategy<Transaction> {
         .boxed()
 }
 
-/// With every rate written out, or with numbers for them.
+/// With everything written out, or with numbers for rates and shapes.
 fn write_and_read(transaction: &Transaction, is_numbered: bool) -> Transaction {
     let columns = Columns::of(transaction);
-    let mut rates = Rates::default();
-    let mut number = |it: &PriceLine| rates.number(it).or_else(|| rates.lacks(it).map(|it| rates.add(it)));
-    let numbers: Vec<Option<u32>> = match is_numbered {
-        true => lines(transaction).iter().map(&mut number).collect(),
-        false => Vec::new(),
-    };
+    let mut numbered = Numbered::default();
+    let (mut rates, mut shape) = (Vec::new(), None);
+    if let Some(work) = work_in(transaction).filter(|_| is_numbered) {
+        let mut number = |it: &PriceLine| numbered.number(it).or_else(|| numbered.lacks(it).map(|it| numbered.add(it)));
+        rates = work.price.lines.iter().map(&mut number).collect();
+        let met = &mut Met::default();
+        assert_eq!(numbered.shape_of(&work.usage, met), Ok(None));
+        let mut told = Json::new();
+        write_shape(&mut told, &numbered.shape_of(&work.usage, met).unwrap_err());
+        shape = Some(numbered.add_shape(read_shape(told.as_str()).unwrap()));
+        assert_eq!(numbered.shape_of(&work.usage, met), Ok(shape));
+    }
     let mut body = Json::new();
-    write_body(&mut body, transaction, &columns, &numbers);
+    write_body(&mut body, transaction, &columns, Numbers { rates: &rates, shape });
     let row = Row {
         place: transaction.place,
         at: transaction.at,
@@ -340,7 +346,7 @@ fn write_and_read(transaction: &Transaction, is_numbered: bool) -> Transaction {
         meter: columns.meter.map(|it| &**it),
         origin: transaction.origin.clone(),
         body: body.as_str(),
-        rates: Some(&rates),
+        numbered: Some(&numbered),
     };
     read_transaction(row).unwrap()
 }
@@ -376,14 +382,14 @@ proptest! {
     ) {
         let columns = Columns::of(&transaction);
         let mut body = Json::new();
-        write_body(&mut body, &transaction, &columns, Rates::NONE);
+        write_body(&mut body, &transaction, &columns, Numbers::NONE);
         let mut damaged: Vec<char> = body.as_str().chars().collect();
         let place = at % damaged.len();
         damaged[place] = with;
         let damaged: String = damaged.into_iter().collect();
         let Transaction { place, at, origin, .. } = transaction.clone();
         let kind = columns.kind;
-        let _ = read_transaction(Row { place, at, kind, credits: 0, meter: None, origin, body: &damaged, rates: None });
+        let _ = read_transaction(Row { place, at, kind, credits: 0, meter: None, origin, body: &damaged, numbered: None });
         let _ = read_book(&damaged, place.account, 1);
         let _ = read_usage(&damaged, at);
     }

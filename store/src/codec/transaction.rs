@@ -16,8 +16,8 @@ use super::burn::{self, BurnTermsJson, ReportJson, SettledJson};
 use super::json::Json;
 use super::money::{self, ChangeJson};
 use super::notice::{self, NoticeJson};
+use super::numbered::{Numbered, Numbers};
 use super::pairs::DrawJson;
-use super::rates::Rates;
 use super::work::{Known, TermsJson, WorkJson, read_draws, read_grant, write_draws, write_terms, write_work};
 
 /// The columns of a transaction that say what it did.
@@ -59,10 +59,11 @@ impl Columns<'_> {
     }
 }
 
-/// Writes the body of a row that has `columns`. `numbers` stand for the rates of its price lines.
-pub fn write_body(json: &mut Json, transaction: &Transaction, columns: &Columns<'_>, numbers: &[Option<u32>]) {
+/// Writes the body of a row that has `columns`. `numbers` stand for the rates of its price lines and the shape of its
+/// usage.
+pub fn write_body(json: &mut Json, transaction: &Transaction, columns: &Columns<'_>, numbers: Numbers<'_>) {
     let meter = columns.meter.map(|it| &**it);
-    let known = Known { at: transaction.at, meter, credits: columns.credits, numbers, rates: None };
+    let known = Known { at: transaction.at, meter, credits: columns.credits, numbers, numbered: None };
     json.object(|json| {
         write_what(json, &transaction.what, known);
         let Balance { posted, held, accrued, debt } = transaction.after;
@@ -165,8 +166,8 @@ pub struct Row<'a> {
     pub meter: Option<&'a str>,
     pub origin: Origin,
     pub body: &'a str,
-    /// What the numbers in its price lines stand for, where they have any.
-    pub rates: Option<&'a Rates>,
+    /// What the numbers in its body stand for, where it has any.
+    pub numbered: Option<&'a Numbered>,
 }
 
 /// Every field any kind of body may have.
@@ -226,8 +227,8 @@ pub fn read(row: Row<'_>) -> Result<Transaction, Malformed> {
     let [posted, held, accrued, debt] = std::array::from_fn(|it| body.after.get(it).copied().unwrap_or_default());
     let micros = Credits::from_micros;
     let after = Balance { posted: micros(posted), held: micros(held), accrued: micros(accrued), debt: micros(debt) };
-    let (meter, credits, numbers) = (row.meter, row.credits, Rates::NONE);
-    let known = Known { at: row.at, meter, credits, numbers, rates: row.rates };
+    let (meter, credits, numbers) = (row.meter, row.credits, Numbers::NONE);
+    let known = Known { at: row.at, meter, credits, numbers, numbered: row.numbered };
     let notices = std::mem::take(&mut body.notices).into_iter().map(NoticeJson::read).collect::<Result<_, _>>()?;
     let what = body.read(row.kind, known)?;
     Ok(Transaction { place: row.place, at: row.at, origin: row.origin, what, after, notices })

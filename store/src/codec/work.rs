@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::Malformed;
 use super::json::Json;
+use super::numbered::{Numbered, Numbers};
 use super::pairs::{DrawJson, LineJson, Pairs};
-use super::rates::Rates;
 
 /// What a row's columns say already, and its body need not repeat.
 #[derive(Clone, Copy)]
@@ -21,16 +21,16 @@ pub struct Known<'a> {
     pub at: Timestamp,
     pub meter: Option<&'a str>,
     pub credits: i64,
-    /// For writing: the numbers of the lines' rates, of those that have one.
-    pub numbers: &'a [Option<u32>],
+    /// For writing: what has a number.
+    pub numbers: Numbers<'a>,
     /// For reading: what the numbers stand for.
-    pub rates: Option<&'a Rates>,
+    pub numbered: Option<&'a Numbered>,
 }
 
 impl Known<'_> {
     /// For work that stands alone.
     pub const NOTHING: Known<'static> =
-        Known { at: Timestamp::EPOCH, meter: None, credits: 0, numbers: Rates::NONE, rates: None };
+        Known { at: Timestamp::EPOCH, meter: None, credits: 0, numbers: Numbers::NONE, numbered: None };
 }
 
 pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
@@ -38,21 +38,12 @@ pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
         if known.meter != Some(&*work.usage.meter) {
             json.key("meter").string(&work.usage.meter);
         }
-        if !work.usage.quantities.is_empty() {
-            json.key("quantities").object(|json| {
-                work.usage.quantities.iter().for_each(|(name, quantity)| json.key(name).integer(*quantity));
-            });
-        }
-        if !work.usage.dimensions.is_empty() {
-            json.key("dimensions").object(|json| {
-                work.usage.dimensions.iter().for_each(|(name, value)| json.key(name).string(value));
-            });
-        }
+        write_usage(json, &work.usage, known.numbers.shape);
         if known.credits != work.price.credits.micros() {
             json.key("credits").integer(work.price.credits.micros());
         }
         json.key("lines").array(|json| {
-            let numbers = known.numbers.iter().copied().chain(std::iter::repeat(None));
+            let numbers = known.numbers.rates.iter().copied().chain(std::iter::repeat(None));
             work.price.lines.iter().zip(numbers).for_each(|(it, number)| write_line(json, it, number));
         });
         json.key("card").integer(work.price.rate_card);
@@ -73,6 +64,24 @@ pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
             }
         }
     });
+}
+
+fn write_usage(json: &mut Json, usage: &Usage, shape: Option<u32>) {
+    if let Some(shape) = shape {
+        json.key("shape").integer(shape);
+        json.key("amounts").array(|json| usage.quantities.iter().for_each(|it| json.integer(it.1)));
+        return;
+    }
+    if !usage.quantities.is_empty() {
+        json.key("quantities").object(|json| {
+            usage.quantities.iter().for_each(|(name, quantity)| json.key(name).integer(*quantity));
+        });
+    }
+    if !usage.dimensions.is_empty() {
+        json.key("dimensions").object(|json| {
+            usage.dimensions.iter().for_each(|(name, value)| json.key(name).string(value));
+        });
+    }
 }
 
 fn write_line(json: &mut Json, line: &PriceLine, number: Option<u32>) {
@@ -101,6 +110,9 @@ pub struct WorkJson {
     quantities: Pairs<u64>,
     #[serde(default)]
     dimensions: Pairs<Text>,
+    shape: Option<u32>,
+    #[serde(default)]
+    amounts: Vec<u64>,
     credits: Option<i64>,
     lines: Vec<LineJson>,
     card: u32,
@@ -118,11 +130,15 @@ impl WorkJson {
     pub fn read(self, known: Known<'_>) -> Result<Arc<Work>, Malformed> {
         let meter = self.meter.or_else(|| known.meter.map(Text::from)).ok_or(Malformed::lacks("meter"))?;
         let occurred_at = self.at.map_or(known.at, Timestamp::from_millis);
+        let (quantities, dimensions) = match self.shape {
+            None => (self.quantities.0, self.dimensions.0),
+            Some(number) => read_shape(number, &self.amounts, known.numbered)?,
+        };
         Ok(Arc::new(Work {
-            usage: Usage { meter, quantities: self.quantities.0, dimensions: self.dimensions.0 },
+            usage: Usage { meter, quantities, dimensions },
             price: Price {
                 credits: Credits::from_micros(self.credits.unwrap_or(known.credits)),
-                lines: self.lines.into_iter().map(|it| read_line(it, known.rates)).collect::<Result<_, _>>()?,
+                lines: self.lines.into_iter().map(|it| read_line(it, known.numbered)).collect::<Result<_, _>>()?,
                 rate_card: self.card,
             },
             project: read_name(self.project)?,
@@ -137,11 +153,25 @@ impl WorkJson {
     }
 }
 
-fn read_line(line: LineJson, rates: Option<&Rates>) -> Result<PriceLine, Malformed> {
+type Named<T> = Vec<(Text, T)>;
+
+/// Quantities and dimensions of a shape that has a number.
+fn read_shape(
+    number: u32,
+    amounts: &[u64],
+    numbered: Option<&Numbered>,
+) -> Result<(Named<u64>, Named<Text>), Malformed> {
+    let shape = numbered.and_then(|it| it.shape(number)).filter(|it| it.quantities.len() == amounts.len());
+    let shape = shape.ok_or_else(|| Malformed::not("the number of a shape of so many amounts", &number.to_string()))?;
+    let quantities = shape.quantities.iter().cloned().zip(amounts.iter().copied()).collect();
+    Ok((quantities, shape.dimensions.clone()))
+}
+
+fn read_line(line: LineJson, numbered: Option<&Numbered>) -> Result<PriceLine, Malformed> {
     match line {
         LineJson::Whole(rate, quantity, credits) => Ok(rate.line(quantity, credits)),
         LineJson::Numbered(number, quantity, credits) => {
-            let rate = rates.and_then(|it| it.numbered(number));
+            let rate = numbered.and_then(|it| it.rate(number));
             let rate = rate.ok_or_else(|| Malformed::not("the number of a rate", &number.to_string()))?;
             Ok(rate.line(quantity, credits))
         }

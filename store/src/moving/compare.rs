@@ -106,7 +106,7 @@ impl Sum {
 fn hash(transaction: &Transaction, fact: Option<NameHash>, json: &mut Json) -> u128 {
     let columns = Columns::of(transaction);
     json.clear();
-    codec::write_body(json, transaction, &columns, codec::Rates::NONE);
+    codec::write_body(json, transaction, &columns, codec::Numbers::NONE);
     let origin = &transaction.origin;
     let mut hasher = SipHasher24::new();
     hasher.write_u64(transaction.place.account.get());

@@ -77,7 +77,7 @@ impl<'a> NewRows<'a> {
         assert_eq!(post.key, key, "a post's key is the name of its transaction's key");
         let columns = Columns::of(transaction);
         json.clear();
-        codec::write_body(json, transaction, &columns, codec::Rates::NONE);
+        codec::write_body(json, transaction, &columns, codec::Numbers::NONE);
         let origin = &transaction.origin;
         self.accounts.push(signed(account.get()));
         self.versions.push(signed(version));
@@ -143,7 +143,7 @@ pub fn read(row: &Row) -> Result<Transaction, Fault> {
             by: text(8)?.map(Text::from),
         },
         body: column(row, 9)?,
-        rates: None,
+        numbered: None,
     };
     codec::read_transaction(parts).map_err(|it| broken(it.to_string()))
 }

@@ -90,9 +90,9 @@ fn write<'a>(
 ) -> Result<Vec<(u64, &'a Post)>, CommitError> {
     let mut sequence = writer.sequence;
     let mut posts = Vec::with_capacity(changes.len());
-    let before = Arc::clone(&writer.rates.read().unwrap_or_else(PoisonError::into_inner));
+    let before = Arc::clone(&writer.numbered.read().unwrap_or_else(PoisonError::into_inner));
     let transaction = writer.file.unchecked_transaction().map_err(fault)?;
-    let mut appender = journal::Appender::new(&transaction, Arc::clone(&before)).map_err(fault)?;
+    let mut appender = journal::Appender::new(&transaction, Arc::clone(&before), &mut writer.met).map_err(fault)?;
     for change in changes {
         let Some(post) = post_of(change) else {
             records::write(&transaction, change)?;
@@ -111,11 +111,11 @@ fn write<'a>(
         *head = Head { version, sequence };
         posts.push((sequence, post));
     }
-    let rates = Arc::clone(&appender.rates);
+    let numbered = Arc::clone(&appender.numbered);
     drop(appender);
-    if !Arc::ptr_eq(&rates, &before) {
+    if !Arc::ptr_eq(&numbered, &before) {
         // Before any reader can meet them; none does if the commit fails, and then there are no more commits.
-        *writer.rates.write().unwrap_or_else(PoisonError::into_inner) = rates;
+        *writer.numbered.write().unwrap_or_else(PoisonError::into_inner) = numbered;
     }
     // A sync that failed cannot be tried again: the system may have thrown the pages away, and says so only once.
     transaction.commit().map_err(|it| {

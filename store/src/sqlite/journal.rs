@@ -4,35 +4,40 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use billing::id::{AccountNumber, Place};
-use billing::ledger::{Origin, Transaction};
+use billing::ledger::{Origin, Transaction, Work};
 use billing::rating::Text;
 use billing::time::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
 use super::tail::Head;
 use super::{signed, unsigned};
-use crate::codec::{self, Columns, Json, Rate, Rates};
+use crate::codec::{self, Columns, Json, Met, Numbered, Numbers, Rate};
 use crate::{Fault, NameHash, Post};
 
 /// A connection to the journal file, and what the numbers in its rows stand for.
 pub struct JournalFile {
     pub file: Connection,
-    pub rates: SharedRates,
+    pub numbered: SharedNumbered,
 }
 
-/// Never behind the file: a rate has its number here before a row that has it is committed.
-pub type SharedRates = Arc<RwLock<Arc<Rates>>>;
+/// Never behind the file: what has a number has it here before a row that says so is committed.
+pub type SharedNumbered = Arc<RwLock<Arc<Numbered>>>;
 
-/// The rates that have numbers in the file.
-pub fn rates(file: &Connection) -> Result<SharedRates, Fault> {
+/// The rates and shapes that have numbers in the file.
+pub fn numbered(file: &Connection) -> Result<SharedNumbered, Fault> {
     let query = "select item, unit, unit_price, per from rates order by number";
     let mut statement = file.prepare(query).map_err(unreadable)?;
     let rate = |row: &Row<'_>| {
         let (item, unit, unit_price) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(Rate { item, unit, unit_price, per: unsigned(row.get(3)?) })
     };
-    let list = statement.query_map([], rate).and_then(Iterator::collect).map_err(unreadable)?;
-    Ok(Arc::new(RwLock::new(Arc::new(Rates::new(list)))))
+    let rates = statement.query_map([], rate).and_then(Iterator::collect).map_err(unreadable)?;
+    let mut statement = file.prepare("select body from shapes order by number").map_err(unreadable)?;
+    let bodies = statement.query_map([], |row| row.get::<_, String>(0)).map_err(unreadable)?;
+    let bodies = bodies.collect::<rusqlite::Result<Vec<String>>>().map_err(unreadable)?;
+    let shapes = bodies.iter().map(|it| codec::read_shape(it)).collect::<Result<_, _>>();
+    let shapes = shapes.map_err(|it| Fault::new("reading the journal", format!("shapes: {it}")))?;
+    Ok(Arc::new(RwLock::new(Arc::new(Numbered::new(rates, shapes)))))
 }
 
 /// Inserts rows at the journal's end.
@@ -40,45 +45,64 @@ pub struct Appender<'a> {
     file: &'a Connection,
     statement: CachedStatement<'a>,
     body: Json,
-    /// With the rates that were added by what was appended.
-    pub rates: Arc<Rates>,
-    numbers: Vec<Option<u32>>,
+    /// With what was added by what was appended.
+    pub numbered: Arc<Numbered>,
+    met: &'a mut Met,
+    rates: Vec<Option<u32>>,
 }
 
 impl<'a> Appender<'a> {
-    pub fn new(file: &'a Connection, rates: Arc<Rates>) -> rusqlite::Result<Appender<'a>> {
+    pub fn new(file: &'a Connection, numbered: Arc<Numbered>, met: &'a mut Met) -> rusqlite::Result<Appender<'a>> {
         let statement = file.prepare_cached(
             "insert into journal (sequence, account, version, previous, at, kind, credits, meter, key, request, fact, \
              by, granted, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
-        Ok(Appender { file, statement, body: Json::new(), rates, numbers: Vec::new() })
+        Ok(Appender { file, statement, body: Json::new(), numbered, met, rates: Vec::new() })
     }
 
     /// Finds the numbers of a transaction's rates, and gives one to those that have none.
-    fn number(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
-        self.numbers.clear();
-        for line in codec::lines(transaction) {
-            let mut number = self.rates.number(line);
+    fn number_rates(&mut self, work: &Work) -> rusqlite::Result<()> {
+        for line in &work.price.lines {
+            let mut number = self.numbered.number(line);
             if number.is_none()
-                && let Some(rate) = self.rates.lacks(line)
+                && let Some(rate) = self.numbered.lacks(line)
             {
-                let added = Arc::make_mut(&mut self.rates).add(rate.clone());
+                let added = Arc::make_mut(&mut self.numbered).add(rate.clone());
                 let query = "insert into rates (number, item, unit, unit_price, per) values (?1, ?2, ?3, ?4, ?5)";
                 let columns = (added, &*rate.item, &*rate.unit, rate.unit_price, signed(rate.per));
                 self.file.execute(query, columns)?;
                 number = Some(added);
             }
-            self.numbers.push(number);
+            self.rates.push(number);
         }
         Ok(())
+    }
+
+    /// The number of a transaction's shape, which may be given to it here.
+    fn number_shape(&mut self, work: &Work) -> rusqlite::Result<Option<u32>> {
+        match self.numbered.shape_of(&work.usage, self.met) {
+            Ok(number) => Ok(number),
+            Err(shape) => {
+                let mut body = Json::new();
+                codec::write_shape(&mut body, &shape);
+                let added = Arc::make_mut(&mut self.numbered).add_shape(shape);
+                self.file.execute("insert into shapes (number, body) values (?1, ?2)", (added, body.as_str()))?;
+                Ok(Some(added))
+            }
+        }
     }
 
     pub fn append(&mut self, sequence: u64, previous: u64, post: &Post) -> rusqlite::Result<()> {
         let transaction = &*post.transaction;
         let columns = Columns::of(transaction);
-        self.number(transaction)?;
+        self.rates.clear();
+        let mut shape = None;
+        if let Some(work) = codec::work_in(transaction) {
+            self.number_rates(work)?;
+            shape = self.number_shape(work)?;
+        }
         self.body.clear();
-        codec::write_body(&mut self.body, transaction, &columns, &self.numbers);
+        codec::write_body(&mut self.body, transaction, &columns, Numbers { rates: &self.rates, shape });
         let Place { account, version } = transaction.place;
         let origin = &transaction.origin;
         let row = &mut self.statement;
@@ -113,8 +137,8 @@ const COLUMNS: &str =
     "sequence, account, version, previous, at, kind, credits, meter, key, request, by, body from journal";
 
 /// Reads one row of `COLUMNS`.
-fn read(row: &Row<'_>, rates: &SharedRates) -> Result<Written, Fault> {
-    let rates = Arc::clone(&rates.read().unwrap_or_else(PoisonError::into_inner));
+fn read(row: &Row<'_>, numbered: &SharedNumbered) -> Result<Written, Fault> {
+    let numbered = Arc::clone(&numbered.read().unwrap_or_else(PoisonError::into_inner));
     let sequence: i64 = row.get(0).map_err(unreadable)?;
     let columns = || -> rusqlite::Result<_> {
         let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
@@ -133,7 +157,7 @@ fn read(row: &Row<'_>, rates: &SharedRates) -> Result<Written, Fault> {
             meter: text(7)?,
             origin,
             body: text(11)?.unwrap_or_default(),
-            rates: Some(&rates),
+            numbered: Some(&numbered),
         };
         Ok((parts, unsigned(row.get(3)?)))
     };
@@ -153,7 +177,7 @@ pub fn at(journal: &JournalFile, sequence: u64) -> Result<Written, Fault> {
         journal.file.prepare_cached(&format!("select {COLUMNS} where sequence = ?1")).map_err(unreadable)?;
     let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
     match rows.next().map_err(unreadable)? {
-        Some(row) => read(row, &journal.rates),
+        Some(row) => read(row, &journal.numbered),
         None => Err(Fault::new("reading the journal", format!("row {sequence} is missing"))),
     }
 }
@@ -222,7 +246,7 @@ pub fn after(
     let mut statement = journal.file.prepare_cached(&query).map_err(unreadable)?;
     let mut rows = statement.query([signed(sequence)]).map_err(unreadable)?;
     while let Some(row) = rows.next().map_err(unreadable)? {
-        each(read(row, &journal.rates)?)?;
+        each(read(row, &journal.numbered)?)?;
     }
     Ok(())
 }
@@ -243,7 +267,7 @@ pub fn granting(
     let mut rows = statement.query((signed(account.get()), before, limit)).map_err(unreadable)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(unreadable)? {
-        found.push(Arc::new(read(row, &journal.rates)?.transaction));
+        found.push(Arc::new(read(row, &journal.numbered)?.transaction));
     }
     Ok(found)
 }

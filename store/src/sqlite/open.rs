@@ -14,6 +14,7 @@ use super::spread::SpreadMap;
 use super::tail::Tail;
 use super::{Options, Sqlite, beside, checkpoint, derived, derived_path, fold, hours, journal, merge, migrate, names};
 use crate::Fault;
+use crate::codec::Met;
 
 const JOURNAL_STEPS: &[&str] = &[include_str!("../../migrations/journal_1.sql")];
 const DERIVED_STEPS: &[&str] = &[include_str!("../../migrations/derived_1.sql")];
@@ -31,9 +32,10 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     let (runs, next_run) = (names::load(&derived)?, names::new_number(&derived)?);
     hours::tidy(&derived)?;
     let memory = Memory::new(runs, options.books_max);
-    let rates = journal::rates(&file)?;
+    let numbered = journal::numbered(&file)?;
     let heads = SpreadMap::default();
-    let writer = Writer { file, rates, sequence, is_broken: false, log_bytes: 0, heads };
+    let met = Met::default();
+    let writer = Writer { file, numbered, met, sequence, is_broken: false, log_bytes: 0, heads };
     let shared = Arc::new(Shared::new(options, path, writer, derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;

@@ -8,11 +8,12 @@ use billing::id::AccountNumber;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
-use super::journal::{JournalFile, SharedRates};
+use super::journal::{JournalFile, SharedNumbered};
 use super::memory::Memory;
 use super::spread::SpreadMap;
 use super::tail::{Head, Tail};
 use crate::Fault;
+use crate::codec::Met;
 
 pub struct Shared {
     pub options: Options,
@@ -26,13 +27,15 @@ pub struct Shared {
     changed: Condvar,
     next_run: AtomicU64,
     slices: AtomicU64,
-    rates: SharedRates,
+    numbered: SharedNumbered,
 }
 
 /// The journal file's one writing connection.
 pub struct Writer {
     pub file: Connection,
-    pub rates: SharedRates,
+    pub numbered: SharedNumbered,
+    /// Shapes that were met once.
+    pub met: Met,
     /// Sequence of the newest transaction.
     pub sequence: u64,
     /// A commit failed, and whether the disk has it nobody knows: no more are taken until the store is opened anew and
@@ -85,7 +88,7 @@ impl Signals {
 impl Shared {
     pub fn new(options: Options, path: &Path, writer: Writer, derived: Connection, memory: Memory) -> Shared {
         Shared {
-            rates: Arc::clone(&writer.rates),
+            numbered: Arc::clone(&writer.numbered),
             options,
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -151,7 +154,7 @@ impl Shared {
             Ok(file)
         };
         let fault = |it: rusqlite::Error| Fault::new("opening a reader", it);
-        let journal = JournalFile { file: open(&self.path).map_err(fault)?, rates: Arc::clone(&self.rates) };
+        let journal = JournalFile { file: open(&self.path).map_err(fault)?, numbered: Arc::clone(&self.numbered) };
         Ok(Reader { journal, derived: open(&super::derived_path(&self.path)).map_err(fault)? })
     }
 

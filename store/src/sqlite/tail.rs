@@ -3,6 +3,7 @@
 //! It holds no transactions, only where they are: they are read from the journal itself. Invariant: an account's
 //! sequences belong to consecutive versions, and its book is the book after the last of them.
 use std::collections::BTreeSet;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use billing::id::{AccountNumber, Place};
@@ -13,6 +14,9 @@ use billing::usage::{UsageKey, UsageSum};
 use super::spread::SpreadMap;
 use super::uses::{Summed, Uses};
 use crate::{NameHash, Post};
+
+/// Accounts whose memory is waited for together: as many as the nearest memory holds.
+const LOOKED_AT: usize = 64;
 
 #[derive(Default)]
 pub struct Tail {
@@ -85,9 +89,18 @@ impl Tail {
             self.count(*sequence);
             self.uses.push(&post.transaction);
         }
-        for (sequence, post) in posts {
-            self.push(*sequence, post);
+        for some in posts.chunks(LOOKED_AT) {
+            some.iter().for_each(|(_, post)| self.look_at(post.transaction.place.account));
+            some.iter().for_each(|(sequence, post)| self.push(*sequence, post));
         }
+    }
+
+    fn look_at(&self, account: AccountNumber) {
+        let Some(unfolded) = self.accounts.get(&account) else { return };
+        let Some(book) = &unfolded.book else { return };
+        let grants = book.grants();
+        let grants = (grants.first().map(|it| it.remaining), grants.last().map(|it| it.remaining));
+        black_box((unfolded.sequences.last(), book.due_at(), grants));
     }
 
     /// Moves the account on. Its book is kept here, changed in place: to take the one it was decided on would keep the

@@ -126,6 +126,16 @@ fn the_views_show_the_double_entries_and_the_charges() {
     let charged = |it: &Arc<Transaction>| matches!(it.what, What::Charged { .. }).then(|| it.usage()).flatten();
     let expected: i64 = town.record.journal.iter().filter_map(charged).map(|(_, sum)| sum.credits.micros()).sum();
     assert_eq!(charges, expected);
+    // Whether a usage's shape has a number or was written out.
+    let quantities = "select sum(value) from charges, json_each(quantities)";
+    let found: i64 = file.query_row(quantities, [], |it| it.get(0)).unwrap();
+    let used = |it: &Arc<Transaction>| match &it.what {
+        What::Charged { work, .. } => work.usage.quantities.iter().map(|it| it.1.cast_signed()).sum(),
+        _ => 0,
+    };
+    assert_eq!(found, town.record.journal.iter().map(used).sum::<i64>());
+    let shapes: i64 = file.query_row("select count(*) from shapes", [], |row| row.get(0)).unwrap();
+    assert!(0 < shapes && shapes < 100, "{shapes} shapes");
 }
 
 /// A line is the same whether its rate has a number or was written out.

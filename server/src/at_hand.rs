@@ -1,0 +1,76 @@
+//! Accounts at hand, bounded: those used lately stay, those not used for a while go.
+//!
+//! Two generations, as of the turnstile's books: when the young are many the old are dropped, and the young become the
+//! old. What is not at hand is read again; it costs time, never meaning. Invariant: of an account the profile that was
+//! kept last is found.
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::mem;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use billing::id::{AccountNumber, Name};
+
+use crate::app::Known;
+
+/// Accounts in one generation.
+const GENERATION_MAX: usize = 150_000;
+
+#[derive(Default)]
+pub struct AtHand(RwLock<Generations>);
+
+#[derive(Default)]
+struct Generations {
+    young: Generation,
+    old: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
+    by_id: HashMap<Name, Arc<Known>>,
+    by_number: HashMap<AccountNumber, Arc<Known>>,
+}
+
+impl AtHand {
+    pub fn by_id(&self, id: &Name) -> Option<Arc<Known>> {
+        self.find(|it| it.by_id.get(id).cloned())
+    }
+    pub fn by_number(&self, number: AccountNumber) -> Option<Arc<Known>> {
+        self.find(|it| it.by_number.get(&number).cloned())
+    }
+
+    /// Looks at accounts that are about to be asked for, so that their memory is waited for all at once.
+    pub fn look_at<'a>(&self, ids: impl Iterator<Item = &'a Name>) {
+        let generations = self.read();
+        for id in ids {
+            black_box(generations.young.by_id.get(id).map(|it| (it.account.number, it.zone.is_unknown())));
+        }
+    }
+
+    pub fn keep(&self, known: &Arc<Known>) {
+        let mut generations = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if GENERATION_MAX <= generations.young.by_id.len() {
+            generations.old = mem::take(&mut generations.young);
+        }
+        generations.young.by_id.insert(known.account.id.clone(), Arc::clone(known));
+        generations.young.by_number.insert(known.account.number, Arc::clone(known));
+    }
+
+    fn find(&self, of: impl Fn(&Generation) -> Option<Arc<Known>>) -> Option<Arc<Known>> {
+        let generations = self.read();
+        if let Some(known) = of(&generations.young) {
+            return Some(known);
+        }
+        of(&generations.old)?;
+        drop(generations);
+        // Looked for again, for somebody may have kept a newer profile meanwhile.
+        let mut generations = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let known = of(&generations.young).or_else(|| of(&generations.old))?;
+        generations.young.by_id.insert(known.account.id.clone(), Arc::clone(&known));
+        generations.young.by_number.insert(known.account.number, Arc::clone(&known));
+        Some(known)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Generations> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
