@@ -15,6 +15,7 @@ mod committer;
 mod decider;
 mod documents;
 mod followers;
+mod named;
 mod reserving;
 #[cfg(test)]
 mod tests;

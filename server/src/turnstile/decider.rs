@@ -1,6 +1,4 @@
 //! The thread that decides: recall what a group needs, decide each of it, hand it over.
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,29 +12,12 @@ use store::{Change, Fault, NameHash, Post, Reserved, Store};
 use super::books::Books;
 use super::committer::Group;
 use super::documents::Versions;
+use super::named::{Named, Names};
 use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Ticket, Turned};
 use crate::clock::Clock;
 
 /// Books whose memory is waited for together: as many as the nearest memory holds.
 const LOOKED_AT: usize = 64;
-
-/// Names are hashes already; the first eight bytes of one are as good as any.
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-    fn write_usize(&mut self, _: usize) {}
-}
-
-type Names<T> = HashMap<NameHash, T, BuildHasherDefault<FirstBytes>>;
 
 pub struct Decider {
     store: Arc<dyn Store>,
@@ -47,9 +28,9 @@ pub struct Decider {
     /// The epoch `books` and `under_way` belong to.
     books_epoch: u64,
     /// Names of the group being written, which no read may find yet.
-    under_way: Names<Arc<Transaction>>,
+    under_way: Named,
     /// Names of the group being decided.
-    decided: Names<Arc<Transaction>>,
+    decided: Named,
     /// Documents that came with the group being written, and with the one being decided.
     documents_under_way: Versions,
     documents_decided: Versions,
@@ -69,8 +50,8 @@ impl Decider {
             companions,
             books: Books::default(),
             books_epoch: 0,
-            under_way: Names::default(),
-            decided: Names::default(),
+            under_way: Named::default(),
+            decided: Named::default(),
             documents_under_way: Versions::default(),
             documents_decided: Versions::default(),
             recalled: Names::default(),
@@ -270,9 +251,7 @@ impl Decider {
         let book = self.books.get(transaction.place.account).expect("it was decided on its book");
         let brought = (self.companions)(book, &transaction);
         Arc::make_mut(book).apply(&transaction);
-        for name in key.into_iter().chain(fact) {
-            self.decided.insert(name, Arc::clone(&transaction));
-        }
+        self.decided.insert(key.into_iter().chain(fact), &transaction);
         let (posted, book) = (Arc::clone(&transaction), Arc::clone(book));
         self.changes.push(Change::Post(Post { transaction: posted, book, key, fact }));
         self.bring(&brought);
@@ -308,11 +287,11 @@ impl Decider {
     }
 
     fn is_settled(&self, name: NameHash) -> bool {
-        self.decided.contains_key(&name) || self.under_way.contains_key(&name) || self.recalled.contains_key(&name)
+        self.decided.has(name) || self.under_way.has(name) || self.recalled.contains_key(&name)
     }
 
     fn find(&self, name: NameHash) -> Result<Option<Arc<Transaction>>, Fault> {
-        if let Some(transaction) = self.decided.get(&name).or_else(|| self.under_way.get(&name)) {
+        if let Some(transaction) = self.decided.get(name).or_else(|| self.under_way.get(name)) {
             return Ok(Some(Arc::clone(transaction)));
         }
         match self.recalled.get(&name) {

@@ -12,7 +12,9 @@ use crate::{Change, CommitError, Fault, Post};
 /// The write-ahead log grows by at least a page a commit, whatever is in it.
 const COMMIT_BYTES: usize = 2 * 4096;
 /// About what a row of the journal takes.
-const ROW_BYTES: usize = 400;
+const ROW_BYTES: usize = 300;
+/// Commits between two checkpoints, at least: large groups share one, too.
+const COMMITS_MIN: usize = 8;
 
 fn fault(error: rusqlite::Error) -> Fault {
     Fault::new("committing", error)
@@ -33,12 +35,13 @@ pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
     let posts = write(&mut writer, &mut heads, changes)?;
     writer.heads = heads;
     writer.sequence += posts.len() as u64;
-    writer.log_bytes += COMMIT_BYTES + ROW_BYTES * posts.len();
+    let bytes = COMMIT_BYTES + ROW_BYTES * posts.len();
+    writer.log_bytes += bytes;
     let (is_long, asks_checkpoint) = {
         let mut memory = shared.memory_mut();
         memory.live.push_all(&posts);
         let is_long = shared.options.fold_at <= memory.live.length;
-        (is_long, shared.options.log_bytes <= writer.log_bytes)
+        (is_long, shared.options.log_bytes.max(COMMITS_MIN * bytes) <= writer.log_bytes)
     };
     drop(writer);
     if is_long {

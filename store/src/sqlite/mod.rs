@@ -55,9 +55,9 @@ pub struct Options {
     pub tail_max: usize,
     /// Books kept in memory besides those in the tail. A book takes about 1 KB.
     pub books_max: usize,
-    /// About how large the journal's write-ahead log may grow before it is checkpointed. A small one is written over
-    /// and over, which is faster than new space; is read again in less time after a crash; and has little to sync, for
-    /// which commits wait that want the disk at the same time.
+    /// About how large the journal's write-ahead log may grow before it is checkpointed, where groups are small. A small
+    /// one is written over and over, which is faster than new space; is read again in less time after a crash; and has
+    /// little to sync, for which commits wait that want the disk at the same time.
     pub log_bytes: usize,
     /// Reading connections kept open. More readers than that may come; theirs are closed after use.
     pub readers_max: usize,
@@ -75,7 +75,7 @@ impl Default for Options {
             fold_at: 750_000,
             tail_max: 1_000_000,
             books_max: 200_000,
-            log_bytes: 4 << 20,
+            log_bytes: 2 << 20,
             readers_max: 4,
             map_bytes: 1 << 30,
             slice_accounts: 1_000,
