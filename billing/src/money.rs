@@ -138,22 +138,67 @@ impl FromStr for Credits {
     }
 }
 
-impl fmt::Display for Credits {
+/// An amount as text, without room of its own to keep it in.
+#[derive(Clone, Copy)]
+pub struct CreditsText {
+    bytes: [u8; CreditsText::LENGTH_MAX],
+    start: usize,
+}
+
+impl CreditsText {
+    /// A sign, 13 digits, a point, 6 digits.
+    const LENGTH_MAX: usize = 21;
+
+    fn push(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+    }
+    fn push_digit(&mut self, of: u64) {
+        self.push(b"0123456789"[(of % 10) as usize]);
+    }
+}
+
+impl core::ops::Deref for CreditsText {
+    type Target = str;
+    fn deref(&self) -> &str {
+        core::str::from_utf8(&self.bytes[self.start..]).expect("digits are ASCII")
+    }
+}
+
+impl Credits {
     /// The shortest exact decimal: `12.5`, `0.000004`, `-3`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, mut fraction) = (self.0.unsigned_abs() / 1_000_000, self.0.unsigned_abs() % 1_000_000);
+    pub fn text(self) -> CreditsText {
+        let mut text = CreditsText { bytes: [b'0'; CreditsText::LENGTH_MAX], start: CreditsText::LENGTH_MAX };
+        let (mut whole, mut fraction) = (self.0.unsigned_abs() / 1_000_000, self.0.unsigned_abs() % 1_000_000);
+        if fraction != 0 {
+            let mut places = 6;
+            while fraction % 10 == 0 {
+                fraction /= 10;
+                places -= 1;
+            }
+            for _ in 0..places {
+                text.push_digit(fraction);
+                fraction /= 10;
+            }
+            text.push(b'.');
+        }
+        loop {
+            text.push_digit(whole);
+            whole /= 10;
+            if whole == 0 {
+                break;
+            }
+        }
         if self.0 < 0 {
-            f.write_str("-")?;
+            text.push(b'-');
         }
-        if fraction == 0 {
-            return write!(f, "{whole}");
-        }
-        let mut places = 6;
-        while fraction % 10 == 0 {
-            fraction /= 10;
-            places -= 1;
-        }
-        write!(f, "{whole}.{fraction:0places$}")
+        text
+    }
+}
+
+impl fmt::Display for Credits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }
 

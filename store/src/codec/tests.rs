@@ -389,7 +389,8 @@ proptest! {
         let damaged: String = damaged.into_iter().collect();
         let Transaction { place, at, origin, .. } = transaction.clone();
         let kind = columns.kind;
-        let _ = read_transaction(Row { place, at, kind, credits: 0, meter: None, origin, body: &damaged, numbered: None });
+        let (credits, meter, body, numbered) = (0, None, &*damaged, None);
+        let _ = read_transaction(Row { place, at, kind, credits, meter, origin, body, numbered });
         let _ = read_book(&damaged, place.account, 1);
         let _ = read_usage(&damaged, at);
     }

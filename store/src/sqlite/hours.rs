@@ -1,9 +1,9 @@
 //! Usage that is folded: runs of blocks, each sorted by account and hour.
 //!
-//! An account that is charged now and then has few rows in any one fold. Added to what it used before, they would lie on
-//! a page of its own, and a fold would write a page an account; one after the other they fill their pages. So a fold
-//! writes a run, and when there are enough runs of one level they are merged into one of the next: what an account used
-//! is the sum of what the runs say, and there are few, however many charges there were.
+//! An account that is charged now and then has few rows in any one fold. Added to what it used before, they would lie
+//! on a page of its own, and a fold would write a page an account; one after the other they fill their pages. So a fold
+//! writes a run, and when there are enough runs of one level they are merged into one of the next: what an account
+//! used is the sum of what the runs say, and there are few, however many charges there were.
 //!
 //! Invariant: a run that is listed never loses a row before another run that is listed has it.
 use std::collections::VecDeque;

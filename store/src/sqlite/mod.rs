@@ -55,9 +55,9 @@ pub struct Options {
     pub tail_max: usize,
     /// Books kept in memory besides those in the tail. A book takes about 1 KB.
     pub books_max: usize,
-    /// About how large the journal's write-ahead log may grow before it is checkpointed, where groups are small. A small
-    /// one is written over and over, which is faster than new space; is read again in less time after a crash; and has
-    /// little to sync, for which commits wait that want the disk at the same time.
+    /// About how large the journal's write-ahead log may grow before it is checkpointed, where groups are small. A
+    /// small one is written over and over, which is faster than new space; is read again in less time after a crash;
+    /// and has little to sync, for which commits wait that want the disk at the same time.
     pub log_bytes: usize,
     /// Reading connections kept open. More readers than that may come; theirs are closed after use.
     pub readers_max: usize,

@@ -21,7 +21,7 @@ pub struct AmountIn(pub Credits);
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(&self.0.text())
     }
 }
 

@@ -104,7 +104,7 @@ macro_rules! ids { ($($(#[$doc:meta])* $name:ident $id:ident $shown:literal)*) =
 
     impl Serialize for $name {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_str(&self.0)
+            serializer.serialize_str(&self.0.text())
         }
     }
     impl PartialSchema for $name {
