@@ -1,5 +1,7 @@
 // How long it takes until a page is seen, as an account's entries grow: node paint.mjs 1000 100000 1000000, with SCRIP_BIN
-// set to a release build. Everything is made through the public API; the figures are the browser's own.
+// set to a release build. Everything is made through the public API; the figures are the browser's own. With
+// PAINT_DIRECTORY the store is kept there and filled over several runs: PAINT_SECONDS says how long one may fill.
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { Scrip, browser, SIZES } from "./scrip.mjs";
 
 const PAGES = [
@@ -16,28 +18,40 @@ const VISITS = 7;
 const DAYS = 30;
 
 const counts = process.argv.slice(2).map(Number);
-const scrip = await Scrip.start({ stripe: true });
+const directory = process.env.PAINT_DIRECTORY;
+const deadline = performance.now() + 1_000 * Number(process.env.PAINT_SECONDS ?? 3_600);
+if (directory) await mkdir(directory, { recursive: true });
+const scrip = await Scrip.start({ stripe: true, directory });
 const chrome = await browser();
 try {
   for (const count of counts.length ? counts : [1_000, 100_000]) {
     const began = performance.now();
-    await fill(`entries-${count}`, count);
+    if (!(await fill(`entries-${count}`, count))) continue;
     console.log(`${count} entries in ${Math.round((performance.now() - began) / 100) / 10} s`);
     for (const [name, path] of PAGES) console.log(JSON.stringify({ page: name, ...(await seen(`entries-${count}`, path)) }));
   }
 } finally {
   await chrome.close();
-  await scrip.stop();
+  await scrip.stop({ keep: Boolean(directory) });
 }
 
 /** An account with so many charges, spread over a month, three projects, five models and four people. */
 async function fill(account, count) {
-  await scrip.account(account);
-  await scrip.ask("POST", `/v1/accounts/${account}/grants`, { credits: "9000000", source: "purchase", reason: "Paint" });
+  const note = directory && `${directory}/${account}.json`;
+  // Where it was left: what is told again has to be the same, times too.
+  const { until, before } = note ? await readFile(note, "utf8").then(JSON.parse, () => ({ until: Date.now(), before: 0 })) : { until: Date.now(), before: 0 };
+  if (!before) {
+    await scrip.account(account);
+    await scrip.ask("POST", `/v1/accounts/${account}/grants`, { credits: "9000000", source: "purchase", reason: "Paint" });
+  }
   const models = ["claude-sonnet-5-5", "gpt-6.1-terra", "gemini-3.8-flash", "claude-haiku-5-5", "mistral-medium-3.5"];
   const [projects, people] = [["storefront", "data-pipeline", "mobile-app"], ["ada", "grace", "linus", "barbara"]];
-  const [until, from] = [Date.now(), Date.now() - DAYS * 86_400_000];
-  for (let done = 0; done < count; done += BATCH) {
+  const from = until - DAYS * 86_400_000;
+  for (let done = before; done < count; done += BATCH) {
+    if (deadline < performance.now()) {
+      console.log(`${account}: ${done} so far; run it again to go on`);
+      return false;
+    }
     const batch = Array.from({ length: Math.min(BATCH, count - done) }, (_, place) => {
       const number = done + place;
       return {
@@ -48,7 +62,9 @@ async function fill(account, count) {
     });
     const { refused } = await scrip.ask("POST", "/v1/charges/batch", batch);
     if (refused) throw new Error(`${refused} charges were refused`);
+    if (note) await writeFile(note, JSON.stringify({ until, before: done + batch.length }));
   }
+  return true;
 }
 
 /** Medians of several visits: the first byte, the first paint, and what came over the line. */

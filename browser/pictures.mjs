@@ -1,6 +1,6 @@
 // Takes the pictures of the README: node pictures.mjs, with SCRIP_BIN as for the stories.
 import { filled } from "./month.mjs";
-import { Scrip, browser, tab } from "./scrip.mjs";
+import { Scrip, browser, live, tab } from "./scrip.mjs";
 import { saveCard } from "./shop.mjs";
 
 const OUT = new URL("../docs/images/", import.meta.url).pathname;
@@ -11,7 +11,7 @@ try {
   await scrip.ask("POST", "/v1/accounts/acme/grants", { credits: "250", source: "promo", reason: "Thank you", expires_at: in_days(40) });
   const page = await tab(chrome, { viewport: { width: 1180, height: 905 } });
   await page.goto(await scrip.link("acme"));
-  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await live(page);
   await page.screenshot({ path: `${OUT}usage.png` });
   await page.goto(`${scrip.url}/settings/activity`);
   await page.setViewportSize({ width: 900, height: 640 });

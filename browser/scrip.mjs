@@ -39,13 +39,14 @@ async function freePort() {
 export class Scrip {
   /**
    * With `after`, another process on the data and the port of one that has stopped. With `stripe`, one that takes
-   * payments from the simulator of Stripe. `config` is the text of a configuration file.
+   * payments from the simulator of Stripe. `config` is the text of a configuration file; `env` is added to the
+   * environment; `directory` is where the data are, should they be kept.
    */
-  static async start({ after, stripe = false, config } = {}) {
-    const directory = after?.directory ?? (await mkdtemp(join(tmpdir(), "scrip-browser-")));
+  static async start({ after, stripe = false, config, env: more = {}, directory: kept } = {}) {
+    const directory = kept ?? after?.directory ?? (await mkdtemp(join(tmpdir(), "scrip-browser-")));
     const listen = after ? new URL(after.url).host : `127.0.0.1:${await freePort()}`;
     const binary = process.env.SCRIP_BIN ?? "../target/debug/scrip";
-    const env = { ...process.env, SCRIP_ADMIN_KEY: KEY, SCRIP_SANDBOX: "1" };
+    const env = { ...process.env, SCRIP_ADMIN_KEY: KEY, SCRIP_SANDBOX: "1", ...more };
     const sim = stripe && (await program(join(dirname(binary), "stripe-sim"), ["127.0.0.1:0", `http://${listen}/v1/stripe/webhook`, "whsec_story"]));
     if (sim) {
       Object.assign(env, { STRIPE_API_BASE: sim.url, STRIPE_SECRET_KEY: "sk_test_story", STRIPE_WEBHOOK_SECRET: "whsec_story" });
@@ -61,7 +62,7 @@ export class Scrip {
   }
 
   constructor(parts) {
-    Object.assign(this, parts, { key: KEY, keys: 0 });
+    Object.assign(this, parts, { key: KEY, keys: 0, began: Date.now() });
   }
 
   async stop({ keep = false } = {}) {
@@ -73,7 +74,7 @@ export class Scrip {
   }
 
   async ask(method, path, body) {
-    const headers = { authorization: `Bearer ${KEY}`, "idempotency-key": `story-${++this.keys}` };
+    const headers = { authorization: `Bearer ${KEY}`, "idempotency-key": `story-${this.began}-${++this.keys}` };
     if (body) headers["content-type"] = "application/json";
     const answer = await fetch(this.url + path, { method, headers, body: body && JSON.stringify(body) });
     const text = await answer.text();
@@ -128,6 +129,23 @@ export async function tab(chrome, options = {}) {
     if (protocol.startsWith("http") && hostname !== "127.0.0.1") note(`asked ${it.url()}`);
   });
   return page;
+}
+
+/**
+ * Loads the page again until `is_there` says yes: what others bring about, the worker or the payment provider, comes a
+ * moment later. Each look waits for a page, so no time is spent asleep.
+ */
+export async function eventually(page, is_there, within = 30_000) {
+  const until = performance.now() + within;
+  while (!(await is_there())) {
+    assert.ok(performance.now() < until, `not there within ${within} ms: ${is_there}`);
+    await page.reload();
+  }
+}
+
+/** The page follows its account: what happens from now on shows by itself. */
+export async function live(page) {
+  await page.locator("html[data-stream=live]").waitFor();
 }
 
 /** Nothing to object to, neither by axe nor by the browser; and nothing wider than the page. */

@@ -1,4 +1,5 @@
 // What a customer does to buy, told once: choosing, agreeing, and typing a card into the simulator's pages.
+import { eventually } from "./scrip.mjs";
 
 /** Types a card into the simulator's page. */
 export async function type(page, number) {
@@ -35,5 +36,5 @@ export async function saveCard(page, number) {
   if (await proof.count()) await proof.click();
   await page.locator("#cards").waitFor();
   // The provider's word may come a moment after the customer does.
-  for (let looks = 0; looks < 40 && (await page.locator(".cards .name").count()) === before; looks++) await page.reload();
+  await eventually(page, async () => (await page.locator(".cards .name").count()) !== before);
 }

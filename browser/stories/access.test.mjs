@@ -1,7 +1,7 @@
 // Who may see what, and what they see when they may not.
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
-import { Scrip, browser, sound, tab } from "../scrip.mjs";
+import { Scrip, browser, live, sound, tab } from "../scrip.mjs";
 
 const REFUSED = "Failed to load resource";
 let scrip, chrome;
@@ -106,12 +106,12 @@ test("a lost connection is said, and comes back by itself with what was missed",
   await first.account("lost");
   const page = await tab(chrome, { expected: [REFUSED, "ERR_"] });
   await page.goto(await first.link("lost"));
-  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await live(page);
   await first.stop({ keep: true });
   await page.getByText("Reconnecting; last updated").waitFor();
   const second = await Scrip.start({ after: first });
   await second.chat("lost", 80_000);
-  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await live(page);
   await page.locator("summary", { hasText: "AI chat message" }).waitFor();
   assert.match(await page.locator("#pill").innerText(), /890\.00/);
   await second.stop();

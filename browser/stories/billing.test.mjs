@@ -1,7 +1,7 @@
 // Buying credits, against the simulator of Stripe: its hosted page, 3-D Secure, declines, saved cards.
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
-import { Scrip, browser, sound, tab, SCHEMES, SIZES } from "../scrip.mjs";
+import { Scrip, browser, eventually, live, sound, tab, SCHEMES, SIZES } from "../scrip.mjs";
 import { buy, choose, saveCard, type } from "../shop.mjs";
 
 const REFUSED = "Failed to load resource";
@@ -60,8 +60,12 @@ test("invoices and statements are taken away as files: PDF, XML, CSV, and all of
   const statements = page.locator("#statements");
   const [, sheet] = await taken(statements.getByRole("button", { name: "CSV" }));
   assert.match(sheet.toString(), /ai_chat,storefront/);
+  await statements.getByLabel("Of").selectOption("storefront");
+  const [of, part] = await taken(statements.getByRole("button", { name: "CSV" }));
+  assert.match(of, /^statement-20\d\d-\d\d-storefront\.csv$/);
+  assert.match(part.toString(), /storefront[\s\S]*10/);
   const [statement, paper] = await taken(statements.getByRole("button", { name: "PDF" }));
-  assert.match(statement, /^statement-20\d\d-\d\d\.pdf$/);
+  assert.match(statement, /^statement-20\d\d-\d\d-storefront\.pdf$/);
   assert.equal(paper.subarray(0, 5).toString(), "%PDF-");
   await sound(page, "billing with an invoice");
 });
@@ -96,7 +100,7 @@ test("auto-topup is agreed to in one sentence, and fires when credits run low", 
   await page.getByRole("button", { name: "Agree and turn on" }).click();
   await page.locator("#auto-topup .badge", { hasText: "on" }).waitFor();
   await page.goto(`${scrip.url}/settings/usage`);
-  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await live(page);
   await scrip.chat("topped", 3_600_000);
   await page.locator("summary", { hasText: "Auto-topup added" }).waitFor({ timeout: 20_000 });
   await page.goto(`${scrip.url}/settings/billing`);
@@ -152,8 +156,55 @@ test("credits are bought without a script, too", async () => {
   await page.getByRole("heading", { name: /^Pay / }).waitFor();
   await type(page, "4242424242424242");
   const heading = page.getByRole("heading", { name: "Credits added" });
-  for (let looks = 0; looks < 40 && (await heading.count()) === 0; looks++) await page.reload();
+  await eventually(page, async () => (await heading.count()) > 0);
   await heading.waitFor();
+});
+
+test("details, a card, an auto-topup and a budget are set without a script", async () => {
+  const page = await billing("scriptless", "owner", { javaScriptEnabled: false });
+  await page.getByLabel("Name or company").fill("Plain & Sons");
+  await page.getByRole("button", { name: "Save details" }).click();
+  await page.waitForURL(/#details/);
+  assert.equal(await page.getByLabel("Name or company").inputValue(), "Plain & Sons");
+  await saveCard(page, "4242424242424242");
+  await page.getByLabel("When fewer credits are available than").fill("200");
+  await page.getByLabel(/At most, a month/).fill("5");
+  await page.getByRole("button", { name: "Turn on …" }).click();
+  assert.match(await page.getByRole("alert").innerText(), /must be at least €10\.00, what one top-up costs/);
+  assert.equal(await page.getByLabel("When fewer credits are available than").inputValue(), "200", "what was typed is kept");
+  await page.getByLabel(/At most, a month/).fill("50");
+  await page.getByRole("button", { name: "Turn on …" }).click();
+  await page.getByRole("button", { name: "Agree and turn on" }).click();
+  await page.locator("#auto-topup .badge", { hasText: /^on$/ }).waitFor();
+  await page.getByRole("link", { name: "Usage", exact: true }).click();
+  await page.getByText("by auto-topup, below 200.00").waitFor();
+  await page.getByRole("link", { name: "Set a budget" }).click();
+  await page.getByLabel("Name").fill("all");
+  await page.getByLabel("Credits").fill("500");
+  await page.getByRole("button", { name: "Set the budget" }).click();
+  await page.locator("#budget-rows").filter({ hasText: "0.00 of 500.00" }).waitFor();
+});
+
+test("credits are bought by keyboard alone", async () => {
+  const page = await billing("typist");
+  await saveCard(page, "4242424242424242");
+  const reach = async (what, key) => {
+    for (let step = 0; step < 150; step++) {
+      await page.keyboard.press("Tab");
+      const focused = await page.evaluate(() => {
+        const it = document.activeElement;
+        return it === document.body ? "" : `${it.name ?? ""} ${(it.labels?.[0]?.textContent ?? it.textContent).trim()}`.trim();
+      });
+      if (focused.startsWith(what)) return page.keyboard.press(key);
+    }
+    assert.fail(`no way to ${what} by keyboard`);
+  };
+  await reach("package", "ArrowDown");
+  assert.equal(await page.locator("input[name=package]:checked").inputValue(), "builder");
+  await reach("Purchase credits", "Enter");
+  await page.locator(".bill").waitFor();
+  await reach("Pay €", "Enter");
+  await added(page);
 });
 
 test("who lacks credits is led to the smallest package that brings them, and back to the app", async () => {

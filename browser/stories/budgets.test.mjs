@@ -1,7 +1,7 @@
 // Budgets: set, explained, used up, changed and taken away; the stop is real.
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
-import { Scrip, browser, sound, tab, SCHEMES, SIZES } from "../scrip.mjs";
+import { Scrip, browser, live, sound, tab, SCHEMES, SIZES } from "../scrip.mjs";
 
 let scrip, chrome;
 before(async () => {
@@ -32,7 +32,7 @@ test("a budget is set in plain words, fills up while one looks, and stops what w
   await page.getByRole("button", { name: "Set the budget" }).click();
   const budgets = page.locator("#budget-rows");
   assert.match(await budgets.innerText(), /ai-monthly AI work, each month[\s\S]*10\.00 of 20\.00[\s\S]*50%[\s\S]*Work that would pass it is refused/);
-  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await live(page);
   await scrip.chat("careful", 64_000);
   await budgets.filter({ hasText: "18.00 of 20.00" }).waitFor();
   await assert.rejects(scrip.chat("careful", 64_000), /budget_exceeded/);

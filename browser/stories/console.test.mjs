@@ -1,7 +1,7 @@
 // What operators do at the console: each act says what it will do, is done once, and is written down.
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
-import { Scrip, browser, sound, tab } from "../scrip.mjs";
+import { Scrip, browser, eventually, sound, tab } from "../scrip.mjs";
 
 const REFUSED = "Failed to load resource";
 let scrip, chrome;
@@ -110,7 +110,7 @@ test("a payment is refunded, with what that does said before", async () => {
   await pay.waitForURL(/docs/);
   const saved = async () => (await scrip.ask("GET", "/v1/accounts/buyer/payment-methods")).data[0]?.id;
   let method;
-  while (!(method = await saved())) await pay.reload();
+  await eventually(pay, async () => (method = await saved()));
   await scrip.ask("POST", "/v1/accounts/buyer/purchases", { credits: "1000", payment_method: method });
   const page = await operator();
   await page.getByRole("link", { name: "Payments" }).click();
@@ -188,4 +188,92 @@ test("an account can be helped by keyboard alone", async () => {
   await press("Give the credits");
   await page.keyboard.press("Enter");
   await page.getByText("907.00").first().waitFor();
+});
+
+test("other prices are tried against last month's real work, account by account, before they hold; without a script", async () => {
+  await scrip.account("frugal");
+  await scrip.account("busy");
+  await scrip.chat("frugal", 8_000);
+  await scrip.chat("busy", 80_000);
+  const page = await operator({ javaScriptEnabled: false });
+  await page.getByRole("link", { name: "Prices" }).click();
+  const card = page.getByLabel("The card");
+  const before = JSON.parse(await card.inputValue());
+  await card.fill("{ not a card");
+  await page.getByRole("button", { name: "Show what would change …" }).click();
+  await page.getByRole("heading", { name: "This card cannot be put in force" }).waitFor();
+  // Every price of an input token twice what it was.
+  const dearer = JSON.stringify(before).replace(/"input_tokens":\{[^}]*\}/g, (it) => it.replace(/"(\d+(?:\.\d+)?)"/g, (_, price) => `"${Number(price) * 2}"`));
+  assert.notEqual(dearer, JSON.stringify(before));
+  await card.fill(dearer);
+  const tomorrow = new Date(Date.now() + 45 * 86_400_000).toISOString().slice(0, 16);
+  await page.getByLabel(/In force from/).fill(tomorrow);
+  await page.getByRole("button", { name: "Show what would change …" }).click();
+  await page.getByRole("heading", { name: /What version \d+ would change/ }).waitFor();
+  const changes = page.getByRole("region", { name: "Changes, table" });
+  assert.match(await changes.innerText(), /input_tokens/);
+  const accounts = page.getByRole("region", { name: "Accounts that would pay differently, table" });
+  assert.match(await accounts.innerText(), /busy\s+1\s+10\.00\s+20\.00\s+\+10\.00[\s\S]*frugal\s+1\s+1\.00\s+2\.00\s+\+1\.00/);
+  await page.getByRole("button", { name: "Add it, to be in force from its time" }).click();
+  await page.getByText("The card was added.").waitFor();
+});
+
+test("a month's reports say what came in, what was used and what is owed, and are taken away as sheets", async () => {
+  const page = await operator();
+  await page.getByRole("link", { name: "Reports" }).click();
+  await page.getByText("Together").waitFor();
+  const credits = page.getByRole("region", { name: "Credits, table" });
+  assert.match(await credits.innerText(), /Issued Welcome[\s\S]*Used/);
+  await sound(page, "the reports");
+  const ledger = page.getByRole("region", { name: "Trial balance, table" });
+  assert.match(await ledger.innerText(), /Together\s+0\.00/);
+  const sheets = { "Month as CSV": /^revenue-20\d\d-\d\d\.csv$/, "As CSV": /^liability-/ };
+  for (const [name, file] of Object.entries(sheets)) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name, exact: true }).first().click()]);
+    assert.match(download.suggestedFilename(), file);
+    const sheet = (await (await download.createReadStream()).toArray()).join("");
+    assert.ok(sheet.split("\n").length > 2, sheet);
+  }
+  await page.getByLabel("Month of UTC").selectOption({ index: 1 });
+  await page.waitForURL(/month=/);
+  await page.getByText("Nothing was invoiced in this month.").waitFor();
+});
+
+test("what is sold is changed with what it was filled in, and a withdrawn offer is gone", async () => {
+  const page = await operator();
+  await page.goto(`${scrip.url}/console/offers`);
+  await page.getByRole("link", { name: "Change Starter" }).click();
+  const form = page.locator("form[action='/console/offers/package']");
+  assert.equal(await form.getByLabel("Id").inputValue(), "starter");
+  await form.getByLabel("On top, free").fill("25");
+  await form.getByRole("button", { name: "Change it …" }).click();
+  await asked(page, "Change the package?");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await page.getByRole("row", { name: /Starter/ }).filter({ hasText: "25.00" }).waitFor();
+  const plan = page.locator("form[action='/console/offers/plan']");
+  await plan.getByLabel("Id").fill("weekly-ish");
+  await plan.getByLabel("Name").fill("Trial plan");
+  await plan.getByLabel("Credits a period").fill("1000");
+  await plan.getByLabel("Unused credits last, periods").fill("1");
+  await plan.getByLabel("Price, EUR").fill("8.50");
+  await plan.getByRole("button", { name: "Put on sale …" }).click();
+  await asked(page, "Put the plan on sale?");
+  await page.getByText("Unused credits are lost 1 periods").or(page.getByText("Unused credits are lost")).first().waitFor();
+  await page.getByRole("button", { name: "Put it on sale" }).click();
+  await page.getByRole("button", { name: "Withdraw … Trial plan" }).click();
+  await asked(page, "Sell weekly-ish no longer?");
+  await page.getByRole("button", { name: "Withdraw it" }).click();
+  await page.getByText("It is no longer sold.").waitFor();
+  assert.equal(await page.getByRole("rowheader", { name: /Trial plan/ }).count(), 0);
+});
+
+test("a card number is refused in a note, and nothing of it is kept", async () => {
+  await scrip.account("leaky");
+  const page = await operator();
+  await page.goto(`${scrip.url}/console/accounts/leaky`);
+  await page.getByLabel("A note for your colleagues").fill("Pays with 4242 4242 4242 4242");
+  await page.getByRole("button", { name: "Write it down" }).click();
+  await page.getByRole("heading", { name: "No card numbers here" }).waitFor();
+  await page.goto(`${scrip.url}/console/accounts/leaky`);
+  await page.getByText("Nobody has noted anything").waitFor();
 });

@@ -3,14 +3,14 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { filled } from "../month.mjs";
 import { Scrip, browser, sound, tab, SCHEMES, SIZES } from "../scrip.mjs";
+import { town } from "../town.mjs";
 
-let scrip, chrome;
+let scrip, chrome, LONG;
 before(async () => {
-  scrip = await Scrip.start();
+  scrip = await Scrip.start({ stripe: true, config: '[seller]\nname = "Example UAB"\ncity = "Vilnius"\ncountry = "LT"\n' });
   chrome = await browser();
-  await filled(scrip);
+  ({ LONG } = await town(scrip, chrome));
 });
 after(async () => {
   await chrome?.close();
@@ -19,13 +19,25 @@ after(async () => {
 
 const PAGES = [
   ["usage", "/settings/usage"],
+  ["usage-12-months", "/settings/usage?range=12m"],
   ["usage-hours", `/settings/usage?from=${yesterday()}&to=${yesterday()}&by=hour&back=30d`],
   ["activity", "/settings/activity"],
   ["estimate", "/settings/estimate"],
+  ["billing", "/settings/billing"],
+  ["billing-buy", "/settings/billing/buy?package=builder"],
+  ["billing-plan", "/settings/billing/subscription?plan=monthly-plus"],
+  ["billing-end", "/settings/billing/subscription/end"],
+  ["billing-purchases", "/settings/billing/history?of=purchases"],
+  ["billing-payments", "/settings/billing/history?of=payments"],
+  ["billing-invoices", "/settings/billing/history?of=invoices"],
+  ["budget", "/settings/usage/budget?budget=ai-monthly"],
 ];
+/** Pages of accounts that are not like others. */
+const OTHERS = [["newcomer", "/settings/usage"], ["newcomer", "/settings/activity"], ["newcomer", "/settings/billing"], ["owing", "/settings/usage"], ["long", "/settings/usage"], ["long", "/settings/activity"], ["long", "/settings/billing"]];
 const CONSOLE = [
-  ["accounts", "/console"], ["account", "/console/accounts/acme"], ["payments", "/console/payments?show=all"], ["prices", "/console/prices"],
-  ["offers", "/console/offers"], ["webhooks", "/console/webhooks"], ["keys", "/console/keys"], ["jobs", "/console/jobs"], ["audit", "/console/audit"],
+  ["accounts", "/console"], ["account", "/console/accounts/acme"], ["account-owing", "/console/accounts/owing"], ["account-long", "/console/accounts/LONG"],
+  ["payments", "/console/payments"], ["payments-all", "/console/payments?show=all"], ["reports", "/console/reports"], ["prices", "/console/prices"],
+  ["offers", "/console/offers?package=starter"], ["webhooks", "/console/webhooks"], ["keys", "/console/keys"], ["jobs", "/console/jobs"], ["audit", "/console/audit"],
 ];
 
 function yesterday() {
@@ -47,6 +59,12 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         if (name === "activity") await page.locator(".entries summary").nth(2).click();
         await picture(name);
       }
+      for (const [who, path] of OTHERS) {
+        await page.goto(await scrip.link(who === "long" ? LONG : who));
+        await page.goto(scrip.url + path);
+        await picture(`${path.split("/")[2]}-${who}`);
+      }
+      await page.goto(await scrip.link("acme"));
       await page.goto(`${scrip.url}/settings/estimate`);
       await page.getByLabel("Your message").fill("Please add a health check to the compose file and explain it.");
       await page.getByRole("button", { name: "Estimate the message" }).click();
@@ -59,7 +77,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       await page.goto(`${scrip.url}/docs/problems`);
       await picture("docs-problems");
       for (const [name, path] of CONSOLE) {
-        await page.goto(scrip.url + path);
+        await page.goto(scrip.url + path.replace("LONG", LONG));
         await picture(`console-${name}`);
       }
       await page.context().close();

@@ -1,7 +1,7 @@
 // A subscription from beginning to end, and back: against the simulator of Stripe, with a clock that is moved.
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
-import { Scrip, browser, sound, tab, SCHEMES, SIZES } from "../scrip.mjs";
+import { Scrip, browser, eventually, sound, tab, SCHEMES, SIZES } from "../scrip.mjs";
 import { saveCard } from "../shop.mjs";
 
 const REFUSED = "Failed to load resource";
@@ -35,7 +35,7 @@ async function subscribe(page, plan) {
 const section = (page) => page.locator("#subscription");
 /** Looks again until it is there: what the clock brings about, the worker does a moment later. */
 async function comes(page, text) {
-  for (let looks = 0; looks < 100 && !(await section(page).innerText()).includes(text); looks++) await page.reload();
+  await eventually(page, async () => (await section(page).innerText()).includes(text));
   await says(page, text);
 }
 

@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { filled } from "../month.mjs";
-import { Scrip, browser, sound, tab } from "../scrip.mjs";
+import { Scrip, browser, eventually, live, sound, tab } from "../scrip.mjs";
 
 let scrip, chrome;
 before(async () => {
@@ -33,7 +33,7 @@ test("usage appears live while a charge is made, and two tabs agree", async () =
   await one.goto(await scrip.link("live"));
   await other.goto(await scrip.link("live", "member"));
   await other.goto(`${scrip.url}/settings/activity`);
-  for (const page of [one, other]) await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  for (const page of [one, other]) await live(page);
   await scrip.chat("live", 80_000);
   for (const page of [one, other]) {
     await page.waitForFunction(() => document.querySelector("[data-live=available]").textContent === "890.00");
@@ -54,7 +54,7 @@ test("a charge opens into its receipt: quantity × rate = amount, and who paid",
   const row = page.locator("#latest li").first();
   await row.locator("summary").click();
   const receipt = await row.innerText();
-  for (const said of ["16,000 tokens", "125 per million tokens", "Charged", "of grant_"]) assert.ok(receipt.includes(said), said);
+  for (const said of ["16,000 tokens", "125 per million tokens", "Charged", "of Free credits", "grant_"]) assert.ok(receipt.includes(said), said);
   assert.match(await page.locator("#latest li").nth(1).innerText(), /Failed – not charged/);
   await sound(page, "an open receipt");
 });
@@ -74,7 +74,7 @@ test("a day opens into its hours, filters are in the address, and the export is 
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByText("Export as CSV").click()]);
   const stream = await download.createReadStream();
   const sheet = (await stream.toArray()).join("");
-  assert.match(sheet, /\nall,Europe\/Vilnius,.*,10,0,0,0,10,1,,,\n$/);
+  assert.match(sheet, /\nall,Europe\/Vilnius,.*,10,0,0,0,10,0,1,,,\n$/);
   await page.getByText("Back to the whole range").click();
   await page.waitForURL((it) => !it.search.includes("by=hour"));
   await page.getByRole("link", { name: "Clear filters" }).click();
@@ -89,7 +89,7 @@ test("a server shows what setting it up and running it cost apart, and how it st
   await page.goto(await scrip.link("fleet"));
   const servers = page.getByRole("region", { name: "Servers, table" });
   assert.match(await servers.innerText(), /web-1[\s\S]*entry-level · storefront[\s\S]*being set up/);
-  await page.waitForFunction(() => document.documentElement.dataset.stream === "live");
+  await live(page);
   await scrip.ask("POST", "/v1/accounts/fleet/servers/web-1/start", {});
   await servers.filter({ hasText: "running" }).waitFor();
   await page.locator("#figures").filter({ hasText: "by 1 server" }).waitFor();
@@ -97,7 +97,7 @@ test("a server shows what setting it up and running it cost apart, and how it st
   await scrip.ask("POST", "/v1/accounts/fleet/servers/web-1/release", {});
   await page.goto(await scrip.link("fleet"));
   const cells = servers.getByRole("row").nth(1).getByRole("cell");
-  for (let looks = 0; looks < 40 && (await cells.nth(2).innerText()) !== "40.00"; looks++) await page.reload();
+  await eventually(page, async () => (await cells.nth(2).innerText()) === "40.00");
   assert.match(await servers.innerText(), /released/);
   assert.deepEqual((await cells.allInnerTexts()).slice(0, 4), ["340.00", "300.00", "40.00", "10.0 h"]);
   await sound(page, "usage with a server that runs");
@@ -152,4 +152,90 @@ test("a message, a plan and an archive are priced before the work", async () => 
   await page.getByRole("button", { name: "Estimate the file" }).click();
   await page.getByRole("alert").waitFor();
   assert.equal((await scrip.ask("GET", "/v1/accounts/estimates/balance")).available, "900", "nothing was charged");
+});
+
+test("the time before is a line over the bars, and the same numbers leave as CSV and as NDJSON", async () => {
+  await scrip.account("compared");
+  const ago = (days) => new Date(Date.now() - days * 86_400_000).toISOString();
+  await scrip.chat("compared", 16_000, { at: ago(9) });
+  await scrip.chat("compared", 80_000, { at: ago(2) });
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("compared"));
+  await page.getByRole("link", { name: "7 days" }).click();
+  await page.waitForURL(/range=7d/);
+  await page.locator("svg.line polyline").waitFor({ state: "attached" });
+  await page.getByText("Show as a table").click();
+  assert.match(await page.locator(".as-table table").first().innerText(), /As long before[\s\S]*10\.00\s+2\.00/);
+  await sound(page, "usage beside the time before");
+  const taken = async (name) => {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#used").getByRole("link", { name }).click()]);
+    return [download.suggestedFilename(), (await (await download.createReadStream()).toArray()).join("")];
+  };
+  const [csv, sheet] = await taken("Export as CSV");
+  const [ndjson, lines] = await taken("as NDJSON");
+  assert.match(csv, /^usage-.*\.csv$/);
+  assert.match(ndjson, /^usage-.*\.ndjson$/);
+  const rows = lines.trim().split("\n").map((it) => JSON.parse(it));
+  assert.equal(rows.length, sheet.trim().split("\n").length - 1, "a line each");
+  const [all] = rows.slice(-1);
+  assert.deepEqual([all.table, all.total, all.as_long_before, all.charges], ["all", "10", "2", "1"]);
+});
+
+test("activity leaves out what only keeps house, tells a server's life, and its export has every receipt", async () => {
+  await scrip.account("housekept");
+  await scrip.ask("POST", "/v1/accounts/housekept/grants", { credits: "5000", source: "purchase", reason: "Servers" });
+  await scrip.ask("PUT", "/v1/accounts/housekept/budgets/all", { period: "month", credits: "500", action: "notify" });
+  await scrip.chat("housekept", 16_000, { evidence: { counted: { messages: 3, tokens: 16_000 } } });
+  await scrip.ask("PUT", "/v1/accounts/housekept/servers/web-1", { tier: "entry-level" });
+  await scrip.ask("POST", "/v1/accounts/housekept/servers/web-1/start", {});
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("housekept"));
+  await page.goto(`${scrip.url}/settings/activity`);
+  const entries = await page.locator("#entries").innerText();
+  assert.match(entries, /Budget all set/);
+  assert.doesNotMatch(entries, /counted up|Terms of|A notice/);
+  await page.locator("summary", { hasText: "AI chat message" }).click();
+  assert.match(await page.locator("details[open].entry, .entries details[open]").innerText(), /Counted[\s\S]*messages 3, tokens 16,000/);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "as NDJSON" }).click()]);
+  const lines = (await (await download.createReadStream()).toArray()).join("").trim().split("\n").map((it) => JSON.parse(it));
+  const charge = lines.find((it) => it.meter === "ai_chat");
+  assert.match(charge.paid_by, /^grant_\S+=2$/);
+  assert.match(charge.price_lines, /16000 × 125 \/ 1000000 = 2/);
+  assert.equal(lines.some((it) => /counted up/.test(it.what)), false, "the file has what the page has");
+  await page.goto(`${scrip.url}/settings/activity?server=web-1`);
+  assert.match(await page.locator("#entries").innerText(), /Server web-1: start[\s\S]*Server web-1 ordered/);
+});
+
+test("a way to spend less is said with what it saves, and is dismissed for good", async () => {
+  await filled(scrip);
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("acme"));
+  const tips = page.locator("#tips li");
+  const title = await tips.first().getByRole("heading").innerText();
+  assert.match(await tips.first().innerText(), /save [\d,.]+ credits a month \(€[\d,.]+\)/);
+  await tips.first().getByRole("button", { name: "Dismiss" }).click();
+  await page.waitForURL(/#tips/);
+  await page.reload();
+  assert.equal(await page.getByRole("heading", { name: title }).count(), 0);
+  const member = await tab(chrome);
+  await member.goto(await scrip.link("acme", "member"));
+  assert.equal(await member.getByRole("button", { name: "Dismiss" }).count(), 0);
+});
+
+test("a card number is refused wherever somebody types it, and nothing of it is kept", async () => {
+  await scrip.account("careless");
+  const page = await tab(chrome, { expected: ["422"] });
+  await page.goto(await scrip.link("careless"));
+  await page.getByRole("link", { name: "Set a budget" }).click();
+  await page.getByLabel("Name").fill("4242-4242-4242-4242");
+  await page.getByLabel("Credits").fill("20");
+  await page.getByRole("button", { name: "Set the budget" }).click();
+  await page.getByRole("heading", { name: "No card numbers here" }).waitFor();
+  await sound(page, "a card number that was refused");
+  await page.goto(`${scrip.url}/settings/estimate`);
+  await page.getByLabel("Your message").fill("My card is 4242 4242 4242 4242, is that enough?");
+  await page.getByRole("button", { name: "Estimate the message" }).click();
+  await page.getByRole("alert").filter({ hasText: "looks like the number of a card" }).waitFor();
+  assert.equal((await page.goto(`${scrip.url}/settings/usage?project=4242424242424242`)).status(), 422);
+  assert.deepEqual((await scrip.ask("GET", "/v1/accounts/careless/budgets")).data, []);
 });

@@ -191,7 +191,7 @@ impl App {
     }
 
     /// The terms of the grants that were drawn from.
-    fn terms_of(&self, draws: &[Draw]) -> Result<Vec<(GrantId, Arc<Terms>)>, Fault> {
+    pub fn terms_of(&self, draws: &[Draw]) -> Result<Vec<(GrantId, Arc<Terms>)>, Fault> {
         let mut grants: Vec<(GrantId, Arc<Terms>)> = Vec::new();
         for draw in draws {
             if grants.iter().any(|(id, _)| *id == draw.grant) {

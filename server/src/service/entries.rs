@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use billing::id::Name;
-use billing::ledger::{Transaction, What, Work};
+use billing::ledger::{BudgetChange, Transaction, What, Work};
 use billing::rating::Text;
 use billing::time::Timestamp;
 use billing::usage::UsageKey;
@@ -24,6 +24,9 @@ pub struct EntryFilter {
     pub to: Option<Timestamp>,
     /// For work the two mean when it happened, not when it was told of: as usage counts it.
     pub is_by_work: bool,
+    /// As people read it: without what only keeps house (a budget that counts up, terms, that a notice was given), and of
+    /// a server also what was reported of it.
+    pub is_for_people: bool,
     /// Work of any of these; of any at all where none is named.
     pub meters: Vec<Text>,
     pub project: Option<Name>,
@@ -87,13 +90,25 @@ impl EntryFilter {
     }
 
     fn admits(&self, transaction: &Transaction) -> bool {
+        if self.is_for_people && keeps_house(&transaction.what) {
+            return false;
+        }
         let work = work_of(transaction).filter(|_| self.is_by_work);
         let when = work.map_or(transaction.at, |it| it.occurred_at);
         if self.to.is_some_and(|to| to <= when) || self.from.is_some_and(|from| when < from) {
             return false;
         }
         let any_work = EntryFilter { from: None, to: None, is_by_work: false, ..self.clone() }.is_open();
-        any_work || work_of(transaction).is_some_and(|it| self.admits_key(&it.usage_key()))
+        any_work
+            || self.is_life_of(&transaction.what)
+            || work_of(transaction).is_some_and(|it| self.admits_key(&it.usage_key()))
+    }
+
+    /// What happened to the very server that is asked for, and to nothing narrower.
+    fn is_life_of(&self, what: &What) -> bool {
+        let What::Server(report) = what else { return false };
+        let is_narrower = !self.meters.is_empty() || self.project.is_some() || self.model.is_some();
+        self.is_for_people && !is_narrower && self.actor.is_none() && self.server.as_ref() == Some(&report.server)
     }
 
     fn admits_key(&self, key: &UsageKey) -> bool {
@@ -106,6 +121,11 @@ impl EntryFilter {
             && fits(self.model.as_ref(), key.model.as_ref())
             && fits(self.actor.as_ref(), key.actor.as_ref())
     }
+}
+
+/// Nothing came of it that anybody would look for.
+fn keeps_house(what: &What) -> bool {
+    matches!(what, What::Budget(BudgetChange::Counted { .. }) | What::BurnTerms(_) | What::Noticed)
 }
 
 /// The work a transaction is about, where it is about work.

@@ -65,6 +65,8 @@ pub struct Bar {
     pub start: Timestamp,
     pub end: Timestamp,
     pub by_category: Vec<Credits>,
+    /// Used as long before, in the range before this one. Together they are what the whole range before used.
+    pub before: Credits,
 }
 
 #[derive(Clone, Debug)]
@@ -104,21 +106,26 @@ impl App {
         if query.to <= query.from || RANGE_MAX < lasts {
             return Err(Refusal::invalid("to", "must be after `from`, and at most 800 days").into());
         }
+        let bars = bars(query, &known.zone)?;
         let mut sums = Sums::new(self, query);
+        sums.by_bar = vec![Vec::new(); bars.len()];
+        sums.before_by_bar = vec![Credits::ZERO; bars.len()];
+        // Rows come hour by hour, as the bars do.
+        let reached = |bar: &mut usize, hour: Timestamp| {
+            while *bar + 1 < bars.len() && bars[*bar + 1].0 <= hour {
+                *bar += 1;
+            }
+            *bar
+        };
         if query.with_before {
+            let mut bar = 0;
             for row in self.store.usage(number, query.from - lasts, query.from)? {
-                sums.add_before(&row);
+                sums.add_before(&row, reached(&mut bar, row.key.hour + lasts));
             }
         }
-        let bars = bars(query, &known.zone)?;
         let mut bar = 0;
-        sums.by_bar = vec![Vec::new(); bars.len()];
         for row in self.store.usage(number, query.from, query.to)? {
-            // Rows come hour by hour, as the bars do.
-            while bar + 1 < bars.len() && bars[bar + 1].0 <= row.key.hour {
-                bar += 1;
-            }
-            sums.add(&row, bar);
+            sums.add(&row, reached(&mut bar, row.key.hour));
         }
         Ok(sums.into_overview(query.interval, bars))
     }
@@ -211,6 +218,7 @@ struct Sums<'a> {
     /// Which category each meter that came by counts under.
     meters: Vec<(Text, usize)>,
     by_bar: Vec<Vec<Credits>>,
+    before_by_bar: Vec<Credits>,
     groups: [Grouped; GROUPS.len()],
     total: Part,
 }
@@ -242,6 +250,7 @@ impl<'a> Sums<'a> {
             categories: Category::NAMED.into_iter().map(|it| (it, Part::default())).collect(),
             meters: Vec::new(),
             by_bar: Vec::new(),
+            before_by_bar: Vec::new(),
             groups: Default::default(),
             total: Part::default(),
         }
@@ -265,13 +274,14 @@ impl<'a> Sums<'a> {
         of_category && self.query.only.iter().all(|(dimension, it)| dimension.of(&row.key) == Some(it))
     }
 
-    fn add_before(&mut self, row: &UsageRow) {
+    fn add_before(&mut self, row: &UsageRow, bar: usize) {
         let category = self.category(&row.key.meter);
         if !self.admits(row, category) {
             return;
         }
         self.categories[category].1.before += row.sum.credits;
         self.total.before += row.sum.credits;
+        self.before_by_bar[bar] += row.sum.credits;
         for (group, dimension) in self.groups.iter_mut().zip(GROUPS) {
             group.of(dimension.of(&row.key)).part.before += row.sum.credits;
         }
@@ -330,10 +340,12 @@ impl<'a> Sums<'a> {
             lines
         };
         let [projects, servers, models, actors] = self.groups.map(lines);
-        let bars = bars.into_iter().zip(self.by_bar);
+        let bars = bars.into_iter().zip(self.by_bar).zip(self.before_by_bar);
         Overview {
             interval,
-            bars: bars.map(|((start, end), it)| Bar { start, end, by_category: filled(it) }).collect(),
+            bars: bars
+                .map(|(((start, end), it), before)| Bar { start, end, by_category: filled(it), before })
+                .collect(),
             categories: self.categories,
             projects,
             servers,

@@ -15,6 +15,7 @@ use store::Document;
 use super::Error;
 use super::documents::Kept;
 use super::order::Fingerprint;
+use super::payments::PaymentView;
 use crate::app::{App, Known};
 use crate::stripe::{self, CardOrder, NewCustomer};
 
@@ -308,6 +309,12 @@ impl App {
         let of = |id: Option<&str>| live.iter().find(|it| Some(&*it.document.id) == id);
         let found = of(named).or_else(|| of(default.as_deref()));
         Ok(found.map(|it| (it.document.id.clone(), it.body.reference.clone())))
+    }
+
+    /// The card a payment was made with, where the provider has named one.
+    pub fn card_behind(&self, view: &PaymentView) -> Result<Option<PaymentMethod>, Error> {
+        let number = self.known(&view.account)?.account.number;
+        self.card_used(number, view.payment.method.as_deref(), view.payment.card.as_deref())
     }
 
     /// The card a payment was made with, by our id or the provider's; also one that is gone.

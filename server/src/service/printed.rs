@@ -49,6 +49,12 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// Whole credits, rounded up, for what is advised: `1,235`.
+pub fn at_least(credits: Credits) -> String {
+    let unit = Credits::MICROS.unsigned_abs();
+    thousands(credits.at_least_zero().micros().unsigned_abs().div_ceil(unit))
+}
+
 /// All places there are: `1,234.000001`, `−12.5`.
 pub fn credits(credits: Credits) -> String {
     let (sign, micros) = (credits < Credits::ZERO, credits.micros().unsigned_abs());

@@ -89,6 +89,8 @@ pub struct ServerView {
     /// Used and not yet settled.
     pub accrued: Credits,
     pub is_capped: bool,
+    /// Its runtime in this calendar month so far.
+    pub month_so_far: Credits,
     /// What it will have cost in this calendar month if it runs on, its set-up aside.
     pub projected_month: Credits,
 }
@@ -240,6 +242,7 @@ fn view(server: &Arc<Server>, now: Timestamp, calendar: &Calendar) -> ServerView
         runtime: server.runtime + accrued,
         accrued,
         is_capped: run.month == month && run.is_capped(),
+        month_so_far: so_far,
         projected_month: so_far + run.cost(month.1, calendar),
         server: Arc::clone(server),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use billing::id::{GrantId, Name};
 use billing::ledger::Terms;
 use billing::money::Credits;
+use billing::time::Timestamp;
 
 use super::Error;
 use crate::app::App;
@@ -18,7 +19,28 @@ pub struct StandingGrant {
     pub held: Credits,
 }
 
+/// Credits have run out under running servers: what happens to those, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct GraceView {
+    /// They run on until then, or until so much is owed.
+    pub until: Timestamp,
+    pub debt_max: Credits,
+    /// They were told to stop, and may be released then.
+    pub release_at: Option<Timestamp>,
+}
+
 impl App {
+    /// Whether servers run on credit, or were stopped for want of it; none where neither is so.
+    pub fn grace(&self, account: &Name) -> Result<Option<GraceView>, Error> {
+        let book = self.book(self.known(account)?.account.number)?.brought_up_to(self.now());
+        let (ladder, grace) = (book.burning().ladder, book.burning().terms.grace);
+        Ok(ladder.zero_at.map(|zero| GraceView {
+            until: zero + grace.lasts,
+            debt_max: grace.debt_max,
+            release_at: ladder.stop_at.map(|stop| stop + grace.release_after),
+        }))
+    }
+
     /// Grants with something left, in draw order; those that take effect later come where they will.
     pub fn standing_grants(&self, account: &Name) -> Result<Vec<StandingGrant>, Error> {
         let now = self.now();

@@ -18,6 +18,7 @@ use store::{Fault, UsageRow};
 
 use super::Error;
 use super::documents::Kept;
+use super::printed::at_least;
 use crate::app::{App, Known};
 
 /// The kind of document that says that a tip is not wanted.
@@ -213,9 +214,9 @@ impl App {
             return Ok(None);
         }
         let why = if burn < hold {
-            format!("The largest piece of work of the last 30 days reserved {hold} credits")
+            format!("The largest piece of work of the last 30 days reserved {} credits", at_least(hold))
         } else {
-            format!("A day's use is {burn} credits")
+            format!("A day's use is {} credits", at_least(burn))
         };
         Ok(Some(Draft {
             kind: TipKind::LowThreshold,

@@ -17,6 +17,7 @@ use super::Error;
 use super::documents::Kept;
 use super::order::done;
 use super::payments::{KIND, Payment, Purpose, Way};
+use super::printed::at_least;
 use super::servers::burn_terms;
 use crate::app::{App, Known};
 use crate::turnstile::Ask;
@@ -82,12 +83,14 @@ impl App {
         let mut warnings = Vec::new();
         let largest = book.holds().iter().map(billing::ledger::Hold::credits).max().unwrap_or_default();
         if rule.threshold < largest {
+            let largest = at_least(largest);
             warnings
                 .push(format!("The threshold is below the largest open hold, {largest} credits: work may be refused."));
         }
         let burn = self.balance(account, None)?.burn_per_day;
         let needed = Credits::from_micros(burn.micros().saturating_mul(THRESHOLD_DAYS));
         if rule.threshold < needed {
+            let needed = at_least(needed);
             warnings.push(format!("The threshold is below a day's use, {needed} credits: credits may run out first."));
         }
         let spent = book.topup_spent(now);

@@ -114,6 +114,11 @@ async fn read(mut fields: Multipart) -> Result<Asked, String> {
             continue;
         }
         let text = field.text().await.map_err(broken)?;
+        if billing::payment::looks_like_card_number(&text) {
+            let why = "It holds what looks like the number of a card. Those are for the payment provider’s page alone: \
+                       take it out, and send it again.";
+            return Err(why.to_owned());
+        }
         match name.as_str() {
             "mark" => asked.mark = text,
             "kind" => asked.kind = text,

@@ -30,7 +30,8 @@ impl FromRequest<Arc<Site>> for Form {
     type Rejection = Response;
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Form, Response> {
         let body = to_bytes(request.into_body(), BYTES_MAX).await.map_err(|_| message::stale_form(site))?;
-        Ok(Form(Query::parse(&String::from_utf8_lossy(&body))))
+        let said = Query::parse(&String::from_utf8_lossy(&body));
+        if said.has_card_number() { Err(message::card_number(site)) } else { Ok(Form(said)) }
     }
 }
 

@@ -55,6 +55,13 @@ pub fn stale_form(site: &Site) -> Response {
     shown(message(site, StatusCode::FORBIDDEN, "Please try again", text))
 }
 
+/// Something that was typed into a form, or stands in an address, looks like a card number. It is read no further.
+pub fn card_number(site: &Site) -> Response {
+    let text = "Something you sent looks like the number of a card. Card numbers are typed into the payment provider’s page \
+                and nowhere else. Nothing was done and nothing was kept. Go back, take it out, and send it again.";
+    shown(message(site, StatusCode::UNPROCESSABLE_ENTITY, "No card numbers here", text))
+}
+
 /// Whatever else went wrong. What is our fault is logged at the door, and says no more here.
 pub fn failed(site: &Site, problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -2,6 +2,7 @@
 //! an address says all of what is shown.
 use std::collections::BTreeMap;
 
+use billing::payment::looks_like_card_number;
 use billing::time::{Span, Timestamp};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -36,6 +37,10 @@ impl Query {
     }
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+    /// Whether somebody typed a card number, which is for the payment provider alone.
+    pub fn has_card_number(&self) -> bool {
+        self.0.values().any(|it| looks_like_card_number(it))
     }
     /// The same with these values, `""` taking one away.
     pub fn with(&self, changes: &[(&str, &str)]) -> Query {

@@ -348,6 +348,7 @@ fn filter(query: &Query) -> Result<EntryFilter, Problem> {
         from: query.instant("from")?,
         to: query.instant("to")?,
         is_by_work: false,
+        is_for_people: false,
         meters: query.text("meter").map(Into::into).into_iter().collect(),
         project: query.name("project")?,
         server: query.name("server")?,

@@ -13,8 +13,7 @@ use super::super::site::Site;
 use super::super::wire::{Amount, Instant};
 use super::grants::MoneyShown;
 use super::reply::{self, Answered};
-use crate::csv;
-use crate::service::{Freshness, Liability, Month, RevenueReport, Sales, Scope, TrialBalance};
+use crate::service::{Freshness, Month, RevenueReport, Sales, Scope, liability_csv, revenue_csv, trial_balance_csv};
 
 /// How complete a report is.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -153,7 +152,7 @@ pub async fn ledger(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     call.query(&[])?;
     let report = site.look(crate::app::App::trial_balance).await?;
     if call.wants_csv() {
-        return Ok(reply::csv(ledger_csv(&report)));
+        return Ok(reply::csv(trial_balance_csv(&report)));
     }
     let account = |it: &(billing::ledger::LedgerAccount, Credits)| LedgerAccountShown {
         ledger_account: it.0.to_string(),
@@ -261,75 +260,4 @@ fn tax_shown(it: &Sales) -> TaxShown {
         net: it.net.into(),
         tax: it.tax.into(),
     }
-}
-
-fn row(text: &mut String, values: &[&str]) {
-    csv::line(text, values.iter().copied());
-    text.push('\n');
-}
-
-fn ledger_csv(report: &TrialBalance) -> String {
-    let mut text = String::from("ledger_account,credits\n");
-    for (account, credits) in &report.accounts {
-        row(&mut text, &[&account.to_string(), &credits.to_string()]);
-    }
-    row(&mut text, &["sum", &report.sum().to_string()]);
-    text
-}
-
-fn liability_csv(report: &Liability) -> String {
-    let mut text = String::from("at,what,unit,amount\n");
-    let at = Instant(report.at).to_string();
-    row(&mut text, &[&at, "outstanding", "credits", &report.outstanding.to_string()]);
-    for it in &report.deferred {
-        let amount = billing::invoice::Decimal(*it).to_string();
-        row(&mut text, &[&at, "deferred", it.currency.as_str(), &amount]);
-    }
-    text
-}
-
-/// One number a line: what it is, of what, in which unit.
-fn revenue_csv(it: &RevenueReport) -> String {
-    let mut text = String::from("month,what,of,unit,amount\n");
-    let month = it.month.to_string();
-    let mut line = |what: &str, of: &str, unit: &str, amount: &str| row(&mut text, &[&month, what, of, unit, amount]);
-    for (source, credits) in &it.issued {
-        line("issued", source.as_str(), "credits", &credits.to_string());
-    }
-    for (meter, credits) in &it.used {
-        line("used", meter, "credits", &credits.to_string());
-    }
-    for (what, credits) in [
-        ("expired", it.expired),
-        ("voided", it.voided),
-        ("refunded", it.refunded),
-        ("clawed_back", it.clawed_back),
-        ("change", it.change),
-        ("outstanding", it.outstanding),
-    ] {
-        line(what, "", "credits", &credits.to_string());
-    }
-    for (currency, money) in &it.money {
-        let takings = money.takings;
-        for (what, of, amount) in [
-            ("deferred_before", "", money.deferred_before),
-            ("received", "", takings.received),
-            ("refunded", "", takings.refunded),
-            ("clawed_back", "", takings.clawed_back),
-            ("recognised", "use", takings.revenue.used),
-            ("recognised", "breakage", takings.revenue.breakage),
-            ("deferred", "", money.deferred),
-        ] {
-            let amount = billing::invoice::Decimal(Money { amount, currency: *currency }).to_string();
-            line(what, of, currency.as_str(), &amount);
-        }
-    }
-    for sales in &it.sales {
-        let rate = billing::tax::Rate(sales.rate);
-        let of = format!("{} {} {rate}%", sales.treatment, sales.country.as_deref().unwrap_or("-"));
-        for (what, money) in [("invoiced_net", sales.net), ("tax", sales.tax)] {
-            line(what, &of, money.currency.as_str(), &billing::invoice::Decimal(money).to_string());
-        }
-    }
-    text
 }

@@ -79,7 +79,8 @@ fn read(app: &App, visitor: &Visitor, of: &str, before: Option<&str>) -> Result<
     let last = match of {
         "payments" => {
             let payments = app.payments(account, before, PAGE)?;
-            histories.payments = payments.iter().map(|it| PaymentRow::of(it, known)).collect();
+            let rows = payments.iter().map(|it| PaymentRow::of(app, it, known));
+            histories.payments = rows.collect::<Result<_, _>>()?;
             payments.last().filter(|_| payments.len() == PAGE).map(|it| it.id.clone())
         }
         "invoices" => {

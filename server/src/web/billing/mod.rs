@@ -14,7 +14,7 @@ mod plans;
 mod rows;
 mod topup;
 
-pub(in crate::web) use plans::carry_over_words;
+pub(in crate::web) use plans::lapses;
 pub use rows::status;
 
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::service::{Error, Form};
 
 use details::Details;
 use history::Histories;
-use mails::TopicRow;
+use mails::{MailRow, TopicRow};
 use papers::Statements;
 use plans::{Around, SubscriptionView};
 use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow, PurchaseRow};
@@ -100,6 +100,7 @@ struct BillingPage {
     statements: Statements,
     /// What one is written to about; nothing where no mail is sent.
     mails: Vec<TopicRow>,
+    written: Vec<MailRow>,
     histories: Histories,
     waiting: Option<String>,
     trouble: Option<Trouble>,
@@ -218,6 +219,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let thousand = Credits::whole(1_000);
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
     let purchases = grants.iter().filter_map(|it| PurchaseRow::of(it, history::payment_of(&payments, it), known));
+    let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
     let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
     Ok(BillingPage {
@@ -233,11 +235,12 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         cards: cards.iter().map(|it| CardRow::of(it, show::zoned(visitor.now, &known.zone).date())).collect(),
         rule: RuleView::of(&around, of(topup::SECTION))?,
         mails: if app.sends_email() { mails::rows(app, visitor)? } else { Vec::new() },
+        written: if app.sends_email() { mails::written(app, visitor)? } else { Vec::new() },
         statements: Statements::of(visitor, &app.project_names(account)?),
         details: Details::of(app, visitor, of(details::SECTION))?,
         histories: Histories {
             purchases: purchases.take(SHOWN).collect(),
-            payments: payments.iter().take(SHOWN).map(|it| PaymentRow::of(it, known)).collect(),
+            payments: tried.collect::<Result<_, _>>()?,
             invoices: invoices.iter().map(|it| InvoiceRow::of(it, known)).collect(),
         },
         waiting,

@@ -17,7 +17,7 @@ use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refus
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{
-    BalanceView, Error, MethodView, PaymentView, Plan, PlanOffer, PriceOfCredits, Purpose, SubscribeOrder, Subscription,
+    BalanceView, Error, MethodView, PaymentView, PlanOffer, PriceOfCredits, Purpose, SubscribeOrder, Subscription,
 };
 use crate::web::frame::Frame;
 use crate::web::visit::Visitor;
@@ -41,6 +41,8 @@ pub struct SubscriptionView {
     pub can_end: bool,
     pub can_resume: bool,
     pub offers: Vec<OfferRow>,
+    /// Unused credits of every plan stay for as long as it takes.
+    pub carries: bool,
     pub has_card: bool,
 }
 
@@ -52,6 +54,8 @@ pub struct OfferRow {
     pub tax: Option<String>,
     pub off: Option<String>,
     pub per_thousand: String,
+    /// For how long unused credits last, where that has an end.
+    pub lapses: Option<String>,
     pub is_present: bool,
     /// None for what one has.
     pub href: Option<String>,
@@ -95,6 +99,7 @@ impl SubscriptionView {
             can_end: false,
             can_resume: false,
             offers,
+            carries: plans.iter().all(|it| it.plan.carry_over_periods.is_none()),
             has_card: !around.cards.is_empty(),
         };
         if let Some(kept) = around.carried()? {
@@ -121,7 +126,9 @@ impl Around<'_> {
         let price = show::money(self.app.offer_of(account, next)?.price.total);
         let card = rows::card_named(self.cards, it.method.as_deref());
         let day = self.day(it.period_end);
-        let what = |plan: &Plan| format!("{}: {} credits each {}", plan.name, rows::whole(plan.credits()), plan.every);
+        let what = |plan: &crate::service::Plan| {
+            format!("{}: {} credits each {}", plan.name, rows::whole(plan.credits()), plan.every)
+        };
         match it.state() {
             Standing::Canceled => {}
             Standing::Incomplete => {
@@ -132,7 +139,10 @@ impl Around<'_> {
             Standing::Active if it.ends => {
                 (view.badge, view.class, view.can_resume) = ("ends", "warn", true);
                 view.sentence = Some(format!("{}. It ends on {day}, and nothing more is charged.", what(&it.plan)));
-                view.notes.push("Your credits stay when it ends: they do not expire.".to_owned());
+                view.notes.push(match lapses(&it.plan) {
+                    None => "Your credits stay when it ends: they do not expire.".to_owned(),
+                    Some(text) => format!("Your credits stay when it ends: {text}."),
+                });
             }
             Standing::Active => {
                 (view.badge, view.class, view.can_end) = ("active", "on", waiting.is_none());
@@ -195,11 +205,29 @@ impl Around<'_> {
         let grants = self.app.standing_grants(&self.visitor.session.account)?;
         let own = grants.iter().filter(|it| it.terms.source == Source::Subscription);
         let left: Credits = own.map(|it| it.remaining + it.held).sum();
-        let present = self.app.subscription(&self.visitor.session.account).ok();
-        let rule = present.map_or_else(|| "They stay, and do not expire.".to_owned(), |it| carry_over_words(&it.plan));
-        let text = format!("{} credits from subscriptions are unused. {rule}", show::have(left));
+        let unused = format!("{} credits from subscriptions are unused.", show::have(left));
+        let soonest = grants.iter().filter(|it| it.terms.source == Source::Subscription).map(|it| it.terms.expires_at);
+        let text = match soonest.min().filter(|it| *it < Timestamp::NEVER) {
+            None => format!("{unused} They carry over and do not expire."),
+            Some(at) => format!("{unused} They carry over; the first expire on {}.", self.day(at.millis())),
+        };
         Ok(left.is_positive().then_some(text))
     }
+}
+
+/// What becomes of unused credits of a plan, where they do not just stay.
+pub(in crate::web) fn lapses(plan: &crate::service::Plan) -> Option<String> {
+    let every = &plan.every;
+    let lasts = plan.carry_over_periods.map(|it| match it {
+        1 => format!("unused credits last for one more {every}"),
+        periods => format!("unused credits last for {periods} more {every}s"),
+    });
+    let kept = plan.carry_over_maximum().map(|it| format!("up to {} unused credits carry over", rows::whole(it)));
+    Some(match (lasts, kept) {
+        (Some(lasts), Some(kept)) => format!("{lasts}, and {kept} at each renewal"),
+        (Some(text), None) => text,
+        (None, kept) => format!("{} at each renewal", kept?),
+    })
 }
 
 fn offer_row(offer: &PlanOffer, present: Option<&Subscription>) -> OfferRow {
@@ -222,6 +250,7 @@ fn offer_row(offer: &PlanOffer, present: Option<&Subscription>) -> OfferRow {
             rows::per_thousand(price.net, plan.credits()),
             rows::per_thousand(offer.one_by_one, plan.credits())
         ),
+        lapses: lapses(plan),
         is_present: has_it && !waits_to_leave,
         href: ((!has_it || waits_to_leave) && !comes && can_change).then(|| format!("{REVIEW}?plan={}", plan.id)),
         verb: match present {
@@ -282,27 +311,11 @@ fn agreement(app: &App, visitor: &Visitor, plan: &Name, warning: Option<&'static
         Some(it) => change(&mut agree, visitor, app, (&it, plan, &card))?,
     };
     agree.fields.push(("total", total.to_string()));
-    agree.notes.push(carry_over_words(&app.plan_offer(account, plan)?.plan));
-    Ok(agree)
-}
-
-/// What becomes of what is not used: all of it stays, where the operator has not said otherwise.
-pub(in crate::web) fn carry_over_words(plan: &Plan) -> String {
-    let (most, periods) = (plan.carry_over_maximum(), plan.carry_over_periods);
-    let lasts = periods.map(|it| match it {
-        1 => format!("for one {} after the one they were paid for", plan.every),
-        many => format!("for {many} {}s after the one they were paid for", plan.every),
+    agree.notes.push(match lapses(&app.plan_offer(account, plan)?.plan) {
+        None => "Unused credits carry over: into the next period, into another plan, and beyond its end.".to_owned(),
+        Some(text) => format!("Of this plan, {text}. Other credits stay as they are."),
     });
-    match (most, lasts) {
-        (None, None) => {
-            "Unused credits carry over: into the next period, into another plan, and beyond its end.".to_owned()
-        }
-        (None, Some(lasts)) => format!("Unused credits carry over {lasts}, then they expire."),
-        (Some(most), None) => format!("At each renewal, up to {} unused credits carry over.", rows::whole(most)),
-        (Some(most), Some(lasts)) => {
-            format!("At each renewal, up to {} unused credits carry over, {lasts}.", rows::whole(most))
-        }
-    }
+    Ok(agree)
 }
 
 fn start(agree: &mut Agree, offer: &PlanOffer, card: &str) -> i64 {
@@ -434,7 +447,10 @@ pub async fn review_end(State(site): State<Arc<Site>>, visitor: Visitor) -> Page
             }],
             bill: Vec::new(),
             notes: vec![
-                "All your credits stay, those from this subscription too. They do not expire.".to_owned(),
+                match lapses(&it.plan) {
+                    None => "All your credits stay, those from this subscription too. They do not expire.".to_owned(),
+                    Some(text) => format!("Your credits stay. Of those from this subscription, {text}."),
+                },
                 if is_late { String::new() } else { format!("Until {day} you can change your mind with one click.") },
             ],
             warning: None,

@@ -7,7 +7,7 @@ use billing::time::Timestamp;
 
 use super::show;
 use crate::app::{App, Known};
-use crate::service::{Error, Goods, GrantView, InvoiceView, MethodView, PaymentView};
+use crate::service::{Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView};
 use crate::web::frame::When;
 
 pub struct PackageRow {
@@ -104,7 +104,11 @@ impl CardRow {
 
 /// `Visa ••4242`.
 pub fn card(it: &MethodView) -> String {
-    format!("{} ••{}", show::words(&it.method.brand), it.method.last4)
+    in_short(&it.method)
+}
+
+fn in_short(it: &PaymentMethod) -> String {
+    format!("{} ••{}", show::words(&it.brand), it.last4)
 }
 
 /// The card that is charged where this one is named, or none.
@@ -161,6 +165,8 @@ pub struct PaymentRow {
     pub what: String,
     pub total: String,
     pub tax: String,
+    /// What it was charged to; nothing where no card was named yet.
+    pub card: String,
     pub status: &'static str,
     /// Names its colour.
     pub class: &'static str,
@@ -168,18 +174,19 @@ pub struct PaymentRow {
 }
 
 impl PaymentRow {
-    pub fn of(it: &PaymentView, known: &Known) -> PaymentRow {
+    pub fn of(app: &App, it: &PaymentView, known: &Known) -> Result<PaymentRow, Error> {
         let (status, class) = status(it);
-        PaymentRow {
+        Ok(PaymentRow {
             id: it.id.clone(),
             when: When::minute(Timestamp::from_millis(it.payment.created_at), &known.zone),
             what: it.payment.item.clone(),
             total: show::money(it.payment.money(it.payment.total())),
             tax: show::money(it.payment.money(it.payment.tax)),
+            card: app.card_behind(it)?.as_ref().map(in_short).unwrap_or_default(),
             status,
             class,
             why: it.payment.failure().map(billing::payment::Failure::in_words),
-        }
+        })
     }
 }
 

@@ -79,6 +79,12 @@ impl RuleView {
                 });
             }
         }
+        if let Some(until) = view.waits_until.filter(|_| rule.trouble.is_none()) {
+            rule.trouble = Some(format!(
+                "The monthly maximum is reached: nothing is bought before {}. Raise it below to go on sooner.",
+                show::day(until, &around.visitor.known.zone)
+            ));
+        }
         rule.notes.extend(view.warnings);
         if let Some(said) = said {
             for (field, name) in

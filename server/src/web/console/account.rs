@@ -39,7 +39,7 @@ struct AccountPage {
     budgets: Vec<BudgetRow>,
     payments: Vec<PaymentRow>,
     notes: Vec<NoteRow>,
-    entries: Vec<Entry>,
+    entries: Vec<EntryRow>,
     sources: Vec<&'static str>,
 }
 
@@ -87,12 +87,6 @@ struct NoteRow {
     text: String,
 }
 
-/// An entry, and the charge that could be reversed.
-pub struct Entry {
-    pub row: EntryRow,
-    pub charge: Option<String>,
-}
-
 pub async fn show(State(site): State<Arc<Site>>, Path(account): Path<String>, host: Host) -> Paged {
     let filled = site.look(move |app| account_page(app, &host, &name(&account)?));
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
@@ -106,8 +100,10 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
     let names = app.project_names(id)?;
     let reader = Reader::of(app, zone, &names);
     let entries = app.entries(id, &Default::default(), None, SHOWN)?;
-    let entry =
-        |it: &Transaction| Entry { row: reader.row(it), charge: is_reversible(it).then(|| it.charge_id().to_string()) };
+    let mut rows = reader.rows(&entries.entries)?;
+    for (row, it) in rows.iter_mut().zip(&entries.entries) {
+        row.give_back = is_reversible(it).then(|| format!("/console/charges/{}", it.charge_id()));
+    }
     let hold = |it: &crate::service::HoldView| HoldRow {
         id: it.id.to_string(),
         what: app.category_of(&it.work.usage.meter).as_str().to_owned(),
@@ -132,7 +128,7 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
         budgets: app.budgets(id)?.iter().map(budget).collect(),
         payments: app.payments(id, None, SHOWN)?.iter().map(|it| PaymentRow::of(it, zone)).collect(),
         notes: app.notes(id, SHOWN)?.into_iter().map(note).collect(),
-        entries: entries.entries.iter().map(|it| entry(it)).collect(),
+        entries: rows,
         sources: [Source::Promo, Source::Adjustment, Source::Refund].map(Source::as_str).to_vec(),
     })
 }

@@ -53,7 +53,7 @@ fn charge_page(app: &App, host: &Host, charge: &str) -> Result<ChargePage, Error
         desk: Desk::of(app, host, "/console")?,
         id: charge.to_owned(),
         account: account.to_string(),
-        entries: vec![reader.row(transaction)],
+        entries: reader.rows(std::slice::from_ref(transaction))?,
         reversed: show::used(view.reversed),
         left: left.to_string(),
         can_reverse: left.is_positive() && !is_of_server,

@@ -14,6 +14,7 @@ mod keys;
 mod offers;
 mod payments;
 mod prices;
+mod reports;
 mod sign_in;
 mod webhooks;
 
@@ -47,6 +48,10 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/console/charges/{charge}", get(charge::show).post(charge::reverse))
         .route("/console/payments", get(payments::list))
         .route("/console/payments/{payment}", get(payments::show).post(payments::refund))
+        .route("/console/reports", get(reports::show))
+        .route("/console/reports/revenue.csv", get(reports::revenue_sheet))
+        .route("/console/reports/liability.csv", get(reports::liability_sheet))
+        .route("/console/reports/ledger.csv", get(reports::ledger_sheet))
         .route("/console/prices", get(prices::show).post(prices::upload))
         .route("/console/offers", get(offers::show))
         .route("/console/offers/package", post(offers::put_package))
@@ -61,9 +66,10 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/console/audit", get(audit::list))
 }
 
-const TABS: [(&str, &str); 8] = [
+const TABS: [(&str, &str); 9] = [
     ("Accounts", "/console"),
     ("Payments", "/console/payments"),
+    ("Reports", "/console/reports"),
     ("Prices", "/console/prices"),
     ("Offers", "/console/offers"),
     ("Webhooks", "/console/webhooks"),

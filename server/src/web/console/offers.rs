@@ -14,7 +14,7 @@ use super::{Desk, Paged, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, Package, Plan};
-use crate::web::billing::carry_over_words;
+use crate::web::billing::lapses;
 use crate::web::visit::Host;
 
 const HERE: &str = "/console/offers";
@@ -26,6 +26,22 @@ struct OffersPage {
     currency: String,
     packages: Vec<PackageRow>,
     plans: Vec<PlanRow>,
+    /// What the forms are filled with: an offer that is to be changed, or nothing.
+    package: Filled,
+    plan: Filled,
+}
+
+/// A form's fields as they are shown.
+#[derive(Default)]
+struct Filled {
+    id: String,
+    name: String,
+    credits: String,
+    bonus: String,
+    price: String,
+    every: String,
+    periods: String,
+    maximum: String,
 }
 
 struct PackageRow {
@@ -42,6 +58,7 @@ struct PlanRow {
     name: String,
     credits: String,
     every: String,
+    lasts: String,
     price: String,
     saves: String,
 }
@@ -49,15 +66,49 @@ struct PlanRow {
 pub async fn show(State(site): State<Arc<Site>>, host: Host) -> Paged {
     let filled = site.look(move |app| {
         let currency = app.settings().currency;
+        let (packages, plans) = (app.packages(currency)?, app.plans(currency)?);
+        let (package, plan) = (host.query.get("package"), host.query.get("plan"));
+        let package = packages.iter().find(|it| Some(&*it.id) == package).map(|it| of_package(it, currency));
+        let plan = plans.iter().find(|it| Some(&*it.id) == plan).map(|it| of_plan(it, currency));
         Ok(OffersPage {
             desk: Desk::of(app, &host, HERE)?,
             currency: currency.as_str().to_uppercase(),
-            packages: app.packages(currency)?.iter().map(|it| package_row(app, it, currency)).collect(),
-            plans: app.plans(currency)?.iter().map(|it| plan_row(app, it, currency)).collect(),
+            packages: packages.iter().map(|it| package_row(app, it, currency)).collect(),
+            plans: plans.iter().map(|it| plan_row(app, it, currency)).collect(),
+            package: package.unwrap_or_default(),
+            plan: plan.unwrap_or_default(),
         })
     });
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
     Ok(page(StatusCode::OK, &filled))
+}
+
+fn plain(amount: i64, currency: Currency) -> String {
+    billing::invoice::Decimal(billing::money::Money { amount, currency }).to_string()
+}
+
+fn of_package(it: &Package, currency: Currency) -> Filled {
+    Filled {
+        id: it.id.clone(),
+        name: it.name.clone(),
+        credits: Credits::from_micros(it.credits).to_string(),
+        bonus: Credits::from_micros(it.bonus).to_string(),
+        price: plain(it.price, currency),
+        ..Filled::default()
+    }
+}
+
+fn of_plan(it: &Plan, currency: Currency) -> Filled {
+    Filled {
+        id: it.id.clone(),
+        name: it.name.clone(),
+        credits: it.credits().to_string(),
+        price: plain(it.price, currency),
+        every: it.every.clone(),
+        periods: it.carry_over_periods.map(|it| it.to_string()).unwrap_or_default(),
+        maximum: it.carry_over_maximum().map(|it| it.to_string()).unwrap_or_default(),
+        ..Filled::default()
+    }
 }
 
 fn package_row(app: &App, it: &Package, currency: Currency) -> PackageRow {
@@ -77,6 +128,7 @@ fn plan_row(app: &App, it: &Plan, currency: Currency) -> PlanRow {
         name: it.name.clone(),
         credits: show::have(it.credits()),
         every: it.every.clone(),
+        lasts: lapses(it).unwrap_or_else(|| "for ever".to_owned()),
         price: priced(it.price, currency),
         saves: off(app, it.credits(), it.price, currency),
     }
@@ -189,7 +241,10 @@ pub async fn put_plan(State(site): State<Arc<Site>>, host: Host, form: Form) -> 
         let says = vec![
             format!("“{}” gives {} credits every {}, for {}, tax aside.", row.name, row.credits, row.every, row.price),
             format!("Beside buying the same credits one by one: {}. Without a real discount it is refused.", row.saves),
-            carry_over_words(&plan),
+            match lapses(&plan) {
+                None => "Unused credits carry over for as long as it takes.".to_owned(),
+                Some(text) => format!("Of this plan, {text}."),
+            },
             "Whoever has the plan keeps it as it was.".to_owned(),
         ];
         return ask(&site, &host, &form, put("plan", says, is_new)).await;

@@ -1,4 +1,5 @@
-//! The chart: a bar for each day, cut by category, drawn as SVG by the server and written as a table beside it.
+//! The chart: a bar for each day, cut by category, and over them the line of the time before; drawn as SVG by the server
+//! and written as a table beside it.
 //!
 //! Every bar is a link to its hours. It needs no script to be read, and nothing in it is drawn that the table lacks.
 use billing::money::Credits;
@@ -18,6 +19,14 @@ pub struct Chart {
     pub categories: Vec<String>,
     /// Back from the hours of a day to the days.
     pub back: Option<String>,
+    /// The range before, where something was used in it.
+    pub line: Option<Line>,
+}
+
+/// Points over the middles of the bars, each ten wide, in thousandths of the chart's height from above.
+pub struct Line {
+    pub points: String,
+    pub width: usize,
 }
 
 pub struct BarView {
@@ -29,6 +38,8 @@ pub struct BarView {
     pub href: Option<String>,
     pub total: String,
     pub total_exact: String,
+    /// As long before.
+    pub before: breakdown::Cell,
     pub pieces: Vec<Slice>,
     pub cells: Vec<breakdown::Cell>,
     /// Its tip opens to the left, so that it stays on the page.
@@ -48,7 +59,8 @@ impl Chart {
     pub fn of(overview: &Overview, zone: &TimeZone, query: &Query) -> Chart {
         let sum = |it: &Bar| it.by_category.iter().copied().sum::<Credits>();
         let most = overview.bars.iter().map(sum).max().unwrap_or_default();
-        let top = round_up(most);
+        let most_before = overview.bars.iter().map(|it| it.before).max().unwrap_or_default();
+        let top = round_up(most.max(most_before));
         let every = overview.bars.len().div_ceil(8).max(1);
         let bar = |(place, it): (usize, &Bar)| {
             let total = sum(it);
@@ -59,6 +71,7 @@ impl Chart {
                 href: href(it, overview.interval, zone, query),
                 total: show::used(total),
                 total_exact: total.to_string(),
+                before: breakdown::Cell::of(&it.before),
                 pieces: slices(it, overview, top),
                 cells: cells(it),
                 is_late: overview.bars.len() < 2 * place,
@@ -79,6 +92,7 @@ impl Chart {
             is_empty: !most.is_positive(),
             categories: overview.categories.iter().map(|(it, _)| it.as_str().to_owned()).collect(),
             back: query.get("back").map(|_| back(query)),
+            line: (most_before.is_positive() && 1 < overview.bars.len()).then(|| line(overview, top)),
         }
     }
 }
@@ -87,6 +101,13 @@ fn back(query: &Query) -> String {
     query
         .with(&[("from", ""), ("to", ""), ("by", ""), ("back", ""), ("range", query.get("back").unwrap_or_default())])
         .href(super::PATH)
+}
+
+fn line(overview: &Overview, top: Credits) -> Line {
+    let point =
+        |(place, it): (usize, &Bar)| format!("{},{}", place * 10 + 5, 1_000 - show::thousandths(it.before, top));
+    let points: Vec<String> = overview.bars.iter().enumerate().map(point).collect();
+    Line { points: points.join(" "), width: overview.bars.len() * 10 }
 }
 
 fn slices(bar: &Bar, overview: &Overview, top: Credits) -> Vec<Slice> {

@@ -1,4 +1,8 @@
 //! An entry of the ledger in plain words, and its receipt: quantity × rate = amount, what was counted, who paid.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use billing::id::GrantId;
 use billing::ledger::{BudgetChange, Draw, HoldEnd, ServerAct, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::PriceLine;
@@ -8,7 +12,7 @@ use super::breakdown::project_label;
 use super::show;
 use super::standing::source_label;
 use crate::app::App;
-use crate::service::ProjectNames;
+use crate::service::{Error, ProjectNames};
 use crate::web::frame::When;
 
 pub struct EntryRow {
@@ -26,6 +30,8 @@ pub struct EntryRow {
     /// Says why nothing was charged.
     pub badge: Option<&'static str>,
     pub receipt: Receipt,
+    /// Where an operator gives credits of it back.
+    pub give_back: Option<String>,
 }
 
 #[derive(Default)]
@@ -33,7 +39,7 @@ pub struct Receipt {
     pub lines: Vec<ReceiptLine>,
     pub total: Option<String>,
     pub evidence: Vec<(String, String)>,
-    pub draws: Vec<(String, String)>,
+    pub draws: Vec<Drawn>,
     pub facts: Vec<(&'static str, String)>,
     pub reason: Option<String>,
 }
@@ -44,6 +50,20 @@ pub struct ReceiptLine {
     pub rate: String,
     pub credits: String,
 }
+
+/// What paid: so many credits, of what, and the grant's id.
+pub struct Drawn {
+    pub credits: String,
+    pub of: String,
+    pub grant: String,
+}
+
+/// What the grants are called that paid for some entries.
+type Grants = BTreeMap<GrantId, String>;
+
+/// Members of evidence that a receipt shows, and letters of each. All of it is in the export.
+const EVIDENCE_MAX: usize = 16;
+const EVIDENCE_LETTERS_MAX: usize = 400;
 
 /// Reads entries for people: knows what things are called.
 pub struct Reader<'a> {
@@ -57,10 +77,17 @@ impl<'a> Reader<'a> {
         Reader { app, zone, names }
     }
 
-    pub fn row(&self, transaction: &Transaction) -> EntryRow {
+    pub fn rows(&self, entries: &[Arc<Transaction>]) -> Result<Vec<EntryRow>, Error> {
+        let drawn: Vec<Draw> = entries.iter().flat_map(|it| draws(&it.what)).copied().collect();
+        let named = |(id, terms): (GrantId, Arc<billing::ledger::Terms>)| (id, source_label(terms.source).to_owned());
+        let grants: Grants = self.app.terms_of(&drawn)?.into_iter().map(named).collect();
+        Ok(entries.iter().map(|it| self.row(it, &grants)).collect())
+    }
+
+    fn row(&self, transaction: &Transaction, grants: &Grants) -> EntryRow {
         let gain = gain(&transaction.what);
         let (title, work) = self.title(&transaction.what);
-        let mut receipt = Receipt::default();
+        let mut receipt = Receipt { draws: paid(draws(&transaction.what), grants), ..Receipt::default() };
         if let Some(work) = work {
             self.receive(&mut receipt, transaction, work);
         }
@@ -76,6 +103,7 @@ impl<'a> Reader<'a> {
             after: show::have(transaction.after.available()),
             badge: badge(&transaction.what),
             receipt,
+            give_back: None,
         }
     }
 
@@ -177,15 +205,12 @@ impl<'a> Reader<'a> {
                     receipt.facts.push(("Valid until", show::day(terms.expires_at, self.zone)));
                 }
             }
-            What::Charged { draws, owed, .. } => {
-                receipt.draws = paid(draws);
-                if owed.is_positive() {
-                    receipt.draws.push(("owed, to be paid by the next credits".to_owned(), owed.to_string()));
-                }
+            What::Charged { owed, .. } if owed.is_positive() => {
+                let of = "the next credits: there were not enough".to_owned();
+                receipt.draws.push(Drawn { credits: owed.to_string(), of, grant: String::new() });
             }
             What::Reversed(it) => {
                 receipt.reason = Some(it.reason.to_string());
-                receipt.draws = paid(&it.draws);
                 receipt.facts.push(("Charge", it.charge.to_string()));
             }
             What::Topup(TopupChange::Failed { failure, .. }) => receipt.reason = Some(failure.in_words().to_owned()),
@@ -242,22 +267,67 @@ pub fn line(line: &PriceLine) -> ReceiptLine {
     }
 }
 
-/// Which grants paid, as they were drawn.
-fn paid(draws: &[Draw]) -> Vec<(String, String)> {
-    draws.iter().map(|it| (it.grant.to_string(), it.credits.to_string())).collect()
+/// The grants an entry drew from, or gave back to, in order.
+pub fn draws(what: &What) -> &[Draw] {
+    match what {
+        What::Charged { draws, .. } => draws,
+        What::Reversed(it) => &it.draws,
+        _ => &[],
+    }
 }
 
-/// What a measurer counted, as names and values; what is nested is left to the export.
+/// Which grants paid, as they were drawn.
+fn paid(draws: &[Draw], grants: &Grants) -> Vec<Drawn> {
+    let drawn = |it: &Draw| Drawn {
+        credits: it.credits.to_string(),
+        of: grants.get(&it.grant).cloned().unwrap_or_default(),
+        grant: it.grant.to_string(),
+    };
+    draws.iter().map(drawn).collect()
+}
+
+/// What a measurer counted, as names and values.
 pub fn evidence(text: &str) -> Vec<(String, String)> {
     let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) else { return Vec::new() };
-    let shown = |value: &serde_json::Value| match value {
-        serde_json::Value::String(it) => Some(it.clone()),
-        serde_json::Value::Number(it) => Some(it.as_u64().map_or_else(|| it.to_string(), show::thousands)),
-        serde_json::Value::Bool(it) => Some(if *it { "yes" } else { "no" }.to_owned()),
-        _ => None,
+    let pairs = members.iter().map(|(name, value)| (show::words(name), said(value)));
+    pairs.filter(|it| !it.1.is_empty()).take(EVIDENCE_MAX).collect()
+}
+
+/// A value in words: `Rust (files 3, lines 1,200); TOML (files 1, lines 20)`.
+fn said(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    let mut text = match value {
+        Value::Null => String::new(),
+        Value::String(it) => it.clone(),
+        Value::Number(it) => it.as_u64().map_or_else(|| it.to_string(), show::thousands),
+        Value::Bool(it) => if *it { "yes" } else { "no" }.to_owned(),
+        Value::Array(items) => joined(items.iter().map(|it| (String::new(), it))),
+        Value::Object(members) => joined(members.iter().map(|(name, it)| (name.replace('_', " "), it))),
     };
-    let pairs = members.iter().filter_map(|(name, value)| Some((show::words(name), shown(value)?)));
-    pairs.take(12).collect()
+    if let Some((end, _)) = text.char_indices().nth(EVIDENCE_LETTERS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+fn joined<'v>(members: impl Iterator<Item = (String, &'v serde_json::Value)>) -> String {
+    let mut is_deep = false;
+    let mut parts = Vec::new();
+    for (name, value) in members {
+        let inner = said(value);
+        if inner.is_empty() {
+            continue;
+        }
+        let is_nested = value.is_object() || value.is_array();
+        is_deep |= is_nested;
+        parts.push(match (name.is_empty(), is_nested) {
+            (true, _) => inner,
+            (false, true) => format!("{name} ({inner})"),
+            (false, false) => format!("{name} {inner}"),
+        });
+    }
+    parts.join(if is_deep { "; " } else { ", " })
 }
 
 fn lower(text: &str) -> String {
@@ -268,4 +338,25 @@ fn lower(text: &str) -> String {
         first.make_ascii_lowercase();
     }
     letters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_said_in_words_to_its_depth() {
+        let text = r#"{"counter":"lines 2","languages":{"Rust":{"files":3,"lines":1200},"TOML":{"files":1,"lines":20}},
+            "tree":null,"is_estimated":false,"notes":[],"lines":[{"what":"servers","points":"10.00"}]}"#;
+        let said: Vec<String> = evidence(text).into_iter().map(|(name, it)| format!("{name}: {it}")).collect();
+        assert_eq!(
+            said,
+            [
+                "Counter: lines 2",
+                "Is estimated: no",
+                "Languages: Rust (files 3, lines 1,200); TOML (files 1, lines 20)",
+                "Lines: points 10.00, what servers",
+            ]
+        );
+    }
 }

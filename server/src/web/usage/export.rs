@@ -1,8 +1,9 @@
-//! Exports: what the page shows, to the last digit, as CSV.
+//! Exports: what the page shows, to the last digit, as CSV or as NDJSON: an object a line.
 use billing::id::Name;
-use billing::ledger::What;
+use billing::ledger::{Transaction, What, Work};
+use billing::money::Credits;
 
-use super::entry::{Reader, gain};
+use super::entry::{Reader, draws, gain};
 use super::{breakdown, show};
 use crate::app::{App, Known};
 use crate::csv;
@@ -13,20 +14,74 @@ const ENTRIES_MAX: usize = 100_000;
 /// Entries read at once.
 const READ_AT_ONCE: usize = 500;
 
-/// The chart and every table of the usage page, one below the other in the same columns.
-pub fn usage(overview: &Overview, names: &ProjectNames, known: &Known) -> String {
-    let mut text = String::from("table,name,from,to");
-    for (category, _) in &overview.categories {
-        csv::value(&mut text, category.as_str());
-    }
-    text.push_str(",total,charges,provisioning,runtime,ran_seconds\n");
-    for bar in &overview.bars {
-        csv::line(&mut text, ["by time", "", &show::exact(bar.start), &show::exact(bar.end)]);
-        let total: billing::money::Credits = bar.by_category.iter().copied().sum();
-        for credits in bar.by_category.iter().chain([&total]) {
-            csv::value(&mut text, &credits.to_string());
+/// How an export is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum As {
+    Csv,
+    Ndjson,
+}
+
+impl As {
+    pub fn ending(self) -> &'static str {
+        match self {
+            As::Csv => "csv",
+            As::Ndjson => "ndjson",
         }
-        text.push_str(",,,,\n");
+    }
+    pub fn media_type(self) -> &'static str {
+        match self {
+            As::Csv => "text/csv; charset=utf-8",
+            As::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// Rows of the same columns, written as they come.
+struct Sheet {
+    form: As,
+    columns: Vec<String>,
+    text: String,
+}
+
+impl Sheet {
+    fn new(form: As, columns: Vec<String>) -> Sheet {
+        let mut text = String::new();
+        if form == As::Csv {
+            csv::line(&mut text, columns.iter().map(String::as_str));
+            text.push('\n');
+        }
+        Sheet { form, columns, text }
+    }
+
+    /// Values in the order of the columns. An empty one is left out where rows name their values.
+    fn row(&mut self, values: &[String]) {
+        debug_assert_eq!(values.len(), self.columns.len(), "a value for each column");
+        match self.form {
+            As::Csv => csv::line(&mut self.text, values.iter().map(String::as_str)),
+            As::Ndjson => {
+                let mut members = serde_json::Map::new();
+                for (column, value) in self.columns.iter().zip(values).filter(|(_, value)| !value.is_empty()) {
+                    members.insert(column.clone(), value.as_str().into());
+                }
+                self.text.push_str(&serde_json::Value::Object(members).to_string());
+            }
+        }
+        self.text.push('\n');
+    }
+}
+
+/// The chart and every table of the usage page, one below the other in the same columns.
+pub fn usage(form: As, overview: &Overview, names: &ProjectNames, known: &Known) -> String {
+    let mut columns: Vec<String> = ["table", "name", "from", "to"].map(str::to_owned).to_vec();
+    columns.extend(overview.categories.iter().map(|it| it.0.as_str().to_owned()));
+    columns.extend(["total", "as_long_before", "charges", "provisioning", "runtime", "ran_seconds"].map(str::to_owned));
+    let mut sheet = Sheet::new(form, columns);
+    for bar in &overview.bars {
+        let total: Credits = bar.by_category.iter().copied().sum();
+        let mut row = vec!["by time".to_owned(), String::new(), show::exact(bar.start), show::exact(bar.end)];
+        row.extend(bar.by_category.iter().chain([&total, &bar.before]).map(ToString::to_string));
+        row.extend(std::iter::repeat_n(String::new(), 4));
+        sheet.row(&row);
     }
     let tables: [(&str, &[PartLine]); 4] = [
         ("by project", &overview.projects),
@@ -42,68 +97,62 @@ pub fn usage(overview: &Overview, names: &ProjectNames, known: &Known) -> String
                 "by project" => breakdown::project_label(line.id.as_deref(), names),
                 _ => line.id.clone().unwrap_or_default(),
             };
-            csv::line(&mut text, [table, &name, &range[0], &range[1]]);
-            for credits in line.by_category.iter().chain([&line.part.credits]) {
-                csv::value(&mut text, &credits.to_string());
-            }
-            csv::value(&mut text, &line.part.count.to_string());
+            let mut row = vec![table.to_owned(), name, range[0].clone(), range[1].clone()];
+            let sums = line.by_category.iter().chain([&line.part.credits, &line.part.before]);
+            row.extend(sums.map(ToString::to_string));
+            row.push(line.part.count.to_string());
             let of_server = line.id.is_some() && table == "by server";
             let runtime = line.part.credits - line.set_up;
-            for it in [line.set_up.to_string(), runtime.to_string(), line.seconds.to_string()] {
-                csv::value(&mut text, if of_server { &it } else { "" });
-            }
-            text.push('\n');
+            let ran = [line.set_up.to_string(), runtime.to_string(), line.seconds.to_string()];
+            row.extend(ran.map(|it| if of_server { it } else { String::new() }));
+            sheet.row(&row);
         }
     }
-    csv::line(&mut text, ["all", &known.account.timezone, &range[0], &range[1]]);
-    for (_, part) in &overview.categories {
-        csv::value(&mut text, &part.credits.to_string());
-    }
-    csv::value(&mut text, &overview.total.credits.to_string());
-    csv::value(&mut text, &overview.total.count.to_string());
-    text.push_str(",,,\n");
-    text
+    let mut all = vec!["all".to_owned(), known.account.timezone.clone(), range[0].clone(), range[1].clone()];
+    all.extend(overview.categories.iter().map(|it| it.1.credits.to_string()));
+    let total = overview.total;
+    all.extend([total.credits.to_string(), total.before.to_string(), total.count.to_string()]);
+    all.extend(std::iter::repeat_n(String::new(), 3));
+    sheet.row(&all);
+    sheet.text
 }
 
-/// The entries of the activity page, all of its pages.
-pub fn activity(app: &App, account: &Name, filter: &EntryFilter, reader: &Reader<'_>) -> Result<String, Error> {
-    let mut text = String::from(
-        "entry,written_at,what,credits,available_afterwards,happened_at,meter,project,model,person,resource,quantities,\
-         rate_card,reference\n",
-    );
+const ENTRY: [&str; 18] = [
+    "entry",
+    "written_at",
+    "what",
+    "credits",
+    "available_afterwards",
+    "happened_at",
+    "meter",
+    "project",
+    "model",
+    "person",
+    "resource",
+    "quantities",
+    "price_lines",
+    "paid_by",
+    "evidence",
+    "outcome",
+    "rate_card",
+    "reference",
+];
+
+/// The entries of the activity page, all of its pages, with all that their receipts say.
+pub fn activity(
+    form: As,
+    app: &App,
+    account: &Name,
+    filter: &EntryFilter,
+    reader: &Reader<'_>,
+) -> Result<String, Error> {
+    let mut sheet = Sheet::new(form, ENTRY.map(str::to_owned).to_vec());
     let mut cursor = None;
     let mut count = 0;
     while count < ENTRIES_MAX {
         let page = app.entries(account, filter, cursor, READ_AT_ONCE)?;
         for transaction in &page.entries {
-            let (title, work) = reader.title(&transaction.what);
-            let dimension = |name: &str| {
-                let found = work.and_then(|it| it.usage.dimensions.iter().find(|(it, _)| &**it == name));
-                found.map(|(_, it)| it.to_string()).unwrap_or_default()
-            };
-            let name = |it: Option<&Name>| it.map(ToString::to_string).unwrap_or_default();
-            let quantities = work.filter(|_| !matches!(transaction.what, What::Reversed(_))).map(|it| {
-                let pairs: Vec<String> = it.usage.quantities.iter().map(|(name, it)| format!("{name}={it}")).collect();
-                pairs.join(" ")
-            });
-            let values = [
-                transaction.id().to_string(),
-                show::exact(transaction.at),
-                title,
-                gain(&transaction.what).to_string(),
-                transaction.after.available().to_string(),
-                work.map(|it| show::exact(it.occurred_at)).unwrap_or_default(),
-                work.map(|it| it.usage.meter.to_string()).unwrap_or_default(),
-                name(work.and_then(|it| it.project.as_ref())),
-                dimension("model"),
-                name(work.and_then(|it| it.actor.as_ref())),
-                name(work.and_then(|it| it.resource.as_ref())),
-                quantities.unwrap_or_default(),
-                work.map(|it| it.price.rate_card.to_string()).unwrap_or_default(),
-                transaction.origin.key.as_deref().unwrap_or_default().to_owned(),
-            ];
-            csv::line(&mut text, values.iter().map(String::as_str));
-            text.push('\n');
+            sheet.row(&entry(transaction, reader));
         }
         count += page.entries.len();
         cursor = page.next;
@@ -111,5 +160,67 @@ pub fn activity(app: &App, account: &Name, filter: &EntryFilter, reader: &Reader
             break;
         }
     }
-    Ok(text)
+    Ok(sheet.text)
+}
+
+fn entry(transaction: &Transaction, reader: &Reader<'_>) -> [String; ENTRY.len()] {
+    let (title, work) = reader.title(&transaction.what);
+    let dimension = |name: &str| {
+        let found = work.and_then(|it| it.usage.dimensions.iter().find(|(it, _)| &**it == name));
+        found.map(|(_, it)| it.to_string()).unwrap_or_default()
+    };
+    let name = |it: Option<&Name>| it.map(ToString::to_string).unwrap_or_default();
+    // What is given back names its charge, which has the work.
+    let done = work.filter(|_| !matches!(transaction.what, What::Reversed(_)));
+    let paid: Vec<String> = draws(&transaction.what).iter().map(|it| format!("{}={}", it.grant, it.credits)).collect();
+    [
+        transaction.id().to_string(),
+        show::exact(transaction.at),
+        title,
+        gain(&transaction.what).to_string(),
+        transaction.after.available().to_string(),
+        work.map(|it| show::exact(it.occurred_at)).unwrap_or_default(),
+        work.map(|it| it.usage.meter.to_string()).unwrap_or_default(),
+        name(work.and_then(|it| it.project.as_ref())),
+        dimension("model"),
+        name(work.and_then(|it| it.actor.as_ref())),
+        name(work.and_then(|it| it.resource.as_ref())),
+        done.map(quantities).unwrap_or_default(),
+        done.map(price_lines).unwrap_or_default(),
+        paid.join(" "),
+        done.and_then(|it| it.evidence.as_deref()).unwrap_or_default().to_owned(),
+        dimension("outcome"),
+        work.map(|it| it.price.rate_card.to_string()).unwrap_or_default(),
+        transaction.origin.key.as_deref().unwrap_or_default().to_owned(),
+    ]
+}
+
+fn quantities(work: &Work) -> String {
+    let pairs: Vec<String> = work.usage.quantities.iter().map(|(name, it)| format!("{name}={it}")).collect();
+    pairs.join(" ")
+}
+
+/// `Input tokens: 16000 × 125 / 1000000 = 2`, line by line.
+fn price_lines(work: &Work) -> String {
+    let line = |it: &billing::rating::PriceLine| {
+        format!("{}: {} × {} / {} = {}", it.item, it.quantity, it.unit_price, it.per, it.credits)
+    };
+    work.price.lines.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let written = |form| {
+            let mut sheet = Sheet::new(form, vec!["what".to_owned(), "credits".to_owned()]);
+            sheet.row(&["a, b".to_owned(), "-2.5".to_owned()]);
+            sheet.row(&[String::new(), "0.000004".to_owned()]);
+            sheet.text
+        };
+        assert_eq!(written(As::Csv), "what,credits\n\"a, b\",-2.5\n,0.000004\n");
+        assert_eq!(written(As::Ndjson), "{\"credits\":\"-2.5\",\"what\":\"a, b\"}\n{\"credits\":\"0.000004\"}\n");
+    }
 }

@@ -21,8 +21,10 @@ pub struct ServerRow {
     pub set_up: Cell,
     pub runtime: Cell,
     pub total: Cell,
-    /// Of this calendar month, should it run on.
+    /// Runtime of this calendar month so far, and at its end should it run on; of servers that stand.
+    pub so_far: Option<String>,
     pub month: Option<String>,
+    /// The most it can cost in a month, and whether that is reached.
     pub cap: Option<String>,
 }
 
@@ -65,6 +67,7 @@ fn row(
         set_up: Cell::of(&set_up),
         runtime: Cell::of(&(total - set_up)),
         total: Cell::of(&total),
+        so_far: None,
         month: None,
         cap: None,
     };
@@ -75,14 +78,16 @@ fn row(
         row.project = project_label(server.project.as_ref().map(|it| it.as_str()), tables.names);
         (row.state, row.class) = state(run.phase);
         row.since = run.started_at.map(|it| show::day(it, zone)).unwrap_or_default();
+        row.so_far = Some(show::used(view.month_so_far));
         row.month = (!run.phase.is_over()).then(|| show::used(view.projected_month));
-        row.cap = run.tariff.monthly_cap.filter(|_| view.is_capped).map(capped);
+        row.cap = run.tariff.monthly_cap.map(|cap| capped(cap, view.is_capped));
     }
     row
 }
 
-fn capped(cap: Credits) -> String {
-    format!("the month’s most, {}, is reached", show::used(cap))
+fn capped(cap: Credits, is_reached: bool) -> String {
+    let cap = show::used(cap);
+    if is_reached { format!("{cap}, the month’s most, is reached") } else { format!("never more than {cap}") }
 }
 
 fn state(phase: Phase) -> (&'static str, &'static str) {

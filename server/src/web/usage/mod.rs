@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::frame::{Frame, Rate};
@@ -34,6 +34,7 @@ pub use outlook::dismiss as dismiss_tip;
 use breakdown::{CategoryRow, PartRow};
 use budgets::BudgetRow;
 use chart::Chart;
+use export::As;
 use fleet::ServerRow;
 use outlook::Ahead;
 use standing::Standing;
@@ -70,7 +71,7 @@ struct UsagePage {
     ahead: Ahead,
     latest: Vec<EntryRow>,
     activity_href: String,
-    export_href: String,
+    exports: Exports,
     is_new: bool,
 }
 
@@ -84,7 +85,7 @@ struct ActivityPage {
     entries: Vec<EntryRow>,
     newer: Option<String>,
     older: Option<String>,
-    export_href: String,
+    exports: Exports,
 }
 
 /// What the page is narrowed to, and to what it could be.
@@ -97,6 +98,19 @@ struct Filters {
     /// Carried along by the form.
     hidden: Vec<(&'static str, String)>,
     clear: Option<String>,
+}
+
+/// What is shown, as files.
+struct Exports {
+    csv: String,
+    ndjson: String,
+}
+
+impl Exports {
+    fn of(query: &Query, path: &str) -> Exports {
+        let href = |ending: &str| query.with(&[("cursor", "")]).href(&format!("{path}.{ending}"));
+        Exports { csv: href("csv"), ndjson: href("ndjson") }
+    }
 }
 
 struct Field {
@@ -165,6 +179,7 @@ fn filter(app: &App, visitor: &Visitor, range: &Range) -> EntryFilter {
         from: Some(range.from),
         to: Some(range.to).filter(|it| *it <= visitor.now),
         is_by_work: true,
+        is_for_people: true,
         meters: meters.unwrap_or_default(),
         project: name(Dimension::Project),
         server: name(Dimension::Server),
@@ -212,9 +227,9 @@ fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, E
         // Looked at beside all this, and put in its place by whoever asked for both.
         ahead: Ahead::default(),
         budgets: budgets.iter().map(|it| BudgetRow::of(it, app, &names, &rate, visitor)).collect(),
-        latest: entries.entries.iter().map(|it| reader.row(it)).collect(),
+        latest: reader.rows(&entries.entries)?,
         activity_href: query.with(&[("cursor", ""), ("by", "")]).href(ACTIVITY),
-        export_href: query.href("/settings/usage.csv"),
+        exports: Exports::of(query, PATH),
         is_new,
         range,
     })
@@ -244,10 +259,10 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
         frame: Frame::of(app, visitor, &balance, ACTIVITY)?,
         presets: range.presets(query, ACTIVITY),
         filters,
-        entries: entries.entries.iter().map(|it| reader.row(it)).collect(),
+        entries: reader.rows(&entries.entries)?,
         newer: cursor.map(|_: u64| at("")),
         older: entries.next.map(|it| at(&it.to_string())),
-        export_href: query.with(&[("cursor", "")]).href("/settings/activity.csv"),
+        exports: Exports::of(query, ACTIVITY),
         range,
     })
 }
@@ -297,33 +312,39 @@ fn filters(query: &Query, overview: &Overview, names: &ProjectNames, range: &Ran
     }
 }
 
-pub async fn export(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+pub async fn export(State(site): State<Arc<Site>>, visitor: Visitor, uri: Uri) -> Paged {
     let range = Range::of(&visitor.query, visitor.now, &visitor.known.zone);
-    let name = format!("usage-{}-{}.csv", range.first, range.last);
+    let (form, name) = named("usage", &uri, &range);
     let asked = site.look(move |app| {
         let overview = app.overview(&overview_query(&visitor, &range))?;
         let names = app.project_names(&visitor.session.account)?;
-        Ok(export::usage(&overview, &names, &visitor.known))
+        Ok(export::usage(form, &overview, &names, &visitor.known))
     });
     let text = asked.await.map_err(|it| message::failed(&site, it))?;
-    Ok(file(&name, text))
+    Ok(file(&name, form, text))
 }
 
-pub async fn export_activity(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+pub async fn export_activity(State(site): State<Arc<Site>>, visitor: Visitor, uri: Uri) -> Paged {
     let range = Range::of(&visitor.query, visitor.now, &visitor.known.zone);
-    let name = format!("activity-{}-{}.csv", range.first, range.last);
+    let (form, name) = named("activity", &uri, &range);
     let asked = site.look(move |app| {
         let names = app.project_names(&visitor.session.account)?;
         let reader = Reader::of(app, &visitor.known.zone, &names);
-        export::activity(app, &visitor.session.account, &filter(app, &visitor, &range), &reader)
+        export::activity(form, app, &visitor.session.account, &filter(app, &visitor, &range), &reader)
     });
     let text = asked.await.map_err(|it| message::failed(&site, it))?;
-    Ok(file(&name, text))
+    Ok(file(&name, form, text))
 }
 
-fn file(name: &str, text: String) -> Response {
+/// As the address ends, so is the file.
+fn named(what: &str, uri: &Uri, range: &Range) -> (As, String) {
+    let form = if uri.path().ends_with(".ndjson") { As::Ndjson } else { As::Csv };
+    (form, format!("{what}-{}-{}.{}", range.first, range.last, form.ending()))
+}
+
+fn file(name: &str, form: As, text: String) -> Response {
     use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
     use axum::response::IntoResponse;
     let disposition = format!("attachment; filename=\"{name}\"");
-    ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)], text).into_response()
+    ([(CONTENT_TYPE, form.media_type().to_owned()), (CONTENT_DISPOSITION, disposition)], text).into_response()
 }

@@ -2,11 +2,12 @@
 use billing::ledger::Source;
 use billing::money::Credits;
 use billing::server::Phase;
+use billing::subscription::State;
 use billing::time::Timestamp;
 
 use super::show;
 use crate::app::App;
-use crate::service::{BalanceView, Error, ServerView, StandingGrant};
+use crate::service::{BalanceView, Error, GraceView, ServerView, StandingGrant};
 use crate::web::visit::Visitor;
 
 pub struct Standing {
@@ -17,6 +18,10 @@ pub struct Standing {
     pub servers: Option<String>,
     /// Bought and not yet paid for.
     pub pending: Option<String>,
+    /// Credits that come by themselves, and when.
+    pub next: Vec<(String, String)>,
+    /// What happens to running servers now that nothing is left.
+    pub grace: Option<String>,
 }
 
 /// Credits of one source.
@@ -87,7 +92,47 @@ impl Standing {
             count => Some(format!("by {count} servers, settled by the hour")),
         };
         let pending = balance.pending_purchases.is_positive().then(|| show::have(balance.pending_purchases));
-        Ok(Standing { parts, debt: balance.balance.debt.is_positive(), holds, servers, pending })
+        let next = if visitor.session.role.sees_billing() { next(app, visitor)? } else { Vec::new() };
+        let grace = app.grace(&visitor.session.account)?.map(|it| said_of(&it, visitor));
+        Ok(Standing { parts, debt: balance.balance.debt.is_positive(), holds, servers, pending, next, grace })
+    }
+}
+
+/// What a subscription and an auto-topup will bring.
+fn next(app: &App, visitor: &Visitor) -> Result<Vec<(String, String)>, Error> {
+    let account = &visitor.session.account;
+    let mut next = Vec::new();
+    match app.subscription(account) {
+        Ok(it) if it.state() == State::Active && !it.ends => {
+            let plan = it.next_plan.as_ref().unwrap_or(&it.plan);
+            let on = show::day(Timestamp::from_millis(it.period_end), &visitor.known.zone);
+            next.push((format!("+{}", show::have(plan.credits())), format!("on {on}, subscription {}", plan.name)));
+        }
+        Ok(_) | Err(Error::Refused(_)) => {}
+        Err(other) => return Err(other),
+    }
+    if let Some(topup) = app.auto_topup(account)?.topup.filter(|it| it.is_on && it.paused.is_none()) {
+        let rule = &topup.rule;
+        let below = show::have(rule.threshold);
+        next.push((format!("+{}", show::have(rule.credits)), format!("by auto-topup, below {below}")));
+    }
+    Ok(next)
+}
+
+fn said_of(grace: &GraceView, visitor: &Visitor) -> String {
+    let when = |at: Timestamp| show::minute(at, &visitor.known.zone);
+    match grace.release_at {
+        None => format!(
+            "New work is refused. Servers run on until {}, or until {} credits are owed; then they are stopped. Credits that \
+             are added pay back what is owed first, and servers go on.",
+            when(grace.until),
+            show::used(grace.debt_max)
+        ),
+        Some(at) => format!(
+            "New work is refused, and servers were told to stop. From {} on they may be released, with what is on them. \
+             Credits that are added before start them again.",
+            when(at)
+        ),
     }
 }
 

@@ -1,0 +1,83 @@
+//! Reports as sheets, for spreadsheets and what accountants import: the same from the API and the console.
+use billing::invoice::Decimal;
+use billing::money::Money;
+use billing::time::Timestamp;
+
+use super::{Liability, RevenueReport, TrialBalance};
+use crate::csv;
+
+fn exact(at: Timestamp) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::MAX);
+    instant.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+fn row(text: &mut String, values: &[&str]) {
+    csv::line(text, values.iter().copied());
+    text.push('\n');
+}
+
+pub fn trial_balance_csv(report: &TrialBalance) -> String {
+    let mut text = String::from("ledger_account,credits\n");
+    for (account, credits) in &report.accounts {
+        row(&mut text, &[&account.to_string(), &credits.to_string()]);
+    }
+    row(&mut text, &["sum", &report.sum().to_string()]);
+    text
+}
+
+pub fn liability_csv(report: &Liability) -> String {
+    let mut text = String::from("at,what,unit,amount\n");
+    let at = exact(report.at);
+    row(&mut text, &[&at, "outstanding", "credits", &report.outstanding.to_string()]);
+    for it in &report.deferred {
+        let amount = Decimal(*it).to_string();
+        row(&mut text, &[&at, "deferred", it.currency.as_str(), &amount]);
+    }
+    text
+}
+
+/// One number a line: what it is, of what, in which unit.
+pub fn revenue_csv(it: &RevenueReport) -> String {
+    let mut text = String::from("month,what,of,unit,amount\n");
+    let month = it.month.to_string();
+    let mut line = |what: &str, of: &str, unit: &str, amount: &str| row(&mut text, &[&month, what, of, unit, amount]);
+    for (source, credits) in &it.issued {
+        line("issued", source.as_str(), "credits", &credits.to_string());
+    }
+    for (meter, credits) in &it.used {
+        line("used", meter, "credits", &credits.to_string());
+    }
+    for (what, credits) in [
+        ("expired", it.expired),
+        ("voided", it.voided),
+        ("refunded", it.refunded),
+        ("clawed_back", it.clawed_back),
+        ("change", it.change),
+        ("outstanding", it.outstanding),
+    ] {
+        line(what, "", "credits", &credits.to_string());
+    }
+    for (currency, money) in &it.money {
+        let takings = money.takings;
+        for (what, of, amount) in [
+            ("deferred_before", "", money.deferred_before),
+            ("received", "", takings.received),
+            ("refunded", "", takings.refunded),
+            ("clawed_back", "", takings.clawed_back),
+            ("recognised", "use", takings.revenue.used),
+            ("recognised", "breakage", takings.revenue.breakage),
+            ("deferred", "", money.deferred),
+        ] {
+            let amount = Decimal(Money { amount, currency: *currency }).to_string();
+            line(what, of, currency.as_str(), &amount);
+        }
+    }
+    for sales in &it.sales {
+        let rate = billing::tax::Rate(sales.rate);
+        let of = format!("{} {} {rate}%", sales.treatment, sales.country.as_deref().unwrap_or("-"));
+        for (what, money) in [("invoiced_net", sales.net), ("tax", sales.tax)] {
+            line(what, &of, money.currency.as_str(), &Decimal(money).to_string());
+        }
+    }
+    text
+}
