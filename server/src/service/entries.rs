@@ -24,8 +24,8 @@ pub struct EntryFilter {
     pub to: Option<Timestamp>,
     /// For work the two mean when it happened, not when it was told of: as usage counts it.
     pub is_by_work: bool,
-    /// As people read it: without what only keeps house (a budget that counts up, terms, that a notice was given), and of
-    /// a server also what was reported of it.
+    /// As people read it: without what only keeps house (a budget that counts up, terms, that a notice was given), and
+    /// of a server also what was reported of it.
     pub is_for_people: bool,
     /// Work of any of these; of any at all where none is named.
     pub meters: Vec<Text>,

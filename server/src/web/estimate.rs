@@ -115,8 +115,8 @@ async fn read(mut fields: Multipart) -> Result<Asked, String> {
         }
         let text = field.text().await.map_err(broken)?;
         if billing::payment::looks_like_card_number(&text) {
-            let why = "It holds what looks like the number of a card. Those are for the payment provider’s page alone: \
-                       take it out, and send it again.";
+            let why = "It holds what looks like the number of a card. Those are for the payment provider’s page \
+                       alone: take it out, and send it again.";
             return Err(why.to_owned());
         }
         match name.as_str() {
@@ -244,8 +244,8 @@ fn priced(app: &App, visitor: &Visitor, (title, cases): Measured) -> Result<Outc
         last = Some(quote);
     }
     let price = last.map(|it| it.price);
-    let lines = price.iter().flat_map(|it| &it.lines).map(super::usage::line).collect();
-    let rate_card = price.map_or(0, |it| it.rate_card);
+    let lines = price.as_ref().map(|it| super::usage::lines(&it.lines)).unwrap_or_default();
+    let rate_card = price.as_ref().map_or(0, |it| it.rate_card);
     Ok(Outcome { title, cases: shown, evidence, lines, rate_card })
 }
 

@@ -57,7 +57,7 @@ pub fn stale_form(site: &Site) -> Response {
 
 /// Something that was typed into a form, or stands in an address, looks like a card number. It is read no further.
 pub fn card_number(site: &Site) -> Response {
-    let text = "Something you sent looks like the number of a card. Card numbers are typed into the payment provider’s page \
+    let text = "Something you sent looks like the number of a card. Those are typed into the payment provider’s page \
                 and nowhere else. Nothing was done and nothing was kept. Go back, take it out, and send it again.";
     shown(message(site, StatusCode::UNPROCESSABLE_ENTITY, "No card numbers here", text))
 }

@@ -1,5 +1,5 @@
-//! Reports for the accountant: a month's money, sales and credits, what is owed to customers, the trial balance. Each can
-//! be taken away as a sheet.
+//! Reports for the accountant: a month's money, sales and credits, what is owed to customers, the trial balance. Each
+//! can be taken away as a sheet.
 use std::sync::Arc;
 
 use askama::Template;

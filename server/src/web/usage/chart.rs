@@ -1,5 +1,5 @@
-//! The chart: a bar for each day, cut by category, and over them the line of the time before; drawn as SVG by the server
-//! and written as a table beside it.
+//! The chart: a bar for each day, cut by category, and over them the line of the time before; drawn as SVG by the
+//! server and written as a table beside it.
 //!
 //! Every bar is a link to its hours. It needs no script to be read, and nothing in it is drawn that the table lacks.
 use billing::money::Credits;

@@ -183,9 +183,10 @@ impl<'a> Reader<'a> {
     }
 
     fn receive(&self, receipt: &mut Receipt, transaction: &Transaction, work: &Work) {
-        receipt.lines = work.price.lines.iter().map(line).collect();
+        receipt.lines = lines(&work.price.lines);
         if let What::Charged { credits, .. } = &transaction.what {
-            receipt.total = Some(credits.to_string());
+            let places = receipt.lines.iter().map(|it| places_of(&it.credits)).max().unwrap_or(0);
+            receipt.total = Some(with_places(credits.to_string(), places));
         }
         receipt.evidence = work.evidence.as_deref().map(evidence).unwrap_or_default();
         if work.occurred_at != transaction.at {
@@ -252,7 +253,34 @@ fn badge(what: &What) -> Option<&'static str> {
     })
 }
 
-pub fn line(line: &PriceLine) -> ReceiptLine {
+/// The lines of a price, their credits one point below the other.
+pub fn lines(lines: &[PriceLine]) -> Vec<ReceiptLine> {
+    let mut lines: Vec<ReceiptLine> = lines.iter().map(line).collect();
+    let places = lines.iter().map(|it| places_of(&it.credits)).max().unwrap_or(0);
+    for it in &mut lines {
+        it.credits = with_places(std::mem::take(&mut it.credits), places);
+    }
+    lines
+}
+
+fn places_of(text: &str) -> usize {
+    text.split_once('.').map_or(0, |(_, part)| part.len())
+}
+
+/// The same amount with at least so many places.
+fn with_places(mut text: String, places: usize) -> String {
+    if places_of(&text) < places {
+        if !text.contains('.') {
+            text.push('.');
+        }
+        for _ in places_of(&text)..places {
+            text.push('0');
+        }
+    }
+    text
+}
+
+fn line(line: &PriceLine) -> ReceiptLine {
     let per = match line.per {
         1 => line.unit.to_string(),
         1_000_000 => format!("million {}s", line.unit),
@@ -343,6 +371,13 @@ fn lower(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_stand_one_point_below_the_other() {
+        for (text, places, shown) in [("5.409", 6, "5.409000"), ("12", 2, "12.00"), ("12", 0, "12"), ("-0.5", 1, "-0.5")] {
+            assert_eq!(with_places(text.to_owned(), places), shown);
+        }
+    }
 
     #[test]
     fn evidence_is_said_in_words_to_its_depth() {

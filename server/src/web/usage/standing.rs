@@ -123,14 +123,14 @@ fn said_of(grace: &GraceView, visitor: &Visitor) -> String {
     let when = |at: Timestamp| show::minute(at, &visitor.known.zone);
     match grace.release_at {
         None => format!(
-            "New work is refused. Servers run on until {}, or until {} credits are owed; then they are stopped. Credits that \
-             are added pay back what is owed first, and servers go on.",
+            "New work is refused. Servers run on until {}, or until {} credits are owed; then they are stopped. \
+             Credits that are added pay back what is owed first, and servers go on.",
             when(grace.until),
             show::used(grace.debt_max)
         ),
         Some(at) => format!(
-            "New work is refused, and servers were told to stop. From {} on they may be released, with what is on them. \
-             Credits that are added before start them again.",
+            "New work is refused, and servers were told to stop. From {} on they may be released, with what is on \
+             them. Credits that are added before start them again.",
             when(at)
         ),
     }
