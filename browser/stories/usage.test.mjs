@@ -203,7 +203,7 @@ test("activity leaves out what only keeps house, tells a server's life, and its 
   assert.match(charge.price_lines, /16000 × 125 \/ 1000000 = 2/);
   assert.equal(lines.some((it) => /counted up/.test(it.what)), false, "the file has what the page has");
   await page.goto(`${scrip.url}/settings/activity?server=web-1`);
-  assert.match(await page.locator("#entries").innerText(), /Server web-1: start[\s\S]*Server web-1 ordered/);
+  assert.match(await page.locator("#entries").innerText(), /Server web-1 started[\s\S]*Server web-1 ordered/);
 });
 
 test("a way to spend less is said with what it saves, and is dismissed for good", async () => {

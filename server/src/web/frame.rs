@@ -158,4 +158,8 @@ impl When {
     pub fn minute(at: Timestamp, zone: &TimeZone) -> When {
         When { exact: show::exact(at), text: show::minute(at, zone) }
     }
+    /// With the year.
+    pub fn moment(at: Timestamp, zone: &TimeZone) -> When {
+        When { exact: show::exact(at), text: show::moment(at, zone) }
+    }
 }

@@ -89,6 +89,10 @@ pub fn day(at: Timestamp, zone: &TimeZone) -> String {
 pub fn minute(at: Timestamp, zone: &TimeZone) -> String {
     zoned(at, zone).strftime("%-d %b, %H:%M").to_string()
 }
+/// `22 Nov 2026, 14:02`, for what may be long ago.
+pub fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%-d %b %Y, %H:%M").to_string()
+}
 /// `14:02:11`.
 pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
     zoned(at, zone).strftime("%H:%M:%S").to_string()

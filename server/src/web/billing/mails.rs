@@ -42,7 +42,7 @@ pub fn written(app: &App, visitor: &Visitor) -> Result<Vec<MailRow>, Error> {
             DeliveryState::Canceled => ("not sent", ""),
         };
         MailRow {
-            when: When::minute(it.created_at, &visitor.known.zone),
+            when: When::moment(it.created_at, &visitor.known.zone),
             to: it.email.log.last().map(|it| it.to.clone()).unwrap_or_default(),
             subject: it.subject,
             state,

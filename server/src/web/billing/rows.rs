@@ -144,7 +144,7 @@ impl PurchaseRow {
         };
         let (status, class) = payment.map_or(("added", "good"), status);
         Some(PurchaseRow {
-            when: When::minute(it.created_at, &known.zone),
+            when: When::moment(it.created_at, &known.zone),
             what,
             reason: it.terms.reason.to_string(),
             credits: show::have(it.terms.credits),
@@ -178,7 +178,7 @@ impl PaymentRow {
         let (status, class) = status(it);
         Ok(PaymentRow {
             id: it.id.clone(),
-            when: When::minute(Timestamp::from_millis(it.payment.created_at), &known.zone),
+            when: When::moment(Timestamp::from_millis(it.payment.created_at), &known.zone),
             what: it.payment.item.clone(),
             total: show::money(it.payment.money(it.payment.total())),
             tax: show::money(it.payment.money(it.payment.tax)),

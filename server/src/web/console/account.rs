@@ -111,7 +111,7 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
         until: When::minute(it.expires_at, zone),
     };
     let note = |it: crate::service::Note| NoteRow {
-        when: When::minute(Timestamp::from_millis(it.at), &TimeZone::UTC),
+        when: When::moment(Timestamp::from_millis(it.at), &TimeZone::UTC),
         by: it.by,
         text: it.text,
     };
@@ -185,7 +185,7 @@ fn grant(it: &GrantView, zone: &TimeZone) -> GrantRow {
         id: it.id.to_string(),
         source: it.terms.source.as_str(),
         reason: it.terms.reason.to_string(),
-        made: When::minute(it.created_at, zone),
+        made: When::moment(it.created_at, zone),
         credits: show::have(it.terms.credits),
         remaining: show::have(it.remaining + it.held),
         until: if it.terms.expires_at == Timestamp::NEVER {

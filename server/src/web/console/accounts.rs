@@ -52,7 +52,7 @@ pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
                     None if !balance.available().is_positive() => "out of credits",
                     None => "",
                 },
-                since: When::minute(it.created_at, &TimeZone::UTC),
+                since: When::moment(it.created_at, &TimeZone::UTC),
                 id: it.id.to_string(),
             });
         }

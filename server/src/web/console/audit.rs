@@ -43,7 +43,7 @@ pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
         let href = |it: u64| host.query.with(&[("before", &it.to_string()), ("did", "")]).href("/console/audit");
         let older = read.older.map(href);
         let rows = read.lines.into_iter().map(|it| AuditRow {
-            when: When::minute(it.at, &TimeZone::UTC),
+            when: When::moment(it.at, &TimeZone::UTC),
             by: it.by,
             action: it.action,
             subject: it.subject,

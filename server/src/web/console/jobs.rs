@@ -44,7 +44,7 @@ pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
                 kind: show::words(it.document.kind.split(' ').next().unwrap_or_default()),
                 id: it.document.id,
                 account: it.account.map(|it| it.to_string()),
-                due: When::minute(due, &TimeZone::UTC),
+                due: When::moment(due, &TimeZone::UTC),
                 is_late: due < host.now,
                 version: it.document.version,
             }

@@ -51,8 +51,8 @@ fn keys_page(app: &App, host: &Host, minted: Option<Minted>) -> Result<KeysPage,
             id: it.id,
             name: it.name,
             scopes: it.scopes.join(", "),
-            made: When::minute(it.created_at, &TimeZone::UTC),
-            revoked: it.revoked_at.map(|it| When::minute(it, &TimeZone::UTC)),
+            made: When::moment(it.created_at, &TimeZone::UTC),
+            revoked: it.revoked_at.map(|it| When::moment(it, &TimeZone::UTC)),
         });
     }
     keys.sort_by_key(|it| it.revoked.is_some());

@@ -43,7 +43,7 @@ impl PaymentRow {
         PaymentRow {
             id: it.id.clone(),
             account: it.account.to_string(),
-            when: When::minute(Timestamp::from_millis(it.payment.created_at), zone),
+            when: When::moment(Timestamp::from_millis(it.payment.created_at), zone),
             what: it.payment.item.clone(),
             total: show::money(it.payment.money(it.payment.total())),
             status,

@@ -61,7 +61,7 @@ fn prices_page(app: &App, host: &Host) -> Result<PricesPage, Error> {
     let in_force = cards.in_force(app.now()).map(|it| it.version());
     let row = |it: &Arc<RateCard>| VersionRow {
         version: it.version(),
-        from: When::minute(it.effective_at(), &TimeZone::UTC),
+        from: When::moment(it.effective_at(), &TimeZone::UTC),
         meters: it.meters().map(|it| it.label.to_string()).collect::<Vec<_>>().join(", "),
         is_in_force: in_force == Some(it.version()),
     };

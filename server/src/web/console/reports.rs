@@ -112,7 +112,7 @@ fn reports_page(app: &App, host: &Host) -> Result<ReportsPage, Error> {
         sales: report.sales.iter().map(sales_row).collect(),
         owed: liability.deferred.iter().map(|it| show::money(*it)).collect(),
         owed_credits: show::have(liability.outstanding),
-        as_of: When::minute(liability.at, &TimeZone::UTC),
+        as_of: When::moment(liability.at, &TimeZone::UTC),
         sum: show::signed(balance.sum()),
         transactions: show::thousands(balance.transactions),
         ledger: balance.accounts.iter().map(|(account, it)| (account.to_string(), show::signed(*it))).collect(),

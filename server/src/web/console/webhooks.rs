@@ -52,8 +52,8 @@ fn row(app: &App, it: EndpointView) -> Result<EndpointRow, Error> {
     let heard = recent.iter().filter(|it| it.delivery.state.as_str() == "delivered").count();
     Ok(EndpointRow {
         events: if it.endpoint.events.is_empty() { "everything".to_owned() } else { it.endpoint.events.join(", ") },
-        made: When::minute(it.created_at, &TimeZone::UTC),
-        failing: it.endpoint.failing_since.map(|at| When::minute(Timestamp::from_millis(at), &TimeZone::UTC)),
+        made: When::moment(it.created_at, &TimeZone::UTC),
+        failing: it.endpoint.failing_since.map(|at| When::moment(Timestamp::from_millis(at), &TimeZone::UTC)),
         is_disabled: it.endpoint.disabled_at.is_some(),
         health: match recent.len() {
             0 => "nothing told yet".to_owned(),
@@ -122,7 +122,7 @@ fn delivery(it: DeliveryView) -> DeliveryRow {
     let next = it.next_try_at.map(|at| format!("next try {}", super::show::minute(at, &TimeZone::UTC)));
     DeliveryRow {
         event: it.delivery.what,
-        when: When::minute(it.created_at, &TimeZone::UTC),
+        when: When::moment(it.created_at, &TimeZone::UTC),
         class: match state {
             "delivered" => "good",
             "failed" => "bad",

@@ -6,6 +6,7 @@ use billing::id::GrantId;
 use billing::ledger::{BudgetChange, Draw, HoldEnd, ServerAct, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::PriceLine;
+use billing::server::Change;
 use jiff::tz::TimeZone;
 
 use super::breakdown::project_label;
@@ -96,7 +97,7 @@ impl<'a> Reader<'a> {
             id: transaction.id().to_string(),
             when: When::minute(work.map_or(transaction.at, |it| it.occurred_at), self.zone),
             title,
-            about: work.map(|it| self.about(it)).unwrap_or_default(),
+            about: work.map(|it| self.about(&transaction.what, it)).unwrap_or_default(),
             class: work.map_or_else(|| self.kind(&transaction.what).to_owned(), |it| self.class(it)),
             credits: show::signed(gain),
             exact: gain.to_string(),
@@ -135,7 +136,7 @@ impl<'a> Reader<'a> {
             What::Topup(TopupChange::Failed { .. }) => ("Auto-topup payment failed".to_owned(), None),
             What::Server(it) => match &it.act {
                 ServerAct::Provision { .. } => (format!("Server {} ordered", it.server), None),
-                ServerAct::Change(change) => (format!("Server {}: {}", it.server, change.as_str()), None),
+                ServerAct::Change(change) => (format!("Server {} {}", it.server, happened(change)), None),
             },
             What::BurnTerms(_) => ("Terms of server time changed".to_owned(), None),
             What::Budget(BudgetChange::Set { budget, .. }) => (format!("Budget {budget} set"), None),
@@ -157,14 +158,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn about(&self, work: &Work) -> Vec<String> {
+    fn about(&self, what: &What, work: &Work) -> Vec<String> {
+        let held = match what {
+            What::Held { draws, .. } => Some(show::used(draws.iter().map(|it| it.credits).sum())),
+            _ => None,
+        };
         let dimension =
             |name: &str| work.usage.dimensions.iter().find(|(it, _)| &**it == name).map(|(_, it)| it.to_string());
         let of_server = &*work.usage.meter == billing::usage::SERVER_METER;
         let project = work.project.as_ref().map(|it| project_label(Some(it.as_str()), self.names));
         let server = work.resource.as_ref().filter(|_| of_server).map(ToString::to_string);
         let actor = work.actor.as_ref().map(ToString::to_string);
-        [dimension("model"), server, dimension("tier"), project, actor].into_iter().flatten().collect()
+        let held = held.map(|it| format!("{it} credits"));
+        [held, dimension("model"), server, dimension("tier"), project, actor].into_iter().flatten().collect()
     }
 
     fn class(&self, work: &Work) -> String {
@@ -216,7 +222,9 @@ impl<'a> Reader<'a> {
             }
             What::Topup(TopupChange::Failed { failure, .. }) => receipt.reason = Some(failure.in_words().to_owned()),
             What::Voided { reason, .. } => receipt.reason = Some(reason.to_string()),
-            What::Held { expires_at, .. } => {
+            What::Held { expires_at, draws, .. } => {
+                let credits: Credits = draws.iter().map(|it| it.credits).sum();
+                receipt.facts.insert(0, ("Set aside", format!("{credits} credits")));
                 receipt.facts.push(("Given back unless used by", show::minute(*expires_at, self.zone)));
             }
             _ => {}
@@ -226,6 +234,16 @@ impl<'a> Reader<'a> {
             receipt.facts.push(("Reference", key.to_string()));
         }
         receipt.facts.push(("Entry", transaction.id().to_string()));
+    }
+}
+
+fn happened(change: &Change) -> &'static str {
+    match change {
+        Change::Start(_) => "started",
+        Change::Stop => "stopped",
+        Change::Resize(_) => "resized",
+        Change::Release => "released",
+        Change::Fail => "failed",
     }
 }
 
@@ -374,7 +392,9 @@ mod tests {
 
     #[test]
     fn amounts_stand_one_point_below_the_other() {
-        for (text, places, shown) in [("5.409", 6, "5.409000"), ("12", 2, "12.00"), ("12", 0, "12"), ("-0.5", 1, "-0.5")] {
+        for (text, places, shown) in
+            [("5.409", 6, "5.409000"), ("12", 2, "12.00"), ("12", 0, "12"), ("-0.5", 1, "-0.5")]
+        {
             assert_eq!(with_places(text.to_owned(), places), shown);
         }
     }
