@@ -72,6 +72,12 @@ pub(crate) fn companions(transaction: &Transaction) -> Vec<Change> {
 }
 
 impl App {
+    /// The rule alone, for whoever needs nothing of how it is doing.
+    pub fn topup_rule(&self, account: &Name) -> Result<Option<Topup>, Error> {
+        let number = self.known(account)?.account.number;
+        Ok(self.book(number)?.brought_up_to(self.now()).topup().cloned())
+    }
+
     pub fn auto_topup(&self, account: &Name) -> Result<TopupView, Error> {
         let known = self.known(account)?;
         let now = self.now();

@@ -150,7 +150,7 @@ fn facts(app: &App, known: &Known) -> Result<Facts, Error> {
     if let Some(closed) = account.closed_at {
         facts.push(("Closed", show::day(closed, zone)));
     }
-    if let Some(topup) = app.auto_topup(&account.id)?.topup {
+    if let Some(topup) = app.topup_rule(&account.id)? {
         facts.push(("Auto-topup", said_of(&topup)));
     }
     match app.subscription(&account.id) {

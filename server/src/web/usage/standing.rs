@@ -111,7 +111,7 @@ fn next(app: &App, visitor: &Visitor) -> Result<Vec<(String, String)>, Error> {
         Ok(_) | Err(Error::Refused(_)) => {}
         Err(other) => return Err(other),
     }
-    if let Some(topup) = app.auto_topup(account)?.topup.filter(|it| it.is_on && it.paused.is_none()) {
+    if let Some(topup) = app.topup_rule(account)?.filter(|it| it.is_on && it.paused.is_none()) {
         let rule = &topup.rule;
         let below = show::have(rule.threshold);
         next.push((format!("+{}", show::have(rule.credits)), format!("by auto-topup, below {below}")));
