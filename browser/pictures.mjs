@@ -1,4 +1,6 @@
-// Takes the pictures of the README: node pictures.mjs, with SCRIP_BIN as for the stories.
+// Takes the pictures of the README: node pictures.mjs, with SCRIP_BIN as for the stories. Made small by pngquant, where
+// it is installed.
+import { spawnSync } from "node:child_process";
 import { filled } from "./month.mjs";
 import { Scrip, browser, live, tab } from "./scrip.mjs";
 import { saveCard } from "./shop.mjs";
@@ -11,6 +13,7 @@ try {
   await scrip.ask("POST", "/v1/accounts/acme/grants", { credits: "250", source: "promo", reason: "Thank you", expires_at: in_days(40) });
   const page = await tab(chrome, { viewport: { width: 1180, height: 905 } });
   await page.goto(await scrip.link("acme"));
+  await page.goto(`${scrip.url}/settings/usage?from=${daysAgo(13)}&to=${daysAgo(0)}`);
   await live(page);
   await page.screenshot({ path: `${OUT}usage.png` });
   await page.goto(`${scrip.url}/settings/activity`);
@@ -43,9 +46,24 @@ try {
   await page.screenshot({ path: `${OUT}billing.png`, fullPage: true, clip: await around(page, "#subscription", "#auto-topup") });
   await page.goto(`${scrip.url}/settings/usage`);
   await page.screenshot({ path: `${OUT}budgets.png`, fullPage: true, clip: await around(page, "#budgets", "#tables") });
+  const phone = await tab(chrome, { viewport: { width: 360, height: 720 }, colorScheme: "dark", deviceScaleFactor: 2 });
+  await phone.goto(await scrip.link("acme"));
+  await live(phone);
+  await phone.screenshot({ path: `${OUT}phone.png` });
+  await page.goto(`${scrip.url}/console/sign-in`);
+  await page.getByLabel("Secret").fill(scrip.key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("link", { name: "Reports" }).click();
+  await page.setViewportSize({ width: 1180, height: 860 });
+  await page.screenshot({ path: `${OUT}reports.png` });
 } finally {
   await chrome.close();
   await scrip.stop();
+}
+spawnSync("sh", ["-c", `pngquant --force --ext .png --skip-if-larger 128 ${OUT}*.png`], { stdio: "inherit" });
+
+function daysAgo(count) {
+  return new Date(Date.now() - count * 86_400_000).toISOString().slice(0, 10);
 }
 
 function in_days(count) {
