@@ -37,7 +37,7 @@ fn read_book(shared: &Shared, account: AccountNumber) -> Result<Option<Arc<Book>
     let folds = memory.folds;
     let unread = memory.unfolded(account).next().map(|it| match &it.book {
         Some(book) => Ok(Arc::clone(book)),
-        None => Err(Unfolded { first: it.first, sequences: it.sequences.clone(), book: None }),
+        None => Err(Unfolded { sequences: it.sequences.clone(), ..Unfolded::new(it.first) }),
     });
     drop(memory);
     let found = shared.read(|reader| match unread {
@@ -176,7 +176,7 @@ pub fn usage(
         last: it.head().version,
         rows: match tail.is_unread {
             false => Ok(tail.usage(it).into_iter().filter(|(key, _)| inside(key)).collect()),
-            true => Err(Unfolded { first: it.first, sequences: it.sequences.clone(), book: None }),
+            true => Err(Unfolded { sequences: it.sequences.clone(), ..Unfolded::new(it.first) }),
         },
     };
     let parts: Vec<Part> = shared.memory().parts(account).map(part).collect();

@@ -12,11 +12,14 @@ use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
 use super::spread::SpreadMap;
-use super::uses::{Summed, Uses};
+use super::uses::{Summed, Use, Uses};
 use crate::{NameHash, Post};
 
 /// Accounts whose memory is waited for together: as many as the nearest memory holds.
 const LOOKED_AT: usize = 64;
+/// An account's transactions that are added up at once, at least: whoever reads its usage has no more than twice as
+/// many to add, and what has been added up already.
+const ADDED_UP: usize = 256;
 
 #[derive(Default)]
 pub struct Tail {
@@ -43,6 +46,15 @@ pub struct Unfolded {
     pub sequences: Vec<u64>,
     /// The book after them. None after a restart, until somebody asks: then the journal is read again.
     pub book: Option<Arc<Book>>,
+    /// Of an account with many transactions here: what the first of them add to usage.
+    pub sums: Option<Box<Sums>>,
+}
+
+#[derive(Default)]
+pub struct Sums {
+    /// Transactions that are in it.
+    length: usize,
+    uses: Vec<Use>,
 }
 
 /// A transaction's place in its account, as the next one must know it.
@@ -61,6 +73,15 @@ impl Unfolded {
     pub fn sequence(&self, version: u64) -> Option<u64> {
         let place = usize::try_from(version.checked_sub(self.first)?).ok()?;
         self.sequences.get(place).copied()
+    }
+    pub fn new(version: u64) -> Unfolded {
+        Unfolded { first: version, sequences: Vec::new(), book: None, sums: None }
+    }
+    /// Whether enough has come since it was added up. More each time, so that a transaction is added up a few times
+    /// only, however many there are and whatever they are of.
+    fn is_to_add_up(&self) -> bool {
+        let (length, rows) = self.sums.as_ref().map_or((0, 0), |it| (it.length, it.uses.len()));
+        ADDED_UP.max(rows) <= self.sequences.len() - length
     }
     fn push(&mut self, sequence: u64, version: u64) {
         assert_eq!(version, self.first + self.sequences.len() as u64, "versions are consecutive");
@@ -107,10 +128,11 @@ impl Tail {
     /// turnstile from doing the same.
     fn push(&mut self, sequence: u64, post: &Post) {
         let Place { account, version } = post.transaction.place;
+        let first = self.first();
         let after = post.book.due_at();
         let Some(unfolded) = self.accounts.get_mut(&account) else {
             let (sequences, book) = (vec![sequence], Some(Arc::clone(&post.book)));
-            self.accounts.insert(account, Unfolded { first: version, sequences, book });
+            self.accounts.insert(account, Unfolded { sequences, book, ..Unfolded::new(version) });
             if after < Timestamp::NEVER {
                 self.due.insert((after, account));
             }
@@ -127,20 +149,31 @@ impl Tail {
                 self.due.insert((after, account));
             }
         }
+        if unfolded.is_to_add_up() && !self.is_unread {
+            let sums = unfolded.sums.get_or_insert_default();
+            let mut uses = std::mem::take(&mut sums.uses);
+            uses.extend(self.uses.at(places(&unfolded.sequences[sums.length..], first)));
+            (sums.length, sums.uses) = (unfolded.sequences.len(), self.uses.add_up(uses));
+        }
     }
 
     /// What an account's part of it adds to usage, by hour.
     pub fn usage(&self, part: &Unfolded) -> Vec<(UsageKey, UsageSum)> {
-        self.uses.sums(self.places(part))
+        self.uses.sums(self.uses_of(part))
     }
     /// The same, told one after the other.
     pub fn each_usage<E>(&self, part: &Unfolded, mut each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
-        self.uses.each_sum(self.places(part), |sum, _| each(sum))
+        self.uses.each_sum(self.uses_of(part), |sum, _| each(sum))
     }
-    fn places(&self, part: &Unfolded) -> impl Iterator<Item = usize> {
+    fn uses_of(&self, part: &Unfolded) -> Vec<Use> {
         assert!(!self.is_unread, "what is read again is not known here");
-        let first = self.last + 1 - self.length as u64;
-        part.sequences.iter().map(move |it| usize::try_from(it - first).expect("it is in memory"))
+        let (length, mut uses) = part.sums.as_ref().map_or((0, Vec::new()), |it| (it.length, it.uses.clone()));
+        uses.extend(self.uses.at(places(&part.sequences[length..], self.first())));
+        uses
+    }
+    /// Sequence of the first transaction in it.
+    fn first(&self) -> u64 {
+        self.last + 1 - self.length as u64
     }
 
     /// Takes in a transaction found in the journal after a restart.
@@ -150,7 +183,7 @@ impl Tail {
         }
         self.count(sequence);
         self.is_unread = true;
-        let start = || Unfolded { first: place.version, sequences: Vec::new(), book: None };
+        let start = || Unfolded::new(place.version);
         self.accounts.entry(place.account).or_insert_with(start).push(sequence, place.version);
     }
 
@@ -164,6 +197,11 @@ impl Tail {
         self.last = sequence;
         self.length += 1;
     }
+}
+
+/// Where in a tail that begins with `first` these are.
+fn places(sequences: &[u64], first: u64) -> impl Iterator<Item = usize> {
+    sequences.iter().map(move |it| usize::try_from(it - first).expect("it is in memory"))
 }
 
 /// Adds to the row with the same key, or makes one. `rows` are sorted by key, and stay so.

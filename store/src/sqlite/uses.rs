@@ -30,9 +30,9 @@ struct Kind {
     names: Vec<Text>,
 }
 
-/// What one transaction adds.
+/// What one transaction adds, or several of one kind in one hour.
 #[derive(Clone, Copy)]
-struct Use {
+pub struct Use {
     /// [`NOTHING`] for a transaction that adds nothing.
     kind: u32,
     count: u32,
@@ -91,10 +91,37 @@ impl Uses {
         number
     }
 
-    /// What the uses at `places` come to: a row for each hour and kind, hours in order.
-    pub fn sums(&self, places: impl Iterator<Item = usize>) -> Vec<(UsageKey, UsageSum)> {
+    /// What the transactions at `places` add.
+    pub fn at(&self, places: impl Iterator<Item = usize>) -> impl Iterator<Item = Use> {
+        places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING)
+    }
+
+    /// Adds up: fewer uses that come to the same.
+    pub fn add_up(&mut self, mut uses: Vec<Use>) -> Vec<Use> {
+        uses.sort_unstable_by_key(|it| (it.hour, it.kind));
+        let mut sums = Vec::new();
+        for same in uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)) {
+            let mut sum = Use { amounts: self.amounts.len(), count: 0, credits: Credits::ZERO, ..same[0] };
+            let names = self.kinds[sum.kind as usize].names.len();
+            self.amounts.resize(sum.amounts + names, 0);
+            for it in same {
+                sum.credits += it.credits;
+                sum.count += it.count;
+                for place in 0..names {
+                    let amount = self.amounts[it.amounts + place];
+                    let total = &mut self.amounts[sum.amounts + place];
+                    *total = total.saturating_add(amount);
+                }
+            }
+            sums.push(sum);
+        }
+        sums
+    }
+
+    /// What `uses` come to: a row for each hour and kind, hours in order.
+    pub fn sums(&self, uses: Vec<Use>) -> Vec<(UsageKey, UsageSum)> {
         let mut found = Vec::new();
-        self.each_sum(places, |sum, key| {
+        self.each_sum(uses, |sum, key| {
             let quantities = sum.names.iter().map(Arc::clone).zip(sum.amounts.iter().copied()).collect();
             let key = UsageKey { hour: sum.key.hour, ..key.clone() };
             found.push((key, UsageSum { credits: sum.credits, count: sum.count, quantities }));
@@ -107,10 +134,9 @@ impl Uses {
     /// The same, told one after the other and nothing copied, until `each` fails.
     pub fn each_sum<E>(
         &self,
-        places: impl Iterator<Item = usize>,
+        mut uses: Vec<Use>,
         mut each: impl FnMut(&Summed<'_>, &UsageKey) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut uses: Vec<Use> = places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING).collect();
         uses.sort_unstable_by_key(|it| (it.hour, it.kind));
         let mut amounts = Vec::new();
         for same in uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)) {
