@@ -268,7 +268,7 @@ fn auto_topup_is_suggested_once_credits_ran_low_and_its_threshold_when_it_is_too
     let found = tips(&shop.server, "ada");
     assert_eq!(ids(&found), ["low_threshold"]);
     let detail = found[0]["detail"].as_str().unwrap();
-    assert!(detail.contains("reserved 800.5 credits") && detail.contains("A threshold of 801 credits"), "{detail}");
+    assert!(detail.contains("reserved 801 credits") && detail.contains("A threshold of 801 credits"), "{detail}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn a_link_opens_the_pages_of_one_account() {
     let styled = [" style=", "<style", "onclick", "http://", "https://"].iter().find(|it| page.text.contains(**it));
     assert_eq!(styled, None, "nothing inline, nothing from elsewhere");
     let sheet = server.browse("/settings/usage.csv?range=7d", &cookie);
-    assert!(sheet.text.lines().last().unwrap().contains(",10,0,0,0,10,1"), "{}", sheet.text);
+    assert!(sheet.text.lines().last().unwrap().contains(",10,0,0,0,10,0,1,"), "{}", sheet.text);
     let activity = server.browse("/settings/activity.csv", &cookie);
     assert_eq!(activity.text.lines().count(), 4, "two welcomes, a charge, and the names: {}", activity.text);
 }
