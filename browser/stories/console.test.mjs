@@ -197,7 +197,7 @@ test("other prices are tried against last month's real work, account by account,
   await scrip.chat("busy", 80_000);
   const page = await operator({ javaScriptEnabled: false });
   await page.getByRole("link", { name: "Prices" }).click();
-  const card = page.getByLabel("The card");
+  const card = page.getByLabel("The card", { exact: true });
   const before = JSON.parse(await card.inputValue());
   await card.fill("{ not a card");
   await page.getByRole("button", { name: "Show what would change …" }).click();
@@ -221,7 +221,7 @@ test("other prices are tried against last month's real work, account by account,
 test("a month's reports say what came in, what was used and what is owed, and are taken away as sheets", async () => {
   const page = await operator();
   await page.getByRole("link", { name: "Reports" }).click();
-  await page.getByText("Together").waitFor();
+  await page.getByRole("rowheader", { name: "Together" }).waitFor();
   const credits = page.getByRole("region", { name: "Credits, table" });
   assert.match(await credits.innerText(), /Issued Welcome[\s\S]*Used/);
   await sound(page, "the reports");
