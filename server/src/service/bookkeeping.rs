@@ -25,11 +25,14 @@ use crate::app::{App, Known};
 pub(super) const ACCOUNT_MONTH: &str = "account_month";
 pub(super) const HOUSE_MONTH: &str = "house_month";
 
-/// Accounts counted in one commit, and transactions of one account.
-const ACCOUNTS_MAX: usize = 256;
+/// Accounts counted in one commit, and transactions of one account. A commit of more would keep charges waiting.
+const ACCOUNTS_MAX: usize = 64;
 const TRANSACTIONS_MAX: u64 = 2_000;
 /// Transactions counted in one pass: beside charges that come faster than this a second the books lag.
 const PASS_MAX: u64 = 20_000;
+/// Accounts counted in one pass of the worker. Counting an account costs several times what a charge does, for one
+/// transaction nearly as much as for a hundred: where many accounts are busy each waits until it has many.
+const BESIDE_MAX: usize = 256;
 /// Accounts looked through at once for what nobody counted.
 const LOOKED_THROUGH: usize = 500;
 const LOOK_THROUGH_EVERY: Span = Span::HOUR;
@@ -49,6 +52,8 @@ pub struct Backlog {
 #[derive(Debug, Default)]
 struct Waiting {
     accounts: BTreeSet<AccountNumber>,
+    /// Where the next are taken from: when there are always more than are counted, each has its turn.
+    next: Option<AccountNumber>,
     /// Accounts up to this one were looked through; None before the first.
     looked_through: Option<Name>,
     /// When all were, the last time.
@@ -77,15 +82,21 @@ struct Batch {
 impl App {
     /// One pass of the worker: counts what moved, and looks through some accounts for what was missed.
     pub fn keep_books(&self) -> Result<(), Error> {
+        self.count_waiting(BESIDE_MAX)
+    }
+
+    /// Counts up to `most` of the accounts that wait.
+    fn count_waiting(&self, most: usize) -> Result<(), Error> {
         let _pass = self.backlog.pass.lock().unwrap_or_else(PoisonError::into_inner);
         self.look_through()?;
-        let mut counted = 0;
-        while counted < PASS_MAX {
+        let (mut accounts, mut transactions) = (0, 0);
+        while accounts < most && transactions < PASS_MAX {
             let some = self.waiting_accounts();
             if some.is_empty() {
                 return Ok(());
             }
-            counted += self.count_all(some)?;
+            accounts += some.len();
+            transactions += self.count_all(some)?;
         }
         Ok(())
     }
@@ -93,7 +104,7 @@ impl App {
     /// Counts until nothing waits here, or for a bounded while, and says how complete the months are then.
     pub(super) fn books_now(&self) -> Result<Freshness, Error> {
         for _ in 0..REPORT_PASSES_MAX {
-            self.keep_books()?;
+            self.count_waiting(usize::MAX)?;
             let freshness = self.freshness();
             if freshness.waiting == 0 && freshness.is_whole {
                 break;
@@ -136,7 +147,10 @@ impl App {
         let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut some = Vec::new();
         while some.len() < ACCOUNTS_MAX {
-            let Some(account) = waiting.accounts.pop_first() else { break };
+            let next = waiting.next.and_then(|next| waiting.accounts.range(next..).next().copied());
+            let Some(account) = next.or_else(|| waiting.accounts.first().copied()) else { break };
+            waiting.accounts.remove(&account);
+            waiting.next = Some(account);
             some.push(account);
         }
         some
