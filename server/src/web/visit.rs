@@ -41,7 +41,7 @@ impl FromRequestParts<Arc<Site>> for Visitor {
         });
         let found = found.await.map_err(|it| message::failed(site, it))?;
         let (session, known) = found.ok_or_else(|| message::signed_out(site).into_response())?;
-        let query = said(site, parts)?;
+        let query = said(parts).ok_or_else(|| message::card_number(site))?;
         Ok(Visitor { session, known, query, now: site.app.now(), headers: parts.headers.clone() })
     }
 }
@@ -61,15 +61,16 @@ impl FromRequestParts<Arc<Site>> for Host {
         let token = cookie(&parts.headers, CONSOLE).ok_or_else(to_sign_in)?;
         let found = site.look(move |app| app.operator(&token)).await.map_err(|it| message::failed(site, it))?;
         let operator = found.ok_or_else(to_sign_in)?;
-        let query = said(site, parts)?;
+        let query = said(parts).ok_or_else(|| message::card_number(site))?;
         Ok(Host { operator, query, now: site.app.now() })
     }
 }
 
-/// What the address says beside its path. It is kept in logs and histories: a card number has no business there.
-fn said(site: &Site, parts: &Parts) -> Result<Query, Response> {
+/// What the address says beside its path. It is kept in logs and histories: a card number has no business there, and
+/// what has one says nothing.
+fn said(parts: &Parts) -> Option<Query> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    if query.has_card_number() { Err(message::card_number(site)) } else { Ok(query) }
+    (!query.has_card_number()).then_some(query)
 }
 
 /// A cookie's value, whichever of its two names it came under.

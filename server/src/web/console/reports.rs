@@ -190,25 +190,26 @@ fn money_row(currency: Currency, it: &MoneyOfMonth) -> MoneyRow {
 pub async fn revenue_sheet(State(site): State<Arc<Site>>, host: Host) -> Paged {
     let month = asked(&host);
     let text = site.look(move |app| Ok(revenue_csv(&app.revenue(month)?)));
-    sheet(&site, format!("revenue-{month}.csv"), text.await)
+    let text = text.await.map_err(|it| message::failed(&site, it))?;
+    Ok(sheet(&format!("revenue-{month}.csv"), text))
 }
 
 pub async fn liability_sheet(State(site): State<Arc<Site>>, host: Host) -> Paged {
     let month = asked(&host);
     let text = site.look(move |app| Ok(liability_csv(&app.liability(Some(end(month)))?)));
-    sheet(&site, format!("liability-{month}.csv"), text.await)
+    let text = text.await.map_err(|it| message::failed(&site, it))?;
+    Ok(sheet(&format!("liability-{month}.csv"), text))
 }
 
 pub async fn ledger_sheet(State(site): State<Arc<Site>>, _host: Host) -> Paged {
     let text = site.look(|app| Ok(trial_balance_csv(&app.trial_balance()?)));
-    sheet(&site, "trial-balance.csv".to_owned(), text.await)
+    let text = text.await.map_err(|it| message::failed(&site, it))?;
+    Ok(sheet("trial-balance.csv", text))
 }
 
-fn sheet(site: &Site, name: String, text: Result<String, crate::http::Problem>) -> Paged {
-    let text = text.map_err(|it| message::failed(site, it))?;
+fn sheet(name: &str, text: String) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers =
         [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-    let response: Response = (headers, text).into_response();
-    Ok(response)
+    (headers, text).into_response()
 }
