@@ -44,7 +44,10 @@ create table books (
     -- of its newest transaction
     version bigint not null,
     -- when time itself will change the account
-    due_at  bigint
+    due_at  bigint,
+    -- the account's last few charges, a few bytes each, each with its version: a node that was there a moment ago learns
+    -- from it what others did since, and need not read the journal. null where no other node is about.
+    trail   bytea
 ) with (fillfactor = 50);
 
 -- which accounts have something due?

@@ -93,13 +93,13 @@ pub trait Store: Send + Sync {
     fn committers(&self) -> usize {
         1
     }
-    /// Takes accounts for oneself until the commit: what is decided on books that were reserved is never `Stale`. Each
-    /// account, in their order, comes with the book at hand, if there is one; when that is the newest it is not told
-    /// again.
+    /// Takes accounts until the commit, and recalls what is to be decided on. Each account, in their order, comes with
+    /// the book at hand, if there is one; when that is the newest it is not told again.
     ///
     /// None where nobody else commits to this store: then there is nobody to keep away.
     fn reserve(
         &self,
+        _grip: Grip,
         _names: &[NameHash],
         _accounts: &[(AccountNumber, Option<Arc<Book>>)],
     ) -> Result<Option<Box<dyn Reserved>>, Fault> {
@@ -173,12 +173,24 @@ pub trait Store: Send + Sync {
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault>;
 }
 
-/// Accounts that nobody else changes until they are committed or let go. Dropping it lets go too.
+/// How accounts are held between being recalled and being committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Grip {
+    /// Nobody else changes them meanwhile. Others wait for that, and so does whoever takes them: for many changes to
+    /// few accounts, and for those at which others were faster.
+    Firm,
+    /// Others may be faster; nobody waits. For few changes to each of many accounts.
+    Loose,
+}
+
+/// Accounts that were taken, until they are committed or let go. Dropping it lets go too.
 pub trait Reserved: Send {
-    /// What was asked for, once. A book that is None is as its caller knew it.
+    /// What was asked for, once, all of one moment. A book that is None is as its caller knew it.
     fn recalled(&mut self) -> Recalled;
-    /// Like [`Store::commit`], for changes to these accounts.
-    fn commit(self: Box<Self>, changes: &[Change]) -> Result<(), CommitError>;
+    /// Like [`Store::commit`], for changes to these accounts; and tells those at which others were faster: nothing of
+    /// theirs was written, and all of the others'. There are none where the grip was firm. Where it was loose and
+    /// something else than transactions is to be written, one such makes all of it `Stale`.
+    fn commit(self: Box<Self>, changes: &[Change]) -> Result<Vec<AccountNumber>, CommitError>;
     /// Lets go without having changed anything.
     fn release(self: Box<Self>);
 }

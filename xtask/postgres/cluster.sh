@@ -5,20 +5,6 @@
 # Usage: cluster.sh [SETTING=VALUE ...]    settings for postgresql.conf
 set -eu
 
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-[ -n "$bin" ] || bin=$(pg_config --bindir 2>/dev/null) || true
-if [ ! -x "${bin:-}/postgres" ]; then
-    echo "PostgreSQL is not installed: run 'cargo xtask setup', or as root 'apt-get install postgresql'" >&2
-    exit 1
-fi
-
-# PostgreSQL refuses to be run by root.
-if [ "$(id -u)" = 0 ]; then
-    exec setpriv --reuid=postgres --regid=postgres --clear-groups sh "$0" "$@"
-fi
-
-place=$(mktemp -d "${TMPDIR:-/tmp}/scrip-postgres-XXXXXX")
-chmod 755 "$place"
 server=
 finish() {
     trap - EXIT INT TERM HUP
@@ -29,11 +15,9 @@ finish() {
     fi
     rm -rf "$place"
 }
-trap finish EXIT
-trap 'exit 1' INT TERM HUP
+. "$(dirname "$0")/begin.sh"
 
-"$bin/initdb" --pgdata "$place/data" --auth trust --username scrip --encoding UTF8 --locale C.UTF-8 --no-sync \
-    >"$place/initdb.log" 2>&1 || { cat "$place/initdb.log" >&2; exit 1; }
+made data
 {
     echo "listen_addresses = ''"
     echo "unix_socket_directories = '$place'"

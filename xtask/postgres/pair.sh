@@ -3,18 +3,6 @@
 # writes, and lives until its standard input ends. It is told `kill` and `promote`, a line each.
 set -eu
 
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-[ -n "$bin" ] || bin=$(pg_config --bindir 2>/dev/null) || true
-if [ ! -x "${bin:-}/postgres" ]; then
-    echo "PostgreSQL is not installed: run 'cargo xtask setup', or as root 'apt-get install postgresql'" >&2
-    exit 1
-fi
-if [ "$(id -u)" = 0 ]; then
-    exec setpriv --reuid=postgres --regid=postgres --clear-groups sh "$0" "$@"
-fi
-
-place=$(mktemp -d "${TMPDIR:-/tmp}/scrip-postgres-XXXXXX")
-chmod 755 "$place"
 finish() {
     trap - EXIT INT TERM HUP
     for one in primary standby; do
@@ -22,8 +10,7 @@ finish() {
     done
     rm -rf "$place"
 }
-trap finish EXIT
-trap 'exit 1' INT TERM HUP
+. "$(dirname "$0")/begin.sh"
 
 # start DIRECTORY PORT [SETTING]
 start() {
@@ -32,8 +19,7 @@ start() {
         start >/dev/null </dev/null || { cat "$place/$1.log" >&2; exit 1; }
 }
 
-"$bin/initdb" --pgdata "$place/primary" --auth trust --username scrip --encoding UTF8 --locale C.UTF-8 --no-sync \
-    >"$place/initdb.log" 2>&1 || { cat "$place/initdb.log" >&2; exit 1; }
+made primary
 start primary 5432
 "$bin/pg_basebackup" --pgdata "$place/standby" --host "$place" --port 5432 --username scrip --checkpoint fast \
     --write-recovery-conf --no-sync

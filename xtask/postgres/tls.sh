@@ -6,25 +6,12 @@
 # Usage: tls.sh PORT
 set -eu
 
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-[ -n "$bin" ] || bin=$(pg_config --bindir 2>/dev/null) || true
-if [ ! -x "${bin:-}/postgres" ]; then
-    echo "PostgreSQL is not installed: run 'cargo xtask setup', or as root 'apt-get install postgresql'" >&2
-    exit 1
-fi
-if [ "$(id -u)" = 0 ]; then
-    exec setpriv --reuid=postgres --regid=postgres --clear-groups sh "$0" "$@"
-fi
-
-place=$(mktemp -d "${TMPDIR:-/tmp}/scrip-postgres-XXXXXX")
-chmod 755 "$place"
 finish() {
     trap - EXIT INT TERM HUP
     "$bin/pg_ctl" --pgdata "$place/data" --mode immediate --silent stop >/dev/null 2>&1 || true
     rm -rf "$place"
 }
-trap finish EXIT
-trap 'exit 1' INT TERM HUP
+. "$(dirname "$0")/begin.sh"
 
 # authority NAME
 authority() {
@@ -42,8 +29,7 @@ openssl x509 -req -in "$place/server.csr" -CA "$place/ca.pem" -CAkey "$place/ca.
 chmod 600 "$place/server.key"
 chmod 644 "$place"/*.pem
 
-"$bin/initdb" --pgdata "$place/data" --auth trust --username scrip --encoding UTF8 --locale C.UTF-8 --no-sync \
-    >"$place/initdb.log" 2>&1 || { cat "$place/initdb.log" >&2; exit 1; }
+made data
 {
     echo "listen_addresses = 'localhost'"
     echo "port = $1"

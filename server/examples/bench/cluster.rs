@@ -1,6 +1,7 @@
 //! The engine on PostgreSQL, beside the two plain ways to charge there, in one run: groups of several sizes, one, two
 //! and four committers, one node and three, even load and one hot account.
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
@@ -19,6 +20,9 @@ use super::table::{grouped, millis, per_second, quantile, row};
 /// Groups under way at once at each node.
 const UNDER_WAY: usize = 4;
 
+/// Charges of a group that only warms a node.
+const WARMED_AT_ONCE: usize = 8_192;
+
 /// Nodes of this process on one database.
 struct Nodes(Vec<Arc<App>>);
 
@@ -27,6 +31,19 @@ impl Nodes {
         let joint = if url.contains('?') { '&' } else { '?' };
         let database = Database::Postgres(format!("{url}{joint}committers={committers}"));
         Nodes((0..nodes).map(|_| Arc::new(fill::open_on(&database))).collect())
+    }
+}
+
+impl Nodes {
+    /// Lets each node charge each account once, as one that has been up for a while has: it has the books at hand.
+    fn warm(&self, runtime: &Runtime, source: &mut Charges, accounts: usize) {
+        let even = std::mem::replace(&mut source.skew, Skew::InTurn { next: AtomicUsize::new(0), accounts });
+        for node in &self.0 {
+            for first in (0..accounts).step_by(WARMED_AT_ONCE) {
+                runtime.block_on(charge_group(node, source.take(WARMED_AT_ONCE.min(accounts - first))));
+            }
+        }
+        source.skew = even;
     }
 }
 
@@ -58,18 +75,23 @@ pub fn run(options: &Options) {
     let runtime = Runtime::new().expect("a runtime");
     let mut hand = Client::connect(&url, NoTls).expect("a connection");
     let nodes = Nodes::open(&url, 1, 2);
-    fill::register(&nodes.0[0], accounts);
-    let mut even = Charges::new(accounts, Skew::Even(accounts), 0);
+    let length = nodes.0[0].store().journal_length().expect("a length");
+    // A database that has been measured on is gone on with, under keys that were not used yet.
+    let mut even = Charges::new(accounts, Skew::Even(accounts), length);
     let mut hot = Charges::new(1, Skew::Even(1), 0);
     // Keys of its own: both charge the first account.
-    hot.random = Random::new(11);
+    hot.random = Random::new(11 ^ length << 8);
     let stored = options.numbers("stored", &[200_000])[0];
-    for _ in 0..stored / 2_048 {
-        runtime.block_on(charge_group(&nodes.0[0], even.take(2_048)));
+    if length == 0 {
+        fill::register(&nodes.0[0], accounts);
+        for _ in 0..stored / 2_048 {
+            runtime.block_on(charge_group(&nodes.0[0], even.take(2_048)));
+        }
     }
+    let stored = nodes.0[0].store().journal_length().expect("a length") - fill::GRANTS * accounts as u64;
     drop(nodes);
-    let (accounts, stored) = (grouped(accounts as u64), grouped(stored as u64));
-    println!("PostgreSQL: {accounts} accounts, {stored} charges stored, {} s a figure\n", lasts.as_secs());
+    let (shown, stored) = (grouped(accounts as u64), grouped(stored));
+    println!("PostgreSQL: {shown} accounts, {stored} charges stored, {} s a figure\n", lasts.as_secs());
     plain::make(&url);
     let before = plain::measured(&url, lasts);
     plain::tell(&before);
@@ -78,8 +100,9 @@ pub fn run(options: &Options) {
     row(&["nodes × committers", "group", "even/s", "× function", "p50", "p99", "WAL B", "one acc./s", "× function"]);
     let shapes = options.numbers("committers", &[1, 2, 4]).into_iter().map(|it| (1, it));
     let many = options.numbers("nodes", &[3]).into_iter().map(|it| (it, 2));
-    for (count, committers) in shapes.chain(many) {
+    for (count, committers) in shapes.chain(many).filter(|it| 0 < it.0 && 0 < it.1) {
         let nodes = Nodes::open(&url, count, committers);
+        nodes.warm(&runtime, &mut even, accounts);
         for group in options.numbers("groups", &[32, 256, 2_048, 8_192]) {
             let figure = Figure { nodes: &nodes, group, lasts };
             let on_even = figure.measure(&runtime, &mut even, &mut hand);

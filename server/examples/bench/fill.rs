@@ -1,6 +1,7 @@
 //! A filled engine: accounts with three grants each, and charges on them.
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use billing::id::{AccountNumber, Name};
 use billing::ledger::{Book, Command, Source, Terms};
@@ -39,6 +40,11 @@ impl Random {
 /// Which account the next charge falls on.
 pub enum Skew {
     Even(usize),
+    /// One account after another, from the first to the last and again.
+    InTurn {
+        next: AtomicUsize,
+        accounts: usize,
+    },
     /// The k-th account is hit in proportion to 1/k: cumulative weights.
     Zipf(Vec<u64>),
 }
@@ -54,6 +60,7 @@ impl Skew {
     pub fn pick(&self, random: &mut Random) -> usize {
         match self {
             Skew::Even(accounts) => random.below(*accounts),
+            Skew::InTurn { next, accounts } => next.fetch_add(1, Ordering::Relaxed) % accounts,
             Skew::Zipf(cumulative) => {
                 let point = random.next() % cumulative[cumulative.len() - 1];
                 cumulative.partition_point(|it| *it <= point)

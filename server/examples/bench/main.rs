@@ -32,8 +32,8 @@ Options:
   --charges N         engine: charges for each figure (1000000)
   --groups N,N        engine: sizes of groups (1,32,256,2048,8192)
   --store postgres    engine: on PostgreSQL, beside the plain ways to use it; needs no other word
-  --committers N,N    with it: groups that are committed at once (1,2,4)
-  --nodes N,N         with it: nodes of two committers on one database (3)
+  --committers N,N    with it: groups that are committed at once (1,2,4); 0 for none of these
+  --nodes N,N         with it: nodes of two committers on one database (3); 0 for none of these
   --skew even|zipf    engine: how charges fall on accounts (even)
   --directory PATH    engine: a store to make there, or to go on with (one that passes)
   --connections N,N   http: connections (1,16,64,256)

@@ -11,11 +11,12 @@ use super::table::{grouped, per_second, row};
 const CONNECTIONS: usize = 32;
 
 const SCHEMA: &str = "
-    create table plain_balances (account bigint primary key, balance bigint not null);
-    create table plain_charges (id bigserial primary key, account bigint not null, amount bigint not null,
+    create table if not exists plain_balances (account bigint primary key, balance bigint not null);
+    create table if not exists plain_charges (id bigserial primary key, account bigint not null, amount bigint not null,
         key text not null unique, at timestamptz not null default now());
-    insert into plain_balances select number, 1000000000000 from generate_series(0, 99999) as number;
-    create function plain_charge(who bigint, much bigint, name text) returns bigint language plpgsql as $$
+    insert into plain_balances select number, 1000000000000 from generate_series(0, 99999) as number
+        on conflict do nothing;
+    create or replace function plain_charge(who bigint, much bigint, name text) returns bigint language plpgsql as $$
         declare rest bigint;
         begin
             update plain_balances set balance = balance - much where account = who and much <= balance

@@ -57,9 +57,10 @@ const VERIFY: &str = "\
 Every transaction is folded again from the first, and every book, name, usage sum and month compared
 with what the store says.
 
-While a server writes to a SQLite store, a copy of it as it is at this moment is verified instead: made beside it, of
-the same size, and taken away again. On PostgreSQL verify a restored backup, or while nothing is written: what comes in
-meanwhile may be told as a difference.
+Servers may go on writing meanwhile: what is verified is the store as it was at one moment. Of a SQLite store that is
+a copy, made beside it, of the same size, and taken away again; of PostgreSQL one transaction, which keeps old rows
+from being cleared away as long as it takes. Spread over the machines of a Citus cluster, a store has no such moment:
+verify it while nothing is written, or a restored backup.
 
 Exits 1 when anything differs.
 
@@ -88,9 +89,12 @@ impl Drop for Copy {
 }
 
 impl Verify {
-    /// The store, or a copy of it where a server has it open.
+    /// The store as it is at one moment: of a file that a server has open, a copy.
     fn store(&self) -> Result<(Arc<dyn Store>, Option<Copy>), String> {
-        let Database::Sqlite(_) = self.at.named()? else { return Ok((self.at.open()?, None)) };
+        if let Database::Postgres(url) = self.at.named()? {
+            let store = Postgres::open_at_one_moment(&url).map_err(|it| it.to_string())?;
+            return Ok((Arc::new(store), None));
+        }
         let path = self.at.existing()?;
         if !sqlite::is_open(&path).map_err(|it| it.to_string())? {
             return Ok((self.at.open()?, None));

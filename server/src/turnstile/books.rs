@@ -68,6 +68,11 @@ impl Books {
         self.young.insert(account, book);
     }
 
+    pub fn drop(&mut self, account: AccountNumber) {
+        self.young.remove(&account);
+        self.old.remove(&account);
+    }
+
     pub fn clear(&mut self) {
         self.young.clear();
         self.old.clear();

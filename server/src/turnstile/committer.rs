@@ -41,16 +41,10 @@ impl Committer {
         if group.changes.is_empty() {
             return self.answer(group.served);
         }
-        self.commit(group, |it| self.store.commit(it));
-    }
-
-    /// Writes a group the way it is told, and answers it, whatever comes of that.
-    pub fn commit(&self, group: Group, write: impl FnOnce(&[Change]) -> Result<(), CommitError>) {
         let began = Instant::now();
-        match write(&group.changes) {
+        match self.store.commit(&group.changes) {
             Ok(()) => {
-                self.count(&group.changes, began);
-                self.followers.tell(&group.changes);
+                self.wrote(&group.changes, began);
                 self.answer(group.served);
             }
             Err(CommitError::Stale | CommitError::Repeated) => {
@@ -59,17 +53,24 @@ impl Committer {
             }
             Err(CommitError::Fault(fault)) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
-                self.fail(&fault, group.served.into_iter().map(|it| it.1).collect());
+                let told = self.failed(&fault);
+                let failed = |it: Ticket| (vec![told.clone(); it.asks.len()], it);
+                self.answer(group.served.into_iter().map(|it| failed(it.1)).collect());
             }
         }
     }
 
-    /// Tells those who asked that the store has failed them.
-    pub fn fail(&self, fault: &Fault, tickets: Vec<Ticket>) {
+    /// The store has failed: what those who asked are told.
+    pub fn failed(&self, fault: &Fault) -> Turned {
         tracing::error!(fault = %fault, "commit failed");
         self.tally.faults.fetch_add(1, Ordering::Relaxed);
-        let failed = |it: Ticket| (vec![Turned::of(fault); it.asks.len()], it);
-        self.answer(tickets.into_iter().map(failed).collect());
+        Turned::of(fault)
+    }
+
+    /// These changes are durable.
+    pub fn wrote(&self, changes: &[Change], began: Instant) {
+        self.count(changes, began);
+        self.followers.tell(changes);
     }
 
     fn count(&self, changes: &[Change], began: Instant) {

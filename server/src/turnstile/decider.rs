@@ -7,7 +7,7 @@ use billing::id::{AccountNumber, Place};
 use billing::ledger::{Book, Command, Origin, Transaction};
 use billing::time::Timestamp;
 use crossbeam_channel::{Receiver, Sender};
-use store::{Change, Fault, NameHash, Post, Reserved, Store};
+use store::{Change, Fault, Grip, NameHash, Post, Reserved, Store};
 
 use super::books::Books;
 use super::committer::Group;
@@ -100,24 +100,23 @@ impl Decider {
     }
 
     /// Decides all of a group, whose names and books have been recalled.
-    pub fn decide_all(&mut self, tickets: Vec<Ticket>) -> Group {
+    fn decide_all(&mut self, tickets: Vec<Ticket>) -> Group {
         self.changes.reserve(tickets.iter().map(|it| it.asks.len()).sum());
         let served = tickets.into_iter().map(|ticket| self.serve(ticket)).collect();
         Group { epoch: self.books_epoch, changes: std::mem::take(&mut self.changes), served }
     }
 
-    /// Takes the group's accounts for this process until the group is committed, and recalls what is news of them. For
-    /// stores that others commit to as well; nothing is under way meanwhile.
-    pub fn reserve(&mut self, tickets: &[Ticket]) -> Result<Box<dyn Reserved>, Fault> {
+    /// Takes the accounts of some asks until these are committed, and recalls what is news of them. For stores that
+    /// others commit to as well; nothing is under way meanwhile.
+    pub fn reserve(&mut self, grip: Grip, asks: &[&Ask]) -> Result<Box<dyn Reserved>, Fault> {
         self.begin();
-        let asks = || tickets.iter().flat_map(|it| &it.asks);
-        let names: Vec<NameHash> = asks().flat_map(names_of).collect();
-        let mut accounts: Vec<AccountNumber> = asks().map(|it| it.account).collect();
+        let names: Vec<NameHash> = asks.iter().copied().flat_map(names_of).collect();
+        let mut accounts: Vec<AccountNumber> = asks.iter().map(|it| it.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
         let at_hand = |it: AccountNumber| (it, self.books.get(it).cloned());
         let accounts: Vec<(AccountNumber, Option<Arc<Book>>)> = accounts.into_iter().map(at_hand).collect();
-        let reserved = self.store.reserve(&names, &accounts)?;
+        let reserved = self.store.reserve(grip, &names, &accounts)?;
         let mut reserved = reserved.expect("a store that others commit to can be reserved");
         let found = reserved.recalled();
         assert_eq!((found.named.len(), found.books.len()), (names.len(), accounts.len()), "each is answered");
@@ -131,6 +130,19 @@ impl Decider {
             }
         }
         Ok(reserved)
+    }
+
+    /// What comes of each of some asks whose accounts were taken, and what is to be written for it.
+    pub fn decide_each(&mut self, asks: &[&Ask]) -> (Vec<Turned>, Vec<Change>) {
+        let now = self.clock.now();
+        self.changes.reserve(asks.len());
+        let turned = asks.iter().map(|ask| self.decide(ask, now)).collect();
+        (turned, std::mem::take(&mut self.changes))
+    }
+
+    /// Drops the books of accounts: what was decided on them was not written.
+    pub fn forget(&mut self, accounts: impl Iterator<Item = AccountNumber>) {
+        accounts.for_each(|it| self.books.drop(it));
     }
 
     /// One read for all that the group may ask of the store.

@@ -3,21 +3,22 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use billing::Refusal;
-use billing::id::{AccountNumber, Name, Place};
-use billing::ledger::{Book, Command, Scope, Source, Spend, Terms, Transaction, Work};
+use billing::id::AccountNumber;
+use billing::ledger::{Book, Command, Scope, Source, Spend, Terms, Work};
 use billing::money::Credits;
 use billing::rating::{Price, Usage};
 use billing::time::{Span, Timestamp};
 use store::sqlite::Sqlite;
-use store::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Recalled,
-    Reply, Store, UsageRow,
-};
+use store::{Account, Change, CommitError, Document, Fault, NameHash, Store};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
+use self::forwarded::forwarded;
 use super::{Ask, Key, Turned, Turnstile, WAITING_MAX};
 use crate::clock::Clock;
+
+#[path = "../../../store/tests/it/forwarded.rs"]
+mod forwarded;
 
 /// What a commit is told to do when it comes.
 enum Order {
@@ -44,75 +45,7 @@ impl Store for Told {
             Ok(Order::Go) | Err(_) => self.inner.commit(changes),
         }
     }
-    fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
-        self.inner.recall(names, accounts)
-    }
-    fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault> {
-        self.inner.transaction(place)
-    }
-    fn transactions(&self, it: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
-        self.inner.transactions(it, before, limit)
-    }
-    fn granting(&self, it: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
-        self.inner.granting(it, before, limit)
-    }
-    fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault> {
-        self.inner.journal(after, each)
-    }
-    fn journal_length(&self) -> Result<u64, Fault> {
-        self.inner.journal_length()
-    }
-    fn usage_as_of(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<(u64, Vec<UsageRow>), Fault> {
-        self.inner.usage_as_of(it, from, to)
-    }
-    fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {
-        self.inner.due(at, limit)
-    }
-    fn account(&self, id: &Name) -> Result<Option<Account>, Fault> {
-        self.inner.account(id)
-    }
-    fn account_numbered(&self, it: AccountNumber) -> Result<Option<Account>, Fault> {
-        self.inner.account_numbered(it)
-    }
-    fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
-        self.inner.accounts(after, limit)
-    }
-    fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault> {
-        self.inner.accounts_called(beginning, limit)
-    }
-    fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
-        self.inner.fingerprints_known(fingerprints)
-    }
-    fn projects(&self, it: AccountNumber) -> Result<Vec<Project>, Fault> {
-        self.inner.projects(it)
-    }
-    fn rate_cards(&self) -> Result<Vec<CardRecord>, Fault> {
-        self.inner.rate_cards()
-    }
-    fn api_keys(&self) -> Result<Vec<ApiKey>, Fault> {
-        self.inner.api_keys()
-    }
-    fn quote(&self, it: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault> {
-        self.inner.quote(it, id)
-    }
-    fn document(&self, it: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
-        self.inner.document(it, kind, id)
-    }
-    fn documents(&self, it: AccountNumber, kind: &str, to: Option<&str>, max: usize) -> Result<Vec<Document>, Fault> {
-        self.inner.documents(it, kind, to, max)
-    }
-    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-        self.inner.documents_due(at, limit)
-    }
-    fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-        self.inner.payments(before, limit)
-    }
-    fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
-        self.inner.reply(key)
-    }
-    fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault> {
-        self.inner.audit(before, limit)
-    }
+    forwarded!();
 }
 
 /// A turnstile on a store of its own, and one account with a grant of 100 credits.

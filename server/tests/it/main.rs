@@ -15,6 +15,8 @@ mod console;
 mod crash;
 mod description;
 mod emails;
+#[path = "../../../store/tests/it/forwarded.rs"]
+mod forwarded;
 mod history;
 mod holds;
 mod imports;
@@ -34,6 +36,7 @@ mod money_shop;
 mod money_subscriptions;
 mod money_topups;
 mod money_town;
+#[path = "../../../store/tests/it/mortal.rs"]
 mod mortal;
 mod moving;
 mod nodes;

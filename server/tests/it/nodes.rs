@@ -1,11 +1,12 @@
 //! Several nodes on one PostgreSQL: no leader, no sticky routing, and nothing done twice; also when one is killed, and
 //! when the database itself dies and its standby takes over.
+mod groups;
 mod work;
 
 use std::collections::HashMap;
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,83 @@ fn three_nodes_charge_the_same_accounts_under_the_same_keys() {
         assert_eq!(charged, 100);
         assert!(nodes.iter().all(|it| it.available(&format!("a{account}")) == "100"));
     }
+    assert_verified(&schema.url());
+}
+
+/// Three nodes charge what a budget allows a part of, with credits for all: not one charge passes it, and what was
+/// refused at one node was so at all.
+#[test]
+fn three_nodes_never_pass_a_budget() {
+    let schema = Schema::new();
+    let nodes = [0, 1, 2].map(|_| node(&schema.url()));
+    nodes[0].account("ada");
+    let budget = |credits: &str| json!({"period": "month", "credits": credits, "action": "block"});
+    assert_eq!(nodes[0].put("/v1/accounts/ada/budgets/all", &budget("100")).status, 201);
+    let hammered = |round: &str| -> (usize, usize) {
+        let done = AtomicUsize::new(0);
+        let refused = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for (place, node) in nodes.iter().enumerate() {
+                for thread in 0..4 {
+                    let (done, refused) = (&done, &refused);
+                    scope.spawn(move || {
+                        for number in 0..20 {
+                            let reply = node.charge(&chat("ada", &format!("{round}-{place}-{thread}-{number}"), 8_000));
+                            match reply.status {
+                                201 => done.fetch_add(1, Ordering::Relaxed),
+                                402 => {
+                                    assert_eq!(reply.problem().1, "budget_exceeded");
+                                    refused.fetch_add(1, Ordering::Relaxed)
+                                }
+                                _ => panic!("{reply:?}"),
+                            };
+                        }
+                    });
+                }
+            }
+        });
+        (done.into_inner(), refused.into_inner())
+    };
+    assert_eq!(hammered("first"), (100, 140));
+    // Raised at one node, it admits as much more at all of them.
+    assert_eq!(nodes[1].put("/v1/accounts/ada/budgets/all", &budget("150")).status, 200);
+    assert_eq!(hammered("then"), (50, 190));
+    for node in &nodes {
+        let shown = node.get("/v1/accounts/ada/budgets/all").json();
+        assert_eq!((&shown["used"], &shown["left"]), (&json!("150"), &json!("0")));
+        assert_eq!(node.available("ada"), "450");
+    }
+    assert_verified(&schema.url());
+}
+
+/// What is verified is one moment: nodes go on, and what they do meanwhile is no difference.
+#[test]
+fn a_database_is_verified_while_nodes_write_to_it() {
+    let schema = Schema::new();
+    let nodes = [0, 1].map(|_| node(&schema.url()));
+    (0..4).for_each(|it| nodes[0].account(&format!("a{it}")));
+    let is_over = AtomicBool::new(false);
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for (place, node) in nodes.iter().enumerate() {
+            let (is_over, done) = (&is_over, &done);
+            scope.spawn(move || {
+                for number in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let charge = chat(&format!("a{}", number % 4), &format!("{place}-{number}"), 80);
+                    assert_eq!(node.charge(&charge).status, 201);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 1..=4 {
+            eventually("they charge", || 40 * round < done.load(Ordering::Relaxed));
+            assert_verified(&schema.url());
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
     assert_verified(&schema.url());
 }
 

@@ -39,6 +39,8 @@ pub struct Address {
     pub config: Config,
     pub tls: Option<Tls>,
     pub options: Options,
+    /// All that is read is of one moment, and nothing is written.
+    pub is_one_moment: bool,
 }
 
 impl Address {
@@ -79,7 +81,20 @@ impl Address {
             SslMode::Disable => None,
             _ => Some(tls::connector(authority.as_deref())?),
         };
-        Ok(Address { config, tls, options })
+        Ok(Address { config, tls, options, is_one_moment: false })
+    }
+}
+
+impl Address {
+    /// The same database, to be read as it is at one moment: by one connection, since a moment is a transaction's.
+    pub fn at_one_moment(mut self) -> Address {
+        let own = self.config.get_options().unwrap_or_default();
+        // Whoever looks through a whole database thinks between two questions.
+        let own = format!("{own} -c idle_in_transaction_session_timeout=0");
+        self.config.options(own);
+        self.options.readers = 1;
+        self.is_one_moment = true;
+        self
     }
 }
 

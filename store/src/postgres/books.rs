@@ -16,6 +16,7 @@ use tokio_postgres::Row;
 
 use super::rows::{self, column, columns, number, signed, unsigned};
 use super::session::{Asked, Session};
+use super::trail;
 use super::trouble::Trouble;
 use crate::verify::moved_on;
 use crate::{Fault, codec};
@@ -28,7 +29,7 @@ const SNAPSHOT_EVERY: u64 = 16;
 const BEHIND_MAX: u64 = 32;
 
 pub const VERSIONS: &str = "select account, version from books where account = any($1)";
-pub const SNAPSHOTS: &str = "select b.account, b.version, s.version, s.body from books b \
+pub const SNAPSHOTS: &str = "select b.account, b.version, b.trail, s.version, s.body from books b \
     left join snapshots s on s.account = b.account where b.account = any($1)";
 /// Transactions of several accounts, each in a range of versions of its own.
 pub const SPANS: &str = concat!(
@@ -74,14 +75,23 @@ pub async fn spans(session: &Session, is_distributed: bool, spans: &[Span]) -> R
     session.query(DOING, SPANS, &[&accounts, &since, &until]).await
 }
 
-/// A book that is wanted, as it is after the transaction `version`; and one that may be moved on to there.
+/// A book that is wanted, as it is after the transaction `version`; and one that may be moved on to there, by the trail
+/// if it leads there.
 pub struct Wanted {
     pub account: AccountNumber,
     pub version: u64,
     pub at_hand: Option<Arc<Book>>,
+    pub trail: Option<Vec<u8>>,
 }
 
-/// The books that are wanted, none of which another changes meanwhile.
+/// A book, what it is wanted at, and what may lead there.
+struct Begun {
+    book: Arc<Book>,
+    version: u64,
+    trail: Option<Vec<u8>>,
+}
+
+/// The books that are wanted, in a transaction in which none of them changes.
 pub async fn wanted(
     session: &Session,
     is_distributed: bool,
@@ -91,8 +101,9 @@ pub async fn wanted(
         it.at_hand.as_ref().is_some_and(|book| book.version <= it.version && it.version <= book.version + BEHIND_MAX)
     });
     let numbers: Vec<AccountNumber> = far.iter().map(|it| it.account).collect();
-    let mut begun: Vec<(Arc<Book>, u64)> = snapshots(session, &numbers).await?;
-    begun.extend(near.into_iter().filter_map(|it| Some((it.at_hand?, it.version))));
+    let mut begun: Vec<Begun> = snapshots(session, &numbers).await?;
+    let at_hand = |it: Wanted| Some(Begun { book: it.at_hand?, version: it.version, trail: it.trail });
+    begun.extend(near.into_iter().filter_map(at_hand));
     move_on(session, is_distributed, begun).await
 }
 
@@ -116,18 +127,18 @@ pub async fn versions(session: &Session, accounts: &[AccountNumber]) -> Result<V
 }
 
 /// The newest snapshots of accounts, or their beginnings, each with the version the account is at.
-async fn snapshots(session: &Session, accounts: &[AccountNumber]) -> Result<Vec<(Arc<Book>, u64)>, Trouble> {
+async fn snapshots(session: &Session, accounts: &[AccountNumber]) -> Result<Vec<Begun>, Trouble> {
     if accounts.is_empty() {
         return Ok(Vec::new());
     }
     let numbers: Vec<i64> = accounts.iter().map(|it| signed(it.get())).collect();
     let read = |row: &Row| {
         let (account, version) = (number(column(row, 0)?), unsigned(column(row, 1)?));
-        let book = match column::<Option<i64>>(row, 2)? {
+        let book = match column::<Option<i64>>(row, 3)? {
             None => Book::open(account),
-            Some(taken_at) => read_book(account, unsigned(taken_at), column(row, 3)?)?,
+            Some(taken_at) => read_book(account, unsigned(taken_at), column(row, 4)?)?,
         };
-        Ok((Arc::new(book), version))
+        Ok(Begun { book: Arc::new(book), version, trail: column(row, 2)? })
     };
     let found = session.query(DOING, SNAPSHOTS, &[&numbers]).await?;
     Ok(found.iter().map(read).collect::<Result<_, Fault>>()?)
@@ -136,14 +147,16 @@ async fn snapshots(session: &Session, accounts: &[AccountNumber]) -> Result<Vec<
 async fn move_on(
     session: &Session,
     is_distributed: bool,
-    begun: Vec<(Arc<Book>, u64)>,
+    mut begun: Vec<Begun>,
 ) -> Result<HashMap<AccountNumber, Arc<Book>>, Trouble> {
-    let missing: Vec<Span> = begun
-        .iter()
-        .map(|(book, version)| Span { account: book.account, since: book.version, until: *version })
-        .collect();
+    for it in begun.iter_mut().filter(|it| it.book.version < it.version) {
+        let moved = it.trail.as_deref().and_then(|trail| trail::followed(&it.book, it.version, trail));
+        it.book = moved.unwrap_or_else(|| Arc::clone(&it.book));
+    }
+    let missing: Vec<Span> =
+        begun.iter().map(|it| Span { account: it.book.account, since: it.book.version, until: it.version }).collect();
     let rows = spans(session, is_distributed, &missing).await?;
-    let mut books: HashMap<AccountNumber, Arc<Book>> = begun.into_iter().map(|(it, _)| (it.account, it)).collect();
+    let mut books: HashMap<AccountNumber, Arc<Book>> = begun.into_iter().map(|it| (it.book.account, it.book)).collect();
     for row in &rows {
         let transaction = rows::read(row)?;
         let place = transaction.place;

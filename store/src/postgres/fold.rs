@@ -5,10 +5,8 @@
 //! Invariant: the rows of an account say what its transactions up to `folded(version)` come to. They change only under
 //! the lock of its book, in the commit that brings the version there.
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use billing::id::AccountNumber;
-use billing::ledger::Transaction;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
@@ -18,7 +16,7 @@ use super::rows::{self, column, number, signed, unsigned};
 use super::session::{Asked, Session};
 use super::trouble::Trouble;
 use crate::codec::{self, Json};
-use crate::{Fault, UsageRow};
+use crate::{Fault, Post, UsageRow};
 
 /// Transactions of an account that are folded together.
 const FOLDED_AT_ONCE: u64 = 64;
@@ -65,7 +63,7 @@ pub async fn fold(
     shared: &Shared,
     session: &Session,
     spans: &[Span],
-    posted: &HashMap<AccountNumber, Vec<&Arc<Transaction>>>,
+    posted: &HashMap<AccountNumber, Vec<&Post>>,
 ) -> Result<Hours, Trouble> {
     let passing: Vec<&Span> = spans.iter().filter(|it| folded(it.since) < folded(it.until)).collect();
     if passing.is_empty() {
@@ -75,7 +73,8 @@ pub async fn fold(
     for span in &passing {
         let sums = sums.entry(span.account).or_default();
         let until = folded(span.until);
-        posted[&span.account].iter().filter(|it| it.place.version <= until).for_each(|it| add(sums, it.usage()));
+        let transactions = posted[&span.account].iter().map(|it| &it.transaction);
+        transactions.filter(|it| it.place.version <= until).for_each(|it| add(sums, it.usage()));
     }
     add_stored(shared, session, &mut sums).await?;
     let mut new = Hours::default();

@@ -26,11 +26,13 @@ mod rows;
 mod session;
 mod stock;
 mod tls;
+mod trail;
 mod trouble;
 mod wait;
 mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use billing::id::{AccountNumber, Name, Place};
@@ -40,8 +42,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Movable, NameHash, Project,
-    QuoteRecord, Recalled, Reply, Reserved, Shelf, Spot, Store, UsageRow,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Grip, Movable, NameHash,
+    Project, QuoteRecord, Recalled, Reply, Reserved, Shelf, Spot, Store, UsageRow,
 };
 use address::Address;
 use pool::Pool;
@@ -52,6 +54,8 @@ use wait::wait;
 
 /// How often a commit that met another is tried again, when nothing need be decided again for that.
 const ATTEMPTS_MAX: u32 = 64;
+/// Commits after which another node that was not seen any more is taken to have gone.
+const TRAILS: usize = 1_000;
 
 pub struct Postgres {
     shared: Arc<Shared>,
@@ -64,6 +68,8 @@ struct Shared {
     pool: Arc<Pool>,
     /// Accounts are spread over several machines.
     is_distributed: bool,
+    /// Commits for which trails are still left, since somebody else was seen to commit.
+    trails: AtomicUsize,
 }
 
 impl Postgres {
@@ -85,7 +91,7 @@ impl Postgres {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
         let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
         let pool = Arc::new(Pool::new(address, runtime.handle().clone()));
-        let mut shared = Shared { pool, is_distributed: false };
+        let mut shared = Shared { pool, is_distributed: false, trails: AtomicUsize::new(0) };
         shared.is_distributed = shared.once(async |it| {
             migrate::migrate(it, steps).await?;
             migrate::is_distributed(it).await
@@ -99,6 +105,22 @@ impl Postgres {
     /// As `open`, and when it is not the coordinator of such a cluster.
     pub fn distribute(url: &str) -> Result<(), Fault> {
         Ok(Postgres::open(url)?.shared.once(async |it| migrate::distribute(it).await)?)
+    }
+
+    /// Opens the database at `url` to be read as it is at this moment, whatever others write to it meanwhile; nothing
+    /// can be written by it. Where its tables are spread over several machines, each of them has a moment of its own.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_at_one_moment(url: &str) -> Result<Postgres, Fault> {
+        let Postgres { shared, runtime } = &mut Postgres::open(url)?;
+        let address = shared.pool.address.clone().at_one_moment();
+        let pool = Arc::new(Pool::new(address, shared.pool.runtime.clone()));
+        let shared = Shared { pool, is_distributed: shared.is_distributed, trails: AtomicUsize::new(0) };
+        let store = Postgres { shared: Arc::new(shared), runtime: runtime.take() };
+        // The moment is that of the first read.
+        store.journal_length()?;
+        Ok(store)
     }
 
     fn read<T>(&self, ask: impl AsyncFnOnce(&Session) -> Result<T, Trouble>) -> Result<T, Fault> {
@@ -126,6 +148,16 @@ impl From<Trouble> for Fault {
 }
 
 impl Shared {
+    /// Another node was seen to commit.
+    fn sees_others(&self) {
+        self.trails.store(TRAILS, Ordering::Relaxed);
+    }
+
+    /// Whether a commit tells in a few words what it does, for the sake of other nodes.
+    fn leaves_trails(&self) -> bool {
+        self.trails.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| it.checked_sub(1)).is_ok()
+    }
+
     /// Waits for `work`, but not for ever: a server that says nothing at all is away.
     fn limited<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         let patience = Duration::from_millis(2 * self.pool.address.options.statement_timeout_ms);
@@ -138,6 +170,9 @@ impl Shared {
 
     /// Does something on a connection of its own.
     fn once<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        if self.pool.address.is_one_moment {
+            return Err(Fault::new("committing", "it was opened to be read, as it was at one moment").into());
+        }
         self.limited(async {
             let lent = self.pool.lend().await?;
             let done = work(lent.session()).await;
@@ -193,10 +228,11 @@ impl Store for Postgres {
     }
     fn reserve(
         &self,
+        grip: Grip,
         names: &[NameHash],
         accounts: &[(AccountNumber, Option<Arc<Book>>)],
     ) -> Result<Option<Box<dyn Reserved>>, Fault> {
-        Ok(Some(Box::new(reserve::reserve(&self.shared, names, accounts)?)))
+        Ok(Some(Box::new(reserve::reserve(&self.shared, grip, names, accounts)?)))
     }
     fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
         self.read(async |it| {

@@ -60,7 +60,13 @@ impl Pool {
         if let Some(session) = place.as_ref().filter(|it| !it.is_closed()) {
             return Ok(Arc::clone(session));
         }
+        if self.address.is_one_moment && place.is_some() {
+            return Err(Fault::new("reading", "the connection was lost, and with it the moment that was read"));
+        }
         let session = Arc::new(Session::open(self.address.clone(), self.runtime.clone()).await?);
+        if self.address.is_one_moment {
+            session.run("beginning", "begin isolation level repeatable read read only").await?;
+        }
         *place = Some(Arc::clone(&session));
         Ok(session)
     }

@@ -1,11 +1,16 @@
-//! Taking accounts for oneself until a commit: their books' rows are locked, then read, then decided on, then written.
+//! Taking accounts for oneself until a commit, in one of two ways.
 //!
-//! Why it is right: whoever changes an account, on whatever node, holds the lock on its book's row from before it read
-//! the book until its commit is durable. So nothing is decided on a book that another is about to change, a refusal
-//! is as true as a charge, and nobody is overtaken; those who want the same account stand in the server's queue and get
-//! their turn in the order they came. Rows are locked in the order of their accounts, everywhere: no two commits wait
-//! for each other. What the names stand for is asked after the locks are held, in a statement of its own, which sees
-//! all that was committed before.
+//! **Firmly**: their books' rows are locked, then read, then decided on, then written. Whoever changes an account like
+//! that holds the lock on its book's row from before it read the book until its commit is durable; so nothing is
+//! decided on a book that another is about to change, and nobody is overtaken. Rows are locked in the order of their
+//! accounts, everywhere: no two commits wait for each other. What the names stand for is asked after the locks are
+//! held, in a statement of its own, which sees all that was committed before.
+//!
+//! **Loosely**: books and names are read in one transaction that sees one moment, and nobody is kept away. A book moves
+//! only if it is still at the version it was decided on; those that are not are left out, and whoever asks decides them
+//! again, firmly. That a name was not there when the book was at that version is then as true when it is written: it
+//! can only have come with the next. A refusal is of the moment of the read, which came after the question. A lock costs
+//! the server as much as the change, so this is for the many accounts of which each does little.
 //!
 //! An account without a transaction has no row to lock. Two that make its first meet at the primary key of its
 //! book: one commits, the other is `Stale`.
@@ -13,7 +18,8 @@ use std::sync::Arc;
 
 use billing::id::AccountNumber;
 use billing::ledger::Book;
-use futures_util::future::join;
+use futures_util::future::{join, join3};
+use tokio_postgres::Row;
 
 use super::Shared;
 use super::books::{self, Wanted};
@@ -24,52 +30,53 @@ use super::session::{Asked, Session};
 use super::trouble::Trouble;
 use super::wait::wait;
 use super::write::{self, Versions};
-use crate::{Change, CommitError, Fault, NameHash, Recalled, Reserved};
+use crate::{Change, CommitError, Fault, Grip, NameHash, Recalled, Reserved};
 
-const DOING: &str = "locking books";
+const DOING: &str = "taking accounts";
 /// How often accounts are asked for when others are asking for them too.
 const ATTEMPTS_MAX: u32 = 8;
 
 /// Locks the books' rows, in the order in which their keys are given, and says how far each account is.
-pub const LOCK: &str = "select b.account, b.version from unnest($1::bigint[]) as known (account) \
+pub const LOCK: &str = "select b.account, b.version, b.trail from unnest($1::bigint[]) as known (account) \
     join books b on b.account = known.account order by b.account for update of b";
 /// The same of one account: where accounts are spread over machines, rows of several cannot be locked by one statement.
-pub const LOCK_ONE: &str = "select account, version from books where account = $1 for update";
+pub const LOCK_ONE: &str = "select account, version, trail from books where account = $1 for update";
+/// Which books are not where they are known to be?
+pub const NEWS: &str = "select b.account, b.version, b.trail \
+    from unnest($1::bigint[], $2::bigint[]) as known (account, version) \
+    join books b on b.account = known.account and b.version <> known.version";
 
-/// Accounts that nobody else changes until this is committed or dropped.
+/// Accounts that were taken, until this is committed or dropped.
 pub struct Taken {
     shared: Arc<Shared>,
     lent: Lent,
+    grip: Grip,
     versions: Versions,
     recalled: Recalled,
 }
 
-/// Takes accounts, which must be sorted, each with the book the caller has at hand.
-pub fn reserve(
-    shared: &Arc<Shared>,
-    names: &[NameHash],
-    accounts: &[(AccountNumber, Option<Arc<Book>>)],
-) -> Result<Taken, Fault> {
+/// Accounts, each with the book the caller has at hand.
+pub type AtHand = [(AccountNumber, Option<Arc<Book>>)];
+
+/// Takes accounts, which must be sorted.
+pub fn reserve(shared: &Arc<Shared>, grip: Grip, names: &[NameHash], accounts: &AtHand) -> Result<Taken, Fault> {
     assert!(accounts.is_sorted_by(|one, other| one.0 < other.0), "accounts are locked in their order");
-    let numbers: Vec<AccountNumber> = accounts.iter().map(|it| it.0).collect();
+    // Where rows are on several machines, there is no one moment to read them at.
+    let grip = if shared.is_distributed { Grip::Firm } else { grip };
     let mut attempts = 0;
     loop {
         attempts += 1;
         let taking = async {
             let lent = shared.pool.lend().await?;
-            // All are known to the server beforehand, so they arrive in this order: names are asked for when the locks
-            // are held, in a statement of its own that sees all that was committed by then.
-            let [by_key, by_fact] = recall::statements(shared.is_distributed);
-            lent.session().prepare(&[LOCK, LOCK_ONE, by_key, by_fact]).await?;
-            let locking = lock(shared, lent.session(), &numbers);
-            let (versions, named) = join(locking, recall::names(lent.session(), shared.is_distributed, names)).await;
-            let (versions, named) = (versions?, named?);
-            let news = news(shared, lent.session(), &versions, accounts).await?;
-            Ok::<_, Trouble>((lent, versions, Recalled { named, books: news }))
+            let (versions, recalled) = match grip {
+                Grip::Firm => firmly(shared, lent.session(), names, accounts).await?,
+                Grip::Loose => loosely(shared, lent.session(), names, accounts).await?,
+            };
+            Ok::<_, Trouble>((lent, versions, recalled))
         };
         match shared.limited(taking) {
             Ok((lent, versions, recalled)) => {
-                return Ok(Taken { shared: Arc::clone(shared), lent, versions, recalled });
+                return Ok(Taken { shared: Arc::clone(shared), lent, grip, versions, recalled });
             }
             Err(Trouble::Again) if attempts < ATTEMPTS_MAX => {}
             // A connection that was lost while it was idle is noticed only now.
@@ -87,8 +94,55 @@ fn as_fault(trouble: Trouble) -> Fault {
     }
 }
 
+async fn firmly(
+    shared: &Shared,
+    session: &Session,
+    names: &[NameHash],
+    accounts: &AtHand,
+) -> Result<(Versions, Recalled), Trouble> {
+    // All are known to the server beforehand, so they arrive in this order: names are asked for when the locks are
+    // held, in a statement of its own that sees all that was committed by then.
+    let [by_key, by_fact] = recall::statements(shared.is_distributed);
+    session.prepare(&[LOCK, LOCK_ONE, by_key, by_fact]).await?;
+    let numbers: Vec<AccountNumber> = accounts.iter().map(|it| it.0).collect();
+    let locking = lock_rows(shared, session, &numbers);
+    let (rows, named) = join(locking, recall::names(session, shared.is_distributed, names)).await;
+    let (rows, named) = (rows?, named?);
+    let books = news(shared, session, &rows, accounts).await?;
+    Ok((versions_of(&rows)?, Recalled { named, books }))
+}
+
+async fn loosely(
+    shared: &Shared,
+    session: &Session,
+    names: &[NameHash],
+    accounts: &AtHand,
+) -> Result<(Versions, Recalled), Trouble> {
+    let [by_key, by_fact] = recall::statements(shared.is_distributed);
+    session.prepare(&[NEWS, by_key, by_fact]).await?;
+    let known = accounts.iter().map(|it| (signed(it.0.get()), signed(it.1.as_ref().map_or(0, |it| it.version))));
+    let (numbers, known): (Vec<i64>, Vec<i64>) = known.unzip();
+    let (begun, rows, named) = join3(
+        session.run("beginning", "begin isolation level repeatable read read only"),
+        session.query(DOING, NEWS, &[&numbers, &known]),
+        recall::names(session, shared.is_distributed, names),
+    )
+    .await;
+    begun?;
+    let (rows, named) = (rows?, named?);
+    let books = news(shared, session, &rows, accounts).await?;
+    let at_hand = accounts.iter().filter_map(|(account, book)| Some((*account, book.as_ref()?.version)));
+    let mut versions: Versions = at_hand.filter(|it| 0 < it.1).collect();
+    versions.extend(versions_of(&rows)?);
+    Ok((versions, Recalled { named, books }))
+}
+
 /// Begins a transaction and locks the books' rows of `accounts`: the version of each that has one.
 pub async fn lock(shared: &Shared, session: &Session, accounts: &[AccountNumber]) -> Result<Versions, Trouble> {
+    Ok(versions_of(&lock_rows(shared, session, accounts).await?)?)
+}
+
+async fn lock_rows(shared: &Shared, session: &Session, accounts: &[AccountNumber]) -> Result<Vec<Row>, Trouble> {
     let numbers: Vec<i64> = accounts.iter().map(|it| signed(it.get())).collect();
     let asked: Vec<Asked<'_>> = match (accounts.is_empty(), shared.is_distributed) {
         (true, _) => Vec::new(),
@@ -98,24 +152,34 @@ pub async fn lock(shared: &Shared, session: &Session, accounts: &[AccountNumber]
     session.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
     let (begun, answers) = join(session.run("beginning", "begin"), session.query_all(DOING, &asked)).await;
     begun?;
-    let answers = answers?;
-    let locked = answers.iter().flatten().map(|row| Ok((number(column(row, 0)?), unsigned(column(row, 1)?))));
-    Ok(locked.collect::<Result<Versions, Fault>>()?)
+    Ok(answers?.into_iter().flatten().collect())
 }
 
-/// The books that are not as the caller has them.
+/// How far the accounts of some rows are.
+fn versions_of(rows: &[Row]) -> Result<Versions, Fault> {
+    rows.iter().map(|row| Ok((number(column(row, 0)?), unsigned(column(row, 1)?)))).collect()
+}
+
+/// The books that are not as the caller has them. `rows` say how far accounts are; one that none tells of is as known.
 async fn news(
     shared: &Shared,
     session: &Session,
-    versions: &Versions,
-    accounts: &[(AccountNumber, Option<Arc<Book>>)],
+    rows: &[Row],
+    accounts: &AtHand,
 ) -> Result<Vec<Option<Arc<Book>>>, Trouble> {
-    let is_news = |(account, at_hand): &(AccountNumber, Option<Arc<Book>>)| {
-        let version = *versions.get(account)?;
-        let is_known = at_hand.as_ref().is_some_and(|it| it.version == version);
-        (!is_known).then(|| Wanted { account: *account, version, at_hand: at_hand.clone() })
-    };
-    let wanted: Vec<Wanted> = accounts.iter().filter_map(is_news).collect();
+    let mut wanted = Vec::new();
+    for row in rows {
+        let (account, version) = (number(column(row, 0)?), unsigned(column(row, 1)?));
+        let place = accounts.binary_search_by_key(&account, |it| it.0).expect("only these accounts were asked for");
+        let at_hand = accounts[place].1.clone();
+        if at_hand.as_ref().is_some_and(|it| it.version == version) {
+            continue;
+        }
+        if at_hand.as_ref().is_some_and(|it| 0 < it.version) {
+            shared.sees_others();
+        }
+        wanted.push(Wanted { account, version, at_hand, trail: column(row, 2)? });
+    }
     let mut found = books::wanted(session, shared.is_distributed, wanted).await?;
     Ok(accounts.iter().map(|it| found.remove(&it.0)).collect())
 }
@@ -125,18 +189,31 @@ impl Reserved for Taken {
         std::mem::take(&mut self.recalled)
     }
 
-    fn commit(self: Box<Taken>, changes: &[Change]) -> Result<(), CommitError> {
-        let Taken { shared, lent, versions, .. } = *self;
-        shared.limited(write::write(&shared, lent.session(), &versions, changes))?;
-        lent.give_back();
-        Ok(())
+    fn commit(self: Box<Taken>, changes: &[Change]) -> Result<Vec<AccountNumber>, CommitError> {
+        let Taken { shared, lent, grip, versions, .. } = *self;
+        let session = lent.session();
+        let done = shared.limited(async {
+            match grip {
+                Grip::Firm => write::write(&shared, session, &versions, changes).await.map(|()| Vec::new()),
+                Grip::Loose => write::write_loosely(&shared, session, &versions, changes).await,
+            }
+        });
+        if done.is_ok() || matches!(done, Err(Trouble::Stale)) && is_ended(&lent) {
+            lent.give_back();
+        }
+        Ok(done?)
     }
 
     fn release(self: Box<Taken>) {
         let Taken { lent, .. } = *self;
         // Should it fail, the connection is closed, which releases as well.
-        if wait(lent.session().run("releasing", "rollback")).is_ok() {
+        if is_ended(&lent) {
             lent.give_back();
         }
     }
+}
+
+/// Ends a transaction without having changed anything, if that can be done.
+fn is_ended(lent: &Lent) -> bool {
+    wait(lent.session().run("releasing", "rollback")).is_ok()
 }

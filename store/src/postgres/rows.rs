@@ -69,7 +69,14 @@ pub const INSERT: &str = "insert into journal \
     $8::bigint[], $9::bytea[], $10::bytea[], $11::text[], $12::text[], $13::text[])";
 
 impl<'a> NewRows<'a> {
-    pub fn push(&mut self, post: &'a Post, json: &mut Json) {
+    pub fn of(posts: &[&'a Post]) -> NewRows<'a> {
+        let mut rows = NewRows::default();
+        let mut json = Json::new();
+        posts.iter().for_each(|it| rows.push(it, &mut json));
+        rows
+    }
+
+    fn push(&mut self, post: &'a Post, json: &mut Json) {
         let transaction = &*post.transaction;
         let Place { account, version } = transaction.place;
         assert_eq!((post.book.account, post.book.version), (account, version), "a book ends in its transaction");

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
@@ -20,6 +20,9 @@ use crate::Fault;
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// A statement and what it is given.
 pub type Asked<'a> = (&'static str, Vec<&'a (dyn ToSql + Sync)>);
+
+/// How many rows a statement touched.
+pub type Touched = Result<u64, tokio_postgres::Error>;
 
 pub struct Session {
     client: Client,
@@ -111,6 +114,23 @@ impl Session {
         asked: &[Asked<'_>],
         last: Option<&str>,
     ) -> Result<Vec<u64>, Trouble> {
+        self.execute_in_turn(doing, asked, Vec::<std::future::Ready<Touched>>::new(), last).await
+    }
+
+    /// How many rows a statement touched that the server has been told of. Sent when it is first asked.
+    pub async fn execute(&self, sql: &'static str, params: Params<'_>) -> Touched {
+        self.client.execute(&self.statement(sql), params).await
+    }
+
+    /// Like [`Session::execute_all`], with statements behind those that were asked which are still being made: the
+    /// server works at one while the next is made.
+    pub async fn execute_in_turn(
+        &self,
+        doing: &'static str,
+        asked: &[Asked<'_>],
+        made: Vec<impl Future<Output = Touched>>,
+        last: Option<&str>,
+    ) -> Result<Vec<u64>, Trouble> {
         self.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
         let all = asked.iter().map(|(sql, params)| {
             let statement = self.statement(sql);
@@ -122,8 +142,8 @@ impl Session {
                 None => Ok(()),
             }
         };
-        let (touched, ended) = join(join_all(all), ending).await;
-        let touched = first_trouble(doing, touched)?;
+        let (touched, made, ended) = join3(join_all(all), join_all(made), ending).await;
+        let touched = first_trouble(doing, touched.into_iter().chain(made).collect())?;
         ended.map_err(|it| trouble(doing, &it))?;
         Ok(touched)
     }

@@ -1,72 +1,145 @@
 //! The one write: everything a commit changes, as statements that each take many rows, sent in one go.
 //!
-//! Runs in a transaction that holds the locks of every account it posts to, and knows their versions: what does not
-//! follow is found before anything is written.
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+//! It is handed the versions its changes were decided on. Where the accounts are locked these are theirs, and what does
+//! not follow is found before anything is written. Where they are not, each book moves only if it is still where it
+//! was: the accounts that others were faster at are left out, with all that was decided about them.
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use billing::id::{AccountNumber, Place};
-use billing::ledger::{Book, Transaction};
+use billing::ledger::Book;
 use billing::time::Timestamp;
+use futures_util::future::join;
+use tokio_postgres::Row;
 
 use super::Shared;
 use super::books::{self, Span};
 use super::fold;
 use super::records::{self, Write};
-use super::rows::{self, NewRows, signed};
+use super::rows::{self, NewRows, column, number, signed};
 use super::session::{Asked, Session};
+use super::trail;
 use super::trouble::Trouble;
 use crate::codec::{self, Json};
-use crate::{Change, Post};
+use crate::{Change, Fault, Post};
 
 const DOING: &str = "committing";
+/// Rows of the journal in one statement: while the server inserts these the next are made.
+const ROWS_AT_ONCE: usize = 512;
 
-/// Versions of the books that are locked. An account that has none has no transactions yet.
+/// Versions of the books that are to be moved on. An account that has none has no transactions yet.
 pub type Versions = HashMap<AccountNumber, u64>;
 
-/// Books that were there, with the guard that finds a row nobody had locked.
-pub const UPDATE_BOOKS: &str = "update books set version = new.version, due_at = new.due_at \
-    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as new (account, since, version, due_at) \
-    where books.account = new.account and books.version = new.since";
+/// Moves books on that are still where they were; the trail of each begins anew when it is long, or cannot be followed.
+macro_rules! move_books {
+    () => {
+        "update books set version = new.version, due_at = new.due_at, trail = case \
+            when 0 < length(new.trail) and length(books.trail) < 192 then books.trail || new.trail \
+            else new.trail end \
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
+            as new (account, since, version, due_at, trail) \
+         where books.account = new.account and books.version = new.since"
+    };
+}
+macro_rules! add_books {
+    () => {
+        "insert into books (account, version, due_at) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+    };
+}
+pub const MOVE_BOOKS: &str = move_books!();
 /// Books of accounts that had none: another's, made meanwhile, is refused by the primary key.
-pub const INSERT_BOOKS: &str = "insert into books (account, version, due_at) \
-    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])";
+pub const ADD_BOOKS: &str = add_books!();
+/// The same, saying which were moved: of accounts that are not locked.
+pub const MOVE_BOOKS_LEFT: &str = concat!(move_books!(), " returning books.account");
+pub const ADD_BOOKS_LEFT: &str = concat!(add_books!(), " on conflict do nothing returning account");
 pub const PUT_SNAPSHOTS: &str = "insert into snapshots (account, version, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
     on conflict (account) do update set version = excluded.version, body = excluded.body";
 
-/// Writes `changes` and commits.
+/// Writes `changes` to accounts that are locked, and commits.
 pub async fn write(shared: &Shared, session: &Session, versions: &Versions, changes: &[Change]) -> Result<(), Trouble> {
-    let posts = Posts::of(versions, changes)?;
-    let records: Vec<Write> =
-        changes.iter().filter(|it| !matches!(it, Change::Post(_))).flat_map(records::writes).collect();
-    let folded = fold::fold(shared, session, &posts.spans, &posts.transactions).await?;
+    let moves = Moves::of(shared, versions, changes)?;
     let mut asked: Vec<Asked<'_>> = Vec::new();
-    posts.ask(&mut asked);
+    moves.old.ask(MOVE_BOOKS, &mut asked);
+    moves.new.ask_new(ADD_BOOKS, &mut asked);
+    finish(shared, session, (&moves, &HashSet::new()), changes, asked).await
+}
+
+/// Writes `changes` to accounts that are not locked, and commits: the accounts that were not where they were are told,
+/// and nothing of theirs is written. Begins a transaction, in place of the one in which they were read.
+pub async fn write_loosely(
+    shared: &Shared,
+    session: &Session,
+    versions: &Versions,
+    changes: &[Change],
+) -> Result<Vec<AccountNumber>, Trouble> {
+    let moves = Moves::of(shared, versions, changes)?;
+    let mut asked: Vec<Asked<'_>> = Vec::new();
+    moves.old.ask(MOVE_BOOKS_LEFT, &mut asked);
+    moves.new.ask_new(ADD_BOOKS_LEFT, &mut asked);
+    session.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
+    let (begun, moved) = join(session.run(DOING, "commit; begin"), session.query_all(DOING, &asked)).await;
+    begun?;
+    let account = |it: &Row| column(it, 0).map(number);
+    let moved: HashSet<AccountNumber> = moved?.iter().flatten().map(account).collect::<Result<_, Fault>>()?;
+    let late: HashSet<AccountNumber> = moves.posts.keys().copied().filter(|account| !moved.contains(account)).collect();
+    let has_others = changes.iter().any(|it| !matches!(it, Change::Post(_)));
+    if has_others && !late.is_empty() {
+        return Err(Trouble::Stale);
+    }
+    if late.len() == moves.posts.len() {
+        session.run(DOING, "rollback").await?;
+    } else {
+        finish(shared, session, (&moves, &late), changes, Vec::new()).await?;
+    }
+    Ok(late.into_iter().collect())
+}
+
+/// Writes all but the books, of all but those that are `late`, behind what is `asked` already; and commits.
+async fn finish<'a>(
+    shared: &Shared,
+    session: &Session,
+    (moves, late): (&'a Moves<'a>, &HashSet<AccountNumber>),
+    changes: &'a [Change],
+    mut asked: Vec<Asked<'a>>,
+) -> Result<(), Trouble> {
+    let books = [moves.old.accounts.len(), moves.new.accounts.len()];
+    let expected: Vec<u64> = books.into_iter().filter(|it| 0 < *it).map(|it| it as u64).take(asked.len()).collect();
+    let spans: Vec<Span> = moves.spans.iter().filter(|it| !late.contains(&it.account)).copied().collect();
+    let folded = fold::fold(shared, session, &spans, &moves.posts).await?;
+    let snapshots = Snapshots::of(moves, &spans);
+    snapshots.ask(&mut asked);
     folded.ask(&mut asked);
     let first_record = asked.len();
+    let records: Vec<Write> =
+        changes.iter().filter(|it| !matches!(it, Change::Post(_))).flat_map(records::writes).collect();
     asked.extend(records.iter().map(Write::asked));
-    if records.is_empty() {
-        // The locks were held and the versions compared: nothing is left that could say no.
-        let touched = session.execute_all(DOING, &asked, Some("commit")).await?;
-        posts.check(&touched);
+    let post = |it: &'a Change| if let Change::Post(post) = it { Some(post) } else { None };
+    let posts = changes.iter().filter_map(post).filter(|it| !late.contains(&it.book.account));
+    let posts: Vec<&Post> = posts.collect();
+    let rows = posts.chunks(ROWS_AT_ONCE).map(async |chunk| {
+        let rows = NewRows::of(chunk);
+        session.execute(rows::INSERT, &rows.columns()).await
+    });
+    session.prepare(&[rows::INSERT]).await?;
+    // Where only transactions are written nothing is left that could say no, so the end is sent along.
+    let ending = records.is_empty().then_some("commit");
+    let touched = session.execute_in_turn(DOING, &asked, rows.collect(), ending).await;
+    let touched = touched.map_err(|it| records::meant(it, &records))?;
+    assert!(touched.starts_with(&expected), "a book that is locked is there");
+    if ending.is_some() {
         return Ok(());
     }
-    let touched = session.execute_all(DOING, &asked, None).await.map_err(|it| records::meant(it, &records))?;
-    posts.check(&touched);
     records.iter().zip(&touched[first_record..]).try_for_each(|(it, touched)| it.check(*touched))?;
     session.run(DOING, "commit").await
 }
 
-/// What is posted, account by account.
+/// What is posted, account by account, and where that brings the books.
 #[derive(Default)]
-struct Posts<'a> {
-    journal: NewRows<'a>,
+struct Moves<'a> {
     old: NewBooks,
     new: NewBooks,
-    snapshots: Snapshots,
     spans: Vec<Span>,
-    transactions: HashMap<AccountNumber, Vec<&'a Arc<Transaction>>>,
+    posts: HashMap<AccountNumber, Vec<&'a Post>>,
 }
 
 #[derive(Default)]
@@ -75,6 +148,7 @@ struct NewBooks {
     since: Vec<i64>,
     versions: Vec<i64>,
     due: Vec<Option<i64>>,
+    trails: Vec<Option<Vec<u8>>>,
 }
 
 #[derive(Default)]
@@ -84,77 +158,80 @@ struct Snapshots {
     bodies: Vec<String>,
 }
 
-impl Posts<'_> {
+impl Moves<'_> {
     /// Sorts what is posted by account.
     ///
     /// # Errors
     /// `Stale` when a transaction does not follow from the one before it.
-    fn of<'a>(versions: &Versions, changes: &'a [Change]) -> Result<Posts<'a>, Trouble> {
-        let mut posts = Posts::default();
-        let mut json = Json::new();
-        let mut books: BTreeMap<AccountNumber, (u64, &Post)> = BTreeMap::new();
+    fn of<'a>(shared: &Shared, versions: &Versions, changes: &'a [Change]) -> Result<Moves<'a>, Trouble> {
+        let mut moves = Moves::default();
+        // In the order of their accounts: so whoever moves books meets others' in one order.
+        let mut accounts: BTreeMap<AccountNumber, Vec<&Post>> = BTreeMap::new();
         for change in changes {
             let Change::Post(post) = change else { continue };
             let Place { account, version } = post.transaction.place;
-            let locked = versions.get(&account).copied().unwrap_or_default();
-            let (since, last) = books.entry(account).or_insert((locked, post));
-            let before = if Arc::ptr_eq(&last.transaction, &post.transaction) { *since } else { last.book.version };
-            if version != before + 1 {
+            let posts = accounts.entry(account).or_default();
+            let since = || versions.get(&account).copied().unwrap_or_default();
+            if version != posts.last().map_or_else(since, |it| it.book.version) + 1 {
                 return Err(Trouble::Stale);
             }
-            *last = post;
-            posts.journal.push(post, &mut json);
-            posts.transactions.entry(account).or_default().push(&post.transaction);
+            posts.push(post);
         }
-        for (since, post) in books.into_values() {
-            let is_new = !versions.contains_key(&post.book.account);
-            if is_new { &mut posts.new } else { &mut posts.old }.push(since, &post.book);
-            if books::takes_snapshot(since, post.book.version) {
-                posts.snapshots.push(&post.book, &mut json);
-            }
-            posts.spans.push(Span { account: post.book.account, since, until: post.book.version });
+        let leaves_trail = shared.leaves_trails();
+        for (account, posts) in accounts {
+            let (since, book) = (versions.get(&account), &posts[posts.len() - 1].book);
+            let trail = leaves_trail.then(|| trail::steps(&posts));
+            let books = if since.is_none() { &mut moves.new } else { &mut moves.old };
+            let since = since.copied().unwrap_or_default();
+            books.push(since, book, trail);
+            moves.spans.push(Span { account, since, until: book.version });
+            moves.posts.insert(account, posts);
         }
-        Ok(posts)
-    }
-
-    fn ask<'a>(&'a self, asked: &mut Vec<Asked<'a>>) {
-        let Posts { journal, old, new, snapshots, .. } = self;
-        if !old.accounts.is_empty() {
-            asked.push((UPDATE_BOOKS, vec![&old.accounts, &old.since, &old.versions, &old.due]));
-        }
-        if !new.accounts.is_empty() {
-            asked.push((INSERT_BOOKS, vec![&new.accounts, &new.versions, &new.due]));
-        }
-        if !snapshots.accounts.is_empty() {
-            asked.push((PUT_SNAPSHOTS, vec![&snapshots.accounts, &snapshots.versions, &snapshots.bodies]));
-        }
-        if !journal.accounts.is_empty() {
-            asked.push((rows::INSERT, journal.columns()));
-        }
-    }
-
-    fn check(&self, touched: &[u64]) {
-        let books = [self.old.accounts.len(), self.new.accounts.len()];
-        let expected = books.into_iter().filter(|it| 0 < *it).map(|it| it as u64);
-        assert!(expected.zip(touched).all(|(it, touched)| it == *touched), "a book that is locked is there");
+        Ok(moves)
     }
 }
 
 impl NewBooks {
-    fn push(&mut self, since: u64, book: &Book) {
+    fn push(&mut self, since: u64, book: &Book, trail: Option<Vec<u8>>) {
         self.accounts.push(signed(book.account.get()));
         self.since.push(signed(since));
         self.versions.push(signed(book.version));
         self.due.push(Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis));
+        self.trails.push(trail);
+    }
+
+    fn ask<'a>(&'a self, sql: &'static str, asked: &mut Vec<Asked<'a>>) {
+        if !self.accounts.is_empty() {
+            asked.push((sql, vec![&self.accounts, &self.since, &self.versions, &self.due, &self.trails]));
+        }
+    }
+
+    fn ask_new<'a>(&'a self, sql: &'static str, asked: &mut Vec<Asked<'a>>) {
+        if !self.accounts.is_empty() {
+            asked.push((sql, vec![&self.accounts, &self.versions, &self.due]));
+        }
     }
 }
 
 impl Snapshots {
-    fn push(&mut self, book: &Book, json: &mut Json) {
-        json.clear();
-        codec::write_book(json, book);
-        self.accounts.push(signed(book.account.get()));
-        self.versions.push(signed(book.version));
-        self.bodies.push(json.as_str().to_owned());
+    /// Of those accounts whose turn it is.
+    fn of(moves: &Moves<'_>, spans: &[Span]) -> Snapshots {
+        let mut snapshots = Snapshots::default();
+        let mut json = Json::new();
+        for span in spans.iter().filter(|it| books::takes_snapshot(it.since, it.until)) {
+            let posts = &moves.posts[&span.account];
+            json.clear();
+            codec::write_book(&mut json, &posts[posts.len() - 1].book);
+            snapshots.accounts.push(signed(span.account.get()));
+            snapshots.versions.push(signed(span.until));
+            snapshots.bodies.push(json.as_str().to_owned());
+        }
+        snapshots
+    }
+
+    fn ask<'a>(&'a self, asked: &mut Vec<Asked<'a>>) {
+        if !self.accounts.is_empty() {
+            asked.push((PUT_SNAPSHOTS, vec![&self.accounts, &self.versions, &self.bodies]));
+        }
     }
 }

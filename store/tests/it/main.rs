@@ -3,8 +3,10 @@
 
 mod cluster;
 mod crash;
+mod forwarded;
 mod homes;
 mod make;
+mod mortal;
 mod moving;
 mod on_postgres;
 mod on_sqlite;

@@ -1,20 +1,18 @@
 //! Moving house: from each kind of store to each other, interrupted at every commit, and refused where it must be.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use billing::id::{AccountNumber, Name, Place};
-use billing::ledger::Transaction;
+use billing::id::Name;
 use billing::money::Currency;
-use billing::time::Timestamp;
 use store::postgres::Postgres;
 use store::sqlite::{Options, Sqlite};
 use store::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Movable, MoveError, Moved,
-    NameHash, Plan, Project, QuoteRecord, Recalled, Reply, Shelf, Spot, Store, UsageRow, move_house, unfinished,
+    Account, ApiKey, Audit, CardRecord, Change, Document, EachPost, Fault, Movable, MoveError, Moved, NameHash, Plan,
+    Project, QuoteRecord, Reply, Shelf, Spot, Store, move_house, unfinished,
 };
 
 use crate::cluster::Schema;
 use crate::make::{account, minute};
+use crate::mortal::Mortal;
 use crate::scratch::Scratch;
 use crate::town::{Random, Town};
 
@@ -138,12 +136,11 @@ fn a_house_moves_from_a_file_to_postgresql_and_back() {
     assert_eq!(unfinished(&*back).unwrap(), None);
 }
 
-/// A store whose commit number `dies_at` fails, before or after it took effect, and all after it.
-struct Mortal {
-    inner: Arc<dyn Movable>,
-    commits: AtomicUsize,
-    dies_at: usize,
-    after_effect: bool,
+/// A store that can be moved into, whose commit number `dies_at` fails and all after it.
+fn mortal(inner: &Arc<dyn Movable>, dies_at: usize, after_effect: bool) -> Mortal<dyn Movable> {
+    let mortal = Mortal::new(Arc::clone(inner), after_effect);
+    mortal.doom.seal(dies_at);
+    mortal
 }
 
 /// Interrupted at each commit in turn, and gone on with each time, it arrives all the same.
@@ -157,13 +154,13 @@ fn a_move_that_dies_at_any_commit_goes_on_from_there() {
         loop {
             // The first commit that would do something new is the one that fails.
             let dies_at = usize::from(!after_effect && interruptions % 2 == 0);
-            let mortal = Mortal { inner: Arc::clone(&to), commits: AtomicUsize::new(0), dies_at, after_effect };
+            let mortal = mortal(&to, dies_at, after_effect);
             match moved_by(&*full.on, &mortal, 100) {
                 Ok(moved) => {
                     assert!(moved.report.is_clean() && moved.was_resumed);
                     break;
                 }
-                Err(MoveError::Fault(_)) => {}
+                Err(MoveError::Fault(_)) => assert!(mortal.doom.has_come()),
                 Err(other) => panic!("{other}"),
             }
             interruptions += 1;
@@ -181,9 +178,7 @@ fn a_target_that_holds_something_else_is_left_alone() {
     let full = filled(Arc::clone(&one), 300);
     other.commit(&[document(0, "plan", "p1", 1)]).unwrap();
     assert_refused(moved_by(&*full.on, &*other, 100), "it holds documents");
-    let mortal =
-        |dies_at| Mortal { inner: Arc::clone(&target), commits: AtomicUsize::new(0), dies_at, after_effect: false };
-    assert!(matches!(moved_by(&*full.on, &mortal(4), 100), Err(MoveError::Fault(_))));
+    assert!(matches!(moved_by(&*full.on, &mortal(&target, 4, false), 100), Err(MoveError::Fault(_))));
     assert_eq!(unfinished(&*target).unwrap(), Some("the old store".to_owned()));
     assert_refused(moved_by(&*target, &*fresh, 100), "unfinished");
     assert_refused(moved_by(&*other, &*target, 100), "from another store: the old store");
@@ -207,96 +202,11 @@ fn a_difference_is_found_before_the_move_is_called_done() {
     assert_refused(moved_by(&*full.on, &*to, 100), "the journals differ");
 }
 
-impl Movable for Mortal {
+impl Movable for Mortal<dyn Movable> {
     fn shelf(&self, shelf: Shelf, after: &Spot, limit: usize) -> Result<Vec<(Spot, Change)>, Fault> {
         self.inner.shelf(shelf, after, limit)
     }
     fn posts(&self, after: u64, each: &mut EachPost<'_>) -> Result<(), Fault> {
         self.inner.posts(after, each)
-    }
-}
-
-impl Store for Mortal {
-    fn commit(&self, changes: &[Change]) -> Result<(), CommitError> {
-        let number = self.commits.fetch_add(1, Ordering::Relaxed);
-        if number < self.dies_at {
-            return self.inner.commit(changes);
-        }
-        if number == self.dies_at && self.after_effect {
-            self.inner.commit(changes)?;
-        }
-        Err(CommitError::Fault(Fault::new("committing", "the process has died")))
-    }
-    fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
-        self.inner.recall(names, accounts)
-    }
-    fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault> {
-        self.inner.transaction(place)
-    }
-    fn transactions(&self, it: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
-        self.inner.transactions(it, before, limit)
-    }
-    fn granting(&self, it: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
-        self.inner.granting(it, before, limit)
-    }
-    fn journal(&self, after: u64, each: &mut dyn FnMut(u64, Transaction)) -> Result<(), Fault> {
-        self.inner.journal(after, each)
-    }
-    fn journal_length(&self) -> Result<u64, Fault> {
-        self.inner.journal_length()
-    }
-    fn usage(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>, Fault> {
-        self.inner.usage(it, from, to)
-    }
-    fn usage_as_of(&self, it: AccountNumber, from: Timestamp, to: Timestamp) -> Result<(u64, Vec<UsageRow>), Fault> {
-        self.inner.usage_as_of(it, from, to)
-    }
-    fn due(&self, at: Timestamp, limit: usize) -> Result<Vec<AccountNumber>, Fault> {
-        self.inner.due(at, limit)
-    }
-    fn account(&self, id: &Name) -> Result<Option<Account>, Fault> {
-        self.inner.account(id)
-    }
-    fn account_numbered(&self, it: AccountNumber) -> Result<Option<Account>, Fault> {
-        self.inner.account_numbered(it)
-    }
-    fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
-        self.inner.accounts(after, limit)
-    }
-    fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault> {
-        self.inner.accounts_called(beginning, limit)
-    }
-    fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
-        self.inner.fingerprints_known(fingerprints)
-    }
-    fn projects(&self, it: AccountNumber) -> Result<Vec<Project>, Fault> {
-        self.inner.projects(it)
-    }
-    fn rate_cards(&self) -> Result<Vec<CardRecord>, Fault> {
-        self.inner.rate_cards()
-    }
-    fn api_keys(&self) -> Result<Vec<ApiKey>, Fault> {
-        self.inner.api_keys()
-    }
-    fn quote(&self, it: AccountNumber, id: &str) -> Result<Option<QuoteRecord>, Fault> {
-        self.inner.quote(it, id)
-    }
-    fn document(&self, it: AccountNumber, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
-        self.inner.document(it, kind, id)
-    }
-    fn documents(&self, it: AccountNumber, kind: &str, to: Option<&str>, max: usize) -> Result<Vec<Document>, Fault> {
-        self.inner.documents(it, kind, to, max)
-    }
-    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-        self.inner.documents_due(at, limit)
-    }
-    fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-        self.inner.payments(before, limit)
-    }
-    fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault> {
-        self.inner.reply(key)
-    }
-    fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Fault> {
-        self.inner.audit(before, limit)
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use billing::ledger::{LedgerAccount, Transaction, What};
+use billing::id::AccountNumber;
+use billing::ledger::{Book, LedgerAccount, Transaction, What};
 use store::postgres::Postgres;
-use store::{ApiKey, Audit, Change, CommitError, Store, verify};
+use store::{ApiKey, Audit, Change, CommitError, Grip, Reserved, Store, verify};
 
 use crate::cluster::Schema;
 use crate::make::{Desk, account, minute};
@@ -133,7 +134,7 @@ fn those_who_reserve_are_never_overtaken() {
                 let store = open(&schema);
                 for round in 0..ROUNDS {
                     let known = [1, 2, 3].map(|it| (account(it), None));
-                    let mut reserved = store.reserve(&[], &known).unwrap().unwrap();
+                    let mut reserved = store.reserve(Grip::Firm, &[], &known).unwrap().unwrap();
                     let books = reserved.recalled().books.into_iter().map(Option::unwrap);
                     let mut desks: Vec<Desk> = books.map(|book| Desk { book, posted: Vec::new() }).collect();
                     if round % 5 == 4 {
@@ -150,13 +151,92 @@ fn those_who_reserve_are_never_overtaken() {
     assert_clean(&first);
 }
 
+/// Whoever holds accounts loosely keeps nobody away, and is told at which of them others were faster.
+#[test]
+fn those_who_hold_loosely_write_what_nobody_overtook() {
+    let schema = Schema::new();
+    let [one, other] = [0, 1].map(|_| open(&schema));
+    let mut desks: Vec<Desk> = [1, 2, 3].map(Desk::new).into();
+    one.commit(&desks.iter_mut().map(|it| it.grant(1_000, minute(0))).collect::<Vec<_>>()).unwrap();
+    let known: Vec<_> = [1, 2, 3, 4].map(|it| (account(it), None)).into();
+    let taken = || -> (Box<dyn Reserved>, Vec<Desk>) {
+        let mut reserved = one.reserve(Grip::Loose, &[], &known).unwrap().unwrap();
+        let books = reserved.recalled().books.into_iter().enumerate();
+        let desk = |(place, book): (usize, Option<_>)| match book {
+            Some(book) => Desk { book, posted: Vec::new() },
+            None => Desk::new(place as u64 + 1),
+        };
+        (reserved, books.map(desk).collect())
+    };
+    let (reserved, mut mine) = taken();
+    // Meanwhile one account is charged elsewhere, and another begins there.
+    other.commit(&[desks[1].charge(7, minute(1), None), Desk::new(4).grant(5, minute(1))]).unwrap();
+    let changes: Vec<Change> = mine.iter_mut().map(|it| it.grant(9, minute(2))).collect();
+    let mut late = reserved.commit(&changes).unwrap();
+    late.sort();
+    assert_eq!(late, [account(2), account(4)]);
+    assert_eq!(other.versions(&[1, 2, 3, 4].map(account)).unwrap(), [2, 2, 2, 1]);
+    // With something beside transactions it is all or nothing.
+    let (reserved, mut mine) = taken();
+    other.commit(&[desks[1].charge(7, minute(3), None)]).unwrap();
+    let mut changes: Vec<Change> = mine.iter_mut().map(|it| it.grant(9, minute(4))).collect();
+    let (by, detail) = ("ops".to_owned(), String::new());
+    changes.push(Change::Audit(Audit { at: minute(4), by, action: "grant".into(), subject: "2".into(), detail }));
+    assert!(matches!(reserved.commit(&changes), Err(CommitError::Stale)));
+    assert_eq!(other.versions(&[1, 2, 3, 4].map(account)).unwrap(), [2, 3, 2, 1]);
+    // When all were overtaken, nothing is written.
+    let (reserved, mut mine) = taken();
+    let all: Vec<Change> = mine.iter_mut().map(|it| it.grant(3, minute(5))).collect();
+    other.commit(&all).unwrap();
+    assert_eq!(reserved.commit(&all).unwrap().len(), 4);
+    let (reserved, mut mine) = taken();
+    let all: Vec<Change> = mine.iter_mut().map(|it| it.grant(3, minute(6))).collect();
+    assert_eq!(reserved.commit(&all).unwrap(), []);
+    assert_clean(&one);
+}
+
+/// Nodes at the same accounts move their books on by the trails that others left, or by the journal where these are
+/// short; either way the books are the folds.
+#[test]
+fn books_are_moved_on_by_trails() {
+    let schema = Schema::new();
+    let [one, other] = [0, 1].map(|_| open(&schema));
+    let mut town = Town::new(21, 10);
+    let mut random = Random(8);
+    let mut at_hand: BTreeMap<AccountNumber, Arc<Book>> = BTreeMap::new();
+    for round in 0..400 {
+        let node = if round % 3 == 0 { &one } else { &other };
+        let size = 1 + usize::try_from(random.below(30)).unwrap();
+        let changes = town.changes(size);
+        let posted = changes.iter().filter_map(|it| if let Change::Post(it) = it { Some(it) } else { None });
+        let accounts: BTreeMap<AccountNumber, Arc<Book>> =
+            posted.map(|it| (it.book.account, Arc::clone(&it.book))).collect();
+        let known: Vec<_> = accounts.keys().map(|it| (*it, at_hand.get(it).cloned())).collect();
+        let grip = if random.below(2) == 0 { Grip::Firm } else { Grip::Loose };
+        let mut reserved = node.reserve(grip, &[], &known).unwrap().unwrap();
+        let recalled = reserved.recalled().books;
+        for ((number, book), found) in known.iter().zip(recalled) {
+            let found = found.or_else(|| book.clone());
+            let expected = town.record.book_before(*number, &changes);
+            assert_eq!(found, expected, "{number:?} in round {round}");
+        }
+        assert_eq!(reserved.commit(&changes).unwrap(), []);
+        // What is at hand grows old: some of it is of many rounds ago.
+        at_hand.extend(accounts.into_iter().filter(|_| random.below(4) != 0));
+    }
+    let trails: i64 =
+        schema.hand().query_one("select count(*) from books where 0 < length(trail)", &[]).unwrap().get(0);
+    assert!(0 < trails, "trails were left");
+    assert_clean(&one);
+}
+
 #[test]
 fn a_reservation_that_is_dropped_lets_go() {
     let schema = Schema::new();
     let store = open(&schema);
     let mut desk = Desk::new(1);
     store.commit(&[desk.grant(1, minute(0))]).unwrap();
-    drop(store.reserve(&[], &[(account(1), None)]).unwrap());
+    drop(store.reserve(Grip::Firm, &[], &[(account(1), None)]).unwrap());
     store.commit(&[desk.grant(1, minute(1))]).unwrap();
 }
 
@@ -224,7 +304,7 @@ fn a_connection_that_was_lost_is_made_again() {
     let store = open(&schema);
     let mut desk = Desk::new(1);
     store.commit(&[desk.grant(1, minute(0))]).unwrap();
-    let reserved = store.reserve(&[], &[(account(1), None)]).unwrap().unwrap();
+    let reserved = store.reserve(Grip::Firm, &[], &[(account(1), None)]).unwrap().unwrap();
     let kill = format!(
         "select pg_terminate_backend(pid) from pg_stat_activity where pid in (select pid from pg_locks where relation = \
          '{}.books'::regclass)",
@@ -319,7 +399,7 @@ fn a_statement_that_waits_too_long_is_given_up() {
     let mut hand = schema.hand();
     let mut held = hand.transaction().unwrap();
     held.execute("select from books where account = 1 for update", &[]).unwrap();
-    match store.reserve(&[], &[(account(1), None)]) {
+    match store.reserve(Grip::Firm, &[], &[(account(1), None)]) {
         Err(fault) => assert!(fault.is_away && fault.to_string().contains("timeout"), "{fault}"),
         Ok(_) => panic!("it was held"),
     }

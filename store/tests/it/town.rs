@@ -194,6 +194,15 @@ impl Record {
         self.accounts[&charge.place().account].iter().filter(reverses).count() as u64
     }
 
+    /// An account's book as it was before some changes that were recorded last.
+    pub fn book_before(&self, number: AccountNumber, changes: &[Change]) -> Option<Arc<Book>> {
+        let own = |it: &&Change| matches!(it, Change::Post(post) if post.book.account == number);
+        let before = self.accounts[&number].len() - changes.iter().filter(own).count();
+        let mut book = Book::open(number);
+        self.accounts[&number][..before].iter().for_each(|it| book.apply(it));
+        (0 < before).then(|| Arc::new(book))
+    }
+
     fn take(&mut self, post: &Post) {
         let place = post.transaction.place;
         self.journal.push(Arc::clone(&post.transaction));

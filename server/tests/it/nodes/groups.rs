@@ -1,0 +1,98 @@
+//! Groups of several nodes that overlap: each charges hundreds of accounts at once, in an order of its own, while the
+//! others charge the same, some of them under the same keys.
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+
+use billing::id::EntryId;
+use server::app::{App, Settings};
+use server::rate_card;
+use server::service::{AccountProfile, ChargeOrder, Error, Order, Registration};
+use store::postgres::Postgres;
+use store::{Store, verify};
+
+use crate::cluster::Schema;
+
+const NODES: usize = 3;
+const ACCOUNTS: usize = 120;
+const ROUNDS: usize = 8;
+/// Charges of a group: some accounts have one, and one has more than a turn takes loosely.
+const GROUP: usize = 480;
+
+fn node(schema: &Schema) -> Arc<App> {
+    let store = Postgres::open(&format!("{}&committers=2", schema.url())).unwrap();
+    let card = rate_card::parse_toml(rate_card::DEFAULT).unwrap();
+    Arc::new(App::open(Arc::new(store), Settings::default(), &card).unwrap())
+}
+
+/// A charge of a credit.
+fn order(account: usize, key: &str) -> ChargeOrder {
+    let model = ("model".into(), "gpt-6.1-terra".into());
+    let quantities = vec![("input_tokens".into(), 8_000)];
+    let order = Order { meter: "ai_chat".into(), quantities, dimensions: vec![model], ..Order::default() };
+    ChargeOrder { account: format!("a{account}").parse().unwrap(), order, key: key.into(), by: "test".into() }
+}
+
+/// The orders of a node's group: half of them under keys that every node uses, in an order of its own.
+fn group(node: usize, round: usize) -> Vec<ChargeOrder> {
+    let one = |place: usize| {
+        let place = (place * 7 + node * 31) % GROUP;
+        // Every fourth falls on the first account.
+        let account = if place % 4 == 0 { 0 } else { place % ACCOUNTS };
+        let owner = if place % 2 == 0 { "all".to_owned() } else { node.to_string() };
+        order(account, &format!("{owner}-{round}-{place}"))
+    };
+    (0..GROUP).map(one).collect()
+}
+
+#[test]
+fn groups_of_three_nodes_that_overlap_charge_each_key_once() {
+    let schema = Schema::new();
+    let nodes: Vec<Arc<App>> = (0..NODES).map(|_| node(&schema)).collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for account in 0..ACCOUNTS {
+        let id = format!("a{account}").parse().unwrap();
+        let registration = Registration { id, profile: AccountProfile::default(), fingerprints: Vec::new() };
+        nodes[account % NODES].register(&registration).unwrap();
+    }
+    // All have five hundred credits, of which the first account wants more.
+    let mut done: HashMap<(String, String), EntryId> = HashMap::new();
+    let charged: Vec<Vec<(String, String, EntryId, bool)>> = thread::scope(|scope| {
+        let started: Vec<_> = nodes
+            .iter()
+            .enumerate()
+            .map(|(place, node)| {
+                let runtime = &runtime;
+                scope.spawn(move || {
+                    let mut charged = Vec::new();
+                    for round in 0..ROUNDS {
+                        let orders = group(place, round);
+                        let asked: Vec<_> =
+                            orders.iter().map(|it| (it.account.to_string(), it.key.to_string())).collect();
+                        let answers = runtime.block_on(node.charge_all(orders.into_iter().map(Ok).collect()));
+                        for ((account, key), answer) in asked.into_iter().zip(answers) {
+                            match answer {
+                                Ok(it) => charged.push((account, key, it.transaction.id(), it.is_replay)),
+                                Err(Error::Refused(billing::Refusal::InsufficientCredits { .. })) => {}
+                                Err(other) => panic!("{other:?}"),
+                            }
+                        }
+                    }
+                    charged
+                })
+            })
+            .collect();
+        started.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let mut first = 0;
+    for (account, key, id, is_replay) in charged.into_iter().flatten() {
+        assert_eq!(*done.entry((account, key)).or_insert(id), id, "one key, one charge");
+        first += usize::from(!is_replay);
+    }
+    assert_eq!(first, done.len(), "each was done once");
+    nodes.iter().for_each(|it| it.close());
+    let store = Postgres::open(&schema.url()).unwrap();
+    let report = verify(&store, &mut |_, _| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.differences);
+    assert_eq!(store.journal_length().unwrap(), report.transactions);
+}

@@ -1,0 +1,25 @@
+# What the scripts beside this one begin with; they read it in. Afterwards this is no longer root, `$bin` has
+# PostgreSQL's programs, and `$place` is a directory that whoever reads this takes away in `finish`, which it defines.
+
+bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+[ -n "$bin" ] || bin=$(pg_config --bindir 2>/dev/null) || true
+if [ ! -x "${bin:-}/postgres" ]; then
+    echo "PostgreSQL is not installed: run 'cargo xtask setup', or as root 'apt-get install postgresql'" >&2
+    exit 1
+fi
+
+# PostgreSQL refuses to be run by root.
+if [ "$(id -u)" = 0 ]; then
+    exec setpriv --reuid=postgres --regid=postgres --clear-groups sh "$0" "$@"
+fi
+
+place=$(mktemp -d "${TMPDIR:-/tmp}/scrip-postgres-XXXXXX")
+chmod 755 "$place"
+trap finish EXIT
+trap 'exit 1' INT TERM HUP
+
+# made DIRECTORY: an empty database cluster in it.
+made() {
+    "$bin/initdb" --pgdata "$place/$1" --auth trust --username scrip --encoding UTF8 --locale C.UTF-8 --no-sync \
+        >"$place/initdb.log" 2>&1 || { cat "$place/initdb.log" >&2; exit 1; }
+}
