@@ -177,7 +177,7 @@ test("details, a card, an auto-topup and a budget are set without a script", asy
   await page.getByRole("button", { name: "Agree and turn on" }).click();
   await page.locator("#auto-topup .badge", { hasText: /^on$/ }).waitFor();
   await page.getByRole("link", { name: "Usage", exact: true }).click();
-  await page.getByText("by auto-topup, below 200.00").waitFor();
+  await page.getByText("when below 200.00").waitFor();
   await page.getByRole("link", { name: "Set a budget" }).click();
   await page.getByLabel("Name").fill("all");
   await page.getByLabel("Credits").fill("500");

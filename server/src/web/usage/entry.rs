@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::id::GrantId;
-use billing::ledger::{BudgetChange, Draw, HoldEnd, ServerAct, TopupChange, Transaction, What, Work};
+use billing::ledger::{BudgetChange, Draw, HoldEnd, ServerAct, Source, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::PriceLine;
 use billing::server::Change;
@@ -13,6 +13,7 @@ use super::breakdown::project_label;
 use super::show;
 use super::standing::source_label;
 use crate::app::App;
+use crate::service::printed::credits as exactly;
 use crate::service::{Error, ProjectNames};
 use crate::web::frame::When;
 
@@ -80,7 +81,7 @@ impl<'a> Reader<'a> {
 
     pub fn rows(&self, entries: &[Arc<Transaction>]) -> Result<Vec<EntryRow>, Error> {
         let drawn: Vec<Draw> = entries.iter().flat_map(|it| draws(&it.what)).copied().collect();
-        let named = |(id, terms): (GrantId, Arc<billing::ledger::Terms>)| (id, source_label(terms.source).to_owned());
+        let named = |(id, terms): (GrantId, Arc<billing::ledger::Terms>)| (id, in_words(terms.source).to_owned());
         let grants: Grants = self.app.terms_of(&drawn)?.into_iter().map(named).collect();
         Ok(entries.iter().map(|it| self.row(it, &grants)).collect())
     }
@@ -111,7 +112,7 @@ impl<'a> Reader<'a> {
     /// What happened, in words, and the work it is about.
     pub fn title<'t>(&self, what: &'t What) -> (String, Option<&'t Work>) {
         match what {
-            What::Granted { terms, .. } => (format!("{} added", source_label(terms.source)), None),
+            What::Granted { terms, .. } => (format!("{} added", in_words(terms.source)), None),
             What::Repaid { .. } => ("Debt paid back".to_owned(), None),
             What::Charged { work, .. } => (self.meter(work), Some(work)),
             What::Held { work, .. } => (format!("Set aside for {}", lower(&self.meter(work))), Some(work)),
@@ -229,12 +230,16 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
-        receipt.facts.push(("Available afterwards", transaction.after.available().to_string()));
+        receipt.facts.push(("Available afterwards", exactly(transaction.after.available())));
         if let Some(key) = &transaction.origin.key {
             receipt.facts.push(("Reference", key.to_string()));
         }
         receipt.facts.push(("Entry", transaction.id().to_string()));
     }
+}
+
+fn in_words(source: Source) -> &'static str {
+    if source == Source::Purchase { "Purchased credits" } else { source_label(source) }
 }
 
 fn happened(change: &Change) -> &'static str {

@@ -19,7 +19,7 @@ pub struct Standing {
     /// Bought and not yet paid for.
     pub pending: Option<String>,
     /// Credits that come by themselves, and when.
-    pub next: Vec<(String, String)>,
+    pub next: Vec<(&'static str, String, String)>,
     /// What happens to running servers now that nothing is left.
     pub grace: Option<String>,
 }
@@ -99,14 +99,15 @@ impl Standing {
 }
 
 /// What a subscription and an auto-topup will bring.
-fn next(app: &App, visitor: &Visitor) -> Result<Vec<(String, String)>, Error> {
+fn next(app: &App, visitor: &Visitor) -> Result<Vec<(&'static str, String, String)>, Error> {
     let account = &visitor.session.account;
     let mut next = Vec::new();
     match app.subscription(account) {
         Ok(it) if it.state() == State::Active && !it.ends => {
             let plan = it.next_plan.as_ref().unwrap_or(&it.plan);
             let on = show::day(Timestamp::from_millis(it.period_end), &visitor.known.zone);
-            next.push((format!("+{}", show::have(plan.credits())), format!("on {on}, subscription {}", plan.name)));
+            let credits = format!("+{}", show::have(plan.credits()));
+            next.push(("Next renewal", credits, format!("on {on}, {}", plan.name)));
         }
         Ok(_) | Err(Error::Refused(_)) => {}
         Err(other) => return Err(other),
@@ -114,7 +115,7 @@ fn next(app: &App, visitor: &Visitor) -> Result<Vec<(String, String)>, Error> {
     if let Some(topup) = app.topup_rule(account)?.filter(|it| it.is_on && it.paused.is_none()) {
         let rule = &topup.rule;
         let below = show::have(rule.threshold);
-        next.push((format!("+{}", show::have(rule.credits)), format!("by auto-topup, below {below}")));
+        next.push(("Auto-topup", format!("+{}", show::have(rule.credits)), format!("when below {below}")));
     }
     Ok(next)
 }
