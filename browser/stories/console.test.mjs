@@ -197,7 +197,7 @@ test("other prices are tried against last month's real work, account by account,
   await scrip.chat("busy", 80_000);
   const page = await operator({ javaScriptEnabled: false });
   await page.getByRole("link", { name: "Prices" }).click();
-  const card = page.getByLabel("The card", { exact: true });
+  const card = page.locator("textarea[name=card]");
   const before = JSON.parse(await card.inputValue());
   await card.fill("{ not a card");
   await page.getByRole("button", { name: "Show what would change …" }).click();
