@@ -258,7 +258,7 @@ test("what is sold is changed with what it was filled in, and a withdrawn offer 
   await plan.getByLabel("Price, EUR").fill("8.50");
   await plan.getByRole("button", { name: "Put on sale …" }).click();
   await asked(page, "Put the plan on sale?");
-  await page.getByText("Unused credits are lost 1 periods").or(page.getByText("Unused credits are lost")).first().waitFor();
+  await page.getByText("Of this plan, unused credits last for one more month.").waitFor();
   await page.getByRole("button", { name: "Put it on sale" }).click();
   await page.getByRole("button", { name: "Withdraw … Trial plan" }).click();
   await asked(page, "Sell weekly-ish no longer?");
