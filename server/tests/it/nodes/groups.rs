@@ -38,8 +38,8 @@ fn group(node: usize, round: usize) -> Vec<ChargeOrder> {
     let one = |place: usize| {
         let place = (place * 7 + node * 31) % GROUP;
         // Every fourth falls on the first account.
-        let account = if place % 4 == 0 { 0 } else { place % ACCOUNTS };
-        let owner = if place % 2 == 0 { "all".to_owned() } else { node.to_string() };
+        let account = if place.is_multiple_of(4) { 0 } else { place % ACCOUNTS };
+        let owner = if place.is_multiple_of(2) { "all".to_owned() } else { node.to_string() };
         order(account, &format!("{owner}-{round}-{place}"))
     };
     (0..GROUP).map(one).collect()
