@@ -45,8 +45,8 @@ create table books (
     version bigint not null,
     -- when time itself will change the account
     due_at  bigint,
-    -- the account's last few charges, a few bytes each, each with its version: a node that was there a moment ago learns
-    -- from it what others did since, and need not read the journal. null where no other node is about.
+    -- the account's last few charges, a few bytes each, each with its version: a node that was there a moment ago
+    -- learns from it what others did since, and need not read the journal. null where no other node is about.
     trail   bytea
 ) with (fillfactor = 50);
 

@@ -1,7 +1,7 @@
 //! The thread that commits: write a group, then answer it.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use store::{Change, CommitError, Fault, Store};
@@ -26,6 +26,13 @@ pub struct Committer {
     pub queue: Sender<Message>,
 }
 
+/// Does something, and says how long that took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    let done = work();
+    (done, began.elapsed())
+}
+
 impl Committer {
     pub fn run(self, handed: &Receiver<Group>) {
         while let Ok(group) = handed.recv() {
@@ -41,10 +48,10 @@ impl Committer {
         if group.changes.is_empty() {
             return self.answer(group.served);
         }
-        let began = Instant::now();
-        match self.store.commit(&group.changes) {
+        let (done, took) = timed(|| self.store.commit(&group.changes));
+        match done {
             Ok(()) => {
-                self.wrote(&group.changes, began);
+                self.wrote(&group.changes, took);
                 self.answer(group.served);
             }
             Err(CommitError::Stale | CommitError::Repeated) => {
@@ -68,14 +75,14 @@ impl Committer {
     }
 
     /// These changes are durable.
-    pub fn wrote(&self, changes: &[Change], began: Instant) {
-        self.count(changes, began);
+    pub fn wrote(&self, changes: &[Change], took: Duration) {
+        self.count(changes, took);
         self.followers.tell(changes);
     }
 
-    fn count(&self, changes: &[Change], began: Instant) {
+    fn count(&self, changes: &[Change], took: Duration) {
         let posts = changes.iter().filter(|it| matches!(it, Change::Post(_))).count();
-        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.tally.groups.fetch_add(1, Ordering::Relaxed);
         self.tally.transactions.fetch_add(posts as u64, Ordering::Relaxed);
         self.tally.commit_micros.fetch_add(micros, Ordering::Relaxed);

@@ -10,13 +10,12 @@
 //! All that a turn has of one account is in the same round, in the order it came. There are several of these threads,
 //! and each has accounts of its own: a group is decided while others are being written.
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
 
 use billing::id::AccountNumber;
 use crossbeam_channel::Receiver;
 use store::{Change, CommitError, Fault, Grip};
 
-use super::committer::Committer;
+use super::committer::{Committer, timed};
 use super::decider::{Decider, gather};
 use super::{ATTEMPTS_MAX, Ask, Message, Ticket, Turned};
 
@@ -113,12 +112,12 @@ impl Turns<'_> {
             reserved.release();
             HashSet::new()
         } else {
-            let began = Instant::now();
-            match reserved.commit(&changes) {
+            let (committed, took) = timed(|| reserved.commit(&changes));
+            match committed {
                 Ok(late) => {
                     let late: HashSet<AccountNumber> = late.into_iter().collect();
                     changes.retain(|it| !matches!(it, Change::Post(it) if late.contains(&it.book.account)));
-                    self.committer.wrote(&changes, began);
+                    self.committer.wrote(&changes, took);
                     self.contended.extend(&late);
                     late
                 }

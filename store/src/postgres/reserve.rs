@@ -9,8 +9,8 @@
 //! **Loosely**: books and names are read in one transaction that sees one moment, and nobody is kept away. A book moves
 //! only if it is still at the version it was decided on; those that are not are left out, and whoever asks decides them
 //! again, firmly. That a name was not there when the book was at that version is then as true when it is written: it
-//! can only have come with the next. A refusal is of the moment of the read, which came after the question. A lock costs
-//! the server as much as the change, so this is for the many accounts of which each does little.
+//! can only have come with the next. A refusal is of the moment of the read, which came after the question. A lock
+//! costs the server as much as the change, so this is for the many accounts of which each does little.
 //!
 //! An account without a transaction has no row to lock. Two that make its first meet at the primary key of its
 //! book: one commits, the other is `Stale`.

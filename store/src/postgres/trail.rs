@@ -2,8 +2,8 @@
 //!
 //! Several nodes at one account each find, nearly every time, that others were there. What most of them did is a plain
 //! charge, which changes a book in four numbers; twenty bytes of it stand in the row that is read anyway, so that a
-//! book at hand is moved on without the journal, whose rows are twenty times as long. It is a shortcut and nothing else:
-//! whoever cannot follow it reads the journal.
+//! book at hand is moved on without the journal, whose rows are twenty times as long. It is a shortcut and nothing
+//! else: whoever cannot follow it reads the journal.
 //!
 //! Each step names its version. So a trail that somebody did not add to, because what they did is no plain charge or is
 //! too much, does not lead to the book's version, and is not followed.
