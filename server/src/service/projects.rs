@@ -28,10 +28,15 @@ impl App {
 
     /// An account's projects, deleted ones included.
     pub fn projects(&self, account: &Name) -> Result<Vec<Project>, Error> {
+        self.projects_since(account, Timestamp::EPOCH)
+    }
+
+    /// Those that were named, and those that something was used for since an instant.
+    pub fn projects_since(&self, account: &Name, from: Timestamp) -> Result<Vec<Project>, Error> {
         let known = self.known(account)?;
         let number = known.account.number;
         let mut projects: BTreeMap<Name, Project> = BTreeMap::new();
-        for row in self.store.usage(number, Timestamp::EPOCH, self.now() + Span::DAY)? {
+        for row in self.store.usage(number, from, self.now() + Span::DAY)? {
             let Some(id) = row.key.project else { continue };
             // Rows come by the hour: the first that names a project is its beginning.
             let first =

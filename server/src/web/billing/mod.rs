@@ -236,7 +236,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         rule: RuleView::of(&around, of(topup::SECTION))?,
         mails: if app.sends_email() { mails::rows(app, visitor)? } else { Vec::new() },
         written: if app.sends_email() { mails::written(app, visitor)? } else { Vec::new() },
-        statements: Statements::of(visitor, &app.project_names(account)?),
+        statements: Statements::of(visitor, app)?,
         details: Details::of(app, visitor, of(details::SECTION))?,
         histories: Histories {
             purchases: purchases.take(SHOWN).collect(),

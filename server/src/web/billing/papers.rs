@@ -6,7 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use billing::Refusal;
 use billing::id::Name;
-use billing::time::Timestamp;
+use billing::time::{Span, Timestamp};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,13 +14,15 @@ use jiff::tz::TimeZone;
 use super::{Paged, Trouble, admit, message, refused, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, Month, ProjectNames, statement_csv};
+use crate::service::{Error, Month, statement_csv};
 use crate::web::range::Choice;
 use crate::web::visit::Visitor;
 
 pub const SECTION: &str = "statements";
 /// Months one can choose from.
 const MONTHS_MAX: usize = 36;
+/// A project that nobody named is offered while something was used for it so lately.
+const LATELY: Span = Span::DAY.times(35);
 
 /// What statements there are: the months since the account began, newest first, and its projects.
 pub struct Statements {
@@ -33,7 +35,9 @@ pub struct Statements {
 }
 
 impl Statements {
-    pub fn of(visitor: &Visitor, names: &ProjectNames) -> Statements {
+    pub fn of(visitor: &Visitor, app: &App) -> Result<Statements, Error> {
+        let account = &visitor.session.account;
+        let (names, known) = (app.project_names(account)?, app.projects_since(account, visitor.now - LATELY)?);
         let zone = &visitor.known.zone;
         let today = show::zoned(visitor.now, zone).date();
         let first = show::zoned(visitor.known.account.created_at, zone).date().first_of_month();
@@ -44,14 +48,14 @@ impl Statements {
             months.push((month.strftime("%Y-%m").to_string(), format!("{}{so_far}", month.strftime("%B %Y"))));
             month = month.saturating_sub(1.month());
         }
-        let label = |id: &String| crate::web::usage::project_label(Some(id), names);
-        let choice = |id: &String| Choice { label: label(id), href: id.clone(), is_on: false };
-        Statements {
+        let label = |id: &String| crate::web::usage::project_label(Some(id), &names);
+        let choice = |id: String| Choice { label: label(&id), href: id, is_on: false };
+        Ok(Statements {
             months,
-            projects: names.keys().map(choice).collect(),
+            projects: known.iter().map(|it| choice(it.id.to_string())).collect(),
             from: today.first_of_year().to_string(),
             to: today.to_string(),
-        }
+        })
     }
 }
 
