@@ -1,6 +1,6 @@
 //! Invoices: issued in the commit that credits a payment, numbered without a gap, never changed.
 //!
-//! The last number of a series and year is the version of a document. Committing the next version together with the
+//! The last number of a seller's series in a year is the version of a document. Committing the next version together with the
 //! invoice that bears it leaves no gap when either fails, and no number twice when two issue at once: one of them is
 //! overtaken, and takes the number after.
 use billing::Refusal;
@@ -11,6 +11,7 @@ use billing::money::Credits;
 use billing::refund::Part;
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use store::{Change, Document};
 
 use super::Error;
@@ -25,10 +26,8 @@ use super::sales::Counter;
 use crate::app::{App, Known};
 
 const KIND: &str = "invoice";
-/// The last number of each series and year, and what was sold in it.
+/// The last number of each seller's series and year, and what was sold in it.
 pub(super) const COUNTER: &str = "invoice_number";
-pub(super) const INVOICES: &str = "INV";
-pub(super) const CREDIT_NOTES: &str = "CN";
 
 /// An invoice to be committed with what it is for.
 pub(super) struct Issued {
@@ -224,8 +223,10 @@ impl App {
         (kind, at): (Kind, Timestamp),
     ) -> Result<Issued, Error> {
         let (year, prefix) = (Date::of(at).year, series(kind));
-        let counter = self.kept::<Counter>(Document::HOUSE, COUNTER, &format!("{prefix}-{year}"))?;
-        let blank = || Kept::new(Document::HOUSE, COUNTER, format!("{prefix}-{year}"), Counter::default());
+        let seller = &self.settings.seller;
+        let id = counter_id(kind, year, seller);
+        let counter = self.kept::<Counter>(Document::HOUSE, COUNTER, &id)?;
+        let blank = || Kept::new(Document::HOUSE, COUNTER, id, Counter::of(&seller.name));
         let mut counter = counter.unwrap_or_else(blank);
         counter.body.add(Month::at(at), &body.currency, &body.taxed, part);
         let number: AccountNumber = known.account.number;
@@ -243,7 +244,7 @@ impl App {
             year,
             sequence: counter.document.version + 1,
             issued_at: at.millis(),
-            seller: PartyBody::of(&self.settings.seller),
+            seller: PartyBody::of(seller),
             buyer: PartyBody::of(&buyer(known)),
             currency: body.currency.clone(),
             text: body.item.clone(),
@@ -265,9 +266,23 @@ impl App {
 
 fn series(kind: Kind) -> &'static str {
     match kind {
-        Kind::Invoice => INVOICES,
-        Kind::CreditNote => CREDIT_NOTES,
+        Kind::Invoice => "INV",
+        Kind::CreditNote => "CN",
     }
+}
+
+/// What the counters of all sellers of a kind begin with in a year.
+pub(super) fn counters_of(kind: Kind, year: i32) -> String {
+    format!("{}-{year}-", series(kind))
+}
+
+/// A seller goes by the tax id, as for the tax office, and by the name where there is none: whoever moves house goes on
+/// with the same series, and another seller begins another.
+fn counter_id(kind: Kind, year: i32, seller: &Party) -> String {
+    let said = seller.tax_id.as_ref().unwrap_or(&seller.name);
+    let known_by: String = said.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_uppercase).collect();
+    let hash: String = Sha256::digest(known_by).iter().take(8).map(|it| format!("{it:02x}")).collect();
+    counters_of(kind, year) + &hash
 }
 
 /// Who buys, by what the account's profile says now.

@@ -1,5 +1,6 @@
 //! All papers of a period in one zip file, written as they are made: what is in memory is one paper, however many there
 //! are.
+use std::collections::HashSet;
 use std::io::Write;
 
 use billing::Refusal;
@@ -53,13 +54,21 @@ impl App {
         out: impl Write,
     ) -> Result<(), Error> {
         let mut zip = ZipWriter::new_stream(out);
-        let mut index = String::from("number,kind,issued_at,buyer,currency,net,tax_rate,tax,total,corrects,payment\n");
+        let mut packed = HashSet::new();
+        let mut index =
+            String::from("number,kind,issued_at,seller,buyer,currency,net,tax_rate,tax,total,corrects,payment\n");
         self.each_invoice(account, from, to, &mut |view| {
             // A server without a typesetter packs what it has.
             let forms = if cfg!(feature = "pdf") { [Form::Pdf, Form::Xml] } else { [Form::Html, Form::Xml] };
+            let invoice = &view.invoice;
+            // Another seller has the same numbers again.
+            let folder = match packed.insert(invoice.number.to_string()) {
+                true => String::new(),
+                false => format!("{}/", view.id),
+            };
             for form in forms {
-                let file = self.invoice_file(&view.invoice, form)?;
-                put(&mut zip, &file.name, &file.bytes, view.invoice.issued_at)?;
+                let file = self.invoice_file(invoice, form)?;
+                put(&mut zip, &format!("{folder}{}", file.name), &file.bytes, invoice.issued_at)?;
             }
             indexed(&mut index, view);
             Ok(())
@@ -127,6 +136,7 @@ fn indexed(index: &mut String, view: &InvoiceView) {
             &*it.number.to_string(),
             kind,
             &issued_at,
+            &it.seller.name,
             &it.buyer.name,
             it.currency.as_str(),
             &money(it.net()),

@@ -74,7 +74,8 @@ pub fn revenue_csv(it: &RevenueReport) -> String {
     }
     for sales in &it.sales {
         let rate = billing::tax::Rate(sales.rate);
-        let of = format!("{} {} {rate}%", sales.treatment, sales.country.as_deref().unwrap_or("-"));
+        let country = sales.country.as_deref().unwrap_or("-");
+        let of = format!("{}: {} {country} {rate}%", sales.seller, sales.treatment);
         for (what, money) in [("invoiced_net", sales.net), ("tax", sales.tax)] {
             line(what, &of, money.currency.as_str(), &Decimal(money).to_string());
         }

@@ -4,19 +4,26 @@
 //! Invariant: the sums of a series are the sums of its documents.
 use std::collections::BTreeMap;
 
+use billing::invoice::Kind;
 use billing::money::{Currency, Money};
 use billing::refund::Part;
 use serde::{Deserialize, Serialize};
 use store::Document;
 
 use super::Error;
+use super::invoices::{COUNTER, counters_of};
 use super::months::Month;
 use super::prices::Taxed;
 use crate::app::App;
 
-/// What is kept with the last number of a series and year.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// Sellers of one year that are told of: one, and more where it changed.
+const SELLERS_MAX: usize = 100;
+
+/// What is kept with the last number of a seller's series in a year.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Counter {
+    /// The name the series was begun under.
+    seller: String,
     /// By month, such as `2026-11`, of UTC.
     months: BTreeMap<String, Vec<SalesBody>>,
 }
@@ -32,6 +39,9 @@ struct SalesBody {
 }
 
 impl Counter {
+    pub fn of(seller: &str) -> Counter {
+        Counter { seller: seller.to_owned(), months: BTreeMap::new() }
+    }
     pub fn add(&mut self, month: Month, currency: &str, taxed: &Taxed, part: Part) {
         let rows = self.months.entry(month.to_string()).or_default();
         let place = rows.iter().position(|it| it.currency == currency && it.taxed == *taxed);
@@ -46,9 +56,10 @@ impl Counter {
     }
 }
 
-/// Invoices and credit notes of a month that were taxed alike.
+/// A seller's invoices and credit notes of a month that were taxed alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sales {
+    pub seller: String,
     /// `taxed`, `reverse_charge`, `export` or `none`.
     pub treatment: String,
     /// Whose tax it is.
@@ -63,29 +74,41 @@ pub struct Sales {
 }
 
 impl App {
-    /// What was invoiced in a month, less what was credited, by how it is taxed.
+    /// What was invoiced in a month, less what was credited, by seller and how it is taxed.
     pub(super) fn sales(&self, month: Month) -> Result<Vec<Sales>, Error> {
-        let mut sums: BTreeMap<(String, String, Option<String>, u32), Sales> = BTreeMap::new();
-        for (series, sign) in [(super::invoices::INVOICES, 1), (super::invoices::CREDIT_NOTES, -1)] {
-            let id = format!("{series}-{}", month.year);
-            let Some(counter) = self.kept::<Counter>(Document::HOUSE, super::invoices::COUNTER, &id)? else { continue };
-            for it in counter.body.months.get(&month.to_string()).into_iter().flatten() {
+        let mut sums: BTreeMap<(String, String, String, Option<String>, u32), Sales> = BTreeMap::new();
+        for (kind, sign) in [(Kind::Invoice, 1), (Kind::CreditNote, -1)] {
+            for (seller, it) in self.sales_of(kind, month)? {
                 let currency: Currency = it.currency.parse().unwrap_or(Currency::EUR);
                 let none = Money { amount: 0, currency };
-                let Taxed { treatment, country, rate } = it.taxed.clone();
-                let key = (it.currency.clone(), treatment.clone(), country.clone(), rate);
+                let Taxed { treatment, country, rate } = it.taxed;
+                let key = (seller.clone(), it.currency, treatment.clone(), country.clone(), rate);
                 let (invoices, credit_notes, net, tax) = (0, 0, none, none);
-                let blank = || Sales { treatment, country, rate, invoices, credit_notes, net, tax };
+                let blank = || Sales { seller, treatment, country, rate, invoices, credit_notes, net, tax };
                 let sum = sums.entry(key).or_insert_with(blank);
                 sum.net.amount += sign * it.net;
                 sum.tax.amount += sign * it.tax;
-                if sign == 1 {
-                    sum.invoices += it.count;
-                } else {
-                    sum.credit_notes += it.count;
+                match kind {
+                    Kind::Invoice => sum.invoices += it.count,
+                    Kind::CreditNote => sum.credit_notes += it.count,
                 }
             }
         }
         Ok(sums.into_values().collect())
+    }
+
+    /// What all sellers wrote of a kind in a month, each by its name.
+    fn sales_of(&self, kind: Kind, month: Month) -> Result<Vec<(String, SalesBody)>, Error> {
+        let prefix = counters_of(kind, month.year);
+        // Below what comes after all that begin so.
+        let end = format!("{prefix}~");
+        let counters = self.all_kept::<Counter>(Document::HOUSE, COUNTER, Some(&end), SELLERS_MAX)?;
+        let mut found = Vec::new();
+        for kept in counters.into_iter().take_while(|it| it.document.id.starts_with(&prefix)) {
+            let Counter { seller, mut months } = kept.body;
+            let sales = months.remove(&month.to_string()).unwrap_or_default();
+            found.extend(sales.into_iter().map(|it| (seller.clone(), it)));
+        }
+        Ok(found)
     }
 }

@@ -136,6 +136,18 @@ fn a_renewal_survives_death_at_every_step() {
 }
 
 #[test]
+fn a_renewal_that_caps_what_carries_over_survives_death_at_every_step() {
+    at_every_step("capped renewal", async |town: &mut Town, doom: &dyn Fn(&Town)| {
+        town.sell_capped("capped", Credits::whole(500));
+        town.app.subscribe(Town::plan("capped", "subscribe")).await.expect("it is subscribed to");
+        doom(town);
+        town.pass_period().await;
+        town.pass(Span::SECOND).await;
+        town.pass(Span::SECOND).await;
+    });
+}
+
+#[test]
 fn a_change_of_plan_up_or_down_survives_death_at_every_step() {
     for (from, to) in [("monthly", "monthly-plus"), ("monthly-plus", "monthly")] {
         at_every_step(&format!("change to {to}"), async |town: &mut Town, doom: &dyn Fn(&Town)| {

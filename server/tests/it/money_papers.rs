@@ -1,7 +1,7 @@
 //! Invoices and credit notes as files: what they are called, that they are what they say, and that they never change.
 use serde_json::{Value, json};
 
-use crate::money_shop::Shop;
+use crate::money_shop::{SELLER, Shop};
 
 const VISA: &str = "4242424242424242";
 
@@ -134,4 +134,41 @@ fn a_lost_dispute_is_credited_and_numbers_have_no_gap_whoever_buys_at_once() {
     let mut expected: Vec<String> = (1..=20).map(|it| format!("INV-{year}-{it:06}")).collect();
     expected.insert(0, format!("CN-{year}-000001"));
     assert_eq!(numbers, expected);
+}
+
+#[test]
+fn each_seller_has_numbers_and_taxes_of_its_own_wherever_it_moves() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    let buy = |shop: &Shop, key: &str| {
+        let bought = shop.buy("ada", key, &json!({"credits": 1000, "payment_method": card}));
+        let invoice = shop.server.get(&format!("/v1/invoices/{}", bought.json()["invoice"].as_str().unwrap())).json();
+        (invoice["number"].as_str().unwrap()[9..].to_owned(), invoice["seller"]["name"].as_str().unwrap().to_owned())
+    };
+    let said = |number: &str, seller: &str| (number.to_owned(), seller.to_owned());
+    assert_eq!(buy(&shop, "one"), said("000001", "Hydron UAB"));
+    // Another name, address and spelling of the same tax id.
+    let moved = SELLER.replace("Gedimino pr. 1", "Konstitucijos pr. 7").replace("LT100001919017", "lt 100001919017");
+    let shop = shop.sold_to(&moved.replace("Hydron UAB", "Hydron Cloud UAB"));
+    assert_eq!(buy(&shop, "two"), said("000002", "Hydron Cloud UAB"));
+    let other = SELLER.replace("Hydron UAB", "Other GmbH").replace("LT100001919017", "DE136695976");
+    let shop = shop.sold_to(&other.replace("\"LT\"", "\"DE\""));
+    assert_eq!(buy(&shop, "three"), said("000001", "Other GmbH"));
+    assert_eq!(buy(&shop, "four"), said("000002", "Other GmbH"));
+    let shop = shop.sold_to(SELLER);
+    assert_eq!(buy(&shop, "five"), said("000003", "Hydron UAB"));
+
+    let month =
+        shop.server.get("/v1/accounts/ada/invoices").json()["data"][0]["issued_at"].as_str().unwrap()[..7].to_owned();
+    let report = shop.server.get(&format!("/v1/reports/revenue?month={month}")).json();
+    let taxes: Vec<(&str, u64)> = report["taxes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["seller"].as_str().unwrap(), it["invoices"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(taxes, [("Hydron UAB", 3), ("Other GmbH", 2)]);
+    let (_, bytes) = shop.server.download("/v1/accounts/ada/invoices.zip");
+    let zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    assert_eq!(zip.len(), 5 * 2 + 1, "those with the same number too");
 }

@@ -12,7 +12,7 @@ use crate::served::{Reply, Served, chat};
 
 pub const SECRET: &str = "whsec_of_the_shop";
 /// In Lithuania, so that its customers there pay 21 % and businesses elsewhere in the Union none.
-const SELLER: &str = r#"
+pub const SELLER: &str = r#"
 webhooks_anywhere = true
 [seller]
 name = "Hydron UAB"
@@ -73,6 +73,14 @@ impl Shop {
     pub fn moved(self, database: &str) -> Shop {
         let directory = self.server.stop();
         let server = start(directory, &self.sim, Some(database));
+        let shop = Shop { server, ..self };
+        shop.listen();
+        shop
+    }
+    /// The same shop, closed, and opened again by another seller.
+    pub fn sold_to(self, seller: &str) -> Shop {
+        let directory = self.server.stop();
+        let server = start_with(directory, &self.sim, &[], seller);
         let shop = Shop { server, ..self };
         shop.listen();
         shop

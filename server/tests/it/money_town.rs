@@ -10,7 +10,9 @@ use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use server::app::{App, Settings};
 use server::rate_card;
-use server::service::{ChargeOrder, Goods, Much, Order, PurchaseOrder, RefundOrder, Registration, SubscribeOrder};
+use server::service::{
+    ChargeOrder, Goods, Much, Order, Plan, PurchaseOrder, RefundOrder, Registration, SubscribeOrder,
+};
 use store::Store;
 use store::postgres::Postgres;
 use store::sqlite::{Options, Sqlite};
@@ -217,6 +219,21 @@ impl Town {
         let (plan, key, by) = (plan.parse().unwrap(), key.into(), "test".into());
         SubscribeOrder { account: ada(), plan, method: None, return_url: None, key, by }
     }
+    /// Puts a plan on sale of which at most `most` credits carry over.
+    pub fn sell_capped(&self, plan: &str, most: Credits) {
+        let plan = Plan {
+            id: plan.to_owned(),
+            name: "Capped".to_owned(),
+            credits: Credits::whole(2_000).micros(),
+            price: 1_500,
+            currency: "eur".to_owned(),
+            every: "month".to_owned(),
+            carry_over_periods: None,
+            carry_over_maximum: Some(most.micros()),
+            is_gone: false,
+        };
+        self.app.put_plan(&plan, "test").unwrap();
+    }
     pub async fn subscribe(&self) {
         let _ = self.app.subscribe(Town::plan("monthly", "subscribe")).await;
     }
@@ -320,6 +337,14 @@ impl Town {
         let begun = if subscription.period_start == subscription.period_end { 0 } else { subscription.index + 1 };
         assert_eq!(periods, begun as usize, "{story}: a period for each payment");
         assert_eq!(subscription.payment, None, "{story}: no payment of it is under way");
+        if let Some(most) = subscription.plan.carry_over_maximum()
+            && 0 < subscription.index
+        {
+            let grants = self.app.standing_grants(&ada()).unwrap();
+            let own = grants.iter().filter(|it| it.terms.source == billing::ledger::Source::Subscription);
+            let left: Credits = own.map(|it| it.remaining).sum();
+            assert_eq!(left, subscription.plan.credits() + most, "{story}: what carries over is what the plan lets");
+        }
     }
 }
 

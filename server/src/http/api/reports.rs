@@ -103,6 +103,8 @@ pub struct MoneyOfMonth {
 #[derive(Serialize, ToSchema)]
 #[schema(as = TaxOfMonth)]
 pub struct TaxShown {
+    /// Who sold: each has numbers and taxes of its own.
+    seller: String,
     /// `taxed`, `reverse_charge`, `export` or `none`.
     treatment: String,
     /// Whose tax it is.
@@ -252,6 +254,7 @@ fn money_shown((currency, it): &(billing::money::Currency, crate::service::Money
 
 fn tax_shown(it: &Sales) -> TaxShown {
     TaxShown {
+        seller: it.seller.clone(),
         treatment: it.treatment.clone(),
         country: it.country.clone(),
         rate: billing::tax::Rate(it.rate).to_string(),

@@ -109,7 +109,7 @@ fn reports_page(app: &App, host: &Host) -> Result<ReportsPage, Error> {
         change: show::signed(report.change),
         outstanding: show::used(report.outstanding),
         money: report.money.iter().map(|(currency, it)| money_row(*currency, it)).collect(),
-        sales: report.sales.iter().map(sales_row).collect(),
+        sales: sales_rows(&report.sales),
         owed: liability.deferred.iter().map(|it| show::money(*it)).collect(),
         owed_credits: show::used(liability.outstanding),
         as_of: When::moment(liability.at, &TimeZone::UTC),
@@ -159,18 +159,24 @@ fn gone(report: &RevenueReport) -> Vec<(&'static str, String)> {
     all.into_iter().filter(|it| !it.1.is_zero()).map(|(what, it)| (what, show::used(it))).collect()
 }
 
-fn sales_row(it: &Sales) -> SalesRow {
-    let country = it.country.as_deref().map(|it| format!(", {it}")).unwrap_or_default();
-    SalesRow {
-        what: format!("{}{country}", show::words(&it.treatment)),
-        rate: format!("{}%", billing::tax::Rate(it.rate)),
-        papers: match it.credit_notes {
-            0 => show::thousands(it.invoices),
-            notes => format!("{} and {}", show::thousands(it.invoices), show::thousands(notes)),
-        },
-        net: show::money(it.net),
-        tax: show::money(it.tax),
-    }
+/// Sellers are named where there were several.
+fn sales_rows(sales: &[Sales]) -> Vec<SalesRow> {
+    let are_several = sales.windows(2).any(|it| it[0].seller != it[1].seller);
+    let row = |it: &Sales| {
+        let seller = if are_several { format!("{}: ", it.seller) } else { String::new() };
+        let country = it.country.as_deref().map(|it| format!(", {it}")).unwrap_or_default();
+        SalesRow {
+            what: format!("{seller}{}{country}", show::words(&it.treatment)),
+            rate: format!("{}%", billing::tax::Rate(it.rate)),
+            papers: match it.credit_notes {
+                0 => show::thousands(it.invoices),
+                notes => format!("{} and {}", show::thousands(it.invoices), show::thousands(notes)),
+            },
+            net: show::money(it.net),
+            tax: show::money(it.tax),
+        }
+    };
+    sales.iter().map(row).collect()
 }
 
 fn money_row(currency: Currency, it: &MoneyOfMonth) -> MoneyRow {
