@@ -80,11 +80,7 @@ impl UsageSum {
     pub fn add(&mut self, other: &UsageSum) {
         self.credits += other.credits;
         self.count += other.count;
-        self.add_quantities(&other.quantities);
-    }
-
-    fn add_quantities(&mut self, quantities: &[(Text, u64)]) {
-        for (name, quantity) in quantities {
+        for (name, quantity) in &other.quantities {
             match self.quantities.binary_search_by(|(it, _)| it.cmp(name)) {
                 Ok(place) => self.quantities[place].1 = self.quantities[place].1.saturating_add(*quantity),
                 Err(place) => self.quantities.insert(place, (Arc::clone(name), *quantity)),
@@ -165,23 +161,6 @@ pub struct Added<'a> {
 }
 
 impl Transaction {
-    /// Adds to the usage of its account what this transaction adds. `rows` are sorted by key, and stay so.
-    pub fn add_usage_to(&self, rows: &mut Vec<(UsageKey, UsageSum)>) {
-        let Some(added) = self.added_usage() else { return };
-        let key = added.work.usage_key_ref();
-        let place = match rows.binary_search_by(|(it, _)| it.as_ref().cmp(&key)) {
-            Ok(place) => place,
-            Err(place) => {
-                rows.insert(place, (added.work.usage_key(), UsageSum::default()));
-                place
-            }
-        };
-        let sum = &mut rows[place].1;
-        sum.credits += added.credits;
-        sum.count += added.count;
-        sum.add_quantities(&added.quantities);
-    }
-
     /// What this transaction adds to the usage of its account.
     pub fn usage(&self) -> Option<(UsageKey, UsageSum)> {
         let Added { work, credits, count, quantities } = self.added_usage()?;

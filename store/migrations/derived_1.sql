@@ -35,7 +35,8 @@ create table milestones (
 ) strict, without rowid;
 
 -- what was used, by account and hour. each fold adds a run of its own, and runs of one level are merged into one of the
--- next: an account's usage in an hour is the sum of what all runs say.
+-- next: an account's usage in an hour is the sum of what all runs say. run 0, which is not listed here, has what busy
+-- accounts used, and is changed where it stands.
 create table usage_runs (
     run        integer primary key,
     -- null while a fold writes it
@@ -62,8 +63,9 @@ create unique index usage_blocks_of on usage_blocks (run, account, hour);
 create view usage_rows as
     with uses as (
         select body -> '$.names' as names, account.value ->> 0 as account, hour.value ->> 0 as hour, use.value as use
-        from usage_blocks join usage_runs using (run), json_each(body, '$.rows') as account,
-             json_each(account.value, '$[1]') as hour, json_each(hour.value, '$[1]') as use
+        from usage_blocks, json_each(body, '$.rows') as account, json_each(account.value, '$[1]') as hour,
+             json_each(hour.value, '$[1]') as use
+        where run = 0 or run in (select run from usage_runs)
     )
     select account, hour, names ->> (use ->> 0) as meter, names ->> (use ->> 1) as project,
            names ->> (use ->> 2) as server, names ->> (use ->> 3) as model, names ->> (use ->> 4) as actor,

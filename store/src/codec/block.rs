@@ -3,6 +3,7 @@
 //! Rows that stand together say much the same: the names of meters, projects and quantities stand once in a block, and
 //! its rows have their places.
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use billing::id::{AccountNumber, Name};
 use billing::money::Credits;
@@ -135,6 +136,34 @@ pub struct Block<'a> {
     rows: Vec<(u64, &'a RawValue)>,
 }
 
+/// What was used, and by whom: a row of usage in any hour, and the names of its quantities.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kind {
+    /// Its hour says nothing.
+    pub key: UsageKey,
+    pub names: Vec<Text>,
+}
+
+/// What an account used, in numbers: what many rows are of stands once.
+#[derive(Default)]
+pub struct Told {
+    pub kinds: Vec<Kind>,
+    pub rows: Vec<Row>,
+    /// The quantities of all rows, one after the other.
+    pub amounts: Vec<u64>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Its place in `kinds`.
+    pub kind: u32,
+    pub hour: Timestamp,
+    pub credits: Credits,
+    pub count: u64,
+    /// Where its quantities are, as many as its kind has names.
+    pub amounts: usize,
+}
+
 /// Places of meter, project, server, model and actor; micro-credits, count; places and amounts of quantities.
 type RowJson = (usize, Option<usize>, Option<usize>, Option<usize>, Option<usize>, i64, u64, Vec<u64>);
 
@@ -150,42 +179,75 @@ impl Block<'_> {
     }
 
     /// What an account used, by hour, as far as it stands here.
+    ///
+    /// # Errors
+    /// When the text is not one that a [`BlockWriter`] wrote.
     pub fn of(&self, account: AccountNumber) -> Result<Vec<(UsageKey, UsageSum)>, Malformed> {
-        let mut found = Vec::new();
+        let told = self.told(account)?;
+        let row = |it: &Row| {
+            let Kind { key, names } = &told.kinds[it.kind as usize];
+            let quantities = names.iter().map(Arc::clone).zip(told.amounts[it.amounts..].iter().copied()).collect();
+            (UsageKey { hour: it.hour, ..key.clone() }, UsageSum { credits: it.credits, count: it.count, quantities })
+        };
+        Ok(told.rows.iter().map(row).collect())
+    }
+
+    /// The same in numbers.
+    ///
+    /// # Errors
+    /// As [`Block::of`].
+    pub fn told(&self, account: AccountNumber) -> Result<Told, Malformed> {
+        let mut told = Told::default();
+        let mut kinds: HashMap<Vec<usize>, u32> = HashMap::new();
+        let mut places = Vec::new();
         for (_, text) in self.rows.iter().filter(|it| it.0 == account.get()) {
             let hours: Vec<(i64, Vec<RowJson>)> = serde_json::from_str(text.get())?;
             for (hour, rows) in hours {
-                for row in rows {
-                    found.push(self.row(Timestamp::from_millis(hour), row)?);
+                for (meter, project, server, model, actor, credits, count, amounts) in rows {
+                    let (pairs, rest) = amounts.as_chunks::<2>();
+                    if !rest.is_empty() {
+                        return Err(Malformed::lacks("an amount"));
+                    }
+                    places.clear();
+                    places.push(meter);
+                    places.extend([project, server, model, actor].map(|it| it.unwrap_or(usize::MAX)));
+                    places.extend(pairs.iter().map(|it| usize::try_from(it[0]).unwrap_or(usize::MAX)));
+                    let kind = match kinds.get(&places) {
+                        Some(kind) => *kind,
+                        None => {
+                            told.kinds.push(self.kind(&places)?);
+                            let kind = u32::try_from(kinds.len()).expect("a block has few rows");
+                            kinds.insert(places.clone(), kind);
+                            kind
+                        }
+                    };
+                    let (hour, credits) = (Timestamp::from_millis(hour), Credits::from_micros(credits));
+                    told.rows.push(Row { kind, hour, credits, count, amounts: told.amounts.len() });
+                    told.amounts.extend(pairs.iter().map(|it| it[1]));
                 }
             }
         }
-        Ok(found)
+        Ok(told)
     }
 
-    fn row(&self, hour: Timestamp, row: RowJson) -> Result<(UsageKey, UsageSum), Malformed> {
-        let (meter, project, server, model, actor, credits, count, amounts) = row;
+    /// The kind whose names have these places; those that are not there may have none.
+    fn kind(&self, places: &[usize]) -> Result<Kind, Malformed> {
         let text = |it: usize| self.names.get(it).cloned().ok_or(Malformed::lacks("names"));
-        let name = |it: Option<usize>| -> Result<Option<Name>, Malformed> {
-            let Some(text) = it.map(text).transpose()? else { return Ok(None) };
+        let maybe = |it: usize| if it == usize::MAX { Ok(None) } else { text(it).map(Some) };
+        let name = |it: usize| -> Result<Option<Name>, Malformed> {
+            let Some(text) = maybe(it)? else { return Ok(None) };
             text.parse().map(Some).map_err(|_| Malformed::not("a name", &text))
         };
+        let ([meter, project, server, model, actor], names) = places.split_first_chunk().expect("there are five");
         let key = UsageKey {
-            hour,
-            meter: text(meter)?,
-            project: name(project)?,
-            server: name(server)?,
-            model: model.map(text).transpose()?,
-            actor: name(actor)?,
+            hour: Timestamp::EPOCH,
+            meter: text(*meter)?,
+            project: name(*project)?,
+            server: name(*server)?,
+            model: maybe(*model)?,
+            actor: name(*actor)?,
         };
-        let quantity = |it: &[u64; 2]| Ok((text(usize::try_from(it[0]).unwrap_or(usize::MAX))?, it[1]));
-        let (pairs, rest) = amounts.as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(Malformed::lacks("an amount"));
-        }
-        let mut quantities = pairs.iter().map(quantity).collect::<Result<Vec<(Text, u64)>, Malformed>>()?;
-        quantities.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok((key, UsageSum { credits: Credits::from_micros(credits), count, quantities }))
+        Ok(Kind { key, names: names.iter().map(|it| text(*it)).collect::<Result<_, _>>()? })
     }
 }
 

@@ -17,7 +17,9 @@ use super::hours;
 use super::journal::{self, JournalFile};
 use super::names::{self, RunWriter};
 use super::shared::Shared;
+use super::standing;
 use super::tail::{Head, Tail, Unfolded};
+use super::uses::Uses;
 use crate::Fault;
 
 /// Names in a slice: 64 blocks.
@@ -26,8 +28,8 @@ const SLICE_NAMES: usize = 16_128;
 /// What an account's part of a tail comes to.
 pub struct Known {
     pub book: Arc<Book>,
-    /// What the transactions add to the account's usage, hours in order.
-    pub usage: Vec<(UsageKey, UsageSum)>,
+    /// What the transactions add to the account's usage.
+    pub uses: Uses,
 }
 
 /// Folds all of `tail`, which is `shared`'s frozen one or is not known to anybody yet.
@@ -74,13 +76,18 @@ fn fold_account(
     }
     assert!(part.book.is_none() || folded + 1 == part.first, "nothing of {account:?} is skipped or folded twice");
     let book = match &part.book {
-        Some(book) => {
+        // Few rows, as most have: nothing is made of them on the way.
+        Some(book) if part.sequences.len() < standing::ROWS_MIN => {
             tail.each_usage(part, |sum| usage.push(file, account, sum))?;
+            Arc::clone(book)
+        }
+        Some(book) => {
+            fold_usage(file, account, &tail.usage(part), usage)?;
             Arc::clone(book)
         }
         None => {
             let known = read(file, journal, account, part)?;
-            hours::push_all(file, usage, account, &known.usage)?;
+            fold_usage(file, account, &known.uses.into_rows(), usage)?;
             known.book
         }
     };
@@ -95,17 +102,26 @@ fn fold_account(
     Ok(book)
 }
 
+fn fold_usage(
+    file: &Connection,
+    account: AccountNumber,
+    rows: &[(UsageKey, UsageSum)],
+    run: &mut hours::RunWriter,
+) -> Result<(), Fault> {
+    if standing::add(file, account, rows)? { Ok(()) } else { hours::push_all(file, run, account, rows) }
+}
+
 /// What an account's part of the tail comes to beyond what is folded, read from the journal.
 pub fn read(file: &Connection, journal: &JournalFile, account: AccountNumber, part: &Unfolded) -> Result<Known, Fault> {
     let mut book = derived::book(file, journal, account)?.map_or_else(|| Book::open(account), |(book, _)| book);
-    let mut usage = Vec::new();
+    let mut uses = Uses::default();
     for version in book.version + 1..=part.head().version {
         let sequence = part.sequence(version).expect("the derived file is not behind the tail");
         let transaction = journal::at(journal, sequence)?.transaction;
         book.apply(&transaction);
-        transaction.add_usage_to(&mut usage);
+        uses.push(&transaction);
     }
-    Ok(Known { book: Arc::new(book), usage })
+    Ok(Known { book: Arc::new(book), uses })
 }
 
 /// Writes the tail's names as a run, and with its end the word that everything is folded.

@@ -3,7 +3,8 @@
 //! An account that is charged now and then has few rows in any one fold. Added to what it used before, they would lie
 //! on a page of its own, and a fold would write a page an account; one after the other they fill their pages. So a fold
 //! writes a run, and when there are enough runs of one level they are merged into one of the next: what an account
-//! used is the sum of what the runs say, and there are few, however many charges there were.
+//! used is the sum of what the runs say, and there are few, however many charges there were. What a busy account used
+//! is in a run of its own kind (see `standing`).
 //!
 //! Invariant: a run that is listed never loses a row before another run that is listed has it.
 use std::collections::VecDeque;
@@ -15,8 +16,8 @@ use billing::usage::{UsageKey, UsageSum};
 use rusqlite::{Connection, params};
 
 use super::shared::Shared;
-use super::tail::add_usage;
-use super::uses::Summed;
+use super::standing::STANDING;
+use super::uses::{Summed, Uses};
 use super::{signed, unsigned};
 use crate::Fault;
 use crate::codec::{Block, BlockSpot, BlockWriter};
@@ -71,7 +72,7 @@ impl RunWriter {
         run(file, query, params![signed(self.run), earliest.millis(), latest.millis()]).map(|_| ())
     }
 
-    fn write_block(&mut self, file: &Connection) -> Result<(), Fault> {
+    pub fn write_block(&mut self, file: &Connection) -> Result<(), Fault> {
         let Some(((account, hour), body)) = self.block.finish() else { return Ok(()) };
         let query = "insert into usage_blocks (run, account, hour, body) values (?1, ?2, ?3, ?4)";
         run(file, query, params![signed(self.run), signed(account.get()), hour.millis(), body]).map(|_| ())
@@ -88,27 +89,38 @@ fn run(file: &Connection, query: &str, columns: impl rusqlite::Params) -> Result
     file.prepare_cached(query).map_err(fault)?.execute(columns).map_err(fault)
 }
 
-/// An account's folded usage, hours from `from` and before `to`, by key.
-pub fn usage(
+/// Adds an account's folded usage to `uses`, hours from `from` and before `to`.
+pub fn add_usage_to(
+    uses: &mut Uses,
     file: &Connection,
     account: AccountNumber,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<(UsageKey, UsageSum)>, Fault> {
-    let query = "select run from usage_runs where first_hour < ?2 and ?1 <= last_hour";
+    (from, to): (Timestamp, Timestamp),
+) -> Result<(), Fault> {
+    let query = "select ?3 union all select run from usage_runs where first_hour < ?2 and ?1 <= last_hour";
     let mut statement = file.prepare_cached(query).map_err(fault)?;
-    let runs = statement.query_map([from.millis(), to.millis()], |row| row.get(0)).map_err(fault)?;
+    let runs = statement.query_map([from.millis(), to.millis(), signed(STANDING)], |row| row.get(0)).map_err(fault)?;
     let runs: Vec<i64> = runs.collect::<rusqlite::Result<_>>().map_err(fault)?;
-    let mut total = Vec::new();
     for run in runs.into_iter().map(unsigned) {
         for text in blocks_of(file, run, (account, from), to).map_err(fault)? {
-            let block = Block::read(&text).map_err(|it| malformed(run, it))?;
-            let rows = block.of(account).map_err(|it| malformed(run, it))?;
-            let inside = rows.into_iter().filter(|(key, _)| from <= key.hour && key.hour < to);
-            inside.for_each(|(key, sum)| add_usage(&mut total, key, sum));
+            let told = Block::read(&text).and_then(|it| it.told(account));
+            told.and_then(|it| uses.push_told(&it, from, to)).map_err(|it| malformed(run, it))?;
         }
     }
-    Ok(total)
+    Ok(())
+}
+
+/// Adds up what is of one key, and puts it in order.
+pub fn add_up(mut rows: Vec<(UsageKey, UsageSum)>) -> Vec<(UsageKey, UsageSum)> {
+    // Stable, because that is quick where rows come as several lists that are in order.
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    rows.dedup_by(|(key, sum), (kept, total)| {
+        let is_same = key == kept;
+        if is_same {
+            total.add(sum);
+        }
+        is_same
+    });
+    rows
 }
 
 /// The blocks of a run that may have hours of an account from `from` and before `to`.
@@ -135,7 +147,7 @@ fn blocks_of(file: &Connection, run: u64, (account, from): BlockSpot, to: Timest
 /// Ends what a fold before a crash began, and throws away blocks of runs that are not listed.
 pub fn tidy(file: &Connection) -> Result<(), Fault> {
     run(file, "update usage_runs set level = 0 where level is null", [])?;
-    let mut from = 0;
+    let mut from = STANDING + 1;
     loop {
         let query =
             "select run, run in (select run from usage_runs) from usage_blocks where ?1 <= run order by run limit 1";
@@ -272,9 +284,10 @@ fn take(file: &Connection, sources: &mut [Source]) -> Result<Vec<OfAccount>, Fau
         let mut total = Vec::new();
         for source in sources.iter_mut() {
             while let Some((_, found)) = source.take(file, account)? {
-                found.into_iter().for_each(|(key, sum)| add_usage(&mut total, key, sum));
+                total.extend(found);
             }
         }
+        let total = add_up(total);
         rows += total.len();
         taken.push((account, total));
     }

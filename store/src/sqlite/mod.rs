@@ -24,6 +24,7 @@ mod read;
 mod records;
 mod shared;
 mod spread;
+mod standing;
 mod stock;
 mod tail;
 mod uses;

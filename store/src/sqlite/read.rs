@@ -8,12 +8,12 @@ use std::sync::Arc;
 use billing::id::{AccountNumber, Place};
 use billing::ledger::{Book, Transaction};
 use billing::time::Timestamp;
-use billing::usage::{UsageKey, UsageSum};
 
 use super::hours;
 use super::names;
 use super::shared::{Reader, Shared};
-use super::tail::{Head, Tail, Unfolded, add_usage};
+use super::tail::{Head, Tail, Unfolded};
+use super::uses::Uses;
 use super::{derived, fold, journal};
 use crate::{Fault, NameHash, Recalled, UsageRow};
 
@@ -161,7 +161,7 @@ struct Part {
     first: u64,
     last: u64,
     /// What the part adds within the range, or the part itself when that has to be read again.
-    rows: Result<Vec<(UsageKey, UsageSum)>, Unfolded>,
+    uses: Result<Uses, Unfolded>,
 }
 
 pub fn usage(
@@ -170,12 +170,11 @@ pub fn usage(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(u64, Vec<UsageRow>), Fault> {
-    let inside = |key: &UsageKey| from <= key.hour && key.hour < to;
     let part = |(tail, it): (&Tail, &Unfolded)| Part {
         first: it.first,
         last: it.head().version,
-        rows: match tail.is_unread {
-            false => Ok(tail.usage(it).into_iter().filter(|(key, _)| inside(key)).collect()),
+        uses: match tail.is_unread {
+            false => Ok(tail.uses_between(it, from, to)),
             true => Err(Unfolded { sequences: it.sequences.clone(), ..Unfolded::new(it.first) }),
         },
     };
@@ -185,18 +184,21 @@ pub fn usage(
         let snapshot = reader.derived.unchecked_transaction().map_err(|it| Fault::new("reading usage", it))?;
         let folded = derived::head(&snapshot, account)?.map_or(0, |(head, _)| head.version);
         let version = parts.iter().map(|it| it.last).fold(folded, u64::max);
-        let mut total = hours::usage(&snapshot, account, from, to)?;
+        let mut total = Uses::default();
+        hours::add_usage_to(&mut total, &snapshot, account, (from, to))?;
         for part in parts.into_iter().filter(|it| folded < it.last) {
-            let rows = match part.rows {
-                Ok(rows) => {
+            match part.uses {
+                Ok(uses) => {
                     assert!(folded < part.first, "a part of the tail is folded whole");
-                    rows
+                    total.push_some(&uses, uses.between(from, to));
                 }
-                Err(unread) => fold::read(&snapshot, &reader.journal, account, &unread)?.usage,
-            };
-            rows.into_iter().filter(|(key, _)| inside(key)).for_each(|(key, sum)| add_usage(&mut total, key, sum));
+                Err(unread) => {
+                    let known = fold::read(&snapshot, &reader.journal, account, &unread)?;
+                    total.push_some(&known.uses, known.uses.between(from, to));
+                }
+            }
         }
-        Ok((version, total.into_iter().map(|(key, sum)| UsageRow { key, sum }).collect()))
+        Ok((version, total.into_rows().into_iter().map(|(key, sum)| UsageRow { key, sum }).collect()))
     })
 }
 

@@ -157,13 +157,21 @@ impl Tail {
         }
     }
 
-    /// What an account's part of it adds to usage, by hour.
-    pub fn usage(&self, part: &Unfolded) -> Vec<(UsageKey, UsageSum)> {
-        self.uses.sums(self.uses_of(part))
+    /// What an account's part of it adds to usage, hours from `from` and before `to`.
+    pub fn uses_between(&self, part: &Unfolded, from: Timestamp, to: Timestamp) -> Uses {
+        let mut found = Uses::default();
+        found.push_some(&self.uses, self.uses_of(part).into_iter().filter(|it| it.is_in(from, to)));
+        found
     }
-    /// The same, told one after the other.
-    pub fn each_usage<E>(&self, part: &Unfolded, mut each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
-        self.uses.each_sum(self.uses_of(part), |sum, _| each(sum))
+    /// All that it adds, by key.
+    pub fn usage(&self, part: &Unfolded) -> Vec<(UsageKey, UsageSum)> {
+        let mut found = Uses::default();
+        found.push_some(&self.uses, self.uses_of(part).into_iter());
+        found.into_rows()
+    }
+    /// The same, told one after the other, by hour.
+    pub fn each_usage<E>(&self, part: &Unfolded, each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.uses.each_sum(self.uses_of(part), each)
     }
     fn uses_of(&self, part: &Unfolded) -> Vec<Use> {
         assert!(!self.is_unread, "what is read again is not known here");
@@ -202,12 +210,4 @@ impl Tail {
 /// Where in a tail that begins with `first` these are.
 fn places(sequences: &[u64], first: u64) -> impl Iterator<Item = usize> {
     sequences.iter().map(move |it| usize::try_from(it - first).expect("it is in memory"))
-}
-
-/// Adds to the row with the same key, or makes one. `rows` are sorted by key, and stay so.
-pub fn add_usage(rows: &mut Vec<(UsageKey, UsageSum)>, key: UsageKey, sum: UsageSum) {
-    match rows.binary_search_by(|(it, _)| it.cmp(&key)) {
-        Ok(place) => rows[place].1.add(&sum),
-        Err(place) => rows.insert(place, (key, sum)),
-    }
 }

@@ -10,9 +10,10 @@ use billing::ledger::Transaction;
 use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;
-use billing::usage::{Added, UsageKey, UsageKeyRef, UsageSum};
+use billing::usage::{UsageKey, UsageKeyRef, UsageSum};
 
 use super::spread::SpreadMap;
+use crate::codec::{Kind, Malformed, Told};
 
 #[derive(Default)]
 pub struct Uses {
@@ -22,12 +23,6 @@ pub struct Uses {
     uses: Vec<Use>,
     /// The quantities of all uses, one after the other.
     amounts: Vec<u64>,
-}
-
-/// What was used, and by whom: a row of usage in any hour, and the names of its quantities.
-struct Kind {
-    key: UsageKey,
-    names: Vec<Text>,
 }
 
 /// What one transaction adds, or several of one kind in one hour.
@@ -40,6 +35,12 @@ pub struct Use {
     amounts: usize,
     hour: Timestamp,
     credits: Credits,
+}
+
+impl Use {
+    pub fn is_in(&self, from: Timestamp, to: Timestamp) -> bool {
+        from <= self.hour && self.hour < to
+    }
 }
 
 /// What an account used of one kind in one hour.
@@ -64,33 +65,77 @@ impl Uses {
             let (hour, credits) = (ANY_HOUR, Credits::ZERO);
             return self.uses.push(Use { kind: NOTHING, count: 0, amounts, hour, credits });
         };
-        let kind = self.kind(&added);
+        let names = added.quantities.iter().map(|it| &it.0);
+        let kind = self.number(added.work.usage_key_ref(), names, || added.work.usage_key());
         self.amounts.extend(added.quantities.iter().map(|it| it.1));
         let count = u32::try_from(added.count).expect("a transaction is one");
         self.uses.push(Use { kind, count, amounts, hour: added.work.hour, credits: added.credits });
     }
 
-    /// The number of the kind of use that `added` is of.
-    fn kind(&mut self, added: &Added<'_>) -> u32 {
-        let key = added.work.usage_key_ref().in_hour(ANY_HOUR);
+    /// Takes in what a block tells, hours from `from` and before `to`.
+    ///
+    /// # Errors
+    /// When it counts more in an hour than anybody can have done.
+    pub fn push_told(&mut self, told: &Told, from: Timestamp, to: Timestamp) -> Result<(), Malformed> {
+        let numbers: Vec<u32> = told.kinds.iter().map(|it| self.number_of(it)).collect();
+        for row in told.rows.iter().filter(|it| from <= it.hour && it.hour < to) {
+            let names = told.kinds[row.kind as usize].names.len();
+            let count = u32::try_from(row.count).map_err(|_| Malformed::not("a count", &row.count.to_string()))?;
+            let (kind, amounts) = (numbers[row.kind as usize], self.amounts.len());
+            self.amounts.extend_from_slice(&told.amounts[row.amounts..row.amounts + names]);
+            self.uses.push(Use { kind, count, amounts, hour: row.hour, credits: row.credits });
+        }
+        Ok(())
+    }
+
+    /// Takes in some of another's.
+    pub fn push_some(&mut self, other: &Uses, uses: impl Iterator<Item = Use>) {
+        let mut numbers = vec![NOTHING; other.kinds.len()];
+        for it in uses {
+            let kind = &other.kinds[it.kind as usize];
+            let number = &mut numbers[it.kind as usize];
+            if *number == NOTHING {
+                *number = self.number_of(kind);
+            }
+            let amounts = self.amounts.len();
+            self.amounts.extend_from_slice(&other.amounts[it.amounts..it.amounts + kind.names.len()]);
+            self.uses.push(Use { kind: *number, amounts, ..it });
+        }
+    }
+
+    fn number_of(&mut self, kind: &Kind) -> u32 {
+        self.number(kind.key.as_ref(), kind.names.iter(), || kind.key.clone())
+    }
+
+    /// The number of the kind of use that has this key, whatever its hour, and quantities of these names.
+    fn number<'a>(
+        &mut self,
+        key: UsageKeyRef<'_>,
+        names: impl Iterator<Item = &'a Text> + Clone,
+        owned: impl FnOnce() -> UsageKey,
+    ) -> u32 {
+        let key = key.in_hour(ANY_HOUR);
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        added.quantities.iter().for_each(|it| it.0.hash(&mut hasher));
+        names.clone().for_each(|it| it.hash(&mut hasher));
         let mut hash = hasher.finish();
         while let Some(number) = self.places.get(&hash) {
             let kind = &self.kinds[*number as usize];
-            if kind.key.as_ref() == key && kind.names.iter().eq(added.quantities.iter().map(|it| &it.0)) {
+            if kind.key.as_ref() == key && kind.names.iter().eq(names.clone()) {
                 return *number;
             }
             hash = hash.wrapping_add(1);
         }
         let number = u32::try_from(self.kinds.len()).expect("there are no more kinds than transactions in a tail");
-        let names = added.quantities.iter().map(|it| Arc::clone(&it.0)).collect();
-        self.kinds.push(Kind { key: UsageKey { hour: ANY_HOUR, ..added.work.usage_key() }, names });
+        self.kinds.push(Kind { key: UsageKey { hour: ANY_HOUR, ..owned() }, names: names.cloned().collect() });
         self.places.insert(hash, number);
         number
     }
 
+    /// Those of hours from `from` and before `to`.
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Use> {
+        self.uses.iter().filter(move |it| it.kind != NOTHING && it.is_in(from, to)).copied()
+    }
     /// What the transactions at `places` add.
     pub fn at(&self, places: impl Iterator<Item = usize>) -> impl Iterator<Item = Use> {
         places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING)
@@ -118,26 +163,49 @@ impl Uses {
         sums
     }
 
-    /// What `uses` come to: a row for each hour and kind, hours in order.
-    pub fn sums(&self, uses: Vec<Use>) -> Vec<(UsageKey, UsageSum)> {
-        let mut found = Vec::new();
-        self.each_sum(uses, |sum, key| {
-            let quantities = sum.names.iter().map(Arc::clone).zip(sum.amounts.iter().copied()).collect();
-            let key = UsageKey { hour: sum.key.hour, ..key.clone() };
-            found.push((key, UsageSum { credits: sum.credits, count: sum.count, quantities }));
-            Ok::<_, Infallible>(())
-        })
+    /// What all of them come to, by key.
+    pub fn into_rows(mut self) -> Vec<(UsageKey, UsageSum)> {
+        let mut uses = std::mem::take(&mut self.uses);
+        uses.retain(|it| it.kind != NOTHING);
+        // Kinds that differ in the names of quantities only are of one key.
+        let mut order: Vec<usize> = (0..self.kinds.len()).collect();
+        order.sort_unstable_by(|one, other| self.kinds[*one].key.cmp(&self.kinds[*other].key));
+        let mut ranks = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(rank, kind)| ranks[*kind] = rank);
+        let mut rows: Vec<(UsageKey, UsageSum)> = Vec::new();
+        self.each_sum_by(
+            uses,
+            |it| ranks[it as usize],
+            |sum, key| {
+                let mut quantities: Vec<(Text, u64)> =
+                    sum.names.iter().map(Arc::clone).zip(sum.amounts.iter().copied()).collect();
+                quantities.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+                let added = UsageSum { credits: sum.credits, count: sum.count, quantities };
+                match rows.last_mut().filter(|it| it.0.as_ref() == sum.key) {
+                    Some((_, total)) => total.add(&added),
+                    None => rows.push((UsageKey { hour: sum.key.hour, ..key.clone() }, added)),
+                }
+                Ok::<_, Infallible>(())
+            },
+        )
         .unwrap_or_else(|it| match it {});
-        found
+        rows
     }
 
-    /// The same, told one after the other and nothing copied, until `each` fails.
-    pub fn each_sum<E>(
+    /// What `uses` come to, told by hour and kind and nothing copied, until `each` fails.
+    pub fn each_sum<E>(&self, uses: Vec<Use>, mut each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.each_sum_by(uses, |it| it as usize, |sum, _| each(sum))
+    }
+
+    /// The same, kinds in the order of their ranks, which no two share.
+    fn each_sum_by<E>(
         &self,
         mut uses: Vec<Use>,
+        rank: impl Fn(u32) -> usize,
         mut each: impl FnMut(&Summed<'_>, &UsageKey) -> Result<(), E>,
     ) -> Result<(), E> {
-        uses.sort_unstable_by_key(|it| (it.hour, it.kind));
+        // Stable, because that is quick where uses come as several lists that are in order.
+        uses.sort_by_key(|it| (it.hour, rank(it.kind)));
         let mut amounts = Vec::new();
         for same in uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)) {
             let Kind { key, names } = &self.kinds[same[0].kind as usize];

@@ -41,6 +41,66 @@ fn a_fold_may_stop_after_any_slice() {
     }
 }
 
+/// A town of a few accounts that each use much in every hour of two days, in no order of time.
+fn busy_town(seed: u64) -> Town {
+    let mut town = Town::new(seed, 3);
+    town.late = 3_000;
+    town
+}
+
+#[test]
+fn what_busy_accounts_use_stands_in_one_place_and_is_read_right() {
+    let scratch = Scratch::new();
+    let (mut town, mut random) = (busy_town(7), Random(7));
+    let options = Options { fold_at: 100_000, tail_max: 200_000, ..restless() };
+    let store = Sqlite::open(&scratch.file(), options.clone()).unwrap();
+    for round in 0..8 {
+        // Few in every fourth fold: they go into a run as those of others do.
+        store.commit(&town.changes(if round % 4 == 3 { 30 } else { 2_500 })).unwrap();
+        store.fold().unwrap();
+    }
+    town.record.compare(&store, &mut random, 10);
+    assert_clean(&store);
+    drop(store);
+    let file = Connection::open(scratch.path().join("scrip.db-derived")).unwrap();
+    let count = |query: &str| file.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+    let standing = count("select sum(length(body)) from usage_blocks where run = 0");
+    let runs = count("select sum(length(body)) from usage_blocks where run <> 0");
+    assert!(5 * runs < standing, "{standing} bytes stand, {runs} are in runs");
+    let fill = standing / count("select count(*) from usage_blocks where run = 0");
+    assert!(1_200 < fill && count("select max(length(body)) from usage_blocks") < 4_096, "{fill} bytes a block");
+    // What a crash before the fold leaves is read from the journal, and folded into the same place.
+    let store = Sqlite::open(&scratch.file(), options.clone()).unwrap();
+    store.commit(&town.changes(1_500)).unwrap();
+    town.record.compare(&store, &mut random, 3);
+    drop(store);
+    let store = Sqlite::open(&scratch.file(), options.clone()).unwrap();
+    town.record.compare_reads(&store, &mut random, 3);
+    store.fold().unwrap();
+    town.record.compare(&store, &mut random, 3);
+    assert_clean(&store);
+}
+
+#[test]
+fn a_fold_of_busy_accounts_may_stop_after_any_slice() {
+    for stop_after in 0..8 {
+        let scratch = Scratch::new();
+        let (mut town, mut random) = (busy_town(stop_after), Random(stop_after));
+        for life in 0..3 {
+            let stop_after = (life < 2).then_some(stop_after * (life + 1) / 2);
+            let options = Options { stop_after, fold_at: 10_000, tail_max: 20_000, slice_accounts: 1, ..restless() };
+            let store = Sqlite::open(&scratch.file(), options).unwrap();
+            store.commit(&town.changes(1_500)).unwrap();
+            let folded = store.fold();
+            assert!(folded.is_ok() || stop_after.is_some(), "{folded:?}");
+            town.record.compare_reads(&store, &mut random, 3);
+            if folded.is_ok() {
+                assert_clean(&store);
+            }
+        }
+    }
+}
+
 #[test]
 fn names_are_found_in_runs_of_every_level() {
     let scratch = Scratch::new();

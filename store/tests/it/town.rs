@@ -46,6 +46,8 @@ pub struct Town {
     pub random: Random,
     pub record: Record,
     pub now: Timestamp,
+    /// How late work is told of at most, in minutes.
+    pub late: u64,
     numbers: Vec<AccountNumber>,
     keys: u64,
 }
@@ -54,7 +56,7 @@ impl Town {
     pub fn new(seed: u64, accounts: u64) -> Town {
         let mut random = Random(seed);
         let numbers = (0..accounts).map(|_| account(random.next())).collect();
-        Town { random, record: Record::default(), now: minute(0), numbers, keys: 0 }
+        Town { random, record: Record::default(), now: minute(0), late: 300, numbers, keys: 0 }
     }
 
     /// The next `count` changes, or a few more: what was due comes along.
@@ -85,7 +87,7 @@ impl Town {
     fn command(&mut self, book: &Book) -> Command {
         let at = self.now;
         let amount = self.random.credits(900);
-        let late = Span::MINUTE.times(self.random.credits(300));
+        let late = Span::MINUTE.times(self.random.credits(self.late));
         let mut done = work(amount, if self.random.below(4) == 0 { at - late } else { at });
         done.project = [None, Some("website"), Some("backend")][self.random.pick(3)].map(|it| it.parse().unwrap());
         done.metadata = (self.random.below(20) == 0).then(|| "{\"note\": \"it's \\\"fine\\\"\"}".into());
@@ -260,7 +262,7 @@ impl Record {
             let expected = all.iter().find(|it| it.place.version == version).cloned();
             assert_eq!(store.transaction(Place { account: number, version }).unwrap(), expected);
         }
-        let (early, late) = (minute(-10_000), Timestamp::NEVER);
+        let (early, late) = (minute(-100_000), Timestamp::NEVER);
         let middle = all[all.len() / 2].at.hour_start(0);
         for (from, to) in [(early, late), (early, middle), (middle, late), (middle, middle + Span::HOUR)] {
             let found = store.usage(number, from, to).unwrap().into_iter().map(|it| (it.key, it.sum));
