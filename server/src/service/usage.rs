@@ -149,8 +149,11 @@ pub struct UsageReport {
     pub previous: Option<Credits>,
 }
 
-/// The sums, and of each the credits of servers.
-type Sums = BTreeMap<(Timestamp, Vec<Option<String>>), (UsageSum, Option<Credits>)>;
+/// What a row of usage has of each thing it is grouped by, and none of what it is not.
+type Values<'a> = [Option<&'a str>; Dimension::ALL.len()];
+
+/// The sums of a bucket, and of each the credits of servers.
+type Sums<'a> = BTreeMap<Values<'a>, (UsageSum, Option<Credits>)>;
 
 impl App {
     pub fn usage(&self, query: &UsageQuery) -> Result<UsageReport, Error> {
@@ -167,30 +170,34 @@ impl App {
         if RANGE_MAX.millis() < to.millis() - from.millis() {
             return Err(Refusal::invalid("to", "must be at most 800 days after `from`").into());
         }
-        let mut sums = Sums::new();
+        let rows = self.store.usage(known.account.number, from, to)?;
+        let mut buckets: Vec<(Timestamp, Sums<'_>)> = Vec::new();
         let mut total = Credits::ZERO;
-        // Rows come hour by hour: the calendar is asked once for each hour.
-        let mut bucket = None;
-        for row in self.store.usage(known.account.number, from, to)? {
-            if !query.admits(&row.key) {
-                continue;
-            }
-            let start = match bucket {
+        // Rows come hour by hour: the calendar is asked once for each hour, and buckets come one after the other.
+        let mut last = None;
+        for row in rows.iter().filter(|it| query.admits(&it.key)) {
+            let start = match last {
                 Some((hour, start)) if hour == row.key.hour => start,
                 _ => bucket_start(row.key.hour, query.interval, &known.zone, from),
             };
-            bucket = Some((row.key.hour, start));
-            let values = query.group_by.iter().map(|it| it.of(&row.key).map(str::to_owned)).collect();
-            let (sum, servers) = sums.entry((start, values)).or_default();
+            last = Some((row.key.hour, start));
+            if buckets.last().is_none_or(|it| it.0 != start) {
+                buckets.push((start, Sums::new()));
+            }
+            let (_, sums) = buckets.last_mut().expect("there is one now");
+            let mut values: Values<'_> = [None; _];
+            values.iter_mut().zip(&query.group_by).for_each(|(value, it)| *value = it.of(&row.key));
+            let (sum, servers) = sums.entry(values).or_default();
             sum.add(&row.sum);
             if &*row.key.meter == SERVER_METER {
                 *servers.get_or_insert_default() += row.sum.credits;
             }
             total += row.sum.credits;
         }
+        let count = query.group_by.len();
+        let buckets = buckets.into_iter().map(|(start, sums)| bucket(start, sums, count)).collect();
         let previous =
             if query.compares { Some(self.used_before(query, known.account.number, from, to)?) } else { None };
-        let buckets = in_buckets(sums);
         let timezone = known.account.timezone.clone();
         Ok(UsageReport { timezone, from, to, group_by: query.group_by.clone(), buckets, total, previous })
     }
@@ -213,17 +220,13 @@ impl UsageQuery {
     }
 }
 
-fn in_buckets(sums: Sums) -> Vec<Bucket> {
-    let mut buckets: Vec<Bucket> = Vec::new();
-    for ((start, values), (sum, servers)) in sums {
+fn bucket(start: Timestamp, sums: Sums<'_>, values: usize) -> Bucket {
+    let group = |(of, (sum, servers)): (Values<'_>, (UsageSum, Option<Credits>))| {
         let (sum, set_up) = sum.netted();
-        let group = Group { values, sum, servers: servers.map(|it| (set_up, it - set_up)) };
-        match buckets.last_mut().filter(|it| it.start == start) {
-            Some(bucket) => bucket.groups.push(group),
-            None => buckets.push(Bucket { start, groups: vec![group] }),
-        }
-    }
-    buckets
+        let values = of[..values].iter().map(|it| it.map(str::to_owned)).collect();
+        Group { values, sum, servers: servers.map(|it| (set_up, it - set_up)) }
+    };
+    Bucket { start, groups: sums.into_iter().map(group).collect() }
 }
 
 /// Start of the interval that `at` lies in, by the calendar of `zone`; `from` where there is one interval for all.

@@ -197,37 +197,78 @@ impl Block<'_> {
     /// # Errors
     /// As [`Block::of`].
     pub fn told(&self, account: AccountNumber) -> Result<Told, Malformed> {
-        let mut told = Told::default();
-        let mut kinds: HashMap<Vec<usize>, u32> = HashMap::new();
-        let mut places = Vec::new();
+        let mut teller = Teller::new(&self.names);
         for (_, text) in self.rows.iter().filter(|it| it.0 == account.get()) {
-            let hours: Vec<(i64, Vec<RowJson>)> = serde_json::from_str(text.get())?;
-            for (hour, rows) in hours {
-                for (meter, project, server, model, actor, credits, count, amounts) in rows {
-                    let (pairs, rest) = amounts.as_chunks::<2>();
-                    if !rest.is_empty() {
-                        return Err(Malformed::lacks("an amount"));
-                    }
-                    places.clear();
-                    places.push(meter);
-                    places.extend([project, server, model, actor].map(|it| it.unwrap_or(usize::MAX)));
-                    places.extend(pairs.iter().map(|it| usize::try_from(it[0]).unwrap_or(usize::MAX)));
-                    let kind = match kinds.get(&places) {
-                        Some(kind) => *kind,
-                        None => {
-                            told.kinds.push(self.kind(&places)?);
-                            let kind = u32::try_from(kinds.len()).expect("a block has few rows");
-                            kinds.insert(places.clone(), kind);
-                            kind
-                        }
-                    };
-                    let (hour, credits) = (Timestamp::from_millis(hour), Credits::from_micros(credits));
-                    told.rows.push(Row { kind, hour, credits, count, amounts: told.amounts.len() });
-                    told.amounts.extend(pairs.iter().map(|it| it[1]));
+            teller.take(serde_json::from_str(text.get())?)?;
+        }
+        Ok(teller.told)
+    }
+}
+
+/// What a block of one account tells, read in one go.
+///
+/// # Errors
+/// As [`Block::of`].
+pub fn told_whole(text: &str) -> Result<Told, Malformed> {
+    let block: WholeBlock = serde_json::from_str(text)?;
+    let mut teller = Teller::new(&block.names);
+    block.rows.into_iter().try_for_each(|(_, hours)| teller.take(hours))?;
+    Ok(teller.told)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WholeBlock {
+    names: Vec<Text>,
+    rows: Vec<(u64, Vec<HourJson>)>,
+}
+
+type HourJson = (i64, Vec<RowJson>);
+
+/// Makes numbers of rows.
+struct Teller<'a> {
+    names: &'a [Text],
+    told: Told,
+    /// Places of names, and the kind that has them.
+    kinds: HashMap<Vec<usize>, u32>,
+    places: Vec<usize>,
+}
+
+impl Teller<'_> {
+    fn new(names: &[Text]) -> Teller<'_> {
+        Teller { names, told: Told::default(), kinds: HashMap::new(), places: Vec::new() }
+    }
+
+    fn take(&mut self, hours: Vec<HourJson>) -> Result<(), Malformed> {
+        for (hour, rows) in hours {
+            for (meter, project, server, model, actor, credits, count, amounts) in rows {
+                let (pairs, rest) = amounts.as_chunks::<2>();
+                if !rest.is_empty() {
+                    return Err(Malformed::lacks("an amount"));
                 }
+                self.places.clear();
+                self.places.push(meter);
+                self.places.extend([project, server, model, actor].map(|it| it.unwrap_or(usize::MAX)));
+                self.places.extend(pairs.iter().map(|it| usize::try_from(it[0]).unwrap_or(usize::MAX)));
+                let kind = match self.kinds.get(&self.places) {
+                    Some(kind) => *kind,
+                    None => self.meet()?,
+                };
+                let (hour, credits) = (Timestamp::from_millis(hour), Credits::from_micros(credits));
+                self.told.rows.push(Row { kind, hour, credits, count, amounts: self.told.amounts.len() });
+                self.told.amounts.extend(pairs.iter().map(|it| it[1]));
             }
         }
-        Ok(told)
+        Ok(())
+    }
+
+    /// The number of a kind that is met for the first time.
+    fn meet(&mut self) -> Result<u32, Malformed> {
+        let kind = self.kind(&self.places)?;
+        let number = u32::try_from(self.told.kinds.len()).expect("a block has few rows");
+        self.told.kinds.push(kind);
+        self.kinds.insert(self.places.clone(), number);
+        Ok(number)
     }
 
     /// The kind whose names have these places; those that are not there may have none.

@@ -16,7 +16,7 @@ mod transaction;
 mod usage;
 mod work;
 
-pub(crate) use block::{Block, BlockWriter, Kind, Spot as BlockSpot, Told};
+pub(crate) use block::{Block, BlockWriter, Kind, Spot as BlockSpot, Told, told_whole};
 pub(crate) use book::{
     read as read_book, read_apart as read_terms, read_lean as read_lean_book, write as write_book,
     write_apart as write_terms, write_lean as write_lean_book,

@@ -20,7 +20,7 @@ use super::standing::STANDING;
 use super::uses::{Summed, Uses};
 use super::{signed, unsigned};
 use crate::Fault;
-use crate::codec::{Block, BlockSpot, BlockWriter};
+use crate::codec::{Block, BlockSpot, BlockWriter, told_whole};
 
 /// A block ends with the hour that takes it beyond this: most then fill a page of 4096.
 const BLOCK_BYTES: usize = 3_600;
@@ -102,7 +102,10 @@ pub fn add_usage_to(
     let runs: Vec<i64> = runs.collect::<rusqlite::Result<_>>().map_err(fault)?;
     for run in runs.into_iter().map(unsigned) {
         for text in blocks_of(file, run, (account, from), to).map_err(fault)? {
-            let told = Block::read(&text).and_then(|it| it.told(account));
+            let told = match run {
+                STANDING => told_whole(&text),
+                _ => Block::read(&text).and_then(|it| it.told(account)),
+            };
             told.and_then(|it| uses.push_told(&it, from, to)).map_err(|it| malformed(run, it))?;
         }
     }
@@ -123,11 +126,16 @@ pub fn add_up(mut rows: Vec<(UsageKey, UsageSum)>) -> Vec<(UsageKey, UsageSum)> 
     rows
 }
 
-/// The blocks of a run that may have hours of an account from `from` and before `to`.
+/// The blocks of a run that may have hours of an account from `from` and before `to`; of the standing run, none but the
+/// account's.
 fn blocks_of(file: &Connection, run: u64, (account, from): BlockSpot, to: Timestamp) -> rusqlite::Result<Vec<String>> {
+    let first = if run == STANDING {
+        "select body from usage_blocks where run = ?1 and account = ?2 and hour <= ?3 order by hour desc limit 1"
+    } else {
+        "select body from usage_blocks where run = ?1 and (account, hour) <= (?2, ?3) \
+         order by account desc, hour desc limit 1"
+    };
     let (run, account) = (signed(run), signed(account.get()));
-    let first = "select body from usage_blocks where run = ?1 and (account, hour) <= (?2, ?3) \
-                 order by account desc, hour desc limit 1";
     let later =
         "select body from usage_blocks where run = ?1 and account = ?2 and ?3 < hour and hour < ?4 order by hour";
     let mut found = Vec::new();

@@ -185,19 +185,17 @@ pub fn usage(
         let folded = derived::head(&snapshot, account)?.map_or(0, |(head, _)| head.version);
         let version = parts.iter().map(|it| it.last).fold(folded, u64::max);
         let mut total = Uses::default();
-        hours::add_usage_to(&mut total, &snapshot, account, (from, to))?;
         for part in parts.into_iter().filter(|it| folded < it.last) {
-            match part.uses {
+            let uses = match part.uses {
                 Ok(uses) => {
                     assert!(folded < part.first, "a part of the tail is folded whole");
-                    total.push_some(&uses, uses.between(from, to));
+                    uses
                 }
-                Err(unread) => {
-                    let known = fold::read(&snapshot, &reader.journal, account, &unread)?;
-                    total.push_some(&known.uses, known.uses.between(from, to));
-                }
-            }
+                Err(unread) => fold::read(&snapshot, &reader.journal, account, &unread)?.uses,
+            };
+            total.push_between(uses, from, to);
         }
+        hours::add_usage_to(&mut total, &snapshot, account, (from, to))?;
         Ok((version, total.into_rows().into_iter().map(|(key, sum)| UsageRow { key, sum }).collect()))
     })
 }

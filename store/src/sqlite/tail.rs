@@ -160,7 +160,9 @@ impl Tail {
     /// What an account's part of it adds to usage, hours from `from` and before `to`.
     pub fn uses_between(&self, part: &Unfolded, from: Timestamp, to: Timestamp) -> Uses {
         let mut found = Uses::default();
-        found.push_some(&self.uses, self.uses_of(part).into_iter().filter(|it| it.is_in(from, to)));
+        let (length, sums) = part.sums.as_ref().map_or((0, &[][..]), |it| (it.length, &it.uses));
+        let later = self.uses.at(places(&part.sequences[length..], self.first()));
+        found.push_some(&self.uses, sums.iter().copied().chain(later).filter(|it| it.is_in(from, to)));
         found
     }
     /// All that it adds, by key.
@@ -170,8 +172,8 @@ impl Tail {
         found.into_rows()
     }
     /// The same, told one after the other, by hour.
-    pub fn each_usage<E>(&self, part: &Unfolded, each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
-        self.uses.each_sum(self.uses_of(part), each)
+    pub fn each_usage<E>(&self, part: &Unfolded, mut each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.uses.each_sum(self.uses_of(part), |sum, _| each(sum))
     }
     fn uses_of(&self, part: &Unfolded) -> Vec<Use> {
         assert!(!self.is_unread, "what is read again is not known here");

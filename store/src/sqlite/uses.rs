@@ -103,6 +103,17 @@ impl Uses {
         }
     }
 
+    /// Takes in another's, hours from `from` and before `to`.
+    pub fn push_between(&mut self, mut other: Uses, from: Timestamp, to: Timestamp) {
+        if self.uses.is_empty() {
+            other.uses.retain(|it| it.is_in(from, to));
+            *self = other;
+            return;
+        }
+        let inside = other.uses.iter().filter(|it| it.kind != NOTHING && it.is_in(from, to));
+        self.push_some(&other, inside.copied());
+    }
+
     fn number_of(&mut self, kind: &Kind) -> u32 {
         self.number(kind.key.as_ref(), kind.names.iter(), || kind.key.clone())
     }
@@ -132,10 +143,6 @@ impl Uses {
         number
     }
 
-    /// Those of hours from `from` and before `to`.
-    pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Use> {
-        self.uses.iter().filter(move |it| it.kind != NOTHING && it.is_in(from, to)).copied()
-    }
     /// What the transactions at `places` add.
     pub fn at(&self, places: impl Iterator<Item = usize>) -> impl Iterator<Item = Use> {
         places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING)
@@ -165,47 +172,46 @@ impl Uses {
 
     /// What all of them come to, by key.
     pub fn into_rows(mut self) -> Vec<(UsageKey, UsageSum)> {
-        let mut uses = std::mem::take(&mut self.uses);
-        uses.retain(|it| it.kind != NOTHING);
-        // Kinds that differ in the names of quantities only are of one key.
-        let mut order: Vec<usize> = (0..self.kinds.len()).collect();
-        order.sort_unstable_by(|one, other| self.kinds[*one].key.cmp(&self.kinds[*other].key));
-        let mut ranks = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(rank, kind)| ranks[*kind] = rank);
+        let uses = self.by_key();
         let mut rows: Vec<(UsageKey, UsageSum)> = Vec::new();
-        self.each_sum_by(
-            uses,
-            |it| ranks[it as usize],
-            |sum, key| {
-                let mut quantities: Vec<(Text, u64)> =
-                    sum.names.iter().map(Arc::clone).zip(sum.amounts.iter().copied()).collect();
-                quantities.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-                let added = UsageSum { credits: sum.credits, count: sum.count, quantities };
-                match rows.last_mut().filter(|it| it.0.as_ref() == sum.key) {
-                    Some((_, total)) => total.add(&added),
-                    None => rows.push((UsageKey { hour: sum.key.hour, ..key.clone() }, added)),
-                }
-                Ok::<_, Infallible>(())
-            },
-        )
-        .unwrap_or_else(|it| match it {});
+        let told = self.each_sum(uses, |sum, key| {
+            let mut quantities: Vec<(Text, u64)> =
+                sum.names.iter().map(Arc::clone).zip(sum.amounts.iter().copied()).collect();
+            quantities.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            let added = UsageSum { credits: sum.credits, count: sum.count, quantities };
+            // Kinds that differ in the names of quantities only are of one key.
+            match rows.last_mut().filter(|it| it.0.as_ref() == sum.key) {
+                Some((_, total)) => total.add(&added),
+                None => rows.push((UsageKey { hour: sum.key.hour, ..key.clone() }, added)),
+            }
+            Ok::<_, Infallible>(())
+        });
+        told.unwrap_or_else(|it| match it {});
         rows
     }
 
-    /// What `uses` come to, told by hour and kind and nothing copied, until `each` fails.
-    pub fn each_sum<E>(&self, uses: Vec<Use>, mut each: impl FnMut(&Summed<'_>) -> Result<(), E>) -> Result<(), E> {
-        self.each_sum_by(uses, |it| it as usize, |sum, _| each(sum))
+    /// Numbers kinds anew, in the order of their keys, and takes all uses out.
+    fn by_key(&mut self) -> Vec<Use> {
+        let number = |it: usize| u32::try_from(it).expect("kinds are numbered in 32 bits");
+        let mut kinds: Vec<(Kind, usize)> = std::mem::take(&mut self.kinds).into_iter().zip(0..).collect();
+        kinds.sort_unstable_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        let mut numbers = vec![NOTHING; kinds.len()];
+        kinds.iter().enumerate().for_each(|(after, (_, before))| numbers[*before] = number(after));
+        self.kinds = kinds.into_iter().map(|it| it.0).collect();
+        self.places.clear();
+        let mut uses = std::mem::take(&mut self.uses);
+        uses.retain(|it| it.kind != NOTHING);
+        uses.iter_mut().for_each(|it| it.kind = numbers[it.kind as usize]);
+        uses
     }
 
-    /// The same, kinds in the order of their ranks, which no two share.
-    fn each_sum_by<E>(
+    /// What `uses` come to, told by hour and kind and nothing copied, until `each` fails.
+    pub fn each_sum<E>(
         &self,
         mut uses: Vec<Use>,
-        rank: impl Fn(u32) -> usize,
         mut each: impl FnMut(&Summed<'_>, &UsageKey) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Stable, because that is quick where uses come as several lists that are in order.
-        uses.sort_by_key(|it| (it.hour, rank(it.kind)));
+        uses.sort_unstable_by_key(|it| (it.hour, it.kind));
         let mut amounts = Vec::new();
         for same in uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)) {
             let Kind { key, names } = &self.kinds[same[0].kind as usize];
