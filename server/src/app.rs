@@ -20,7 +20,7 @@ use crate::brand::Brand;
 use crate::clock::Clock;
 use crate::notify::{Desk, MailRoute, Postbox, Reach};
 use crate::rate_card;
-use crate::service::{Backlog, Caller, Seal};
+use crate::service::{Backlog, Caller, Lately, Seal};
 use crate::stripe::{Access, Patience, Provider, Secret};
 use crate::turnstile::Turnstile;
 
@@ -154,6 +154,7 @@ pub struct App {
     pub(crate) postbox: Option<Arc<Postbox>>,
     cards: RwLock<Arc<RateCards>>,
     pub(crate) at_hand: AtHand,
+    pub(crate) lately: Lately,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
     reread_at: AtomicI64,
     pub(crate) seal: OnceLock<Seal>,
@@ -190,6 +191,7 @@ impl App {
             settings,
             cards: RwLock::default(),
             at_hand: AtHand::default(),
+            lately: Lately::default(),
             keys: RwLock::default(),
             reread_at: AtomicI64::new(0),
             seal: OnceLock::new(),

@@ -192,6 +192,11 @@ fn run(
     input: Vec<u8>,
     read: impl FnOnce(&mut BufReader<ChildStdout>) -> Result<(), MeasureError>,
 ) -> Result<(), MeasureError> {
+    let too_long = || failed(format!("{TOO_LONG} {} s", deadline.allowed.as_secs()));
+    // One that is quick might be done before anybody looks at the clock.
+    if deadline.at <= Instant::now() {
+        return Err(too_long());
+    }
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -216,7 +221,7 @@ fn run(
         let ended = status.join().expect("the guard does not panic");
         let complaint = complaint.join().expect("reading does not panic");
         match (ended, taken) {
-            (Ended::TooLate, _) => Err(failed(format!("{TOO_LONG} {} s", deadline.allowed.as_secs()))),
+            (Ended::TooLate, _) => Err(too_long()),
             (_, Err(error)) if complaint.is_empty() => Err(error),
             (Ended::Well, taken) => taken,
             (Ended::Badly, Err(error @ MeasureError::RepositoryTooLarge { .. })) => Err(error),

@@ -148,12 +148,13 @@ impl App {
 
     fn burn_per_day(&self, account: AccountNumber, since: Timestamp, now: Timestamp) -> Result<Credits, Fault> {
         let from = (now - Span::DAY.times(BURN_DAYS)).hour_start(0);
-        let mut rows = self.store.usage(account, from, now + Span::HOUR)?;
-        rows.retain(|it| it.key.server.is_none());
-        let used: Credits = rows.iter().map(|it| it.sum.credits).sum();
+        let rows = self.usage_of(account, from, now + Span::HOUR)?;
+        let mut rows = rows.iter().filter(|it| it.key.server.is_none());
+        let first = rows.next();
+        let used: Credits = first.into_iter().chain(rows).map(|it| it.sum.credits).sum();
         // A young account is measured from its beginning, or from the work told of before it; but by a whole day at
         // least, so that its first hour does not foretell ruin.
-        let began = rows.first().map_or(since, |it| it.key.hour).min(since).max(from);
+        let began = first.map_or(since, |it| it.key.hour).min(since).max(from);
         let lasted = (now.millis() - began.millis()).max(Span::DAY.millis());
         let per_day = i128::from(used.micros()) * i128::from(Span::DAY.millis()) / i128::from(lasted);
         Ok(Credits::from_micros(i64::try_from(per_day).expect("a day's part is less than the whole")))

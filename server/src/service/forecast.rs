@@ -18,6 +18,7 @@ use billing::zone::{Calendar, Period};
 use store::{Fault, UsageRow};
 
 use super::Error;
+use super::lately::Rows;
 use super::servers::burn_terms;
 use crate::app::App;
 
@@ -173,17 +174,16 @@ impl App {
         account: AccountNumber,
         from: Timestamp,
         now: Timestamp,
-    ) -> Result<(Arc<Book>, Vec<UsageRow>), Fault> {
+    ) -> Result<(Arc<Book>, Rows), Fault> {
         let mut book = self.book(account)?;
         for _ in 1..READS_MAX {
-            let rows = self.store.usage(account, from, now + Span::HOUR)?;
-            let after = self.book(account)?;
-            if after.version == book.version {
+            let (version, rows) = self.usage_lately(account, from, now + Span::HOUR)?;
+            if version == book.version {
                 return Ok((book, rows));
             }
-            book = after;
+            book = self.book(account)?;
         }
-        Ok((book, self.store.usage(account, from, now + Span::HOUR)?))
+        Ok((book, self.usage_of(account, from, now + Span::HOUR)?))
     }
 }
 

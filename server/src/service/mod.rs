@@ -29,6 +29,7 @@ mod holds;
 mod house_requests;
 mod invoice_page;
 mod invoices;
+mod lately;
 mod money_news;
 mod months;
 #[cfg(not(feature = "pdf"))]
@@ -95,6 +96,7 @@ pub use grants::{GrantOrder, GrantState, GrantView};
 pub use holds::{CaptureOrder, ExtendOrder, HoldAmount, HoldAnswer, HoldMore, HoldOrder, HoldState, HoldView};
 pub use house_requests::Under;
 pub use invoices::{File, Form, InvoiceView};
+pub(crate) use lately::Lately;
 pub use months::{Month, UsedRow};
 pub(crate) use notices::companions;
 pub use notices::{Happening, Tidings, raise};

@@ -117,16 +117,13 @@ impl App {
             }
             *bar
         };
-        if query.with_before {
-            let mut bar = 0;
-            for row in self.store.usage(number, query.from - lasts, query.from)? {
-                sums.add_before(&row, reached(&mut bar, row.key.hour + lasts));
-            }
-        }
+        let from = if query.with_before { query.from - lasts } else { query.from };
+        let rows = self.usage_of(number, from, query.to)?;
+        let (before, inside) = rows.split_at(rows.partition_point(|it| it.key.hour < query.from));
         let mut bar = 0;
-        for row in self.store.usage(number, query.from, query.to)? {
-            sums.add(&row, reached(&mut bar, row.key.hour));
-        }
+        before.iter().for_each(|row| sums.add_before(row, reached(&mut bar, row.key.hour + lasts)));
+        let mut bar = 0;
+        inside.iter().for_each(|row| sums.add(row, reached(&mut bar, row.key.hour)));
         Ok(sums.into_overview(query.interval, bars))
     }
 

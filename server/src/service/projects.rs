@@ -36,12 +36,14 @@ impl App {
         let known = self.known(account)?;
         let number = known.account.number;
         let mut projects: BTreeMap<Name, Project> = BTreeMap::new();
-        for row in self.store.usage(number, from, self.now() + Span::DAY)? {
-            let Some(id) = row.key.project else { continue };
+        for row in self.usage_of(number, from, self.now() + Span::DAY)?.iter() {
+            let Some(id) = &row.key.project else { continue };
             // Rows come by the hour: the first that names a project is its beginning.
             let first =
                 || Project { account: number, id: id.clone(), name: None, created_at: row.key.hour, deleted_at: None };
-            projects.entry(id.clone()).or_insert_with(first);
+            if !projects.contains_key(id) {
+                projects.insert(id.clone(), first());
+            }
         }
         projects.extend(self.store.projects(number)?.into_iter().map(|it| (it.id.clone(), it)));
         Ok(projects.into_values().collect())

@@ -18,6 +18,7 @@ use store::{Fault, UsageRow};
 
 use super::Error;
 use super::documents::Kept;
+use super::lately::Rows;
 use super::printed::at_least;
 use crate::app::{App, Known};
 
@@ -90,7 +91,7 @@ struct Facts {
     now: Timestamp,
     book: Book,
     /// Of the last month.
-    usage: Vec<UsageRow>,
+    usage: Rows,
 }
 
 /// A tip before it is looked at whether anybody wants it.
@@ -111,7 +112,7 @@ impl App {
             number,
             now,
             book: self.book(number)?.brought_up_to(now),
-            usage: self.store.usage(number, now - RECENT, now + Span::HOUR)?,
+            usage: self.usage_of(number, now - RECENT, now + Span::HOUR)?,
         };
         let mut drafts = self.server_tips(&facts)?;
         drafts.extend(self.topup_tip(&known, &facts)?);

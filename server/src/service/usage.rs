@@ -5,13 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use billing::Refusal;
-use billing::id::{AccountNumber, Name};
+use billing::id::Name;
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use billing::usage::{SERVER_METER, UsageKey, UsageSum};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Unit, Zoned, ZonedRound};
+use store::UsageRow;
 
 use super::Error;
 use crate::app::App;
@@ -170,12 +171,14 @@ impl App {
         if RANGE_MAX.millis() < to.millis() - from.millis() {
             return Err(Refusal::invalid("to", "must be at most 800 days after `from`").into());
         }
-        let rows = self.store.usage(known.account.number, from, to)?;
+        let lasts = Span::from_millis(to.millis() - from.millis());
+        let rows = self.usage_of(known.account.number, if query.compares { from - lasts } else { from }, to)?;
+        let (before, inside) = rows.split_at(rows.partition_point(|it| it.key.hour < from));
         let mut buckets: Vec<(Timestamp, Sums<'_>)> = Vec::new();
         let mut total = Credits::ZERO;
         // Rows come hour by hour: the calendar is asked once for each hour, and buckets come one after the other.
         let mut last = None;
-        for row in rows.iter().filter(|it| query.admits(&it.key)) {
+        for row in inside.iter().filter(|it| query.admits(&it.key)) {
             let start = match last {
                 Some((hour, start)) if hour == row.key.hour => start,
                 _ => bucket_start(row.key.hour, query.interval, &known.zone, from),
@@ -196,21 +199,10 @@ impl App {
         }
         let count = query.group_by.len();
         let buckets = buckets.into_iter().map(|(start, sums)| bucket(start, sums, count)).collect();
-        let previous =
-            if query.compares { Some(self.used_before(query, known.account.number, from, to)?) } else { None };
+        let used = |rows: &[UsageRow]| rows.iter().filter(|it| query.admits(&it.key)).map(|it| it.sum.credits).sum();
+        let previous = query.compares.then(|| used(before));
         let timezone = known.account.timezone.clone();
         Ok(UsageReport { timezone, from, to, group_by: query.group_by.clone(), buckets, total, previous })
-    }
-
-    fn used_before(
-        &self,
-        query: &UsageQuery,
-        account: AccountNumber,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Credits, Error> {
-        let rows = self.store.usage(account, from - Span::from_millis(to.millis() - from.millis()), from)?;
-        Ok(rows.iter().filter(|it| query.admits(&it.key)).map(|it| it.sum.credits).sum())
     }
 }
 

@@ -231,29 +231,29 @@ struct Teller<'a> {
     told: Told,
     /// Places of names, and the kind that has them.
     kinds: HashMap<Vec<usize>, u32>,
-    places: Vec<usize>,
+    /// Places of the names of each kind.
+    places: Vec<Vec<usize>>,
+    last: usize,
 }
 
 impl Teller<'_> {
     fn new(names: &[Text]) -> Teller<'_> {
-        Teller { names, told: Told::default(), kinds: HashMap::new(), places: Vec::new() }
+        Teller { names, told: Told::default(), kinds: HashMap::new(), places: Vec::new(), last: 0 }
     }
 
     fn take(&mut self, hours: Vec<HourJson>) -> Result<(), Malformed> {
+        let mut places = Vec::new();
         for (hour, rows) in hours {
             for (meter, project, server, model, actor, credits, count, amounts) in rows {
                 let (pairs, rest) = amounts.as_chunks::<2>();
                 if !rest.is_empty() {
                     return Err(Malformed::lacks("an amount"));
                 }
-                self.places.clear();
-                self.places.push(meter);
-                self.places.extend([project, server, model, actor].map(|it| it.unwrap_or(usize::MAX)));
-                self.places.extend(pairs.iter().map(|it| usize::try_from(it[0]).unwrap_or(usize::MAX)));
-                let kind = match self.kinds.get(&self.places) {
-                    Some(kind) => *kind,
-                    None => self.meet()?,
-                };
+                places.clear();
+                places.push(meter);
+                places.extend([project, server, model, actor].map(|it| it.unwrap_or(usize::MAX)));
+                places.extend(pairs.iter().map(|it| usize::try_from(it[0]).unwrap_or(usize::MAX)));
+                let kind = self.kind_at(&places)?;
                 let (hour, credits) = (Timestamp::from_millis(hour), Credits::from_micros(credits));
                 self.told.rows.push(Row { kind, hour, credits, count, amounts: self.told.amounts.len() });
                 self.told.amounts.extend(pairs.iter().map(|it| it[1]));
@@ -262,13 +262,27 @@ impl Teller<'_> {
         Ok(())
     }
 
-    /// The number of a kind that is met for the first time.
-    fn meet(&mut self) -> Result<u32, Malformed> {
-        let kind = self.kind(&self.places)?;
-        let number = u32::try_from(self.told.kinds.len()).expect("a block has few rows");
-        self.told.kinds.push(kind);
-        self.kinds.insert(self.places.clone(), number);
-        Ok(number)
+    /// The number of the kind whose names have these places. Hours are much like each other: it is likely the one that
+    /// was met after the last.
+    fn kind_at(&mut self, places: &[usize]) -> Result<u32, Malformed> {
+        let next = if self.last + 1 < self.places.len() { self.last + 1 } else { 0 };
+        let number = match self.places.get(next) {
+            Some(it) if it == places => next,
+            _ => match self.kinds.get(places) {
+                Some(number) => *number as usize,
+                None => {
+                    self.told.kinds.push(self.kind(places)?);
+                    self.places.push(places.to_vec());
+                    self.places.len() - 1
+                }
+            },
+        };
+        let short = u32::try_from(number).expect("a block has few rows");
+        if number == self.kinds.len() {
+            self.kinds.insert(places.to_vec(), short);
+        }
+        self.last = number;
+        Ok(short)
     }
 
     /// The kind whose names have these places; those that are not there may have none.

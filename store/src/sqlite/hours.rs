@@ -23,7 +23,7 @@ use crate::Fault;
 use crate::codec::{Block, BlockSpot, BlockWriter, told_whole};
 
 /// A block ends with the hour that takes it beyond this: most then fill a page of 4096.
-const BLOCK_BYTES: usize = 3_600;
+pub const BLOCK_BYTES: usize = 3_600;
 /// Runs of one level that are merged into one of the next. More would merge less often and look into more.
 const RUNS_MAX: usize = 8;
 /// Blocks read or written in one go while merging.
@@ -41,18 +41,23 @@ fn malformed(run: u64, why: impl std::fmt::Display) -> Fault {
 pub struct RunWriter {
     run: u64,
     block: BlockWriter,
+    block_bytes: usize,
     /// The earliest hour and the latest that were pushed and not noted yet.
     hours: Option<(Timestamp, Timestamp)>,
 }
 
 impl RunWriter {
     pub fn new(run: u64) -> RunWriter {
-        RunWriter { run, block: BlockWriter::new(), hours: None }
+        RunWriter::with_blocks(run, BLOCK_BYTES)
+    }
+    /// Of blocks that end with the hour that takes them beyond so many bytes.
+    pub fn with_blocks(run: u64, block_bytes: usize) -> RunWriter {
+        RunWriter { run, block: BlockWriter::new(), block_bytes, hours: None }
     }
 
     pub fn push(&mut self, file: &Connection, account: AccountNumber, sum: &Summed<'_>) -> Result<(), Fault> {
         let hour = sum.key.hour;
-        if BLOCK_BYTES <= self.block.length() && self.block.last() != Some((account, hour)) {
+        if self.block_bytes <= self.block.length() && self.block.last() != Some((account, hour)) {
             self.write_block(file)?;
         }
         let quantities = sum.names.iter().zip(sum.amounts.iter().copied());

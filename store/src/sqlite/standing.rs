@@ -21,8 +21,14 @@ use crate::codec::Block;
 pub const STANDING: u64 = 0;
 /// Rows of an account in a fold that may be added here, at least.
 pub const ROWS_MIN: usize = 64;
-/// And as many for each block they change. A block has some eighty: one is written ten times at most.
-const ROWS_A_BLOCK: usize = 8;
+/// About what a row takes.
+const ROW_BYTES: usize = 50;
+/// For each byte that is added so many are written at most.
+const WRITTEN_MAX: usize = 10;
+/// Blocks of accounts that add much have so many bytes: whoever reads them has to make sense of fewer names. Smaller where
+/// less is added, because the last block is written again with every fold.
+const BLOCK_BYTES_MAX: usize = 32_000;
+const BLOCK_BYTES_ADDED: usize = 4;
 
 fn fault(error: rusqlite::Error) -> Fault {
     Fault::new("using the folded usage", error)
@@ -33,21 +39,23 @@ pub fn add(file: &Connection, account: AccountNumber, rows: &[(UsageKey, UsageSu
     if rows.len() < ROWS_MIN {
         return Ok(false);
     }
-    let starts = starts(file, account, (rows[0].0.hour, rows[rows.len() - 1].0.hour)).map_err(fault)?;
-    let block_of = |hour: Timestamp| match starts.partition_point(|it| *it <= hour) {
+    let blocks = blocks(file, account, (rows[0].0.hour, rows[rows.len() - 1].0.hour)).map_err(fault)?;
+    let block_of = |hour: Timestamp| match blocks.partition_point(|it| it.start <= hour) {
         // What is before the first of them goes into it.
-        0 => starts.first().copied(),
-        after => Some(starts[after - 1]),
+        0 => blocks.first(),
+        after => Some(&blocks[after - 1]),
     };
     let of_blocks = || rows.chunk_by(|one, other| block_of(one.0.hour) == block_of(other.0.hour));
-    let changed = of_blocks().filter(|it| block_of(it[0].0.hour).is_some()).count();
-    if rows.len() < ROWS_A_BLOCK * changed {
+    let changed: usize = of_blocks().filter_map(|it| block_of(it[0].0.hour)).map(|it| it.bytes).sum();
+    let added = rows.len() * ROW_BYTES;
+    if WRITTEN_MAX * added < changed {
         return Ok(false);
     }
-    let mut writer = RunWriter::new(STANDING);
+    let block_bytes = (BLOCK_BYTES_ADDED * added).clamp(hours::BLOCK_BYTES, BLOCK_BYTES_MAX);
+    let mut writer = RunWriter::with_blocks(STANDING, block_bytes);
     for rows in of_blocks() {
         let mut total = match block_of(rows[0].0.hour) {
-            Some(start) => take(file, account, start)?,
+            Some(block) => take(file, account, block.start)?,
             None => Vec::new(),
         };
         total.extend_from_slice(rows);
@@ -57,22 +65,28 @@ pub fn add(file: &Connection, account: AccountNumber, rows: &[(UsageKey, UsageSu
     Ok(true)
 }
 
-/// Where an account's blocks begin, those that have hours from `first` to `last`.
-fn starts(
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct BlockSpan {
+    start: Timestamp,
+    bytes: usize,
+}
+
+/// An account's blocks that have hours from `first` to `last`.
+fn blocks(
     file: &Connection,
     account: AccountNumber,
     (first, last): (Timestamp, Timestamp),
-) -> rusqlite::Result<Vec<Timestamp>> {
-    let (run, account) = (signed(STANDING), signed(account.get()));
-    let before = "select max(hour) from usage_blocks where run = ?1 and account = ?2 and hour <= ?3";
-    let before: Option<i64> =
-        file.prepare_cached(before)?.query_row(params![run, account, first.millis()], |row| row.get(0))?;
-    let query =
-        "select hour from usage_blocks where run = ?1 and account = ?2 and ?3 < hour and hour <= ?4 order by hour";
+) -> rusqlite::Result<Vec<BlockSpan>> {
+    let query = "select hour, octet_length(body) from usage_blocks where run = ?1 and account = ?2 and hour <= ?4 \
+                 and coalesce((select max(hour) from usage_blocks where run = ?1 and account = ?2 and hour <= ?3), ?3) \
+                 <= hour order by hour";
     let mut statement = file.prepare_cached(query)?;
-    let later = statement.query_map(params![run, account, first.millis(), last.millis()], |row| row.get(0))?;
-    let all = before.map(Ok).into_iter().chain(later);
-    all.map(|it: rusqlite::Result<i64>| it.map(Timestamp::from_millis)).collect()
+    let range = params![signed(STANDING), signed(account.get()), first.millis(), last.millis()];
+    let found = statement.query_map(range, |row| {
+        let bytes = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
+        Ok(BlockSpan { start: Timestamp::from_millis(row.get(0)?), bytes })
+    })?;
+    found.collect()
 }
 
 /// Takes a block away, for what was in it to be written again.
