@@ -11,7 +11,7 @@ const chrome = await browser();
 try {
   await filled(scrip);
   await scrip.ask("POST", "/v1/accounts/acme/grants", { credits: "250", source: "promo", reason: "Thank you", expires_at: in_days(40) });
-  const page = await tab(chrome, { viewport: { width: 1180, height: 905 } });
+  const page = await tab(chrome, { viewport: { width: 1180, height: 905 }, reducedMotion: "reduce" });
   await page.goto(await scrip.link("acme"));
   await page.goto(`${scrip.url}/settings/usage?from=${daysAgo(13)}&to=${daysAgo(0)}`);
   await live(page);
