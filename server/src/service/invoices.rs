@@ -1,8 +1,8 @@
 //! Invoices: issued in the commit that credits a payment, numbered without a gap, never changed.
 //!
-//! The last number of a seller's series in a year is the version of a document. Committing the next version together with the
-//! invoice that bears it leaves no gap when either fails, and no number twice when two issue at once: one of them is
-//! overtaken, and takes the number after.
+//! The last number of a seller's series in a year is the version of a document. Committing the next version together
+//! with the invoice that bears it leaves no gap when either fails, and no number twice when two issue at once: one of
+//! them is overtaken, and takes the number after.
 use billing::Refusal;
 use billing::calendar::Date;
 use billing::id::{AccountNumber, InvoiceId, Name, PaymentId};

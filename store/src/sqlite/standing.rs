@@ -2,8 +2,8 @@
 //!
 //! Runs are right for the many accounts that each have little in a fold. One that has much would have a row for most of
 //! its hours in every run, and whoever reads it would add up as many of them as there are runs. Here an hour stands
-//! once. What is added must be worth the blocks it changes: where it falls thinly over a long history it goes into a run
-//! as that of others does.
+//! once. What is added must be worth the blocks it changes: where it falls thinly over a long history it goes into a
+//! run as that of others does.
 //!
 //! Invariant: a block is of one account, and accounts' blocks do not overlap: each has the hours from its first up to
 //! the first of the next.
@@ -25,8 +25,8 @@ pub const ROWS_MIN: usize = 64;
 const ROW_BYTES: usize = 50;
 /// For each byte that is added so many are written at most.
 const WRITTEN_MAX: usize = 10;
-/// Blocks of accounts that add much have so many bytes: whoever reads them has to make sense of fewer names. Smaller where
-/// less is added, because the last block is written again with every fold.
+/// Blocks of accounts that add much have so many bytes: whoever reads them has to make sense of fewer names. Smaller
+/// where less is added, because the last block is written again with every fold.
 const BLOCK_BYTES_MAX: usize = 32_000;
 const BLOCK_BYTES_ADDED: usize = 4;
 

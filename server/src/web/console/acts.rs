@@ -32,16 +32,7 @@ fn home(account: &str) -> String {
 
 /// A question about an account, to be answered where it was asked from.
 fn about(account: &str, act: &str, title: &str, says: Vec<String>) -> Question {
-    Question {
-        title: title.to_owned(),
-        says,
-        button: "Yes, do it",
-        is_harsh: false,
-        adds: Vec::new(),
-        action: format!("{}/{act}", home(account)),
-        back: home(account),
-        tab: "/console",
-    }
+    Question::on(&home(account), act, title, says, "/console")
 }
 
 /// Credits given by hand.

@@ -31,6 +31,22 @@ pub struct Question {
     pub tab: &'static str,
 }
 
+impl Question {
+    /// Whether to do something on a page, asked of whoever comes from there; it gives, and takes nothing away.
+    pub fn on(page: &str, act: &str, title: &str, says: Vec<String>, tab: &'static str) -> Question {
+        Question {
+            title: title.to_owned(),
+            says,
+            button: "Yes, do it",
+            is_harsh: false,
+            adds: Vec::new(),
+            action: format!("{page}/{act}"),
+            back: page.to_owned(),
+            tab,
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "console/confirm.html")]
 struct Confirm {

@@ -133,16 +133,7 @@ fn next_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
 }
 
 fn about(act: &str, title: &str, says: Vec<String>) -> Question {
-    Question {
-        title: title.to_owned(),
-        says,
-        button: "Yes, do it",
-        is_harsh: false,
-        adds: Vec::new(),
-        action: format!("{HERE}/{act}"),
-        back: HERE.to_owned(),
-        tab: HERE,
-    }
+    Question::on(HERE, act, title, says, HERE)
 }
 
 pub async fn revoke(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {
