@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use billing::money::Credits;
 use serde_json::{Value, json};
 
-use crate::served::Served;
+use crate::served::{Served, chat};
 
 const DIMENSIONS: [&str; 5] = ["meter", "project", "server", "model", "actor"];
 const INTERVALS: [&str; 5] = ["hour", "day", "week", "month", "total"];
@@ -175,5 +175,56 @@ fn as_cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Object(map) => map.iter().map(|(name, it)| format!("{name}={it}")).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
+    }
+}
+
+/// Usage that was read lately is kept and goes on with the account: it must say what is read by a server that kept
+/// nothing.
+#[test]
+fn usage_that_is_kept_says_what_is_read_anew() {
+    let mut served = Served::start();
+    served.account("ada");
+    let grant = json!({"credits": "100000", "source": "adjustment", "reason": "x"});
+    assert_eq!(served.post("/v1/accounts/ada/grants", "g", &grant).status, 201);
+    let now = jiff::Timestamp::now();
+    let charge = |number: i64, key: &str| {
+        let mut charge = chat("ada", &format!("{key}-{number}"), 8_000 + number.unsigned_abs());
+        charge["at"] = json!((now - jiff::SignedDuration::from_mins(30 * number)).to_string());
+        charge["project"] = json!(["shop", "blog"][usize::try_from(number % 2).unwrap()]);
+        charge
+    };
+    let many: Vec<Value> = (0..1_300).map(|it| charge(it, "many")).collect();
+    assert_eq!(served.post("/v1/charges/batch", "", &json!(many)).json()["refused"], 0);
+    let asked = |served: &Served| {
+        let (from, to) = (now - jiff::SignedDuration::from_hours(28 * 24), now + jiff::SignedDuration::from_hours(1));
+        let usage = |rest: &str| served.get(&format!("/v1/accounts/ada/usage?from={from}&to={to}&{rest}")).json();
+        let balance = served.get("/v1/accounts/ada/balance").json();
+        let forecast = served.get("/v1/accounts/ada/forecast").json();
+        [
+            usage("interval=hour&group_by=meter,project,model"),
+            usage("interval=day&group_by=project&compare=true"),
+            json!([balance["posted"], forecast["spent"]]),
+        ]
+    };
+    let mut before = asked(&served);
+    // What is new, late, of another project, taken back: first as much as is followed, then more.
+    for (key, count) in [("few", 20), ("more", 300)] {
+        for number in 0..count {
+            let mut charge = charge(number, key);
+            if number % 7 == 0 {
+                charge["project"] = json!("elsewhere");
+            }
+            let done = served.charge(&charge);
+            assert_eq!(done.status, 201, "{}", done.text);
+            if number % 5 == 0 {
+                let path = format!("/v1/charges/{}/reverse", done.json()["id"].as_str().unwrap());
+                assert_eq!(served.post(&path, &format!("back-{key}-{number}"), &json!({"reason": "x"})).status, 201);
+            }
+        }
+        let kept = asked(&served);
+        assert_ne!(kept[1]["total"], before[1]["total"]);
+        served = Served::start_with(served.stop(), &[], "");
+        before = asked(&served);
+        assert!(kept == before, "{key}: {kept:#?}, and anew {before:#?}");
     }
 }
