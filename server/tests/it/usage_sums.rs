@@ -186,7 +186,8 @@ fn usage_that_is_kept_says_what_is_read_anew() {
     served.account("ada");
     let grant = json!({"credits": "100000", "source": "adjustment", "reason": "x"});
     assert_eq!(served.post("/v1/accounts/ada/grants", "g", &grant).status, 201);
-    let now = jiff::Timestamp::now();
+    let balance = served.get("/v1/accounts/ada/balance").json();
+    let now: jiff::Timestamp = balance["as_of"].as_str().unwrap().parse().unwrap();
     let charge = |number: i64, key: &str| {
         let mut charge = chat("ada", &format!("{key}-{number}"), 8_000 + number.unsigned_abs());
         charge["at"] = json!((now - jiff::SignedDuration::from_mins(30 * number)).to_string());
