@@ -133,8 +133,11 @@ impl App {
     ) -> Result<(u64, Rows), Fault> {
         if let Some(kept) = self.lately.find(account) {
             let version = self.book(account)?.version;
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.has(from, to) && kept.follow(self, version)? {
+            // Whoever panicked with it may have added some of what is new: it is read anew.
+            if let Ok(mut kept) = kept.lock()
+                && kept.has(from, to)
+                && kept.follow(self, version)?
+            {
                 return Ok((kept.version, Rows::between(&kept.rows, from, to)));
             }
         }

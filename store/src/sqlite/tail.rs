@@ -12,13 +12,13 @@ use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
 use super::spread::SpreadMap;
-use super::uses::{Summed, Use, Uses};
+use super::uses::{Summed, Sums, Use, Uses};
 use crate::{NameHash, Post};
 
 /// Accounts whose memory is waited for together: as many as the nearest memory holds.
 const LOOKED_AT: usize = 64;
-/// An account's transactions that are added up at once, at least: whoever reads its usage has no more than twice as
-/// many to add, and what has been added up already.
+/// An account with so many transactions has them added up as they come: whoever reads its usage has as many sums to
+/// look at as there are hours and kinds of use, however many transactions those are of.
 const ADDED_UP: usize = 256;
 
 #[derive(Default)]
@@ -46,15 +46,8 @@ pub struct Unfolded {
     pub sequences: Vec<u64>,
     /// The book after them. None after a restart, until somebody asks: then the journal is read again.
     pub book: Option<Arc<Book>>,
-    /// Of an account with many transactions here: what the first of them add to usage.
+    /// Of an account with many transactions here: what they add to usage.
     pub sums: Option<Box<Sums>>,
-}
-
-#[derive(Default)]
-pub struct Sums {
-    /// Transactions that are in it.
-    length: usize,
-    uses: Vec<Use>,
 }
 
 /// A transaction's place in its account, as the next one must know it.
@@ -76,12 +69,6 @@ impl Unfolded {
     }
     pub fn new(version: u64) -> Unfolded {
         Unfolded { first: version, sequences: Vec::new(), book: None, sums: None }
-    }
-    /// Whether enough has come since it was added up. More each time, so that a transaction is added up a few times
-    /// only, however many there are and whatever they are of.
-    fn is_to_add_up(&self) -> bool {
-        let (length, rows) = self.sums.as_ref().map_or((0, 0), |it| (it.length, it.uses.len()));
-        ADDED_UP.max(rows) <= self.sequences.len() - length
     }
     fn push(&mut self, sequence: u64, version: u64) {
         assert_eq!(version, self.first + self.sequences.len() as u64, "versions are consecutive");
@@ -149,20 +136,20 @@ impl Tail {
                 self.due.insert((after, account));
             }
         }
-        if unfolded.is_to_add_up() && !self.is_unread {
-            let sums = unfolded.sums.get_or_insert_default();
-            let mut uses = std::mem::take(&mut sums.uses);
-            uses.extend(self.uses.at(places(&unfolded.sequences[sums.length..], first)));
-            (sums.length, sums.uses) = (unfolded.sequences.len(), self.uses.add_up(uses));
+        if !self.is_unread {
+            let new = match &unfolded.sums {
+                Some(_) => unfolded.sequences.len() - 1,
+                None if ADDED_UP <= unfolded.sequences.len() => 0,
+                None => return,
+            };
+            self.uses.add_up(unfolded.sums.get_or_insert_default(), places(&unfolded.sequences[new..], first));
         }
     }
 
     /// What an account's part of it adds to usage, hours from `from` and before `to`.
     pub fn uses_between(&self, part: &Unfolded, from: Timestamp, to: Timestamp) -> Uses {
         let mut found = Uses::default();
-        let (length, sums) = part.sums.as_ref().map_or((0, &[][..]), |it| (it.length, &it.uses));
-        let later = self.uses.at(places(&part.sequences[length..], self.first()));
-        found.push_some(&self.uses, sums.iter().copied().chain(later).filter(|it| it.is_in(from, to)));
+        found.push_some(&self.uses, self.uses_of(part).into_iter().filter(|it| it.is_in(from, to)));
         found
     }
     /// All that it adds, by key.
@@ -177,9 +164,10 @@ impl Tail {
     }
     fn uses_of(&self, part: &Unfolded) -> Vec<Use> {
         assert!(!self.is_unread, "what is read again is not known here");
-        let (length, mut uses) = part.sums.as_ref().map_or((0, Vec::new()), |it| (it.length, it.uses.clone()));
-        uses.extend(self.uses.at(places(&part.sequences[length..], self.first())));
-        uses
+        match &part.sums {
+            Some(sums) => sums.uses.clone(),
+            None => self.uses.at(places(&part.sequences, self.first())).collect(),
+        }
     }
     /// Sequence of the first transaction in it.
     fn first(&self) -> u64 {

@@ -2,6 +2,7 @@
 //!
 //! A tail has hundreds of thousands of transactions and few kinds of use, so a transaction takes some fifty bytes here
 //! and makes nothing of its own. Invariant: what was pushed comes out again, summed by hour and kind.
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -51,6 +52,13 @@ pub struct Summed<'a> {
     /// The quantities' names and, in their order, their sums.
     pub names: &'a [Text],
     pub amounts: &'a [u64],
+}
+
+/// What many transactions of one account come to, by hour and kind of use.
+#[derive(Default)]
+pub struct Sums {
+    pub uses: Vec<Use>,
+    places: SpreadMap<(Timestamp, u32), u32>,
 }
 
 const NOTHING: u32 = u32::MAX;
@@ -148,26 +156,31 @@ impl Uses {
         places.map(|it| self.uses[it]).filter(|it| it.kind != NOTHING)
     }
 
-    /// Adds up: fewer uses that come to the same.
-    pub fn add_up(&mut self, mut uses: Vec<Use>) -> Vec<Use> {
-        uses.sort_unstable_by_key(|it| (it.hour, it.kind));
-        let mut sums = Vec::new();
-        for same in uses.chunk_by(|a, b| (a.hour, a.kind) == (b.hour, b.kind)) {
-            let mut sum = Use { amounts: self.amounts.len(), count: 0, credits: Credits::ZERO, ..same[0] };
-            let names = self.kinds[sum.kind as usize].names.len();
-            self.amounts.resize(sum.amounts + names, 0);
-            for it in same {
-                sum.credits += it.credits;
-                sum.count += it.count;
-                for place in 0..names {
-                    let amount = self.amounts[it.amounts + place];
-                    let total = &mut self.amounts[sum.amounts + place];
-                    *total = total.saturating_add(amount);
+    /// Adds what the transactions at `places` add to `sums` of such.
+    pub fn add_up(&mut self, sums: &mut Sums, places: impl Iterator<Item = usize>) {
+        for place in places {
+            let it = self.uses[place];
+            if it.kind == NOTHING {
+                continue;
+            }
+            let amounts = it.amounts..it.amounts + self.kinds[it.kind as usize].names.len();
+            let next = u32::try_from(sums.uses.len()).expect("there are no more sums than transactions");
+            match sums.places.entry((it.hour, it.kind)) {
+                Entry::Vacant(new) => {
+                    new.insert(next);
+                    sums.uses.push(Use { amounts: self.amounts.len(), ..it });
+                    self.amounts.extend_from_within(amounts);
+                }
+                Entry::Occupied(known) => {
+                    let sum = &mut sums.uses[*known.get() as usize];
+                    sum.credits += it.credits;
+                    sum.count += it.count;
+                    for (amount, total) in amounts.zip(sum.amounts..) {
+                        self.amounts[total] = self.amounts[total].saturating_add(self.amounts[amount]);
+                    }
                 }
             }
-            sums.push(sum);
         }
-        sums
     }
 
     /// What all of them come to, by key.
