@@ -37,11 +37,12 @@ pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
     writer.sequence += posts.len() as u64;
     let bytes = COMMIT_BYTES + ROW_BYTES * posts.len();
     writer.log_bytes += bytes;
+    writer.uncopied_bytes += bytes;
     let (is_long, asks_checkpoint) = {
         let mut memory = shared.memory_mut();
         memory.live.push_all(&posts);
         let is_long = shared.options.fold_at <= memory.live.length;
-        (is_long, shared.options.log_bytes.max(COMMITS_MIN * bytes) <= writer.log_bytes)
+        (is_long, shared.options.log_bytes.max(COMMITS_MIN * bytes) <= writer.uncopied_bytes)
     };
     drop(writer);
     if is_long {

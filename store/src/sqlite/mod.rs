@@ -56,9 +56,9 @@ pub struct Options {
     pub tail_max: usize,
     /// Books kept in memory besides those in the tail. A book takes about 1 KB.
     pub books_max: usize,
-    /// About how large the journal's write-ahead log may grow before it is checkpointed, where groups are small. A
-    /// small one is written over and over, which is faster than new space; is read again in less time after a crash;
-    /// and has little to sync, for which commits wait that want the disk at the same time.
+    /// About how much is written to the journal's write-ahead log, where groups are small, until it is copied into the
+    /// journal. Commits that want the disk at the same time wait for what that has to sync. The log itself grows to 32
+    /// times as much, is then written over and over, and is read again after a crash.
     pub log_bytes: usize,
     /// Reading connections kept open. More readers than that may come; theirs are closed after use.
     pub readers_max: usize,

@@ -35,7 +35,7 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     let numbered = journal::numbered(&file)?;
     let heads = SpreadMap::default();
     let met = Met::default();
-    let writer = Writer { file, numbered, met, sequence, is_broken: false, log_bytes: 0, heads };
+    let writer = Writer { file, numbered, met, sequence, is_broken: false, log_bytes: 0, uncopied_bytes: 0, heads };
     let shared = Arc::new(Shared::new(options, path, writer, derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;

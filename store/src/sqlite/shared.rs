@@ -41,8 +41,9 @@ pub struct Writer {
     /// A commit failed, and whether the disk has it nobody knows: no more are taken until the store is opened anew and
     /// reads what is there.
     pub is_broken: bool,
-    /// About how much was written to the write-ahead log since it was last checkpointed.
+    /// About how much was written to the write-ahead log since it was begun, and since it was last copied.
     pub log_bytes: usize,
+    pub uncopied_bytes: usize,
     /// Room for the heads of what a commit posts to.
     pub heads: SpreadMap<AccountNumber, Head>,
 }

@@ -82,6 +82,7 @@ impl Tail {
         let mut next = Tail::default();
         next.accounts.reserve(self.accounts.len());
         next.names.reserve(self.names.len());
+        next.uses.reserve_as(&self.uses);
         std::mem::replace(self, next)
     }
 

@@ -67,6 +67,12 @@ const NOTHING: u32 = u32::MAX;
 const ANY_HOUR: Timestamp = Timestamp::EPOCH;
 
 impl Uses {
+    /// Makes room for as much as another has.
+    pub fn reserve_as(&mut self, other: &Uses) {
+        self.uses.reserve(other.uses.len());
+        self.amounts.reserve(other.amounts.len());
+    }
+
     pub fn push(&mut self, transaction: &Transaction) {
         let amounts = self.amounts.len();
         let Some(added) = transaction.added_usage() else {
