@@ -1,9 +1,10 @@
 //! The turnstile: whatever wants to change a book goes through here, one group after another.
 //!
 //! Those who wait are taken together: what they need is recalled in one read, each is decided in the order it came, and
-//! all that was decided is committed with one sync of the disk. While one group is being written the next is decided on
-//! the books the first leads to. Nobody is answered before what they rely on is durable: answers go out in the order of
-//! the groups, and when a group cannot be written, every book it led to is thrown away and all behind it decide again.
+//! all that was decided is committed with one sync of the disk. While the disk is waited for, the next group is
+//! written, and the one after that decided on the books the others lead to. Nobody is answered before what they rely on
+//! is durable: answers go out in the order of the groups, and when a group cannot be written, every book it led to is
+//! thrown away and all behind it decide again.
 //!
 //! Where other processes commit to the same store there are several queues, an account always in the same, and each
 //! group first takes its accounts for itself: see [`reserving`].
@@ -169,6 +170,7 @@ impl Turnstile {
                 tally: Arc::clone(&tally),
                 followers: Arc::clone(&followers),
                 queue: queue.clone(),
+                unsettled: AtomicUsize::new(0),
             };
             let decider = decider::Decider::new(Arc::clone(&store), Arc::clone(&clock), epoch, Arc::clone(&companions));
             queues.push(queue);
@@ -176,10 +178,14 @@ impl Turnstile {
                 threads.push(started("turn", move || reserving::run(decider, &committer, &waiting)));
                 continue;
             }
-            // No room between the two: the next group is handed over when the last is durable, and grows until then.
-            let (hand_over, handed) = bounded(0);
+            // No room between them: a group is handed over when the one before has been, and grows until then.
+            let (hand_over, decided) = bounded(0);
+            let (to_settle, written) = bounded(0);
+            let committer = Arc::new(committer);
+            let settler = Arc::clone(&committer);
             threads.push(started("decide", move || decider.run(&waiting, &hand_over)));
-            threads.push(started("commit", move || committer.run(&handed)));
+            threads.push(started("commit", move || committer.write_all(&decided, &to_settle)));
+            threads.push(started("settle", move || settler.settle_all(&written)));
         }
         assert!(store.is_shared() || queues.len() == 1, "only what is reserved may be decided in several places");
         Turnstile { queues, tally, followers, threads: std::sync::Mutex::new(threads) }

@@ -78,11 +78,22 @@ pub struct Recalled {
 }
 
 pub trait Store: Send + Sync {
-    /// Does every change, in order, or none; durable when it returns. The only write.
+    /// Does every change, in order, or none; durable when it returns.
     ///
     /// Names need no guard of their own: they belong to an account, so a name that was not there when the account's
     /// book had version `v` can only have come with version `v + 1`, and that is `Stale`.
     fn commit(&self, changes: &[Change]) -> Result<(), CommitError>;
+
+    /// Like `commit`, but durable, and seen by reads, only once it is settled: so that the next can be written, and may
+    /// follow from it, while the disk is waited for. Some of it may be seen, and be durable, before.
+    fn write(&self, changes: &Arc<Vec<Change>>) -> Result<(), CommitError> {
+        self.commit(changes)
+    }
+    /// Makes all durable that was written before. When this fails nobody knows what of it is, and the store takes
+    /// nothing more until it is opened anew.
+    fn settle(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 
     /// Whether other processes may commit to it too: then what is decided must be `reserve`d first, and what is kept at
     /// hand may have changed.

@@ -15,8 +15,8 @@ use super::table::{grouped, millis, per_second, percent, processor_micros, quant
 
 /// Charges made before anything is measured are made in groups of this size.
 const FILL_GROUP: usize = 8_192;
-/// Groups under way at once: while one is written the next is decided, and another priced.
-const UNDER_WAY: usize = 3;
+/// Groups under way at once: while the disk is waited for with one, the next is written, another decided, another priced.
+const UNDER_WAY: usize = 4;
 /// No figure takes longer than this, however slow.
 const FIGURE_MAX: Duration = Duration::from_secs(20);
 
@@ -71,8 +71,8 @@ fn figure(
     let (mut done, mut took, mut processor) = (0, Duration::ZERO, 0);
     let disk = written();
     while done < charges && took < FIGURE_MAX {
-        // Orders are made before the clock runs, a few groups at a time so that memory stays small.
-        let batch = (64 * group).clamp(8_192, 131_072).min(charges - done).max(group);
+        // Orders are made before the clock runs: enough that to begin and to end is little of it.
+        let batch = (64 * group).clamp(8_192, 524_288).min(charges - done).max(group);
         let groups: Vec<Vec<ChargeOrder>> = (0..batch.div_ceil(group)).map(|_| source.take(group)).collect();
         done += groups.len() * group;
         let (began, before) = (Instant::now(), processor_micros());

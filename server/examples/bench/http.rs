@@ -42,7 +42,7 @@ pub fn run(options: &Options) {
         grouped(accounts as u64),
         lasts.as_secs()
     );
-    row(&["connections", "echo/s", "charges/s", "of echo", "p50", "p99", "p99 at half", "batched/s"]);
+    row(&["connections", "echo/s", "charges/s", "of echo", "p50", "p99", "p99 at half", "echo's then", "batched/s"]);
     for connections in options.numbers("connections", &[1, 16, 64, 256]) {
         let load = |address, ask, expected| Load { address, connections, lasts, pace: None, ask, expected };
         let go = |it: Load| runtime.block_on(load::run(it));
@@ -51,6 +51,8 @@ pub fn run(options: &Options) {
         let echo_rate = per_second(echoed.latencies.len() as u64, echoed.took);
         let rate = per_second(single.latencies.len() as u64, single.took);
         let mut half = go(Load { pace: Some(rate / 2), ..load(scrip, ask_single, "HTTP/1.1 201") });
+        // What this machine adds at the same pace.
+        let mut beside = go(Load { pace: Some(rate / 2), ..load(echo, ask_single, "HTTP/1.1 200") });
         let batches = go(load(scrip, ask_batch, "HTTP/1.1 200"));
         let batched = per_second((batches.latencies.len() * BATCH) as u64, batches.took);
         row(&[
@@ -61,6 +63,7 @@ pub fn run(options: &Options) {
             &millis(quantile(&mut single.latencies, 500)),
             &millis(quantile(&mut single.latencies, 990)),
             &millis(quantile(&mut half.latencies, 990)),
+            &millis(quantile(&mut beside.latencies, 990)),
             &grouped(batched),
         ]);
     }

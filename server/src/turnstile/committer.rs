@@ -1,6 +1,9 @@
-//! The thread that commits: write a group, then answer it.
+//! The threads that commit: one writes a group, the other waits until the disk has it, and answers.
+//!
+//! So the next group is written while the disk is waited for. A group that is soon written is not worth the second
+//! thread: where none is before it, whoever wrote it waits as well.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -9,12 +12,21 @@ use store::{Change, CommitError, Fault, Store};
 use super::followers::Followers;
 use super::{ATTEMPTS_MAX, Message, Tally, Ticket, Turned};
 
+/// Changes that take about as long to write as it takes to hand a group over.
+pub const HANDED_OVER_MIN: usize = 128;
+
 /// What was decided together and is written together.
 pub struct Group {
     /// The epoch of the books it was decided on.
     pub epoch: u64,
-    pub changes: Vec<Change>,
+    pub changes: Arc<Vec<Change>>,
     pub served: Vec<(Vec<Turned>, Ticket)>,
+}
+
+/// A group that was written, and how long that took.
+pub struct Written {
+    group: Group,
+    took: Duration,
 }
 
 pub struct Committer {
@@ -24,6 +36,8 @@ pub struct Committer {
     pub followers: Arc<Followers>,
     /// Back to the end of the queue, for a group that must be decided again.
     pub queue: Sender<Message>,
+    /// Groups that were handed over to be settled, and are not.
+    pub unsettled: AtomicUsize,
 }
 
 /// Does something, and says how long that took.
@@ -34,37 +48,71 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 impl Committer {
-    pub fn run(self, handed: &Receiver<Group>) {
+    /// Writes groups as they come, and hands them over to be settled.
+    pub fn write_all(&self, handed: &Receiver<Group>, hand_over: &Sender<Written>) {
         while let Ok(group) = handed.recv() {
-            self.write(group);
+            let Some(written) = self.write(group) else { continue };
+            let is_little = written.group.changes.len() < HANDED_OVER_MIN;
+            if is_little && self.unsettled.load(Ordering::Acquire) == 0 {
+                self.settle(written);
+                continue;
+            }
+            self.unsettled.fetch_add(1, Ordering::AcqRel);
+            if hand_over.send(written).is_err() {
+                return;
+            }
         }
     }
 
-    fn write(&self, group: Group) {
+    /// Settles groups in the order in which they were written.
+    pub fn settle_all(&self, handed: &Receiver<Written>) {
+        while let Ok(written) = handed.recv() {
+            self.settle(written);
+            self.unsettled.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Writes a group; none where it could not be, and its callers have been seen to.
+    fn write(&self, group: Group) -> Option<Written> {
         if group.epoch != self.epoch.load(Ordering::Acquire) {
             // The group before it was not written, so the books it was decided on never came to be.
-            return self.send_back(group.served);
+            self.send_back(group.served);
+            return None;
         }
         if group.changes.is_empty() {
-            return self.answer(group.served);
+            return Some(Written { group, took: Duration::ZERO });
         }
-        let (done, took) = timed(|| self.store.commit(&group.changes));
+        let (done, took) = timed(|| self.store.write(&group.changes));
         match done {
-            Ok(()) => {
-                self.wrote(&group.changes, took);
-                self.answer(group.served);
-            }
+            Ok(()) => return Some(Written { group, took }),
             Err(CommitError::Stale | CommitError::Repeated) => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.send_back(group.served);
             }
-            Err(CommitError::Fault(fault)) => {
-                self.epoch.fetch_add(1, Ordering::AcqRel);
-                let told = self.failed(&fault);
-                let failed = |it: Ticket| (vec![told.clone(); it.asks.len()], it);
-                self.answer(group.served.into_iter().map(|it| failed(it.1)).collect());
-            }
+            Err(CommitError::Fault(fault)) => self.give_up(group, &fault),
         }
+        None
+    }
+
+    /// Waits until a group is durable, and answers it. One that has nothing to write relies on those before it.
+    fn settle(&self, Written { group, took }: Written) {
+        let (done, waited) = timed(|| self.store.settle());
+        match done {
+            Ok(()) => {
+                if !group.changes.is_empty() {
+                    self.wrote(&group.changes, took + waited);
+                }
+                self.answer(group.served);
+            }
+            Err(fault) => self.give_up(group, &fault),
+        }
+    }
+
+    fn give_up(&self, group: Group, fault: &Fault) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let told = self.failed(fault);
+        let failed = |it: Ticket| (vec![told.clone(); it.asks.len()], it);
+        self.answer(group.served.into_iter().map(|it| failed(it.1)).collect());
     }
 
     /// The store has failed: what those who asked are told.

@@ -19,6 +19,20 @@ use crate::clock::Clock;
 /// Books whose memory is waited for together: as many as the nearest memory holds.
 const LOOKED_AT: usize = 64;
 
+/// What a group brings.
+#[derive(Default)]
+struct Decided {
+    named: Named,
+    documents: Versions,
+}
+
+impl Decided {
+    fn clear(&mut self) {
+        self.named.clear();
+        self.documents.clear();
+    }
+}
+
 pub struct Decider {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
@@ -27,13 +41,10 @@ pub struct Decider {
     books: Books,
     /// The epoch `books` and `under_way` belong to.
     books_epoch: u64,
-    /// Names of the group being written, which no read may find yet.
-    under_way: Named,
-    /// Names of the group being decided.
-    decided: Named,
-    /// Documents that came with the group being written, and with the one being decided.
-    documents_under_way: Versions,
-    documents_decided: Versions,
+    /// The group being written and the one being settled, of which no read may tell yet.
+    under_way: [Decided; 2],
+    /// The group being decided.
+    decided: Decided,
     /// What the store said of the names of this group.
     recalled: Names<Place>,
     changes: Vec<Change>,
@@ -50,10 +61,8 @@ impl Decider {
             companions,
             books: Books::default(),
             books_epoch: 0,
-            under_way: Named::default(),
-            decided: Named::default(),
-            documents_under_way: Versions::default(),
-            documents_decided: Versions::default(),
+            under_way: Default::default(),
+            decided: Decided::default(),
             recalled: Names::default(),
             changes: Vec::new(),
             brought: 0,
@@ -67,9 +76,9 @@ impl Decider {
             if hand_over.send(group).is_err() || is_last {
                 return;
             }
-            // The hand-over returned, so the group before is durable and reads find its names.
-            std::mem::swap(&mut self.under_way, &mut self.decided);
-            self.documents_under_way = std::mem::take(&mut self.documents_decided);
+            // The hand-over returned, so the group before is written, and all before that are settled: reads find them.
+            self.under_way.rotate_right(1);
+            std::mem::swap(&mut self.under_way[0], &mut self.decided);
         }
     }
 
@@ -80,7 +89,7 @@ impl Decider {
             Err(fault) => {
                 let turned = failed(&fault);
                 let served = tickets.into_iter().map(|it| (vec![turned.clone(); it.asks.len()], it)).collect();
-                Group { epoch: self.books_epoch, changes: Vec::new(), served }
+                Group { epoch: self.books_epoch, changes: Arc::default(), served }
             }
         }
     }
@@ -90,12 +99,10 @@ impl Decider {
         let epoch = self.epoch.load(Ordering::Acquire);
         if epoch != self.books_epoch {
             self.books.clear();
-            self.under_way.clear();
-            self.documents_under_way.clear();
+            self.under_way.iter_mut().for_each(Decided::clear);
             self.books_epoch = epoch;
         }
         self.decided.clear();
-        self.documents_decided.clear();
         self.brought = 0;
     }
 
@@ -103,7 +110,7 @@ impl Decider {
     fn decide_all(&mut self, tickets: Vec<Ticket>) -> Group {
         self.changes.reserve(tickets.iter().map(|it| it.asks.len()).sum());
         let served = tickets.into_iter().map(|ticket| self.serve(ticket)).collect();
-        Group { epoch: self.books_epoch, changes: std::mem::take(&mut self.changes), served }
+        Group { epoch: self.books_epoch, changes: Arc::new(std::mem::take(&mut self.changes)), served }
     }
 
     /// Takes the accounts of some asks until these are committed, and recalls what is news of them. For stores that
@@ -263,7 +270,7 @@ impl Decider {
         let book = self.books.get(transaction.place.account).expect("it was decided on its book");
         let brought = (self.companions)(book, &transaction);
         Arc::make_mut(book).apply(&transaction);
-        self.decided.insert(key.into_iter().chain(fact), &transaction);
+        self.decided.named.insert(key.into_iter().chain(fact), &transaction);
         let (posted, book) = (Arc::clone(&transaction), Arc::clone(book));
         self.changes.push(Change::Post(Post { transaction: posted, book, key, fact }));
         self.bring(&brought);
@@ -274,7 +281,7 @@ impl Decider {
     fn follows(&self, also: &[Change]) -> Result<bool, Fault> {
         let documents = also.iter().filter_map(|it| if let Change::Document(it) = it { Some(it) } else { None });
         for document in documents {
-            let known = self.documents_decided.of(document).or_else(|| self.documents_under_way.of(document));
+            let known = self.not_read_yet().find_map(|it| it.documents.of(document));
             let before = match known {
                 Some(version) => version,
                 None => {
@@ -292,18 +299,23 @@ impl Decider {
     fn bring(&mut self, also: &[Change]) {
         for change in also {
             if let Change::Document(document) = change {
-                self.documents_decided.keep(document);
+                self.decided.documents.keep(document);
             }
             self.changes.push(change.clone());
         }
     }
 
     fn is_settled(&self, name: NameHash) -> bool {
-        self.decided.has(name) || self.under_way.has(name) || self.recalled.contains_key(&name)
+        self.not_read_yet().any(|it| it.named.has(name)) || self.recalled.contains_key(&name)
+    }
+
+    /// Groups of which no read tells, the newest first.
+    fn not_read_yet(&self) -> impl Iterator<Item = &Decided> {
+        std::iter::once(&self.decided).chain(&self.under_way)
     }
 
     fn find(&self, name: NameHash) -> Result<Option<Arc<Transaction>>, Fault> {
-        if let Some(transaction) = self.decided.get(name).or_else(|| self.under_way.get(name)) {
+        if let Some(transaction) = self.not_read_yet().find_map(|it| it.named.get(name)) {
             return Ok(Some(Arc::clone(transaction)));
         }
         match self.recalled.get(&name) {

@@ -1,4 +1,5 @@
 //! The turnstile under concurrency and on a store that fails: real store, real threads, faults at chosen moments.
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -11,39 +12,77 @@ use billing::time::{Span, Timestamp};
 use store::sqlite::Sqlite;
 use store::{Account, Change, CommitError, Document, Fault, NameHash, Store};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use self::forwarded::forwarded;
+use super::committer::HANDED_OVER_MIN;
 use super::{Ask, Key, Turned, Turnstile, WAITING_MAX};
 use crate::clock::Clock;
 
 #[path = "../../../store/tests/it/forwarded.rs"]
 mod forwarded;
 
-/// What a commit is told to do when it comes.
+/// What a commit, or a sync of what was written, is told to do when it comes.
 enum Order {
     Go,
     Fail,
     SayStale,
 }
 
-/// A store whose commits wait to be told how they end, where a test wants that.
+/// A store whose commits, or whose syncs, wait to be told how they end, where a test wants that.
 struct Told {
     inner: Sqlite,
-    /// A commit says that it has come, then waits for its order. Without a gate it goes.
-    gate: Option<(Sender<()>, Mutex<Receiver<Order>>)>,
+    gate: Option<Gate>,
+    /// Told of each group that was written, where it is the syncs that wait.
+    written: Option<Sender<()>>,
+    is_broken: AtomicBool,
+}
+
+/// Whatever waits here says that it has come, then waits for its order.
+struct Gate {
+    came: Sender<()>,
+    orders: Mutex<Receiver<Order>>,
+}
+
+impl Gate {
+    fn pass(&self) -> Order {
+        self.came.send(()).unwrap();
+        // When the test has gone there is nobody to tell.
+        self.orders.lock().unwrap().recv().unwrap_or(Order::Go)
+    }
+}
+
+impl Told {
+    fn check(&self) -> Result<(), Fault> {
+        if self.is_broken.load(Ordering::SeqCst) { Err(Fault::new("settling", "told to fail")) } else { Ok(()) }
+    }
 }
 
 impl Store for Told {
     fn commit(&self, changes: &[Change]) -> Result<(), CommitError> {
-        let Some((came, orders)) = &self.gate else { return self.inner.commit(changes) };
-        came.send(()).unwrap();
-        match orders.lock().unwrap().recv() {
-            Ok(Order::Fail) => Err(CommitError::Fault(Fault::new("committing", "told to fail"))),
-            Ok(Order::SayStale) => Err(CommitError::Stale),
-            // When the test has gone there is nobody to tell.
-            Ok(Order::Go) | Err(_) => self.inner.commit(changes),
+        match self.gate.as_ref().map_or(Order::Go, Gate::pass) {
+            Order::Fail => Err(CommitError::Fault(Fault::new("committing", "told to fail"))),
+            Order::SayStale => Err(CommitError::Stale),
+            Order::Go => self.inner.commit(changes),
         }
+    }
+    fn write(&self, changes: &Arc<Vec<Change>>) -> Result<(), CommitError> {
+        let Some(written) = &self.written else { return self.commit(changes) };
+        self.check()?;
+        self.inner.write(changes)?;
+        written.send(()).unwrap();
+        Ok(())
+    }
+    fn settle(&self) -> Result<(), Fault> {
+        if self.written.is_none() {
+            return Ok(());
+        }
+        self.check()?;
+        if matches!(self.gate.as_ref().map_or(Order::Go, Gate::pass), Order::Fail) {
+            self.is_broken.store(true, Ordering::SeqCst);
+        }
+        self.check()?;
+        self.inner.settle()
     }
     forwarded!();
 }
@@ -55,21 +94,33 @@ struct Scene {
     clock: Arc<Clock>,
     came: Option<Receiver<()>>,
     orders: Option<Sender<Order>>,
+    written: Option<Receiver<()>>,
     _directory: TempDir,
+}
+
+/// What waits for the test's orders.
+#[derive(Clone, Copy, PartialEq)]
+enum Waits {
+    Nothing,
+    Commits,
+    Syncs,
 }
 
 const ACCOUNT: AccountNumber = AccountNumber::from_random(42);
 
 impl Scene {
-    fn open(is_gated: bool) -> Scene {
+    fn open(waits: Waits) -> Scene {
         let directory = tempfile::tempdir().unwrap();
         let inner = Sqlite::open(&directory.path().join("scrip.db"), store::sqlite::Options::default()).unwrap();
         let clock = Arc::new(Clock::default());
         fund(&inner, clock.now());
         let (came_in, came) = channel();
         let (orders, told) = channel();
-        let gate = is_gated.then(|| (came_in, Mutex::new(told)));
-        let store = Arc::new(Told { inner, gate });
+        let is_gated = waits != Waits::Nothing;
+        let gate = is_gated.then(|| Gate { came: came_in, orders: Mutex::new(told) });
+        let (wrote, written) = channel();
+        let wrote = (waits == Waits::Syncs).then_some(wrote);
+        let store = Arc::new(Told { inner, gate, written: wrote, is_broken: AtomicBool::new(false) });
         let turnstile =
             Arc::new(Turnstile::open(Arc::<Told>::clone(&store), Arc::clone(&clock), Arc::new(|_, _| Vec::new())));
         Scene {
@@ -78,6 +129,7 @@ impl Scene {
             clock,
             came: is_gated.then_some(came),
             orders: is_gated.then_some(orders),
+            written: (waits == Waits::Syncs).then_some(written),
             _directory: directory,
         }
     }
@@ -107,19 +159,27 @@ impl Scene {
         ask(Command::Hold { work: self.work(0), credits: Credits::whole(credits), expires_at }, key, 1)
     }
 
-    fn start(&self, ask: Ask) -> tokio::task::JoinHandle<Turned> {
+    fn start(&self, ask: Ask) -> JoinHandle<Turned> {
         let turnstile = Arc::clone(&self.turnstile);
         tokio::spawn(async move { turnstile.take_one(ask).await })
     }
 
-    /// Waits until a commit has come.
+    /// Waits until a commit, or a sync, has come.
     async fn commit_comes(&mut self) {
-        let came = self.came.take().unwrap();
-        let waited = tokio::task::spawn_blocking(move || {
-            came.recv().unwrap();
-            came
-        });
-        self.came = Some(waited.await.unwrap());
+        self.came = Some(heard(self.came.take().unwrap()).await);
+    }
+
+    /// Waits until a group has been written.
+    async fn group_is_written(&mut self) {
+        self.written = Some(heard(self.written.take().unwrap()).await);
+    }
+
+    /// A group that is worth handing over: much that costs nothing, and a charge under this key.
+    fn start_group(&self, credits: i64, key: &str) -> JoinHandle<Vec<Turned>> {
+        let mut asks: Vec<Ask> = (1..HANDED_OVER_MIN).map(|it| self.charge(0, &format!("{key}-{it}"))).collect();
+        asks.push(self.charge(credits, key));
+        let turnstile = Arc::clone(&self.turnstile);
+        tokio::spawn(async move { turnstile.take(asks).await })
     }
 
     fn tell(&self, order: Order) {
@@ -130,6 +190,14 @@ impl Scene {
         let book = self.store.recall(&[], &[ACCOUNT]).unwrap().books.pop().flatten().unwrap();
         book.balance(self.clock.now()).available()
     }
+}
+
+async fn heard(from: Receiver<()>) -> Receiver<()> {
+    let waited = tokio::task::spawn_blocking(move || {
+        from.recv().unwrap();
+        from
+    });
+    waited.await.unwrap()
 }
 
 fn ask(command: Command, key: &str, request: u128) -> Ask {
@@ -174,7 +242,7 @@ fn is_done(turned: &Turned) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_many_times_at_once_is_one_charge() {
-    let scene = Scene::open(false);
+    let scene = Scene::open(Waits::Nothing);
     let mut asks = JoinSet::new();
     for _ in 0..64 {
         let (turnstile, ask) = (Arc::clone(&scene.turnstile), scene.charge(10, "same"));
@@ -192,7 +260,7 @@ async fn one_key_many_times_at_once_is_one_charge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_holds_admit_exactly_what_is_affordable() {
-    let scene = Scene::open(false);
+    let scene = Scene::open(Waits::Nothing);
     let mut asks = JoinSet::new();
     for number in 0..50 {
         let (turnstile, ask) = (Arc::clone(&scene.turnstile), scene.hold(7, &format!("hold-{number}")));
@@ -207,7 +275,7 @@ async fn parallel_holds_admit_exactly_what_is_affordable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_request_under_a_key_is_a_conflict() {
-    let scene = Scene::open(false);
+    let scene = Scene::open(Waits::Nothing);
     let command = || Command::Charge(Spend { work: scene.work(1), debt_max: Credits::ZERO });
     let asks = vec![ask(command(), "key", 1), ask(command(), "key", 2), ask(command(), "key", 1)];
     let turned = scene.turnstile.take(asks).await;
@@ -218,7 +286,7 @@ async fn another_request_under_a_key_is_a_conflict() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_written_never_was() {
-    let mut scene = Scene::open(true);
+    let mut scene = Scene::open(Waits::Commits);
     // The second is decided on the book the first leads to, while the first is being written.
     let first = scene.start(scene.hold(80, "first"));
     scene.commit_comes().await;
@@ -239,7 +307,7 @@ async fn what_could_not_be_written_never_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_overtaken_decides_again() {
-    let mut scene = Scene::open(true);
+    let mut scene = Scene::open(Waits::Commits);
     let charged = scene.start(scene.charge(10, "key"));
     for order in [Order::SayStale, Order::SayStale, Order::Go] {
         scene.commit_comes().await;
@@ -251,7 +319,7 @@ async fn who_was_overtaken_decides_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_waits_until_the_first_is_durable() {
-    let mut scene = Scene::open(true);
+    let mut scene = Scene::open(Waits::Commits);
     let first = scene.start(scene.charge(10, "key"));
     scene.commit_comes().await;
     let repeat = scene.start(scene.charge(10, "key"));
@@ -264,8 +332,49 @@ async fn a_repeat_waits_until_the_first_is_durable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_is_written_while_the_disk_is_waited_for_and_nobody_is_answered_before() {
+    let mut scene = Scene::open(Waits::Syncs);
+    let first = scene.start_group(10, "first");
+    scene.group_is_written().await;
+    scene.commit_comes().await;
+    let second = scene.start_group(20, "second");
+    scene.group_is_written().await;
+    // Decided while neither is durable: a repeat of each.
+    let repeats = [scene.start(scene.charge(10, "first")), scene.start(scene.charge(20, "second"))];
+    assert_eq!(scene.available(), Credits::whole(100));
+    assert!(!first.is_finished() && !second.is_finished() && repeats.iter().all(|it| !it.is_finished()));
+    scene.tell(Order::Go);
+    assert!(first.await.unwrap().iter().all(is_done));
+    scene.commit_comes().await;
+    assert!(!second.is_finished() && repeats.iter().all(|it| !it.is_finished()));
+    // For the second, and for as many groups as the repeats are.
+    (0..3).for_each(|_| scene.tell(Order::Go));
+    assert!(second.await.unwrap().iter().all(is_done));
+    for repeat in repeats {
+        assert!(matches!(repeat.await.unwrap(), Turned::Done { is_replay: true, .. }));
+    }
+    assert_eq!(scene.available(), Credits::whole(70));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_from_what_the_disk_did_not_take_is_not_answered_as_if_it_had() {
+    let mut scene = Scene::open(Waits::Syncs);
+    let first = scene.start_group(10, "first");
+    scene.group_is_written().await;
+    scene.commit_comes().await;
+    let second = scene.start_group(20, "second");
+    scene.group_is_written().await;
+    let repeat = scene.start(scene.charge(10, "first"));
+    scene.tell(Order::Fail);
+    let is_fault = |it: &Turned| matches!(it, Turned::Fault);
+    assert!(first.await.unwrap().iter().all(is_fault) && second.await.unwrap().iter().all(is_fault));
+    assert!(is_fault(&repeat.await.unwrap()));
+    assert_eq!(scene.available(), Credits::whole(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_than_may_wait_is_told_to_come_back() {
-    let mut scene = Scene::open(true);
+    let mut scene = Scene::open(Waits::Commits);
     let first = scene.start(scene.charge(1, "first"));
     scene.commit_comes().await;
     let many: Vec<Ask> = vec![scene.charge(1, "many"); WAITING_MAX];
@@ -277,7 +386,7 @@ async fn more_than_may_wait_is_told_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_serves_all_who_entered() {
-    let scene = Scene::open(false);
+    let scene = Scene::open(Waits::Nothing);
     let asks: Vec<Ask> = (0..90).map(|it| scene.charge(1, &format!("key-{it}"))).collect();
     let entered: Vec<_> = asks.into_iter().map(|it| scene.turnstile.enter(0, vec![it]).unwrap()).collect();
     let turnstile = Arc::clone(&scene.turnstile);
@@ -291,7 +400,7 @@ async fn closing_serves_all_who_entered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_is_posted_before_anything_else() {
-    let scene = Scene::open(false);
+    let scene = Scene::open(Waits::Nothing);
     assert!(is_done(&scene.turnstile.take_one(scene.hold(70, "hold")).await));
     scene.clock.advance(Span::HOUR.times(2));
     // The hold has lapsed, so its credits are there for the charge.
@@ -320,7 +429,7 @@ fn bringing(ask: Ask, version: u64) -> Ask {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_those_who_bring_the_same_state_of_a_document_one_is_done() {
-    let mut scene = Scene::open(true);
+    let mut scene = Scene::open(Waits::Commits);
     let first = scene.start(bringing(scene.charge(10, "first"), 1));
     scene.commit_comes().await;
     // Decided while the first is being written: one that brings the same, one that brings the next, and a bystander.
@@ -346,7 +455,7 @@ async fn of_those_who_bring_the_same_state_of_a_document_one_is_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_written_past_the_turnstile_overtakes_and_hurts_nobody_else() {
-    let mut scene = Scene::open(true);
+    let mut scene = Scene::open(Waits::Commits);
     let asks = vec![bringing(scene.charge(10, "overtaken"), 1), scene.charge(5, "bystander")];
     let turnstile = Arc::clone(&scene.turnstile);
     let both = tokio::spawn(async move { turnstile.take(asks).await });

@@ -1,5 +1,13 @@
 //! The one write: changes go into one transaction of the journal file, and only when that is on the disk into memory.
-use std::sync::{Arc, PoisonError};
+//!
+//! Plain charges may be written before they are settled: the transaction is then in the log and not yet on the disk, so
+//! that the next can be written while the disk is waited for. Until one sync has settled them, memory and the derived
+//! file know nothing of them, and nobody is answered; only whoever writes the next knows how far their accounts are.
+//! All else is found by asking SQLite, so it is on the disk, with all before it, before SQLite shows it.
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use billing::id::{AccountNumber, Place};
 
@@ -13,55 +21,129 @@ use crate::{Change, CommitError, Fault, Post};
 const COMMIT_BYTES: usize = 2 * 4096;
 /// About what a row of the journal takes.
 const ROW_BYTES: usize = 300;
-/// Commits between two checkpoints, at least: large groups share one, too.
+/// Commits between two copies of the log, at least: large groups share one, too.
 const COMMITS_MIN: usize = 8;
+
+/// The last transactions of some accounts.
+type Heads = SpreadMap<AccountNumber, Head>;
+
+/// What was written and is not settled, oldest first.
+pub struct Unsettled {
+    /// The write-ahead log.
+    log: File,
+    written: Mutex<VecDeque<Arc<Written>>>,
+    /// Held while what was settled goes into memory, in its order.
+    settling: Mutex<()>,
+}
+
+struct Written {
+    changes: Arc<Vec<Change>>,
+    /// Sequence of its last transaction.
+    last: u64,
+    heads: Heads,
+}
+
+impl Unsettled {
+    pub fn new(log: File) -> Unsettled {
+        Unsettled { log, written: Mutex::default(), settling: Mutex::default() }
+    }
+}
 
 fn fault(error: rusqlite::Error) -> Fault {
     Fault::new("committing", error)
 }
 
+/// Writes changes and waits until the disk has them, and all that was written before.
 pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
+    let mut writer = begin(shared)?;
+    syncs(&mut writer, true)?;
+    let (last, _) = append(shared, &mut writer, changes)?;
+    // Nobody writes meanwhile, so nothing comes between.
+    settle(shared)?;
+    remember(shared, &posts_of(changes), last);
+    copy_log(shared, writer, changes.len());
+    Ok(())
+}
+
+/// Writes changes that the disk need not have before they are settled.
+pub fn write(shared: &Shared, changes: &Arc<Vec<Change>>) -> Result<(), CommitError> {
+    if !changes.iter().all(is_plain) {
+        return commit(shared, changes);
+    }
+    let mut writer = begin(shared)?;
+    syncs(&mut writer, false)?;
+    let (last, heads) = append(shared, &mut writer, changes)?;
+    lock(&shared.unsettled.written).push_back(Arc::new(Written { changes: Arc::clone(changes), last, heads }));
+    copy_log(shared, writer, changes.len());
+    Ok(())
+}
+
+/// Waits until the disk has all that was written before.
+pub fn settle(shared: &Shared) -> Result<(), Fault> {
+    let Some(last) = lock(&shared.unsettled.written).back().map(|it| it.last) else { return Ok(()) };
+    if shared.is_broken.load(Ordering::Acquire) {
+        return Err(broken());
+    }
+    shared.unsettled.log.sync_data().map_err(|error| {
+        // A sync that failed cannot be tried again: the system may have thrown the pages away, and says so only once.
+        shared.is_broken.store(true, Ordering::Release);
+        Fault::new("settling", error)
+    })?;
+    remember_written(shared, last);
+    Ok(())
+}
+
+/// Whether nobody finds it but by way of memory.
+fn is_plain(change: &Change) -> bool {
+    matches!(change, Change::Post(post) if post.transaction.granted().is_none())
+}
+
+fn broken() -> Fault {
+    Fault::new("committing", "an earlier commit failed: the store must be opened anew")
+}
+
+/// Waits for its turn to write.
+fn begin(shared: &Shared) -> Result<MutexGuard<'_, Writer>, Fault> {
     // Back-pressure: memory stays bounded when folding cannot keep up.
     let is_full = shared.options.tail_max <= shared.memory().live.length;
     if is_full {
         shared.await_fold(|memory| memory.live.length < shared.options.tail_max)?;
     }
-    let mut writer = lock(&shared.writer);
-    if writer.is_broken {
-        return Err(Fault::new("committing", "an earlier commit failed: the store must be opened anew").into());
+    let writer = lock(&shared.writer);
+    if shared.is_broken.load(Ordering::Acquire) {
+        return Err(broken());
     }
-    let mut heads = std::mem::take(&mut writer.heads);
-    find_heads(shared, changes, &mut heads)?;
-    let posts = write(&mut writer, &mut heads, changes)?;
-    writer.heads = heads;
-    writer.sequence += posts.len() as u64;
-    let bytes = COMMIT_BYTES + ROW_BYTES * posts.len();
-    writer.log_bytes += bytes;
-    writer.uncopied_bytes += bytes;
-    let (is_long, asks_checkpoint) = {
-        let mut memory = shared.memory_mut();
-        memory.live.push_all(&posts);
-        let is_long = shared.options.fold_at <= memory.live.length;
-        (is_long, shared.options.log_bytes.max(COMMITS_MIN * bytes) <= writer.uncopied_bytes)
-    };
-    drop(writer);
-    if is_long {
-        shared.ask(Chore::Fold);
-    }
-    if asks_checkpoint {
-        shared.ask(Chore::Checkpoint);
+    Ok(writer)
+}
+
+/// Says whether a commit of SQLite's waits for the disk.
+fn syncs(writer: &mut Writer, does: bool) -> Result<(), Fault> {
+    if writer.syncs != does {
+        writer.file.pragma_update(None, "synchronous", if does { "full" } else { "normal" }).map_err(fault)?;
+        writer.syncs = does;
     }
     Ok(())
 }
 
+/// Writes everything, or nothing, and says where that ends.
+fn append(shared: &Shared, writer: &mut Writer, changes: &[Change]) -> Result<(u64, Heads), CommitError> {
+    let mut heads = find_heads(shared, changes)?;
+    let last = insert(shared, writer, &mut heads, changes)?;
+    writer.sequence = last;
+    Ok((last, heads))
+}
+
 /// The last transaction of every account that is posted to. Nobody else commits meanwhile.
-fn find_heads(shared: &Shared, changes: &[Change], heads: &mut SpreadMap<AccountNumber, Head>) -> Result<(), Fault> {
-    heads.clear();
+fn find_heads(shared: &Shared, changes: &[Change]) -> Result<Heads, Fault> {
+    let mut heads = Heads::with_capacity_and_hasher(changes.len(), Default::default());
     let mut cold = Vec::new();
+    // In this order: what is settled goes into memory before it is taken out here.
+    let unsettled: Vec<Arc<Written>> = lock(&shared.unsettled.written).iter().rev().cloned().collect();
     let memory = shared.memory();
     for post in changes.iter().filter_map(post_of) {
         let account = post.transaction.place.account;
-        match memory.head(account) {
+        let written = unsettled.iter().find_map(|it| it.heads.get(&account).copied());
+        match written.or_else(|| memory.head(account)) {
             Some(head) => drop(heads.insert(account, head)),
             None => cold.push(account),
         }
@@ -76,7 +158,7 @@ fn find_heads(shared: &Shared, changes: &[Change], heads: &mut SpreadMap<Account
             Ok(())
         })?;
     }
-    Ok(())
+    Ok(heads)
 }
 
 fn post_of(change: &Change) -> Option<&Post> {
@@ -86,14 +168,13 @@ fn post_of(change: &Change) -> Option<&Post> {
     }
 }
 
-/// Writes everything, or nothing: whatever goes wrong before the end rolls the transaction back.
-fn write<'a>(
-    writer: &mut Writer,
-    heads: &mut SpreadMap<AccountNumber, Head>,
-    changes: &'a [Change],
-) -> Result<Vec<(u64, &'a Post)>, CommitError> {
+fn posts_of(changes: &[Change]) -> Vec<&Post> {
+    changes.iter().filter_map(post_of).collect()
+}
+
+/// Inserts everything, or nothing: whatever goes wrong before the end rolls the transaction back.
+fn insert(shared: &Shared, writer: &mut Writer, heads: &mut Heads, changes: &[Change]) -> Result<u64, CommitError> {
     let mut sequence = writer.sequence;
-    let mut posts = Vec::with_capacity(changes.len());
     let before = Arc::clone(&writer.numbered.read().unwrap_or_else(PoisonError::into_inner));
     let transaction = writer.file.unchecked_transaction().map_err(fault)?;
     let mut appender = journal::Appender::new(&transaction, Arc::clone(&before), &mut writer.met).map_err(fault)?;
@@ -113,7 +194,6 @@ fn write<'a>(
         sequence += 1;
         appender.append(sequence, head.sequence, post).map_err(fault)?;
         *head = Head { version, sequence };
-        posts.push((sequence, post));
     }
     let numbered = Arc::clone(&appender.numbered);
     drop(appender);
@@ -121,10 +201,45 @@ fn write<'a>(
         // Before any reader can meet them; none does if the commit fails, and then there are no more commits.
         *writer.numbered.write().unwrap_or_else(PoisonError::into_inner) = numbered;
     }
-    // A sync that failed cannot be tried again: the system may have thrown the pages away, and says so only once.
     transaction.commit().map_err(|it| {
-        writer.is_broken = true;
+        // It may be on the disk or not, which nobody can find out: no more is written.
+        shared.is_broken.store(true, Ordering::Release);
         fault(it)
     })?;
-    Ok(posts)
+    Ok(sequence)
+}
+
+/// Puts what was written, up to the transaction `last`, into memory.
+fn remember_written(shared: &Shared, last: u64) {
+    let _in_order = lock(&shared.unsettled.settling);
+    let next = || lock(&shared.unsettled.written).front().filter(|it| it.last <= last).cloned();
+    while let Some(written) = next() {
+        remember(shared, &posts_of(&written.changes), written.last);
+        lock(&shared.unsettled.written).pop_front();
+    }
+}
+
+/// Puts posts, the last of which has this sequence, into memory.
+fn remember(shared: &Shared, posts: &[&Post], last: u64) {
+    let first = last + 1 - posts.len() as u64;
+    let numbered: Vec<(u64, &Post)> = (first..).zip(posts.iter().copied()).collect();
+    let mut memory = shared.memory_mut();
+    memory.live.push_all(&numbered);
+    let is_long = shared.options.fold_at <= memory.live.length;
+    drop(memory);
+    if is_long {
+        shared.ask(Chore::Fold);
+    }
+}
+
+/// Has the log copied when enough has been added to it.
+fn copy_log(shared: &Shared, mut writer: MutexGuard<'_, Writer>, rows: usize) {
+    let bytes = COMMIT_BYTES + ROW_BYTES * rows;
+    writer.log_bytes += bytes;
+    writer.uncopied_bytes += bytes;
+    let is_due = shared.options.log_bytes.max(COMMITS_MIN * bytes) <= writer.uncopied_bytes;
+    drop(writer);
+    if is_due {
+        shared.ask(Chore::Checkpoint);
+    }
 }

@@ -104,6 +104,7 @@ impl Sqlite {
     /// Folds everything that was committed before. Nothing needs it; a benchmark and a test may want to know where the
     /// answers come from.
     pub fn fold(&self) -> Result<(), Fault> {
+        commit::settle(&self.shared)?;
         let last = lock(&self.shared.writer).sequence;
         self.shared.await_fold(|memory| {
             let frozen = memory.frozen.as_ref().is_some_and(|it| it.reaches_back_to(last));
@@ -170,6 +171,12 @@ fn unsigned(number: i64) -> u64 {
 impl Store for Sqlite {
     fn commit(&self, changes: &[Change]) -> Result<(), CommitError> {
         commit::commit(&self.shared, changes)
+    }
+    fn write(&self, changes: &Arc<Vec<Change>>) -> Result<(), CommitError> {
+        commit::write(&self.shared, changes)
+    }
+    fn settle(&self) -> Result<(), Fault> {
+        commit::settle(&self.shared)
     }
     fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
         read::recall(&self.shared, names, accounts)

@@ -10,7 +10,6 @@ use rusqlite::config::DbConfig;
 use super::journal::JournalFile;
 use super::memory::Memory;
 use super::shared::{Chore, Reader, Shared, Writer};
-use super::spread::SpreadMap;
 use super::tail::Tail;
 use super::{Options, Sqlite, beside, checkpoint, derived, derived_path, fold, hours, journal, merge, migrate, names};
 use crate::Fault;
@@ -33,10 +32,11 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     hours::tidy(&derived)?;
     let memory = Memory::new(runs, options.books_max);
     let numbered = journal::numbered(&file)?;
-    let heads = SpreadMap::default();
     let met = Met::default();
-    let writer = Writer { file, numbered, met, sequence, is_broken: false, log_bytes: 0, uncopied_bytes: 0, heads };
-    let shared = Arc::new(Shared::new(options, path, writer, derived, memory));
+    let writer = Writer { file, numbered, met, sequence, syncs: true, log_bytes: 0, uncopied_bytes: 0 };
+    // It is there: the journal has been read, and its file stays open.
+    let log = File::open(beside(path, "-wal")).map_err(|it| Fault::new("opening the journal's log", it))?;
+    let shared = Arc::new(Shared::new(options, path, (writer, log), derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;
     let tail = replay(&shared, &reader, folded)?;

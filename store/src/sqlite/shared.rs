@@ -1,17 +1,17 @@
 //! What commits, reads and the threads behind them share, and how they wait for each other.
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use billing::id::AccountNumber;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
+use super::commit::Unsettled;
 use super::journal::{JournalFile, SharedNumbered};
 use super::memory::Memory;
-use super::spread::SpreadMap;
-use super::tail::{Head, Tail};
+use super::tail::Tail;
 use crate::Fault;
 use crate::codec::Met;
 
@@ -19,6 +19,10 @@ pub struct Shared {
     pub options: Options,
     pub path: PathBuf,
     pub writer: Mutex<Writer>,
+    pub unsettled: Unsettled,
+    /// A commit or a sync failed, and whether the disk has it nobody knows: no more are taken until the store is opened
+    /// anew and reads what is there.
+    pub is_broken: AtomicBool,
     /// The derived file's one writing connection, taken for a slice at a time.
     derived: Mutex<Connection>,
     memory: RwLock<Memory>,
@@ -38,14 +42,11 @@ pub struct Writer {
     pub met: Met,
     /// Sequence of the newest transaction.
     pub sequence: u64,
-    /// A commit failed, and whether the disk has it nobody knows: no more are taken until the store is opened anew and
-    /// reads what is there.
-    pub is_broken: bool,
+    /// Whether SQLite waits for the disk when it commits.
+    pub syncs: bool,
     /// About how much was written to the write-ahead log since it was begun, and since it was last copied.
     pub log_bytes: usize,
     pub uncopied_bytes: usize,
-    /// Room for the heads of what a commit posts to.
-    pub heads: SpreadMap<AccountNumber, Head>,
 }
 
 /// A reading connection to each file.
@@ -87,12 +88,20 @@ impl Signals {
 }
 
 impl Shared {
-    pub fn new(options: Options, path: &Path, writer: Writer, derived: Connection, memory: Memory) -> Shared {
+    pub fn new(
+        options: Options,
+        path: &Path,
+        (writer, log): (Writer, File),
+        derived: Connection,
+        memory: Memory,
+    ) -> Shared {
         Shared {
             numbered: Arc::clone(&writer.numbered),
             options,
             path: path.to_owned(),
             writer: Mutex::new(writer),
+            unsettled: Unsettled::new(log),
+            is_broken: AtomicBool::new(false),
             derived: Mutex::new(derived),
             memory: RwLock::new(memory),
             readers: Mutex::default(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use billing::ledger::{LedgerAccount, Transaction, What};
 use rusqlite::Connection;
 use store::sqlite::{Options, Sqlite, backup, restore};
-use store::{Change, Store, verify};
+use store::{Change, CommitError, NameHash, QuoteRecord, Store, verify};
 
 use crate::homes::restless;
 use crate::make::{Desk, account, minute};
@@ -39,6 +39,48 @@ fn a_fold_may_stop_after_any_slice() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_written_is_seen_once_it_is_settled() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let mut desk = Desk::new(1);
+    store.commit(&[desk.grant(1_000, minute(0))]).unwrap();
+    let seen = |store: &Sqlite| {
+        let book = store.recall(&[], &[account(1)]).unwrap().books.remove(0).unwrap();
+        assert_eq!(store.transactions(account(1), u64::MAX, 100).unwrap().len() as u64, book.version);
+        let used: u64 = store.usage(account(1), minute(-60), minute(600)).unwrap().iter().map(|it| it.sum.count).sum();
+        assert_eq!(used + 1, book.version);
+        book.version
+    };
+    let first = Arc::new(vec![desk.charge(1, minute(1), Some("first"))]);
+    store.write(&first).unwrap();
+    assert_eq!(seen(&store), 1);
+    assert!(matches!(store.write(&first), Err(CommitError::Stale)), "it is known how far the account is");
+    // The next follows from it.
+    store.write(&Arc::new(vec![desk.charge(1, minute(2), None), desk.charge(1, minute(3), None)])).unwrap();
+    assert_eq!(seen(&store), 1);
+    store.settle().unwrap();
+    assert_eq!(seen(&store), 4);
+    assert!(store.recall(&[NameHash::key(account(1), "first")], &[]).unwrap().named[0].is_some());
+    // What others find by asking SQLite is durable at once, and with it all that was written before.
+    store.write(&Arc::new(vec![desk.charge(1, minute(4), None)])).unwrap();
+    assert_eq!(seen(&store), 4);
+    store.write(&Arc::new(vec![desk.charge(1, minute(5), None), desk.charge(1, minute(5), None)])).unwrap();
+    let quote =
+        QuoteRecord { account: account(1), id: "quote".to_owned(), expires_at: minute(9), body: "{}".to_owned() };
+    store.commit(&[Change::Quote(quote)]).unwrap();
+    assert_eq!(seen(&store), 7);
+    // A process that ends before it settles has written it all the same.
+    store.write(&Arc::new(vec![desk.charge(1, minute(6), None)])).unwrap();
+    drop(store);
+    let store = scratch.open();
+    let length = store.journal_length().unwrap();
+    assert_eq!(length, 8);
+    store.fold().unwrap();
+    assert_eq!(seen(&store), length);
+    assert_clean(&store);
 }
 
 /// A town of a few accounts that each use much in every hour of two days, in no order of time.
