@@ -1,5 +1,7 @@
-//! The worker: one loop over what is due. Holds and grants whose time is up are posted, so that the ledger shows them
-//! even where nobody asks; jobs are done. Balances do not wait for it: a reader brings a book up to its own instant.
+//! The worker: loops over what is due, what is to be counted, and what others did.
+//!
+//! Holds and grants whose time is up are posted, so that the ledger shows them even where nobody asks; jobs are done.
+//! Balances do not wait for it: a reader brings a book up to its own instant.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +30,6 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             false
         });
         let done = app.work(JOBS).await;
-        let keeper = Arc::clone(&app);
-        let kept = tokio::task::spawn_blocking(move || keeper.keep_books()).await;
-        if let Ok(Err(error)) = kept {
-            tracing::error!(?error, "counting months failed, and is tried again");
-        }
         if is_more && !*stop.borrow() {
             continue;
         }
@@ -47,6 +44,26 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|it| *it) => return,
+        }
+    }
+}
+
+/// How long counting rests between two steps of it, each of which takes a millisecond or two: beside it people wait for
+/// answers. Where very many accounts are busy, each waits for its turn and is then counted for as much less.
+const REST: Duration = Duration::from_millis(15);
+
+/// Counts the months, a little at a time, until `stop` turns true. A step that fails is logged, and tried again.
+pub async fn keep_books(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let keeper = Arc::clone(&app);
+        let kept = tokio::task::spawn_blocking(move || keeper.keep_books()).await.expect("counting does not panic");
+        let is_more = kept.unwrap_or_else(|error| {
+            tracing::error!(?error, "counting months failed, and is tried again");
+            false
+        });
+        tokio::select! {
+            () = tokio::time::sleep(if is_more { REST } else { EVERY }) => {}
             _ = stop.wait_for(|it| *it) => return,
         }
     }

@@ -25,17 +25,18 @@ use crate::app::{App, Known};
 pub(super) const ACCOUNT_MONTH: &str = "account_month";
 pub(super) const HOUSE_MONTH: &str = "house_month";
 
-/// Accounts counted in one commit, and transactions of one account. A commit of more would keep charges waiting.
+/// Accounts counted in one commit of the worker's: one of more would keep charges waiting.
+const ACCOUNTS_BESIDE: usize = 4;
+/// Accounts counted in one commit for whoever waits for the months, and transactions of one account.
 const ACCOUNTS_MAX: usize = 64;
 const TRANSACTIONS_MAX: u64 = 2_000;
-/// Transactions counted in one pass: beside charges that come faster than this a second the books lag.
+/// Transactions counted in one pass, for whoever waits for the months.
 const PASS_MAX: u64 = 20_000;
-/// Accounts counted in one pass of the worker. Counting an account costs several times what a charge does, for one
-/// transaction nearly as much as for a hundred: where many accounts are busy each waits until it has many.
-const BESIDE_MAX: usize = 256;
-/// Accounts looked through at once for what nobody counted.
-const LOOKED_THROUGH: usize = 500;
+/// Accounts looked through in one step for what nobody counted.
+const LOOKED_THROUGH: usize = 50;
 const LOOK_THROUGH_EVERY: Span = Span::HOUR;
+/// Steps of looking through in one pass, for whoever waits for the months.
+const LOOKS_MAX: u32 = 10;
 /// How often what met another is counted again.
 const ATTEMPTS_MAX: u32 = 16;
 /// Passes before a report answers with what there is.
@@ -80,31 +81,43 @@ struct Batch {
 }
 
 impl App {
-    /// One pass of the worker: counts what moved, and looks through some accounts for what was missed.
-    pub fn keep_books(&self) -> Result<(), Error> {
-        self.count_waiting(BESIDE_MAX)
+    /// A step of the worker: counts some of what moved, and looks through some accounts for what was missed. Says
+    /// whether there is more. Counting an account costs several times what a charge does, for one transaction nearly as
+    /// much as for a hundred: where many accounts are busy each waits until it has many.
+    pub fn keep_books(&self) -> Result<bool, Error> {
+        let _pass = self.backlog.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_looking = self.look_through()?;
+        Ok(0 < self.count_some(ACCOUNTS_BESIDE)? || is_looking)
     }
 
-    /// Counts up to `most` of the accounts that wait.
-    fn count_waiting(&self, most: usize) -> Result<(), Error> {
+    /// Counts what waits, up to what is counted in one pass.
+    fn count_waiting(&self) -> Result<(), Error> {
         let _pass = self.backlog.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        self.look_through()?;
-        let (mut accounts, mut transactions) = (0, 0);
-        while accounts < most && transactions < PASS_MAX {
-            let some = self.waiting_accounts();
-            if some.is_empty() {
-                return Ok(());
+        for _ in 0..LOOKS_MAX {
+            if !self.look_through()? {
+                break;
             }
-            accounts += some.len();
-            transactions += self.count_all(some)?;
+        }
+        let mut transactions = 0;
+        while transactions < PASS_MAX {
+            match self.count_some(ACCOUNTS_MAX)? {
+                0 => break,
+                counted => transactions += counted,
+            }
         }
         Ok(())
+    }
+
+    /// Counts up to `most` of the accounts that wait, in one commit, and says how many transactions that were.
+    fn count_some(&self, most: usize) -> Result<u64, Error> {
+        let some = self.waiting_accounts(most);
+        if some.is_empty() { Ok(0) } else { self.count_all(some).map(|it| it.max(1)) }
     }
 
     /// Counts until nothing waits here, or for a bounded while, and says how complete the months are then.
     pub(super) fn books_now(&self) -> Result<Freshness, Error> {
         for _ in 0..REPORT_PASSES_MAX {
-            self.count_waiting(usize::MAX)?;
+            self.count_waiting()?;
             let freshness = self.freshness();
             if freshness.waiting == 0 && freshness.is_whole {
                 break;
@@ -142,11 +155,11 @@ impl App {
         self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner).accounts.extend(accounts);
     }
 
-    fn waiting_accounts(&self) -> Vec<AccountNumber> {
+    fn waiting_accounts(&self, most: usize) -> Vec<AccountNumber> {
         self.take_in_moved();
         let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut some = Vec::new();
-        while some.len() < ACCOUNTS_MAX {
+        while some.len() < most {
             let next = waiting.next.and_then(|next| waiting.accounts.range(next..).next().copied());
             let Some(account) = next.or_else(|| waiting.accounts.first().copied()) else { break };
             waiting.accounts.remove(&account);
@@ -177,8 +190,7 @@ impl App {
                 return Err(error);
             }
         }
-        // An account that met another counts for something, so that a pass ends.
-        Ok(batch.transactions.max(1))
+        Ok(batch.transactions)
     }
 
     /// Counts an account's next transactions into `batch`: those of one month, and no more than are read at once.
@@ -260,14 +272,15 @@ impl App {
         self.keep(&changes)
     }
 
-    /// Looks through some more accounts for transactions that nobody counted.
-    fn look_through(&self) -> Result<(), Error> {
+    /// Looks through some more accounts for transactions that nobody counted, when it is time, and says whether there
+    /// are more.
+    fn look_through(&self) -> Result<bool, Error> {
         let now = self.now();
         let after = {
             let waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let is_time = waiting.looked_at.is_none_or(|it| it + LOOK_THROUGH_EVERY <= now);
             if waiting.looked_through.is_none() && !is_time {
-                return Ok(());
+                return Ok(false);
             }
             waiting.looked_through.clone()
         };
@@ -289,7 +302,7 @@ impl App {
         } else {
             waiting.looked_through = accounts.last().map(|it| it.id.clone());
         }
-        Ok(())
+        Ok(waiting.looked_through.is_some())
     }
 }
 
