@@ -15,7 +15,8 @@ use super::table::{grouped, millis, per_second, percent, processor_micros, quant
 
 /// Charges made before anything is measured are made in groups of this size.
 const FILL_GROUP: usize = 8_192;
-/// Groups under way at once: while the disk is waited for with one, the next is written, another decided, another priced.
+/// Groups under way at once: while the disk is waited for with one, the next is written, the one after it decided, and
+/// another priced.
 const UNDER_WAY: usize = 4;
 /// No figure takes longer than this, however slow.
 const FIGURE_MAX: Duration = Duration::from_secs(20);

@@ -30,18 +30,22 @@ pub struct Answers {
 }
 
 pub async fn run(load: Load) -> Answers {
+    let mut streams = Vec::new();
+    for _ in 0..load.connections {
+        let stream = TcpStream::connect(load.address).await.expect("the server takes connections");
+        stream.set_nodelay(true).expect("no delay");
+        streams.push(stream);
+    }
     let began = Instant::now();
     let mut connections = JoinSet::new();
-    for number in 0..load.connections {
-        connections.spawn(connection(load, number as u64, began));
+    for (number, stream) in (0..).zip(streams) {
+        connections.spawn(connection(load, stream, number, began));
     }
     let latencies = connections.join_all().await.into_iter().flatten().collect();
     Answers { took: began.elapsed(), latencies }
 }
 
-async fn connection(load: Load, number: u64, began: Instant) -> Vec<u64> {
-    let mut stream = TcpStream::connect(load.address).await.expect("the server takes connections");
-    stream.set_nodelay(true).expect("no delay");
+async fn connection(load: Load, mut stream: TcpStream, number: u64, began: Instant) -> Vec<u64> {
     let mut random = Random::new(0x1234_5678_9abc_def1 ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ nonce());
     let (mut request, mut answer) = (Vec::new(), Vec::new());
     let mut latencies = Vec::new();
