@@ -79,7 +79,16 @@ fn format() -> Outcome {
 }
 
 fn lints() -> Outcome {
-    run_in_sight(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run_in_sight(cargo().args([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 /// Licences, refused crates and sources. Advisories need more network than the checks may count on: see deny.toml.
