@@ -43,6 +43,23 @@ pub struct QuoteView {
     pub is_replay: bool,
 }
 
+impl QuoteView {
+    /// A quote that does not bind.
+    fn of(usage: Usage, price: Price, standing: Option<Standing>) -> QuoteView {
+        let (available, budget) = standing.map_or((None, None), |(available, budget)| (Some(available), budget));
+        QuoteView {
+            id: None,
+            is_affordable: available.map(|it| budget.is_none() && price.credits <= it || price.credits.is_zero()),
+            usage,
+            price,
+            available,
+            budget,
+            expires_at: None,
+            is_replay: false,
+        }
+    }
+}
+
 /// What a binding quote promised, read back.
 pub(super) struct Promise {
     pub usage: Usage,
@@ -51,7 +68,12 @@ pub(super) struct Promise {
     pub rate_card: u32,
     /// Fingerprint of the request that a key came with; 0 without a key.
     pub request: u128,
+    /// How the account stood when it was given.
+    standing: Standing,
 }
+
+/// What an account could spend on some work, and the budget that would not allow so much.
+type Standing = (Credits, Option<Name>);
 
 /// A promise as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -61,71 +83,72 @@ struct Body {
     dimensions: Vec<(String, String)>,
     rate_card: u32,
     credits: i64,
-    #[serde(default)]
     request: u128,
+    available: i64,
+    budget: Option<String>,
 }
 
 impl App {
     pub fn quote(&self, quote: &QuoteOrder) -> Result<QuoteView, Error> {
         let now = self.now();
-        let usage = quote.order.usage()?;
-        let price = self.card_at(quote.order.at.unwrap_or(now))?.price(&usage)?;
         let known = quote.account.as_ref().map(|it| self.known(it)).transpose()?;
-        let standing = known.as_ref().map(|it| self.standing(it, &quote.order, price.credits)).transpose()?;
-        let (available, budget) = standing.map_or((None, None), |(available, budget)| (Some(available), budget));
-        let view = QuoteView {
-            id: None,
-            is_affordable: available.map(|it| budget.is_none() && price.credits <= it || price.credits.is_zero()),
-            budget,
-            available,
-            usage,
-            price,
-            expires_at: None,
-            is_replay: false,
-        };
-        match quote.binding {
-            None => Ok(view),
-            Some(binding) => {
-                let known = known.ok_or_else(|| Refusal::invalid("account", "is needed for a binding quote"))?;
-                self.promise_it(&known, quote, view, now + binding)
-            }
-        }
-    }
-
-    /// Keeps what was quoted as a promise. Under a key that has one already, that one is answered.
-    fn promise_it(
-        &self,
-        known: &Known,
-        quote: &QuoteOrder,
-        view: QuoteView,
-        expires_at: Timestamp,
-    ) -> Result<QuoteView, Error> {
-        let account = known.account.number;
-        if quote.binding.is_some_and(|it| it < Span::SECOND || BINDING_MAX < it) {
+        let Some(binding) = quote.binding else { return self.priced_quote(quote, known.as_deref(), now) };
+        let known = known.ok_or_else(|| Refusal::invalid("account", "is needed for a binding quote"))?;
+        if binding < Span::SECOND || BINDING_MAX < binding {
             return Err(Refusal::invalid("binding_for_seconds", "must be 1 to 86400 (a day)").into());
         }
         let mut request = Fingerprint::of("quote");
         quote.order.fingerprint(&mut request);
-        request.number(quote.binding.map_or(0, |it| it.millis().unsigned_abs()));
-        let key = quote.key.as_ref().map(|it| self.key(account, it, request)).transpose()?;
-        let request = key.as_ref().map_or(0, |it| it.request);
-        let record = promise_of(account, &view, expires_at, key.as_ref())?;
+        request.number(binding.millis().unsigned_abs());
+        let key = quote.key.as_ref().map(|it| self.key(known.account.number, it, request)).transpose()?;
+        // Whatever the price is now, and whether there still is one.
+        if let Some(before) = key.as_ref().map(|it| self.promised_under(&known, it)).transpose()?.flatten() {
+            return Ok(before);
+        }
+        let view = self.priced_quote(quote, Some(&known), now)?;
+        self.promise_it(&known, view, now + binding, key.as_ref())
+    }
+
+    /// What some work costs, and whether an account can pay it.
+    fn priced_quote(&self, quote: &QuoteOrder, known: Option<&Known>, now: Timestamp) -> Result<QuoteView, Error> {
+        let usage = quote.order.usage()?;
+        let price = self.card_at(quote.order.at.unwrap_or(now))?.price(&usage)?;
+        let standing = known.map(|it| self.standing(it, &quote.order, price.credits)).transpose()?;
+        Ok(QuoteView::of(usage, price, standing))
+    }
+
+    /// Keeps what was quoted as a promise.
+    fn promise_it(
+        &self,
+        known: &Known,
+        view: QuoteView,
+        expires_at: Timestamp,
+        key: Option<&Key>,
+    ) -> Result<QuoteView, Error> {
+        let record = promise_of(known.account.number, &view, expires_at, key)?;
         let id: Text = record.id.as_str().into();
         match self.store.commit(&[Change::Quote(record)]) {
             Ok(()) => Ok(QuoteView { id: Some(id), expires_at: Some(expires_at), ..view }),
+            // Asked twice at once: the other was first.
             Err(CommitError::Repeated) => {
-                let (promise, expires_at) = self.promised(account, &id)?.ok_or(Error::Busy)?;
-                if promise.request != request {
-                    return Err(Refusal::IdempotencyConflict.into());
-                }
-                let Promise { usage, credits, lines, rate_card, .. } = promise;
-                let price = Price { credits, lines, rate_card };
-                let (id, expires_at) = (Some(id), Some(expires_at));
-                Ok(QuoteView { id, usage, price, expires_at, is_replay: true, ..view })
+                let before = key.map(|it| self.promised_under(known, it)).transpose()?.flatten();
+                before.ok_or(Error::Busy)
             }
             Err(CommitError::Stale) => Err(Error::Busy),
             Err(CommitError::Fault(fault)) => Err(fault.into()),
         }
+    }
+
+    /// The answer that a key led to, if it did.
+    fn promised_under(&self, known: &Known, key: &Key) -> Result<Option<QuoteView>, Error> {
+        let id = id_under(key);
+        let Some((promise, expires_at)) = self.promised(known.account.number, &id)? else { return Ok(None) };
+        if promise.request != key.request {
+            return Err(Refusal::IdempotencyConflict.into());
+        }
+        let Promise { usage, credits, lines, rate_card, standing, .. } = promise;
+        let view = QuoteView::of(usage, Price { credits, lines, rate_card }, Some(standing));
+        Ok(Some(QuoteView { id: Some(id.into()), expires_at: Some(expires_at), is_replay: true, ..view }))
     }
 
     /// What a binding quote promised, while it binds.
@@ -151,12 +174,15 @@ impl App {
         let card = cards.version(body.rate_card).expect("a card that priced something is kept for ever");
         let Price { credits, lines, rate_card } = card.price(&usage)?;
         assert_eq!(credits.micros(), body.credits, "the same card and usage give the same price for ever");
+        let budget = body.budget.map(|it| it.parse()).transpose();
+        let budget = budget.map_err(|it| Fault::new("reading a quote", format!("its budget {it}")))?;
+        let standing = (Credits::from_micros(body.available), budget);
         let request = body.request;
-        Ok(Some((Promise { usage, credits, lines, rate_card, request }, record.expires_at)))
+        Ok(Some((Promise { usage, credits, lines, rate_card, request, standing }, record.expires_at)))
     }
 
-    /// What the account could spend on this work now, and the budget that would not allow so much.
-    fn standing(&self, known: &Known, order: &Order, required: Credits) -> Result<(Credits, Option<Name>), Fault> {
+    /// How the account stands now.
+    fn standing(&self, known: &Known, order: &Order, required: Credits) -> Result<Standing, Fault> {
         let now = self.now();
         let book = self.book(known.account.number)?.brought_up_to(now);
         let (meter, project, actor) = (&*order.meter, order.project.as_ref(), order.actor.as_ref());
@@ -183,11 +209,12 @@ fn promise_of(
         rate_card: view.price.rate_card,
         credits: view.price.credits.micros(),
         request: key.map_or(0, |it| it.request),
+        available: view.available.unwrap_or_default().micros(),
+        budget: view.budget.as_ref().map(ToString::to_string),
     };
     let body = serde_json::to_string(&body).map_err(|it| Fault::new("writing a quote", it))?;
     let id = match key {
-        // The same key leads to the same promise.
-        Some(key) => format!("quote_{}", hex(&key.name.0)),
+        Some(key) => id_under(key),
         // Random alone would do; the expiry in front sorts them by time.
         None => {
             let mut random = [0; 16];
@@ -196,6 +223,11 @@ fn promise_of(
         }
     };
     Ok(QuoteRecord { account, id, expires_at, body })
+}
+
+/// The same key leads to the same promise.
+fn id_under(key: &Key) -> String {
+    format!("quote_{}", hex(&key.name.0))
 }
 
 fn hex(bytes: &[u8]) -> String {

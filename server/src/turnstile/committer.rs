@@ -86,7 +86,7 @@ impl Committer {
         match done {
             Ok(()) => return Some(Written { group, took }),
             Err(CommitError::Stale | CommitError::Repeated) => {
-                self.epoch.fetch_add(1, Ordering::AcqRel);
+                self.end_epoch();
                 self.send_back(group.served);
             }
             Err(CommitError::Fault(fault)) => self.give_up(group, &fault),
@@ -108,8 +108,15 @@ impl Committer {
         }
     }
 
-    fn give_up(&self, group: Group, fault: &Fault) {
+    /// From here on all is decided on what the store says. What was written before is settled first, so that it says
+    /// that too; should that fail, whoever waits for it is told.
+    fn end_epoch(&self) {
+        let _ = self.store.settle();
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn give_up(&self, group: Group, fault: &Fault) {
+        self.end_epoch();
         let told = self.failed(fault);
         let failed = |it: Ticket| (vec![told.clone(); it.asks.len()], it);
         self.answer(group.served.into_iter().map(|it| failed(it.1)).collect());

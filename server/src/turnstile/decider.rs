@@ -281,12 +281,13 @@ impl Decider {
     fn follows(&self, also: &[Change]) -> Result<bool, Fault> {
         let documents = also.iter().filter_map(|it| if let Change::Document(it) = it { Some(it) } else { None });
         for document in documents {
-            let known = self.not_read_yet().find_map(|it| it.documents.of(document));
-            let before = match known {
+            let before = match self.decided.documents.of(document) {
                 Some(version) => version,
                 None => {
+                    // Under way or there by now, and then perhaps moved on by somebody else.
+                    let under_way = self.under_way.iter().find_map(|it| it.documents.of(document));
                     let stored = self.store.document(document.account, &document.kind, &document.id)?;
-                    stored.map_or(0, |it| it.version)
+                    stored.map_or(0, |it| it.version).max(under_way.unwrap_or(0))
                 }
             };
             if document.version != before + 1 {

@@ -469,3 +469,12 @@ async fn a_document_written_past_the_turnstile_overtakes_and_hurts_nobody_else()
     assert!(matches!(both[0], Turned::Overtaken) && is_done(&both[1]));
     assert_eq!(scene.available(), Credits::whole(95));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_others_moved_on_since_is_followed_from_where_it_is() {
+    let scene = Scene::open(Waits::Nothing);
+    assert!(is_done(&scene.turnstile.take_one(bringing(scene.charge(10, "first"), 1)).await));
+    scene.store.inner.commit(&[Change::Document(payment(2))]).unwrap();
+    assert!(is_done(&scene.turnstile.take_one(bringing(scene.charge(10, "third"), 3)).await));
+    assert_eq!(scene.available(), Credits::whole(80));
+}

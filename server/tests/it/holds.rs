@@ -135,6 +135,10 @@ fn a_binding_quote_under_a_key_is_one_promise() {
         })
     };
     let first = server.post("/v1/quotes", "q", &wanted(16_000));
+    // The account stands otherwise now; the answer does not.
+    let charge = json!({"account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+        "quantities": {"input_tokens": 8_000}, "idempotency_key": "between"});
+    assert_eq!(server.post("/v1/charges", "", &charge).status, 201);
     let again = server.post("/v1/quotes", "q", &wanted(16_000));
     assert_eq!((first.status, again.status, &again.text), (200, 200, &first.text));
     assert_eq!((first.header("idempotent-replay"), again.header("idempotent-replay")), (None, Some("true")));
