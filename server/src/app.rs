@@ -24,11 +24,15 @@ use crate::service::{Backlog, Caller, Lately, Seal};
 use crate::stripe::{Access, Patience, Provider, Secret};
 use crate::turnstile::Turnstile;
 
-/// Where other processes serve the same store, an account at hand is read again when it is older than this: a change of
-/// its profile is seen everywhere within it. Whether it may spend is no part of that; its book says so.
-const AT_HAND_LASTS: Span = Span::SECOND.times(10);
-/// For the same reason keys and prices are read again this often.
+/// Where other processes serve the same store, a node asks this often what they changed of what it has at hand: keys,
+/// prices, profiles.
 const REREAD_EVERY: Span = Span::SECOND;
+/// A node that could not ask reads an account at hand again when it is older than this: a change of its profile is seen
+/// everywhere within it. Whether it may spend is no part of that; its book says so.
+const AT_HAND_LASTS: Span = Span::SECOND.times(10);
+/// A profile read before a change may come to be at hand a little after it was told, and a commit may take as long:
+/// what has changed is told again for so long.
+const TOLD_AGAIN_FOR: Span = Span::SECOND.times(30);
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -157,6 +161,8 @@ pub struct App {
     pub(crate) lately: Lately,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
     reread_at: AtomicI64,
+    /// When it was last heard which profiles others changed.
+    heard_at: AtomicI64,
     pub(crate) seal: OnceLock<Seal>,
     /// By what servers are counted, by zone, with the year it is of: as many as there are zones.
     pub(crate) burn_terms: RwLock<HashMap<String, (i16, Arc<BurnTerms>)>>,
@@ -194,10 +200,12 @@ impl App {
             lately: Lately::default(),
             keys: RwLock::default(),
             reread_at: AtomicI64::new(0),
+            heard_at: AtomicI64::new(0),
             seal: OnceLock::new(),
             burn_terms: RwLock::default(),
             backlog: Backlog::default(),
         };
+        app.heard_at.store(app.now().millis(), Ordering::Relaxed);
         app.install_first_card(first_card)?;
         app.reread()?;
         app.watch_provider()?;
@@ -205,14 +213,27 @@ impl App {
         Ok(app)
     }
 
-    /// Reads again what other processes may have changed, rate cards and API keys, unless that was done just now.
+    /// Reads again what other processes may have changed, rate cards and API keys, and drops the profiles they did,
+    /// unless that was done just now.
     pub fn refresh(&self) -> Result<(), Fault> {
         let now = self.now();
         let before = self.reread_at.load(Ordering::Relaxed);
         let is_old = Timestamp::from_millis(before) + REREAD_EVERY <= now;
         // Of those who come at once one reads.
         let is_mine = || self.reread_at.compare_exchange(before, now.millis(), Ordering::Relaxed, Ordering::Relaxed);
-        if self.store.is_shared() && is_old && is_mine().is_ok() { self.reread() } else { Ok(()) }
+        if self.store.is_shared() && is_old && is_mine().is_ok() {
+            self.hear_of_accounts(now)?;
+            self.reread()?;
+        }
+        Ok(())
+    }
+
+    fn hear_of_accounts(&self, now: Timestamp) -> Result<(), Fault> {
+        let before = Timestamp::from_millis(self.heard_at.load(Ordering::Relaxed));
+        let since_then = Span::from_millis(now.millis() - before.millis() + TOLD_AGAIN_FOR.millis());
+        self.at_hand.forget(&self.store.accounts_changed(since_then)?);
+        self.heard_at.store(now.millis(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Reads rate cards and API keys.
@@ -276,7 +297,8 @@ impl App {
     }
 
     fn is_fresh(&self, known: &Known) -> bool {
-        !self.store.is_shared() || self.now() < known.read_at + AT_HAND_LASTS
+        let heard_at = || Timestamp::from_millis(self.heard_at.load(Ordering::Relaxed));
+        !self.store.is_shared() || self.now() < known.read_at.max(heard_at()) + AT_HAND_LASTS
     }
 
     pub(crate) fn remember(&self, account: Account) -> Arc<Known> {

@@ -30,6 +30,14 @@ struct Generation {
     by_number: HashMap<AccountNumber, Arc<Known>>,
 }
 
+impl Generation {
+    fn forget(&mut self, number: AccountNumber) {
+        if let Some(known) = self.by_number.remove(&number) {
+            self.by_id.remove(&known.account.id);
+        }
+    }
+}
+
 impl AtHand {
     pub fn by_id(&self, id: &Name) -> Option<Arc<Known>> {
         self.find(|it| it.by_id.get(id).cloned())
@@ -53,6 +61,14 @@ impl AtHand {
         }
         generations.young.by_id.insert(known.account.id.clone(), Arc::clone(known));
         generations.young.by_number.insert(known.account.number, Arc::clone(known));
+    }
+
+    /// Drops what is at hand of these, which have changed.
+    pub fn forget(&self, numbers: &[AccountNumber]) {
+        let Generations { young, old } = &mut *self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for number in numbers {
+            [&mut *young, &mut *old].into_iter().for_each(|it| it.forget(*number));
+        }
     }
 
     fn find(&self, of: impl Fn(&Generation) -> Option<Arc<Known>>) -> Option<Arc<Known>> {

@@ -45,9 +45,9 @@ create table books (
     version bigint not null,
     -- when time itself will change the account
     due_at  bigint,
-    -- the account's last few charges, a few bytes each, each with its version: a node that was there a moment ago
-    -- learns from it what others did since, and need not read the journal. null where no other node is about.
-    trail   bytea
+    -- all of the account's book after that but the terms of its grants, as json: a node that has an older one at hand
+    -- has these, and need not read what others did since. null where no other node is about, and where it is long.
+    head    text
 ) with (fillfactor = 50);
 
 -- which accounts have something due?
@@ -81,8 +81,13 @@ create table accounts (
     timezone  text not null,
     address   text,
     tax_id    text,
-    closed_at bigint
+    closed_at bigint,
+    -- when this row was last changed, by the database's clock; null where it never was
+    changed_at bigint
 );
+
+-- which profiles have changed lately? nodes that have them at hand ask once a second.
+create index accounts_changed on accounts (changed_at) where changed_at is not null;
 
 -- which accounts have a word in their id, name or e-mail address that begins so? in lower case, each word by itself.
 create table account_words (

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use billing::id::{AccountNumber, Name, Place};
 use billing::ledger::{Book, Transaction};
-use billing::time::Timestamp;
+use billing::time::{Span, Timestamp};
 
 /// One thing to be remembered.
 #[derive(Clone, PartialEq, Debug)]
@@ -157,6 +157,11 @@ pub trait Store: Send + Sync {
     fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault>;
     /// Accounts of whose id, name or e-mail address a word begins so, whatever its case; at most `limit`, by id.
     fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault>;
+    /// Accounts whose profiles were changed within so long, by whichever process; nothing from a store that only one
+    /// serves.
+    fn accounts_changed(&self, _within: Span) -> Result<Vec<AccountNumber>, Fault> {
+        Ok(Vec::new())
+    }
     /// Which of these signup fingerprints an account was registered with.
     fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault>;
     /// An account's projects by id, deleted ones included.
@@ -198,6 +203,11 @@ pub enum Grip {
 pub trait Reserved: Send {
     /// What was asked for, once, all of one moment. A book that is None is as its caller knew it.
     fn recalled(&mut self) -> Recalled;
+    /// Whether the books are known to be the newest. Where not, the commit will tell: an answer that commits nothing
+    /// must not be given by them.
+    fn is_sure(&self) -> bool {
+        true
+    }
     /// Like [`Store::commit`], for changes to these accounts; and tells those at which others were faster: nothing of
     /// theirs was written, and all of the others'. There are none where the grip was firm. Where it was loose and
     /// something else than transactions is to be written, one such makes all of it `Stale`.

@@ -4,6 +4,10 @@
 use crate::postgres::{self, Cluster};
 use crate::process::{Outcome, cargo, run as run_in_sight};
 
+/// As an operator would set it for what is measured: the journal's indexes in memory, and a checkpoint so seldom that
+/// none of them is written whole again and again.
+const SETTINGS: &[&str] = &["shared_buffers=2GB", "max_wal_size=8GB"];
+
 /// `arguments` go to the benchmark program as they are: it explains them itself.
 pub fn run(arguments: &[&str]) -> Outcome {
     let is_of_servers = arguments.iter().any(|it| ["http", "soak"].contains(it));
@@ -13,7 +17,7 @@ pub fn run(arguments: &[&str]) -> Outcome {
     let mut bench = cargo();
     bench.args(["run", "--release", "-p", "server", "--example", "bench", "--"]).args(arguments);
     let is_on_postgres = arguments.iter().any(|it| ["postgres", "soak"].contains(it));
-    let cluster = if is_on_postgres { Cluster::start()? } else { None };
+    let cluster = if is_on_postgres { Cluster::start(SETTINGS)? } else { None };
     if let Some(cluster) = &cluster {
         bench.env(postgres::VARIABLE, cluster.url());
     }

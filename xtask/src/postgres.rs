@@ -15,14 +15,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster, unless the operator has named one.
-    pub fn start() -> Outcome<Option<Cluster>> {
+    /// Starts a cluster with some settings of `postgresql.conf`, unless the operator has named one.
+    pub fn start(settings: &[&str]) -> Outcome<Option<Cluster>> {
         if std::env::var_os(VARIABLE).is_some() {
             return Ok(None);
         }
         let failed = |error| Problem::new(format!("cannot start PostgreSQL: {error}"));
         let mut child = command("sh")
             .arg(root().join("xtask/postgres/cluster.sh"))
+            .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

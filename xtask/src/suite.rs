@@ -34,7 +34,7 @@ fn browser() -> Outcome {
 
 fn crates(only: Option<&str>) -> Outcome {
     // Stopped when this returns, also where a test failed.
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start(&[])?;
     let mut test = cargo();
     if let Some(cluster) = &cluster {
         test.env(postgres::VARIABLE, cluster.url());

@@ -1,7 +1,8 @@
 //! The engine on PostgreSQL, beside the two plain ways to charge there, in one run: groups of several sizes, one, two
 //! and four committers, one node and three, even load and one hot account.
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
@@ -35,6 +36,14 @@ impl Nodes {
 }
 
 impl Nodes {
+    /// Lets each node hear once a second what others changed, as its worker would, until `is_over`.
+    fn hear(&self, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::Relaxed) {
+            self.0.iter().for_each(|it| it.refresh().expect("a node hears"));
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// Lets each node charge each account once, as one that has been up for a while has: it has the books at hand.
     fn warm(&self, runtime: &Runtime, source: &mut Charges, accounts: usize) {
         let even = std::mem::replace(&mut source.skew, Skew::InTurn { next: AtomicUsize::new(0), accounts });
@@ -102,23 +111,28 @@ pub fn run(options: &Options) {
     let many = options.numbers("nodes", &[3]).into_iter().map(|it| (it, 2));
     for (count, committers) in shapes.chain(many).filter(|it| 0 < it.0 && 0 < it.1) {
         let nodes = Nodes::open(&url, count, committers);
-        nodes.warm(&runtime, &mut even, accounts);
-        for group in options.numbers("groups", &[32, 256, 2_048, 8_192]) {
-            let figure = Figure { nodes: &nodes, group, lasts };
-            let on_even = figure.measure(&runtime, &mut even, &mut hand);
-            let on_one = figure.measure(&runtime, &mut hot, &mut hand);
-            row(&[
-                &format!("{count} × {committers}"),
-                &grouped(group as u64),
-                &grouped(on_even.rate),
-                &times(on_even.rate, function.even),
-                &millis(on_even.p50),
-                &millis(on_even.p99),
-                &grouped(on_even.wal_bytes),
-                &grouped(on_one.rate),
-                &times(on_one.rate, function.hot),
-            ]);
-        }
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| nodes.hear(&is_over));
+            nodes.warm(&runtime, &mut even, accounts);
+            for group in options.numbers("groups", &[32, 256, 2_048, 8_192]) {
+                let figure = Figure { nodes: &nodes, group, lasts };
+                let on_even = figure.measure(&runtime, &mut even, &mut hand);
+                let on_one = figure.measure(&runtime, &mut hot, &mut hand);
+                row(&[
+                    &format!("{count} × {committers}"),
+                    &grouped(group as u64),
+                    &grouped(on_even.rate),
+                    &times(on_even.rate, function.even),
+                    &millis(on_even.p50),
+                    &millis(on_even.p99),
+                    &grouped(on_even.wal_bytes),
+                    &grouped(on_one.rate),
+                    &times(on_one.rate, function.hot),
+                ]);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
     }
     println!("\nand again, at the end");
     plain::tell(&plain::measured(&url, lasts));

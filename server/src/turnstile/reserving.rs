@@ -108,26 +108,30 @@ impl Turns<'_> {
         let asks: Vec<&Ask> = places.iter().map(|(ticket, ask)| &tickets[*ticket].asks[*ask]).collect();
         let reserved = self.decider.reserve(grip, &asks)?;
         let (answers, mut changes) = self.decider.decide_each(&asks);
-        let late = if changes.is_empty() {
+        let mut late = if reserved.is_sure() { HashSet::new() } else { unsure(&asks, &answers) };
+        // What is written beside transactions is written with all of them or not at all.
+        let is_whole = late.is_empty() || changes.iter().all(|it| matches!(it, Change::Post(_)));
+        late.extend(asks.iter().filter(|_| !is_whole).map(|it| it.account));
+        leave_out(&late, &mut changes);
+        if changes.is_empty() || !is_whole {
             reserved.release();
-            HashSet::new()
         } else {
             let (committed, took) = timed(|| reserved.commit(&changes));
             match committed {
-                Ok(late) => {
-                    let late: HashSet<AccountNumber> = late.into_iter().collect();
-                    changes.retain(|it| !matches!(it, Change::Post(it) if late.contains(&it.book.account)));
+                Ok(overtaken) => {
+                    let overtaken: HashSet<AccountNumber> = overtaken.into_iter().collect();
+                    leave_out(&overtaken, &mut changes);
                     self.committer.wrote(&changes, took);
-                    self.contended.extend(&late);
-                    late
+                    self.contended.extend(&overtaken);
+                    late.extend(overtaken);
                 }
-                Err(CommitError::Stale | CommitError::Repeated) => asks.iter().map(|it| it.account).collect(),
+                Err(CommitError::Stale | CommitError::Repeated) => late.extend(asks.iter().map(|it| it.account)),
                 Err(CommitError::Fault(fault)) => {
                     self.decider.forget(asks.iter().map(|it| it.account));
                     return Err(fault);
                 }
             }
-        };
+        }
         self.decider.forget(late.iter().copied());
         let mut left = Vec::new();
         for ((place, ask), answer) in places.into_iter().zip(asks).zip(answers) {
@@ -138,5 +142,19 @@ impl Turns<'_> {
             }
         }
         Ok(left)
+    }
+}
+
+/// Accounts some of whose answers rest on what their books do not allow, where nothing yet says that these are the
+/// newest. A charge is made sure of by its commit, and what is repeated was done whatever the book.
+fn unsure(asks: &[&Ask], answers: &[Turned]) -> HashSet<AccountNumber> {
+    let each = asks.iter().zip(answers);
+    each.filter(|(_, answer)| !matches!(answer, Turned::Done { .. })).map(|(ask, _)| ask.account).collect()
+}
+
+/// Nothing is written of these accounts.
+fn leave_out(accounts: &HashSet<AccountNumber>, changes: &mut Vec<Change>) {
+    if !accounts.is_empty() {
+        changes.retain(|it| !matches!(it, Change::Post(it) if accounts.contains(&it.book.account)));
     }
 }

@@ -5,8 +5,12 @@
 //! a hundred thousand accounts are a few megabytes. Whoever has a book at hand, and is told that it is old, reads the
 //! transactions it lacks.
 //!
-//! Invariant: a snapshot says what the account's transactions up to its version come to, and no account is
-//! [`SNAPSHOT_EVERY`] transactions or more beyond its own, or its first.
+//! Where several nodes are at the same accounts, each finds nearly every time that others were there. While they are
+//! about, the row therefore bears the book's *head*: all of it but the terms of its grants, which are most of it, never
+//! change, and are at hand. It is a shortcut and nothing else: who lacks terms, or is told no head, reads the journal.
+//!
+//! Invariant: a head is of its row's version; a snapshot says what the account's transactions up to its own version come
+//! to, and no account is [`SNAPSHOT_EVERY`] transactions or more beyond that, or its first.
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,7 +20,6 @@ use tokio_postgres::Row;
 
 use super::rows::{self, column, columns, number, signed, unsigned};
 use super::session::{Asked, Session};
-use super::trail;
 use super::trouble::Trouble;
 use crate::verify::moved_on;
 use crate::{Fault, codec};
@@ -29,7 +32,7 @@ const SNAPSHOT_EVERY: u64 = 16;
 const BEHIND_MAX: u64 = 32;
 
 pub const VERSIONS: &str = "select account, version from books where account = any($1)";
-pub const SNAPSHOTS: &str = "select b.account, b.version, b.trail, s.version, s.body from books b \
+pub const SNAPSHOTS: &str = "select b.account, b.version, b.head, s.version, s.body from books b \
     left join snapshots s on s.account = b.account where b.account = any($1)";
 /// Transactions of several accounts, each in a range of versions of its own.
 pub const SPANS: &str = concat!(
@@ -75,35 +78,50 @@ pub async fn spans(session: &Session, is_distributed: bool, spans: &[Span]) -> R
     session.query(DOING, SPANS, &[&accounts, &since, &until]).await
 }
 
-/// A book that is wanted, as it is after the transaction `version`; and one that may be moved on to there, by the trail
-/// if it leads there.
-pub struct Wanted {
+/// A book that is wanted, as it is after the transaction `version`; and what may lead there: one that is at hand, and
+/// its head.
+pub struct Wanted<'a> {
     pub account: AccountNumber,
     pub version: u64,
     pub at_hand: Option<Arc<Book>>,
-    pub trail: Option<Vec<u8>>,
+    pub head: Option<&'a str>,
 }
 
-/// A book, what it is wanted at, and what may lead there.
+/// A book, and what it is wanted at.
 struct Begun {
     book: Arc<Book>,
     version: u64,
-    trail: Option<Vec<u8>>,
+}
+
+impl Begun {
+    /// Begins with `book`, or where `head` brings it.
+    fn told(book: Arc<Book>, version: u64, head: Option<&str>) -> Begun {
+        let lacks = || codec::Malformed::lacks("terms");
+        let terms = |id| book.grant(id).map(|it| Arc::clone(&it.terms)).ok_or_else(lacks);
+        let head = head.filter(|_| book.version < version);
+        let moved = head.and_then(|head| codec::read_lean_book(head, (book.account, version), terms).ok());
+        Begun { book: moved.map_or(book, Arc::new), version }
+    }
+
+    fn is_near(&self) -> bool {
+        self.book.version <= self.version && self.version <= self.book.version + BEHIND_MAX
+    }
 }
 
 /// The books that are wanted, in a transaction in which none of them changes.
 pub async fn wanted(
     session: &Session,
     is_distributed: bool,
-    wanted: Vec<Wanted>,
+    wanted: Vec<Wanted<'_>>,
 ) -> Result<HashMap<AccountNumber, Arc<Book>>, Trouble> {
-    let (near, far): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|it| {
-        it.at_hand.as_ref().is_some_and(|book| book.version <= it.version && it.version <= book.version + BEHIND_MAX)
-    });
-    let numbers: Vec<AccountNumber> = far.iter().map(|it| it.account).collect();
-    let mut begun: Vec<Begun> = snapshots(session, &numbers).await?;
-    let at_hand = |it: Wanted| Some(Begun { book: it.at_hand?, version: it.version, trail: it.trail });
-    begun.extend(near.into_iter().filter_map(at_hand));
+    let (mut begun, mut far) = (Vec::new(), Vec::new());
+    for it in wanted {
+        match it.at_hand.map(|book| Begun::told(book, it.version, it.head)).filter(Begun::is_near) {
+            Some(near) => begun.push(near),
+            None => far.push(it.account),
+        }
+    }
+    begun.extend(snapshots(session, &far).await?);
     move_on(session, is_distributed, begun).await
 }
 
@@ -138,7 +156,7 @@ async fn snapshots(session: &Session, accounts: &[AccountNumber]) -> Result<Vec<
             None => Book::open(account),
             Some(taken_at) => read_book(account, unsigned(taken_at), column(row, 4)?)?,
         };
-        Ok(Begun { book: Arc::new(book), version, trail: column(row, 2)? })
+        Ok(Begun::told(Arc::new(book), version, column(row, 2)?))
     };
     let found = session.query(DOING, SNAPSHOTS, &[&numbers]).await?;
     Ok(found.iter().map(read).collect::<Result<_, Fault>>()?)
@@ -147,12 +165,8 @@ async fn snapshots(session: &Session, accounts: &[AccountNumber]) -> Result<Vec<
 async fn move_on(
     session: &Session,
     is_distributed: bool,
-    mut begun: Vec<Begun>,
+    begun: Vec<Begun>,
 ) -> Result<HashMap<AccountNumber, Arc<Book>>, Trouble> {
-    for it in begun.iter_mut().filter(|it| it.book.version < it.version) {
-        let moved = it.trail.as_deref().and_then(|trail| trail::followed(&it.book, it.version, trail));
-        it.book = moved.unwrap_or_else(|| Arc::clone(&it.book));
-    }
     let missing: Vec<Span> =
         begun.iter().map(|it| Span { account: it.book.account, since: it.book.version, until: it.version }).collect();
     let rows = spans(session, is_distributed, &missing).await?;

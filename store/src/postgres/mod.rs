@@ -26,7 +26,6 @@ mod rows;
 mod session;
 mod stock;
 mod tls;
-mod trail;
 mod trouble;
 mod wait;
 mod write;
@@ -37,9 +36,10 @@ use std::time::Duration;
 
 use billing::id::{AccountNumber, Name, Place};
 use billing::ledger::{Book, Transaction};
-use billing::time::Timestamp;
+use billing::time::{Span, Timestamp};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use tokio_postgres::Row;
 
 use crate::{
     Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Grip, Movable, NameHash,
@@ -47,7 +47,7 @@ use crate::{
 };
 use address::Address;
 use pool::Pool;
-use rows::signed;
+use rows::{column, number, signed};
 use session::Session;
 use trouble::Trouble;
 use wait::wait;
@@ -55,7 +55,7 @@ use wait::wait;
 /// How often a commit that met another is tried again, when nothing need be decided again for that.
 const ATTEMPTS_MAX: u32 = 64;
 /// Commits after which another node that was not seen any more is taken to have gone.
-const TRAILS: usize = 1_000;
+const COMPANY: usize = 1_000;
 
 pub struct Postgres {
     shared: Arc<Shared>,
@@ -68,8 +68,8 @@ struct Shared {
     pool: Arc<Pool>,
     /// Accounts are spread over several machines.
     is_distributed: bool,
-    /// Commits for which trails are still left, since somebody else was seen to commit.
-    trails: AtomicUsize,
+    /// Commits until the node takes itself to be alone, unless another is seen to commit before.
+    company: AtomicUsize,
 }
 
 impl Postgres {
@@ -91,7 +91,7 @@ impl Postgres {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
         let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
         let pool = Arc::new(Pool::new(address, runtime.handle().clone()));
-        let mut shared = Shared { pool, is_distributed: false, trails: AtomicUsize::new(0) };
+        let mut shared = Shared { pool, is_distributed: false, company: AtomicUsize::new(0) };
         shared.is_distributed = shared.once(async |it| {
             migrate::migrate(it, steps).await?;
             migrate::is_distributed(it).await
@@ -116,7 +116,7 @@ impl Postgres {
         let Postgres { shared, runtime } = &mut Postgres::open(url)?;
         let address = shared.pool.address.clone().at_one_moment();
         let pool = Arc::new(Pool::new(address, shared.pool.runtime.clone()));
-        let shared = Shared { pool, is_distributed: shared.is_distributed, trails: AtomicUsize::new(0) };
+        let shared = Shared { pool, is_distributed: shared.is_distributed, company: AtomicUsize::new(0) };
         let store = Postgres { shared: Arc::new(shared), runtime: runtime.take() };
         // The moment is that of the first read.
         store.journal_length()?;
@@ -150,12 +150,18 @@ impl From<Trouble> for Fault {
 impl Shared {
     /// Another node was seen to commit.
     fn sees_others(&self) {
-        self.trails.store(TRAILS, Ordering::Relaxed);
+        self.company.store(COMPANY, Ordering::Relaxed);
     }
 
-    /// Whether a commit tells in a few words what it does, for the sake of other nodes.
-    fn leaves_trails(&self) -> bool {
-        self.trails.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| it.checked_sub(1)).is_ok()
+    /// Whether no other node was seen to commit for long. It may be there all the same: what is only likely because
+    /// nobody else is about must be made sure of.
+    fn is_alone(&self) -> bool {
+        self.company.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a commit says what its books come to, for the sake of other nodes.
+    fn tells_heads(&self) -> bool {
+        self.company.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| it.checked_sub(1)).is_ok()
     }
 
     /// Waits for `work`, but not for ever: a server that says nothing at all is away.
@@ -288,6 +294,10 @@ impl Store for Postgres {
     }
     fn accounts_called(&self, beginning: &str, limit: usize) -> Result<Vec<Account>, Fault> {
         self.read(async |it| registry::accounts_called(it, beginning, limit).await)
+    }
+    fn accounts_changed(&self, within: Span) -> Result<Vec<AccountNumber>, Fault> {
+        let numbered = |row: &Row| Ok(number(column(row, 0)?));
+        self.read(async |it| registry::all(it, registry::CHANGED, &[&within.millis()], numbered).await)
     }
     fn fingerprints_known(&self, fingerprints: &[[u8; 32]]) -> Result<Vec<bool>, Fault> {
         self.read(async |it| registry::fingerprints_known(it, fingerprints).await)

@@ -17,7 +17,8 @@ pub const CALL: &str = "insert into account_words (word, account)
     select word, $2::bigint from unnest($1::text[]) as word on conflict do nothing";
 pub const UNCALL: &str = "delete from account_words where account = $1";
 pub const CHANGE_ACCOUNT: &str = "update accounts set id = $2, at = $3, name = $4, email = $5, currency = $6, \
-    timezone = $7, address = $8, tax_id = $9, closed_at = $10 where number = $1";
+    timezone = $7, address = $8, tax_id = $9, closed_at = $10, \
+    changed_at = (extract(epoch from clock_timestamp()) * 1000)::bigint where number = $1";
 pub const PUT_PROJECT: &str = "insert into projects (account, id, name, at, deleted_at) values ($1, $2, $3, $4, $5) \
     on conflict (account, id) do update set name = excluded.name, at = excluded.at, deleted_at = excluded.deleted_at";
 pub const ADD_CARD: &str = "insert into rate_cards (version, effective_at, at, by, document) \

@@ -12,6 +12,9 @@
 //! can only have come with the next. A refusal is of the moment of the read, which came after the question. A lock
 //! costs the server as much as the change, so this is for the many accounts of which each does little.
 //!
+//! A node that has seen nobody else for long does not even read how far its books are: it knows, and should it be wrong
+//! they do not move. But then a refusal would be of no moment at all, so none is given by them.
+//!
 //! An account without a transaction has no row to lock. Two that make its first meet at the primary key of its
 //! book: one commits, the other is `Stale`.
 use std::sync::Arc;
@@ -37,12 +40,12 @@ const DOING: &str = "taking accounts";
 const ATTEMPTS_MAX: u32 = 8;
 
 /// Locks the books' rows, in the order in which their keys are given, and says how far each account is.
-pub const LOCK: &str = "select b.account, b.version, b.trail from unnest($1::bigint[]) as known (account) \
+pub const LOCK: &str = "select b.account, b.version, b.head from unnest($1::bigint[]) as known (account) \
     join books b on b.account = known.account order by b.account for update of b";
 /// The same of one account: where accounts are spread over machines, rows of several cannot be locked by one statement.
-pub const LOCK_ONE: &str = "select account, version, trail from books where account = $1 for update";
+pub const LOCK_ONE: &str = "select account, version, head from books where account = $1 for update";
 /// Which books are not where they are known to be?
-pub const NEWS: &str = "select b.account, b.version, b.trail \
+pub const NEWS: &str = "select b.account, b.version, b.head \
     from unnest($1::bigint[], $2::bigint[]) as known (account, version) \
     join books b on b.account = known.account and b.version <> known.version";
 
@@ -50,9 +53,19 @@ pub const NEWS: &str = "select b.account, b.version, b.trail \
 pub struct Taken {
     shared: Arc<Shared>,
     lent: Lent,
-    grip: Grip,
+    way: Way,
     versions: Versions,
     recalled: Recalled,
+}
+
+/// How they were taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Firm,
+    /// Read, in a transaction that is open.
+    Read,
+    /// Known.
+    Known,
 }
 
 /// Accounts, each with the book the caller has at hand.
@@ -68,15 +81,21 @@ pub fn reserve(shared: &Arc<Shared>, grip: Grip, names: &[NameHash], accounts: &
         attempts += 1;
         let taking = async {
             let lent = shared.pool.lend().await?;
-            let (versions, recalled) = match grip {
-                Grip::Firm => firmly(shared, lent.session(), names, accounts).await?,
-                Grip::Loose => loosely(shared, lent.session(), names, accounts).await?,
+            let way = match grip {
+                Grip::Firm => Way::Firm,
+                Grip::Loose if shared.is_alone() && accounts.iter().all(|it| it.1.is_some()) => Way::Known,
+                Grip::Loose => Way::Read,
             };
-            Ok::<_, Trouble>((lent, versions, recalled))
+            let (versions, recalled) = match way {
+                Way::Firm => firmly(shared, lent.session(), names, accounts).await?,
+                Way::Read => loosely(shared, lent.session(), names, accounts).await?,
+                Way::Known => known(shared, lent.session(), names, accounts).await?,
+            };
+            Ok::<_, Trouble>((lent, way, versions, recalled))
         };
         match shared.limited(taking) {
-            Ok((lent, versions, recalled)) => {
-                return Ok(Taken { shared: Arc::clone(shared), lent, grip, versions, recalled });
+            Ok((lent, way, versions, recalled)) => {
+                return Ok(Taken { shared: Arc::clone(shared), lent, way, versions, recalled });
             }
             Err(Trouble::Again) if attempts < ATTEMPTS_MAX => {}
             // A connection that was lost while it was idle is noticed only now.
@@ -131,10 +150,25 @@ async fn loosely(
     begun?;
     let (rows, named) = (rows?, named?);
     let books = news(shared, session, &rows, accounts).await?;
-    let at_hand = accounts.iter().filter_map(|(account, book)| Some((*account, book.as_ref()?.version)));
-    let mut versions: Versions = at_hand.filter(|it| 0 < it.1).collect();
+    let mut versions = versions_at_hand(accounts);
     versions.extend(versions_of(&rows)?);
     Ok((versions, Recalled { named, books }))
+}
+
+async fn known(
+    shared: &Shared,
+    session: &Session,
+    names: &[NameHash],
+    accounts: &AtHand,
+) -> Result<(Versions, Recalled), Trouble> {
+    let named = recall::names(session, shared.is_distributed, names).await?;
+    Ok((versions_at_hand(accounts), Recalled { named, books: vec![None; accounts.len()] }))
+}
+
+/// How far the books at hand are.
+fn versions_at_hand(accounts: &AtHand) -> Versions {
+    let versions = accounts.iter().filter_map(|(account, book)| Some((*account, book.as_ref()?.version)));
+    versions.filter(|it| 0 < it.1).collect()
 }
 
 /// Begins a transaction and locks the books' rows of `accounts`: the version of each that has one.
@@ -178,7 +212,7 @@ async fn news(
         if at_hand.as_ref().is_some_and(|it| 0 < it.version) {
             shared.sees_others();
         }
-        wanted.push(Wanted { account, version, at_hand, trail: column(row, 2)? });
+        wanted.push(Wanted { account, version, at_hand, head: column(row, 2)? });
     }
     let mut found = books::wanted(session, shared.is_distributed, wanted).await?;
     Ok(accounts.iter().map(|it| found.remove(&it.0)).collect())
@@ -189,13 +223,18 @@ impl Reserved for Taken {
         std::mem::take(&mut self.recalled)
     }
 
+    fn is_sure(&self) -> bool {
+        self.way != Way::Known
+    }
+
     fn commit(self: Box<Taken>, changes: &[Change]) -> Result<Vec<AccountNumber>, CommitError> {
-        let Taken { shared, lent, grip, versions, .. } = *self;
+        let Taken { shared, lent, way, versions, .. } = *self;
         let session = lent.session();
         let done = shared.limited(async {
-            match grip {
-                Grip::Firm => write::write(&shared, session, &versions, changes).await.map(|()| Vec::new()),
-                Grip::Loose => write::write_loosely(&shared, session, &versions, changes).await,
+            match way {
+                Way::Firm => write::write(&shared, session, &versions, changes).await.map(|()| Vec::new()),
+                Way::Read => write::write_loosely(&shared, session, &versions, changes, true).await,
+                Way::Known => write::write_loosely(&shared, session, &versions, changes, false).await,
             }
         });
         if done.is_ok() || matches!(done, Err(Trouble::Stale)) && is_ended(&lent) {
@@ -205,9 +244,9 @@ impl Reserved for Taken {
     }
 
     fn release(self: Box<Taken>) {
-        let Taken { lent, .. } = *self;
+        let Taken { lent, way, .. } = *self;
         // Should it fail, the connection is closed, which releases as well.
-        if is_ended(&lent) {
+        if way == Way::Known || is_ended(&lent) {
             lent.give_back();
         }
     }

@@ -17,7 +17,6 @@ use super::fold;
 use super::records::{self, Write};
 use super::rows::{self, NewRows, column, number, signed};
 use super::session::{Asked, Session};
-use super::trail;
 use super::trouble::Trouble;
 use crate::codec::{self, Json};
 use crate::{Change, Fault, Post};
@@ -25,18 +24,18 @@ use crate::{Change, Fault, Post};
 const DOING: &str = "committing";
 /// Rows of the journal in one statement: while the server inserts these the next are made.
 const ROWS_AT_ONCE: usize = 512;
+/// A book that is longer is not told beside its version: it would cost each charge more than others save by it.
+const HEAD_BYTES_MAX: usize = 512;
 
 /// Versions of the books that are to be moved on. An account that has none has no transactions yet.
 pub type Versions = HashMap<AccountNumber, u64>;
 
-/// Moves books on that are still where they were; the trail of each begins anew when it is long, or cannot be followed.
+/// Moves books on that are still where they were.
 macro_rules! move_books {
     () => {
-        "update books set version = new.version, due_at = new.due_at, trail = case \
-            when 0 < length(new.trail) and length(books.trail) < 192 then books.trail || new.trail \
-            else new.trail end \
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
-            as new (account, since, version, due_at, trail) \
+        "update books set version = new.version, due_at = new.due_at, head = new.head \
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) \
+            as new (account, since, version, due_at, head) \
          where books.account = new.account and books.version = new.since"
     };
 }
@@ -65,23 +64,28 @@ pub async fn write(shared: &Shared, session: &Session, versions: &Versions, chan
 }
 
 /// Writes `changes` to accounts that are not locked, and commits: the accounts that were not where they were are told,
-/// and nothing of theirs is written. Begins a transaction, in place of the one in which they were read.
+/// and nothing of theirs is written. Begins a transaction, in place of the one in which they are read, if there is one.
 pub async fn write_loosely(
     shared: &Shared,
     session: &Session,
     versions: &Versions,
     changes: &[Change],
+    is_reading: bool,
 ) -> Result<Vec<AccountNumber>, Trouble> {
     let moves = Moves::of(shared, versions, changes)?;
     let mut asked: Vec<Asked<'_>> = Vec::new();
     moves.old.ask(MOVE_BOOKS_LEFT, &mut asked);
     moves.new.ask_new(ADD_BOOKS_LEFT, &mut asked);
     session.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
-    let (begun, moved) = join(session.run(DOING, "commit; begin"), session.query_all(DOING, &asked)).await;
+    let begin = if is_reading { "commit; begin" } else { "begin" };
+    let (begun, moved) = join(session.run(DOING, begin), session.query_all(DOING, &asked)).await;
     begun?;
     let account = |it: &Row| column(it, 0).map(number);
     let moved: HashSet<AccountNumber> = moved?.iter().flatten().map(account).collect::<Result<_, Fault>>()?;
     let late: HashSet<AccountNumber> = moves.posts.keys().copied().filter(|account| !moved.contains(account)).collect();
+    if !late.is_empty() {
+        shared.sees_others();
+    }
     let has_others = changes.iter().any(|it| !matches!(it, Change::Post(_)));
     if has_others && !late.is_empty() {
         return Err(Trouble::Stale);
@@ -148,7 +152,7 @@ struct NewBooks {
     since: Vec<i64>,
     versions: Vec<i64>,
     due: Vec<Option<i64>>,
-    trails: Vec<Option<Vec<u8>>>,
+    heads: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -177,13 +181,14 @@ impl Moves<'_> {
             }
             posts.push(post);
         }
-        let leaves_trail = shared.leaves_trails();
+        let tells_heads = shared.tells_heads();
+        let mut json = Json::new();
         for (account, posts) in accounts {
             let (since, book) = (versions.get(&account), &posts[posts.len() - 1].book);
-            let trail = leaves_trail.then(|| trail::steps(&posts));
+            let head = tells_heads.then(|| head(&mut json, book)).flatten();
             let books = if since.is_none() { &mut moves.new } else { &mut moves.old };
             let since = since.copied().unwrap_or_default();
-            books.push(since, book, trail);
+            books.push(since, book, head);
             moves.spans.push(Span { account, since, until: book.version });
             moves.posts.insert(account, posts);
         }
@@ -191,18 +196,25 @@ impl Moves<'_> {
     }
 }
 
+/// All of a book but the terms of its grants, if that is not long.
+fn head(json: &mut Json, book: &Book) -> Option<String> {
+    json.clear();
+    codec::write_lean_book(json, book);
+    Some(json.as_str()).filter(|it| it.len() <= HEAD_BYTES_MAX).map(str::to_owned)
+}
+
 impl NewBooks {
-    fn push(&mut self, since: u64, book: &Book, trail: Option<Vec<u8>>) {
+    fn push(&mut self, since: u64, book: &Book, head: Option<String>) {
         self.accounts.push(signed(book.account.get()));
         self.since.push(signed(since));
         self.versions.push(signed(book.version));
         self.due.push(Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis));
-        self.trails.push(trail);
+        self.heads.push(head);
     }
 
     fn ask<'a>(&'a self, sql: &'static str, asked: &mut Vec<Asked<'a>>) {
         if !self.accounts.is_empty() {
-            asked.push((sql, vec![&self.accounts, &self.since, &self.versions, &self.due, &self.trails]));
+            asked.push((sql, vec![&self.accounts, &self.since, &self.versions, &self.due, &self.heads]));
         }
     }
 

@@ -27,6 +27,7 @@ macro_rules! forwarded {
             accounts(after: Option<&billing::id::Name>, limit: usize) -> Vec<store::Account>;
             accounts_called(beginning: &str, limit: usize) -> Vec<store::Account>;
             fingerprints_known(fingerprints: &[[u8; 32]]) -> Vec<bool>;
+            accounts_changed(within: billing::time::Span) -> Vec<billing::id::AccountNumber>;
             projects(it: billing::id::AccountNumber) -> Vec<store::Project>;
             rate_cards() -> Vec<store::CardRecord>;
             api_keys() -> Vec<store::ApiKey>;

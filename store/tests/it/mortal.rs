@@ -62,6 +62,9 @@ struct Held {
 }
 
 impl Reserved for Held {
+    fn is_sure(&self) -> bool {
+        self.inner.is_sure()
+    }
     fn recalled(&mut self) -> Recalled {
         self.inner.recalled()
     }

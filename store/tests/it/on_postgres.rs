@@ -195,15 +195,22 @@ fn those_who_hold_loosely_write_what_nobody_overtook() {
     assert_clean(&one);
 }
 
-/// Nodes at the same accounts move their books on by the trails that others left, or by the journal where these are
-/// short; either way the books are the folds.
+/// Nodes at the same accounts move their books on by the heads that others told, or by the journal where these
+/// are not; either way the books are the folds.
 #[test]
-fn books_are_moved_on_by_trails() {
+fn books_are_moved_on_by_heads() {
     let schema = Schema::new();
     let [one, other] = [0, 1].map(|_| open(&schema));
-    let mut town = Town::new(21, 10);
+    // So many that each is asked little, and many a book is short enough to be told.
+    let mut town = Town::new(21, 300);
     let mut random = Random(8);
     let mut at_hand: BTreeMap<AccountNumber, Arc<Book>> = BTreeMap::new();
+    // Each has seen that somebody else is about.
+    let mut desk = Desk::new(99);
+    let first = desk.grant(1, minute(0));
+    let old = [(account(99), Some(Arc::clone(&desk.book)))];
+    one.commit(&[first, desk.grant(1, minute(1))]).unwrap();
+    [&one, &other].into_iter().for_each(|it| drop(it.reserve(Grip::Firm, &[], &old).unwrap()));
     for round in 0..400 {
         let node = if round % 3 == 0 { &one } else { &other };
         let size = 1 + usize::try_from(random.below(30)).unwrap();
@@ -224,9 +231,32 @@ fn books_are_moved_on_by_trails() {
         // What is at hand grows old: some of it is of many rounds ago.
         at_hand.extend(accounts.into_iter().filter(|_| random.below(4) != 0));
     }
-    let trails: i64 =
-        schema.hand().query_one("select count(*) from books where 0 < length(trail)", &[]).unwrap().get(0);
-    assert!(0 < trails, "trails were left");
+    let heads: i64 = schema.hand().query_one("select count(*) from books where head is not null", &[]).unwrap().get(0);
+    assert!(0 < heads, "heads were told");
+    assert_clean(&one);
+}
+
+/// A node that has seen no other for long does not look how far its books are. So it does not vouch for them before it
+/// commits, and what was decided on an old one is left out; from then on it looks.
+#[test]
+fn who_is_alone_is_not_sure_of_its_books_until_it_commits() {
+    let schema = Schema::new();
+    let [one, other] = [0, 1].map(|_| open(&schema));
+    let mut desks = [1, 2].map(Desk::new);
+    one.commit(&desks.each_mut().map(|it| it.grant(1_000, minute(0)))).unwrap();
+    let at_hand = desks.each_ref().map(|it| (it.book.account, Some(Arc::clone(&it.book))));
+    let mut theirs = Desk { book: Arc::clone(&desks[1].book), posted: Vec::new() };
+    other.commit(&[theirs.charge(7, minute(1), None)]).unwrap();
+    let mut reserved = one.reserve(Grip::Loose, &[], &at_hand).unwrap().unwrap();
+    assert!(!reserved.is_sure());
+    assert_eq!(reserved.recalled().books, [None, None]);
+    let changes = desks.each_mut().map(|it| it.grant(9, minute(2)));
+    assert_eq!(reserved.commit(&changes).unwrap(), [account(2)]);
+    assert_eq!(other.versions(&[1, 2].map(account)).unwrap(), [2, 2]);
+    let mut reserved = one.reserve(Grip::Loose, &[], &at_hand).unwrap().unwrap();
+    assert!(reserved.is_sure());
+    assert_eq!(reserved.recalled().books, [&desks[0], &theirs].map(|it| Some(Arc::clone(&it.book))));
+    reserved.release();
     assert_clean(&one);
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::thread;
 
 use billing::id::EntryId;
+use billing::ledger::{Scope, Source};
+use billing::money::Credits;
 use server::app::{App, Settings};
 use server::rate_card;
-use server::service::{AccountProfile, ChargeOrder, Error, Order, Registration};
+use server::service::{AccountProfile, ChargeOrder, Error, GrantOrder, Order, Registration};
 use store::postgres::Postgres;
 use store::{Store, verify};
 
@@ -95,4 +97,47 @@ fn groups_of_three_nodes_that_overlap_charge_each_key_once() {
     let report = verify(&store, &mut |_, _| {}).unwrap();
     assert!(report.is_clean(), "{:?}", report.differences);
     assert_eq!(store.journal_length().unwrap(), report.transactions);
+}
+
+/// A node that has the books of a group at hand, and has seen nobody else for long, refuses nobody by what they were.
+#[test]
+fn credits_that_came_at_another_node_pay_for_a_group() {
+    let schema = Schema::new();
+    let [one, other] = [0, 1].map(|_| node(&schema));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for account in 0..ACCOUNTS {
+        let id = format!("a{account}").parse().unwrap();
+        let registration = Registration { id, profile: AccountProfile::default(), fingerprints: Vec::new() };
+        one.register(&registration).unwrap();
+    }
+    let charged = |key: &str| -> usize {
+        let orders = (0..ACCOUNTS).map(|it| Ok(order(it, key))).collect();
+        runtime.block_on(one.charge_all(orders)).iter().filter(|it| it.is_ok()).count()
+    };
+    assert_eq!(charged("first"), ACCOUNTS);
+    // Of five hundred credits that pay for chats, one account spends the rest; then all are refused there.
+    let mut rest = order(0, "rest");
+    rest.order.quantities[0].1 *= 499;
+    runtime.block_on(one.charge_all(vec![Ok(rest)])).pop().unwrap().unwrap();
+    assert_eq!(charged("second"), ACCOUNTS - 1);
+    let mut granting = GrantOrder {
+        account: "a0".parse().unwrap(),
+        credits: Credits::from_micros(2_000_000),
+        source: Source::Promo,
+        reason: "sorry".into(),
+        effective_at: None,
+        expires_at: None,
+        priority: None,
+        scope: Scope::default(),
+        key: "grant".into(),
+        by: "test".into(),
+    };
+    runtime.block_on(other.grant(granting.clone())).unwrap();
+    assert_eq!(charged("third"), ACCOUNTS);
+    // By now it has seen the other; and looks.
+    granting.key = "another".into();
+    runtime.block_on(other.grant(granting)).unwrap();
+    assert_eq!(charged("fourth"), ACCOUNTS);
+    [one, other].iter().for_each(|it| it.close());
+    assert!(verify(&Postgres::open(&schema.url()).unwrap(), &mut |_, _| {}).unwrap().is_clean());
 }
