@@ -9,8 +9,8 @@
 //! about, the row therefore bears the book's *head*: all of it but the terms of its grants, which are most of it, never
 //! change, and are at hand. It is a shortcut and nothing else: who lacks terms, or is told no head, reads the journal.
 //!
-//! Invariant: a head is of its row's version; a snapshot says what the account's transactions up to its own version come
-//! to, and no account is [`SNAPSHOT_EVERY`] transactions or more beyond that, or its first.
+//! Invariant: a head is of its row's version; a snapshot says what the account's transactions up to its own version
+//! come to, and no account is [`SNAPSHOT_EVERY`] transactions or more beyond that, or its first.
 use std::collections::HashMap;
 use std::sync::Arc;
 
