@@ -23,6 +23,8 @@ use super::{ATTEMPTS_MAX, Ask, Message, Ticket, Turned};
 const HOT: usize = 32;
 /// Fewer asks than these are taken firmly as well: to ask twice before writing would cost more than their locks.
 const LOOSE_MIN: usize = 64;
+/// Of so many that are asked, one that another was faster at is many.
+const OVERTAKEN_MANY: usize = 4;
 /// Turns after which it is forgotten at which accounts another was faster.
 const CONTENDED_FOR: u32 = 32;
 
@@ -122,7 +124,10 @@ impl Turns<'_> {
                     let overtaken: HashSet<AccountNumber> = overtaken.into_iter().collect();
                     leave_out(&overtaken, &mut changes);
                     self.committer.wrote(&changes, took);
-                    self.contended.extend(&overtaken);
+                    // Where few were, they had bad luck: it will hardly be the same again.
+                    if asks.len() < OVERTAKEN_MANY * overtaken.len() {
+                        self.contended.extend(&overtaken);
+                    }
                     late.extend(overtaken);
                 }
                 Err(CommitError::Stale | CommitError::Repeated) => late.extend(asks.iter().map(|it| it.account)),

@@ -36,7 +36,8 @@ pub const PUT_HOURS: &str = "insert into usage (account, hour, body) \
 pub const FOLDED: &str = "select b.version, u.hour, u.body from books b \
     left join usage u on u.account = b.account and $2 <= u.hour and u.hour < $3 where b.account = $1";
 
-fn folded(version: u64) -> u64 {
+/// Up to which of its transactions an account at `version` has its usage folded.
+pub fn folded(version: u64) -> u64 {
     version / FOLDED_AT_ONCE * FOLDED_AT_ONCE
 }
 
@@ -100,9 +101,14 @@ async fn unfolded(
     session: &Session,
     passing: &[&Span],
 ) -> Result<HashMap<AccountNumber, Sums>, Trouble> {
-    let before = |it: &&Span| Span { account: it.account, since: folded(it.since), until: it.since };
-    let ranges: Vec<Span> = passing.iter().map(before).collect();
     let mut sums: HashMap<AccountNumber, Sums> = HashMap::new();
+    let mut ranges = Vec::new();
+    for span in passing {
+        match shared.unfolded.take(span) {
+            Some(known) => _ = sums.insert(span.account, known.into_iter().collect()),
+            None => ranges.push(Span { account: span.account, since: folded(span.since), until: span.since }),
+        }
+    }
     for row in &books::spans(session, shared.is_distributed, &ranges).await? {
         let transaction = rows::read(row)?;
         add(sums.entry(transaction.place.account).or_default(), transaction.usage());

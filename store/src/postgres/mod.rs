@@ -27,6 +27,7 @@ mod session;
 mod stock;
 mod tls;
 mod trouble;
+mod unfolded;
 mod wait;
 mod write;
 
@@ -50,6 +51,7 @@ use pool::Pool;
 use rows::{column, number, signed};
 use session::Session;
 use trouble::Trouble;
+use unfolded::Unfolded;
 use wait::wait;
 
 /// How often a commit that met another is tried again, when nothing need be decided again for that.
@@ -70,6 +72,14 @@ struct Shared {
     is_distributed: bool,
     /// Commits until the node takes itself to be alone, unless another is seen to commit before.
     company: AtomicUsize,
+    unfolded: Unfolded,
+}
+
+impl Shared {
+    fn new(pool: Pool, is_distributed: bool) -> Shared {
+        let (company, unfolded) = (AtomicUsize::new(0), Unfolded::default());
+        Shared { pool: Arc::new(pool), is_distributed, company, unfolded }
+    }
 }
 
 impl Postgres {
@@ -90,8 +100,7 @@ impl Postgres {
         let address = Address::parse(url)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
         let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
-        let pool = Arc::new(Pool::new(address, runtime.handle().clone()));
-        let mut shared = Shared { pool, is_distributed: false, company: AtomicUsize::new(0) };
+        let mut shared = Shared::new(Pool::new(address, runtime.handle().clone()), false);
         shared.is_distributed = shared.once(async |it| {
             migrate::migrate(it, steps).await?;
             migrate::is_distributed(it).await
@@ -115,8 +124,7 @@ impl Postgres {
     pub fn open_at_one_moment(url: &str) -> Result<Postgres, Fault> {
         let Postgres { shared, runtime } = &mut Postgres::open(url)?;
         let address = shared.pool.address.clone().at_one_moment();
-        let pool = Arc::new(Pool::new(address, shared.pool.runtime.clone()));
-        let shared = Shared { pool, is_distributed: shared.is_distributed, company: AtomicUsize::new(0) };
+        let shared = Shared::new(Pool::new(address, shared.pool.runtime.clone()), shared.is_distributed);
         let store = Postgres { shared: Arc::new(shared), runtime: runtime.take() };
         // The moment is that of the first read.
         store.journal_length()?;

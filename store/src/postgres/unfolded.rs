@@ -1,0 +1,88 @@
+//! What accounts used since their usage was folded, as far as this node did all of it itself.
+//!
+//! Usage is folded at every sixty-fourth transaction of an account, and that wants all since the last. Read from the
+//! journal they are rows on as many pages; a node that is mostly by itself at an account has seen each of them.
+//!
+//! Two generations, so that what is not used for a while goes: it costs a read, never meaning. Invariant: of an account
+//! that is here, `used` is what its transactions after `folded(version)` and up to `version` come to. Where another
+//! node was in between, the version is not the one that is asked for, and what is here is dropped.
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
+use billing::id::AccountNumber;
+use billing::usage::{UsageKey, UsageSum};
+
+use super::books::Span;
+use super::fold::folded;
+use crate::Post;
+
+/// Accounts in one generation: with a few kinds of use each, about a hundred megabytes for both.
+const GENERATION_MAX: usize = 75_000;
+
+#[derive(Default)]
+pub struct Unfolded(Mutex<Generations>);
+
+#[derive(Default)]
+struct Generations {
+    young: HashMap<AccountNumber, Since>,
+    old: HashMap<AccountNumber, Since>,
+}
+
+/// What an account used since its usage was folded: a few kinds, so that looking through them is quick.
+#[derive(Default)]
+struct Since {
+    version: u64,
+    used: Vec<(UsageKey, UsageSum)>,
+}
+
+impl Unfolded {
+    /// What the account's transactions before the span come to that are not folded, if that is known. It is taken out:
+    /// the span is about to be folded with it.
+    pub fn take(&self, span: &Span) -> Option<Vec<(UsageKey, UsageSum)>> {
+        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.take(span).map(|it| it.used)
+    }
+
+    /// These were committed.
+    pub fn posted(&self, spans: &[Span], posts: &HashMap<AccountNumber, Vec<&Post>>) {
+        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for span in spans {
+            let until = folded(span.until);
+            // A span that reaches back to what is folded has nothing before it.
+            let before = generations.take(span);
+            let Some(mut since) = before.or_else(|| (span.since <= until).then(Since::default)) else { continue };
+            if span.since <= until {
+                since.used.clear();
+            }
+            let own = posts[&span.account].iter().filter(|it| until < it.transaction.place.version);
+            own.filter_map(|it| it.transaction.usage()).for_each(|it| since.add(it));
+            since.version = span.until;
+            generations.keep(span.account, since);
+        }
+    }
+}
+
+impl Generations {
+    /// What is here of the account, if it is of the version that the span begins at.
+    fn take(&mut self, span: &Span) -> Option<Since> {
+        let found = self.young.remove(&span.account).or_else(|| self.old.remove(&span.account));
+        found.filter(|it| it.version == span.since)
+    }
+
+    fn keep(&mut self, account: AccountNumber, since: Since) {
+        if GENERATION_MAX <= self.young.len() {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(account, since);
+    }
+}
+
+impl Since {
+    fn add(&mut self, (key, sum): (UsageKey, UsageSum)) {
+        match self.used.iter_mut().find(|it| it.0 == key) {
+            Some(known) => known.1.add(&sum),
+            None => self.used.push((key, sum)),
+        }
+    }
+}
