@@ -64,7 +64,7 @@ enum Way {
     Firm,
     /// Read, in a transaction that is open.
     Read,
-    /// Known.
+    /// Known from before and not looked at: nothing is open.
     Known,
 }
 
