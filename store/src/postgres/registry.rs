@@ -28,7 +28,7 @@ pub const CALLED: &str = concat!(
 );
 /// Which profiles have changed within so many milliseconds? The database's own clock says so, whatever a node's does.
 pub const CHANGED: &str =
-    "select number from accounts where (extract(epoch from clock_timestamp()) * 1000)::bigint - $1 < changed_at";
+    "select number from accounts where (extract(epoch from statement_timestamp()) * 1000)::bigint - $1 < changed_at";
 pub const FINGERPRINTS: &str = "select fingerprint from fingerprints where fingerprint = any($1)";
 pub const PROJECTS: &str = "select id, name, at, deleted_at from projects where account = $1 order by id";
 pub const CARDS: &str = "select version, effective_at, at, by, document from rate_cards order by version";

@@ -31,7 +31,6 @@ use super::recall;
 use super::rows::{column, number, signed, unsigned};
 use super::session::{Asked, Session};
 use super::trouble::Trouble;
-use super::wait::wait;
 use super::write::{self, Versions};
 use crate::{Change, CommitError, Fault, Grip, NameHash, Recalled, Reserved};
 
@@ -237,22 +236,22 @@ impl Reserved for Taken {
                 Way::Known => write::write_loosely(&shared, session, &versions, changes, false).await,
             }
         });
-        if done.is_ok() || matches!(done, Err(Trouble::Stale)) && is_ended(&lent) {
+        if done.is_ok() || matches!(done, Err(Trouble::Stale)) && is_ended(&shared, &lent) {
             lent.give_back();
         }
         Ok(done?)
     }
 
     fn release(self: Box<Taken>) {
-        let Taken { lent, way, .. } = *self;
+        let Taken { shared, lent, way, .. } = *self;
         // Should it fail, the connection is closed, which releases as well.
-        if way == Way::Known || is_ended(&lent) {
+        if way == Way::Known || is_ended(&shared, &lent) {
             lent.give_back();
         }
     }
 }
 
 /// Ends a transaction without having changed anything, if that can be done.
-fn is_ended(lent: &Lent) -> bool {
-    wait(lent.session().run("releasing", "rollback")).is_ok()
+fn is_ended(shared: &Shared, lent: &Lent) -> bool {
+    shared.limited(lent.session().run("releasing", "rollback")).is_ok()
 }

@@ -3,10 +3,13 @@
 //! Statements are prepared before they are run, so that several run in one go arrive in the order they were given:
 //! the driver sends what it is polled with, and the server answers in that order.
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::RwLock;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
@@ -101,7 +104,7 @@ impl Session {
             let statement = self.statement(sql);
             async move { self.client.query(&statement, params).await }
         });
-        first_trouble(doing, join_all(all).await)
+        first_trouble(doing, in_turn(all).await)
     }
 
     /// How many rows each of several statements touched, sent in one go, with `last` behind them.
@@ -138,13 +141,13 @@ impl Session {
         });
         let ending = async {
             match last {
-                Some(last) => self.client.batch_execute(last).await,
-                None => Ok(()),
+                Some(last) => self.client.batch_execute(last).await.map(|()| 0),
+                None => Ok(0),
             }
         };
-        let (touched, made, ended) = join3(join_all(all), join_all(made), ending).await;
-        let touched = first_trouble(doing, touched.into_iter().chain(made).collect())?;
-        ended.map_err(|it| trouble(doing, &it))?;
+        let all = all.map(boxed).chain(made.into_iter().map(boxed)).chain([boxed(ending)]);
+        let mut touched = first_trouble(doing, in_turn(all).await)?;
+        touched.pop();
         Ok(touched)
     }
 
@@ -152,6 +155,38 @@ impl Session {
     pub async fn run(&self, doing: &'static str, statements: &str) -> Result<(), Trouble> {
         self.client.batch_execute(statements).await.map_err(|it| trouble(doing, &it))
     }
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+fn boxed<'a, T>(future: impl Future<Output = T> + 'a) -> Boxed<'a, T> {
+    Box::pin(future)
+}
+
+/// Waits for all. Each is begun, which sends its statement, before the next is, so that the server is asked in this
+/// order; the usual ways to join many begin them as it suits, which would let a `commit` overtake what it commits.
+async fn in_turn<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut all: Vec<_> = futures.map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
+    let mut first = 0;
+    poll_fn(|context| {
+        // Answers come in order: behind one that waits none is there. Only the first time each must be looked at.
+        let is_beginning = first == 0 && done.iter().all(Option::is_none);
+        for (future, done) in all.iter_mut().zip(&mut done).skip(first) {
+            if done.is_some() {
+                continue;
+            }
+            match future.as_mut().poll(context) {
+                Poll::Ready(answer) => *done = Some(answer),
+                Poll::Pending if is_beginning => {}
+                Poll::Pending => break,
+            }
+        }
+        first = done.iter().take_while(|it| it.is_some()).count();
+        if first == all.len() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }
 
 /// All of the answers, or what went wrong first; what failed only because of it is passed over.

@@ -17,8 +17,10 @@ use super::books::Span;
 use super::fold::folded;
 use crate::Post;
 
-/// Accounts in one generation: with a few kinds of use each, about a hundred megabytes for both.
+/// Accounts in one generation.
 const GENERATION_MAX: usize = 75_000;
+/// Kinds of use in one generation, whosoever they are: about a hundred megabytes for both.
+const KINDS_MAX: usize = 3 * GENERATION_MAX;
 
 #[derive(Default)]
 pub struct Unfolded(Mutex<Generations>);
@@ -27,6 +29,8 @@ pub struct Unfolded(Mutex<Generations>);
 struct Generations {
     young: HashMap<AccountNumber, Since>,
     old: HashMap<AccountNumber, Since>,
+    /// Kinds of use among the young.
+    kinds: usize,
 }
 
 /// What an account used since its usage was folded: a few kinds, so that looking through them is quick.
@@ -66,14 +70,19 @@ impl Unfolded {
 impl Generations {
     /// What is here of the account, if it is of the version that the span begins at.
     fn take(&mut self, span: &Span) -> Option<Since> {
-        let found = self.young.remove(&span.account).or_else(|| self.old.remove(&span.account));
+        let young = self.young.remove(&span.account);
+        self.kinds -= young.as_ref().map_or(0, |it| it.used.len());
+        let found = young.or_else(|| self.old.remove(&span.account));
         found.filter(|it| it.version == span.since)
     }
 
     fn keep(&mut self, account: AccountNumber, since: Since) {
-        if GENERATION_MAX <= self.young.len() {
+        if GENERATION_MAX <= self.young.len() || KINDS_MAX <= self.kinds {
             self.old = mem::take(&mut self.young);
+            self.kinds = 0;
         }
+        // It was taken out before, if it was here.
+        self.kinds += since.used.len();
         self.young.insert(account, since);
     }
 }

@@ -44,12 +44,21 @@ macro_rules! add_books {
         "insert into books (account, version, due_at) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])"
     };
 }
+/// What a transaction of ours begins with. It is sent together with the statements behind it, which would stand on
+/// their own, and for good, where the server did not begin one: so these do nothing but inside.
+const BEGIN: &str = "begin; set local scrip.inside = '1'";
+macro_rules! is_inside {
+    () => {
+        "current_setting('scrip.inside', true) = '1'"
+    };
+}
 pub const MOVE_BOOKS: &str = move_books!();
 /// Books of accounts that had none: another's, made meanwhile, is refused by the primary key.
 pub const ADD_BOOKS: &str = add_books!();
 /// The same, saying which were moved: of accounts that are not locked.
-pub const MOVE_BOOKS_LEFT: &str = concat!(move_books!(), " returning books.account");
-pub const ADD_BOOKS_LEFT: &str = concat!(add_books!(), " on conflict do nothing returning account");
+pub const MOVE_BOOKS_LEFT: &str = concat!(move_books!(), " and ", is_inside!(), " returning books.account");
+pub const ADD_BOOKS_LEFT: &str =
+    concat!(add_books!(), " where ", is_inside!(), " on conflict do nothing returning account");
 pub const PUT_SNAPSHOTS: &str = "insert into snapshots (account, version, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
     on conflict (account) do update set version = excluded.version, body = excluded.body";
@@ -77,8 +86,8 @@ pub async fn write_loosely(
     moves.old.ask(MOVE_BOOKS_LEFT, &mut asked);
     moves.new.ask_new(ADD_BOOKS_LEFT, &mut asked);
     session.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
-    let begin = if is_reading { "commit; begin" } else { "begin" };
-    let (begun, moved) = join(session.run(DOING, begin), session.query_all(DOING, &asked)).await;
+    let begin = if is_reading { format!("commit; {BEGIN}") } else { BEGIN.to_owned() };
+    let (begun, moved) = join(session.run(DOING, &begin), session.query_all(DOING, &asked)).await;
     begun?;
     let account = |it: &Row| column(it, 0).map(number);
     let moved: HashSet<AccountNumber> = moved?.iter().flatten().map(account).collect::<Result<_, Fault>>()?;
@@ -199,6 +208,10 @@ impl Moves<'_> {
 
 /// All of a book but the terms of its grants, if that is not long.
 fn head(json: &mut Json, book: &Book) -> Option<String> {
+    // Each takes more than sixteen bytes: to write down what is too long would cost its length at each commit.
+    if HEAD_BYTES_MAX / 16 < book.grants().len() + book.holds().len() + book.servers().iter().count() {
+        return None;
+    }
     json.clear();
     codec::write_lean_book(json, book);
     Some(json.as_str()).filter(|it| it.len() <= HEAD_BYTES_MAX).map(str::to_owned)

@@ -17,6 +17,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("deferrable", "constraints are checked where the row is"),
     ("references ", "a foreign key to accounts makes a hot account wait"),
     ("now()", "time is an argument"),
+    ("clock_timestamp", "a statement has one time, by which an index can be searched"),
     ("current_timestamp", "time is an argument"),
     ("random()", "a statement means the same wherever it runs"),
     ("gen_random_uuid", "a statement means the same wherever it runs"),
