@@ -30,6 +30,9 @@ const REREAD_EVERY: Span = Span::SECOND;
 /// A node that could not ask reads an account at hand again when it is older than this: a change of its profile is seen
 /// everywhere within it. Whether it may spend is no part of that; its book says so.
 const AT_HAND_LASTS: Span = Span::SECOND.times(10);
+/// And each reads it again after this, whatever it heard: a commit may take longer than anybody thought to become
+/// visible, and what was told meanwhile is not told for ever.
+const READ_AGAIN_AFTER: Span = Span::MINUTE.times(5);
 /// A profile read before a change may come to be at hand a little after it was told, and a commit may take as long:
 /// what has changed is told again for so long.
 const TOLD_AGAIN_FOR: Span = Span::SECOND.times(30);
@@ -222,8 +225,10 @@ impl App {
         // Of those who come at once one reads.
         let is_mine = || self.reread_at.compare_exchange(before, now.millis(), Ordering::Relaxed, Ordering::Relaxed);
         if self.store.is_shared() && is_old && is_mine().is_ok() {
-            self.hear_of_accounts(now)?;
+            // Also where that could not be heard: a key that was revoked opens nothing.
+            let heard = self.hear_of_accounts(now);
             self.reread()?;
+            heard?;
         }
         Ok(())
     }
@@ -284,8 +289,15 @@ impl App {
         if let Some(known) = self.at_hand.by_id(id).filter(|it| self.is_fresh(it)) {
             return Ok(known);
         }
+        let changes = self.at_hand.changes();
         let account = self.store.account(id)?.ok_or(Refusal::AccountNotFound)?;
-        Ok(self.remember(account))
+        Ok(self.remember_read(account, changes))
+    }
+
+    /// The same as it is written now, whatever is at hand: before money is taken, who pays must be there still.
+    pub(crate) fn known_now(&self, number: AccountNumber) -> Result<Option<Arc<Known>>, Fault> {
+        let changes = self.at_hand.changes();
+        Ok(self.store.account_numbered(number)?.map(|it| self.remember_read(it, changes)))
     }
 
     /// A registered account by its number; an id that leads to none is of no account here.
@@ -293,17 +305,28 @@ impl App {
         if let Some(known) = self.at_hand.by_number(number).filter(|it| self.is_fresh(it)) {
             return Ok(Some(known));
         }
-        Ok(self.store.account_numbered(number)?.map(|it| self.remember(it)))
+        self.known_now(number)
     }
 
     fn is_fresh(&self, known: &Known) -> bool {
         let heard_at = || Timestamp::from_millis(self.heard_at.load(Ordering::Relaxed));
-        !self.store.is_shared() || self.now() < known.read_at.max(heard_at()) + AT_HAND_LASTS
+        if !self.store.is_shared() {
+            return true;
+        }
+        let now = self.now();
+        now < known.read_at.max(heard_at()) + AT_HAND_LASTS && now < known.read_at + READ_AGAIN_AFTER
     }
 
+    /// A profile that was changed here.
     pub(crate) fn remember(&self, account: Account) -> Arc<Known> {
         let known = Arc::new(Known::new(account, self.now()));
-        self.at_hand.keep(&known);
+        self.at_hand.keep_changed(&known);
+        known
+    }
+
+    fn remember_read(&self, account: Account, changes: u64) -> Arc<Known> {
+        let known = Arc::new(Known::new(account, self.now()));
+        self.at_hand.keep_read(&known, changes);
         known
     }
 

@@ -22,6 +22,8 @@ pub struct AtHand(RwLock<Generations>);
 struct Generations {
     young: Generation,
     old: Generation,
+    /// How often profiles have changed, as far as this process knows.
+    changes: u64,
 }
 
 #[derive(Default)]
@@ -35,6 +37,16 @@ impl Generation {
         if let Some(known) = self.by_number.remove(&number) {
             self.by_id.remove(&known.account.id);
         }
+    }
+}
+
+impl Generations {
+    fn keep(&mut self, known: &Arc<Known>) {
+        if GENERATION_MAX <= self.young.by_id.len() {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.by_id.insert(known.account.id.clone(), Arc::clone(known));
+        self.young.by_number.insert(known.account.number, Arc::clone(known));
     }
 }
 
@@ -54,18 +66,33 @@ impl AtHand {
         }
     }
 
-    pub fn keep(&self, known: &Arc<Known>) {
+    /// To be asked before a profile is read that is to be kept.
+    pub fn changes(&self) -> u64 {
+        self.read().changes
+    }
+
+    /// Keeps a profile that was changed here.
+    pub fn keep_changed(&self, known: &Arc<Known>) {
         let mut generations = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if GENERATION_MAX <= generations.young.by_id.len() {
-            generations.old = mem::take(&mut generations.young);
+        generations.changes += 1;
+        generations.keep(known);
+    }
+
+    /// Keeps a profile that was read when there had been so many `changes`, unless it may be outdated since.
+    pub fn keep_read(&self, known: &Arc<Known>, changes: u64) {
+        let mut generations = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if generations.changes == changes {
+            generations.keep(known);
         }
-        generations.young.by_id.insert(known.account.id.clone(), Arc::clone(known));
-        generations.young.by_number.insert(known.account.number, Arc::clone(known));
     }
 
     /// Drops what is at hand of these, which have changed.
     pub fn forget(&self, numbers: &[AccountNumber]) {
-        let Generations { young, old } = &mut *self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if numbers.is_empty() {
+            return;
+        }
+        let Generations { young, old, changes } = &mut *self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *changes += 1;
         for number in numbers {
             [&mut *young, &mut *old].into_iter().for_each(|it| it.forget(*number));
         }
@@ -81,8 +108,7 @@ impl AtHand {
         // Looked for again, for somebody may have kept a newer profile meanwhile.
         let mut generations = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let known = of(&generations.young).or_else(|| of(&generations.old))?;
-        generations.young.by_id.insert(known.account.id.clone(), Arc::clone(&known));
-        generations.young.by_number.insert(known.account.number, Arc::clone(&known));
+        generations.keep(&known);
         Some(known)
     }
 

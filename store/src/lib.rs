@@ -36,7 +36,8 @@ pub enum Change {
     Post(Post),
     /// A new account. `Repeated` when its id, its number or one of its fingerprints is taken.
     Register { account: Account, fingerprints: Vec<[u8; 32]> },
-    /// A new state of a registered account's profile.
+    /// A new state of a registered account's profile. `Stale` when the account is not there, and when it has been
+    /// closed since: a closed one stays closed.
     Account(Account),
     /// A project, new or changed.
     Project(Project),

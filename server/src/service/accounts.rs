@@ -54,7 +54,11 @@ impl App {
         check(registration)?;
         for _ in 0..ATTEMPTS_MAX {
             match self.store.account(&registration.id)? {
-                Some(account) => return self.update(account, &registration.profile),
+                Some(account) => match self.update(account, &registration.profile) {
+                    // Closed since it was read.
+                    Err(Error::Busy) => continue,
+                    updated => return updated,
+                },
                 None => match self.store.commit(&self.registered(registration)?) {
                     Ok(()) => {}
                     // Another was first with this id, this number or a fingerprint: look again.
@@ -80,8 +84,8 @@ impl App {
 
     /// Takes no new spending from here on, and forgets who it was. The ledger stays, as the law asks.
     pub async fn close_account(&self, id: &Name, key: &Text, by: By) -> Result<Answer, Error> {
-        let known = self.known(id)?;
-        let account = &known.account;
+        // As it is written now: what stays of it is what it was last.
+        let account = self.account(id)?;
         let key = self.key(account.number, key, Fingerprint::of("close"))?;
         let erased = Account {
             name: None,

@@ -35,7 +35,7 @@ pub(super) struct Moved {
 impl App {
     /// A subscription that is due.
     pub(super) async fn renew(self: &Arc<Self>, document: Document) -> Result<(), Error> {
-        let Some(known) = self.known_number(document.account)? else { return Ok(()) };
+        let Some(known) = self.known_now(document.account)? else { return Ok(()) };
         let mut kept = read::<Subscription>(document)?;
         let now = self.now();
         let state = kept.body.state();

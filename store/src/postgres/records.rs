@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::rows::signed;
 use super::session::Asked;
 use super::trouble::Trouble;
-use crate::{Account, ApiKey, Audit, CardRecord, Change, Document, Fault, Project, QuoteRecord, Reply};
+use crate::{Account, ApiKey, Audit, CardRecord, Change, Document, Project, QuoteRecord, Reply};
 
 pub const REGISTER: &str = "insert into accounts \
     (number, id, at, name, email, currency, timezone, address, tax_id, closed_at) \
@@ -18,7 +18,8 @@ pub const CALL: &str = "insert into account_words (word, account)
 pub const UNCALL: &str = "delete from account_words where account = $1";
 pub const CHANGE_ACCOUNT: &str = "update accounts set id = $2, at = $3, name = $4, email = $5, currency = $6, \
     timezone = $7, address = $8, tax_id = $9, closed_at = $10, \
-    changed_at = (extract(epoch from clock_timestamp()) * 1000)::bigint where number = $1";
+    changed_at = (extract(epoch from statement_timestamp()) * 1000)::bigint \
+    where number = $1 and (closed_at is null or $10::bigint is not null)";
 pub const PUT_PROJECT: &str = "insert into projects (account, id, name, at, deleted_at) values ($1, $2, $3, $4, $5) \
     on conflict (account, id) do update set name = excluded.name, at = excluded.at, deleted_at = excluded.deleted_at";
 pub const ADD_CARD: &str = "insert into rate_cards (version, effective_at, at, by, document) \
@@ -44,7 +45,6 @@ pub const ADD_AUDIT: &str = "insert into audit (number, at, by, action, subject,
 enum OnNothing {
     Stale,
     Repeated,
-    Unregistered,
     Fine,
 }
 
@@ -67,7 +67,6 @@ impl Write {
             _ if 0 < touched => Ok(()),
             OnNothing::Stale => Err(Trouble::Stale),
             OnNothing::Repeated => Err(Trouble::Repeated),
-            OnNothing::Unregistered => Err(Fault::new("writing a record", "the account is not registered").into()),
         }
     }
 }
@@ -102,7 +101,7 @@ pub fn writes(change: &Change) -> Vec<Write> {
             writes
         }
         Change::Account(it) => {
-            let mut writes = write_account(CHANGE_ACCOUNT, OnNothing::Unregistered, it);
+            let mut writes = write_account(CHANGE_ACCOUNT, OnNothing::Stale, it);
             writes.extend(write!(UNCALL, Fine, signed(it.number.get())));
             writes.extend(call(it));
             writes

@@ -21,9 +21,10 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
         Change::Register { account, fingerprints } => register(file, account, fingerprints),
         Change::Account(it) => {
             let query = "update accounts set id = ?2, at = ?3, name = ?4, email = ?5, currency = ?6, timezone = ?7, \
-                         address = ?8, tax_id = ?9, closed_at = ?10 where number = ?1";
+                         address = ?8, tax_id = ?9, closed_at = ?10 \
+                         where number = ?1 and (closed_at is null or ?10 is not null)";
             if run(file, query, account_columns(it))? == 0 {
-                return Err(Fault::new(WRITING, format!("{:?} is not registered", it.number)).into());
+                return Err(CommitError::Stale);
             }
             run(file, "delete from account_words where account = ?1", [signed(it.number.get())])?;
             Ok(call(file, it)?)

@@ -179,7 +179,7 @@ impl Uses {
                 }
                 Entry::Occupied(known) => {
                     let sum = &mut sums.uses[*known.get() as usize];
-                    sum.credits += it.credits;
+                    sum.credits = sum.credits.saturating_add(it.credits);
                     sum.count += it.count;
                     for (amount, total) in amounts.zip(sum.amounts..) {
                         self.amounts[total] = self.amounts[total].saturating_add(self.amounts[amount]);
@@ -238,7 +238,7 @@ impl Uses {
             amounts.clear();
             amounts.resize(names.len(), 0_u64);
             for it in same {
-                credits += it.credits;
+                credits = credits.saturating_add(it.credits);
                 count += u64::from(it.count);
                 for (sum, amount) in amounts.iter_mut().zip(&self.amounts[it.amounts..]) {
                     *sum = sum.saturating_add(*amount);

@@ -115,7 +115,10 @@ fn an_account_registers_once() {
         store.commit(&[Change::Account(named)]).unwrap();
         assert_eq!((called("žem", 9), called("a@", 9)), (vec!["acme".to_owned()], vec![]));
         let unknown = Change::Account(registered(77, "nobody"));
-        assert!(matches!(store.commit(&[unknown]), Err(CommitError::Fault(_))));
+        assert!(matches!(store.commit(&[unknown]), Err(CommitError::Stale)));
+        // A profile that was read before the account was closed does not open it again.
+        assert!(matches!(store.commit(&[Change::Account(registered(1, "acme"))]), Err(CommitError::Stale)));
+        assert!(store.account(&name("acme")).unwrap().unwrap().closed_at.is_some());
     }
 }
 
