@@ -3,16 +3,16 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{ChargeId, GrantId, Name};
-use billing::ledger::{Command, Draw, Reverse, Spend, Terms, Transaction, What};
+use billing::ledger::{Command, Draw, Reverse, Spend, Terms, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::{RateCards, Text};
 use billing::time::Timestamp;
 use store::{Fault, NameHash};
 
 use super::order::{Fingerprint, done, in_force};
-use super::{Answer, By, ChargeOrder, Error};
+use super::{Answer, By, ChargeOrder, Error, Order};
 use crate::app::{App, Known};
-use crate::turnstile::{Ask, Turned};
+use crate::turnstile::{Ask, Once, Turned};
 
 /// Parts one charge may be reversed in.
 const REVERSALS_MAX: u64 = 1_000;
@@ -42,12 +42,29 @@ pub struct ReverseOrder {
     pub by: By,
 }
 
+/// What an order to charge comes to.
+enum Asked {
+    Now(Name, Ask),
+    /// Its key was answered before.
+    Before(Answer),
+}
+
+/// One of a batch, until its answer is there.
+enum Place {
+    Waits(Name),
+    Answered(Answer),
+}
+
 impl App {
     /// Charges for work done: one decision, one durable write.
     pub async fn charge(&self, order: ChargeOrder) -> Result<Answer, Error> {
-        let (account, ask) = self.ask_to_charge(order, &self.cards(), self.now())?;
-        let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
-        Ok(Answer { account, transaction, is_replay })
+        match self.ask_to_charge(order, &self.cards(), self.now())? {
+            Asked::Before(answer) => Ok(answer),
+            Asked::Now(account, ask) => {
+                let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
+                Ok(Answer { account, transaction, is_replay })
+            }
+        }
     }
 
     /// Charges each, in order, each for itself; what could not be parsed keeps its place and its refusal.
@@ -61,15 +78,21 @@ impl App {
             self.at_hand.look_at(next.map(|it| &it.account));
             for order in orders.by_ref().take(LOOKED_AT) {
                 let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(it, &cards, now));
-                places.push(asked.map(|(account, ask)| {
-                    asks.push(ask);
-                    account
+                places.push(asked.map(|it| match it {
+                    Asked::Now(account, ask) => {
+                        asks.push(ask);
+                        Place::Waits(account)
+                    }
+                    Asked::Before(answer) => Place::Answered(answer),
                 }));
             }
         }
         let mut turned = self.turnstile.take(asks).await.into_iter();
-        let answer = |place: Result<Name, Error>| {
-            let account = place?;
+        let answer = |place: Result<Place, Error>| {
+            let account = match place? {
+                Place::Waits(account) => account,
+                Place::Answered(answer) => return Ok(answer),
+            };
             let (transaction, is_replay) = done(turned.next().expect("each ask is answered"))?;
             Ok(Answer { account, transaction, is_replay })
         };
@@ -139,20 +162,35 @@ impl App {
     }
 
     /// The ask that an order comes to, and whose account it is.
-    fn ask_to_charge(&self, order: ChargeOrder, cards: &RateCards, now: Timestamp) -> Result<(Name, Ask), Error> {
-        let ChargeOrder { account: id, mut order, key, by } = order;
+    fn ask_to_charge(&self, order: ChargeOrder, cards: &RateCards, now: Timestamp) -> Result<Asked, Error> {
+        let ChargeOrder { account: id, order, key, by } = order;
         let known = self.known(&id)?;
         let account = known.account.number;
         let mut request = Fingerprint::of("charge");
         order.fingerprint(&mut request);
         let key = self.key(account, &key, request)?;
+        let (work, once) = match self.priced_work(order, cards, &known, now) {
+            Ok(priced) => priced,
+            Err(refused) => return self.answered_before(&id, &key, refused).map(Asked::Before),
+        };
+        let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
+        Ok(Asked::Now(id, Ask { account, command, key: Some(key), by: Some(by), fact: None, once, also: Vec::new() }))
+    }
+
+    /// What an order comes to at the prices of its time, and what becomes of it if that was paid for already.
+    fn priced_work(
+        &self,
+        mut order: Order,
+        cards: &RateCards,
+        known: &Known,
+        now: Timestamp,
+    ) -> Result<(Arc<Work>, Option<Box<Once>>), Error> {
         let card = in_force(cards, order.at.unwrap_or(now))?;
         let usage = order.take_usage()?;
         let price = card.price(&usage)?;
-        let work = Arc::new(order.into_work(&known, usage, price, now)?);
-        let once = self.once(card, account, &work)?;
-        let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
-        Ok((id, Ask { account, command, key: Some(key), by: Some(by), fact: None, once, also: Vec::new() }))
+        let work = Arc::new(order.into_work(known, usage, price, now)?);
+        let once = self.once(card, known.account.number, &work)?;
+        Ok((work, once))
     }
 
     /// The transaction that made a charge. An id that leads elsewhere, or was made up, is not found.

@@ -9,7 +9,7 @@ use billing::rating::{Price, PriceLine, QuantityCeiling, RateCard, Text, Usage};
 use billing::time::{Span, Timestamp};
 use store::NameHash;
 
-use super::order::{Fingerprint, done, promised};
+use super::order::{Fingerprint, done, in_order, promised};
 use super::{Answer, By, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
@@ -111,7 +111,10 @@ impl App {
         let now = self.now();
         let account = known.account.number;
         let key = self.key(account, &order.key, request_of_hold(&order))?;
-        let (work, credits, fact) = self.planned(&known, &order, now)?;
+        let (work, credits, fact) = match self.planned(&known, &order, now) {
+            Ok(planned) => planned,
+            Err(refused) => return self.hold_answer(self.answered_before(&order.account, &key, refused)?),
+        };
         let expires_at = now + lasting(order.lasts)?;
         let command = Command::Hold { work: Arc::new(work), credits, expires_at };
         let ask = Ask {
@@ -162,9 +165,9 @@ impl App {
         let mut request = Fingerprint::of("capture");
         request.text(&order.hold.to_string()).number(order.over as u64);
         fingerprint_amount(&mut request, Some(&order.amount));
-        for (name, value) in &order.dimensions {
+        in_order(&order.dimensions, |(name, value)| {
             request.text(name).text(value);
-        }
+        });
         let key = self.key(known.account.number, &order.key, request)?;
         let plan = work_of(&opened);
         let work = match &order.amount {

@@ -12,7 +12,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 use store::NameHash;
 
-use super::Error;
+use super::{Answer, Error};
 use crate::app::{App, Known};
 use crate::turnstile::{Key, Once};
 
@@ -127,7 +127,7 @@ fn sorted<T>(mut pairs: Vec<(Text, T)>, field: &str) -> Result<Vec<(Text, T)>, R
 }
 
 /// Calls `each` in the order of names: a caller's maps have no order of their own.
-fn in_order<T: Ord>(pairs: &[(Text, T)], each: impl FnMut(&(Text, T))) {
+pub(super) fn in_order<T: Ord>(pairs: &[(Text, T)], each: impl FnMut(&(Text, T))) {
     if pairs.is_sorted() {
         return pairs.iter().for_each(each);
     }
@@ -217,6 +217,24 @@ impl Fingerprint {
     }
     pub fn finish(&self) -> u128 {
         self.0.finish128().as_u128()
+    }
+}
+
+impl App {
+    /// What a key led to before, where the same would be refused now. Prices, plans and quotes come and go; what was
+    /// answered once is the answer for ever, and whoever asks again must not take it for undone.
+    ///
+    /// # Errors
+    /// The refusal, when the key is new; a conflict, when it came with something else.
+    pub(super) fn answered_before(&self, account: &Name, key: &Key, refused: Error) -> Result<Answer, Error> {
+        let Some(place) = self.store.recall(&[key.name], &[])?.named.pop().flatten() else { return Err(refused) };
+        let transaction = self.store.transaction(place)?.ok_or_else(|| {
+            store::Fault::new("replaying a request", format!("{place:?} is named and not in the journal"))
+        })?;
+        if transaction.origin.request != key.request {
+            return Err(Refusal::IdempotencyConflict.into());
+        }
+        Ok(Answer { account: account.clone(), transaction, is_replay: true })
     }
 }
 

@@ -146,3 +146,56 @@ fn a_binding_quote_under_a_key_is_one_promise() {
     assert_eq!(other, (409, "idempotency_conflict".into(), String::new()));
     assert_ne!(server.post("/v1/quotes", "r", &wanted(16_000)).json()["id"], first.json()["id"]);
 }
+
+#[test]
+fn what_was_answered_is_answered_again_where_it_would_be_refused_now() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let plan = json!({"account": "ada", "meter": "infra_plan", "quantities": {"points": 10}});
+    let with = |more: Value| {
+        let mut all = plan.clone();
+        more.as_object().unwrap().iter().for_each(|(name, it)| all[name] = it.clone());
+        all
+    };
+    let quote = server.post("/v1/quotes", "", &with(json!({"binding_for_seconds": 60}))).json();
+    let hold = |seconds: u64| {
+        let hold = json!({"account": "ada", "quote": quote["id"], "expires_in_seconds": seconds,
+            "idempotency_key": "held"});
+        server.post("/v1/holds", "", &hold)
+    };
+    let charge = with(json!({"idempotency_key": "charged"}));
+    let (held, charged) = (hold(86_400), server.charge(&charge));
+    assert_eq!((held.status, charged.status), (201, 201), "{} {}", held.text, charged.text);
+    // The quote lapses, and the meter is priced no more.
+    let mut card = server.get("/v1/rate-card").json();
+    (card["version"], card["effective_at"]) = (json!(2), json!(server.later(60)));
+    card["meters"].as_object_mut().unwrap().remove("infra_plan").unwrap();
+    assert_eq!(server.post("/v1/rate-cards", "", &card).status, 201);
+    server.advance(3_600);
+    assert_eq!(server.charge(&with(json!({"idempotency_key": "new"}))).status, 422);
+    for (first, again) in [(&held, hold(86_400)), (&charged, server.charge(&charge))] {
+        assert_eq!((again.status, again.header("idempotent-replay")), (201, Some("true")), "{}", again.text);
+        assert_eq!(again.text, first.text);
+    }
+    let conflict = (409, "idempotency_conflict".to_owned(), String::new());
+    assert_eq!(hold(80_000).problem(), conflict);
+    let other = with(json!({"quantities": {"points": 11}, "idempotency_key": "charged"}));
+    assert_eq!(server.charge(&other).problem(), conflict);
+    let batch = server.post("/v1/charges/batch", "", &json!([charge, other])).json();
+    assert_eq!((&batch["duplicates"], &batch["refused"]), (&json!(1), &json!(1)), "{batch}");
+    assert_eq!(batch["results"][0]["charge"], charged.json());
+}
+
+#[test]
+fn dimensions_of_a_capture_have_no_order() {
+    let server = Served::start();
+    server.account("ada");
+    let hold = open(&server, "h1", json!("2"));
+    let capture = |dimensions: &str| {
+        let body = format!(r#"{{"quantities": {{"input_tokens": 8000}}, "dimensions": {dimensions}}}"#);
+        server.send(&path(&hold, "/capture"), "c1", "application/json", &body)
+    };
+    let first = capture(r#"{"outcome": "done", "model": "gpt-6.1-terra"}"#);
+    assert_eq!(first.status, 201, "{}", first.text);
+    assert_eq!(capture(r#"{"model": "gpt-6.1-terra", "outcome": "done"}"#).text, first.text);
+}

@@ -155,10 +155,14 @@ impl Served {
     }
     /// Moves the sandbox's clock forward, from where the account `ada` sees it.
     pub fn advance(&self, seconds: i64) {
+        let to = json!({"to": self.later(seconds)});
+        assert_eq!(self.post("/v1/test-clock/advance", "", &to).status, 200);
+    }
+    /// The instant so much later than now, as the account `ada` sees it.
+    pub fn later(&self, seconds: i64) -> String {
         let now: jiff::Timestamp =
             self.get("/v1/accounts/ada/balance").json()["as_of"].as_str().unwrap().parse().unwrap();
-        let to = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
-        assert_eq!(self.post("/v1/test-clock/advance", "", &json!({"to": to.to_string()})).status, 200);
+        now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap().to_string()
     }
 
     /// Registers an account with its welcome credits: 500 for anything, 100 for servers.
