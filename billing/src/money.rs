@@ -34,6 +34,10 @@ impl Credits {
     pub const fn is_positive(self) -> bool {
         0 < self.0
     }
+    /// For sums that only tell how much there was: at what fits they stay, and nothing fails for it.
+    pub fn saturating_add(self, other: Credits) -> Credits {
+        Credits(self.0.saturating_add(other.0))
+    }
     pub fn checked_add(self, other: Credits) -> Option<Credits> {
         self.0.checked_add(other.0).map(Credits)
     }

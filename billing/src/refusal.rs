@@ -34,6 +34,7 @@ pub enum Refusal {
     InvoiceNotFound,
     WebhookEndpointNotFound,
     DeliveryNotFound,
+    EmailNotFound,
     /// No account with a payment provider is configured.
     PaymentsNotSetUp,
     ServerNotFound,
@@ -132,6 +133,7 @@ impl Refusal {
             Refusal::InvoiceNotFound => "invoice_not_found",
             Refusal::WebhookEndpointNotFound => "webhook_endpoint_not_found",
             Refusal::DeliveryNotFound => "delivery_not_found",
+            Refusal::EmailNotFound => "email_not_found",
             Refusal::PaymentsNotSetUp => "payments_not_set_up",
             Refusal::ServerNotFound => "server_not_found",
             Refusal::BudgetNotFound => "budget_not_found",
@@ -187,6 +189,7 @@ impl fmt::Display for Refusal {
                 f.write_str("no such webhook endpoint; GET /v1/webhook-endpoints lists those there are")
             }
             Refusal::DeliveryNotFound => f.write_str("no such delivery to this endpoint"),
+            Refusal::EmailNotFound => f.write_str("no such e-mail to this account"),
             Refusal::PaymentsNotSetUp => {
                 f.write_str("this server takes no payments; set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET")
             }

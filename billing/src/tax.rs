@@ -19,9 +19,20 @@ impl Rate {
     /// Tax on `net`, rounded half up to the minor unit (of three-decimal currencies, to ten): once per invoice, as
     /// Directive 2006/112/EC leaves to the member states and all of them allow.
     pub fn of(self, net: Money) -> Money {
+        self.rounded(net, |unit| unit / 2)
+    }
+
+    /// Tax on `net`, rounded up: several such bound the tax on as many together, whichever way that is rounded.
+    pub fn at_most(self, net: Money) -> Money {
+        self.rounded(net, |unit| unit - 1)
+    }
+
+    /// Rounded down, once what `more` says of a unit was added.
+    fn rounded(self, net: Money, more: impl Fn(i128) -> i128) -> Money {
         let exact = i128::from(net.amount) * i128::from(self.0);
         let step = i128::from(net.currency.step());
-        let rounded = (exact + 5_000 * step).div_euclid(10_000 * step) * step;
+        let unit = 10_000 * step;
+        let rounded = (exact + more(unit)).div_euclid(unit) * step;
         let amount = i64::try_from(rounded).expect("a tax is less than what is taxed");
         Money { amount, ..net }
     }
@@ -306,5 +317,19 @@ mod tests {
             assert_eq!(Rate(rate).of(net).amount, tax, "{net:?} at {rate}");
         }
         assert_eq!(Rate(2550).to_string(), "25.5");
+    }
+
+    #[test]
+    fn tax_on_several_is_never_more_than_the_most_for_each() {
+        for (currency, step) in [(Currency::EUR, 1), ("kwd".parse().unwrap(), 10)] {
+            for (rate, net, count) in [(1_900, 555, 2), (2_100, 502, 2), (2_400, 510, 2), (2_550, 1_001, 7), (1, 1, 3)]
+            {
+                let money = |amount: i64| Money { amount: amount * step, currency };
+                let most = Rate(rate).at_most(money(net)).amount;
+                assert!(Rate(rate).of(money(net * count)).amount <= most * count, "{rate} {net} {count}");
+                let one = Rate(rate).of(money(net)).amount;
+                assert!(one <= most && most <= one + step && most % step == 0);
+            }
+        }
     }
 }

@@ -78,7 +78,7 @@ pub struct UsageSum {
 
 impl UsageSum {
     pub fn add(&mut self, other: &UsageSum) {
-        self.credits += other.credits;
+        self.credits = self.credits.saturating_add(other.credits);
         self.count += other.count;
         for (name, quantity) in &other.quantities {
             match self.quantities.binary_search_by(|(it, _)| it.cmp(name)) {

@@ -119,7 +119,7 @@ impl Budget {
 
     fn add(&mut self, hour: Timestamp, credits: Credits, at: Timestamp) {
         if let Some(found) = self.periods.iter_mut().rev().find(|it| it.start <= hour && hour < it.next) {
-            found.used += credits;
+            found.used = found.used.saturating_add(credits);
             return;
         }
         let (start, next) = self.terms.around(hour);
@@ -309,7 +309,7 @@ impl Book {
     ) -> Result<(), Refusal> {
         for budget in self.blocking(spending) {
             let (used, reserved) = self.spoken_for(budget, spending.when, freed, at);
-            if budget.terms.limit < used + reserved + required {
+            if budget.terms.limit < used.saturating_add(reserved).saturating_add(required) {
                 let (_, next) = budget.terms.around(spending.when);
                 return Err(Refusal::BudgetExceeded {
                     budget: budget.id.clone(),
@@ -333,7 +333,7 @@ impl Book {
     ) -> Option<Credits> {
         let room = |budget: &Budget| {
             let (used, reserved) = self.spoken_for(budget, spending.when, freed, at);
-            (used + reserved).short_of(budget.terms.limit)
+            used.saturating_add(reserved).short_of(budget.terms.limit)
         };
         self.blocking(spending).map(room).min()
     }
@@ -354,7 +354,7 @@ impl Book {
             return (used, Credits::ZERO);
         }
         let freed = freed.filter(|it| budget.terms.scope.admits_work(&it.work)).map_or(Credits::ZERO, Hold::credits);
-        (used + self.accrued_in(&budget.terms.scope, at), budget.reserved - freed)
+        (used.saturating_add(self.accrued_in(&budget.terms.scope, at)), budget.reserved - freed)
     }
 
     pub(super) fn set_budget(&self, budget: &Name, terms: &Arc<BudgetTerms>) -> Result<What, Refusal> {

@@ -152,6 +152,10 @@ impl Topup {
         }
     }
 
+    fn wait_for_dispute(&mut self) {
+        self.paused = self.paused.or(Some(Failure::Disputed));
+    }
+
     fn fail(&mut self, failure: Failure, is_over: bool, at: Timestamp) {
         if !is_over {
             self.paused = Some(failure);
@@ -310,19 +314,22 @@ impl Book {
         let month = self.month_start(transaction.at);
         if let Some(topup) = &mut self.topup {
             topup.settle(payment, month, transaction.at);
+            if 0 < self.disputes {
+                topup.wait_for_dispute();
+            }
         }
     }
 
-    /// A dispute stops the rule until the last one is settled; one that was lost stops it until it is set again.
+    /// A dispute stops the rule until the last one is settled; one that was lost stops it until it is set again. What
+    /// it had paused for before stays as it was: that was not settled.
     pub(super) fn dispute_topup(&mut self, is_open: bool) {
         self.disputes = if is_open { self.disputes + 1 } else { self.disputes.saturating_sub(1) };
         let disputes = self.disputes;
         let Some(topup) = &mut self.topup else { return };
-        match topup.paused {
-            Some(Failure::DisputeLost) => {}
-            _ if is_open => topup.paused = Some(Failure::Disputed),
-            Some(Failure::Disputed) if disputes == 0 => topup.paused = None,
-            _ => {}
+        if is_open {
+            topup.wait_for_dispute();
+        } else if disputes == 0 {
+            topup.paused = topup.paused.filter(|it| *it != Failure::Disputed);
         }
     }
 

@@ -294,7 +294,7 @@ impl<'a> Sums<'a> {
             return;
         }
         let count = |part: &mut Part| {
-            part.credits += row.sum.credits;
+            part.credits = part.credits.saturating_add(row.sum.credits);
             part.count += row.sum.count;
         };
         count(&mut self.categories[category].1);

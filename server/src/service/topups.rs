@@ -18,6 +18,7 @@ use super::documents::Kept;
 use super::order::done;
 use super::payments::{KIND, Payment, Purpose, Way};
 use super::printed::at_least;
+use super::purchases::check_return_url;
 use super::servers::burn_terms;
 use crate::app::{App, Known};
 use crate::turnstile::Ask;
@@ -129,11 +130,12 @@ impl App {
                 Refusal::invalid("payment_method", "is needed: the account has no card yet; add one first").into()
             );
         }
-        let charged = self.with_tax(&known, net);
+        let tax = self.tax_rate(&order.account)?.at_most(Money { amount: net, currency });
         let rule = Arc::new(Rule {
             threshold: order.threshold,
             credits: order.credits,
-            price: Money { amount: charged.net + charged.tax, currency },
+            // Several at once are taxed together, and may not be dearer than so many of these.
+            price: Money { amount: net + tax.amount, currency },
             monthly_max: order.monthly_maximum.map(|it| it.amount),
             method: order.method.as_deref().map(Into::into),
         });
@@ -180,6 +182,7 @@ impl App {
         id: PaymentId,
         return_url: String,
     ) -> Result<super::PaymentView, Error> {
+        check_return_url(Some(&return_url))?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
         let (Some(reference), Some(card)) = (kept.body.reference.clone(), kept.body.card.clone()) else {
             return self.payment(id);

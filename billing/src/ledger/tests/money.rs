@@ -310,6 +310,25 @@ fn a_dispute_stops_the_auto_topup_until_it_is_settled() {
 }
 
 #[test]
+fn a_dispute_that_was_won_does_not_set_a_rule_again_that_had_paused_before() {
+    check(
+        "
+        0   grant 60                     -> ok
+        0   grant 100 paid 100           -> ok
+        0   topup 50 100                 -> ok
+        1   charge 120                   -> charged g1:60 g2:60
+        1   due                          -> topup 100 for 10
+        2   fail p1 no_payment_method    -> failed no_payment_method
+        3   freeze g2                    -> ok
+        4   thaw g2                      -> ok
+        90  balance                      -> 40
+        91  topup 50 100 now             -> ok
+        91  due                          -> topup 100 for 10
+    ",
+    );
+}
+
+#[test]
 fn a_rule_made_while_a_payment_is_disputed_waits_for_its_end() {
     check(
         "
