@@ -281,6 +281,7 @@ fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, O
 fn first_key(app: &App, admin_key: Option<&str>) -> Result<Option<String>, String> {
     let said = |it: crate::service::Error| match it {
         crate::service::Error::Refused(refusal) => refusal.to_string(),
+        crate::service::Error::Fault(fault) => fault.to_string(),
         other => format!("{other:?}"),
     };
     if let Some(key) = admin_key {

@@ -56,6 +56,8 @@ kinds! {
         "It was never made, or it was deleted; GET /v1/webhook-endpoints lists those there are."
     DELIVERY_NOT_FOUND 404 "delivery_not_found" "No such delivery"
         "The endpoint was sent nothing under this id; GET /v1/webhook-endpoints/{endpoint}/deliveries lists them."
+    EMAIL_NOT_FOUND 404 "email_not_found" "No such e-mail"
+        "The account was sent nothing under this id; GET /v1/accounts/{account}/emails lists what it was sent."
     TIP_NOT_FOUND 404 "tip_not_found" "No such tip" "GET /v1/accounts/{account}/tips lists those there are."
     PROJECT_NOT_FOUND 404 "project_not_found" "No such project"
         "The account has no project of this name, or it was deleted."
@@ -176,6 +178,7 @@ mod tests {
             Refusal::InvoiceNotFound,
             Refusal::WebhookEndpointNotFound,
             Refusal::DeliveryNotFound,
+            Refusal::EmailNotFound,
             Refusal::PaymentsNotSetUp,
             Refusal::RefundExceedsUnused { left: zero },
             Refusal::NothingToRefund,

@@ -3,6 +3,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::turnstile::Tally;
+
 /// Upper ends of the latency buckets, in microseconds.
 const BUCKETS: [u64; 10] = [250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 5_000_000];
 
@@ -47,8 +49,8 @@ impl Gauges {
         self.replays.fetch_add(duplicates, Ordering::Relaxed);
     }
 
-    /// In Prometheus' text format.
-    pub fn render(&self) -> String {
+    /// In Prometheus' text format, with what the turnstile counts.
+    pub fn render(&self, turnstile: &Tally) -> String {
         let mut page = String::with_capacity(2_048);
         let read = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
         let mut single = |name: &str, kind: &str, help: &str, value: u64| {
@@ -66,6 +68,17 @@ impl Gauges {
             read(&self.out_of_credits),
         );
         single("scrip_faults_total", "counter", "Requests that failed on our side.", read(&self.faults));
+        single("scrip_groups_total", "counter", "Groups committed, each with one sync.", read(&turnstile.groups));
+        let transactions = read(&turnstile.transactions);
+        single("scrip_transactions_total", "counter", "Transactions in those groups.", transactions);
+        single("scrip_refusals_total", "counter", "Commands the rules refused.", read(&turnstile.refusals));
+        single("scrip_commit_faults_total", "counter", "Groups that could not be committed.", read(&turnstile.faults));
+        let waiting = u64::try_from(turnstile.waiting()).unwrap_or(u64::MAX);
+        single("scrip_waiting", "gauge", "Commands that wait or are under way.", waiting);
+        let name = "scrip_commit_seconds_total";
+        let spent = seconds(read(&turnstile.commit_micros));
+        writeln!(page, "# HELP {name} Time spent in commits.\n# TYPE {name} counter\n{name} {spent}")
+            .expect("a text takes more text");
         self.render_requests(&mut page);
         page
     }

@@ -1,6 +1,8 @@
 //! A request at the door. Nothing of it can be had before its key has been looked at: a handler that forgot to ask
 //! could not compile.
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, RawPathParams, Request};
@@ -11,6 +13,7 @@ use billing::payment::looks_like_card_number;
 use billing::rating::Text;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::catalogue;
 use super::json;
@@ -23,6 +26,9 @@ use crate::service::{By, Caller, Scope, Under};
 pub const JSON_BYTES_MAX: usize = 1 << 20;
 /// Of a body that is too large, so much beyond its limit is read and thrown away. A larger one is hung up on.
 const OVERSIZE_READ_MAX: usize = 8 << 20;
+
+/// How long a client may take to send a body: what it holds of the room for uploads is for others, too.
+const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 
 pub const JSON: &str = "application/json";
 
@@ -161,6 +167,16 @@ impl Call {
 
     /// The whole body, of one of these types, up to `most` bytes.
     pub async fn read(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
+        let body = self.read_unsifted(expected, most).await?;
+        // Artefacts are full of numbers; what is said in JSON is not.
+        if expected.contains(&JSON) {
+            no_card_number(&String::from_utf8_lossy(&body))?;
+        }
+        Ok(body)
+    }
+
+    /// The same, in which nobody has looked for card numbers: each of its parts is to be refused by itself.
+    pub async fn read_unsifted(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
         expect_type(&self.parts.headers, expected)?;
         if let Some(length) = self.length().filter(|it| most < *it) {
             // Answered in the middle of what it sends, a client sees a broken connection and no answer.
@@ -169,12 +185,7 @@ impl Call {
             }
             return Err(too_large(most));
         }
-        let body = read(self.body, most).await?;
-        // Artefacts are full of numbers; what is said in JSON is not.
-        if expected.contains(&JSON) {
-            no_card_number(&String::from_utf8_lossy(&body))?;
-        }
-        Ok(body)
+        read(self.body, most).await
     }
 
     /// What the caller says the body's length is.
@@ -184,7 +195,7 @@ impl Call {
 }
 
 /// A card number has no business here: it is refused before anything reads, keeps or logs it.
-fn no_card_number(text: &str) -> Result<(), Problem> {
+pub fn no_card_number(text: &str) -> Result<(), Problem> {
     if !looks_like_card_number(text) {
         return Ok(());
     }
@@ -210,15 +221,18 @@ fn expect_type(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Pro
 
 /// Reads a body to its end and keeps none of it.
 async fn drain(mut body: Body) {
-    while let Some(Ok(_)) = body.frame().await {}
+    // Whoever takes too long is answered all the same.
+    let _ = timeout(BODY_TIME_MAX, async { while let Some(Ok(_)) = body.frame().await {} }).await;
 }
 
 /// Reads a body that may have at most `most` bytes.
 async fn read(body: Body, most: usize) -> Result<Bytes, Problem> {
-    match Limited::new(body, most).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(most)),
-        Err(error) => Err(Problem::new(&catalogue::MALFORMED_JSON, format!("the body broke off: {error}"))),
+    let broke_off = |why: &dyn Display| Problem::new(&catalogue::MALFORMED_JSON, format!("the body broke off: {why}"));
+    match timeout(BODY_TIME_MAX, Limited::new(body, most).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most)),
+        Ok(Err(error)) => Err(broke_off(&error)),
+        Err(_) => Err(broke_off(&format_args!("it was not all sent within {} s", BODY_TIME_MAX.as_secs()))),
     }
 }
 

@@ -181,7 +181,8 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(cause) = self.cause {
-            response.extensions_mut().insert(Failure { cause, is_answered: false });
+            // That a database is away is no secret, and says when to come back.
+            response.extensions_mut().insert(Failure { cause, is_answered: self.kind.status != 500 });
         }
         response
     }

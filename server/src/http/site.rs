@@ -119,20 +119,8 @@ impl Site {
             return problem;
         }
         count(&self.gauges.out_of_credits);
-        let url = self.app.settings().purchase_url.as_deref();
-        let url = url.map(|it| self.purchase_url(it, account, problem.member("shortfall")));
-        problem.with("purchase_url", url)
-    }
-
-    /// Where the customer buys what is missing, with the smallest package that covers it filled in.
-    fn purchase_url(&self, template: &str, account: &Name, shortfall: Option<&serde_json::Value>) -> String {
-        let shortfall = shortfall.and_then(serde_json::Value::as_str).unwrap_or_default();
-        let url = template.replace("{account}", account.as_str()).replace("{shortfall}", shortfall);
-        if !url.contains("{package}") {
-            return url;
-        }
-        let package = shortfall.parse().ok().and_then(|it| self.app.package_covering(account, it));
-        url.replace("{package}", &package.unwrap_or_default())
+        let missing = problem.member("shortfall").and_then(serde_json::Value::as_str).and_then(|it| it.parse().ok());
+        problem.with("purchase_url", self.app.billing_url(account, missing))
     }
 
     /// Runs a use case that reads or writes the store on its own, away from the threads that answer.

@@ -140,6 +140,10 @@ impl App {
         if self.authenticate(secret).is_some_and(|it| it.may(Scope::Admin)) {
             return Ok(());
         }
+        let id = id_of(&hash(secret));
+        if self.store.api_keys()?.iter().any(|it| it.id == id && it.revoked_at.is_some()) {
+            return Err(Refusal::invalid("SCRIP_ADMIN_KEY", "was revoked; choose a new secret").into());
+        }
         let order = MintOrder {
             name: format!("configured {}", &hex(&hash(secret))[..8]),
             scopes: vec![Scope::Admin],
@@ -187,7 +191,7 @@ impl App {
         }
         let hash = hash(secret);
         let key = ApiKey {
-            id: format!("key_{}", &hex(&hash)[..24]),
+            id: id_of(&hash),
             name: name.clone(),
             hash,
             scopes: Scope::ALL.iter().filter(|it| scopes.contains(it)).map(Scope::to_string).collect(),
@@ -222,6 +226,10 @@ fn drawn() -> Result<String, Fault> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|it| Fault::new("minting an API key", it.to_string()))?;
     Ok(format!("scrip_{}", hex(&random)))
+}
+
+fn id_of(hash: &[u8; 32]) -> String {
+    format!("key_{}", &hex(hash)[..24])
 }
 
 fn hash(secret: &str) -> [u8; 32] {

@@ -65,7 +65,7 @@ pub(super) fn look_again_at(tries: u32, now: Timestamp) -> Timestamp {
 impl App {
     /// Goes as far with a payment as the provider answers now. What is over or in other hands is left alone.
     pub(crate) async fn carry_out(self: &Arc<Self>, id: PaymentId) -> Result<(), Error> {
-        let Some(known) = self.known_number(id.place().account)? else { return Ok(()) };
+        let Some(known) = self.known_now(id.place().account)? else { return Ok(()) };
         let Some(kept) = self.payment_kept(id)? else { return Ok(()) };
         if kept.body.status().is_final() {
             return self.after_payment(&known, kept).await;
@@ -228,7 +228,8 @@ impl App {
 
     async fn charge_card(self: &Arc<Self>, id: PaymentId, payment: &Payment) -> Result<Progress, stripe::Failure> {
         let (payment, ours) = (payment.clone(), id.to_string());
-        let back = payment.return_url.clone().or_else(|| self.settings.purchase_url.clone());
+        let known = || self.known_number(id.place().account).ok().flatten();
+        let back = payment.return_url.clone().or_else(|| self.billing_url(&known()?.account.id, None));
         let seen = self.at_provider(move |provider| {
             let order = SavedCharge {
                 ours: &ours,

@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{Change, Document};
 
-use super::Error;
 use super::documents::{Kept, LEASE};
+use super::house_requests::HouseKey;
 use super::notices::Notice;
+use super::order::Fingerprint;
 use super::webhook_endpoints::Endpoint;
+use super::{By, Error, Under};
 use crate::app::App;
 use crate::notify::{Admission, Letter, Told};
 
@@ -213,13 +215,41 @@ impl App {
     }
 
     /// Sends again all that was given up since an instant, and says how much: what an endpoint has missed.
-    pub fn replay(&self, endpoint: EndpointId, since: Timestamp) -> Result<usize, Error> {
+    ///
+    /// Under a key that did so before it does nothing, and says how much it was then.
+    pub fn replay(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        by: &By,
+        under: Option<&Under>,
+    ) -> Result<(usize, bool), Error> {
         let id = endpoint.to_string();
-        self.endpoint(&id)?.filter(|it| !it.body.is_deleted).ok_or(Refusal::WebhookEndpointNotFound)?;
+        let request = || {
+            let mut request = Fingerprint::of("replay");
+            request.text(&id).number(since.millis().unsigned_abs());
+            request
+        };
+        let under = under.map(|it| HouseKey::of(it, &request()));
+        if let Some(count) = self.led_before(under.as_ref())? {
+            return Ok((count.parse().unwrap_or_default(), true));
+        }
+        let count = self.replay_now(&id, since)?;
+        let mut changes: Vec<Change> = by
+            .noted(self.now(), "webhook_endpoint.replay", id.clone(), format!("{count} deliveries"))
+            .into_iter()
+            .collect();
+        // Noted when all are due: asked again before that, it finds what is left.
+        changes.extend(under.as_ref().map(|it| it.led_to(&count.to_string())));
+        self.keep(&changes)?;
+        Ok((count, false))
+    }
+
+    fn replay_now(&self, id: &str, since: Timestamp) -> Result<usize, Error> {
+        self.endpoint(id)?.filter(|it| !it.body.is_deleted).ok_or(Refusal::WebhookEndpointNotFound)?;
         let (mut count, mut before) = (0, None::<String>);
         while count < REPLAYED_MAX {
-            let page =
-                self.all_kept::<Delivery>(Document::HOUSE, &kind_of(&id), before.as_deref(), REPLAYED_AT_ONCE)?;
+            let page = self.all_kept::<Delivery>(Document::HOUSE, &kind_of(id), before.as_deref(), REPLAYED_AT_ONCE)?;
             let now = self.now();
             let made_at =
                 |it: &Kept<Delivery>| it.document.id.parse().map_or(it.document.at, |it: DeliveryId| it.made_at());
@@ -240,19 +270,32 @@ impl App {
         Ok(count)
     }
 
-    /// Sends a delivery again, with all its tries before it.
-    pub fn resend(&self, endpoint: EndpointId, id: DeliveryId) -> Result<DeliveryView, Error> {
-        let endpoint = endpoint.to_string();
+    /// Sends a delivery again, with all its tries before it. Says whether its key did that before.
+    pub fn resend(
+        &self,
+        endpoint: EndpointId,
+        id: DeliveryId,
+        by: &By,
+        under: Option<&Under>,
+    ) -> Result<(DeliveryView, bool), Error> {
+        let (endpoint, id) = (endpoint.to_string(), id.to_string());
+        let under = under.map(|it| HouseKey::of(it, Fingerprint::of("resend").text(&endpoint).text(&id)));
         self.endpoint(&endpoint)?.filter(|it| !it.body.is_deleted).ok_or(Refusal::WebhookEndpointNotFound)?;
         loop {
-            let kept = self.kept::<Delivery>(Document::HOUSE, &kind_of(&endpoint), &id.to_string())?;
+            let kept = self.kept::<Delivery>(Document::HOUSE, &kind_of(&endpoint), &id)?;
             let mut kept = kept.ok_or(Refusal::DeliveryNotFound)?;
+            if self.led_before(under.as_ref())?.is_some() {
+                return Ok((view(kept), true));
+            }
             let now = self.now();
             (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
+            let mut changes = vec![kept.next(now, Some(now))];
+            changes.extend(by.noted(now, "webhook_delivery.resend", id.clone(), endpoint.clone()));
+            changes.extend(under.as_ref().map(|it| it.led_to(&id)));
             // Overtaken by a try that ended just now: its outcome is read, and it is sent again all the same.
-            if self.keep(&[kept.next(now, Some(now))])? {
+            if self.keep(&changes)? {
                 kept.document.due_at = Some(now);
-                return Ok(view(kept));
+                return Ok((view(kept), false));
             }
         }
     }

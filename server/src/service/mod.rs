@@ -62,6 +62,7 @@ mod reports;
 mod reprice;
 mod requests;
 mod sales;
+mod sandbox;
 mod seal;
 mod servers;
 mod standing;

@@ -58,10 +58,23 @@ impl App {
     }
 
     /// The cheapest package that grants so many credits; none where no single one does.
-    pub fn package_covering(&self, account: &Name, credits: Credits) -> Option<String> {
+    fn package_covering(&self, account: &Name, credits: Credits) -> Option<String> {
         let known = self.known(account).ok()?;
         let packages = self.packages(known.account.currency).ok()?;
         packages.into_iter().find(|it| credits <= it.granted()).map(|it| it.id)
+    }
+
+    /// Where the customer buys credits, by the platform, which knows who they are: its address with the account filled
+    /// in, and what is missing with the smallest package that covers it.
+    pub fn billing_url(&self, account: &Name, missing: Option<Credits>) -> Option<String> {
+        let template = self.settings.purchase_url.as_ref()?;
+        let shortfall = missing.map_or_else(String::new, |it| it.to_string());
+        let url = template.replace("{account}", account.as_str()).replace("{shortfall}", &shortfall);
+        if !url.contains("{package}") {
+            return Some(url);
+        }
+        let package = missing.and_then(|it| self.package_covering(account, it)).unwrap_or_default();
+        Some(url.replace("{package}", &package))
     }
 
     pub(super) fn package(&self, id: &str, currency: Currency) -> Result<Package, Error> {

@@ -12,10 +12,11 @@ use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::Document;
 
-use super::Error;
 use super::documents::Kept;
 use super::order::Fingerprint;
 use super::payments::PaymentView;
+use super::purchases::check_return_url;
+use super::{By, Error};
 use crate::app::{App, Known};
 use crate::stripe::{self, CardOrder, NewCustomer};
 
@@ -97,6 +98,7 @@ impl App {
         if known.account.closed_at.is_some() {
             return Err(Refusal::AccountClosed.into());
         }
+        check_return_url(return_url.as_deref())?;
         let customer = self.customer_of(&known).await?;
         let key = self.key(known.account.number, key, Fingerprint::of("card setup"))?;
         let key = format!("setup:{}:{}", known.account.number.get(), key.text);
@@ -143,7 +145,7 @@ impl App {
     }
 
     /// Makes a card the one that is charged where none is named.
-    pub fn make_default(&self, account: &Name, method: &str) -> Result<MethodView, Error> {
+    pub fn make_default(&self, account: &Name, method: &str, by: &By) -> Result<MethodView, Error> {
         let known = self.known(account)?;
         for _ in 0..ATTEMPTS_MAX {
             let number = known.account.number;
@@ -151,7 +153,10 @@ impl App {
             let (found, wallet) = (found.ok_or(Refusal::PaymentMethodNotFound)?, self.wallet(number)?);
             let mut wallet = wallet.ok_or(Refusal::PaymentMethodNotFound)?;
             wallet.body.default = Some(method.to_owned());
-            if self.keep(&[wallet.next(self.now(), None)])? {
+            let now = self.now();
+            let mut changes = vec![wallet.next(now, None)];
+            changes.extend(by.noted(now, "payment_method.default", account.to_string(), method.to_owned()));
+            if self.keep(&changes)? {
                 self.retry_renewal(&known)?;
                 return Ok(MethodView { id: found.document.id, method: found.body, is_default: true });
             }
@@ -163,7 +168,7 @@ impl App {
     ///
     /// # Errors
     /// While it is the only card of a rule or subscription that will want to charge one.
-    pub fn remove_method(&self, account: &Name, method: &str) -> Result<(), Error> {
+    pub fn remove_method(&self, account: &Name, method: &str, by: &By) -> Result<(), Error> {
         let known = self.known(account)?;
         let number = known.account.number;
         for _ in 0..ATTEMPTS_MAX {
@@ -182,6 +187,7 @@ impl App {
                 wallet.body.default = live.first().map(|it| it.document.id.clone());
                 changes.push(wallet.next(now, None));
             }
+            changes.extend(by.noted(now, "payment_method.remove", account.to_string(), method.to_owned()));
             if self.keep(&changes)? {
                 return Ok(());
             }

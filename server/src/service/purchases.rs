@@ -44,6 +44,13 @@ pub struct PurchaseOrder {
     pub by: Text,
 }
 
+/// Whether a provider will lead a customer back there.
+pub(super) fn check_return_url(url: Option<&str>) -> Result<(), Refusal> {
+    let is_url = |it: &str| it.len() <= URL_LENGTH_MAX && (it.starts_with("https://") || it.starts_with("http://"));
+    let why = "must be an http or https address of at most 2000 bytes";
+    if url.is_none_or(is_url) { Ok(()) } else { Err(Refusal::invalid("return_url", why)) }
+}
+
 impl PurchaseOrder {
     fn fingerprint(&self) -> Fingerprint {
         let mut request = Fingerprint::of("purchase");
@@ -52,6 +59,7 @@ impl PurchaseOrder {
             Goods::Credits(it) => request.text("credits").credits(Some(*it)),
         };
         request.text(self.method.as_deref().unwrap_or_default()).number(u64::from(self.is_hosted));
+        request.number(u64::from(self.save_card)).text(self.return_url.as_deref().unwrap_or_default());
         request
     }
 }
@@ -60,6 +68,8 @@ impl App {
     /// Begins a purchase, and goes as far with it as the provider answers now.
     pub async fn purchase(self: &Arc<Self>, order: PurchaseOrder) -> Result<PaymentView, Error> {
         let known = self.known(&order.account)?;
+        // Another node may have closed it a moment ago.
+        let known = self.known_now(known.account.number)?.ok_or(Refusal::AccountNotFound)?;
         self.provider()?;
         let fresh = match self.asked(known.account.number, &order.key, order.fingerprint())? {
             Asked::Fresh(fresh) => fresh,
@@ -110,11 +120,7 @@ impl App {
                 (*credits, net, format!("{credits} credits"), None)
             }
         };
-        let is_url =
-            |it: &String| it.len() <= URL_LENGTH_MAX && (it.starts_with("https://") || it.starts_with("http://"));
-        if !order.return_url.as_ref().is_none_or(is_url) {
-            return Err(Refusal::invalid("return_url", "must be an http or https address of at most 2000 bytes").into());
-        }
+        check_return_url(order.return_url.as_deref())?;
         if order.is_hosted && order.return_url.is_none() {
             return Err(Refusal::invalid("return_url", "must say where the customer comes back to").into());
         }

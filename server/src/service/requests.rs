@@ -50,6 +50,20 @@ impl App {
         Ok(Asked::Before(note.body.led_to))
     }
 
+    /// The same for a request that may come without a key: the key, where it is new, and whether it came before.
+    pub(super) fn asked_perhaps(
+        &self,
+        account: AccountNumber,
+        key: Option<&Text>,
+        request: Fingerprint,
+    ) -> Result<(Option<Fresh>, bool), Error> {
+        let Some(key) = key else { return Ok((None, false)) };
+        Ok(match self.asked(account, key, request)? {
+            Asked::Fresh(fresh) => (Some(fresh), false),
+            Asked::Before(_) => (None, true),
+        })
+    }
+
     /// A place in an account that no transaction reaches, for what does not come of one.
     pub(super) fn place_beside(&self, account: AccountNumber) -> Result<Place, Fault> {
         let mut bytes = [0; 8];

@@ -16,15 +16,16 @@ use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::Change;
 
-use super::Error;
 use super::documents::{Kept, LEASE};
 use super::notices::Happening;
 use super::order::Fingerprint;
 use super::payments::{self, Payment, Purpose, Way};
 use super::plans::Plan;
 use super::prices::least_charge;
+use super::purchases::check_return_url;
 use super::renewals::here;
 use super::requests::Asked;
+use super::{By, Error};
 use crate::app::{App, Known};
 
 pub(super) const KIND: &str = "subscription";
@@ -90,6 +91,15 @@ pub struct SubscribeOrder {
     pub by: Text,
 }
 
+impl SubscribeOrder {
+    fn fingerprint(&self, verb: &str) -> Fingerprint {
+        let mut request = Fingerprint::of(verb);
+        request.text(self.plan.as_str()).text(self.method.as_deref().unwrap_or_default());
+        request.text(self.return_url.as_deref().unwrap_or_default());
+        request
+    }
+}
+
 impl App {
     pub fn subscription(&self, account: &Name) -> Result<Subscription, Error> {
         let known = self.known(account)?;
@@ -100,14 +110,14 @@ impl App {
     pub async fn subscribe(self: &Arc<Self>, order: SubscribeOrder) -> Result<Subscription, Error> {
         let known = self.known(&order.account)?;
         self.provider()?;
-        let mut request = Fingerprint::of("subscribe");
-        request.text(order.plan.as_str()).text(order.method.as_deref().unwrap_or_default());
+        let request = order.fingerprint("subscribe");
         let Asked::Fresh(fresh) = self.asked(known.account.number, &order.key, request)? else {
             return self.subscription(&order.account);
         };
         if known.account.closed_at.is_some() {
             return Err(Refusal::AccountClosed.into());
         }
+        check_return_url(order.return_url.as_deref())?;
         let before = self.subscribed(&known)?;
         let mut also =
             before.as_ref().map_or(Ok(Vec::new()), |it| self.may_give_way(known.account.number, &it.body))?;
@@ -174,16 +184,19 @@ impl App {
     /// of another rhythm, when it renews.
     pub async fn change_plan(self: &Arc<Self>, order: SubscribeOrder) -> Result<Subscription, Error> {
         let known = self.known(&order.account)?;
-        let plan = self.plan(order.plan.as_str(), known.account.currency)?;
-        let mut request = Fingerprint::of("change plan");
-        request.text(order.plan.as_str());
+        let request = order.fingerprint("change plan");
         let Asked::Fresh(fresh) = self.asked(known.account.number, &order.key, request)? else {
             return self.subscription(&order.account);
         };
+        check_return_url(order.return_url.as_deref())?;
+        let plan = self.plan(order.plan.as_str(), known.account.currency)?;
         let mut kept = self.subscribed(&known)?.ok_or(Refusal::SubscriptionNotFound)?;
         let now = self.now();
         if kept.body.state() != State::Active || kept.body.payment.is_some() {
             return Err(not_now("it must be active, and no payment of it under way, for the plan to change").into());
+        }
+        if let Some(method) = self.method_for(&known, order.method.as_deref())?.filter(|_| order.method.is_some()) {
+            kept.body.method = Some(method);
         }
         let Some((net, credits)) = difference(&kept.body, &plan, now) else {
             kept.body.ends = false;
@@ -206,11 +219,22 @@ impl App {
         self.subscription(&order.account)
     }
 
-    /// Ends it when its period ends, or takes that back. Credits stay either way.
-    pub fn end_subscription(&self, account: &Name, ends: bool) -> Result<Subscription, Error> {
+    /// Ends it when its period ends, or takes that back. Credits stay either way. Says whether its key did that before.
+    pub fn end_subscription(
+        &self,
+        account: &Name,
+        ends: bool,
+        by: &By,
+        key: Option<&Text>,
+    ) -> Result<(Subscription, bool), Error> {
         let known = self.known(account)?;
+        let action = if ends { "subscription.cancel" } else { "subscription.resume" };
         for _ in 0..ATTEMPTS_MAX {
             let mut kept = self.subscribed(&known)?.ok_or(Refusal::SubscriptionNotFound)?;
+            let (fresh, is_replay) = self.asked_perhaps(known.account.number, key, Fingerprint::of(action))?;
+            if is_replay {
+                return Ok((kept.body, true));
+            }
             let now = self.now();
             let (mut due_at, mut changes) = (None, Vec::new());
             match (kept.body.state(), ends) {
@@ -229,8 +253,10 @@ impl App {
                 (State::Canceled, _) => return Err(not_now("it is over; subscribe again").into()),
             }
             changes.push(kept.next(now, due_at));
+            changes.extend(by.noted(now, action, account.to_string(), kept.body.plan.id.clone()));
+            changes.extend(fresh.map(|it| it.led_to(KIND, now)));
             if self.keep(&changes)? {
-                return Ok(kept.body);
+                return Ok((kept.body, false));
             }
         }
         Err(Error::Busy)

@@ -65,10 +65,9 @@ impl Endpoint {
         in_force.rev().filter_map(|it| SigningSecret::read(&it.secret)).collect()
     }
 
+    /// Also of one that is told nothing just now: what it misses is kept, to be told when somebody asks.
     fn wants(&self, what: &str) -> bool {
-        !self.is_deleted
-            && self.disabled_at.is_none()
-            && (self.events.is_empty() || self.events.iter().any(|it| it == what))
+        !self.is_deleted && (self.events.is_empty() || self.events.iter().any(|it| it == what))
     }
 }
 
@@ -234,12 +233,22 @@ impl App {
         Ok(all)
     }
 
-    /// Tells an endpoint again what happens, from now on.
-    pub fn enable_endpoint(&self, id: EndpointId, by: &str) -> Result<EndpointView, Error> {
-        let kept = self.change_endpoint(id, ("webhook_endpoint.enable", by), None, |endpoint, _| {
+    /// Tells an endpoint again what happens, from now on. Says whether its key did that before.
+    pub fn enable_endpoint(
+        &self,
+        id: EndpointId,
+        by: &str,
+        under: Option<&Under>,
+    ) -> Result<(EndpointView, bool), Error> {
+        let under = under.map(|it| HouseKey::of(it, Fingerprint::of("enable").text(&id.to_string())));
+        let kept = self.change_endpoint(id, ("webhook_endpoint.enable", by), under.as_ref(), |endpoint, _| {
             (endpoint.failing_since, endpoint.disabled_at) = (None, None);
         })?;
-        Ok(view(kept.ok_or(Error::Busy)?))
+        if let Some(kept) = kept {
+            return Ok((view(kept), false));
+        }
+        let found = self.endpoint(&id.to_string())?.filter(|it| !it.body.is_deleted);
+        Ok((view(found.ok_or(Refusal::WebhookEndpointNotFound)?), true))
     }
 
     /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long

@@ -11,7 +11,7 @@ use super::message;
 use super::range::Query;
 use crate::app::Known;
 use crate::http::Site;
-use crate::service::{Operator, PortalSession};
+use crate::service::{By, Operator, PortalSession};
 
 /// A customer's session.
 pub const PORTAL: &str = "scrip_session";
@@ -26,6 +26,13 @@ pub struct Visitor {
     pub query: Query,
     pub now: Timestamp,
     pub headers: HeaderMap,
+}
+
+impl Visitor {
+    /// Who asks, as the ledger names them.
+    pub fn by(&self) -> By {
+        By { name: format!("portal: {}", self.session.role).into(), is_operator: false }
+    }
 }
 
 impl FromRequestParts<Arc<Site>> for Visitor {

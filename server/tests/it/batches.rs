@@ -70,3 +70,22 @@ fn a_batch_has_one_to_ten_thousand() {
     assert_eq!((&most["accepted"], &most["refused"]), (&json!(10_000), &json!(0)));
     assert_eq!(server.available("ada"), "590");
 }
+
+#[test]
+fn a_card_number_in_one_of_a_batch_refuses_that_one() {
+    let server = Served::start();
+    server.account("ada");
+    let mut careless = chat("ada", "b1", 8_000);
+    careless["metadata"] = json!({"note": "4242 4242 4242 4242"});
+    let batch = json!([careless, chat("ada", "b2", 8_000)]);
+    let lines = format!("{}\n{}\n", batch[0], batch[1]);
+    for reply in [
+        server.post("/v1/charges/batch", "", &batch),
+        server.send("/v1/charges/batch", "", "application/x-ndjson", &lines),
+    ] {
+        let wanted = [(422, "invalid_request".to_owned()), (201, "1".to_owned())];
+        assert_eq!(outcomes(&reply.json()), wanted, "{}", reply.text);
+        assert!(!reply.text.contains("4242"));
+    }
+    assert_eq!(server.available("ada"), "599");
+}

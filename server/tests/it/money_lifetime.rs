@@ -68,9 +68,9 @@ fn one_account_lives_through_two_years_and_loses_nothing() {
             }
             spent += Credits::whole(i64::try_from(credits).unwrap());
             if month == 4 {
-                town.app.end_subscription(&ada(), true).unwrap();
+                town.app.end_subscription(&ada(), true, &"test".into(), None).unwrap();
                 town.pass(Span::DAY).await;
-                town.app.end_subscription(&ada(), false).unwrap();
+                town.app.end_subscription(&ada(), false, &"test".into(), None).unwrap();
             }
             town.renew().await;
         }
@@ -85,7 +85,7 @@ fn one_account_lives_through_two_years_and_loses_nothing() {
         let days = (subscription.period_end - subscription.period_start) / Span::DAY.millis();
         assert!((365..=366).contains(&days), "{days}");
         // It ends with its year, and everything stays.
-        town.app.end_subscription(&ada(), true).unwrap();
+        town.app.end_subscription(&ada(), true, &"test".into(), None).unwrap();
         let before = town.available();
         town.pass_period().await;
         assert_eq!(town.app.subscription(&ada()).unwrap().state(), billing::subscription::State::Canceled);

@@ -348,14 +348,25 @@ fn an_endpoint_that_stays_dead_is_switched_off_and_told_what_it_missed_when_it_i
     server.account("acct_bob");
     server.spend("acct_bob", "1", 500);
     server.advance_to(&(began + jiff::SignedDuration::from_hours(123)).to_string());
-    let given_up = server.newest_until(&endpoint, |it| it["status"] == "failed");
-    assert_eq!((given_up["tries"].as_array().unwrap().len(), server.deliveries(&endpoint).len()), (2, 1));
+    // What it would have been told since is kept, and was not tried.
+    server.newest_until(&endpoint, |it| it["status"] == "failed");
+    let given_up = server.deliveries(&endpoint);
+    let tried = |it: &Value| (it["status"].as_str().unwrap().to_owned(), it["tries"].as_array().unwrap().len());
+    assert_eq!(given_up.iter().map(tried).collect::<Vec<_>>(), [("failed".to_owned(), 0), ("failed".to_owned(), 2)]);
     dead.answer(200);
     let path = |action: &str| format!("/v1/webhook-endpoints/{endpoint}/{action}");
     assert_eq!(server.post(&path("enable"), "", &json!({})).json()["disabled_at"], Value::Null);
-    let replay = |since: jiff::Timestamp| server.post(&path("replay"), "", &json!({"since": since.to_string()})).json();
-    assert_eq!(replay(began + jiff::SignedDuration::from_hours(1)), json!({"count": 0}));
-    assert_eq!(replay(began - jiff::SignedDuration::from_hours(1)), json!({"count": 1}));
-    server.newest_until(&endpoint, |it| it["status"] == "delivered");
+    let replay = |key: &str, since: jiff::Timestamp| {
+        let reply = server.post(&path("replay"), key, &json!({"since": since.to_string()}));
+        (reply.json()["count"].clone(), reply.header("idempotent-replay").is_some())
+    };
+    let (first_hour, before) =
+        (began + jiff::SignedDuration::from_hours(1), began - jiff::SignedDuration::from_hours(1));
+    assert_eq!(replay("later", first_hour), (json!(1), false));
+    assert_eq!(replay("later", first_hour), (json!(1), true));
+    assert_eq!(replay("all", before), (json!(1), false));
+    dead.next();
+    dead.next();
+    server.newest_until(&endpoint, |_| server.deliveries(&endpoint).iter().all(|it| it["status"] == "delivered"));
     assert_eq!(shown()["failing_since"], Value::Null);
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::json;
-use super::super::knock::{JSON, Knock};
+use super::super::knock::{JSON, Knock, no_card_number};
 use super::super::problem::Problem;
 use super::super::site::Site;
 use super::charges::{ChargeIn, ChargeShown};
@@ -65,7 +65,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let by = call.by();
     let is_lines = call.content_type() == NDJSON;
     let _room = site.room_for(call.length().unwrap_or(BYTES_MAX).min(BYTES_MAX))?;
-    let body = call.read(&[JSON, NDJSON], BYTES_MAX).await?;
+    let body = call.read_unsifted(&[JSON, NDJSON], BYTES_MAX).await?;
     let parsed = site.aside(move || orders(&body, is_lines, &by)).await??;
     let mut asked = Vec::with_capacity(parsed.len());
     let mut problems = Vec::with_capacity(parsed.len());
@@ -94,17 +94,24 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 type Parsed = Vec<Result<ChargeOrder, Problem>>;
 
 fn orders(body: &Bytes, is_lines: bool, by: &Text) -> Result<Parsed, Problem> {
-    let order = |text: &[u8]| json::object::<ChargeIn<'_>>(text)?.into_order(Arc::clone(by));
+    let sift = |text: &[u8]| no_card_number(&String::from_utf8_lossy(text));
+    let order = |text: &[u8]| {
+        sift(text)?;
+        json::object::<ChargeIn<'_>>(text)?.into_order(Arc::clone(by))
+    };
     if is_lines {
         let lines = body.split(|it| *it == b'\n').filter(|it| !it.trim_ascii().is_empty());
         let read: Parsed = lines.take(ITEMS_MAX + 1).map(order).collect();
         return bounded(read);
     }
     // Most batches are good: read whole, in one pass. Only where one item is wrong is each read by itself.
-    if let Ok(charges) = serde_json::from_slice::<Vec<json::Object<ChargeIn<'_>>>>(body) {
+    let sifted = sift(body);
+    if sifted.is_ok()
+        && let Ok(charges) = serde_json::from_slice::<Vec<json::Object<ChargeIn<'_>>>>(body)
+    {
         return bounded(charges.into_iter().take(ITEMS_MAX + 1).map(|it| it.0.into_order(Arc::clone(by))).collect());
     }
-    let items: Vec<&RawValue> = json::parse(body)?;
+    let items: Vec<&RawValue> = json::parse(body).map_err(|wrong| sifted.err().unwrap_or(wrong))?;
     bounded(items.into_iter().take(ITEMS_MAX + 1).map(|it| order(it.get().as_bytes())).collect())
 }
 

@@ -186,6 +186,8 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     params(
         ("account" = NameIn, Path, description = "The account."),
         ("email" = String, Path, description = "Its id.", pattern = "^delivery_[0-9a-z]{26}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it sends nothing more.",
+            min_length = 1, max_length = 255),
     ),
     security(("api_key" = ["billing"])),
     responses(
@@ -195,7 +197,8 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn resend(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let account = call.name("account").await?;
-    let id: DeliveryId = call.id("email", Refusal::DeliveryNotFound).await?;
-    let email = site.look(move |app| app.resend_email(&account, id)).await?;
-    reply::json(StatusCode::OK, &EmailShown::new(email))
+    let id: DeliveryId = call.id("email", Refusal::EmailNotFound).await?;
+    let (by, key) = (call.who(), call.key_if_any()?);
+    let (email, is_replay) = site.look(move |app| app.resend_email(&account, id, &by, key.as_ref())).await?;
+    reply::written(StatusCode::OK, &EmailShown::new(email), is_replay)
 }

@@ -113,10 +113,6 @@ pub async fn set_up(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, key) = (call.name("account").await?, call.key()?);
     let said: SetupIn = call.json().await?;
-    let is_url = |it: &String| it.starts_with("https://") || it.starts_with("http://");
-    if !said.return_url.as_ref().is_none_or(is_url) {
-        return Err(Problem::invalid("return_url", "must be an http or https address"));
-    }
     let view = site.app.set_up_card(&account, said.return_url, &key).await?;
     reply::json(StatusCode::CREATED, &SetupShown::from(view))
 }
@@ -136,7 +132,10 @@ pub async fn set_up(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn make_default(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, method) = (call.name("account").await?, call.segment("method").await?);
-    let view = site.look(move |app| app.make_default(&account, &method)).await?;
+    // Whether there is one: to make it the default again changes nothing.
+    call.key_if_any()?;
+    let by = call.who();
+    let view = site.look(move |app| app.make_default(&account, &method, &by)).await?;
     reply::json(StatusCode::CREATED, &MethodShown::of(view))
 }
 
@@ -156,7 +155,8 @@ pub async fn make_default(State(site): State<Arc<Site>>, knock: Knock) -> Answer
 pub async fn remove(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, method) = (call.name("account").await?, call.segment("method").await?);
-    site.look(move |app| app.remove_method(&account, &method)).await?;
+    let by = call.who();
+    site.look(move |app| app.remove_method(&account, &method, &by)).await?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

@@ -394,9 +394,6 @@ pub async fn confirm(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let id: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
     let said: ConfirmIn = call.json().await?;
-    if 2_000 < said.return_url.len() {
-        return Err(Refusal::invalid("return_url", "must be an http or https address of at most 2000 bytes").into());
-    }
     let view = site.app.confirm_payment(id, said.return_url).await?;
     reply::json(StatusCode::CREATED, &PaymentShown::of(view))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use billing::time::Span;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,9 +14,6 @@ use super::super::site::Site;
 use super::super::wire::{Instant, InstantIn};
 use super::reply::{self, Answered};
 use crate::service::Scope;
-
-/// The furthest the test clock moves at once.
-const ADVANCE_MAX: Span = Span::DAY.times(3_660);
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
@@ -53,7 +49,11 @@ pub async fn readiness(State(site): State<Arc<Site>>) -> Answered {
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Running", security(()),
     responses((status = 200, body = String, content_type = "text/plain", description = "In Prometheus' text format.")))]
 pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    reply::with_body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", site.gauges.render())
+    reply::with_body(
+        StatusCode::OK,
+        "text/plain; version=0.0.4; charset=utf-8",
+        site.gauges.render(site.app.turnstile().tally()),
+    )
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -73,6 +73,8 @@ pub struct ClockShown {
 ///
 /// In a sandbox only (`SCRIP_SANDBOX=1`); elsewhere the path does not exist.
 #[utoipa::path(post, path = "/v1/test-clock/advance", operation_id = "advanceTestClock", tag = "Running",
+    params(("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it moves nothing more.",
+        min_length = 1, max_length = 255)),
     request_body = AdvanceIn, security(("api_key" = ["admin"])),
     responses(
         (status = 200, body = ClockShown, description = "The time it is now."),
@@ -83,12 +85,8 @@ pub async fn advance(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     if !site.app.settings().is_sandbox {
         return Err(Problem::new(&catalogue::NOT_FOUND, "only a sandbox (SCRIP_SANDBOX=1) has a test clock"));
     }
+    let under = call.under()?;
     let to = call.json::<AdvanceIn>().await?.to.0;
-    let span = Span::from_millis(to.millis() - site.app.now().millis());
-    if span < Span::default() || ADVANCE_MAX < span {
-        return Err(Problem::invalid("to", "must be ahead of now, by ten years at most: a clock does not go back"));
-    }
-    site.app.clock.advance(span);
-    site.app.settle_all().await?;
-    reply::json(StatusCode::OK, &ClockShown { now: Instant(site.app.now()) })
+    let is_replay = site.app.advance_clock(to, under.as_ref()).await?;
+    reply::written(StatusCode::OK, &ClockShown { now: Instant(site.app.now()) }, is_replay)
 }

@@ -219,7 +219,7 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 #[schema(as = SubscribeRequest, example = json!({"plan": "monthly"}))]
 pub struct SubscribeIn {
     plan: NameIn,
-    /// The default card where nothing is said.
+    /// Where nothing is said, the default card; of a change, the card that pays already.
     payment_method: Option<String>,
     /// Where the customer comes back to from their bank.
     #[schema(max_length = 2000)]
@@ -277,29 +277,41 @@ pub async fn change(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// Until then it can be taken back. Credits stay.
 #[utoipa::path(post, path = "/v1/accounts/{account}/subscription/cancel", operation_id = "cancelSubscription",
     tag = "Credits in",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["billing"])),
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it does nothing more.",
+            min_length = 1, max_length = 255),
+    ),
+    security(("api_key" = ["billing"])),
     responses(
         (status = 201, body = SubscriptionShown, description = "It ends when its period does."),
         (status = 404, description = "No such account or subscription."),
         (status = 409, description = "It is over, or waits for a payment."),
     ))]
 pub async fn cancel(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    let account = knock.enter(&site, Scope::Billing)?.name("account").await?;
-    let subscription = site.look(move |app| app.end_subscription(&account, true)).await?;
-    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+    end(&site, knock.enter(&site, Scope::Billing)?, true).await
 }
 
 /// Take a cancellation back
 #[utoipa::path(post, path = "/v1/accounts/{account}/subscription/resume", operation_id = "resumeSubscription",
     tag = "Credits in",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["billing"])),
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it does nothing more.",
+            min_length = 1, max_length = 255),
+    ),
+    security(("api_key" = ["billing"])),
     responses(
         (status = 201, body = SubscriptionShown, description = "It renews when its period ends."),
         (status = 404, description = "No such account or subscription."),
         (status = 409, description = "It is over, or waits for a payment."),
     ))]
 pub async fn resume(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    let account = knock.enter(&site, Scope::Billing)?.name("account").await?;
-    let subscription = site.look(move |app| app.end_subscription(&account, false)).await?;
-    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+    end(&site, knock.enter(&site, Scope::Billing)?, false).await
+}
+
+async fn end(site: &Site, mut call: Call, ends: bool) -> Answered {
+    let (account, by, key) = (call.name("account").await?, call.who(), call.key_if_any()?);
+    let ended = site.look(move |app| app.end_subscription(&account, ends, &by, key.as_ref())).await?;
+    reply::written(StatusCode::CREATED, &SubscriptionShown::of(&ended.0), ended.1)
 }

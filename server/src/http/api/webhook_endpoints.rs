@@ -209,10 +209,15 @@ pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Switch a webhook endpoint on again
 ///
-/// One that has heard nothing for five days is switched off. What it has missed is not sent by this; see replay.
+/// One that has heard nothing for five days is switched off. What it missed since is kept, and not sent by this; see
+/// replay.
 #[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/enable", operation_id = "enableWebhookEndpoint",
     tag = "Telling others",
-    params(("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$")),
+    params(
+        ("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it does nothing more.",
+            min_length = 1, max_length = 255),
+    ),
     security(("api_key" = ["admin"])),
     responses(
         (status = 200, body = EndpointShown, description = "The endpoint, told what happens from now on."),
@@ -221,9 +226,9 @@ pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn enable(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Admin)?;
     let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
-    let by = call.by();
-    let endpoint = site.look(move |app| app.enable_endpoint(id, &by)).await?;
-    reply::json(StatusCode::OK, &EndpointShown::new(endpoint))
+    let (by, under) = (call.by(), call.under()?);
+    let (endpoint, is_replay) = site.look(move |app| app.enable_endpoint(id, &by, under.as_ref())).await?;
+    reply::written(StatusCode::OK, &EndpointShown::new(endpoint), is_replay)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -245,7 +250,11 @@ pub struct ReplayShown {
 /// Every delivery that was given up since then is due at once, with all its tries before it.
 #[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/replay", operation_id = "replayWebhookDeliveries",
     tag = "Telling others",
-    params(("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$")),
+    params(
+        ("endpoint" = String, Path, description = "Its id.", pattern = "^endpoint_[0-9a-z]{26}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it does nothing more.",
+            min_length = 1, max_length = 255),
+    ),
     request_body = ReplayIn, security(("api_key" = ["admin"])),
     responses(
         (status = 200, body = ReplayShown, description = "How many."),
@@ -254,9 +263,10 @@ pub struct ReplayShown {
 pub async fn replay(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Admin)?;
     let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
+    let (by, under) = (call.who(), call.under()?);
     let said: ReplayIn = call.json().await?;
-    let count = site.look(move |app| app.replay(id, said.since.0)).await?;
-    reply::json(StatusCode::OK, &ReplayShown { count })
+    let (count, is_replay) = site.look(move |app| app.replay(id, said.since.0, &by, under.as_ref())).await?;
+    reply::written(StatusCode::OK, &ReplayShown { count }, is_replay)
 }
 
 /// List what was told to a webhook endpoint
@@ -295,6 +305,8 @@ pub async fn deliveries(State(site): State<Arc<Site>>, knock: Knock) -> Answered
     params(
         ("endpoint" = String, Path, description = "The endpoint's id.", pattern = "^endpoint_[0-9a-z]{26}$"),
         ("delivery" = String, Path, description = "The delivery's id.", pattern = "^delivery_[0-9a-z]{26}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it does nothing more.",
+            min_length = 1, max_length = 255),
     ),
     security(("api_key" = ["admin"])),
     responses(
@@ -305,6 +317,7 @@ pub async fn resend(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Admin)?;
     let endpoint: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
     let id: DeliveryId = call.id("delivery", Refusal::DeliveryNotFound).await?;
-    let delivery = site.look(move |app| app.resend(endpoint, id)).await?;
-    reply::json(StatusCode::OK, &DeliveryShown::new(delivery))
+    let (by, under) = (call.who(), call.under()?);
+    let (delivery, is_replay) = site.look(move |app| app.resend(endpoint, id, &by, under.as_ref())).await?;
+    reply::written(StatusCode::OK, &DeliveryShown::new(delivery), is_replay)
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, DeliveryId, Name, Place};
+use billing::rating::Text;
 use billing::subscription::State;
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,9 @@ use store::{Change, Document};
 use super::deliveries::{DeliveryState, LOG_MAX, PAUSES};
 use super::documents::{Kept, LEASE, read};
 use super::notices::Notice;
+use super::order::Fingerprint;
 use super::preferences::Topic;
-use super::{Error, Happening};
+use super::{By, Error, Happening};
 use crate::app::{App, Known};
 use crate::notify::{Admission, Mail, Posted};
 
@@ -254,17 +256,34 @@ impl App {
     }
 
     /// Sends an e-mail again, with all its tries before it.
-    pub fn resend_email(&self, account: &Name, id: DeliveryId) -> Result<EmailView, Error> {
+    ///
+    /// Says whether its key did that before: then it is not sent once more.
+    pub fn resend_email(
+        &self,
+        account: &Name,
+        id: DeliveryId,
+        by: &By,
+        key: Option<&Text>,
+    ) -> Result<(EmailView, bool), Error> {
         let known = self.known(account)?;
+        let (number, id) = (known.account.number, id.to_string());
         loop {
-            let kept = self.kept::<Email>(known.account.number, KIND, &id.to_string())?;
-            let mut kept = kept.ok_or(Refusal::DeliveryNotFound)?;
+            let mut kept = self.kept::<Email>(number, KIND, &id)?.ok_or(Refusal::EmailNotFound)?;
+            let mut request = Fingerprint::of("resend e-mail");
+            request.text(&id);
+            let (fresh, is_replay) = self.asked_perhaps(number, key, request)?;
+            if is_replay {
+                return Ok((self.email_view(&known, kept), true));
+            }
             let now = self.now();
             (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
+            let mut changes = vec![kept.next(now, Some(now))];
+            changes.extend(by.noted(now, "email.resend", account.to_string(), id.clone()));
+            changes.extend(fresh.map(|it| it.led_to(&id, now)));
             // Overtaken by a try that ended just now: its outcome is read, and it is sent again all the same.
-            if self.keep(&[kept.next(now, Some(now))])? {
+            if self.keep(&changes)? {
                 kept.document.due_at = Some(now);
-                return Ok(self.email_view(&known, kept));
+                return Ok((self.email_view(&known, kept), false));
             }
         }
     }

@@ -309,8 +309,7 @@ impl<'a> Facts<'a> {
 
     /// Where this customer comes to billing: by the platform, which knows who they are.
     pub(super) fn billing(&self) -> Option<String> {
-        let url = self.app.settings.purchase_url.as_ref()?;
-        Some(url.replace("{account}", self.known.account.id.as_str()))
+        self.app.billing_url(&self.known.account.id, None)
     }
 }
 

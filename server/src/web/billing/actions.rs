@@ -9,7 +9,7 @@ use super::pay::leave;
 use super::{Paged, Trouble, admit_change, back, message, refused};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::Error;
+use crate::service::{By, Error};
 use crate::web::visit::Visitor;
 
 const SECTION: &str = "cards";
@@ -26,23 +26,24 @@ pub async fn add_card(State(site): State<Arc<Site>>, visitor: Visitor, form: For
 }
 
 pub async fn make_default(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    done(&site, &visitor, &form, |app, account, card| app.make_default(account, card).map(drop)).await
+    done(&site, &visitor, &form, |app, account, (card, by)| app.make_default(account, card, by).map(drop)).await
 }
 
 pub async fn remove_card(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    done(&site, &visitor, &form, App::remove_method).await
+    done(&site, &visitor, &form, |app, account, (card, by)| app.remove_method(account, card, by)).await
 }
 
 async fn done(
     site: &Arc<Site>,
     visitor: &Visitor,
     form: &Form,
-    act: impl FnOnce(&App, &Name, &str) -> Result<(), Error> + Send + 'static,
+    act: impl FnOnce(&App, &Name, (&str, &By)) -> Result<(), Error> + Send + 'static,
 ) -> Paged {
     admit_change(site, visitor, form).await?;
     let (app, account) = (Arc::clone(&site.app), visitor.session.account.clone());
     let card = form.get("card").unwrap_or_default().to_owned();
-    let acted = site.aside(move || act(&app, &account, &card)).await;
+    let by = visitor.by();
+    let acted = site.aside(move || act(&app, &account, (&card, &by))).await;
     match acted.map_err(|it| message::failed(site, it))? {
         Ok(()) => Ok(back(SECTION)),
         Err(error) => refused(site, visitor, Trouble::of(SECTION, error, form.said())).await,

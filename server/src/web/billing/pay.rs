@@ -145,7 +145,7 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         save_card: form.get("save").is_some(),
         return_url: Some(format!("{}/settings/billing/returned", site.origin(&visitor.headers))),
         key: form.get("key").unwrap_or_default().into(),
-        by: format!("portal: {}", visitor.session.role).into(),
+        by: visitor.by().name,
     };
     let payment = match site.app.purchase(order).await {
         Ok(payment) => payment,

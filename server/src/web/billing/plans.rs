@@ -470,7 +470,8 @@ pub async fn end(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     admit_change(&site, &visitor, &form).await?;
     let ends = form.get("ends") == Some("1");
     let (app, account) = (Arc::clone(&site.app), visitor.session.account.clone());
-    let done = site.aside(move || app.end_subscription(&account, ends)).await;
+    let by = visitor.by();
+    let done = site.aside(move || app.end_subscription(&account, ends, &by, None)).await;
     match done.map_err(|it| message::failed(&site, it))? {
         Ok(_) => Ok(back(SECTION)),
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,

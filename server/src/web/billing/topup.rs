@@ -244,7 +244,7 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         monthly_maximum: asked.maximum.map(|it| Money { amount: it * unit, currency }),
         method: None,
         charge_now: form.get("charge_now").is_some(),
-        by: format!("portal: {}", visitor.session.role).into(),
+        by: visitor.by().name,
     };
     match site.app.set_auto_topup(order).await {
         Ok(_) => Ok(back(SECTION)),

@@ -170,16 +170,14 @@ pub async fn change(State(site): State<Arc<Site>>, Path(endpoint): Path<String>,
     let what = form.get("do").unwrap_or_default().to_owned();
     if what == "enable" {
         let by = host.operator.name.clone();
-        site.look(move |app| app.enable_endpoint(id, &by)).await.map_err(|it| message::failed(&site, it))?;
+        site.look(move |app| app.enable_endpoint(id, &by, None)).await.map_err(|it| message::failed(&site, it))?;
         return Ok(done(&home, "enable"));
     }
     if what == "resend" {
         let delivery: DeliveryId =
             form.get("delivery").unwrap_or_default().parse().map_err(|_| failed(Refusal::DeliveryNotFound.into()))?;
-        let sent = site.look(move |app| {
-            app.resend(id, delivery)?;
-            app.note_audit(&host.operator.name, "webhook_delivery.resend", &delivery.to_string(), "")
-        });
+        let (by, under) = (super::by(&host), form.under(&host));
+        let sent = site.look(move |app| app.resend(id, delivery, &by, under.as_ref()));
         sent.await.map_err(|it| message::failed(&site, it))?;
         return Ok(done(&home, "resend"));
     }

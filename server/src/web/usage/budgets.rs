@@ -205,7 +205,7 @@ pub async fn save(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -
     if let Some(no) = may_change(&site, &visitor) {
         return Err(no);
     }
-    let by = format!("portal: {}", visitor.session.role);
+    let by = visitor.by().name;
     let done = match (order(&site.app, &visitor, &form, &by), form.get("do")) {
         (Err(refusal), _) => Err(refusal.into()),
         (Ok(order), Some("delete")) => site.app.delete_budget(&order.account, &order.budget, order.by).await,

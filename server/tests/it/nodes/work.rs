@@ -166,6 +166,9 @@ fn a_database_that_stands_still_is_told_as_busy_and_loses_nothing() {
     let told = node.charge(&charge);
     assert_eq!(told.status, 503, "{}", told.text);
     assert!(told.header("retry-after").is_some());
+    held.execute("lock table accounts in access exclusive mode", &[]).unwrap();
+    let read = node.get("/v1/accounts?limit=1");
+    assert_eq!((read.status, read.header("retry-after").is_some()), (503, true), "{}", read.text);
     held.rollback().unwrap();
     let done = node.charge(&charge);
     assert_eq!((done.status, done.header("idempotent-replay")), (201, None), "{}", done.text);
