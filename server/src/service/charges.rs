@@ -1,4 +1,5 @@
 //! Charges: one, many, looked up, reversed.
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -42,12 +43,8 @@ pub struct ReverseOrder {
     pub by: By,
 }
 
-/// What an order to charge comes to.
-enum Asked {
-    Now(Name, Ask),
-    /// Its key was answered before.
-    Before(Answer),
-}
+/// What an order to charge comes to: the answer its key led to before, or an ask, and whose account it is.
+type Asked = ControlFlow<Answer, (Name, Ask)>;
 
 /// One of a batch, until its answer is there.
 enum Place {
@@ -59,8 +56,8 @@ impl App {
     /// Charges for work done: one decision, one durable write.
     pub async fn charge(&self, order: ChargeOrder) -> Result<Answer, Error> {
         match self.ask_to_charge(order, &self.cards(), self.now())? {
-            Asked::Before(answer) => Ok(answer),
-            Asked::Now(account, ask) => {
+            Asked::Break(answer) => Ok(answer),
+            Asked::Continue((account, ask)) => {
                 let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
                 Ok(Answer { account, transaction, is_replay })
             }
@@ -79,11 +76,11 @@ impl App {
             for order in orders.by_ref().take(LOOKED_AT) {
                 let asked = order.map_err(Error::from).and_then(|it| self.ask_to_charge(it, &cards, now));
                 places.push(asked.map(|it| match it {
-                    Asked::Now(account, ask) => {
+                    Asked::Continue((account, ask)) => {
                         asks.push(ask);
                         Place::Waits(account)
                     }
-                    Asked::Before(answer) => Place::Answered(answer),
+                    Asked::Break(answer) => Place::Answered(answer),
                 }));
             }
         }
@@ -161,7 +158,6 @@ impl App {
         Err(Error::Busy)
     }
 
-    /// The ask that an order comes to, and whose account it is.
     fn ask_to_charge(&self, order: ChargeOrder, cards: &RateCards, now: Timestamp) -> Result<Asked, Error> {
         let ChargeOrder { account: id, order, key, by } = order;
         let known = self.known(&id)?;
@@ -171,10 +167,11 @@ impl App {
         let key = self.key(account, &key, request)?;
         let (work, once) = match self.priced_work(order, cards, &known, now) {
             Ok(priced) => priced,
-            Err(refused) => return self.answered_before(&id, &key, refused).map(Asked::Before),
+            Err(refused) => return self.answered_before(&id, &key, refused).map(Asked::Break),
         };
         let command = Some(Command::Charge(Spend { work, debt_max: Credits::ZERO }));
-        Ok(Asked::Now(id, Ask { account, command, key: Some(key), by: Some(by), fact: None, once, also: Vec::new() }))
+        let ask = Ask { account, command, key: Some(key), by: Some(by), fact: None, once, also: Vec::new() };
+        Ok(Asked::Continue((id, ask)))
     }
 
     /// What an order comes to at the prices of its time, and what becomes of it if that was paid for already.
