@@ -5,6 +5,8 @@ use std::str::FromStr;
 use billing::id::Name;
 use billing::time::Timestamp;
 
+use utoipa::IntoParams;
+
 use super::problem::Problem;
 use super::wire::InstantIn;
 
@@ -15,6 +17,27 @@ const PAGE_MAX: usize = 500;
 /// The parameters of one request.
 #[derive(Debug)]
 pub struct Query(Vec<(String, String)>);
+
+/// Which part of a list that is had whole.
+#[derive(Debug, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Stretch {
+    /// Items a page; all there are where nothing is said.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>, pattern = "^[0-9]{1,9}$")]
+    cursor: usize,
+}
+
+impl Stretch {
+    /// That part of `all`, and the cursor of the next.
+    pub fn of<T>(&self, all: Vec<T>) -> (Vec<T>, Option<String>) {
+        let end = self.limit.map_or(all.len(), |it| self.cursor.saturating_add(it).min(all.len()));
+        let next = (end < all.len()).then(|| end.to_string());
+        (all.into_iter().take(end).skip(self.cursor).collect(), next)
+    }
+}
 
 impl Query {
     /// Reads `text`, refusing what is not among `known`, what comes twice and what has no value.
@@ -60,7 +83,13 @@ impl Query {
         let read = text.parse().ok().filter(|it| (1..=PAGE_MAX).contains(it));
         read.ok_or_else(|| Problem::invalid("limit", format_args!("must be 1 to {PAGE_MAX}")))
     }
-    /// A cursor that counts down: what `next_cursor` said.
+    /// Which part of a list is wanted, by `limit` and `cursor`.
+    pub fn stretch(&self) -> Result<Stretch, Problem> {
+        let limit = self.text("limit").map(|_| self.limit()).transpose()?;
+        let cursor = self.cursor()?.map_or(0, |it| usize::try_from(it).unwrap_or(usize::MAX));
+        Ok(Stretch { limit, cursor })
+    }
+    /// A cursor that counts: what `next_cursor` said.
     pub fn cursor(&self) -> Result<Option<u64>, Problem> {
         let wrong = |_| Problem::invalid("cursor", "must be the `next_cursor` of the page before");
         self.text("cursor").map(|it| it.parse().map_err(wrong)).transpose()
@@ -95,6 +124,18 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_walked_through_page_by_page() {
+        let stretch = |text: &str| Query::parse(Some(text), &["limit", "cursor"]).expect("it is good").stretch();
+        let part = |text: &str| stretch(text).expect("it is good").of(vec![1, 2, 3, 4, 5]);
+        assert_eq!(part(""), (vec![1, 2, 3, 4, 5], None));
+        assert_eq!(part("limit=2"), (vec![1, 2], Some("2".to_owned())));
+        assert_eq!(part("limit=2&cursor=2"), (vec![3, 4], Some("4".to_owned())));
+        assert_eq!(part("limit=2&cursor=4"), (vec![5], None));
+        assert_eq!(part("limit=500&cursor=9"), (vec![], None));
+        assert!(stretch("limit=0").is_err() && stretch("cursor=x").is_err());
+    }
 
     #[test]
     fn parameters_are_read_and_misspelt_ones_refused() {

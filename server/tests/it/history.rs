@@ -176,4 +176,8 @@ fn a_new_rate_card_is_compared_added_and_never_changes_the_past() {
     assert_eq!(server.get("/v1/rate-cards/2").json(), card);
     assert_eq!(server.get("/v1/rate-card").json()["version"], 1);
     assert_eq!(server.get("/v1/rate-cards").json()["data"][0]["in_force"], true);
+    let page = |query: &str| server.get(&format!("/v1/rate-cards{query}")).json();
+    let (first, last) = (page("?limit=1"), page("?limit=1&cursor=1"));
+    assert_eq!((&first["data"][0]["version"], &first["next_cursor"]), (&json!(1), &json!("1")));
+    assert_eq!((&last["data"][0]["version"], &last["next_cursor"]), (&json!(2), &Value::Null));
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::super::catalogue;
 use super::super::knock::Knock;
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::Instant;
 use super::reply::{self, Answered, Page};
@@ -106,13 +107,14 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// List API keys
 #[utoipa::path(get, path = "/v1/api-keys", operation_id = "listApiKeys", tag = "Access",
+    params(Stretch),
     security(("api_key" = ["admin"])),
     responses((status = 200, body = Page<ApiKeyShown>, description = "All keys, oldest first, without secrets.")))]
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    knock.enter(&site, Scope::Admin)?.query(&[])?;
+    let stretch = knock.enter(&site, Scope::Admin)?.query(&["limit", "cursor"])?.stretch()?;
     let keys = site.look(|app| app.api_keys()).await?.into_iter();
     let keys = keys.map(|it| shown((it.id, it.name), it.scopes, it.created_at, it.revoked_at)).collect();
-    reply::json(StatusCode::OK, &Page { data: keys, next_cursor: None })
+    reply::page(&stretch, keys)
 }
 
 /// Revoke an API key

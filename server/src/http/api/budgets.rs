@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::super::json::Object;
 use super::super::knock::Knock;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, Instant, NameIn, TextIn};
 use super::reply::{self, Answered, Page};
@@ -171,7 +172,7 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// List an account's budgets
 #[utoipa::path(get, path = "/v1/accounts/{account}/budgets", operation_id = "listBudgets", tag = "Accounts",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    params(("account" = NameIn, Path, description = "The account."), Stretch), security(("api_key" = ["read"])),
     responses(
         (status = 200, body = Page<BudgetShown>, description = "By name."),
         (status = 404, description = "No such account."),
@@ -179,9 +180,9 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
-    call.query(&[])?;
+    let stretch = call.query(&["limit", "cursor"])?.stretch()?;
     let views = site.look(move |app| app.budgets(&account)).await?;
-    reply::json(StatusCode::OK, &Page { data: views.iter().map(BudgetShown::of).collect(), next_cursor: None })
+    reply::page(&stretch, views.iter().map(BudgetShown::of).collect())
 }
 
 /// Delete a budget

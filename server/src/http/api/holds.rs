@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::super::json;
 use super::super::knock::{JSON, JSON_BYTES_MAX, Knock};
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{
     AccountId, Amount, AmountIn, ChargeRef, Dimensions, DimensionsIn, HoldRef, Instant, InstantIn, NameIn, ObjectIn,
@@ -402,7 +403,7 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// List an account's open holds
 #[utoipa::path(get, path = "/v1/accounts/{account}/holds", operation_id = "listHolds", tag = "Using credits",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    params(("account" = NameIn, Path, description = "The account."), Stretch), security(("api_key" = ["read"])),
     responses(
         (status = 200, body = Page<HoldShown>, description = "All open holds, oldest first."),
         (status = 404, description = "No such account."),
@@ -410,9 +411,9 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
-    call.query(&[])?;
+    let stretch = call.query(&["limit", "cursor"])?.stretch()?;
     let holds = site.look(move |app| app.holds(&account)).await?;
-    reply::json(StatusCode::OK, &Page { data: holds.iter().map(HoldShown::of).collect(), next_cursor: None })
+    reply::page(&stretch, holds.iter().map(HoldShown::of).collect())
 }
 
 /// A refusal about a hold, whose account its id leads to.

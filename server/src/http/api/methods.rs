@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::super::catalogue;
 use super::super::knock::Knock;
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, Instant, NameIn};
 use super::grants::MoneyShown;
@@ -54,7 +55,7 @@ impl MethodShown {
 /// List an account's cards
 #[utoipa::path(get, path = "/v1/accounts/{account}/payment-methods", operation_id = "listPaymentMethods",
     tag = "Credits in",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    params(("account" = NameIn, Path, description = "The account."), Stretch), security(("api_key" = ["read"])),
     responses(
         (status = 200, body = Page<MethodShown>, description = "Newest first."),
         (status = 404, description = "No such account."),
@@ -62,10 +63,10 @@ impl MethodShown {
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
-    call.query(&[])?;
+    let stretch = call.query(&["limit", "cursor"])?.stretch()?;
     let methods = site.look(move |app| app.payment_methods(&account)).await?;
     let data = methods.into_iter().map(MethodShown::of).collect();
-    reply::json(StatusCode::OK, &Page { data, next_cursor: None })
+    reply::page(&stretch, data)
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]

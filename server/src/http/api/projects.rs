@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::super::catalogue;
 use super::super::knock::Knock;
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Instant, NameIn};
 use super::reply::{self, Answered, Page};
@@ -88,7 +89,7 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// List an account's projects
 #[utoipa::path(get, path = "/v1/accounts/{account}/projects", operation_id = "listProjects", tag = "Accounts",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    params(("account" = NameIn, Path, description = "The account."), Stretch), security(("api_key" = ["read"])),
     responses(
         (status = 200, body = Page<ProjectShown>, description = "By id, without those that were deleted."),
         (status = 404, description = "No such account."),
@@ -96,11 +97,11 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
-    call.query(&[])?;
+    let stretch = call.query(&["limit", "cursor"])?.stretch()?;
     let projects = site.look(move |app| app.projects(&account)).await?.into_iter();
     let live = projects.filter(|it| it.deleted_at.is_none());
     let shown = live.map(|it| ProjectShown::new(&it.id, it.name, it.created_at)).collect();
-    reply::json(StatusCode::OK, &Page { data: shown, next_cursor: None })
+    reply::page(&stretch, shown)
 }
 
 /// Delete a project

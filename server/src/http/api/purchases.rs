@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::super::knock::Knock;
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, GrantRef, Instant, NameIn, TextIn};
 use super::charges::reason;
@@ -76,17 +77,18 @@ impl PackageShown {
 /// price.
 #[utoipa::path(get, path = "/v1/packages", operation_id = "listPackages", tag = "Credits in",
     params(("currency" = Option<String>, Query, description = "ISO 4217; the installation's where nothing is said.",
-        pattern = "^[A-Za-z]{3}$")),
+        pattern = "^[A-Za-z]{3}$"), Stretch),
     security(("api_key" = ["read"])),
     responses((status = 200, body = Page<PackageShown>, description = "What is on sale.")))]
 pub async fn packages(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    let query = knock.enter(&site, Scope::Read)?.query(&["currency"])?;
+    let query = knock.enter(&site, Scope::Read)?.query(&["currency", "limit", "cursor"])?;
+    let stretch = query.stretch()?;
     let currency = match query.text("currency") {
         Some(text) => text.parse().map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
         None => site.app.settings().currency,
     };
     let packages = site.look(move |app| app.packages(currency)).await?;
-    reply::json(StatusCode::OK, &Page { data: packages.iter().map(PackageShown::of).collect(), next_cursor: None })
+    reply::page(&stretch, packages.iter().map(PackageShown::of).collect())
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::super::catalogue;
 use super::super::knock::{JSON, Knock};
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::Instant;
 use super::reply::{self, Answered, Page};
@@ -91,10 +92,11 @@ pub async fn in_force(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// List the versions of the rate card
 #[utoipa::path(get, path = "/v1/rate-cards", operation_id = "listRateCards", tag = "Prices and measuring",
+    params(Stretch),
     security(("api_key" = ["read"])),
     responses((status = 200, body = Page<SummaryShown>, description = "All versions, oldest first.")))]
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    knock.enter(&site, Scope::Read)?.query(&[])?;
+    let stretch = knock.enter(&site, Scope::Read)?.query(&["limit", "cursor"])?.stretch()?;
     let cards = site.app.cards();
     let current = cards.in_force(site.app.now()).map(|it| it.version());
     let summary = |card: &Arc<RateCard>| SummaryShown {
@@ -103,7 +105,7 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         in_force: current == Some(card.version()),
         meters: card.meters().map(|it| it.name.to_string()).collect(),
     };
-    reply::json(StatusCode::OK, &Page { data: cards.iter().map(summary).collect(), next_cursor: None })
+    reply::page(&stretch, cards.iter().map(summary).collect())
 }
 
 /// One version of the rate card

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::knock::JSON;
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::wire::Amount;
 use crate::service::File;
 
@@ -114,6 +115,12 @@ impl Serialize for Lines<'_> {
             credits: Amount(it.credits),
         }))
     }
+}
+
+/// The part of a list that was asked for.
+pub fn page<T: Serialize>(stretch: &Stretch, all: Vec<T>) -> Answered {
+    let (data, next_cursor) = stretch.of(all);
+    json(StatusCode::OK, &Page { data, next_cursor })
 }
 
 /// A page of a list.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::knock::Knock;
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, Instant, InstantIn, NameIn, TextIn};
 use super::reply::{self, Answered, Page};
@@ -181,7 +182,7 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// List an account's servers
 #[utoipa::path(get, path = "/v1/accounts/{account}/servers", operation_id = "listServers", tag = "Servers",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    params(("account" = NameIn, Path, description = "The account."), Stretch), security(("api_key" = ["read"])),
     responses(
         (status = 200, body = Page<ServerShown>, description = "By name; released ones for 35 days."),
         (status = 404, description = "No such account."),
@@ -189,7 +190,7 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
-    call.query(&[])?;
+    let stretch = call.query(&["limit", "cursor"])?.stretch()?;
     let views = site.look(move |app| app.servers(&account)).await?;
-    reply::json(StatusCode::OK, &Page { data: views.iter().map(ServerShown::of).collect(), next_cursor: None })
+    reply::page(&stretch, views.iter().map(ServerShown::of).collect())
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::knock::{Call, Knock};
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, Instant, NameIn};
 use super::grants::MoneyShown;
@@ -63,17 +64,18 @@ impl PlanShown {
 /// List plans
 #[utoipa::path(get, path = "/v1/plans", operation_id = "listPlans", tag = "Credits in",
     params(("currency" = Option<String>, Query, description = "ISO 4217; the installation's where nothing is said.",
-        pattern = "^[A-Za-z]{3}$")),
+        pattern = "^[A-Za-z]{3}$"), Stretch),
     security(("api_key" = ["read"])),
     responses((status = 200, body = Page<PlanShown>, description = "What is on sale, cheapest first.")))]
 pub async fn plans(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    let query = knock.enter(&site, Scope::Read)?.query(&["currency"])?;
+    let query = knock.enter(&site, Scope::Read)?.query(&["currency", "limit", "cursor"])?;
+    let stretch = query.stretch()?;
     let currency = match query.text("currency") {
         Some(text) => text.parse().map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
         None => site.app.settings().currency,
     };
     let plans = site.look(move |app| app.plans(currency)).await?;
-    reply::json(StatusCode::OK, &Page { data: plans.iter().map(PlanShown::of).collect(), next_cursor: None })
+    reply::page(&stretch, plans.iter().map(PlanShown::of).collect())
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::super::catalogue;
 use super::super::knock::Knock;
 use super::super::problem::Problem;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, InstantIn, NameIn};
 use super::grants::MoneyShown;
@@ -53,7 +54,7 @@ impl TipShown {
 ///
 /// From what the account really did in the last month. Those that were dismissed are not in it.
 #[utoipa::path(get, path = "/v1/accounts/{account}/tips", operation_id = "listTips", tag = "Usage and history",
-    params(("account" = NameIn, Path, description = "The account.")), security(("api_key" = ["read"])),
+    params(("account" = NameIn, Path, description = "The account."), Stretch), security(("api_key" = ["read"])),
     responses(
         (status = 200, body = Page<TipShown>, description = "The greatest saving first."),
         (status = 404, description = "No such account."),
@@ -61,10 +62,10 @@ impl TipShown {
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
-    call.query(&[])?;
+    let stretch = call.query(&["limit", "cursor"])?.stretch()?;
     let tips = site.look(move |app| app.tips(&account)).await?;
     let shown = tips.into_iter().map(TipShown::new).collect();
-    reply::json(StatusCode::OK, &Page { data: shown, next_cursor: None })
+    reply::page(&stretch, shown)
 }
 
 /// Dismiss a cost tip

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::knock::Knock;
+use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Instant, InstantIn};
 use super::reply::{self, Answered, Page};
@@ -152,13 +153,14 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// List webhook endpoints
 #[utoipa::path(get, path = "/v1/webhook-endpoints", operation_id = "listWebhookEndpoints", tag = "Telling others",
+    params(Stretch),
     security(("api_key" = ["admin"])),
     responses((status = 200, body = Page<EndpointShown>, description = "Those in use, newest first.")))]
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    knock.enter(&site, Scope::Admin)?.query(&[])?;
+    let stretch = knock.enter(&site, Scope::Admin)?.query(&["limit", "cursor"])?.stretch()?;
     let endpoints = site.look(|app| app.endpoints()).await?;
     let shown = endpoints.into_iter().map(EndpointShown::new).collect();
-    reply::json(StatusCode::OK, &Page { data: shown, next_cursor: None })
+    reply::page(&stretch, shown)
 }
 
 /// Delete a webhook endpoint
