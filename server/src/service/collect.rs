@@ -141,7 +141,8 @@ impl App {
             }
         }
         body.tries += 1;
-        body.sent_at = body.sent_at.or(Some(now.millis()));
+        // What is over before it began is not sent: whoever finds it unfinished decides anew.
+        body.sent_at = body.sent_at.or(over.is_none().then(|| now.millis()));
         let claim = kept.next(now, Some(now + LEASE));
         if !self.keep(std::slice::from_ref(&claim))? {
             return Ok(None);

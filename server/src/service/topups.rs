@@ -161,12 +161,15 @@ impl App {
         if !self.is_topup_wanted(known, id)? {
             return Ok(Some(Failure::SwitchedOff));
         }
-        let reserved = payment.total();
         let net = self.list_price(Credits::from_micros(payment.credits), payment.currency());
         let charged = self.with_tax(known, net);
+        // Prices or taxes have gone up since the customer agreed: nothing is charged that they did not agree to. Nor is
+        // it written down, where the next to carry the payment out would take it for what was agreed.
+        if payment.total() < charged.net + charged.tax {
+            return Ok(Some(Failure::PriceChanged));
+        }
         (payment.net, payment.tax, payment.taxed) = (charged.net, charged.tax, charged.taxed);
-        // Prices or taxes have gone up since the customer agreed: nothing is charged that they did not agree to.
-        Ok((reserved < payment.total()).then_some(Failure::PriceChanged))
+        Ok(None)
     }
 
     /// Whether the rule that started a top-up still stands.

@@ -65,20 +65,38 @@ fn a_purchase_on_the_hosted_page_survives_death_at_every_step() {
     });
 }
 
+/// 1 000 credits whenever fewer than 401 are left.
+fn topup() -> TopupOrder {
+    TopupOrder {
+        account: ada(),
+        is_on: true,
+        threshold: Credits::whole(401),
+        credits: Credits::whole(1_000),
+        monthly_maximum: None,
+        method: None,
+        charge_now: false,
+        by: "test".into(),
+    }
+}
+
 #[test]
 fn a_top_up_survives_death_at_every_step() {
     at_every_step("top-up", async |town: &mut Town, doom: &dyn Fn(&Town)| {
-        let order = TopupOrder {
-            account: ada(),
-            is_on: true,
-            threshold: Credits::whole(401),
-            credits: Credits::whole(1_000),
-            monthly_maximum: None,
-            method: None,
-            charge_now: false,
-            by: "test".into(),
-        };
-        town.app.set_auto_topup(order).await.unwrap();
+        town.app.set_auto_topup(topup()).await.unwrap();
+        town.spend("much", 499).await;
+        doom(town);
+        town.spend("more", 1).await;
+        town.pass(Span::SECOND).await;
+        town.pass(Span::SECOND).await;
+    });
+}
+
+#[test]
+fn a_top_up_that_costs_more_than_was_agreed_is_charged_to_nobody_after_death_at_any_step() {
+    at_every_step("dearer top-up", async |town: &mut Town, doom: &dyn Fn(&Town)| {
+        town.live_in("US");
+        town.app.set_auto_topup(topup()).await.unwrap();
+        town.live_in("LT");
         town.spend("much", 499).await;
         doom(town);
         town.spend("more", 1).await;

@@ -5,13 +5,15 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use billing::id::{Name, PaymentId};
+use billing::invoice::Party;
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use server::app::{App, Settings};
 use server::rate_card;
 use server::service::{
-    ChargeOrder, Goods, Much, Order, Plan, PurchaseOrder, RefundOrder, Registration, SubscribeOrder,
+    AccountProfile, ChargeOrder, Goods, Much, Order, Plan, PurchaseOrder, Purpose, RefundOrder, Registration,
+    SubscribeOrder,
 };
 use store::Store;
 use store::postgres::Postgres;
@@ -64,7 +66,8 @@ fn open(inner: &Arc<dyn Store>, sim: &Sim, after_effect: bool) -> (Arc<App>, Arc
     let mortal = Mortal::new(Arc::clone(inner), after_effect);
     let doom = Arc::clone(&mortal.doom);
     let payments = Some(Settings::provider(Some(sim.url()), "sk_test_of_the_town", None, Some(WHSEC)));
-    let settings = Settings { payments, is_sandbox: true, ..Settings::default() };
+    let seller = Party { country: "LT".to_owned(), ..Settings::default().seller };
+    let settings = Settings { payments, is_sandbox: true, seller, ..Settings::default() };
     let card = rate_card::parse_toml(rate_card::DEFAULT).expect("the card is whole");
     let app = App::open(Arc::new(mortal), settings, &card).unwrap();
     (Arc::new(app), doom)
@@ -201,6 +204,11 @@ impl Town {
         let view = self.app.purchase(order).await.ok()?;
         Some((view.id.parse().ok()?, view.payment.page_url))
     }
+    /// Ada lives in another country, which decides her tax.
+    pub fn live_in(&self, country: &str) {
+        let profile = AccountProfile { address: Some(json!({"country": country}).to_string()), ..Default::default() };
+        self.app.register(&Registration { id: ada(), profile, fingerprints: Vec::new() }).unwrap();
+    }
     pub async fn refund(&self, payment: PaymentId) {
         let much = Much::Credits(Credits::whole(100));
         let order = RefundOrder { payment, much, reason: "test".into(), key: "refund".into(), by: "test".into() };
@@ -296,6 +304,7 @@ impl Town {
         numbers.sort_unstable();
         assert!(numbers.iter().copied().eq(1..=paid.len() as u64), "{story}: {numbers:?} have no gap");
         self.check_told(story, &paid);
+        self.check_topups(story);
         self.check_subscription(story);
         self.check_months(story);
         let report = store::verify(&*self.inner, &mut |_, _| {}).unwrap();
@@ -313,6 +322,20 @@ impl Town {
         assert!(ledger.sum().is_zero() && ledger.freshness.waiting == 0, "{story}: {ledger:?}");
         let differences = server::service::verify_months(&*self.inner).unwrap();
         assert!(differences.is_empty(), "{story}: {differences:?}");
+    }
+
+    /// No auto-topup took more for its credits than its rule was agreed to for.
+    fn check_topups(&self, story: &str) {
+        let Some(topup) = self.app.topup_rule(&ada()).unwrap() else { return };
+        let payments = self.app.payments(&ada(), None, 100).unwrap();
+        let is_topup = |it: &&server::service::PaymentView| {
+            it.payment.purpose == Purpose::AutoTopup && it.payment.status().as_str() == "succeeded"
+        };
+        for view in payments.iter().filter(is_topup) {
+            let increments = view.payment.credits / topup.rule.credits.micros();
+            let most = topup.rule.price.amount * increments;
+            assert!(view.payment.total() <= most, "{story}: {} for what was agreed at {most}", view.payment.total());
+        }
     }
 
     /// Each payment was told of, once.
