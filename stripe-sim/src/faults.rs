@@ -19,6 +19,8 @@ pub enum What {
     TooMany(Option<u32>),
     /// Answered 409: another request holds the object.
     Locked,
+    /// Refused with this status, by the provider's door or, once it is done, by something in between.
+    Refused(u16),
     /// Stays under way until released.
     Stalled,
 }
@@ -37,8 +39,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// `{"when": "before"|"after", "what": "500"|"drop"|"429"|"409"|"stall", "method"?, "path"?, "skip"?, "times"?,
-    /// "retry_after"?}`
+    /// `{"when": "before"|"after", "what": "500"|"drop"|"429"|"409"|"401"|"403"|"404"|"stall", "method"?, "path"?,
+    /// "skip"?, "times"?, "retry_after"?}`
     pub fn read(said: &Value) -> Option<Fault> {
         let text = |member: &str| said[member].as_str().unwrap_or_default().to_owned();
         let when = match &*text("when") {
@@ -51,11 +53,14 @@ impl Fault {
             "drop" => What::Dropped,
             "429" => What::TooMany(said["retry_after"].as_u64().and_then(|it| it.try_into().ok())),
             "409" => What::Locked,
+            "401" => What::Refused(401),
+            "403" => What::Refused(403),
+            "404" => What::Refused(404),
             "stall" => What::Stalled,
             _ => return None,
         };
         // What is turned away at the door, or waits at it, has not been done.
-        if when == When::After && !matches!(what, What::Broken | What::Dropped) {
+        if when == When::After && !matches!(what, What::Broken | What::Dropped | What::Refused(_)) {
             return None;
         }
         let (skip, times) = (said["skip"].as_u64().unwrap_or(0), said["times"].as_u64().unwrap_or(1));

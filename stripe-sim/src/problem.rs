@@ -58,6 +58,17 @@ impl Problem {
     pub fn unauthorized(message: &str) -> Problem {
         Problem { is_kept: false, ..Problem::of(401, "invalid_request_error", message) }
     }
+    /// Who asks may not, or asks in a place where the thing is not.
+    pub fn refused(status: u16) -> Problem {
+        match status {
+            401 => Problem::unauthorized("Invalid API Key provided."),
+            404 => Problem { is_kept: false, ..Problem::no_such("payment_intent", "of another account", "id") },
+            _ => {
+                let message = "The provided key does not have the required permissions for this endpoint.";
+                Problem { is_kept: false, ..Problem::of(status, "invalid_request_error", message) }
+            }
+        }
+    }
     pub fn other_request_under_key(key: &str) -> Problem {
         let message = format!(
             "Keys for idempotent requests can only be used with the same parameters they were first used with. Try \

@@ -119,6 +119,7 @@ impl Shared {
                 return Ok(Answer { retry_after, ..Answer::of(Err(Problem::too_many())) });
             }
             (When::Before, Some(What::Locked)) => return Ok(Answer::of(Err(Problem::locked()))),
+            (When::Before, Some(What::Refused(status))) => return Ok(Answer::of(Err(Problem::refused(status)))),
             (When::Before, Some(What::Dropped)) => return Err(Dropped),
             _ => {}
         }
@@ -154,7 +155,11 @@ impl Shared {
         }
         drop(state);
         self.bell.notify_all();
-        if (when, what) == (When::After, Some(What::Dropped)) { Err(Dropped) } else { Ok(answer) }
+        match (when, what) {
+            (When::After, Some(What::Dropped)) => Err(Dropped),
+            (When::After, Some(What::Refused(status))) => Ok(Answer::of(Err(Problem::refused(status)))),
+            _ => Ok(answer),
+        }
     }
 
     /// Tells notices, one after another, until the end.

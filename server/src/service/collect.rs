@@ -170,9 +170,9 @@ impl App {
         let payment = &claimed.kept.body;
         let may_send = claimed.may_send && payment.tries < SENDINGS_MAX;
         let asked = match (&payment.reference, &payment.page) {
-            (Some(reference), _) => self.look_at_payment(id, payment, reference.clone()).await,
-            (None, Some(page)) => self.look_at_page(page.clone()).await,
-            (None, None) if !may_send => self.find_sent(id, claimed).await,
+            (Some(reference), _) => looked(id, self.look_at_payment(id, payment, reference.clone()).await),
+            (None, Some(page)) => looked(id, self.look_at_page(page.clone()).await),
+            (None, None) if !may_send => looked(id, self.find_sent(id, claimed).await),
             (None, None) => match payment.way {
                 Way::Hosted => self.open_page(id, payment).await,
                 Way::OnSession | Way::OffSession => self.charge_card(id, payment).await,
@@ -181,7 +181,7 @@ impl App {
         let asked = match asked {
             // The key came before with another order, so that one was heard: what became of it?
             Err(stripe::Failure::Refused { why: stripe::RefusedFor::KeyReused, .. }) => {
-                self.find_sent(id, claimed).await
+                looked(id, self.find_sent(id, claimed).await)
             }
             other => other,
         };
@@ -193,6 +193,11 @@ impl App {
             }
             Err(stripe::Failure::Ambiguous { detail }) => {
                 tracing::warn!(payment = %id, detail, "the provider did not answer; it will be asked again");
+                Progress::Later(Span::default())
+            }
+            // A secret key that may not ask is the operator's to mend, and no word about the payment.
+            Err(stripe::Failure::Refused { why: stripe::RefusedFor::Unauthorized, detail }) => {
+                tracing::error!(payment = %id, detail, "the provider does not take our key; it will be asked again");
                 Progress::Later(Span::default())
             }
             Err(stripe::Failure::Refused { why, detail }) => {
@@ -301,5 +306,17 @@ impl App {
             Ok(if is_certain { Progress::Over(failure) } else { Progress::Later(stripe::CERTAIN_AFTER) })
         })
         .await
+    }
+}
+
+/// What a look came to. That it was refused says nothing of the payment, whose page may be open to be paid on still:
+/// the secret key may be wrong for a while, or another account's.
+fn looked(id: PaymentId, asked: Result<Progress, stripe::Failure>) -> Result<Progress, stripe::Failure> {
+    match asked {
+        Err(stripe::Failure::Refused { why, detail }) => {
+            tracing::error!(payment = %id, ?why, detail, "the provider refused a look; it will be looked again");
+            Ok(Progress::Later(Span::default()))
+        }
+        other => other,
     }
 }

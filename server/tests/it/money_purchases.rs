@@ -115,6 +115,36 @@ fn an_answer_that_never_came_is_found_out_and_never_charged_twice() {
 }
 
 #[test]
+fn a_look_that_is_refused_ends_nothing_while_the_page_is_there_to_be_paid_on() {
+    for status in ["401", "403", "404"] {
+        let shop = Shop::deaf();
+        shop.server.account("ada");
+        let bought = shop.buy("ada", "order_1", &hosted(json!({"credits": 1000}))).json();
+        let id = bought["id"].as_str().unwrap();
+        shop.fault(&json!({"what": status, "method": "GET", "path": "/v1/checkout/sessions/", "times": 99}));
+        shop.pass_until("it is looked at twice", |it| 2 <= it.asked("GET", "/v1/checkout/sessions/"));
+        assert_eq!(shop.payment(id)["status"], "requires_action", "{status}");
+        shop.control("DELETE", "faults", &json!({}));
+        shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
+        shop.pass_until("it is settled", |it| it.payment(id)["status"] == "succeeded");
+        assert_eq!((shop.server.available("ada"), shop.totals().0), ("1600".to_owned(), 1210), "{status}");
+    }
+}
+
+#[test]
+fn a_secret_key_that_is_not_taken_for_a_while_costs_no_payment() {
+    for status in ["401", "403"] {
+        let shop = Shop::open();
+        let card = shop.customer("ada", VISA);
+        shop.fault(&json!({"what": status, "method": "POST", "path": "/v1/payment_intents"}));
+        let waits = shop.buy("ada", "order_1", &json!({"credits": 1000, "payment_method": card})).json();
+        assert_eq!(waits["status"], "pending", "{waits}");
+        shop.pass_until("it is settled", |it| it.payments("ada")[0]["status"] == "succeeded");
+        assert_eq!((shop.server.available("ada"), shop.totals().0), ("1600".to_owned(), 1210), "{status}");
+    }
+}
+
+#[test]
 fn a_wrong_signature_or_an_old_one_is_not_believed() {
     let shop = Shop::open();
     shop.server.account("ada");

@@ -182,6 +182,30 @@ impl Shop {
         let things = memory["shelf"]["things"].as_array().unwrap().iter().rev().map(|it| &it[1]);
         things.filter(|it| it["object"] == "refund").map(|it| it["id"].as_str().unwrap().to_owned()).collect()
     }
+    /// How often the provider was asked something whose path begins so.
+    pub fn asked(&self, method: &str, path: &str) -> usize {
+        self.keys_of(method, path).len()
+    }
+    /// The keys of all such requests, oldest first.
+    pub fn keys_of(&self, method: &str, path: &str) -> Vec<String> {
+        let requests = self.control("GET", "requests", &json!({}));
+        let is_it = |it: &&Value| it["method"] == method && it["path"].as_str().unwrap().starts_with(path);
+        let key = |it: &Value| it["key"].as_str().unwrap_or_default().to_owned();
+        requests.as_array().unwrap().iter().filter(is_it).map(key).collect()
+    }
+    /// A refund made by hand at the provider's own pages: its name there.
+    pub fn refund_by_hand(&self, payment: &str, amount: i64) -> String {
+        let made = self.at_provider("/v1/refunds", &[("payment_intent", payment), ("amount", &amount.to_string())]);
+        made["id"].as_str().unwrap().to_owned()
+    }
+    /// What the operator does by hand at the provider.
+    pub fn at_provider(&self, path: &str, form: &[(&str, &str)]) -> Value {
+        let request = ureq::post(format!("{}{path}", self.sim.url())).header("authorization", "Bearer sk_test_by_hand");
+        let body = form.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let text = request.send(body).unwrap().body_mut().read_to_string().unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
     /// Moves the server's clock.
     pub fn pass(&self, seconds: i64) {
         let ahead = self.ahead.fetch_add(seconds, Ordering::Relaxed) + seconds;
@@ -189,6 +213,13 @@ impl Shop {
         let to = jiff::Timestamp::from_millisecond(to).unwrap().to_string();
         let now = self.server.post("/v1/test-clock/advance", "", &json!({"to": to}));
         assert_eq!(now.status, 200, "{}", now.text);
+    }
+    /// Lets a little time pass, again and again, until `done`: for what is due a while after a moment that nobody told.
+    pub fn pass_until(&self, what: &str, done: impl Fn(&Shop) -> bool) {
+        self.wait_until(what, |it| {
+            it.pass(5);
+            done(it)
+        });
     }
     /// Moves the server's clock to an instant that it has told.
     pub fn pass_to(&self, instant: &str) {
