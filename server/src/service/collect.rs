@@ -191,7 +191,7 @@ impl App {
                 tracing::warn!(payment = %id, detail, "the provider is busy");
                 Progress::Later(after)
             }
-            Err(stripe::Failure::Ambiguous { detail }) => {
+            Err(stripe::Failure::Ambiguous { detail, .. }) => {
                 tracing::warn!(payment = %id, detail, "the provider did not answer; it will be asked again");
                 Progress::Later(Span::default())
             }

@@ -5,14 +5,13 @@
 //! now is what is applied, so that notices may come in any order and as often as they like.
 use std::sync::Arc;
 
-use billing::id::{GrantId, PaymentId};
-use billing::ledger::{Cause, Command, Withdrawal};
+use billing::id::PaymentId;
+use billing::ledger::{Cause, Command};
 use billing::payment::Status;
-use billing::refund::Part;
 
 use super::Error;
 use super::payment_methods::told;
-use super::payments::{ByHand, Disputed, Payment};
+use super::payments::{ByHand, Disputed};
 use crate::app::App;
 use crate::stripe::{Dispute, DisputeStatus, RefundStatus};
 use crate::turnstile::Turned;
@@ -90,7 +89,7 @@ impl App {
             Step::Open => is_only_one.then_some(Command::Freeze { grant, is_frozen: true }),
             Step::Take(amount) => {
                 next.lost += amount;
-                let taken = self.taken_by_bank(&mut kept.body, grant, amount);
+                let taken = kept.body.take_back(grant, amount, (Cause::Dispute, "the payment was disputed and lost"));
                 if let Some((_, part)) = &taken {
                     let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
                     noted = self.credit_note_for(&known, (id, &kept.body), *part, now)?.changes;
@@ -115,17 +114,6 @@ impl App {
         }
     }
 
-    /// What taking so much of a payment back takes of its grant; nothing where all of it went back before.
-    fn taken_by_bank(&self, payment: &mut Payment, grant: GrantId, amount: i64) -> Option<(Command, Part)> {
-        let (bought, gone) = (payment.bought(), Part::from(payment.returned));
-        let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()))?;
-        payment.returned = gone.plus(part).into();
-        let reason = "the payment was disputed and lost".into();
-        let Part { credits, net, .. } = part;
-        let cause = Cause::Dispute;
-        Some((Command::Withdraw(Withdrawal { grant, credits, owed: credits, net, cause, reason }), part))
-    }
-
     /// Refunds of a payment that were made by hand at the provider: what they took back is taken back here.
     pub(super) async fn hear_of_refund(self: &Arc<Self>, reference: &str) -> Result<(), Error> {
         let name = reference.to_owned();
@@ -137,7 +125,7 @@ impl App {
             let is_gone = refund.status == RefundStatus::Failed;
             match &refund.ours {
                 Some(ours) if is_gone => self.refund_failed(id, ours).await?,
-                Some(ours) => self.refund_now_due(id, ours)?,
+                Some(ours) => self.hear_of_our_refund(id, ours, &refund).await?,
                 None if is_gone => self.give_back(id, &refund.reference).await?,
                 None => self.take_back(id, &refund.reference, refund.refunded.amount).await?,
             }
@@ -151,7 +139,7 @@ impl App {
             let Some(mut kept) = self.payment_kept(id)? else { return Ok(()) };
             let place = kept.body.by_hand.iter().position(|it| it.reference == reference);
             let (Some(place), Some((grant, terms))) = (place, self.grant_paid_by(id)?) else { return Ok(()) };
-            let part = Part::from(kept.body.by_hand.remove(place).part);
+            let part = kept.body.by_hand.remove(place).part.into();
             if self.put_back((id, kept), (grant, terms), part, Vec::new()).await? {
                 return Ok(());
             }
@@ -167,34 +155,20 @@ impl App {
                 return Ok(());
             }
             let now = self.now();
-            let (bought, gone) = (kept.body.bought(), Part::from(kept.body.returned));
-            let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()));
-            let by_hand = ByHand { reference: reference.to_owned(), part: part.unwrap_or_default().into() };
-            kept.body.by_hand.push(by_hand);
-            let Some(part) = part else {
+            let taken = kept.body.take_back(grant, amount, (Cause::Refund, "refunded by hand at the payment provider"));
+            let part = taken.as_ref().map(|it| it.1).unwrap_or_default();
+            kept.body.by_hand.push(ByHand { reference: reference.to_owned(), part: part.into() });
+            let Some((command, _)) = taken else {
                 self.keep(&[kept.next(now, kept.document.due_at)])?;
                 continue;
             };
-            kept.body.returned = gone.plus(part).into();
-            let reason = "refunded by hand at the payment provider".into();
-            let withdrawal = Withdrawal {
-                grant,
-                credits: part.credits,
-                owed: part.credits,
-                net: part.net,
-                cause: Cause::Refund,
-                reason,
-            };
             let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
             let note = self.credit_note_for(&known, (id, &kept.body), part, now)?;
-            let mut also = vec![kept.next(now, kept.document.due_at)];
-            also.extend(note.changes);
             let told = (reference, part.into(), &*note.id);
-            also.push(App::refund_news(id, &kept.body, told, ("refunded at the payment provider", now)));
-            match self
-                .ask_withdrawal(id, Command::Withdraw(withdrawal), Some("the payment provider".into()), also)
-                .await
-            {
+            let news = App::refund_news(id, &kept.body, told, ("refunded at the payment provider", now));
+            let mut also = vec![kept.next(now, kept.document.due_at), news];
+            also.extend(note.changes);
+            match self.ask_withdrawal(id, command, Some("the payment provider".into()), also).await {
                 Turned::Overtaken => {}
                 turned => return super::order::done(turned).map(drop),
             }

@@ -401,7 +401,7 @@ fn is_same(one: &PaymentMethod, other: &PaymentMethod) -> bool {
 /// The provider could not, or would not: the caller may try again.
 pub(super) fn told(failure: &stripe::Failure) -> Error {
     match failure {
-        stripe::Failure::Busy { detail, .. } | stripe::Failure::Ambiguous { detail } => {
+        stripe::Failure::Busy { detail, .. } | stripe::Failure::Ambiguous { detail, .. } => {
             tracing::warn!(detail, "the provider did not answer");
             Error::Busy
         }

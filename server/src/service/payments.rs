@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, GrantId, Name, PaymentId, Place};
-use billing::ledger::{Source, Terms};
+use billing::ledger::{Cause, Command, Source, Terms, Withdrawal};
 use billing::money::{Credits, Currency, Money};
 use billing::payment::{Failure, Status};
 use billing::refund::{Bought, Part};
@@ -162,6 +162,22 @@ impl Payment {
     pub(super) fn bought(&self) -> Bought {
         let step = self.currency().step();
         Bought { credits: Credits::from_micros(self.credits), net: self.net, tax: self.tax, step }
+    }
+
+    /// What it takes of its grant that so much of its money has gone, whatever is left of the credits: what was spent
+    /// is owed. Nothing where all of it went back before.
+    pub(super) fn take_back(
+        &mut self,
+        grant: GrantId,
+        amount: i64,
+        (cause, reason): (Cause, &str),
+    ) -> Option<(Command, Part)> {
+        let (bought, gone) = (self.bought(), Part::from(self.returned));
+        let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()))?;
+        self.returned = gone.plus(part).into();
+        let Part { credits, net, .. } = part;
+        let reason = reason.into();
+        Some((Command::Withdraw(Withdrawal { grant, credits, owed: credits, net, cause, reason }), part))
     }
 
     /// A dispute over it, by the provider's name.

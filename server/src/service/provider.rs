@@ -57,7 +57,8 @@ impl App {
             return Err(stripe::Failure::Busy { after, detail });
         };
         let asked = tokio::task::spawn_blocking(move || ask(&provider)).await;
-        asked.unwrap_or_else(|it| Err(stripe::Failure::Ambiguous { detail: format!("asking panicked: {it}") }))
+        let panicked = |it| format!("asking panicked: {it}");
+        asked.unwrap_or_else(|it| Err(stripe::Failure::Ambiguous { is_kept: false, detail: panicked(it) }))
     }
 
     /// Takes a notice of the provider's.

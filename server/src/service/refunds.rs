@@ -21,7 +21,7 @@ use super::payments::{Payment, Returned};
 use super::requests::Asked;
 use super::{By, Error};
 use crate::app::App;
-use crate::stripe::{self, RefundStatus};
+use crate::stripe::{self, RefundStatus, RefusedFor};
 use crate::turnstile::{Ask, Turned};
 
 pub(super) const KIND: &str = "refund";
@@ -57,6 +57,9 @@ pub struct Refund {
     /// `pending`, `succeeded` or `failed`.
     pub status: String,
     pub reference: Option<String>,
+    /// Keys that the provider has used up: under each it keeps an error of its own, and repeats it.
+    #[serde(default)]
+    pub keys_spent: u32,
     pub credit_note: Option<String>,
     pub created_at: i64,
 }
@@ -66,6 +69,16 @@ pub struct RefundView {
     pub id: String,
     pub refund: Refund,
     pub is_replay: bool,
+}
+
+/// Whether a refund may be at the provider already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    Never,
+    /// Perhaps it is still under way: that it is not listed means nothing.
+    JustNow,
+    /// So long ago that the list shows what came of it.
+    LongAgo,
 }
 
 impl App {
@@ -101,6 +114,7 @@ impl App {
                 reason: order.reason.to_string(),
                 status: "pending".to_owned(),
                 reference: None,
+                keys_spent: 0,
                 credit_note: None,
                 created_at: now.millis(),
             };
@@ -125,7 +139,7 @@ impl App {
                 Turned::Overtaken => {}
                 turned => {
                     done(turned)?;
-                    self.carry_out_refund(self.refund_kept(order.payment, &id)?).await?;
+                    self.carry_out_refund(self.refund_kept(order.payment, &id)?, Sent::Never).await?;
                     return self.refund_view(&id, order.payment, false);
                 }
             }
@@ -174,16 +188,20 @@ impl App {
     pub(super) async fn work_refund(self: &Arc<Self>, document: Document) -> Result<(), Error> {
         let mut kept = read::<Refund>(document)?;
         let now = self.now();
+        // Whoever sent it last was done with it, or dead, when the document was written last. What the provider has
+        // named is never sent again.
+        let is_long_ago = kept.document.at + stripe::CERTAIN_AFTER <= now && kept.body.reference.is_none();
+        let sent = if is_long_ago { Sent::LongAgo } else { Sent::JustNow };
         let claim = kept.next(now, Some(now + LEASE));
         if !self.keep(std::slice::from_ref(&claim))? {
             return Ok(());
         }
         let Change::Document(document) = claim else { unreachable!("a claim is a document") };
         kept.document = document;
-        self.carry_out_refund(kept).await
+        self.carry_out_refund(kept, sent).await
     }
 
-    async fn carry_out_refund(self: &Arc<Self>, kept: Kept<Refund>) -> Result<(), Error> {
+    async fn carry_out_refund(self: &Arc<Self>, mut kept: Kept<Refund>, sent: Sent) -> Result<(), Error> {
         if kept.body.status != "pending" {
             return Ok(());
         }
@@ -191,33 +209,31 @@ impl App {
         let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
         let reference = payment.body.reference.clone().unwrap_or_default();
         let (ours, amount) = (kept.document.id.clone(), Part::from(kept.body.part).total());
-        // Each try under a key of its own: the one before is so long ago that the list shows what came of it, and the
-        // provider would repeat an error of its own that it has kept under the old key.
-        let key = format!("{ours}:{}", kept.document.version);
+        // One key for all tries, whoever makes them: two at once are one to the provider. Only where it keeps an error
+        // of its own under the key, and nothing can be under way there any more, is there another.
+        let key = format!("{ours}:{}", kept.body.keys_spent);
         let asked = self.at_provider(move |provider| {
-            // It may have been done by a request whose answer was lost.
-            if let Some(done) = provider.refunds(&reference)?.into_iter().find(|it| it.ours.as_ref() == Some(&ours)) {
-                return Ok(done);
-            }
-            provider.refund(&stripe::RefundOrder { ours: &ours, payment: &reference, amount }, &key)
+            let order = stripe::RefundOrder { ours: &ours, payment: &reference, amount };
+            send_or_find(provider, &order, &key, sent)
         });
+        let asked = asked.await;
         let now = self.now();
-        match asked.await {
+        match asked {
             Ok(refund) => match refund.status {
                 RefundStatus::Succeeded => self.refunded(id, kept, refund.reference).await,
-                RefundStatus::Failed => self.not_refunded(id, kept).await,
+                RefundStatus::Failed => self.not_refunded(id, kept, false).await,
                 RefundStatus::Pending => {
-                    let mut kept = kept;
                     kept.body.reference = Some(refund.reference);
                     self.keep(&[kept.next(now, Some(now + Span::HOUR))]).map(drop)
                 }
             },
             Err(stripe::Failure::Refused { why, detail }) => {
                 tracing::error!(refund = kept.document.id, ?why, detail, "the provider refused a refund");
-                self.not_refunded(id, kept).await
+                self.not_refunded(id, kept, false).await
             }
             Err(failure) => {
                 tracing::warn!(refund = kept.document.id, ?failure, "a refund is tried again");
+                kept.body.keys_spent += u32::from(matches!(failure, stripe::Failure::Ambiguous { is_kept: true, .. }));
                 self.keep(&[kept.next(now, Some(now + Span::MINUTE.times(3)))]).map(drop)
             }
         }
@@ -251,17 +267,18 @@ impl App {
     /// A refund of ours that the provider could not make after all, also where it had said that it could.
     pub(super) async fn refund_failed(self: &Arc<Self>, id: PaymentId, refund: &str) -> Result<(), Error> {
         match self.kept::<Refund>(id.place().account, KIND, refund)? {
-            Some(kept) => self.not_refunded(id, kept).await,
+            Some(kept) => self.not_refunded(id, kept, true).await,
             None => Ok(()),
         }
     }
 
     /// No money went back: the credits return to the grant they came from. A credit note that was issued is answered by
-    /// an invoice of the same.
-    async fn not_refunded(&self, id: PaymentId, mut kept: Kept<Refund>) -> Result<(), Error> {
+    /// an invoice of the same. Unless `may_have_succeeded`, another who found that the money went out is believed.
+    async fn not_refunded(&self, id: PaymentId, mut kept: Kept<Refund>, may_have_succeeded: bool) -> Result<(), Error> {
         let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
         for _ in 0..ATTEMPTS_MAX {
-            if kept.body.status == "failed" {
+            let is_believed = kept.body.status == "pending" || (may_have_succeeded && kept.body.status == "succeeded");
+            if !is_believed {
                 return Ok(());
             }
             let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
@@ -306,14 +323,67 @@ impl App {
         }
     }
 
-    /// News of a refund of ours: it is looked at at once.
-    pub(super) fn refund_now_due(&self, id: PaymentId, refund: &str) -> Result<(), Error> {
+    /// News of a refund of ours that did not fail: one that is under way is looked at at once.
+    pub(super) async fn hear_of_our_refund(
+        &self,
+        id: PaymentId,
+        refund: &str,
+        seen: &stripe::Refund,
+    ) -> Result<(), Error> {
         let Some(kept) = self.kept::<Refund>(id.place().account, KIND, refund)? else { return Ok(()) };
+        if kept.body.status == "failed" && seen.status == RefundStatus::Succeeded {
+            return self.refunded_after_all(id, kept, &seen.reference).await;
+        }
         if kept.body.status == "pending" {
             let now = self.now();
             self.keep(&[kept.next(now, Some(now))])?;
         }
         Ok(())
+    }
+
+    /// A refund that was taken for failed, and whose money went out: the credits that were put back are taken again,
+    /// and what was spent of them meanwhile is owed.
+    async fn refunded_after_all(&self, id: PaymentId, mut kept: Kept<Refund>, reference: &str) -> Result<(), Error> {
+        let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
+        for _ in 0..ATTEMPTS_MAX {
+            if kept.body.status != "failed" {
+                return Ok(());
+            }
+            let Some(mut payment) = self.payment_kept(id)? else { return Ok(()) };
+            let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(()) };
+            tracing::error!(refund = kept.document.id, "a refund that was taken for failed was made after all");
+            let (now, due_at) = (self.now(), payment.document.due_at);
+            let reason = "the refund was made after all";
+            let amount = Part::from(kept.body.part).total();
+            let taken = payment.body.take_back(grant, amount, (Cause::Refund, reason));
+            kept.body.status = "succeeded".to_owned();
+            kept.body.reference = Some(reference.to_owned());
+            kept.body.part = taken.as_ref().map(|it| it.1).unwrap_or_default().into();
+            let mut also = Vec::new();
+            if let Some((_, part)) = &taken {
+                let note = self.credit_note_for(&known, (id, &payment.body), *part, now)?;
+                // What failed after it had succeeded was told of then.
+                if kept.body.credit_note.is_none() {
+                    let told = (&*kept.document.id, (*part).into(), &*note.id);
+                    also.push(App::refund_news(id, &payment.body, told, (&*kept.body.reason, now)));
+                }
+                kept.body.credit_note = Some(note.id);
+                also.extend(note.changes);
+            }
+            also.extend([payment.next(now, due_at), kept.next(now, None)]);
+            let is_done = match taken {
+                None => self.keep(&also)?,
+                Some((command, _)) => match self.ask_withdrawal(id, command, None, also).await {
+                    Turned::Overtaken => false,
+                    turned => done(turned).map(|_| true)?,
+                },
+            };
+            if is_done {
+                return Ok(());
+            }
+            kept = self.refund_kept(id, &kept.document.id)?;
+        }
+        Err(Error::Busy)
     }
 
     pub(super) async fn ask_withdrawal(
@@ -326,5 +396,44 @@ impl App {
         let account = payment.place().account;
         let ask = Ask { account, command: Some(command), key: None, by, fact: None, once: None, also };
         self.turnstile.take_one(ask).await
+    }
+}
+
+/// Sends a refund, unless it was sent before and is there. Only a sending that is refused is a refusal; that the list
+/// may not be read, or our key is not taken, says nothing about the money.
+fn send_or_find(
+    provider: &stripe::Provider,
+    order: &stripe::RefundOrder<'_>,
+    key: &str,
+    sent: Sent,
+) -> Result<stripe::Refund, stripe::Failure> {
+    let find = || {
+        let listed = provider.refunds(order.payment).map_err(no_refusal)?;
+        Ok(listed.into_iter().find(|it| it.ours.as_deref() == Some(order.ours)))
+    };
+    if sent != Sent::Never
+        && let Some(found) = find()?
+    {
+        return Ok(found);
+    }
+    if sent == Sent::JustNow {
+        let detail = "it is not listed, and may be under way".to_owned();
+        return Err(stripe::Failure::Busy { after: stripe::CERTAIN_AFTER, detail });
+    }
+    match provider.refund(order, key) {
+        Err(failure @ stripe::Failure::Refused { why: RefusedFor::Unauthorized, .. }) => Err(no_refusal(failure)),
+        // What it is refused for may be that it was done: of what was sent before only the list says that it was not.
+        Err(refused @ stripe::Failure::Refused { .. }) if sent == Sent::LongAgo => find()?.ok_or(refused),
+        other => other,
+    }
+}
+
+/// A refusal that is no answer about the refund itself: it is asked again.
+fn no_refusal(failure: stripe::Failure) -> stripe::Failure {
+    match failure {
+        stripe::Failure::Refused { why, detail } => {
+            stripe::Failure::Busy { after: Span::MINUTE, detail: format!("{why:?}: {detail}") }
+        }
+        other => other,
     }
 }

@@ -40,5 +40,5 @@ fn fields(order: &NewCustomer<'_>) -> Form {
 
 /// An answer without the one member everything has: something else than the provider answered.
 pub(super) fn nameless() -> Failure {
-    Failure::Ambiguous { detail: "the answer names nothing".to_owned() }
+    Failure::Ambiguous { is_kept: false, detail: "the answer names nothing".to_owned() }
 }

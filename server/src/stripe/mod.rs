@@ -18,10 +18,10 @@
 //! | [`Failure::Ambiguous`] | sent, and perhaps done | asks again with the **same** key, or looks: `find_…` |
 //!
 //! Keys are remembered for [`KEY_LIVES`]: within it, asking again is safe and settles it, unless the provider stored an
-//! error of its own under the key, which it then repeats. After that, or then, look: every order carries *our* id, and
-//! [`Provider::find_payment`], [`Provider::find_page`] and [`Provider::refunds`] read lists that show what was done
-//! without delay. That a thing is *not* there counts only when it was sent at least [`CERTAIN_AFTER`] ago. Only then
-//! may the caller decide on another try under a new key.
+//! error of its own under the key, which it then repeats (`is_kept`). After that, or then, look: every order carries
+//! *our* id, and [`Provider::find_payment`], [`Provider::find_page`] and [`Provider::refunds`] read lists that show
+//! without delay what was done. That a thing is *not* there counts only when it was sent at least [`CERTAIN_AFTER`]
+//! ago. Only then may the caller decide on another try under a new key.
 //!
 //! # Hearing of it
 //!

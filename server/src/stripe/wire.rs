@@ -76,7 +76,7 @@ impl Wire {
         });
         match answer {
             Ok(settled) => settled.value(),
-            Err(Failure::Ambiguous { detail }) => Err(Failure::Busy { after: COME_BACK, detail }),
+            Err(Failure::Ambiguous { detail, .. }) => Err(Failure::Busy { after: COME_BACK, detail }),
             Err(other) => Err(other),
         }
     }
@@ -119,7 +119,7 @@ impl Wire {
                     self.pause(key, number).max(asked_for)
                 }
                 Tried::Perhaps { is_final, detail } => {
-                    perhaps = Some(detail);
+                    perhaps = Some((is_final, detail));
                     if is_final {
                         break;
                     }
@@ -131,7 +131,7 @@ impl Wire {
             }
         }
         Err(match perhaps {
-            Some(detail) => Failure::Ambiguous { detail },
+            Some((is_kept, detail)) => Failure::Ambiguous { is_kept, detail },
             None => Failure::Busy { after: not_done.0, detail: not_done.1 },
         })
     }

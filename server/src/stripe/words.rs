@@ -12,8 +12,8 @@ pub enum Failure {
     Refused { why: RefusedFor, detail: String },
     /// Nothing was done. Ask again with the same key, not before `after` has passed.
     Busy { after: Span, detail: String },
-    /// Sent, and perhaps done.
-    Ambiguous { detail: String },
+    /// Sent, and perhaps done. `is_kept`: the provider keeps this answer under the key, and repeats it whenever asked.
+    Ambiguous { is_kept: bool, detail: String },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -109,3 +109,64 @@ fn two_disputes_over_one_payment_freeze_it_until_both_are_settled() {
     assert_eq!(shop.spend("ada", "x", 1).status, 201);
     assert_eq!(shop.totals(), (1210, 0, 600));
 }
+
+/// A refund of 100 credits whose answer is lost, in a shop that hears nothing; the provider has made it, or not yet.
+fn unanswered(when: &str, fault: &str) -> (Shop, String, Reply) {
+    let shop = Shop::deaf();
+    shop.listen();
+    let id = bought(&shop, VISA);
+    shop.control("POST", "webhook", &json!({}));
+    shop.fault(&json!({"when": when, "what": fault, "method": "POST", "path": "/v1/refunds", "times": 4}));
+    let reply = refund(&shop, &id, "r1", json!({"credits": 100}));
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    shop.control("DELETE", "faults", &json!({}));
+    (shop, id, reply)
+}
+
+/// The kinds of ada's invoices and credit notes, oldest first.
+fn papers(shop: &Shop) -> Vec<String> {
+    let all = shop.server.get("/v1/accounts/ada/invoices").json();
+    all["data"].as_array().unwrap().iter().rev().map(|it| it["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_refund_whose_answer_was_lost_is_not_given_up_because_the_list_may_not_be_read() {
+    for status in ["401", "403", "404"] {
+        let (shop, _, _) = unanswered("after", "drop");
+        shop.fault(&json!({"what": status, "method": "GET", "path": "/v1/refunds", "times": 99}));
+        let before = shop.asked("GET", "/v1/refunds");
+        shop.pass_until("the list is asked for twice", |it| before + 2 <= it.asked("GET", "/v1/refunds"));
+        assert_eq!((shop.server.available("ada"), shop.totals().1), ("1000".to_owned(), 121), "{status}");
+        shop.control("DELETE", "faults", &json!({}));
+        shop.pass_until("it is found", |it| papers(it) == ["invoice", "credit_note"]);
+        assert_eq!((shop.server.available("ada"), shop.totals()), ("1000".to_owned(), (1210, 121, 0)), "{status}");
+    }
+}
+
+#[test]
+fn a_refund_is_asked_for_under_one_key_until_the_provider_keeps_an_error_under_it() {
+    for (fault, keys) in [("drop", 1), ("429", 1), ("401", 1), ("500", 2)] {
+        let (shop, _, reply) = unanswered("before", fault);
+        assert_eq!(reply.json()["status"], "pending", "{fault}: {}", reply.text);
+        shop.pass_until("it was refunded after all", |it| papers(it) == ["invoice", "credit_note"]);
+        assert_eq!(shop.totals().1, 121, "{fault}");
+        let mut all = shop.keys_of("POST", "/v1/refunds");
+        all.dedup();
+        assert_eq!(all.len(), keys, "{fault}: {all:?}");
+    }
+}
+
+#[test]
+fn a_refund_that_was_taken_for_refused_and_was_made_takes_its_credits_back_again() {
+    // Something in between says no, and the provider had done it.
+    let (shop, id, reply) = unanswered("after", "404");
+    assert_eq!((&reply.json()["status"], shop.server.available("ada")), (&json!("failed"), "1100".to_owned()));
+    assert_eq!(shop.spend("ada", "most", 950).status, 201);
+    // The provider's list of events says what nobody told.
+    shop.pass(400);
+    shop.wait_until("it is taken back", |it| it.payment(&id)["refunded"]["amount"] == 121);
+    let balance = shop.server.get("/v1/accounts/ada/balance").json();
+    assert_eq!((&balance["debt"], &balance["available"]), (&json!("50"), &json!("50")), "{balance}");
+    assert_eq!(papers(&shop), ["invoice", "credit_note"]);
+    assert_eq!(shop.totals(), (1210, 121, 0));
+}
