@@ -9,6 +9,7 @@
 //! | `POST faults {when, what, method?, path?, skip?, times?, retry_after?}` | plans a fault, see `faults` |
 //! | `DELETE faults`, `POST faults/release` | forgets them; lets go of what stalls |
 //! | `POST disputes {payment, amount?, reason?, inquiry?}`, `POST disputes/{id}/close {outcome, reinstated?}` | |
+//! | `POST settlement {currency, per_mille}` | keeps the operator's balance in one currency, all others converted |
 //! | `POST refunds/{id} {status}`, `POST refunds/settle` | ends a refund; ends the slow ones |
 //! | `GET cards` | the saved cards' names |
 //! | `POST cards/{id} {exp_month, exp_year}` | the bank changes a card; a month that is over expires it |
@@ -21,7 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::faults::Fault;
 use crate::notices::Target;
 use crate::serve::State;
-use crate::world::{World, text};
+use crate::world::{Settlement, World, text};
 
 /// Does what is asked, or says what is wrong with it.
 pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Result<Value, String> {
@@ -55,6 +56,11 @@ pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Resu
                 return Err("outcome is won or lost".to_owned());
             }
             plain(world.close_dispute(id, &outcome, said["reinstated"].as_i64()))?
+        }
+        ("POST", ["settlement"]) => {
+            let per_mille = said["per_mille"].as_i64().ok_or("per_mille is a whole number")?;
+            world.settlement = Some(Settlement { currency: text(said, "currency"), per_mille });
+            json!({})
         }
         ("POST", ["refunds", "settle"]) => {
             world.settle_slow_refunds();
@@ -125,7 +131,8 @@ fn change_card(world: &mut World, id: &str, said: &Value) -> Result<Value, Strin
     Ok(method)
 }
 
-/// By currency: charged, refunded, and gone by disputes; and each payment that succeeded, by its metadata.
+/// By currency: charged, refunded, and gone from the balance by disputes; and each payment that succeeded, by its
+/// metadata.
 fn totals(world: &World) -> Value {
     let mut sums: Map<String, Value> = Map::new();
     let mut add = |currency: String, member: &str, amount: i64| {
@@ -138,8 +145,9 @@ fn totals(world: &World) -> Value {
         add(text(charge, "currency"), "refunded", number(charge, "amount_refunded"));
     }
     for dispute in world.shelf.all("dispute") {
-        let moved = dispute["balance_transactions"].as_array().into_iter().flatten();
-        add(text(dispute, "currency"), "disputed", -moved.map(|it| number(it, "amount")).sum::<i64>());
+        for movement in dispute["balance_transactions"].as_array().into_iter().flatten() {
+            add(text(movement, "currency"), "disputed", -number(movement, "amount"));
+        }
     }
     let paid: Vec<Value> = world
         .shelf

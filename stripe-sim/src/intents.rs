@@ -5,7 +5,7 @@ use crate::card_table::{After, Asked, Verdict};
 use crate::objects;
 use crate::params::Params;
 use crate::problem::Problem;
-use crate::world::{Outcome, World, text};
+use crate::world::{Outcome, Settlement, World, text};
 
 /// Least and most that can be charged, in minor units of a currency with two places.
 const LEAST: i64 = 50;
@@ -270,10 +270,18 @@ impl World {
         }
     }
 
-    /// Moves the operator's balance by `amount` less a fee on what comes in, and gives the movement's id.
+    /// Moves the operator's balance by `amount` less a fee on what comes in, and gives the movement's id. The movement
+    /// is in the balance's own currency, whatever the source is in.
     pub fn move_balance(&mut self, source: &Value, kind: &str, amount: i64) -> Value {
         let id = self.shelf.new_id("txn");
         let mut movement = objects::balance_transaction(&id, self.now(), source, kind);
+        let converts = self.settlement.as_ref().filter(|it| source["currency"] != *it.currency);
+        let amount = converts.map_or(amount, |it| amount * it.per_mille / 1000);
+        if let Some(Settlement { currency, per_mille }) = converts {
+            movement["currency"] = json!(currency);
+            let rate = format!("{}.{:03}", per_mille / 1000, per_mille % 1000);
+            movement["exchange_rate"] = rate.parse().expect("a decimal is JSON");
+        }
         let fee = match kind {
             "charge" => 25 + amount * 15 / 1000,
             "adjustment" if amount < 0 => 2000,
@@ -284,7 +292,7 @@ impl World {
         movement["net"] = json!(amount - fee);
         if fee != 0 {
             movement["fee_details"] = json!([{
-                "amount": fee, "application": null, "currency": source["currency"],
+                "amount": fee, "application": null, "currency": movement["currency"],
                 "description": "Stripe processing fees", "type": "stripe_fee",
             }]);
         }

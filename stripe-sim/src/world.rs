@@ -26,11 +26,29 @@ pub struct World {
     pub url: String,
     /// The key of the request being answered, which its events name.
     pub key: Option<String>,
+    /// What the operator's balance is kept in, where it is one currency for all.
+    pub settlement: Option<Settlement>,
+}
+
+/// Money of other currencies is converted into this one when it reaches the operator's balance.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    pub currency: String,
+    /// Its minor units for a thousand of another's.
+    pub per_mille: i64,
 }
 
 impl World {
     pub fn new(clock: Clock, url: String) -> World {
-        World { clock, shelf: Shelf::default(), notices: Notices::default(), cards: HashMap::new(), url, key: None }
+        World {
+            clock,
+            shelf: Shelf::default(),
+            notices: Notices::default(),
+            cards: HashMap::new(),
+            url,
+            key: None,
+            settlement: None,
+        }
     }
 
     pub fn now(&self) -> i64 {

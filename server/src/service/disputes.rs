@@ -29,14 +29,16 @@ enum Step {
 /// The next step, of what was done and what the provider says. First it is opened, whatever came of it meanwhile, then
 /// what the bank keeps is taken, then what is left is let go.
 fn next_step(known: Option<&Disputed>, dispute: &Dispute) -> Option<Step> {
-    let keeps = match dispute.status {
-        DisputeStatus::Inquiry => return None,
-        DisputeStatus::Open => 0,
+    let disputed = dispute.disputed.amount;
+    let keeps = match (dispute.status, dispute.withdrawn) {
+        (DisputeStatus::Inquiry, _) => return None,
+        (DisputeStatus::Open, _) => 0,
         // What was won comes back a little later: until some of it is there, all of it is on its way.
-        DisputeStatus::Won if dispute.disputed.amount <= dispute.withdrawn => 0,
-        DisputeStatus::Won => dispute.withdrawn.max(0),
-        DisputeStatus::Lost if 0 < dispute.withdrawn => dispute.withdrawn,
-        DisputeStatus::Lost => dispute.disputed.amount,
+        (DisputeStatus::Won, Some(withdrawn)) if withdrawn < disputed => withdrawn.max(0),
+        // Where it cannot be said how much is left, the customer who won is left all of it, and who lost nothing.
+        (DisputeStatus::Won, _) => 0,
+        (DisputeStatus::Lost, Some(withdrawn)) if 0 < withdrawn => withdrawn,
+        (DisputeStatus::Lost, _) => disputed,
     };
     let Some(known) = known else { return Some(Step::Open) };
     if known.lost < keeps {

@@ -171,13 +171,14 @@ pub(super) fn refund(object: &Value) -> Refund {
 }
 
 pub(super) fn dispute(object: &Value) -> Dispute {
-    let movements = object["balance_transactions"].as_array().into_iter().flatten();
-    let moved: i64 = movements.map(|it| it["amount"].as_i64().unwrap_or_default()).sum();
+    let movements = object["balance_transactions"].as_array().map_or(&[][..], Vec::as_slice);
+    let moved: i64 = movements.iter().map(|it| it["amount"].as_i64().unwrap_or_default()).sum();
+    let is_converted = movements.iter().any(|it| it["currency"] != object["currency"]);
     Dispute {
         reference: text(&object["id"]),
         payment: reference(&object["payment_intent"]),
         disputed: money(object, "amount"),
-        withdrawn: -moved,
+        withdrawn: (!is_converted).then_some(-moved),
         status: match object["status"].as_str().unwrap_or_default() {
             "won" | "prevented" => DisputeStatus::Won,
             "lost" => DisputeStatus::Lost,

@@ -254,9 +254,10 @@ pub struct Dispute {
     pub payment: Option<String>,
     /// What the customer's bank wants back; may be less than was paid.
     pub disputed: Money,
-    /// What is gone from the operator's balance on its account now, without fees, in minor units; falls again when the
-    /// dispute is won, wholly or partly.
-    pub withdrawn: i64,
+    /// What is gone from the operator's balance on its account now, without fees, in minor units of what is disputed;
+    /// falls again when the dispute is won, wholly or partly. None where the balance is kept in another currency: what
+    /// was converted cannot be compared with what was paid.
+    pub withdrawn: Option<i64>,
     pub status: DisputeStatus,
     /// The bank's reason, for the operator.
     pub reason: String,

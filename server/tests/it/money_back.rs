@@ -8,7 +8,10 @@ const VISA: &str = "4242424242424242";
 
 /// A customer who bought 1 000 credits for 12.10 and has nothing else to spend on chats.
 pub fn bought(shop: &Shop, number: &str) -> String {
-    let card = shop.customer("ada", number);
+    bought_with(shop, &shop.customer("ada", number))
+}
+
+fn bought_with(shop: &Shop, card: &str) -> String {
     let reply = shop.buy("ada", "order", &json!({"credits": 1000, "payment_method": card}));
     assert_eq!(reply.json()["status"], "succeeded", "{}", reply.text);
     // The welcome goes first: what is spent after this is paid for.
@@ -108,6 +111,42 @@ fn two_disputes_over_one_payment_freeze_it_until_both_are_settled() {
     assert_eq!(shop.payment(&id)["refunded"]["amount"], 600);
     assert_eq!(shop.spend("ada", "x", 1).status, 201);
     assert_eq!(shop.totals(), (1210, 0, 600));
+}
+
+/// A shop that settles in another currency than ada pays in, and her payment of 12.10 dollars, disputed.
+fn disputed_in_dollars() -> (Shop, String, String) {
+    let shop = Shop::open();
+    shop.control("POST", "settlement", &json!({"currency": "eur", "per_mille": 860}));
+    assert_eq!(shop.server.put("/v1/accounts/ada", &json!({"currency": "usd"})).status, 201);
+    let id = bought_with(&shop, &shop.card_of("ada", VISA));
+    let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
+    let moved = &dispute["balance_transactions"][0];
+    assert_eq!((&moved["currency"], &moved["amount"]), (&json!("eur"), &json!(-1040)));
+    shop.settle();
+    assert_eq!(shop.payment(&id)["dispute"]["status"], "open");
+    (shop, id, dispute["id"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_dispute_that_is_won_takes_nothing_although_what_was_converted_comes_back_later() {
+    let (shop, id, dispute) = disputed_in_dollars();
+    // 10.40 euro are gone from the balance still: less than 12.10, and not dollars.
+    shop.control("POST", &format!("disputes/{dispute}/close"), &json!({"outcome": "won", "reinstated": 0}));
+    shop.settle();
+    let payment = shop.payment(&id);
+    assert_eq!((&payment["dispute"]["status"], &payment["refunded"]["amount"]), (&json!("won"), &json!(0)));
+    assert_eq!(shop.server.available("ada"), "1100");
+}
+
+#[test]
+fn a_dispute_that_is_lost_takes_all_of_it_whatever_it_came_to_in_the_sellers_currency() {
+    let (shop, id, dispute) = disputed_in_dollars();
+    shop.control("POST", &format!("disputes/{dispute}/close"), &json!({"outcome": "lost"}));
+    shop.settle();
+    let lost = json!({"amount": 1210, "currency": "usd"});
+    let payment = shop.payment(&id);
+    assert_eq!((&payment["dispute"]["lost"], &payment["refunded"]), (&lost, &lost));
+    assert_eq!(shop.server.available("ada"), "100");
 }
 
 /// A refund of 100 credits whose answer is lost, in a shop that hears nothing; the provider has made it, or not yet.

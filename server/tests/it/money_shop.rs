@@ -98,6 +98,11 @@ impl Shop {
     /// An account with its welcome of 500 credits for anything and 100 for servers, and a card.
     pub fn customer(&self, id: &str, number: &str) -> String {
         self.server.account(id);
+        self.card_of(id, number)
+    }
+
+    /// An account's first card.
+    pub fn card_of(&self, id: &str, number: &str) -> String {
         self.save_card(id, number);
         let methods = self.server.get(&format!("/v1/accounts/{id}/payment-methods")).json();
         methods["data"][0]["id"].as_str().expect("the card is saved").to_owned()
