@@ -135,14 +135,20 @@ impl App {
         Ok(())
     }
 
-    /// A refund made by hand has failed after all: what was taken back for it is there again.
+    /// A refund made by hand has failed after all: what was taken back for it is there again, and an invoice answers
+    /// its credit note.
     async fn give_back(self: &Arc<Self>, id: PaymentId, reference: &str) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut kept) = self.payment_kept(id)? else { return Ok(()) };
             let place = kept.body.by_hand.iter().position(|it| it.reference == reference);
             let (Some(place), Some((grant, terms))) = (place, self.grant_paid_by(id)?) else { return Ok(()) };
-            let part = kept.body.by_hand.remove(place).part.into();
-            if self.put_back((id, kept), (grant, terms), part, Vec::new()).await? {
+            let ByHand { part, credit_note, .. } = kept.body.by_hand.remove(place);
+            let mut also = Vec::new();
+            if credit_note.is_some() {
+                let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
+                also = self.invoice_again(&known, (id, &kept.body), part.into(), self.now())?.changes;
+            }
+            if self.put_back((id, kept), (grant, terms), part.into(), also).await? {
                 return Ok(());
             }
         }
@@ -159,8 +165,9 @@ impl App {
             let now = self.now();
             let taken = kept.body.take_back(grant, amount, (Cause::Refund, "refunded by hand at the payment provider"));
             let part = taken.as_ref().map(|it| it.1).unwrap_or_default();
-            kept.body.by_hand.push(ByHand { reference: reference.to_owned(), part: part.into() });
+            let mut by_hand = ByHand { reference: reference.to_owned(), part: part.into(), credit_note: None };
             let Some((command, _)) = taken else {
+                kept.body.by_hand.push(by_hand);
                 self.keep(&[kept.next(now, kept.document.due_at)])?;
                 continue;
             };
@@ -168,6 +175,8 @@ impl App {
             let note = self.credit_note_for(&known, (id, &kept.body), part, now)?;
             let told = (reference, part.into(), &*note.id);
             let news = App::refund_news(id, &kept.body, told, ("refunded at the payment provider", now));
+            by_hand.credit_note = Some(note.id);
+            kept.body.by_hand.push(by_hand);
             let mut also = vec![kept.next(now, kept.document.due_at), news];
             also.extend(note.changes);
             match self.ask_withdrawal(id, command, Some("the payment provider".into()), also).await {

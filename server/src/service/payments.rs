@@ -78,6 +78,9 @@ impl From<Returned> for Part {
 pub struct ByHand {
     pub reference: String,
     pub part: Returned,
+    /// Our id of the credit note issued for it.
+    #[serde(default)]
+    pub credit_note: Option<String>,
 }
 
 /// A dispute over a payment.

@@ -209,3 +209,22 @@ fn a_refund_that_was_taken_for_refused_and_was_made_takes_its_credits_back_again
     assert_eq!(papers(&shop), ["invoice", "credit_note"]);
     assert_eq!(shop.totals(), (1210, 121, 0));
 }
+
+#[test]
+fn a_refund_made_by_hand_that_fails_later_is_invoiced_again() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    let by_hand = shop.refund_by_hand(&at_provider(&shop), 605);
+    shop.settle();
+    assert_eq!((&shop.payment(&id)["refunded"]["amount"], papers(&shop).len()), (&json!(605), 2));
+    shop.control("POST", &format!("refunds/{by_hand}"), &json!({"status": "failed"}));
+    shop.settle();
+    assert_eq!(
+        (shop.server.available("ada"), &shop.payment(&id)["refunded"]["amount"]),
+        ("1100".to_owned(), &json!(0))
+    );
+    // The credit note stands as it was issued; what it took back is invoiced once more.
+    assert_eq!(papers(&shop), ["invoice", "credit_note", "invoice"]);
+    let all = shop.server.get("/v1/accounts/ada/invoices").json();
+    assert_eq!((&all["data"][0]["total"], &all["data"][0]["payment"]), (&all["data"][1]["total"], &json!(id)));
+}
