@@ -219,6 +219,9 @@ impl App {
             let (gone, mut live): (Vec<_>, Vec<_>) =
                 self.all_methods(account)?.into_iter().partition(|it| it.body.is_gone);
             let mut changes = Vec::new();
+            let late = self.late_renewal(account)?;
+            let named = late.as_ref().and_then(|it| it.body.method.clone());
+            let was = charged(&live, named.as_deref(), wallet.body.default.as_deref()).cloned();
             let (cards, twins) = without_twins(cards, &gone);
             for card in cards.iter().rev() {
                 let same = live.iter().position(|it| it.body.reference == card.reference || is_twin(&it.body, card));
@@ -255,6 +258,13 @@ impl App {
                     changes.push(wallet.next(now, None));
                 }
             }
+            // What was declined is tried again at once where the card it charges is another now, or not what it was.
+            let is = charged(&live, named.as_deref(), wallet.body.default.as_deref());
+            let is_as_it_was = |it: &Kept<PaymentMethod>| {
+                was.as_ref().is_some_and(|was| was.document.id == it.document.id && is_same(&was.body, &it.body))
+            };
+            let is_tried = is.is_some_and(|it| !is_as_it_was(it));
+            changes.extend(late.filter(|_| is_tried).map(|it| it.next(now, Some(now))));
             if changes.is_empty() || self.keep(&changes)? {
                 return Ok(());
             }
@@ -312,8 +322,7 @@ impl App {
         let number = known.account.number;
         let default = self.wallet(number)?.and_then(|it| it.body.default);
         let live = self.live_methods(number)?;
-        let of = |id: Option<&str>| live.iter().find(|it| Some(&*it.document.id) == id);
-        let found = of(named).or_else(|| of(default.as_deref()));
+        let found = charged(&live, named, default.as_deref());
         Ok(found.map(|it| (it.document.id.clone(), it.body.reference.clone())))
     }
 
@@ -358,6 +367,16 @@ impl App {
         }
         Ok(all)
     }
+}
+
+/// The card that is charged: the one named if it is there still, or the default.
+fn charged<'a>(
+    live: &'a [Kept<PaymentMethod>],
+    named: Option<&str>,
+    default: Option<&str>,
+) -> Option<&'a Kept<PaymentMethod>> {
+    let of = |id: Option<&str>| live.iter().find(|it| Some(&*it.document.id) == id);
+    of(named).or_else(|| of(default))
 }
 
 fn of_card(card: &stripe::Card, now: Timestamp) -> PaymentMethod {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::calendar::Date;
-use billing::id::PaymentId;
+use billing::id::{AccountNumber, PaymentId};
 use billing::ledger::Command;
 use billing::money::Credits;
 use billing::payment::Status;
@@ -20,7 +20,7 @@ use super::Error;
 use super::documents::{Kept, read};
 use super::notices::Happening;
 use super::payments::{Payment, Way};
-use super::subscriptions::{Period, Subscription};
+use super::subscriptions::{KIND, Period, Subscription};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Turned};
 
@@ -86,16 +86,19 @@ impl App {
         if subscription.reminded || subscription.ends || reminder == Span::default() { end } else { end - reminder }
     }
 
-    /// The card has changed: what was declined is tried again at once.
+    /// The customer chose another card: what was declined is tried again at once.
     pub(super) fn retry_renewal(&self, known: &Known) -> Result<(), Error> {
-        let Some(mut kept) = self.subscribed(known)? else { return Ok(()) };
-        if kept.body.state() == State::PastDue && kept.body.payment.is_none() {
-            let now = self.now();
-            // The one that was declined is not what the customer means now.
-            kept.body.method = None;
-            self.keep(&[kept.next(now, Some(now))])?;
-        }
-        Ok(())
+        let Some(mut kept) = self.late_renewal(known.account.number)? else { return Ok(()) };
+        let now = self.now();
+        // The one that was declined is not what the customer means now.
+        kept.body.method = None;
+        self.keep(&[kept.next(now, Some(now))]).map(drop)
+    }
+
+    /// A subscription whose renewal was declined and waits to be tried again.
+    pub(super) fn late_renewal(&self, account: AccountNumber) -> Result<Option<Kept<Subscription>>, Error> {
+        let kept = self.kept::<Subscription>(account, KIND, KIND)?;
+        Ok(kept.filter(|it| it.body.state() == State::PastDue && it.body.payment.is_none()))
     }
 
     /// Whether a payment of a subscription that was not sent yet is still to be charged.
