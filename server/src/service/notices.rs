@@ -96,9 +96,12 @@ pub(super) struct Notice {
 /// The change that has something told, to be committed with its cause.
 pub fn raise(news: &Tidings<'_>, at: Timestamp) -> Change {
     let notice = Notice { what: news.what.as_str().to_owned(), about: news.about.clone() };
-    // Full stops part what is signed, so a name has none.
-    let id = format!("notice_{}_{}", news.cause, notice.what).replace('.', "-");
-    Kept::new(news.account, NOTICE, id, notice).next(at, Some(at))
+    Kept::new(news.account, NOTICE, name_of(news.what, news.cause), notice).next(at, Some(at))
+}
+
+/// Full stops part what is signed, so a name has none.
+fn name_of(what: Happening, cause: &str) -> String {
+    format!("notice_{cause}_{}", what.as_str()).replace('.', "-")
 }
 
 /// What goes with a transaction because of what it says: notices, and reminders to look again.
@@ -208,6 +211,11 @@ impl App {
         }
         // Whoever else spread it made the same deliveries.
         self.keep(&changes).map(drop)
+    }
+
+    /// Whether something is told because of this.
+    pub(super) fn is_told(&self, account: AccountNumber, what: Happening, cause: &str) -> Result<bool, Error> {
+        Ok(self.store.document(account, NOTICE, &name_of(what, cause))?.is_some())
     }
 
     /// Tells that a grant will expire, if anything is left of it.

@@ -122,6 +122,9 @@ fn a_subscription_is_told_of_before_it_renews_and_when_it_cannot() {
     ada.shop.pass_to(&end);
     let mail = ada.reads_all(&["Your renewal could not be paid"]).remove(0);
     assert!(mail.text.contains("Your credits stay and keep working"), "{}", mail.text);
+    // A card that is tried out of turn and declined makes the subscription no later: the payment itself is told of.
+    assert_eq!(ada.shop.server.post(&default, "", &json!({})).status, 201);
+    ada.reads("Your payment did not go through");
 }
 
 #[test]

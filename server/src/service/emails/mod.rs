@@ -13,7 +13,6 @@ use std::sync::Arc;
 use billing::Refusal;
 use billing::id::{AccountNumber, DeliveryId, Name, Place};
 use billing::rating::Text;
-use billing::subscription::State;
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -134,8 +133,8 @@ impl App {
         Ok(Some(email.next(now, Some(now))))
     }
 
-    /// A top-up that failed is told of by the rule that made it, and the first try of a renewal by its subscription:
-    /// they say what comes next. (The other way round, what they bought is told of once, by its receipt.)
+    /// A top-up that failed is told of by the rule that made it, and the try that made a subscription late by the
+    /// subscription: they say what comes next. (The other way round, what they bought is told of once, by its receipt.)
     fn is_told_otherwise(&self, known: &Known, what: &str, about: &Value) -> Result<bool, Error> {
         if what != Happening::PaymentFailed.as_str() {
             return Ok(false);
@@ -143,7 +142,8 @@ impl App {
         Ok(match about["purpose"].as_str() {
             Some("auto_topup") => true,
             Some("subscription") => {
-                self.subscribed(known)?.is_some_and(|it| it.body.state() == State::PastDue && it.body.failures == 1)
+                let payment = about["payment"].as_str().unwrap_or_default();
+                self.is_told(known.account.number, Happening::SubscriptionPastDue, payment)?
             }
             _ => false,
         })
