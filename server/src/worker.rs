@@ -1,4 +1,5 @@
-//! The worker: loops over what is due, what is to be counted, and what others did.
+//! The worker: loops over what is due, what the payment provider is asked for, what is to be counted, and what others
+//! did. None waits for another.
 //!
 //! Holds and grants whose time is up are posted, so that the ledger shows them even where nobody asks; jobs are done.
 //! Balances do not wait for it: a reader brings a book up to its own instant.
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::service::Error;
+use crate::service::{Error, Underway};
 
 /// How often what is due is looked for.
 const EVERY: Duration = Duration::from_secs(1);
@@ -29,24 +30,44 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             tracing::error!(?error, "settling what is due failed");
             false
         });
-        let done = app.work(JOBS).await;
+        let done = app.work(JOBS);
         if is_more && !*stop.borrow() {
             continue;
         }
-        let pause = match done {
-            // One job leads to another.
-            Ok(count) if 0 < count => SOON,
-            Ok(_) => EVERY,
-            Err(error) => {
-                tracing::error!(?error, "looking for jobs failed");
-                EVERY
-            }
-        };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(pause_after(done)) => {}
             _ = stop.wait_for(|it| *it) => return,
         }
     }
+}
+
+fn pause_after(done: Result<usize, Error>) -> Duration {
+    match done {
+        // One job leads to another.
+        Ok(count) if 0 < count => SOON,
+        Ok(_) => EVERY,
+        Err(error) => {
+            tracing::error!(?error, "looking for jobs failed");
+            EVERY
+        }
+    }
+}
+
+/// Does what the payment provider is asked for, until `stop` turns true and what was begun has ended: beside all else,
+/// since it may take as long as it likes to answer.
+pub async fn collect(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut underway = Underway::default();
+    loop {
+        let begun = tokio::select! {
+            begun = app.collect(&mut underway, JOBS) => begun,
+            _ = stop.wait_for(|it| *it) => break,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause_after(begun)) => {}
+            _ = stop.wait_for(|it| *it) => break,
+        }
+    }
+    while app.end_one(&mut underway).await {}
 }
 
 /// How long counting rests between two steps of it, each of which takes a millisecond or two: beside it people wait for

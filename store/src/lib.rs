@@ -20,7 +20,7 @@ mod verify;
 pub use fault::{CommitError, Fault};
 pub use moving::{EachPost, Movable, MoveError, Moved, Plan, Progress, Shelf, Spot, move_house, unfinished};
 pub use name::NameHash;
-pub use record::{Account, ApiKey, Audit, CardRecord, Document, Project, QuoteRecord, Reply, UsageRow};
+pub use record::{Account, ApiKey, Audit, CardRecord, Document, Kinds, Project, QuoteRecord, Reply, UsageRow};
 pub use verify::{Difference, Report, verify};
 
 use std::sync::Arc;
@@ -182,7 +182,7 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Document>, Fault>;
     /// Documents of every account that are due by `at`, those due longest first.
-    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
+    fn documents_due(&self, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     /// Payments of every account that were changed before `before`, the latest change first.
     fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault>;

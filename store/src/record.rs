@@ -114,6 +114,18 @@ pub struct Document {
     pub body: String,
 }
 
+/// Which kinds of documents are asked for. Work that may be slow has a queue of its own, so that it keeps no other
+/// waiting.
+#[derive(Clone, Copy, Debug)]
+pub enum Kinds<'a> {
+    Of(&'a [&'a str]),
+    But(&'a [&'a str]),
+}
+
+impl Kinds<'_> {
+    pub const ALL: Kinds<'static> = Kinds::But(&[]);
+}
+
 impl Document {
     /// Holds what belongs to no account, such as the packages on sale. No account has this number.
     pub const HOUSE: AccountNumber = AccountNumber::from_random(0);

@@ -8,6 +8,7 @@
 //! | `POST notices/flush`, `GET notices` | waits until all is told; what was told |
 //! | `POST faults {when, what, method?, path?, skip?, times?, retry_after?}` | plans a fault, see `faults` |
 //! | `DELETE faults`, `POST faults/release` | forgets them; lets go of what stalls |
+//! | `GET faults` | how many requests stall |
 //! | `POST disputes {payment, amount?, reason?, inquiry?}`, `POST disputes/{id}/close {outcome, reinstated?}` | |
 //! | `POST settlement {currency, per_mille}` | keeps the operator's balance in one currency, all others converted |
 //! | `POST refunds/{id} {status}`, `POST refunds/settle` | ends a refund; ends the slow ones |
@@ -45,6 +46,7 @@ pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Resu
             state.faults.plan(fault);
             json!({})
         }
+        ("GET", ["faults"]) => json!({"stalled": state.stalled}),
         ("DELETE", ["faults"]) => {
             state.faults.clear();
             json!({})

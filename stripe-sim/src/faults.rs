@@ -39,8 +39,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// `{"when": "before"|"after", "what": "500"|"drop"|"429"|"409"|"401"|"403"|"404"|"stall", "method"?, "path"?,
-    /// "skip"?, "times"?, "retry_after"?}`
+    /// `{"when": "before"|"after", "what": "500"|"drop"|"429"|"400"|"409"|"401"|"403"|"404"|"stall", "method"?,
+    /// "path"?, "skip"?, "times"?, "retry_after"?}`
     pub fn read(said: &Value) -> Option<Fault> {
         let text = |member: &str| said[member].as_str().unwrap_or_default().to_owned();
         let when = match &*text("when") {
@@ -53,6 +53,7 @@ impl Fault {
             "drop" => What::Dropped,
             "429" => What::TooMany(said["retry_after"].as_u64().and_then(|it| it.try_into().ok())),
             "409" => What::Locked,
+            "400" => What::Refused(400),
             "401" => What::Refused(401),
             "403" => What::Refused(403),
             "404" => What::Refused(404),

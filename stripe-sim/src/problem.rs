@@ -61,6 +61,7 @@ impl Problem {
     /// Who asks may not, or asks in a place where the thing is not.
     pub fn refused(status: u16) -> Problem {
         match status {
+            400 => Problem::parameter("email", "email_invalid", "Invalid email address"),
             401 => Problem::unauthorized("Invalid API Key provided."),
             404 => Problem { is_kept: false, ..Problem::no_such("payment_intent", "of another account", "id") },
             _ => {

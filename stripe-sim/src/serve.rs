@@ -29,6 +29,8 @@ pub struct State {
     keys: Keys,
     /// Every request of the provider's interface: method, path, key, and what was answered; 0 for nothing.
     requests: Vec<Value>,
+    /// Requests that stall at this moment.
+    pub stalled: u64,
     /// Counts what was released of what stalled.
     releases: u64,
     is_over: bool,
@@ -59,6 +61,7 @@ impl Shared {
             faults: Faults::default(),
             keys: Keys::default(),
             requests: Vec::new(),
+            stalled: 0,
             releases: 0,
             is_over: false,
         };
@@ -138,7 +141,9 @@ impl Shared {
         if what == Some(What::Stalled) {
             let releases = state.releases;
             let is_stalled = |it: &mut State| it.releases == releases && !it.is_over;
+            state.stalled += 1;
             state = self.bell.wait_while(state, is_stalled).expect("no holder panics");
+            state.stalled -= 1;
         }
         let outcome = if (when, what) == (When::Before, Some(What::Broken)) {
             Err(Problem::broken())

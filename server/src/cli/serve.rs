@@ -262,6 +262,7 @@ fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, O
         announce(&format!("http://{address}"), first_key.as_deref());
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(worker::run(Arc::clone(&app), stopped.clone()));
+        let collector = tokio::spawn(worker::collect(Arc::clone(&app), stopped.clone()));
         tokio::spawn(worker::keep_books(Arc::clone(&app), stopped.clone()));
         tokio::spawn(worker::listen(Arc::clone(&app), stopped.clone()));
         tokio::spawn(async move {
@@ -270,7 +271,8 @@ fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, O
             let _ = stop.send(true);
         });
         http::serve(door, stopped).await;
-        worker.await.map_err(|it| it.to_string())
+        worker.await.map_err(|it| it.to_string())?;
+        collector.await.map_err(|it| it.to_string())
     });
     drop(runtime);
     app.close();

@@ -13,6 +13,7 @@ use store::Change;
 
 use super::Error;
 use super::documents::{Kept, LEASE};
+use super::jobs::again_at;
 use super::payments::{Payment, Purpose, Way};
 use crate::app::{App, Known};
 use crate::stripe::{self, PaymentStatus, PurchaseLine, PurchaseOrder, SavedCharge};
@@ -49,6 +50,11 @@ struct Claimed {
     is_certain: bool,
     /// What it failed of when it was sent and is not to be found.
     unless_found: Failure,
+}
+
+/// Whether a payment has been waited for long enough.
+pub(super) fn is_old(payment: &Payment, now: Timestamp) -> bool {
+    Timestamp::from_millis(payment.created_at) + PATIENCE <= now
 }
 
 /// When a payment that is waited for is looked at again, should no notice come.
@@ -126,12 +132,14 @@ impl App {
         if over.is_none() && body.customer.is_none() {
             match self.customer_of(known).await {
                 Ok(customer) => body.customer = Some(customer),
-                Err(Error::Busy) => {
-                    let change = kept.next(now, Some(look_again_at(kept.body.tries + 1, now)));
-                    self.keep(&[change])?;
+                // Whoever has no customer there was never sent.
+                Err(_) if is_old(body, now) => over = Some(Failure::ProcessingError),
+                Err(error) => {
+                    tracing::warn!(payment = %id, ?error, "the provider does not know yet who pays");
+                    let since = Timestamp::from_millis(body.created_at);
+                    self.keep(&[kept.next(now, Some(again_at(since, now)))])?;
                     return Ok(None);
                 }
-                Err(error) => return Err(error),
             }
         }
         if over.is_none() && body.way != Way::Hosted && body.card.is_none() {
@@ -255,7 +263,7 @@ impl App {
         payment: &Payment,
         reference: String,
     ) -> Result<Progress, stripe::Failure> {
-        let is_late = payment.is_given_up || Timestamp::from_millis(payment.created_at) + PATIENCE <= self.now();
+        let is_late = payment.is_given_up || is_old(payment, self.now());
         let key = format!("{id}:cancel");
         let seen = self.at_provider(move |provider| {
             let seen = provider.payment(&reference)?;

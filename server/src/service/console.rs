@@ -2,7 +2,7 @@
 use billing::id::{AccountNumber, Name};
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Audit, Change, CommitError, Document};
+use store::{Audit, Change, CommitError, Document, Kinds};
 
 use super::seal::random_name;
 use super::{Error, Scope};
@@ -115,7 +115,7 @@ impl App {
 
     /// What waits to be done, now or later, soonest first.
     pub fn waiting_jobs(&self, limit: usize) -> Result<Vec<WaitingJob>, Error> {
-        let documents = self.store.documents_due(self.now() + AHEAD, limit)?;
+        let documents = self.store.documents_due(Kinds::ALL, self.now() + AHEAD, limit)?;
         let named = |document: Document| {
             let account = self.name_of(document.account)?;
             Ok(WaitingJob { document, account })

@@ -1,15 +1,10 @@
 //! What is due: time itself changes books, and someone has to write it down.
-use std::sync::Arc;
-
 use billing::id::AccountNumber;
-use tokio::task::JoinSet;
 
 use super::Error;
 use crate::app::App;
 use crate::turnstile::{Ask, Turned};
 
-/// Jobs carried out at once: they wait for others, mostly.
-const AT_ONCE: usize = 16;
 /// Passes over due accounts after a test clock was moved, and accounts in each: years of a few servers fit.
 const SETTLE_PASSES_MAX: usize = 100_000;
 const SETTLED_AT_ONCE: usize = 1_000;
@@ -27,40 +22,6 @@ impl App {
     /// Accounts on which something is due now.
     pub fn accounts_due(&self, limit: usize) -> Result<Vec<AccountNumber>, Error> {
         Ok(self.store.due(self.now(), limit)?)
-    }
-
-    /// Does the jobs of documents that are due, and says how many there were. One that fails is due again.
-    pub async fn work(self: &Arc<Self>, limit: usize) -> Result<usize, Error> {
-        let due = self.store.documents_due(self.now(), limit)?;
-        let count = due.len();
-        let mut jobs = JoinSet::new();
-        let mut put_off = Vec::new();
-        for document in due {
-            let (kind, id) = (document.kind.clone(), document.id.clone());
-            let document = match self.work_notices(document, &mut put_off) {
-                Ok(Some(document)) => document,
-                Ok(None) => continue,
-                Err(error) => {
-                    tracing::warn!(kind, id, ?error, "a job failed and is tried again");
-                    continue;
-                }
-            };
-            if AT_ONCE <= jobs.len() {
-                jobs.join_next().await;
-            }
-            let app = Arc::clone(self);
-            jobs.spawn(async move {
-                if let Err(error) = app.work_money(document).await {
-                    tracing::warn!(kind, id, ?error, "a job failed and is tried again");
-                }
-            });
-        }
-        // Should another have been first with one of them, they are all due still.
-        if !put_off.is_empty() {
-            self.keep(&put_off)?;
-        }
-        while jobs.join_next().await.is_some() {}
-        Ok(count)
     }
 
     /// Posts all that is due, however much: when a test clock was moved, all of it happens before anybody looks.

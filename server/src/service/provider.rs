@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use store::{CommitError, Document, Fault};
 
 use super::Error;
+use super::collect::is_old;
 use super::documents::{Kept, LEASE, read};
 use super::payment_methods::told;
 use super::renewals::carry_over_maximum;
 use crate::app::App;
 use crate::stripe::{self, Event, Notice, NoticeFault, Provider};
 
-const KIND: &str = "provider_events";
+pub(super) const KIND: &str = "provider_events";
 /// How often the provider's list is read.
 const EVERY: Span = Span::MINUTE.times(5);
 /// How far a reading goes back behind the last, for what became visible late.
@@ -149,23 +150,6 @@ impl App {
         self.keep(&[kept.next(self.now(), Some(self.now() + EVERY))]).map(drop)
     }
 
-    /// Does the job of a document that is due, if it is one of these.
-    pub(super) async fn work_money(self: &Arc<Self>, document: Document) -> Result<(), Error> {
-        match &*document.kind {
-            super::payments::KIND => match document.id.parse() {
-                Ok(id) => self.carry_out(id).await,
-                Err(_) => Ok(()),
-            },
-            super::refunds::KIND => self.work_refund(document).await,
-            super::payment_methods::KIND => self.forget_card(document).await,
-            super::payment_methods::SETUP => self.look_at_setup(document).await,
-            super::card_expiry::KIND => self.tell_of_expiry(document),
-            super::subscriptions::KIND => self.renew(document).await,
-            KIND => self.read_events(document).await,
-            _ => Ok(()),
-        }
-    }
-
     /// Whether something is left to do once a payment's credits are granted.
     pub(super) fn has_sequel(&self, payment: &super::Payment) -> bool {
         payment.save_card || carry_over_maximum(payment).is_some()
@@ -182,7 +166,17 @@ impl App {
             return Ok(());
         }
         if kept.body.save_card {
-            self.cards_changed(known.account.number).await?;
+            match self.cards_changed(known.account.number).await {
+                // Whatever news there is of a card later brings them all.
+                Err(error) if is_old(&kept.body, self.now()) => {
+                    tracing::error!(
+                        payment = kept.document.id,
+                        ?error,
+                        "the card of a payment is not looked for any more"
+                    );
+                }
+                looked => looked?,
+            }
             kept.body.save_card = false;
         }
         if let Some(most) = carry_over_maximum(&kept.body) {

@@ -21,6 +21,7 @@ mod history;
 mod holds;
 mod imports;
 mod insight;
+mod jobs;
 mod keys;
 mod money_back;
 mod money_books;

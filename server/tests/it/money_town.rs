@@ -13,7 +13,7 @@ use server::app::{App, Settings};
 use server::rate_card;
 use server::service::{
     AccountProfile, ChargeOrder, Goods, Much, Order, Plan, PurchaseOrder, Purpose, RefundOrder, Registration,
-    SubscribeOrder,
+    SubscribeOrder, Underway,
 };
 use store::Store;
 use store::postgres::Postgres;
@@ -151,7 +151,15 @@ impl Town {
         }
         let due = self.app.accounts_due(100).unwrap();
         self.app.settle(due).await;
-        let _ = self.app.work(100).await;
+        self.work().await;
+    }
+
+    /// All jobs that are due, money's first.
+    pub async fn work(&self) {
+        let mut underway = Underway::default();
+        let _ = self.app.collect(&mut underway, 100).await;
+        while self.app.end_one(&mut underway).await {}
+        let _ = self.app.work(100);
     }
 
     /// Brings what the provider has told, as the postman does.

@@ -28,7 +28,7 @@ fn assert_verified(url: &str) {
 
 /// Asks again until the answer is as wanted, for a bounded time.
 #[track_caller]
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(20), "{what}");

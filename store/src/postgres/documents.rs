@@ -7,7 +7,7 @@ use super::registry::{all, instant, maybe_instant};
 use super::rows::{column, number, rows_max, signed, unsigned};
 use super::session::Session;
 use super::trouble::Trouble;
-use crate::{Document, Fault};
+use crate::{Document, Fault, Kinds};
 
 macro_rules! document {
     () => {
@@ -20,7 +20,8 @@ pub const BEFORE: &str = concat!(document!(), "where account = $1 and kind = $2 
 pub const ALL: &str =
     concat!(document!(), "where (account, kind, id) > ($1, $2, $3) order by account, kind, id limit $4");
 pub const PAYMENTS: &str = concat!(document!(), "where kind = 'payment' and at < $1 order by at desc limit $2");
-pub const DUE: &str = concat!(document!(), "where due_at <= $1 order by due_at limit $2");
+pub const DUE_OF: &str = concat!(document!(), "where due_at <= $1 and kind = any($2) order by due_at limit $3");
+pub const DUE_BUT: &str = concat!(document!(), "where due_at <= $1 and kind <> all($2) order by due_at limit $3");
 
 pub fn read(row: &Row) -> Result<Document, Fault> {
     Ok(Document {
@@ -52,8 +53,12 @@ pub async fn listed(
     }
 }
 
-pub async fn due(session: &Session, at: Timestamp, limit: usize) -> Result<Vec<Document>, Trouble> {
-    all(session, DUE, &[&at.millis(), &rows_max(limit)], read).await
+pub async fn due(session: &Session, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Trouble> {
+    let (query, kinds) = match kinds {
+        Kinds::Of(kinds) => (DUE_OF, kinds),
+        Kinds::But(kinds) => (DUE_BUT, kinds),
+    };
+    all(session, query, &[&at.millis(), &kinds, &rows_max(limit)], read).await
 }
 
 pub async fn payments(session: &Session, before: Timestamp, limit: usize) -> Result<Vec<Document>, Trouble> {

@@ -43,7 +43,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use crate::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Grip, Movable, NameHash,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Grip, Kinds, Movable, NameHash,
     Project, QuoteRecord, Recalled, Reply, Reserved, Shelf, Spot, Store, UsageRow,
 };
 use address::Address;
@@ -334,8 +334,8 @@ impl Store for Postgres {
     ) -> Result<Vec<Document>, Fault> {
         self.read(async |it| documents::listed(it, account, kind, before, limit).await)
     }
-    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-        self.read(async |it| documents::due(it, at, limit).await)
+    fn documents_due(&self, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.read(async |it| documents::due(it, kinds, at, limit).await)
     }
     fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.read(async |it| documents::payments(it, before, limit).await)

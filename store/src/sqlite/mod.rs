@@ -41,8 +41,8 @@ use billing::ledger::Transaction;
 use billing::time::Timestamp;
 
 use crate::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Movable, NameHash, Project,
-    QuoteRecord, Recalled, Reply, Shelf, Spot, Store, UsageRow,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, EachPost, Fault, Kinds, Movable, NameHash,
+    Project, QuoteRecord, Recalled, Reply, Shelf, Spot, Store, UsageRow,
 };
 use shared::{Shared, lock};
 
@@ -251,8 +251,8 @@ impl Store for Sqlite {
     ) -> Result<Vec<Document>, Fault> {
         self.shared.read(|it| records::documents(&it.journal.file, account, kind, before, limit))
     }
-    fn documents_due(&self, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-        self.shared.read(|it| records::documents_due(&it.journal.file, at, limit))
+    fn documents_due(&self, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.shared.read(|it| records::documents_due(&it.journal.file, kinds, at, limit))
     }
     fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.shared.read(|it| records::payments(&it.journal.file, before, limit))

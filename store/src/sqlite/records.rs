@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use super::{signed, unsigned};
 use crate::record::end_of;
 use crate::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, NameHash, Project, QuoteRecord, Reply,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Fault, Kinds, NameHash, Project, QuoteRecord,
+    Reply,
 };
 
 const WRITING: &str = "writing a record";
@@ -306,9 +307,16 @@ pub fn documents(
     }
 }
 
-pub fn documents_due(file: &Connection, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-    let query = format!("{DOCUMENT} where due_at <= ?1 order by due_at limit ?2");
-    all(file, &query, (at.millis(), rows_max(limit)), read_document)
+pub fn documents_due(file: &Connection, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+    let (is_one, kinds) = match kinds {
+        Kinds::Of(kinds) => ("in", kinds),
+        Kinds::But(kinds) => ("not in", kinds),
+    };
+    let query = format!(
+        "{DOCUMENT} where due_at <= ?1 and kind {is_one} (select value from json_each(?2)) order by due_at limit ?3"
+    );
+    let kinds = serde_json::to_string(kinds).expect("words are plain JSON");
+    all(file, &query, (at.millis(), kinds, rows_max(limit)), read_document)
 }
 
 pub fn payments(file: &Connection, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {

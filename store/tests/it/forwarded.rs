@@ -35,7 +35,8 @@ macro_rules! forwarded {
             document(it: billing::id::AccountNumber, kind: &str, id: &str) -> Option<store::Document>;
             documents(it: billing::id::AccountNumber, kind: &str, before: Option<&str>, limit: usize)
                 -> Vec<store::Document>;
-            documents_due(at: billing::time::Timestamp, limit: usize) -> Vec<store::Document>;
+            documents_due(kinds: store::Kinds<'_>, at: billing::time::Timestamp, limit: usize)
+                -> Vec<store::Document>;
             payments(before: billing::time::Timestamp, limit: usize) -> Vec<store::Document>;
             reply(key: store::NameHash) -> Option<store::Reply>;
             audit(before: u64, limit: usize) -> Vec<(u64, store::Audit)>;

@@ -5,8 +5,8 @@ use billing::id::{Name, Place};
 use billing::money::Currency;
 use billing::time::Timestamp;
 use store::{
-    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, NameHash, Project, QuoteRecord, Reply, Store,
-    verify,
+    Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Kinds, NameHash, Project, QuoteRecord, Reply,
+    Store, verify,
 };
 
 use crate::homes::homes;
@@ -305,11 +305,17 @@ fn a_document_goes_from_one_version_to_the_next() {
         store.commit(&[Change::Document(other.clone())]).unwrap();
 
         let due = |at, limit| -> Vec<String> {
-            store.documents_due(at, limit).unwrap().into_iter().map(|it| it.id).collect()
+            store.documents_due(Kinds::ALL, at, limit).unwrap().into_iter().map(|it| it.id).collect()
         };
         assert_eq!(due(minute(5), 9), ["a", "c", "b"], "longest due first, of every account");
         assert_eq!(due(minute(5), 2), ["a", "c"]);
         assert_eq!(due(minute(2), 9), [""; 0]);
+        let count = |kinds| store.documents_due(kinds, minute(5), 9).unwrap().len();
+        assert_eq!(
+            (count(Kinds::Of(&["plan", "payment"])), count(Kinds::Of(&["plan"])), count(Kinds::Of(&[]))),
+            (3, 0, 0)
+        );
+        assert_eq!((count(Kinds::But(&["plan"])), count(Kinds::But(&["plan", "payment"]))), (3, 0));
         store.commit(&[Change::Document(document("a", 2, None))]).unwrap();
         assert_eq!(due(minute(5), 9), ["c", "b"], "one at rest is not due");
         let changed = |before, limit| -> Vec<String> {

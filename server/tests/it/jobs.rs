@@ -1,0 +1,161 @@
+//! Jobs that fail, jobs that hang, and those that must not wait for them.
+use billing::id::{Name, PaymentId};
+use billing::money::Credits;
+use billing::time::{Span, Timestamp};
+use serde_json::json;
+use server::service::{Goods, PurchaseOrder, Registration};
+use store::{Change, Document, Kinds};
+
+use crate::money_shop::Shop;
+use crate::money_town::{Post, Town, VISA, ada, browse};
+use crate::nodes::eventually;
+use crate::webhooks::Ear;
+
+/// A town that no notice reaches, where time passes only when it is told to.
+fn in_town<S: AsyncFn(&mut Town)>(story: S) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut town = Town::new(1, false).await;
+        town.post = Post::Lost;
+        story(&mut town).await;
+        town.app.close();
+    });
+}
+
+impl Town {
+    /// How often something was asked of the provider.
+    fn asked(&self, method: &str, path: &str) -> usize {
+        let requests = self.control("GET", "requests", &json!({}));
+        let is_meant = |it: &&serde_json::Value| it["method"] == method && it["path"] == path;
+        requests.as_array().unwrap().iter().filter(is_meant).count()
+    }
+    /// Passes in which no time goes by.
+    async fn work_hard(&self) {
+        for _ in 0..50 {
+            self.work().await;
+        }
+    }
+    /// What is due now or within a day, of these kinds.
+    fn waiting(&self, kinds: &[&str]) -> usize {
+        let soon = self.app.now() + Span::DAY;
+        self.app.store().documents_due(Kinds::Of(kinds), soon, 1_000).unwrap().len()
+    }
+}
+
+#[test]
+fn a_customer_whom_the_provider_refuses_is_tried_ever_more_rarely_and_given_up_after_a_day() {
+    in_town(async |town| {
+        let bob: Name = "bob".parse().unwrap();
+        let registration = Registration { id: bob.clone(), profile: Default::default(), fingerprints: Vec::new() };
+        town.app.register(&registration).unwrap();
+        let before = town.asked("POST", "/v1/customers");
+        let asked = |town: &Town| town.asked("POST", "/v1/customers") - before;
+        let fault = json!({"when": "before", "what": "400", "path": "/v1/customers", "times": 1_000_000});
+        town.control("POST", "faults", &fault);
+        let order = PurchaseOrder {
+            account: bob.clone(),
+            goods: Goods::Credits(Credits::whole(1_000)),
+            method: None,
+            is_hosted: true,
+            save_card: false,
+            return_url: Some("http://shop.example/".to_owned()),
+            key: "order".into(),
+            by: "test".into(),
+        };
+        let bought = town.app.purchase(order).await.unwrap();
+        assert_eq!((&*bought.payment.status, asked(town)), ("pending", 1), "it may go through yet");
+        town.work_hard().await;
+        assert_eq!(asked(town), 1);
+        town.pass(Span::MINUTE).await;
+        town.work_hard().await;
+        assert_eq!(asked(town), 2, "a minute later it is tried once");
+        town.pass(Span::SECOND.times(50)).await;
+        assert_eq!(asked(town), 2, "and not before another has passed");
+        for _ in 0..8 {
+            town.pass(Span::HOUR.times(3)).await;
+            town.work_hard().await;
+        }
+        assert_eq!(asked(town), 2 + 8);
+        let id: PaymentId = bought.id.parse().unwrap();
+        let payment = town.app.payment(id).unwrap().payment;
+        assert_eq!((&*payment.status, payment.failure.as_deref()), ("failed", Some("processing_error")));
+        assert_eq!((town.waiting(&["payment"]), town.totals().0), (0, 0));
+    });
+}
+
+#[test]
+fn a_card_to_be_looked_for_at_a_customer_who_was_deleted_is_given_up_after_a_day() {
+    in_town(async |town| {
+        let (id, page) = town.buy_by(true).await.unwrap();
+        browse(&page.unwrap(), VISA);
+        let customer = town.app.payment(id).unwrap().payment.customer.unwrap();
+        let agent: ureq::Agent = ureq::Agent::new_with_defaults();
+        let request = agent.delete(format!("{}/v1/customers/{customer}", town.sim.url()));
+        request.header("authorization", "Bearer sk_test_of_the_town").call().unwrap();
+        // Each try that fails puts the payment off, and no more.
+        let states = |town: &Town| {
+            let number = town.app.account(&ada()).unwrap().number;
+            town.app.store().document(number, "payment", &id.to_string()).unwrap().unwrap().version
+        };
+        town.pass(Span::MINUTE).await;
+        assert_eq!(town.app.payment(id).unwrap().payment.status, "succeeded");
+        let paid = states(town);
+        town.work_hard().await;
+        assert_eq!((states(town) - paid, town.waiting(&["payment"])), (1, 1));
+        for passed in 1..=8 {
+            town.pass(Span::HOUR.times(3)).await;
+            town.work_hard().await;
+            assert_eq!(states(town) - paid, 1 + passed);
+        }
+        assert_eq!(town.waiting(&["payment"]), 0, "it is given up, and has its credits");
+        assert_eq!(
+            town.app.grants(&ada(), None, 100).unwrap().iter().filter(|it| it.terms.payment.is_some()).count(),
+            1
+        );
+    });
+}
+
+#[test]
+fn jobs_that_nobody_can_do_stand_before_no_others() {
+    in_town(async |town| {
+        let kinds = ["notice", "refund", "payment", "of_a_newer_node"];
+        let long_ago = Timestamp::EPOCH + Span::DAY;
+        for number in 0..120 {
+            let unreadable = |kind: &&str| {
+                let (kind, id) = ((*kind).to_owned(), format!("unreadable {number}"));
+                let (account, at, due_at) = (Document::HOUSE, long_ago, Some(long_ago));
+                Change::Document(Document { account, kind, id, version: 1, at, due_at, body: "?".to_owned() })
+            };
+            town.app.store().commit(&kinds.iter().map(unreadable).collect::<Vec<_>>()).unwrap();
+        }
+        let method = town.app.payment_methods(&ada()).unwrap().remove(0);
+        town.app.remove_method(&ada(), &method.id).unwrap();
+        for _ in 0..3 {
+            town.work().await;
+        }
+        assert_eq!(town.waiting(&["method"]), 0, "the card has been removed at the provider");
+        assert_eq!(town.waiting(&kinds), 4 * 120, "nothing of theirs is forgotten");
+        let due = |at| town.app.store().documents_due(Kinds::Of(&kinds), at, 1_000).unwrap().len();
+        assert_eq!((due(town.app.now()), due(town.app.now() + Span::MINUTE.times(15))), (0, 4 * 120));
+    });
+}
+
+#[test]
+fn a_provider_that_does_not_answer_holds_up_nothing_but_money() {
+    let shop = Shop::open();
+    let ear = Ear::open(200);
+    shop.server.endpoint(&ear, &["budget.threshold_reached"]);
+    let card = shop.customer("ada", VISA);
+    let budget = json!({"credits": "100", "period": "month", "action": "notify"});
+    assert!(shop.server.put("/v1/accounts/ada/budgets/all", &budget).status < 300);
+    shop.fault(&json!({"when": "before", "what": "stall", "path": "/v1/payment_methods", "times": 1_000}));
+    let removed = shop.server.delete(&format!("/v1/accounts/ada/payment-methods/{card}"));
+    assert_eq!(removed.status, 204, "{}", removed.text);
+    let is_stalled = || shop.control("GET", "faults", &json!({}))["stalled"] == 1;
+    eventually("the worker waits for the provider", is_stalled);
+    assert_eq!(shop.spend("ada", "a", 60).status, 201);
+    assert_eq!(ear.next().what(), "budget.threshold_reached");
+    assert!(is_stalled(), "it waits still");
+    shop.control("DELETE", "faults", &json!({}));
+    shop.control("POST", "faults/release", &json!({}));
+}
