@@ -118,6 +118,9 @@ impl World {
 
     fn list_events(&mut self, url: &str, params: &mut Params) -> Outcome {
         let mut kinds = params.texts("types");
+        if 20 < kinds.len() {
+            return Err(Problem::parameter("types", "", "You may provide up to 20 event types"));
+        }
         kinds.extend(params.text("type"));
         self.list("event", url, params, |it| kinds.is_empty() || kinds.contains(&text(it, "type")))
     }

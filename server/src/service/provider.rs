@@ -27,6 +27,9 @@ const OVERLAP: Span = Span::MINUTE.times(10);
 /// How long one that cannot be heard of is tried again.
 const GIVEN_UP_AFTER: Span = Span::DAY;
 
+/// While hearing takes long, the lease is renewed this often.
+const LEASE_TURN: Span = Span::MINUTE;
+
 /// How far the provider's list of events has been read, by the machine's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct ReadUntil {
@@ -125,29 +128,55 @@ impl App {
         }
     }
 
-    /// Reads what happened at the provider since the last time, and hears of it.
+    /// Reads what happened at the provider since the last time, and hears of it: after long silence in stretches, each
+    /// written down when it is over, so that whoever goes on goes on from there.
     pub(super) async fn read_events(self: &Arc<Self>, document: Document) -> Result<(), Error> {
         let mut kept = read::<ReadUntil>(document)?;
-        let claim = kept.next(self.now(), Some(self.now() + LEASE));
-        if !self.keep(std::slice::from_ref(&claim))? {
-            return Ok(());
-        }
-        kept.document.version += 1;
-        let from = Timestamp::from_millis(kept.body.until) - OVERLAP;
-        let until = self.clock.machine_now() + Span::SECOND;
-        let notices = self.at_provider(move |it| it.events(from, until)).await;
-        // One that cannot be heard of now must not hide the others: the list is read again from it, for a while.
-        let mut heard_until = until;
-        for notice in notices.map_err(|it| told(&it))? {
-            if let Err(error) = self.hear(&notice).await {
-                tracing::warn!(notice = notice.reference, ?error, "an event could not be looked at");
-                if until < notice.at + GIVEN_UP_AFTER {
-                    heard_until = heard_until.min(notice.at);
+        let end = self.clock.machine_now() + Span::SECOND;
+        let mut from = Timestamp::from_millis(kept.body.until) - OVERLAP;
+        let mut stretch = end.millis() - from.millis();
+        let mut unheard = end;
+        while from < end {
+            if !self.keep_reading(&mut kept)? {
+                return Ok(());
+            }
+            let until = (from + Span::from_millis(stretch)).min(end);
+            let notices = match self.at_provider(move |it| it.events(from, until)).await.map_err(|it| told(&it))? {
+                Some(notices) => notices,
+                None if Span::SECOND.millis() < stretch => {
+                    stretch /= 2;
+                    continue;
+                }
+                None => {
+                    tracing::error!(?from, "more happened within a second than can be read: it is passed over");
+                    Vec::new()
+                }
+            };
+            // One that cannot be heard of now must not hide the others: the list is read again from it, for a while.
+            for notice in notices {
+                if let Err(error) = self.hear(&notice).await {
+                    tracing::warn!(notice = notice.reference, ?error, "an event could not be looked at");
+                    if end < notice.at + GIVEN_UP_AFTER {
+                        unheard = unheard.min(notice.at);
+                    }
+                }
+                if kept.document.at + LEASE_TURN <= self.now() && !self.keep_reading(&mut kept)? {
+                    return Ok(());
                 }
             }
+            kept.body.until = until.min(unheard).millis().max(kept.body.until);
+            from = until;
         }
-        kept.body.until = heard_until.millis().max(kept.body.until);
         self.keep(&[kept.next(self.now(), Some(self.now() + EVERY))]).map(drop)
+    }
+
+    /// Takes the reading for the time of a lease, or keeps it, and writes down how far it is. False when another has
+    /// it.
+    fn keep_reading(&self, kept: &mut Kept<ReadUntil>) -> Result<bool, Error> {
+        let now = self.now();
+        let is_mine = self.keep(&[kept.next(now, Some(now + LEASE))])?;
+        (kept.document.version, kept.document.at) = (kept.document.version + 1, now);
+        Ok(is_mine)
     }
 
     /// Whether something is left to do once a payment's credits are granted.

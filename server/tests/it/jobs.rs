@@ -3,6 +3,7 @@ use billing::id::{Name, PaymentId};
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use serde_json::json;
+use server::clock::Clock;
 use server::service::{Goods, PurchaseOrder, Registration};
 use store::{Change, Document, Kinds};
 
@@ -13,9 +14,13 @@ use crate::webhooks::Ear;
 
 /// A town that no notice reaches, where time passes only when it is told to.
 fn in_town<S: AsyncFn(&mut Town)>(story: S) {
+    beside(stripe_sim::Options::default(), story);
+}
+
+fn beside<S: AsyncFn(&mut Town)>(provider: stripe_sim::Options, story: S) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut town = Town::new(1, false).await;
+        let mut town = Town::beside(provider, 1, false).await;
         town.post = Post::Lost;
         story(&mut town).await;
         town.app.close();
@@ -158,4 +163,45 @@ fn a_provider_that_does_not_answer_holds_up_nothing_but_money() {
     assert!(is_stalled(), "it waits still");
     shop.control("DELETE", "faults", &json!({}));
     shop.control("POST", "faults/release", &json!({}));
+}
+
+#[test]
+fn more_events_than_are_read_at_once_are_read_in_stretches_and_those_of_other_business_not_at_all() {
+    // All of it happens within ten minutes before now, of which the first reading hears.
+    let at = Clock::default().now().millis() / 1_000 - 9 * 60;
+    let provider = stripe_sim::Options { clock: stripe_sim::Clock::Stopped { at }, ..Default::default() };
+    beside(provider, async |town| {
+        let id = town.buy().await.unwrap();
+        town.dispute(None);
+        // A customer of another business of the operator's.
+        let agent: ureq::Agent = ureq::Agent::new_with_defaults();
+        let post = |path: &str, form: String| -> serde_json::Value {
+            let request = agent.post(format!("{}/v1/{path}", town.sim.url()));
+            let request = request.header("authorization", "Bearer sk_test_of_the_town");
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            request.send(form).unwrap().body_mut().read_json().unwrap()
+        };
+        let other = post("customers", "name=Other".to_owned())["id"].clone();
+        let card = post("payment_methods", "type=card&card[token]=tok_visa".to_owned())["id"].clone();
+        let (other, card) = (other.as_str().unwrap(), card.as_str().unwrap());
+        post(&format!("payment_methods/{card}/attach"), format!("customer={other}"));
+        for _minute in 0..8 {
+            for _ in 0..300 {
+                town.control("POST", &format!("cards/{card}"), &json!({"exp_month": 12, "exp_year": 2040}));
+            }
+            town.control("POST", "advance", &json!({"seconds": 60}));
+        }
+        for number in 0..300 {
+            post(&format!("customers/{other}"), format!("name={number}"));
+        }
+        let began = town.asked("GET", "/v1/events");
+        town.pass(Span::MINUTE.times(5)).await;
+        let disputed = town.app.payment(id).unwrap().payment.dispute;
+        assert_eq!(disputed.expect("it was heard of").status, "open");
+        let reading = || town.app.store().document(Document::HOUSE, "provider_events", "provider_events");
+        let reading: serde_json::Value = serde_json::from_str(&reading().unwrap().unwrap().body).unwrap();
+        assert!(at + 9 * 60 <= reading["until"].as_i64().unwrap() / 1_000, "nothing is left: {reading}");
+        let asked = town.asked("GET", "/v1/events") - began;
+        assert!(asked <= 20 + 2 * 16, "too many, and then two halves: {asked}");
+    });
 }

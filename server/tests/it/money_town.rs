@@ -120,8 +120,13 @@ fn read_letter(stream: &mut impl BufRead) -> Option<Letter> {
 impl Town {
     /// Ada has a card.
     pub async fn new(number: usize, after_effect: bool) -> Town {
+        Town::beside(stripe_sim::Options::default(), number, after_effect).await
+    }
+
+    /// The same, beside a provider of another kind.
+    pub async fn beside(provider: stripe_sim::Options, number: usize, after_effect: bool) -> Town {
         // It runs by itself, and begins where nothing else runs.
-        let sim = std::thread::spawn(|| Sim::start(&stripe_sim::Options::default()).unwrap()).join().unwrap();
+        let sim = std::thread::spawn(move || Sim::start(&provider).unwrap()).join().unwrap();
         let (inner, place) = store();
         let (app, doom) = open(&inner, &sim, after_effect);
         let letters = Arc::default();
