@@ -37,6 +37,8 @@ const LOOKED_THROUGH: usize = 50;
 const LOOK_THROUGH_EVERY: Span = Span::HOUR;
 /// Steps of looking through in one pass, for whoever waits for the months.
 const LOOKS_MAX: u32 = 10;
+/// How long an account that cannot be counted rests. It waits no less for that: a report says so.
+const REST: Span = Span::MINUTE;
 /// How often what met another is counted again.
 const ATTEMPTS_MAX: u32 = 16;
 /// Passes before a report answers with what there is.
@@ -53,6 +55,8 @@ pub struct Backlog {
 #[derive(Debug, Default)]
 struct Waiting {
     accounts: BTreeSet<AccountNumber>,
+    /// Those that could not be counted, and until when they rest.
+    resting: BTreeMap<AccountNumber, Timestamp>,
     /// Where the next are taken from: when there are always more than are counted, each has its turn.
     next: Option<AccountNumber>,
     /// Accounts up to this one were looked through; None before the first.
@@ -143,7 +147,8 @@ impl App {
     fn freshness(&self) -> Freshness {
         self.take_in_moved();
         let waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        Freshness { waiting: waiting.accounts.len(), is_whole: waiting.looked_at.is_some() }
+        let resting = waiting.resting.keys().filter(|it| !waiting.accounts.contains(it)).count();
+        Freshness { waiting: waiting.accounts.len() + resting, is_whole: waiting.looked_at.is_some() }
     }
 
     fn take_in_moved(&self) {
@@ -157,7 +162,10 @@ impl App {
 
     fn waiting_accounts(&self, most: usize) -> Vec<AccountNumber> {
         self.take_in_moved();
+        let now = self.now();
         let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let rested: Vec<_> = waiting.resting.extract_if(.., |_, until| *until <= now).collect();
+        waiting.accounts.extend(rested.into_iter().map(|it| it.0));
         let mut some = Vec::new();
         while some.len() < most {
             let next = waiting.next.and_then(|next| waiting.accounts.range(next..).next().copied());
@@ -169,15 +177,19 @@ impl App {
         some
     }
 
-    /// Counts some accounts in one commit, and says how many transactions that were. What could not be counted waits.
-    fn count_all(&self, accounts: Vec<AccountNumber>) -> Result<u64, Error> {
+    /// Counts some accounts in one commit, and says how many transactions that were. What could not be counted waits;
+    /// an account of which something cannot be read rests, and is no reason not to count the others.
+    fn count_all(&self, mut accounts: Vec<AccountNumber>) -> Result<u64, Error> {
         let mut batch = Batch::default();
-        for account in &accounts {
-            if let Err(error) = self.count(*account, &mut batch) {
-                self.keep_waiting(accounts);
-                return Err(error);
+        accounts.retain(|account| match self.count(*account, &mut batch) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(account = account.get(), ?error, "an account could not be counted, and is tried again");
+                let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.resting.insert(*account, self.now() + REST);
+                false
             }
-        }
+        });
         if batch.changes.is_empty() {
             return Ok(0);
         }
@@ -193,7 +205,8 @@ impl App {
         Ok(batch.transactions)
     }
 
-    /// Counts an account's next transactions into `batch`: those of one month, and no more than are read at once.
+    /// Counts an account's next transactions into `batch`: those of one month, and no more than are read at once. When
+    /// it fails, nothing of it is in the batch.
     fn count(&self, account: AccountNumber, batch: &mut Batch) -> Result<(), Error> {
         let Some(known) = self.known_number(account)? else { return Ok(()) };
         let Some(book) = self.store.recall(&[], &[account])?.books.pop().flatten() else { return Ok(()) };
@@ -286,15 +299,11 @@ impl App {
         };
         let accounts = self.store.accounts(after.as_ref(), LOOKED_THROUGH)?;
         let numbers: Vec<AccountNumber> = accounts.iter().map(|it| it.number).collect();
-        let books = self.store.recall(&[], &numbers)?.books;
-        let mut behind = Vec::new();
-        for (number, book) in numbers.into_iter().zip(books) {
-            let Some(book) = book else { continue };
-            let counted = self.newest_month(number, None)?.map_or(0, |it| it.body.version);
-            if counted < book.version {
-                behind.push(number);
-            }
-        }
+        // Where something cannot be read, whoever counts finds out of which account.
+        let behind = self.behind(&numbers).unwrap_or_else(|error| {
+            tracing::error!(?error, "how far accounts are counted could not be read: each is looked at");
+            numbers
+        });
         let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.accounts.extend(behind);
         if accounts.len() < LOOKED_THROUGH {
@@ -303,6 +312,19 @@ impl App {
             waiting.looked_through = accounts.last().map(|it| it.id.clone());
         }
         Ok(waiting.looked_through.is_some())
+    }
+}
+
+impl App {
+    /// Those that have transactions nobody counted.
+    fn behind(&self, accounts: &[AccountNumber]) -> Result<Vec<AccountNumber>, Error> {
+        let mut behind = Vec::new();
+        for (account, version) in accounts.iter().zip(self.store.versions(accounts)?) {
+            if self.newest_month(*account, None)?.map_or(0, |it| it.body.version) < version {
+                behind.push(*account);
+            }
+        }
+        Ok(behind)
     }
 }
 

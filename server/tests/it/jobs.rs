@@ -1,14 +1,20 @@
 //! Jobs that fail, jobs that hang, and those that must not wait for them.
-use billing::id::{Name, PaymentId};
+use std::sync::Arc;
+
+use billing::id::{AccountNumber, Name, PaymentId};
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use serde_json::json;
+use server::app::{App, Settings};
 use server::clock::Clock;
-use server::service::{Goods, PurchaseOrder, Registration};
+use server::notify::MailRoute;
+use server::rate_card;
+use server::service::{AccountProfile, ChargeOrder, Goods, Order, PurchaseOrder, Registration};
+use store::sqlite::{Options, Sqlite};
 use store::{Change, Document, Kinds};
 
 use crate::money_shop::Shop;
-use crate::money_town::{Post, Town, VISA, ada, browse};
+use crate::money_town::{Post, Town, VISA, ada, browse, since};
 use crate::nodes::eventually;
 use crate::webhooks::Ear;
 
@@ -203,5 +209,85 @@ fn more_events_than_are_read_at_once_are_read_in_stretches_and_those_of_other_bu
         assert!(at + 9 * 60 <= reading["until"].as_i64().unwrap() / 1_000, "nothing is left: {reading}");
         let asked = town.asked("GET", "/v1/events") - began;
         assert!(asked <= 20 + 2 * 16, "too many, and then two halves: {asked}");
+    });
+}
+
+/// A document that nobody can read.
+fn unreadable(account: AccountNumber, kind: &str, id: &str) -> Change {
+    let (kind, id, at) = (kind.to_owned(), id.to_owned(), Timestamp::EPOCH);
+    Change::Document(Document { account, kind, id, version: 1, at, due_at: None, body: "?".to_owned() })
+}
+
+fn register(app: &App, id: &str, email: Option<&str>) -> AccountNumber {
+    let profile = AccountProfile { email: email.map(str::to_owned), ..AccountProfile::default() };
+    let id: Name = id.parse().unwrap();
+    app.register(&Registration { id: id.clone(), profile, fingerprints: Vec::new() }).unwrap();
+    app.account(&id).unwrap().number
+}
+
+#[test]
+fn an_account_that_cannot_be_counted_keeps_no_other_from_being_counted() {
+    in_town(async |town| {
+        let broken = register(&town.app, "broken", None);
+        town.app.store().commit(&[unreadable(broken, "account_month", "2026-01")]).unwrap();
+        assert!(town.spend("a", 5).await);
+        let steps = (0..100).take_while(|_| town.app.keep_books().unwrap()).count();
+        assert!(steps < 20, "it rests: {steps} steps");
+        let ada = town.app.account(&ada()).unwrap().number;
+        assert_eq!(town.app.store().documents(ada, "account_month", None, 9).unwrap().len(), 1);
+        let ledger = town.app.trial_balance().unwrap();
+        assert_eq!((ledger.freshness.waiting, ledger.sum().is_zero()), (1, true), "a report says that one is missing");
+        town.pass(Span::MINUTE.times(2)).await;
+        assert!(town.app.keep_books().unwrap(), "it is tried again");
+        assert_eq!(town.app.trial_balance().unwrap().freshness.waiting, 1);
+    });
+}
+
+#[test]
+fn an_account_that_cannot_be_read_keeps_no_other_from_its_weekly_summary_and_gets_its_own_later() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let directory = tempfile::TempDir::new().unwrap();
+    runtime.block_on(async {
+        let store = Arc::new(Sqlite::open(&directory.path().join("scrip.db"), Options::default()).unwrap());
+        // Nobody is there; what is to be sent is written down all the same.
+        let mail = Some(MailRoute::parse("smtp://127.0.0.1:9?tls=none", "billing@hydron.example", None).unwrap());
+        let settings = Settings { mail, is_sandbox: true, ..Settings::default() };
+        let app = App::open(store, settings, &rate_card::parse_toml(rate_card::DEFAULT).unwrap()).unwrap();
+        let app = Arc::new(app);
+        let accounts = ["ada", "broken", "cleo"].map(|id| register(&app, id, Some(&format!("{id}@example.com"))));
+        for account in ["ada", "broken", "cleo"] {
+            let order = Order {
+                meter: "ai_chat".into(),
+                quantities: vec![("input_tokens".into(), 80_000)],
+                dimensions: vec![("model".into(), "gpt-6.1-terra".into())],
+                ..Order::default()
+            };
+            let order = ChargeOrder { account: account.parse().unwrap(), order, key: "a".into(), by: "test".into() };
+            app.charge(order).await.unwrap();
+        }
+        app.store().commit(&[unreadable(accounts[1], "notice_preferences", "1")]).unwrap();
+        // To Monday noon, and past it.
+        let round = app.store().document(Document::HOUSE, "digest_round", "1").unwrap().unwrap();
+        app.clock().advance(since(app.now(), round.due_at.unwrap()));
+        let work = || {
+            for _ in 0..5 {
+                app.work(100).unwrap();
+            }
+        };
+        let emails = || accounts.map(|it| app.store().documents(it, "email", None, 9).unwrap().len());
+        work();
+        assert_eq!(emails(), [1, 0, 1]);
+        let round = app.store().document(Document::HOUSE, "digest_round", "1").unwrap().unwrap();
+        assert!(app.now() + Span::DAY.times(6) < round.due_at.unwrap(), "the round is over");
+        app.clock().advance(Span::MINUTE.times(2));
+        work();
+        let Change::Document(broken) = unreadable(accounts[1], "notice_preferences", "1") else { unreachable!() };
+        let mended = Document { version: 2, body: json!({"off": []}).to_string(), ..broken };
+        app.store().commit(&[Change::Document(mended)]).unwrap();
+        app.clock().advance(Span::MINUTE.times(3));
+        work();
+        assert_eq!(emails(), [1, 1, 1]);
+        assert!(app.store().documents_due(Kinds::Of(&["digest_late"]), Timestamp::NEVER, 9).unwrap().is_empty());
+        app.close();
     });
 }

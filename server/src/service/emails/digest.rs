@@ -2,7 +2,9 @@
 //! know.
 //!
 //! One document of the house is due every Monday; whoever does its job works through the accounts in pages, a commit a
-//! page, and so a process that dies goes on where it was. A week is told of once: a summary's name follows from it.
+//! page, and so a process that dies goes on where it was. A week is told of once: a summary's name follows from it. An
+//! account of which something cannot be read is no reason not to write to the others: its summary becomes a job of its
+//! own, which fails and is tried again like any other until the week is over.
 use billing::id::Name;
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
@@ -24,6 +26,10 @@ pub(super) const WHAT: &str = "digest.weekly";
 /// The document that goes round.
 pub(super) const ROUND: &str = "digest_round";
 const ROUND_ID: &str = "1";
+/// A summary that could not be made in its round.
+pub(super) const LATE: &str = "digest_late";
+/// How long after its round it is tried first.
+const LATE_AFTER: Span = Span::MINUTE;
 
 /// Mondays at noon in UTC it is Monday everywhere, and last week is over.
 const HOUR: Span = Span::HOUR.times(12);
@@ -67,7 +73,11 @@ impl App {
         let accounts = self.store.accounts(after.as_ref(), PAGE)?;
         let mut changes = Vec::new();
         for account in &accounts {
-            changes.extend(self.digest_of(account, now)?);
+            changes.extend(self.digest_of(account, now).unwrap_or_else(|error| {
+                tracing::error!(account = account.id.as_str(), ?error, "a weekly summary could not be made yet");
+                let monday = Calendar::default().around(Period::Week, now).0.millis().to_string();
+                Some(Kept::new(account.number, LATE, monday, ()).next(now, Some(now + LATE_AFTER)))
+            }));
         }
         let is_last = accounts.len() < PAGE;
         round.body.after = accounts.last().filter(|_| !is_last).map(|it| it.id.to_string());
@@ -81,6 +91,18 @@ impl App {
             self.keep(last.as_slice())?;
         }
         Ok(())
+    }
+
+    /// A summary that could not be made in its round: it is of the week before that.
+    pub(super) fn late_digest(&self, late: &Kept<()>) -> Result<(), Error> {
+        let (made_at, now) = (late.document.at, self.now());
+        let known = self.known_number(late.document.account)?;
+        let is_of_use = now < made_at + Span::DAY.times(7);
+        let mut changes = vec![late.next(now, None)];
+        if let Some(known) = known.filter(|_| is_of_use) {
+            changes.extend(self.digest_of(&known.account, made_at)?);
+        }
+        self.keep(&changes).map(drop)
     }
 
     fn digest_of(&self, account: &Account, now: Timestamp) -> Result<Option<store::Change>, Error> {

@@ -158,6 +158,7 @@ impl App {
         match &*document.kind {
             KIND => self.deliver_email(read(document)?, put_off)?,
             digest::ROUND => self.digest_round(read(document)?)?,
+            digest::LATE => self.late_digest(&read(document)?)?,
             _ => return Ok(Some(document)),
         }
         Ok(None)
