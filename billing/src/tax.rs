@@ -15,6 +15,8 @@ pub struct Rate(pub u32);
 
 impl Rate {
     pub const ZERO: Rate = Rate(0);
+    /// Nobody pays more than Hungary's.
+    pub const HIGHEST: Rate = Rate(2_700);
 
     /// Tax on `net`, rounded half up to the minor unit (of three-decimal currencies, to ten): once per invoice, as
     /// Directive 2006/112/EC leaves to the member states and all of them allow.
@@ -224,6 +226,11 @@ mod tests {
 
     fn country(text: &str) -> Country {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn nobody_pays_more_than_the_highest_rate() {
+        assert_eq!(MEMBERS.iter().map(|it| Rate(it.1)).max(), Some(Rate::HIGHEST));
     }
 
     #[test]

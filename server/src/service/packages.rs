@@ -50,7 +50,9 @@ impl App {
         let stored = self.all_kept::<Package>(Document::HOUSE, KIND, None, PACKAGES_MAX)?;
         let defaults = DEFAULTS.iter().map(|it| self.default_package(it, currency));
         let is_replaced = |it: &Package| stored.iter().any(|stored| stored.body.id == it.id);
-        let mut packages: Vec<Package> = defaults.filter(|it| !is_replaced(it)).collect();
+        // Where a credit costs next to nothing, no card can be charged the smallest.
+        let can_be_paid = |it: &Package| least_charge(currency) <= it.price;
+        let mut packages: Vec<Package> = defaults.filter(|it| !is_replaced(it) && can_be_paid(it)).collect();
         let on_sale = |it: &Kept<Package>| !it.body.is_gone && it.body.currency == currency.as_str();
         packages.extend(stored.iter().filter(|it| on_sale(it)).map(|it| it.body.clone()));
         packages.sort_by(|one, other| (one.price, &one.id).cmp(&(other.price, &other.id)));
@@ -91,11 +93,7 @@ impl App {
             );
         }
         let currency = package.currency.parse().map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
-        let least = least_charge(currency);
-        if !(least..=100_000_000_000).contains(&package.price) {
-            let why = format!("must be at least {least}, the least a card can be charged, and at most 100000000000");
-            return Err(Refusal::invalid("price.amount", why).into());
-        }
+        self.chargeable(package.price, currency)?;
         if package.name.is_empty() || 200 < package.name.len() || package.name.chars().any(char::is_control) {
             return Err(Refusal::invalid("name", "must be 1 to 200 bytes without control characters").into());
         }

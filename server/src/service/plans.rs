@@ -8,7 +8,7 @@ use store::{Audit, Change, Document};
 
 use super::Error;
 use super::documents::Kept;
-use super::prices::least_charge;
+use super::prices::{in_steps, least_charge};
 use crate::app::App;
 
 const KIND: &str = "plan";
@@ -63,7 +63,8 @@ impl App {
         let stored = self.all_kept::<Plan>(Document::HOUSE, KIND, None, PLANS_MAX)?;
         let is_replaced = |it: &Plan| stored.iter().any(|stored| stored.body.id == it.id);
         let defaults = DEFAULTS.iter().map(|it| self.default_plan(it, currency));
-        let mut plans: Vec<Plan> = defaults.filter(|it| !is_replaced(it)).collect();
+        let can_be_paid = |it: &Plan| least_charge(currency) <= it.price;
+        let mut plans: Vec<Plan> = defaults.filter(|it| !is_replaced(it) && can_be_paid(it)).collect();
         let on_sale = |it: &&Kept<Plan>| !it.body.is_gone && it.body.currency == currency.as_str();
         plans.extend(stored.iter().filter(on_sale).map(|it| it.body.clone()));
         plans.sort_by(|one, other| (one.price, &one.id).cmp(&(other.price, &other.id)));
@@ -85,9 +86,7 @@ impl App {
         if plan.price < 1 || self.list_price(plan.credits(), currency) <= plan.price {
             return Err(Refusal::invalid("price.amount", "must be less than the same credits cost one by one").into());
         }
-        if plan.price < least_charge(currency) {
-            return Err(Refusal::invalid("price.amount", "is less than any card can be charged").into());
-        }
+        self.chargeable(plan.price, currency)?;
         if plan.carry_over_periods.is_some_and(|it| !(1..=CARRY_OVER_MAX).contains(&it)) {
             return Err(Refusal::invalid("carry_over_periods", "must be 1 to 60; leave it out to keep them").into());
         }
@@ -140,7 +139,7 @@ impl App {
             id: (*id).to_owned(),
             name: (*name).to_owned(),
             credits: credits.micros(),
-            price: price - price * percent_off / 100,
+            price: in_steps(price - price * percent_off / 100, currency),
             currency: currency.as_str().to_owned(),
             every: every.as_str().to_owned(),
             carry_over_periods: None,

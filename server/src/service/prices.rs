@@ -11,6 +11,8 @@ use crate::app::{App, Known};
 /// What one purchase may cost, in whole units of the currency, tax aside.
 const LEAST: i64 = 5;
 const MOST: i64 = 10_000;
+/// The most that a card can be charged, in minor units: the provider takes eight digits.
+const CHARGED_MAX: i64 = 99_999_999;
 
 /// How a payment is taxed, as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,12 +85,39 @@ impl App {
     /// Refuses what is too little for the provider's fee, or too much for a mistake.
     pub(super) fn within_bounds(&self, net: i64, currency: Currency) -> Result<(), Refusal> {
         let unit = 10_i64.pow(currency.places());
-        if (LEAST * unit..=MOST * unit).contains(&net) {
+        let least = (LEAST * unit).max(least_charge(currency));
+        if (least..=MOST * unit).contains(&net) {
             return Ok(());
         }
-        let why = format!("must cost from {LEAST} to {MOST} {} before tax", currency.as_str().to_uppercase());
-        Err(Refusal::invalid("credits", why))
+        let (least, unit) = (least / unit, currency.as_str().to_uppercase());
+        Err(Refusal::invalid("credits", format!("must cost from {least} to {MOST} {unit} before tax")))
     }
+
+    /// Refuses a price, tax aside, that a card cannot be charged, or not with the tax that may come on top.
+    pub(super) fn chargeable(&self, price: i64, currency: Currency) -> Result<(), Refusal> {
+        let refuse = |why: String| Err(Refusal::invalid("price.amount", why));
+        let (least, step) = (least_charge(currency), currency.step());
+        if price < least {
+            return refuse(format!("must be at least {least}, the least a card can be charged"));
+        }
+        if in_steps(price, currency) != price {
+            return refuse(format!(
+                "must be a multiple of {step}: cards are charged no smaller parts of this currency"
+            ));
+        }
+        let is_taxed = self.settings.seller.country.parse::<Country>().is_ok();
+        let rate = if is_taxed { Rate::HIGHEST } else { Rate::ZERO };
+        let tax = rate.of(Money { amount: price.min(CHARGED_MAX), currency }).amount;
+        if CHARGED_MAX - tax < price {
+            return refuse(format!("must with tax be at most {CHARGED_MAX}, the most a card can be charged"));
+        }
+        Ok(())
+    }
+}
+
+/// What of an amount cards can be charged: rounded down to what the currency is collected in.
+pub(super) fn in_steps(amount: i64, currency: Currency) -> i64 {
+    amount - amount % currency.step()
 }
 
 /// The least that a card can be charged, in minor units: half of the currency's unit, and fifty where it has no smaller

@@ -21,7 +21,7 @@ use super::notices::Happening;
 use super::order::Fingerprint;
 use super::payments::{self, Payment, Purpose, Way};
 use super::plans::Plan;
-use super::prices::least_charge;
+use super::prices::{in_steps, least_charge};
 use super::purchases::check_return_url;
 use super::renewals::here;
 use super::requests::Asked;
@@ -310,8 +310,9 @@ pub(super) fn difference(subscription: &Subscription, plan: &Plan, now: Timestam
     }
     let span = (Timestamp::from_millis(subscription.period_start), Timestamp::from_millis(subscription.period_end));
     let (net, credits) = upgrade((old.price, old.credits()), (plan.price, plan.credits()), span, now);
-    let least = least_charge(plan.currency.parse().unwrap_or(Currency::EUR));
-    (least <= net && credits.is_positive()).then_some((net, credits))
+    let currency = plan.currency.parse().unwrap_or(Currency::EUR);
+    let net = in_steps(net, currency);
+    (least_charge(currency) <= net && credits.is_positive()).then_some((net, credits))
 }
 
 fn not_now(why: &str) -> Refusal {

@@ -200,6 +200,47 @@ fn packages_are_put_on_sale_changed_and_taken_away() {
 }
 
 #[test]
+fn what_no_card_can_be_charged_is_not_on_sale() {
+    let shop = Shop::open();
+    for (path, price, currency) in [
+        ("packages/a", 10_005, "kwd"),
+        ("packages/a", 100_000_000, "eur"),
+        // With 27 % of tax it is too much.
+        ("packages/a", 90_000_000, "eur"),
+        ("packages/a", 49, "jpy"),
+        ("plans/a", 18_005, "kwd"),
+        ("plans/a", 90_000_000, "eur"),
+    ] {
+        let credits = if 50_000 < price { 100_000_000 } else { 2_000 };
+        let mut body = json!({"name": "A", "credits": credits, "price": {"amount": price, "currency": currency}});
+        if path == "plans/a" {
+            body["every"] = json!("month");
+        }
+        let problem = shop.server.put(&format!("/v1/{path}"), &body).problem();
+        assert_eq!(problem, (422, "invalid_request".to_owned(), "price.amount".to_owned()), "{body}");
+    }
+    let most = json!({"name": "A", "credits": 2_000, "price": {"amount": 78_700_000, "currency": "eur"}});
+    assert_eq!(shop.server.put("/v1/packages/most", &most).status, 201);
+
+    // A hundred credits cost a yen here: ten yen can be charged to nobody.
+    let yen = shop.server.put("/v1/accounts/yen", &json!({"currency": "jpy"}));
+    assert_eq!(yen.status, 201, "{}", yen.text);
+    let buy = |credits: u64| {
+        shop.buy("yen", &credits.to_string(), &json!({"credits": credits, "hosted": true, "return_url": BACK}))
+    };
+    for credits in [1_000, 4_900] {
+        assert_eq!(buy(credits).problem().2, "credits", "{credits}");
+    }
+    let bought = buy(5_000);
+    assert_eq!((bought.status, &bought.json()["status"]), (201, &json!("requires_action")), "{}", bought.text);
+    let on_sale = shop.server.get("/v1/packages?currency=jpy").json();
+    assert!(
+        on_sale["data"].as_array().unwrap().iter().all(|it| it["price"]["amount"].as_i64() >= Some(50)),
+        "{on_sale}"
+    );
+}
+
+#[test]
 fn a_card_number_is_refused_wherever_it_is_sent() {
     let shop = Shop::open();
     shop.server.account("ada");

@@ -122,6 +122,29 @@ fn a_declined_renewal_is_tried_on_days_one_three_five_and_seven_and_then_it_is_o
 }
 
 #[test]
+fn an_upgrade_in_dinars_costs_what_can_be_collected_in_dinars() {
+    let shop = Shop::open();
+    let dinars = shop.server.put("/v1/accounts/ada", &json!({"currency": "kwd"}));
+    assert_eq!(dinars.status, 201, "{}", dinars.text);
+    shop.save_card("ada", VISA);
+    let plan = |credits: u64, price: i64| json!({"name": "P", "credits": credits, "price": {"amount": price, "currency": "kwd"}, "every": "month"});
+    assert_eq!(shop.server.put("/v1/plans/small", &plan(2_000, 18_000)).status, 201);
+    subscribe(&shop, "small", "s");
+    // Of three, whatever is left of the month, one would be no multiple of ten by itself.
+    for (number, price) in [24_010, 30_070, 36_190].into_iter().enumerate() {
+        let credits = 4_000 + 1_000 * u64::try_from(number).unwrap();
+        shop.pass(36_001);
+        let name = format!("larger-{number}");
+        assert_eq!(shop.server.put(&format!("/v1/plans/{name}"), &plan(credits, price)).status, 201);
+        let changed = shop.server.post("/v1/accounts/ada/subscription/change", &name, &json!({"plan": name}));
+        assert_eq!((changed.status, &changed.json()["plan"]["id"]), (201, &json!(name)), "{}", changed.text);
+        let paid = &shop.payments("ada")[0];
+        let net = paid["net"]["amount"].as_i64().unwrap();
+        assert!(paid["status"] == "succeeded" && 0 < net && net % 10 == 0, "{paid}");
+    }
+}
+
+#[test]
 fn what_carries_over_is_all_of_it_where_the_plan_sets_no_maximum_and_that_much_where_it_does() {
     let shop = Shop::open();
     shop.customer("ada", VISA);
