@@ -140,7 +140,7 @@ fn jobs_that_nobody_can_do_stand_before_no_others() {
             town.app.store().commit(&kinds.iter().map(unreadable).collect::<Vec<_>>()).unwrap();
         }
         let method = town.app.payment_methods(&ada()).unwrap().remove(0);
-        town.app.remove_method(&ada(), &method.id).unwrap();
+        town.app.remove_method(&ada(), &method.id, &"test".into()).unwrap();
         for _ in 0..3 {
             town.work().await;
         }
