@@ -1,6 +1,6 @@
 //! The operators' console: accounts, money, prices, webhooks, keys, jobs, and who did what.
 //!
-//! Opened with the secret of an admin key. Whatever is changed here says first what it will do ([`confirm`]), goes
+//! Opened with the secret of an admin key. What cannot be taken back says first what it will do ([`confirm`]); all goes
 //! through the same use cases as a request to the API, and is in the audit log under the key's name, written with what
 //! it did.
 mod account;
