@@ -193,6 +193,7 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     responses(
         (status = 200, body = EmailShown, description = "The e-mail, due now."),
         (status = 404, description = "No such account or e-mail."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn resend(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;

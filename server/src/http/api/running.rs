@@ -79,6 +79,7 @@ pub struct ClockShown {
     responses(
         (status = 200, body = ClockShown, description = "The time it is now."),
         (status = 404, description = "This is not a sandbox."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn advance(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Admin)?;

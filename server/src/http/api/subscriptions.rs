@@ -288,7 +288,7 @@ pub async fn change(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     responses(
         (status = 201, body = SubscriptionShown, description = "It ends when its period does."),
         (status = 404, description = "No such account or subscription."),
-        (status = 409, description = "It is over, or waits for a payment."),
+        (status = 409, description = "It is over, or waits for a payment, or the key came with another request."),
     ))]
 pub async fn cancel(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     end(&site, knock.enter(&site, Scope::Billing)?, true).await
@@ -306,7 +306,7 @@ pub async fn cancel(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     responses(
         (status = 201, body = SubscriptionShown, description = "It renews when its period ends."),
         (status = 404, description = "No such account or subscription."),
-        (status = 409, description = "It is over, or waits for a payment."),
+        (status = 409, description = "It is over, or waits for a payment, or the key came with another request."),
     ))]
 pub async fn resume(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     end(&site, knock.enter(&site, Scope::Billing)?, false).await

@@ -224,6 +224,7 @@ pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     responses(
         (status = 200, body = EndpointShown, description = "The endpoint, told what happens from now on."),
         (status = 404, description = "No such endpoint."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn enable(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Admin)?;
@@ -261,6 +262,7 @@ pub struct ReplayShown {
     responses(
         (status = 200, body = ReplayShown, description = "How many."),
         (status = 404, description = "No such endpoint."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn replay(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Admin)?;
@@ -314,6 +316,7 @@ pub async fn deliveries(State(site): State<Arc<Site>>, knock: Knock) -> Answered
     responses(
         (status = 200, body = DeliveryShown, description = "The delivery, due now."),
         (status = 404, description = "No such endpoint or delivery."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn resend(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Admin)?;
