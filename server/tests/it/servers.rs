@@ -129,7 +129,8 @@ fn the_balance_is_exact_at_any_instant() {
     assert_eq!(served.get("/v1/accounts/ada/balance").json()["debt"], "48");
     grant(&served, "100", "top-up");
     let left = served.available("ada");
-    assert!(left.starts_with("51.9"), "debts are paid first, and {left} is left");
+    // The clock goes on while the test asks, and a second costs 0.0011: 52 within the first one.
+    assert!(left == "52" || left.starts_with("51.9"), "debts are paid first, and {left} is left");
     assert_eq!(served.get("/v1/accounts/ada/balance").json()["debt"], "0");
 }
 
