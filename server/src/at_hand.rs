@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use billing::id::{AccountNumber, Name};
+use foldhash::quality::RandomState;
 
 use crate::app::Known;
 
@@ -28,8 +29,8 @@ struct Generations {
 
 #[derive(Default)]
 struct Generation {
-    by_id: HashMap<Name, Arc<Known>>,
-    by_number: HashMap<AccountNumber, Arc<Known>>,
+    by_id: HashMap<Name, Arc<Known>, RandomState>,
+    by_number: HashMap<AccountNumber, Arc<Known>, RandomState>,
 }
 
 impl Generation {

@@ -73,7 +73,7 @@ fn figure(
     let disk = written();
     while done < charges && took < FIGURE_MAX {
         // Orders are made before the clock runs: enough that to begin and to end is little of it.
-        let batch = (64 * group).clamp(8_192, 524_288).min(charges - done).max(group);
+        let batch = (64 * group).clamp(65_536, 524_288).min(charges - done).max(group);
         let groups: Vec<Vec<ChargeOrder>> = (0..batch.div_ceil(group)).map(|_| source.take(group)).collect();
         done += groups.len() * group;
         let (began, before) = (Instant::now(), processor_micros());

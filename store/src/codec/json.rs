@@ -52,8 +52,8 @@ impl Json {
     pub fn string(&mut self, value: &str) {
         self.comma();
         self.text.push('"');
-        // What needs no escape is nearly everything, and is copied in one go.
-        if value.bytes().all(|it| 0x20 <= it && it != b'"' && it != b'\\') {
+        // What needs no escape is nearly everything, and is copied in one go. Every byte is looked at, many at a time.
+        if !value.bytes().fold(false, |some, it| some | (it < 0x20) | (it == b'"') | (it == b'\\')) {
             self.text.push_str(value);
             self.text.push('"');
             return;

@@ -5,14 +5,14 @@
 //! dimensions, without the amounts. There are few of both, and a bound holds where there are not: what has no number is
 //! written out.
 use std::collections::HashMap;
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use billing::ledger::{Reversal, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::{PriceLine, Text, Usage};
+use foldhash::quality::RandomState;
 use serde::Deserialize;
-use siphasher::sip::SipHasher13;
 
 use super::Malformed;
 use super::json::Json;
@@ -45,10 +45,11 @@ pub struct Shape {
 pub struct Numbered {
     rates: Vec<Rate>,
     /// By item: the numbers of its rates.
-    by_item: HashMap<Text, Vec<u32>>,
+    by_item: HashMap<Text, Vec<u32>, RandomState>,
     shapes: Vec<Shape>,
     /// By hash: of two shapes with one hash only the first has a number.
     by_hash: HashMap<u64, u32>,
+    hashing: RandomState,
 }
 
 /// The numbers of one transaction's work.
@@ -121,7 +122,7 @@ impl Numbered {
     /// The number of a usage's shape. One that is met for the second time is returned instead, to be given a number:
     /// what is met once, such as a hash among the dimensions, would fill the list with what never comes again.
     pub fn shape_of(&self, usage: &Usage, met: &mut Met) -> Result<Option<u32>, Shape> {
-        let hash = Shape::hash(usage);
+        let hash = Shape::hash(usage, &self.hashing);
         if let Some(number) = self.by_hash.get(&hash) {
             return Ok(Some(*number).filter(|it| self.shapes[*it as usize - 1].is_of(usage)));
         }
@@ -144,16 +145,16 @@ impl Numbered {
         let number = u32::try_from(self.shapes.len() + 1).expect("there are few shapes");
         let quantities = shape.quantities.iter().map(|it| (Arc::clone(it), 0)).collect();
         let usage = Usage { meter: Text::default(), quantities, dimensions: shape.dimensions.clone() };
-        self.by_hash.entry(Shape::hash(&usage)).or_insert(number);
+        self.by_hash.entry(Shape::hash(&usage, &self.hashing)).or_insert(number);
         self.shapes.push(shape);
         number
     }
 }
 
 impl Shape {
-    /// Keyed, for dimensions are what callers say: nobody finds two that hide each other.
-    fn hash(usage: &Usage) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(0x5363_7269_702d_7368, 0x6170_652d_6861_7368);
+    /// Keyed at random, for dimensions are what callers say: nobody finds two that hide each other.
+    fn hash(usage: &Usage, hashing: &RandomState) -> u64 {
+        let mut hasher = hashing.build_hasher();
         let mut write = |text: &str| {
             hasher.write(text.as_bytes());
             hasher.write_u8(0xff);

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use billing::id::{AccountNumber, Place};
 
 use super::shared::{Chore, Shared, Writer, lock};
-use super::spread::SpreadMap;
 use super::tail::Head;
 use super::{derived, journal, records};
+
 use crate::{Change, CommitError, Fault, Post};
 
 /// The write-ahead log grows by at least a page a commit, whatever is in it.
@@ -23,9 +23,6 @@ const COMMIT_BYTES: usize = 2 * 4096;
 const ROW_BYTES: usize = 300;
 /// Commits between two copies of the log, at least: large groups share one, too.
 const COMMITS_MIN: usize = 8;
-
-/// The last transactions of some accounts.
-type Heads = SpreadMap<AccountNumber, Head>;
 
 /// What was written and is not settled, oldest first.
 pub struct Unsettled {
@@ -40,7 +37,6 @@ struct Written {
     changes: Arc<Vec<Change>>,
     /// Sequence of its last transaction.
     last: u64,
-    heads: Heads,
 }
 
 impl Unsettled {
@@ -57,7 +53,7 @@ fn fault(error: rusqlite::Error) -> Fault {
 pub fn commit(shared: &Shared, changes: &[Change]) -> Result<(), CommitError> {
     let mut writer = begin(shared)?;
     syncs(&mut writer, true)?;
-    let (last, _) = append(shared, &mut writer, changes)?;
+    let last = append(shared, &mut writer, changes)?;
     // Nobody writes meanwhile, so nothing comes between.
     settle(shared)?;
     remember(shared, &posts_of(changes), last);
@@ -72,8 +68,8 @@ pub fn write(shared: &Shared, changes: &Arc<Vec<Change>>) -> Result<(), CommitEr
     }
     let mut writer = begin(shared)?;
     syncs(&mut writer, false)?;
-    let (last, heads) = append(shared, &mut writer, changes)?;
-    lock(&shared.unsettled.written).push_back(Arc::new(Written { changes: Arc::clone(changes), last, heads }));
+    let last = append(shared, &mut writer, changes)?;
+    lock(&shared.unsettled.written).push_back(Arc::new(Written { changes: Arc::clone(changes), last }));
     copy_log(shared, writer, changes.len());
     Ok(())
 }
@@ -105,8 +101,7 @@ fn broken() -> Fault {
 /// Waits for its turn to write.
 fn begin(shared: &Shared) -> Result<MutexGuard<'_, Writer>, Fault> {
     // Back-pressure: memory stays bounded when folding cannot keep up.
-    let is_full = shared.options.tail_max <= shared.memory().live.length;
-    if is_full {
+    if shared.options.tail_max <= shared.live_length.load(Ordering::Relaxed) {
         shared.await_fold(|memory| memory.live.length < shared.options.tail_max)?;
     }
     let writer = lock(&shared.writer);
@@ -126,39 +121,47 @@ fn syncs(writer: &mut Writer, does: bool) -> Result<(), Fault> {
 }
 
 /// Writes everything, or nothing, and says where that ends.
-fn append(shared: &Shared, writer: &mut Writer, changes: &[Change]) -> Result<(u64, Heads), CommitError> {
-    let mut heads = find_heads(shared, changes)?;
-    let last = insert(shared, writer, &mut heads, changes)?;
-    writer.sequence = last;
-    Ok((last, heads))
-}
-
-/// The last transaction of every account that is posted to. Nobody else commits meanwhile.
-fn find_heads(shared: &Shared, changes: &[Change]) -> Result<Heads, Fault> {
-    let mut heads = Heads::with_capacity_and_hasher(changes.len(), Default::default());
-    let mut cold = Vec::new();
-    // In this order: what is settled goes into memory before it is taken out here.
-    let unsettled: Vec<Arc<Written>> = lock(&shared.unsettled.written).iter().rev().cloned().collect();
-    let memory = shared.memory();
-    for post in changes.iter().filter_map(post_of) {
-        let account = post.transaction.place.account;
-        let written = unsettled.iter().find_map(|it| it.heads.get(&account).copied());
-        match written.or_else(|| memory.head(account)) {
-            Some(head) => drop(heads.insert(account, head)),
-            None => cold.push(account),
+fn append(shared: &Shared, writer: &mut Writer, changes: &[Change]) -> Result<u64, CommitError> {
+    if writer.heads.forget_some().is_some() {
+        // Among them may be one whose last transaction memory does not know yet.
+        settle(shared)?;
+    }
+    find_heads(shared, writer, changes)?;
+    match insert(shared, writer, changes) {
+        Ok(last) => {
+            writer.sequence = last;
+            Ok(last)
+        }
+        Err(error) => {
+            // Some of them are of what was not written. Should this fail, no more is written, and says so.
+            writer.heads.clear();
+            let _ = settle(shared);
+            Err(error)
         }
     }
-    drop(memory);
-    if !cold.is_empty() {
-        shared.read(|reader| {
-            for account in cold {
-                let head = derived::head(&reader.derived, account)?.map_or_else(Head::default, |(head, _)| head);
-                heads.insert(account, head);
-            }
-            Ok(())
-        })?;
+}
+
+/// Finds the last transaction of every account that is posted to. Nobody else commits meanwhile.
+fn find_heads(shared: &Shared, writer: &mut Writer, changes: &[Change]) -> Result<(), Fault> {
+    let accounts = changes.iter().filter_map(post_of).map(|it| it.transaction.place.account);
+    let mut cold: Vec<(AccountNumber, Option<Head>)> =
+        accounts.filter(|it| writer.heads.get(*it).is_none()).map(|it| (it, None)).collect();
+    if cold.is_empty() {
+        return Ok(());
     }
-    Ok(heads)
+    let memory = shared.memory();
+    cold.iter_mut().for_each(|(account, head)| *head = memory.head(*account));
+    drop(memory);
+    shared.read(|reader| {
+        for (account, head) in &mut cold {
+            if head.is_none() {
+                *head = Some(derived::head(&reader.derived, *account)?.map_or_else(Head::default, |(head, _)| head));
+            }
+        }
+        Ok(())
+    })?;
+    cold.into_iter().for_each(|(account, head)| writer.heads.insert(account, head.unwrap_or_default()));
+    Ok(())
 }
 
 fn post_of(change: &Change) -> Option<&Post> {
@@ -173,7 +176,7 @@ fn posts_of(changes: &[Change]) -> Vec<&Post> {
 }
 
 /// Inserts everything, or nothing: whatever goes wrong before the end rolls the transaction back.
-fn insert(shared: &Shared, writer: &mut Writer, heads: &mut Heads, changes: &[Change]) -> Result<u64, CommitError> {
+fn insert(shared: &Shared, writer: &mut Writer, changes: &[Change]) -> Result<u64, CommitError> {
     let mut sequence = writer.sequence;
     let before = Arc::clone(&writer.numbered.read().unwrap_or_else(PoisonError::into_inner));
     let transaction = writer.file.unchecked_transaction().map_err(fault)?;
@@ -184,7 +187,7 @@ fn insert(shared: &Shared, writer: &mut Writer, heads: &mut Heads, changes: &[Ch
             continue;
         };
         let Place { account, version } = post.transaction.place;
-        let head = heads.get_mut(&account).expect("the head of every account was looked up");
+        let head = *writer.heads.get(account).expect("the head of every account was looked up");
         if version != head.version + 1 {
             return Err(CommitError::Stale);
         }
@@ -193,7 +196,7 @@ fn insert(shared: &Shared, writer: &mut Writer, heads: &mut Heads, changes: &[Ch
         assert_eq!(post.key, key, "a post's key is the name of its transaction's key");
         sequence += 1;
         appender.append(sequence, head.sequence, post).map_err(fault)?;
-        *head = Head { version, sequence };
+        writer.heads.insert(account, Head { version, sequence });
     }
     let numbered = Arc::clone(&appender.numbered);
     drop(appender);
@@ -221,13 +224,18 @@ fn remember_written(shared: &Shared, last: u64) {
 
 /// Puts posts, the last of which has this sequence, into memory.
 fn remember(shared: &Shared, posts: &[&Post], last: u64) {
+    /// Posts that whoever reads may have to wait for.
+    const AT_ONCE: usize = 512;
     let first = last + 1 - posts.len() as u64;
     let numbered: Vec<(u64, &Post)> = (first..).zip(posts.iter().copied()).collect();
-    let mut memory = shared.memory_mut();
-    memory.live.push_all(&numbered);
-    let is_long = shared.options.fold_at <= memory.live.length;
-    drop(memory);
-    if is_long {
+    let mut length = 0;
+    for some in numbered.chunks(AT_ONCE) {
+        let mut memory = shared.memory_mut();
+        memory.live.push_all(some);
+        length = memory.live.length;
+        shared.live_length.store(length, Ordering::Relaxed);
+    }
+    if shared.options.fold_at <= length {
         shared.ask(Chore::Fold);
     }
 }

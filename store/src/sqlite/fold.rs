@@ -50,7 +50,8 @@ pub fn fold(shared: &Shared, journal: &JournalFile, tail: &Tail) -> Result<(), F
         let mut forgotten = Vec::new();
         let mut memory = shared.memory_mut();
         for (book, sequence) in books {
-            forgotten.extend(memory.books.insert(book, sequence));
+            memory.books.insert(book.account, (book, sequence));
+            forgotten.extend(memory.books.forget_some());
         }
         drop(memory);
         shared.rest();

@@ -17,7 +17,7 @@ pub struct Memory {
     /// What is being folded.
     pub frozen: Option<Arc<Tail>>,
     pub runs: Runs,
-    pub books: Kept,
+    pub books: Kept<(Arc<Book>, u64)>,
     /// Folds done: whoever reads the derived file can tell whether what was read may be outdated.
     pub folds: u64,
 }
@@ -39,25 +39,27 @@ impl Memory {
     /// The last of an account's transactions, if that can be told without asking the derived file.
     pub fn head(&self, account: AccountNumber) -> Option<Head> {
         let in_tail = self.unfolded(account).next().map(Unfolded::head);
-        in_tail.or_else(|| self.books.get(account).map(|(book, sequence)| Head { version: book.version, sequence }))
+        let of_book = |(book, sequence): &(Arc<Book>, u64)| Head { version: book.version, sequence: *sequence };
+        in_tail.or_else(|| self.books.get(account).map(of_book))
     }
 
     /// An account's book, if it is here.
     pub fn book(&self, account: AccountNumber) -> Option<&Arc<Book>> {
         match self.unfolded(account).next() {
             Some(unfolded) => unfolded.book.as_ref(),
-            None => self.books.get(account).map(|(book, _)| book),
+            None => self.books.get(account).map(|it| &it.0),
         }
     }
 
     /// Keeps a book that was read while there had been `folds` folds, unless it may be outdated since. What must be
     /// forgotten for it is returned, to be dropped when nobody waits.
-    pub fn keep(&mut self, book: Arc<Book>, sequence: u64, folds: u64) -> Option<Generation> {
+    pub fn keep(&mut self, book: Arc<Book>, sequence: u64, folds: u64) -> Option<Generation<(Arc<Book>, u64)>> {
         let is_newest = self.unfolded(book.account).next().is_none_or(|it| it.head().version == book.version);
         if self.folds != folds || !is_newest {
             return None;
         }
-        self.books.insert(book, sequence)
+        self.books.insert(book.account, (book, sequence));
+        self.books.forget_some()
     }
 
     /// Lists `new` instead of `old` ones.
@@ -67,29 +69,36 @@ impl Memory {
     }
 }
 
-type Generation = SpreadMap<AccountNumber, (Arc<Book>, u64)>;
+pub type Generation<T> = SpreadMap<AccountNumber, T>;
 
-/// The books lately used. Two generations, and no list of uses: when the young one is full it becomes the old one, and
-/// what was old and not used again is forgotten.
-pub struct Kept {
-    young: Generation,
-    old: Generation,
+/// What is lately used of accounts. Two generations, and no list of uses: when the young one is full it becomes the old
+/// one, and what was old and not used again is forgotten.
+pub struct Kept<T> {
+    young: Generation<T>,
+    old: Generation<T>,
     generation_max: usize,
 }
 
-impl Kept {
-    fn new(most: usize) -> Kept {
+impl<T> Kept<T> {
+    /// At most so many, and what is put in before some are forgotten.
+    pub fn new(most: usize) -> Kept<T> {
         Kept { young: Generation::default(), old: Generation::default(), generation_max: most / 2 + 1 }
     }
-    fn get(&self, account: AccountNumber) -> Option<(&Arc<Book>, u64)> {
-        let (book, sequence) = self.young.get(&account).or_else(|| self.old.get(&account))?;
-        Some((book, *sequence))
+    pub fn get(&self, account: AccountNumber) -> Option<&T> {
+        self.young.get(&account).or_else(|| self.old.get(&account))
     }
-    pub fn insert(&mut self, book: Arc<Book>, sequence: u64) -> Option<Generation> {
-        self.young.insert(book.account, (book, sequence));
+    pub fn insert(&mut self, account: AccountNumber, it: T) {
+        self.young.insert(account, it);
+    }
+    /// Forgets what was not used for long, where there is much. It is returned, to be dropped when nobody waits.
+    pub fn forget_some(&mut self) -> Option<Generation<T>> {
         if self.young.len() < self.generation_max {
             return None;
         }
         Some(std::mem::replace(&mut self.old, std::mem::take(&mut self.young)))
+    }
+    pub fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::journal::JournalFile;
-use super::memory::Memory;
+use super::memory::{Kept, Memory};
 use super::shared::{Chore, Reader, Shared, Writer};
 use super::tail::Tail;
 use super::{Options, Sqlite, beside, checkpoint, derived, derived_path, fold, hours, journal, merge, migrate, names};
@@ -17,6 +17,9 @@ use crate::codec::Met;
 
 const JOURNAL_STEPS: &[&str] = &[include_str!("../../migrations/journal_1.sql")];
 const DERIVED_STEPS: &[&str] = &[include_str!("../../migrations/derived_1.sql")];
+
+/// Accounts whose last transactions whoever writes knows without asking: some ten megabytes.
+const HEADS_MAX: usize = 300_000;
 
 fn fault(error: rusqlite::Error) -> Fault {
     Fault::new("opening the store", error)
@@ -32,8 +35,16 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     hours::tidy(&derived)?;
     let memory = Memory::new(runs, options.books_max);
     let numbered = journal::numbered(&file)?;
-    let met = Met::default();
-    let writer = Writer { file, numbered, met, sequence, syncs: true, log_bytes: 0, uncopied_bytes: 0 };
+    let writer = Writer {
+        file,
+        numbered,
+        met: Met::default(),
+        sequence,
+        heads: Kept::new(HEADS_MAX),
+        syncs: true,
+        log_bytes: 0,
+        uncopied_bytes: 0,
+    };
     // It is there: the journal has been read, and its file stays open.
     let log = File::open(beside(path, "-wal")).map_err(|it| Fault::new("opening the journal's log", it))?;
     let shared = Arc::new(Shared::new(options, path, (writer, log), derived, memory));

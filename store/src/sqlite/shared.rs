@@ -1,7 +1,7 @@
 //! What commits, reads and the threads behind them share, and how they wait for each other.
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::Options;
 use super::commit::Unsettled;
 use super::journal::{JournalFile, SharedNumbered};
-use super::memory::Memory;
-use super::tail::Tail;
+use super::memory::{Kept, Memory};
+use super::tail::{Head, Tail};
 use crate::Fault;
 use crate::codec::Met;
 
@@ -26,6 +26,8 @@ pub struct Shared {
     /// The derived file's one writing connection, taken for a slice at a time.
     derived: Mutex<Connection>,
     memory: RwLock<Memory>,
+    /// Transactions in the live tail: nobody has to wait for memory to know it.
+    pub live_length: AtomicUsize,
     readers: Mutex<Vec<Reader>>,
     signals: Mutex<Signals>,
     changed: Condvar,
@@ -42,6 +44,9 @@ pub struct Writer {
     pub met: Met,
     /// Sequence of the newest transaction.
     pub sequence: u64,
+    /// The last transactions of the accounts lately written to. Of an account that is not among them, all that was
+    /// written is settled, so that memory or the derived file knows it.
+    pub heads: Kept<Head>,
     /// Whether SQLite waits for the disk when it commits.
     pub syncs: bool,
     /// About how much was written to the write-ahead log since it was begun, and since it was last copied.
@@ -103,6 +108,7 @@ impl Shared {
             unsettled: Unsettled::new(log),
             is_broken: AtomicBool::new(false),
             derived: Mutex::new(derived),
+            live_length: AtomicUsize::new(memory.live.length),
             memory: RwLock::new(memory),
             readers: Mutex::default(),
             signals: Mutex::default(),
@@ -201,6 +207,7 @@ impl Shared {
             return Arc::clone(frozen);
         }
         let frozen = Arc::new(memory.live.emptied());
+        self.live_length.store(0, Ordering::Relaxed);
         memory.frozen = Some(Arc::clone(&frozen));
         frozen
     }
@@ -251,7 +258,7 @@ impl Shared {
     pub fn rest(&self) {
         /// About as long as a slice takes.
         const MOMENT: Duration = Duration::from_millis(5);
-        if self.options.fold_at < 2 * self.memory().live.length {
+        if self.options.fold_at < 2 * self.live_length.load(Ordering::Relaxed) {
             return;
         }
         let is_idle = |it: &mut Signals| !it.stop && it.waiting == 0;

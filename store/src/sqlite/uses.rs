@@ -4,7 +4,7 @@
 //! and makes nothing of its own. Invariant: what was pushed comes out again, summed by hour and kind.
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash, Hasher as _};
 use std::sync::Arc;
 
 use billing::ledger::Transaction;
@@ -12,6 +12,7 @@ use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageKeyRef, UsageSum};
+use foldhash::quality::RandomState;
 
 use super::spread::SpreadMap;
 use crate::codec::{Kind, Malformed, Told};
@@ -21,6 +22,7 @@ pub struct Uses {
     kinds: Vec<Kind>,
     /// Where in `kinds` one with this hash is; where hashes collide, the next free number is taken instead.
     places: SpreadMap<u64, u32>,
+    hashing: RandomState,
     uses: Vec<Use>,
     /// The quantities of all uses, one after the other.
     amounts: Vec<u64>,
@@ -140,7 +142,7 @@ impl Uses {
         owned: impl FnOnce() -> UsageKey,
     ) -> u32 {
         let key = key.in_hour(ANY_HOUR);
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = self.hashing.build_hasher();
         key.hash(&mut hasher);
         names.clone().for_each(|it| it.hash(&mut hasher));
         let mut hash = hasher.finish();
