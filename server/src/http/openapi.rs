@@ -24,7 +24,9 @@ use super::wire::{ChargeRef, GrantRef, HoldRef, NameIn};
         description = "Credit billing for AI and infrastructure platforms: measure work, price it, draw credits in one \
             atomic, durable, idempotent decision.\n\nCredits are exact decimal strings. Times are RFC 3339 in UTC. \
             Errors are `application/problem+json` with a stable `code`. Every request that moves credits carries an \
-            idempotency key: the same key again is answered with the first answer and `Idempotent-Replay: true`.",
+            idempotency key, and every other POST may: the same key again is answered with the first answer and \
+            `Idempotent-Replay: true`, another body under it with 409. What only measures changes nothing and takes \
+            none.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
@@ -130,7 +132,7 @@ const FAILURES: [(&str, &str, &str); 9] = [
 fn failure_components() -> Value {
     let failure = |(status, name, description): (&str, &str, &str)| {
         let mut response = json!({"description": description});
-        carried(status, &mut response, true);
+        carried(status, &mut response, false);
         (name.to_owned(), response)
     };
     Value::Object(FAILURES.into_iter().map(failure).collect())
@@ -147,9 +149,12 @@ fn complete(operation: &mut Value) {
     for content in contents(operation.get_mut("requestBody")) {
         binary(content);
     }
+    let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+    let takes_key = parameters.any(|it| it["name"] == "Idempotency-Key");
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
     for (status, response) in responses.iter_mut() {
-        carried(status, response, is_secured);
+        let may_be_replay = if takes_key { status.starts_with('2') } else { is_secured && status == "201" };
+        carried(status, response, may_be_replay);
     }
     for (status, name, _) in FAILURES {
         let applies = match status {
@@ -195,11 +200,11 @@ fn binary((media_type, content): (&String, &mut Value)) {
 }
 
 /// What every answer of this status carries.
-fn carried(status: &str, response: &mut Value, is_secured: bool) {
+fn carried(status: &str, response: &mut Value, may_be_replay: bool) {
     let mut names = vec!["X-Request-Id"];
     names.extend(matches!(status, "429" | "503").then_some("Retry-After"));
     names.extend((status == "401").then_some("WWW-Authenticate"));
-    names.extend((is_secured && status == "201").then_some("Idempotent-Replay"));
+    names.extend(may_be_replay.then_some("Idempotent-Replay"));
     let reference = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
     let headers: Map<String, Value> = names.into_iter().map(reference).collect();
     response["headers"] = Value::Object(headers);

@@ -16,6 +16,7 @@ use super::documents::Kept;
 use super::order::Fingerprint;
 use super::payments::PaymentView;
 use super::purchases::check_return_url;
+use super::requests::answer_in;
 use super::{By, Error};
 use crate::app::{App, Known};
 use crate::stripe::{self, CardOrder, NewCustomer};
@@ -58,7 +59,7 @@ struct Setup {
     looks: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MethodView {
     pub id: String,
     pub method: PaymentMethod,
@@ -72,6 +73,8 @@ pub struct SetupView {
     pub publishable_key: Option<String>,
     /// The provider's page, where that was asked for.
     pub setup_url: Option<String>,
+    /// It was begun before, under the same key.
+    pub is_replay: bool,
 }
 
 impl App {
@@ -109,16 +112,15 @@ impl App {
             match return_url {
                 None => {
                     let setup = provider.start_card_setup(&customer, &ours, &key)?;
-                    Ok((
-                        setup.reference,
-                        SetupView { client_secret: setup.client_secret, publishable_key, setup_url: None },
-                    ))
+                    let client_secret = setup.client_secret;
+                    Ok((setup.reference, SetupView { client_secret, publishable_key, ..SetupView::default() }))
                 }
                 Some(url) => {
                     let order =
                         CardOrder { ours: &ours, customer: &customer, currency, success_url: &url, cancel_url: &url };
                     let page = provider.start_card_page(&order, &key)?;
-                    Ok((page.reference, SetupView { setup_url: page.url, publishable_key, client_secret: None }))
+                    let setup_url = page.url;
+                    Ok((page.reference, SetupView { setup_url, publishable_key, ..SetupView::default() }))
                 }
             }
         });
@@ -126,8 +128,8 @@ impl App {
         let now = self.now();
         let setup = Kept::new(known.account.number, SETUP, reference, Setup { looks: 0 });
         // A key that comes again leads to the same saving, which is known already.
-        self.keep(&[setup.next(now, Some(now + Span::MINUTE))])?;
-        Ok(view)
+        let is_replay = !self.keep(&[setup.next(now, Some(now + Span::MINUTE))])?;
+        Ok(SetupView { is_replay, ..view })
     }
 
     /// A saving that nobody was told the end of: looks whether there is a card now.
@@ -144,11 +146,23 @@ impl App {
         Ok(())
     }
 
-    /// Makes a card the one that is charged where none is named.
-    pub fn make_default(&self, account: &Name, method: &str, by: &By) -> Result<MethodView, Error> {
+    /// Makes a card the one that is charged where none is named. Says whether its key did that before.
+    pub fn make_default(
+        &self,
+        account: &Name,
+        method: &str,
+        by: &By,
+        key: Option<&Text>,
+    ) -> Result<(MethodView, bool), Error> {
         let known = self.known(account)?;
+        let number = known.account.number;
         for _ in 0..ATTEMPTS_MAX {
-            let number = known.account.number;
+            let mut request = Fingerprint::of("payment_method.default");
+            request.text(method);
+            let (fresh, before) = self.asked_perhaps(number, key, request)?;
+            if let Some(view) = before.as_deref().and_then(answer_in) {
+                return Ok((view, true));
+            }
             let found = self.live_methods(number)?.into_iter().find(|it| it.document.id == method);
             let (found, wallet) = (found.ok_or(Refusal::PaymentMethodNotFound)?, self.wallet(number)?);
             let mut wallet = wallet.ok_or(Refusal::PaymentMethodNotFound)?;
@@ -156,9 +170,11 @@ impl App {
             let now = self.now();
             let mut changes = vec![wallet.next(now, None)];
             changes.extend(by.noted(now, "payment_method.default", account.to_string(), method.to_owned()));
+            let view = MethodView { id: found.document.id, method: found.body, is_default: true };
+            changes.extend(fresh.map(|it| it.answered(&view, now)));
             if self.keep(&changes)? {
                 self.retry_renewal(&known)?;
-                return Ok(MethodView { id: found.document.id, method: found.body, is_default: true });
+                return Ok((view, false));
             }
         }
         Err(Error::Busy)

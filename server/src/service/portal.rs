@@ -2,17 +2,20 @@
 //!
 //! The platform asks for a link; the link opens a session; the session is for one account and one role, and ends by the
 //! clock or by signing out. Links and sessions are sealed values that nobody has to look up; only that a session was
-//! ended before its time is written down.
+//! ended before its time is written down, and of a link that was asked for under a key what it says without its seal.
 use std::fmt;
 use std::str::FromStr;
 
 use billing::Refusal;
 use billing::id::Name;
+use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Change, CommitError, Document};
 
 use super::Error;
+use super::order::Fingerprint;
+use super::requests::answer_in;
 use super::seal::random_name;
 use crate::app::App;
 
@@ -26,6 +29,9 @@ pub const SESSION_LASTS: Span = Span::HOUR.times(4);
 const RETURN_URL_LENGTH_MAX: usize = 1_024;
 /// The kind of document that says that a session was ended by its owner.
 const ENDED: &str = "portal_session_end";
+
+/// How often an order that met another under its key is looked at again.
+const ATTEMPTS_MAX: u32 = 8;
 
 const LINK: &str = "portal link";
 const SESSION: &str = "portal session";
@@ -92,6 +98,17 @@ pub enum PortalPage {
     Estimate,
 }
 
+impl PortalPage {
+    fn as_str(self) -> &'static str {
+        match self {
+            PortalPage::Usage => "usage",
+            PortalPage::Billing => "billing",
+            PortalPage::Purchase { .. } => "purchase",
+            PortalPage::Estimate => "estimate",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct LinkOrder {
     pub account: Name,
@@ -106,6 +123,8 @@ pub struct LinkOrder {
 pub struct PortalLink {
     pub token: String,
     pub expires_at: Timestamp,
+    /// It was asked for before, under the same key.
+    pub is_replay: bool,
 }
 
 /// A person at the pages.
@@ -129,6 +148,19 @@ pub enum Followed {
     Unknown,
 }
 
+impl LinkOrder {
+    fn fingerprint(&self) -> Fingerprint {
+        let mut request = Fingerprint::of("portal_session.create");
+        request.text(self.role.as_str()).text(self.page.as_str());
+        if let PortalPage::Purchase { needed } = self.page {
+            request.number(needed.unsigned_abs());
+        }
+        request.text(self.return_url.as_deref().unwrap_or_default());
+        request.number(self.lasts.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
+        request
+    }
+}
+
 /// A link or a session as it is sealed.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
@@ -143,6 +175,32 @@ struct Sealed {
 impl App {
     /// A link into one account's pages, for one person.
     pub fn portal_link(&self, order: &LinkOrder) -> Result<PortalLink, Error> {
+        self.close_link(&self.link(order)?, false)
+    }
+
+    /// The same for who asks at the API: the same link again under the same key.
+    pub fn order_portal_link(&self, order: &LinkOrder, key: Option<&Text>) -> Result<PortalLink, Error> {
+        let account = self.known(&order.account)?.account.number;
+        for _ in 0..ATTEMPTS_MAX {
+            let (fresh, before) = self.asked_perhaps(account, key, order.fingerprint())?;
+            if let Some(link) = before.as_deref().and_then(answer_in::<Sealed>) {
+                return self.close_link(&link, true);
+            }
+            let link = self.link(order)?;
+            let changes: Vec<Change> = fresh.map(|it| it.answered(&link, self.now())).into_iter().collect();
+            if changes.is_empty() || self.keep(&changes)? {
+                return self.close_link(&link, false);
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    fn close_link(&self, link: &Sealed, is_replay: bool) -> Result<PortalLink, Error> {
+        let expires_at = Timestamp::from_millis(link.until);
+        Ok(PortalLink { token: self.seal()?.close(LINK, link)?, expires_at, is_replay })
+    }
+
+    fn link(&self, order: &LinkOrder) -> Result<Sealed, Error> {
         self.known(&order.account)?;
         let lasts = order.lasts.unwrap_or(LINK_LASTS);
         if lasts < Span::SECOND || LINK_LASTS_MAX < lasts {
@@ -156,16 +214,14 @@ impl App {
         if is_billing && !order.role.sees_billing() {
             return Err(Refusal::invalid("page", "is not one that a member sees; open `usage`").into());
         }
-        let expires_at = self.now() + lasts;
-        let sealed = Sealed {
+        Ok(Sealed {
             id: random_name("naming a portal link")?,
             account: order.account.to_string(),
             role: order.role,
             page: order.page,
             return_url: order.return_url.clone(),
-            until: expires_at.millis(),
-        };
-        Ok(PortalLink { token: self.seal()?.close(LINK, &sealed)?, expires_at })
+            until: (self.now() + lasts).millis(),
+        })
     }
 
     /// Opens a session for whoever brings a link.

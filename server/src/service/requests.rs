@@ -1,9 +1,12 @@
-//! Requests that make a document under a key of the caller's: the same key leads to the same document, for ever.
+//! Requests of an account under a key of the caller's: the same key leads to the same answer, for ever.
 //!
-//! The note that remembers a key is committed with what the key brought about, or neither is.
+//! The note that remembers a key is committed with what the key brought about, or neither is. It says what was made,
+//! or, of what is another by the time the key comes again, the answer itself.
 use billing::Refusal;
 use billing::id::{AccountNumber, Place};
 use billing::rating::Text;
+use billing::time::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Change, Fault, NameHash};
 
@@ -50,17 +53,18 @@ impl App {
         Ok(Asked::Before(note.body.led_to))
     }
 
-    /// The same for a request that may come without a key: the key, where it is new, and whether it came before.
+    /// The same for a request that may come without a key: the key, where it is new, and what it led to, where it came
+    /// before.
     pub(super) fn asked_perhaps(
         &self,
         account: AccountNumber,
         key: Option<&Text>,
         request: Fingerprint,
-    ) -> Result<(Option<Fresh>, bool), Error> {
-        let Some(key) = key else { return Ok((None, false)) };
+    ) -> Result<(Option<Fresh>, Option<String>), Error> {
+        let Some(key) = key else { return Ok((None, None)) };
         Ok(match self.asked(account, key, request)? {
-            Asked::Fresh(fresh) => (Some(fresh), false),
-            Asked::Before(_) => (None, true),
+            Asked::Fresh(fresh) => (Some(fresh), None),
+            Asked::Before(led_to) => (None, Some(led_to)),
         })
     }
 
@@ -75,10 +79,34 @@ impl App {
 
 impl Fresh {
     /// The note of it, to be committed with what it leads to.
-    pub fn led_to(&self, id: &str, at: billing::time::Timestamp) -> Change {
-        let note = Note { request: self.request.clone(), led_to: id.to_owned() };
-        Kept::new(self.account, KIND, self.name.clone(), note).next(at, None)
+    pub fn led_to(&self, id: &str, at: Timestamp) -> Change {
+        self.note(id.to_owned()).next(at, None)
     }
+
+    /// The note of it and of the answer, to be committed with what it is about.
+    pub fn answered(&self, answer: &impl Serialize, at: Timestamp) -> Change {
+        self.note(text_of(answer)).next(at, None)
+    }
+
+    /// The answer that is known only some commits after the note: its next state.
+    pub fn answered_at_last(&self, answer: &impl Serialize, at: Timestamp) -> Change {
+        let mut note = self.note(text_of(answer));
+        note.document.version = 1;
+        note.next(at, None)
+    }
+
+    fn note(&self, led_to: String) -> Kept<Note> {
+        Kept::new(self.account, KIND, self.name.clone(), Note { request: self.request.clone(), led_to })
+    }
+}
+
+fn text_of(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).expect("an answer is plain JSON")
+}
+
+/// The answer in a note. None where only what was made stands there.
+pub(super) fn answer_in<T: DeserializeOwned>(led_to: &str) -> Option<T> {
+    serde_json::from_str(led_to).ok()
 }
 
 /// The name under which the grant of a payment is found.

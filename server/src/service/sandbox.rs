@@ -11,13 +11,15 @@ use crate::app::App;
 const ADVANCE_MAX: Span = Span::DAY.times(3_660);
 
 impl App {
-    /// Moves the clock forward, and does what has become due. Says whether its key did that before.
-    pub async fn advance_clock(&self, to: Timestamp, under: Option<&Under>) -> Result<bool, Error> {
+    /// Moves the clock forward, and does what has become due. Says what time it was then, and whether its key did that
+    /// before.
+    pub async fn advance_clock(&self, to: Timestamp, under: Option<&Under>) -> Result<(Timestamp, bool), Error> {
         let mut request = Fingerprint::of("advance");
         request.number(to.millis().unsigned_abs());
         let under = under.map(|it| HouseKey::of(it, &request));
-        if self.led_before(under.as_ref())?.is_some() {
-            return Ok(true);
+        if let Some(told) = self.led_before(under.as_ref())? {
+            let then = told.parse().map_or_else(|_| self.now(), Timestamp::from_millis);
+            return Ok((then, true));
         }
         let span = Span::from_millis(to.millis() - self.now().millis());
         if span < Span::default() || ADVANCE_MAX < span {
@@ -26,8 +28,9 @@ impl App {
         }
         self.clock.advance(span);
         self.settle_all().await?;
-        let note: Vec<_> = under.iter().map(|it| it.led_to("")).collect();
+        let now = self.now();
+        let note: Vec<_> = under.iter().map(|it| it.led_to(&now.millis().to_string())).collect();
         self.keep(&note)?;
-        Ok(false)
+        Ok((now, false))
     }
 }

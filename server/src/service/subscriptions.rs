@@ -24,7 +24,7 @@ use super::plans::Plan;
 use super::prices::{in_steps, least_charge};
 use super::purchases::check_return_url;
 use super::renewals::here;
-use super::requests::Asked;
+use super::requests::{Asked, Fresh, answer_in};
 use super::{By, Error};
 use crate::app::{App, Known};
 
@@ -106,13 +106,13 @@ impl App {
         Ok(self.subscribed(&known)?.ok_or(Refusal::SubscriptionNotFound)?.body)
     }
 
-    /// Subscribes to a plan: its first period begins when it is paid.
-    pub async fn subscribe(self: &Arc<Self>, order: SubscribeOrder) -> Result<Subscription, Error> {
+    /// Subscribes to a plan: its first period begins when it is paid. Says whether its key did that before.
+    pub async fn subscribe(self: &Arc<Self>, order: SubscribeOrder) -> Result<(Subscription, bool), Error> {
         let known = self.known(&order.account)?;
         self.provider()?;
-        let request = order.fingerprint("subscribe");
-        let Asked::Fresh(fresh) = self.asked(known.account.number, &order.key, request)? else {
-            return self.subscription(&order.account);
+        let fresh = match self.asked(known.account.number, &order.key, order.fingerprint("subscribe"))? {
+            Asked::Fresh(fresh) => fresh,
+            Asked::Before(led_to) => return self.subscription_then(&order.account, &led_to),
         };
         if known.account.closed_at.is_some() {
             return Err(Refusal::AccountClosed.into());
@@ -159,7 +159,21 @@ impl App {
         also.push(fresh.led_to(KIND, now));
         let id = self.begin_payment(&known, kept, payment, also)?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
-        self.subscription(&order.account)
+        self.subscription_after(&order.account, &fresh)
+    }
+
+    /// The subscription as its payment has left it, and a note that this was the answer.
+    fn subscription_after(&self, account: &Name, fresh: &Fresh) -> Result<(Subscription, bool), Error> {
+        let subscription = self.subscription(account)?;
+        self.keep(&[fresh.answered_at_last(&subscription, self.now())])?;
+        Ok((subscription, false))
+    }
+
+    /// The answer that a key led to before. Where none was given, for its payment is under way still or the process
+    /// died, it is what there is now.
+    fn subscription_then(&self, account: &Name, led_to: &str) -> Result<(Subscription, bool), Error> {
+        let then = answer_in(led_to).map_or_else(|| self.subscription(account), Ok)?;
+        Ok((then, true))
     }
 
     /// What has to happen for another subscription to take the place of `before`: nothing where it is over; where its
@@ -181,12 +195,12 @@ impl App {
     }
 
     /// Changes the plan: to a dearer one now, for the difference of the rest of the period; to a cheaper one, or one
-    /// of another rhythm, when it renews.
-    pub async fn change_plan(self: &Arc<Self>, order: SubscribeOrder) -> Result<Subscription, Error> {
+    /// of another rhythm, when it renews. Says whether its key did that before.
+    pub async fn change_plan(self: &Arc<Self>, order: SubscribeOrder) -> Result<(Subscription, bool), Error> {
         let known = self.known(&order.account)?;
-        let request = order.fingerprint("change plan");
-        let Asked::Fresh(fresh) = self.asked(known.account.number, &order.key, request)? else {
-            return self.subscription(&order.account);
+        let fresh = match self.asked(known.account.number, &order.key, order.fingerprint("change plan"))? {
+            Asked::Fresh(fresh) => fresh,
+            Asked::Before(led_to) => return self.subscription_then(&order.account, &led_to),
         };
         check_return_url(order.return_url.as_deref())?;
         let plan = self.plan(order.plan.as_str(), known.account.currency)?;
@@ -202,10 +216,10 @@ impl App {
             kept.body.ends = false;
             kept.body.next_plan = Some(plan).filter(|it| *it != kept.body.plan);
             let due_at = self.renewal_due(&kept.body);
-            if !self.keep(&[kept.next(now, Some(due_at)), fresh.led_to(KIND, now)])? {
+            if !self.keep(&[kept.next(now, Some(due_at)), fresh.answered(&kept.body, now)])? {
                 return Err(Error::Busy);
             }
-            return Ok(kept.body);
+            return Ok((kept.body, false));
         };
         let (subscription, index, starts_at) = (kept.body.id.clone(), kept.body.index, kept.body.period_start);
         let period = Period { subscription, plan, index, starts_at, is_upgrade: true };
@@ -216,7 +230,7 @@ impl App {
         (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.to_string()));
         let id = self.begin_payment(&known, kept, payment, vec![fresh.led_to(KIND, now)])?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
-        self.subscription(&order.account)
+        self.subscription_after(&order.account, &fresh)
     }
 
     /// Ends it when its period ends, or takes that back. Credits stay either way. Says whether its key did that before.
@@ -231,9 +245,9 @@ impl App {
         let action = if ends { "subscription.cancel" } else { "subscription.resume" };
         for _ in 0..ATTEMPTS_MAX {
             let mut kept = self.subscribed(&known)?.ok_or(Refusal::SubscriptionNotFound)?;
-            let (fresh, is_replay) = self.asked_perhaps(known.account.number, key, Fingerprint::of(action))?;
-            if is_replay {
-                return Ok((kept.body, true));
+            let (fresh, before) = self.asked_perhaps(known.account.number, key, Fingerprint::of(action))?;
+            if let Some(led_to) = before {
+                return self.subscription_then(account, &led_to);
             }
             let now = self.now();
             let (mut due_at, mut changes) = (None, Vec::new());
@@ -254,7 +268,7 @@ impl App {
             }
             changes.push(kept.next(now, due_at));
             changes.extend(by.noted(now, action, account.to_string(), kept.body.plan.id.clone()));
-            changes.extend(fresh.map(|it| it.led_to(KIND, now)));
+            changes.extend(fresh.map(|it| it.answered(&kept.body, now)));
             if self.keep(&changes)? {
                 return Ok((kept.body, false));
             }

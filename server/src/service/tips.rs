@@ -14,11 +14,12 @@ use billing::server::{Phase, Server, Tariff};
 use billing::time::{Span, Timestamp};
 use billing::usage::SERVER_METER;
 use serde_json::json;
-use store::{Fault, UsageRow};
+use store::{Change, Fault, UsageRow};
 
 use super::Error;
 use super::documents::Kept;
 use super::lately::Rows;
+use super::order::Fingerprint;
 use super::printed::at_least;
 use crate::app::{App, Known};
 
@@ -37,6 +38,8 @@ const MONTH_SECONDS: u64 = 730 * 3_600;
 /// The newest transactions that are looked through for the largest hold.
 const LOOKED_AT_MAX: usize = 2_000;
 const READ_AT_ONCE: usize = 500;
+/// How often a dismissal that met another of the same tip is tried again.
+const ATTEMPTS_MAX: u32 = 8;
 /// The dimension of a plan that says where it came from, and its value for one made of a template.
 const PLAN_KIND: (&str, &str) = ("kind", "template");
 
@@ -134,18 +137,32 @@ impl App {
         Ok(tips)
     }
 
-    /// Dismisses a tip for good, whether or not it is given just now. None where no tip could have this id.
-    pub fn dismiss_tip(&self, account: &Name, tip: &str, by: &str) -> Result<Option<()>, Error> {
+    /// Dismisses a tip for good, whether or not it is given just now. None where no tip could have this id; else says
+    /// whether its key did that before.
+    pub fn dismiss_tip(&self, account: &Name, tip: &str, by: &str, key: Option<&Text>) -> Result<Option<bool>, Error> {
         let number = self.known(account)?.account.number;
         let (kind, subject) = tip.split_once(':').map_or((tip, None), |(kind, subject)| (kind, Some(subject)));
         let is_kind = TipKind::ALL.iter().any(|it| it.as_str() == kind);
         if !is_kind || subject.is_some_and(|it| it.parse::<Name>().is_err()) {
             return Ok(None);
         }
-        let now = self.now();
-        // Dismissed before, it is so already.
-        self.keep(&[Kept::new(number, DISMISSED, tip.to_owned(), json!({"by": by})).next(now, None)])?;
-        Ok(Some(()))
+        for _ in 0..ATTEMPTS_MAX {
+            let mut request = Fingerprint::of("tip.dismiss");
+            request.text(tip);
+            let (fresh, before) = self.asked_perhaps(number, key, request)?;
+            if before.is_some() {
+                return Ok(Some(true));
+            }
+            let now = self.now();
+            let is_dismissed = self.store.document(number, DISMISSED, tip)?.is_some();
+            let dismissal = || Kept::new(number, DISMISSED, tip.to_owned(), json!({"by": by})).next(now, None);
+            let mut changes: Vec<Change> = (!is_dismissed).then(dismissal).into_iter().collect();
+            changes.extend(fresh.map(|it| it.led_to(tip, now)));
+            if self.keep(&changes)? {
+                return Ok(Some(false));
+            }
+        }
+        Err(Error::Busy)
     }
 
     pub(super) fn has_run_low(&self, account: AccountNumber) -> Result<bool, Fault> {
@@ -282,7 +299,7 @@ impl App {
 }
 
 /// Remembers that an account's credits have run low: it is worth a word, once.
-pub(super) fn ran_low(account: AccountNumber, at: Timestamp) -> store::Change {
+pub(super) fn ran_low(account: AccountNumber, at: Timestamp) -> Change {
     Kept::new(account, RAN_LOW.0, RAN_LOW.1.to_owned(), json!({})).next(at, None)
 }
 

@@ -8,17 +8,18 @@ use billing::Refusal;
 use billing::id::{Name, PaymentId};
 use billing::ledger::{Command, Rule, Topup, TopupChange, Transaction, What};
 use billing::money::{Credits, Money};
-use billing::payment::Failure;
+use billing::payment::{Failure, Status};
 use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use store::Change;
 
 use super::Error;
 use super::documents::Kept;
-use super::order::done;
-use super::payments::{KIND, Payment, Purpose, Way};
+use super::order::{Fingerprint, done};
+use super::payments::{KIND, Payment, PaymentView, Purpose, Way};
 use super::printed::at_least;
 use super::purchases::check_return_url;
+use super::requests::answer_in;
 use super::servers::burn_terms;
 use crate::app::{App, Known};
 use crate::turnstile::Ask;
@@ -184,28 +185,50 @@ impl App {
         self: &Arc<Self>,
         id: PaymentId,
         return_url: String,
-    ) -> Result<super::PaymentView, Error> {
+        key: Option<&Text>,
+    ) -> Result<PaymentView, Error> {
         check_return_url(Some(&return_url))?;
+        let number = id.place().account;
+        let known = self.known_number(number)?.ok_or(Refusal::PaymentNotFound)?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
+        let mut request = Fingerprint::of("payment.confirm");
+        request.text(&id.to_string()).text(&return_url);
+        let (fresh, before) = self.asked_perhaps(number, key, request)?;
+        if let Some(body) = before.as_deref().and_then(answer_in) {
+            return self.payment_view(&known, Kept { body, ..kept }, true);
+        }
+        self.finish_payment(id, &kept, return_url).await?;
+        let view = self.payment(id)?;
+        // What the provider was asked goes under a key of the payment's own, so it may be asked before this is written.
+        let note: Vec<Change> = fresh.map(|it| it.answered(&view.payment, self.now())).into_iter().collect();
+        self.keep(&note)?;
+        Ok(view)
+    }
+
+    /// Asks the bank for the customer, where it waits for them.
+    async fn finish_payment(
+        self: &Arc<Self>,
+        id: PaymentId,
+        kept: &Kept<Payment>,
+        return_url: String,
+    ) -> Result<(), Error> {
         let (Some(reference), Some(card)) = (kept.body.reference.clone(), kept.body.card.clone()) else {
-            return self.payment(id);
+            return Ok(());
         };
-        if kept.body.status() != billing::payment::Status::RequiresAction {
-            return self.payment(id);
+        if kept.body.status() != Status::RequiresAction {
+            return Ok(());
         }
         let key = format!("{id}:confirm:{}", kept.document.version);
-        let back = return_url;
         let name = reference.clone();
         let asked = self.at_provider(move |provider| {
-            let order = crate::stripe::FinishOrder { payment: &name, card: &card, return_url: &back };
+            let order = crate::stripe::FinishOrder { payment: &name, card: &card, return_url: &return_url };
             provider.finish(&order, &key)
         });
         match asked.await {
             Ok(_) | Err(crate::stripe::Failure::Refused { .. }) => {}
             Err(failure) => return Err(super::payment_methods::told(&failure)),
         }
-        self.hear_of_payment(id, &reference).await?;
-        self.payment(id)
+        self.hear_of_payment(id, &reference).await
     }
 
     /// What would charge a card by itself, if anything does.

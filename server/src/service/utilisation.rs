@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
+use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use store::Change;
 
 use super::Error;
 use super::documents::Kept;
+use super::order::Fingerprint;
+use super::requests::answer_in;
 use crate::app::App;
 
 const KIND: &str = "utilisation";
@@ -33,8 +37,17 @@ pub struct UtilisationReport {
     pub at: Option<Timestamp>,
 }
 
+impl UtilisationReport {
+    fn fingerprint(self, server: &Name) -> Fingerprint {
+        let mut request = Fingerprint::of("utilisation");
+        request.text(server.as_str()).number(self.cpu_percent.into()).number(self.memory_percent.into());
+        request.number(self.at.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
+        request
+    }
+}
+
 /// How busy a server was: ninety-five reports in a hundred were at or below this.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Busy {
     pub cpu_percent: u8,
     pub memory_percent: u8,
@@ -107,25 +120,38 @@ fn in_ninety_five(counts: &BTreeMap<u8, u64>) -> u8 {
 }
 
 impl App {
-    /// Takes a report of how busy a server is, and answers with how busy it was in the last two weeks.
-    pub fn report_utilisation(&self, account: &Name, server: &Name, report: UtilisationReport) -> Result<Busy, Error> {
+    /// Takes a report of how busy a server is, and answers with how busy it was in the last two weeks. Says whether its
+    /// key did that before.
+    pub fn report_utilisation(
+        &self,
+        account: &Name,
+        server: &Name,
+        report: UtilisationReport,
+        key: Option<&Text>,
+    ) -> Result<(Busy, bool), Error> {
         let number = self.known(account)?.account.number;
         let now = self.now();
         let at = report.at.unwrap_or(now);
         if now + EARLY_MAX < at {
             return Err(Refusal::invalid("at", "must not be in the future").into());
         }
-        self.server(account, server)?;
         for _ in 0..TRIES {
+            let (fresh, before) = self.asked_perhaps(number, key, report.fingerprint(server))?;
+            if let Some(busy) = before.as_deref().and_then(answer_in) {
+                return Ok((busy, true));
+            }
+            self.server(account, server)?;
             let found = self.kept::<Counts>(number, KIND, server.as_str())?;
             let mut kept = found.unwrap_or_else(|| Kept::new(number, KIND, server.to_string(), Counts::default()));
             let is_news = kept.body.last_at < at.millis() && day_of(now) - DAYS < day_of(at);
-            if !is_news {
-                return Ok(kept.body.busy(now));
+            if is_news {
+                kept.body.take(report, at);
             }
-            kept.body.take(report, at);
-            if self.keep(&[kept.next(now, None)])? {
-                return Ok(kept.body.busy(now));
+            let busy = kept.body.busy(now);
+            let mut changes: Vec<Change> = is_news.then(|| kept.next(now, None)).into_iter().collect();
+            changes.extend(fresh.map(|it| it.answered(&busy, now)));
+            if changes.is_empty() || self.keep(&changes)? {
+                return Ok((busy, false));
             }
         }
         Err(Error::Busy)

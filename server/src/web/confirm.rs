@@ -47,7 +47,7 @@ pub async fn ask(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Pa
     // The bank sends the customer back to this page, which says how it went.
     let return_url = settings.public_url.as_deref().map(|it| format!("{it}/emails/confirm?token={token}"));
     let return_url = return_url.unwrap_or_default();
-    let asked = site.app.confirm_payment(id, return_url).await;
+    let asked = site.app.confirm_payment(id, return_url, None).await;
     let view = asked.map_err(|it| message::failed(&site, it.into()))?;
     let bank_url = view.payment.action_url.clone();
     Ok(shown(&site, view, token, bank_url))

@@ -56,6 +56,19 @@ fn every_operation_is_described() {
 }
 
 #[test]
+fn every_post_that_changes_something_takes_an_idempotency_key() {
+    // Charges and holds have theirs in the body, the provider's notices have names; measuring changes nothing.
+    let without = ["createCharge", "createCharges", "createHold", "takeStripeNotice"];
+    let document = document();
+    for (name, operation) in operations(&document).filter(|it| it.0.starts_with("post ")) {
+        let id = operation["operationId"].as_str().unwrap();
+        let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+        let takes_one = parameters.any(|it| it["name"] == "Idempotency-Key");
+        assert_eq!(takes_one, !without.contains(&id) && !id.starts_with("measure"), "{name}");
+    }
+}
+
+#[test]
 fn every_reference_leads_somewhere_and_every_request_is_closed() {
     let document = document();
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {

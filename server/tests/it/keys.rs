@@ -1,7 +1,7 @@
 //! Who may do what: keys, scopes, limits.
 use serde_json::{Value, json};
 
-use crate::served::{Served, chat};
+use crate::served::{Reply, Served, chat};
 
 #[test]
 fn a_key_opens_what_its_scopes_say_until_it_is_revoked() {
@@ -28,8 +28,8 @@ fn a_key_opens_what_its_scopes_say_until_it_is_revoked() {
 #[test]
 fn a_request_of_the_house_under_its_key_is_one_request() {
     let mut server = Served::start();
-    let conflict = |it: crate::served::Reply| assert_eq!(it.problem().1, "idempotency_conflict");
-    let again = |it: &crate::served::Reply| it.header("idempotent-replay") == Some("true");
+    let conflict = |it: Reply| assert_eq!(it.problem().1, "idempotency_conflict");
+    let again = |it: &Reply| it.header("idempotent-replay") == Some("true");
 
     let wanted = json!({"name": "backend", "scopes": ["charge", "read"]});
     let first = server.post("/v1/api-keys", "k", &wanted);
@@ -66,6 +66,51 @@ fn a_request_of_the_house_under_its_key_is_one_request() {
     assert_eq!((first.status, again(&second), &second.text), (201, true, &first.text));
     card["version"] = json!(3);
     conflict(server.post("/v1/rate-cards", "c", &card));
+}
+
+#[test]
+fn a_request_of_an_account_under_its_key_is_one_request() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let conflict = |it: Reply| assert_eq!(it.problem(), (409, "idempotency_conflict".to_owned(), String::new()));
+    let same = |first: &Reply, again: &Reply| {
+        let replayed = |it: &Reply| it.header("idempotent-replay") == Some("true");
+        assert_eq!((replayed(first), replayed(again)), (false, true), "{}", again.text);
+        assert_eq!((again.status, &again.text), (first.status, &first.text));
+    };
+
+    let links = "/v1/accounts/ada/portal-sessions";
+    let wanted = json!({"role": "owner", "page": "billing", "needed_credits": "250"});
+    let first = server.post(links, "link", &wanted);
+    server.advance(1);
+    same(&first, &server.post(links, "link", &wanted));
+    assert_ne!(server.post(links, "other", &wanted).text, first.text);
+    conflict(server.post(links, "link", &json!({"role": "owner", "page": "billing", "needed_credits": "251"})));
+
+    let dismiss = |tip: &str| server.post(&format!("/v1/accounts/ada/tips/{tip}/dismiss"), "tip", &json!({}));
+    let first = dismiss("idle_project:web");
+    assert_eq!(first.status, 204, "{}", first.text);
+    same(&first, &dismiss("idle_project:web"));
+    conflict(dismiss("idle_project:shop"));
+
+    let web = "/v1/accounts/ada/servers/web";
+    assert_eq!(server.put(web, &json!({"project": "shop", "tier": "entry-level"})).status, 201);
+    let report = |key: &str, cpu: u8| {
+        server.post(&format!("{web}/utilisation"), key, &json!({"cpu_percent": cpu, "memory_percent": 40}))
+    };
+    let first = report("busy", 10);
+    assert_eq!((first.status, &first.json()["reports"]), (200, &json!(1)), "{}", first.text);
+    server.advance(1);
+    assert_eq!(report("", 90).json()["reports"], 2);
+    server.advance(1);
+    same(&first, &report("busy", 10));
+    conflict(report("busy", 11));
+
+    let later = json!({"to": server.later(60)});
+    let advance = |to: &Value| server.post("/v1/test-clock/advance", "clock", to);
+    let first = advance(&later);
+    server.advance(60);
+    same(&first, &advance(&later));
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn a_declined_renewal_and_the_card_that_saves_it_survive_death_at_every_step() {
         town.add_card(DECLINES).await;
         let methods = town.app.payment_methods(&ada()).unwrap();
         let id = |last4: &str| methods.iter().find(|it| it.method.last4 == last4).unwrap().id.clone();
-        town.app.make_default(&ada(), &id("0341"), &"test".into()).unwrap();
+        town.app.make_default(&ada(), &id("0341"), &"test".into(), None).unwrap();
         town.app.remove_method(&ada(), &id("4242"), &"test".into()).unwrap();
         town.add_card("5555555555554444").await;
         let saved = town.app.payment_methods(&ada()).unwrap();
@@ -193,7 +193,7 @@ fn a_declined_renewal_and_the_card_that_saves_it_survive_death_at_every_step() {
         doom(town);
         town.pass_period().await;
         town.pass(Span::SECOND).await;
-        let _ = town.app.make_default(&ada(), &saved, &"test".into());
+        let _ = town.app.make_default(&ada(), &saved, &"test".into(), None);
         town.pass(Span::DAY).await;
         town.pass(Span::SECOND).await;
     });

@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 
 use crate::money_shop::{BACK, SECRET, Shop};
+use crate::served::Reply;
 
 const VISA: &str = "4242424242424242";
 
@@ -156,6 +157,32 @@ fn a_wrong_signature_or_an_old_one_is_not_believed() {
     for signature in ["", "t=1,v1=00", &format!("t=1795000000,v1={}", "0".repeat(64)), SECRET] {
         assert_eq!(take(signature), 400, "{signature}");
     }
+}
+
+#[test]
+fn a_card_is_chosen_and_its_saving_begun_once_under_a_key() {
+    let shop = Shop::open();
+    let old = shop.customer("ada", VISA);
+    let new = shop.card_of("ada", "5555555555554444");
+    let is_replay = |it: &Reply| it.header("idempotent-replay") == Some("true");
+    let path = |card: &str| format!("/v1/accounts/ada/payment-methods/{card}/default");
+    let choose = |card: &str, key: &str| shop.server.post(&path(card), key, &json!({}));
+    let first = choose(&new, "d");
+    assert_eq!((first.status, is_replay(&first)), (201, false), "{}", first.text);
+    assert_eq!(choose(&old, "").status, 201);
+    let again = choose(&new, "d");
+    assert_eq!((again.status, is_replay(&again), &again.text), (201, true, &first.text));
+    assert_eq!(choose(&old, "d").problem().1, "idempotency_conflict");
+    let cards = shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].clone();
+    let chosen = cards.as_array().unwrap().iter().find(|it| it["is_default"] == true).unwrap();
+    assert_eq!(chosen["id"], *old, "what was chosen since stays");
+
+    let begin =
+        |back: &str| shop.server.post("/v1/accounts/ada/payment-methods/setup", "b", &json!({"return_url": back}));
+    let (first, again) = (begin(BACK), begin(BACK));
+    assert_eq!((first.status, is_replay(&first)), (201, false), "{}", first.text);
+    assert_eq!((again.status, is_replay(&again), &again.text), (201, true, &first.text));
+    assert_eq!(begin("http://shop.example/elsewhere").problem().1, "idempotency_conflict");
 }
 
 #[test]

@@ -73,6 +73,33 @@ fn canceling_takes_effect_at_the_end_can_be_undone_and_takes_nothing() {
 }
 
 #[test]
+fn the_same_key_is_answered_as_it_was_whatever_has_become_of_the_subscription() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let (monthly, plus) = (json!({"plan": "monthly"}), json!({"plan": "monthly-plus"}));
+    let ask = |what: &str, key: &str, body: &Value| {
+        let reply = shop.server.post(&format!("/v1/accounts/ada/subscription{what}"), key, body);
+        assert!([201, 409].contains(&reply.status), "{what}: {}", reply.text);
+        reply
+    };
+    let nothing = json!({});
+    let asked =
+        [("", "s", &monthly), ("/change", "up", &plus), ("/change", "down", &monthly), ("/cancel", "c", &nothing)];
+    let first = asked.map(|(what, key, body)| ask(what, key, body));
+    ask("/resume", "r", &nothing);
+    for ((what, key, body), first) in asked.into_iter().zip(first) {
+        let again = ask(what, key, body);
+        assert_eq!((again.status, &again.text), (201, &first.text), "{what}");
+        assert_eq!((first.header("idempotent-replay"), again.header("idempotent-replay")), (None, Some("true")));
+    }
+    for (what, key, body) in [("", "s", &plus), ("/change", "up", &monthly), ("/resume", "c", &nothing)] {
+        assert_eq!(ask(what, key, body).problem().1, "idempotency_conflict", "{what}");
+    }
+    assert_eq!(shop.payments("ada").len(), 2);
+    assert_eq!(shown(&shop)["cancel_at_period_end"], false);
+}
+
+#[test]
 fn an_upgrade_costs_the_rest_of_the_difference_and_a_downgrade_waits() {
     let shop = Shop::open();
     shop.customer("ada", VISA);

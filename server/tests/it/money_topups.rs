@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::money_shop::{BACK, Shop};
 
 const VISA: &str = "4242424242424242";
+const WANTS_PROOF: &str = "4000002760003184";
 
 pub fn rule(threshold: u64, credits: u64) -> Value {
     json!({"enabled": true, "threshold": threshold, "credits": credits})
@@ -98,4 +99,26 @@ fn the_same_card_saved_twice_is_one_payment_method() {
     shop.settle();
     let cards = shop.server.get("/v1/accounts/ada/payment-methods").json();
     assert_eq!(cards["data"].as_array().unwrap().len(), 1, "{cards}");
+}
+
+#[test]
+fn the_bank_is_asked_for_the_customer_once_under_a_key() {
+    let shop = Shop::open();
+    shop.customer("ada", WANTS_PROOF);
+    set(&shop, &rule(599, 1000));
+    shop.spend("ada", "a", 2);
+    wait_for_payments(&shop, 1, "requires_action");
+    let path = format!("/v1/payments/{}/confirm", shop.payments("ada")[0]["id"].as_str().unwrap());
+    let confirm = |back: &str| shop.server.post(&path, "c", &json!({"return_url": back}));
+    let first = confirm(BACK);
+    assert_eq!((first.status, first.header("idempotent-replay")), (201, None), "{}", first.text);
+    let asked = shop.asked("POST", "/v1/payment_intents");
+    shop.prove(first.json()["action_url"].as_str().unwrap(), "complete").unwrap();
+    shop.settle();
+    wait_for_payments(&shop, 1, "succeeded");
+    let again = confirm(BACK);
+    assert_eq!((again.status, again.header("idempotent-replay")), (201, Some("true")));
+    assert_eq!(again.text, first.text, "as it was answered, though it is paid by now");
+    assert_eq!(confirm("http://shop.example/elsewhere").problem().1, "idempotency_conflict");
+    assert_eq!(shop.asked("POST", "/v1/payment_intents"), asked);
 }

@@ -90,7 +90,7 @@ pub struct SetupShown {
 
 impl From<SetupView> for SetupShown {
     fn from(view: SetupView) -> SetupShown {
-        let SetupView { client_secret, publishable_key, setup_url } = view;
+        let SetupView { client_secret, publishable_key, setup_url, is_replay: _ } = view;
         SetupShown { client_secret, publishable_key, setup_url }
     }
 }
@@ -108,14 +108,15 @@ impl From<SetupView> for SetupShown {
     responses(
         (status = 201, body = SetupShown, description = "Begun."),
         (status = 404, description = "No such account."),
-        (status = 409, description = "The account is closed."),
+        (status = 409, description = "The account is closed, or the key came with another body."),
     ))]
 pub async fn set_up(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, key) = (call.name("account").await?, call.key()?);
     let said: SetupIn = call.json().await?;
     let view = site.app.set_up_card(&account, said.return_url, &key).await?;
-    reply::json(StatusCode::CREATED, &SetupShown::from(view))
+    let is_replay = view.is_replay;
+    reply::written(StatusCode::CREATED, &SetupShown::from(view), is_replay)
 }
 
 /// Make a card the default
@@ -124,20 +125,21 @@ pub async fn set_up(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     params(
         ("account" = NameIn, Path, description = "The account."),
         ("method" = String, Path, description = "The card's id."),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it changes nothing more.",
+            min_length = 1, max_length = 255),
     ),
     security(("api_key" = ["billing"])),
     responses(
         (status = 201, body = MethodShown, description = "It is charged where nothing else is named."),
         (status = 404, description = "No such account or card."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn make_default(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, method) = (call.name("account").await?, call.segment("method").await?);
-    // Whether there is one: to make it the default again changes nothing.
-    call.key_if_any()?;
-    let by = call.who();
-    let view = site.look(move |app| app.make_default(&account, &method, &by)).await?;
-    reply::json(StatusCode::CREATED, &MethodShown::of(view))
+    let (by, key) = (call.who(), call.key_if_any()?);
+    let made = site.look(move |app| app.make_default(&account, &method, &by, key.as_ref())).await?;
+    reply::written(StatusCode::CREATED, &MethodShown::of(made.0), made.1)
 }
 
 /// Remove a card

@@ -74,16 +74,22 @@ pub struct SessionShown {
 /// see, of this account alone.
 #[utoipa::path(post, path = "/v1/accounts/{account}/portal-sessions", operation_id = "createPortalSession",
     tag = "Access",
-    params(("account" = NameIn, Path, description = "The account.")),
+    params(
+        ("account" = NameIn, Path, description = "The account."),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it gives the same link.",
+            min_length = 1, max_length = 255),
+    ),
     request_body = SessionIn, security(("api_key" = ["billing"])),
     responses(
         (status = 201, body = SessionShown, description = "The link. Whoever has it can use it, so keep it short."),
         (status = 404, description = "No such account."),
+        (status = 409, description = "The key came with another body before."),
     ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let account = call.name("account").await?;
     let origin = site.origin(call.headers());
+    let key = call.key_if_any()?;
     let asked: SessionIn = call.json().await?;
     if asked.needed_credits.as_ref().is_some_and(|it| it.0 < Credits::ZERO) {
         return Err(Refusal::invalid("needed_credits", "must be 0 or more").into());
@@ -107,7 +113,8 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         return_url: asked.return_url,
         lasts: asked.expires_in_seconds.map(|it| Span::SECOND.times(i64::from(it))),
     };
-    let link = site.look(move |app| app.portal_link(&order)).await?;
+    let link = site.look(move |app| app.order_portal_link(&order, key.as_ref())).await?;
     let url = format!("{origin}/portal?link={}", link.token);
-    reply::json(StatusCode::CREATED, &SessionShown { url, expires_at: Instant(link.expires_at) })
+    let shown = SessionShown { url, expires_at: Instant(link.expires_at) };
+    reply::written(StatusCode::CREATED, &shown, link.is_replay)
 }

@@ -386,18 +386,25 @@ pub struct ConfirmIn {
 ///
 /// For a payment in `requires_action` because the bank wants to hear from the customer. Lead them to `action_url`.
 #[utoipa::path(post, path = "/v1/payments/{payment}/confirm", operation_id = "confirmPayment", tag = "Credits in",
-    params(("payment" = String, Path, description = "The payment's id.")),
+    params(
+        ("payment" = String, Path, description = "The payment's id."),
+        ("Idempotency-Key" = Option<String>, Header, description = "With one, repeating it asks the bank nothing more.",
+            min_length = 1, max_length = 255),
+    ),
     request_body = ConfirmIn, security(("api_key" = ["billing"])),
     responses(
         (status = 201, body = PaymentShown, description = "The payment as it is now."),
         (status = 404, description = "No such payment."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn confirm(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let id: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
+    let key = call.key_if_any()?;
     let said: ConfirmIn = call.json().await?;
-    let view = site.app.confirm_payment(id, said.return_url).await?;
-    reply::json(StatusCode::CREATED, &PaymentShown::of(view))
+    let view = site.app.confirm_payment(id, said.return_url, key.as_ref()).await?;
+    let is_replay = view.is_replay;
+    reply::written(StatusCode::CREATED, &PaymentShown::of(view), is_replay)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

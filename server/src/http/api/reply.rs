@@ -24,11 +24,21 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Answered {
 
 /// The same for what a key has written down, now or before.
 pub fn written<T: Serialize>(status: StatusCode, value: &T, is_replay: bool) -> Answered {
-    let mut response = json(status, value)?;
+    Ok(marked(json(status, value)?, is_replay))
+}
+
+/// Nothing to say but that it is done, now or before.
+pub fn done(is_replay: bool) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    marked(response, is_replay)
+}
+
+fn marked(mut response: Response, is_replay: bool) -> Response {
     if is_replay {
         response.headers_mut().insert("idempotent-replay", HeaderValue::from_static("true"));
     }
-    Ok(response)
+    response
 }
 
 pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {

@@ -88,6 +88,6 @@ pub async fn advance(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     }
     let under = call.under()?;
     let to = call.json::<AdvanceIn>().await?.to.0;
-    let is_replay = site.app.advance_clock(to, under.as_ref()).await?;
-    reply::written(StatusCode::OK, &ClockShown { now: Instant(site.app.now()) }, is_replay)
+    let (now, is_replay) = site.app.advance_clock(to, under.as_ref()).await?;
+    reply::written(StatusCode::OK, &ClockShown { now: Instant(now) }, is_replay)
 }

@@ -245,12 +245,12 @@ async fn order(mut call: Call) -> Result<SubscribeOrder, Problem> {
     responses(
         (status = 201, body = SubscriptionShown, description = "As far as its first payment has come."),
         (status = 404, description = "No such account, plan or card."),
-        (status = 409, description = "There is one already, or the account is closed."),
+        (status = 409, description = "There is one already, the account is closed, or the key came with another body."),
     ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let order = order(knock.enter(&site, Scope::Billing)?).await?;
-    let subscription = site.app.subscribe(order).await?;
-    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+    let (subscription, is_replay) = site.app.subscribe(order).await?;
+    reply::written(StatusCode::CREATED, &SubscriptionShown::of(&subscription), is_replay)
 }
 
 /// Change the plan
@@ -266,12 +266,12 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     responses(
         (status = 201, body = SubscriptionShown, description = "As it is now."),
         (status = 404, description = "No such account, plan or subscription."),
-        (status = 409, description = "It is not active, or a payment of it is under way."),
+        (status = 409, description = "It is not active, waits for a payment, or the key came with another body."),
     ))]
 pub async fn change(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let order = order(knock.enter(&site, Scope::Billing)?).await?;
-    let subscription = site.app.change_plan(order).await?;
-    reply::json(StatusCode::CREATED, &SubscriptionShown::of(&subscription))
+    let (subscription, is_replay) = site.app.change_plan(order).await?;
+    reply::written(StatusCode::CREATED, &SubscriptionShown::of(&subscription), is_replay)
 }
 
 /// Cancel when the period ends

@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -76,21 +75,22 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     params(
         ("account" = NameIn, Path, description = "The account."),
         ("tip" = String, Path, description = "The tip's id.", pattern = "^[a-z_]+(:[A-Za-z0-9._:@-]{1,128})?$"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Optional: dismissing repeats itself safely."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Optional: dismissing repeats itself safely.",
+            min_length = 1, max_length = 255),
     ),
     security(("api_key" = ["billing"])),
     responses(
         (status = 204, description = "Dismissed."),
         (status = 404, description = "No such account, or no tip has such an id."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn dismiss(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
-    let (account, tip, by) = (call.name("account").await?, call.segment("tip").await?, call.by());
+    let (account, tip) = (call.name("account").await?, call.segment("tip").await?);
+    let (by, key) = (call.by(), call.key_if_any()?);
     let missing = || Problem::new(&catalogue::TIP_NOT_FOUND, "no tip has such an id");
-    site.look(move |app| app.dismiss_tip(&account, &tip, &by)).await?.ok_or_else(missing)?;
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    let dismissed = site.look(move |app| app.dismiss_tip(&account, &tip, &by, key.as_ref())).await?;
+    Ok(reply::done(dismissed.ok_or_else(missing)?))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -127,17 +127,19 @@ pub struct UtilisationShown {
     params(
         ("account" = NameIn, Path, description = "The account."),
         ("server" = NameIn, Path, description = "The server."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Optional: a report repeats itself safely."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Optional: a report repeats itself safely.",
+            min_length = 1, max_length = 255),
     ),
     request_body = UtilisationIn, security(("api_key" = ["charge"])),
     responses(
         (status = 200, body = UtilisationShown, description = "How busy it was in the last 14 days."),
         (status = 404, description = "No such account or server."),
+        (status = 409, description = "The key came with another request before."),
     ))]
 pub async fn report(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Charge)?;
     let (account, server) = (call.name("account").await?, call.name("server").await?);
-    call.key_if_any()?;
+    let key = call.key_if_any()?;
     let said: UtilisationIn = call.json().await?;
     for (field, percent) in [("cpu_percent", said.cpu_percent), ("memory_percent", said.memory_percent)] {
         if 100 < percent {
@@ -149,12 +151,13 @@ pub async fn report(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         memory_percent: said.memory_percent,
         at: said.at.map(|it| it.0),
     };
-    let busy = site.look(move |app| app.report_utilisation(&account, &server, report)).await?;
+    let reported = site.look(move |app| app.report_utilisation(&account, &server, report, key.as_ref()));
+    let (busy, is_replay) = reported.await?;
     let shown = UtilisationShown {
         cpu_percent: busy.cpu_percent,
         memory_percent: busy.memory_percent,
         reports: busy.reports,
         days: busy.days,
     };
-    reply::json(StatusCode::OK, &shown)
+    reply::written(StatusCode::OK, &shown, is_replay)
 }

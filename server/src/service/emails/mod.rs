@@ -272,8 +272,8 @@ impl App {
             let mut kept = self.kept::<Email>(number, KIND, &id)?.ok_or(Refusal::EmailNotFound)?;
             let mut request = Fingerprint::of("resend e-mail");
             request.text(&id);
-            let (fresh, is_replay) = self.asked_perhaps(number, key, request)?;
-            if is_replay {
+            let (fresh, before) = self.asked_perhaps(number, key, request)?;
+            if before.is_some() {
                 return Ok((self.email_view(&known, kept), true));
             }
             let now = self.now();

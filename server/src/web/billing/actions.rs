@@ -26,7 +26,7 @@ pub async fn add_card(State(site): State<Arc<Site>>, visitor: Visitor, form: For
 }
 
 pub async fn make_default(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    done(&site, &visitor, &form, |app, account, (card, by)| app.make_default(account, card, by).map(drop)).await
+    done(&site, &visitor, &form, |app, account, (card, by)| app.make_default(account, card, by, None).map(drop)).await
 }
 
 pub async fn remove_card(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {

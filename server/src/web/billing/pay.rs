@@ -259,7 +259,8 @@ pub async fn confirm(State(site): State<Arc<Site>>, Path(id): Path<String>, visi
     let missing = |_| message::failed(&site, Refusal::PaymentNotFound.into());
     let id = view.id.parse().map_err(missing)?;
     let return_url = format!("{}{to}", site.origin(&visitor.headers));
-    let confirmed = site.app.confirm_payment(id, return_url).await.map_err(|it| message::failed(&site, it.into()))?;
+    let confirmed = site.app.confirm_payment(id, return_url, None).await;
+    let confirmed = confirmed.map_err(|it| message::failed(&site, it.into()))?;
     match confirmed.payment.action_url {
         Some(url) if confirmed.payment.status() == Status::RequiresAction => Ok(leave(&site, url)),
         _ => Ok(Redirect::to(&to).into_response()),
