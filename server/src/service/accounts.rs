@@ -50,16 +50,16 @@ pub struct Registered {
 
 impl App {
     /// Registers an account and grants its welcome in one write; or updates the one that is there.
-    pub fn register(&self, registration: &Registration) -> Result<Registered, Error> {
+    pub fn register(&self, registration: &Registration, by: &By) -> Result<Registered, Error> {
         check(registration)?;
         for _ in 0..ATTEMPTS_MAX {
             match self.store.account(&registration.id)? {
-                Some(account) => match self.update(account, &registration.profile) {
+                Some(account) => match self.update(account, &registration.profile, by) {
                     // Closed since it was read.
                     Err(Error::Busy) => continue,
                     updated => return updated,
                 },
-                None => match self.store.commit(&self.registered(registration)?) {
+                None => match self.store.commit(&self.registered(registration, by)?) {
                     Ok(()) => {}
                     // Another was first with this id, this number or a fingerprint: look again.
                     Err(CommitError::Repeated | CommitError::Stale) => continue,
@@ -112,7 +112,7 @@ impl App {
         Ok(Answer { account: id.clone(), transaction, is_replay })
     }
 
-    fn update(&self, account: Account, profile: &AccountProfile) -> Result<Registered, Error> {
+    fn update(&self, account: Account, profile: &AccountProfile, by: &By) -> Result<Registered, Error> {
         let changed = with_profile(account.clone(), profile);
         if changed != account {
             if account.closed_at.is_some() {
@@ -123,14 +123,21 @@ impl App {
                 let why = "cannot change any more: payments were made in it; register another account";
                 return Err(Refusal::invalid("currency", why).into());
             }
-            self.store.commit(&[Change::Account(changed.clone())]).map_err(failed)?;
+            let mut changes = vec![Change::Account(changed.clone())];
+            changes.extend(by.noted(
+                self.now(),
+                "account.update",
+                account.id.to_string(),
+                what_differs(&account, &changed),
+            ));
+            self.store.commit(&changes).map_err(failed)?;
         }
         let known: Arc<Known> = self.remember(changed);
         Ok(Registered { account: known.account.clone(), is_new: false })
     }
 
     /// A new account and its welcome, as one commit.
-    fn registered(&self, registration: &Registration) -> Result<Vec<Change>, Error> {
+    fn registered(&self, registration: &Registration, by: &By) -> Result<Vec<Change>, Error> {
         let now = self.now();
         let fingerprints: Vec<[u8; 32]> =
             registration.fingerprints.iter().map(|it| Sha256::digest(it.as_bytes()).into()).collect();
@@ -150,6 +157,7 @@ impl App {
         let account = with_profile(blank, &registration.profile);
         let number = account.number;
         let mut changes = vec![Change::Register { account, fingerprints: fresh(fingerprints, is_known) }];
+        changes.extend(by.noted(now, "account.register", registration.id.to_string(), String::new()));
         if !is_known {
             changes.extend(self.welcome(number, now)?);
         }
@@ -207,6 +215,21 @@ fn with_profile(account: Account, profile: &AccountProfile) -> Account {
         tax_id: told(&profile.tax_id, account.tax_id),
         ..account
     }
+}
+
+/// The fields that differ, and not what they say: a closed account forgets who it was, and the audit log forgets
+/// nothing.
+fn what_differs(one: &Account, other: &Account) -> String {
+    let fields = [
+        ("name", one.name != other.name),
+        ("email", one.email != other.email),
+        ("currency", one.currency != other.currency),
+        ("timezone", one.timezone != other.timezone),
+        ("address", one.address != other.address),
+        ("tax_id", one.tax_id != other.tax_id),
+    ];
+    let different: Vec<&str> = fields.iter().filter(|it| it.1).map(|it| it.0).collect();
+    different.join(", ")
 }
 
 fn check(registration: &Registration) -> Result<(), Refusal> {

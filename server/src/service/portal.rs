@@ -13,10 +13,10 @@ use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Change, CommitError, Document};
 
-use super::Error;
 use super::order::Fingerprint;
 use super::requests::answer_in;
 use super::seal::random_name;
+use super::{By, Error};
 use crate::app::App;
 
 /// How long a link works where nothing is said: time enough to be redirected, not to be passed around.
@@ -178,16 +178,18 @@ impl App {
         self.close_link(&self.link(order)?, false)
     }
 
-    /// The same for who asks at the API: the same link again under the same key.
-    pub fn order_portal_link(&self, order: &LinkOrder, key: Option<&Text>) -> Result<PortalLink, Error> {
+    /// The same for who asks at the API: the same link again under the same key, and an operator's asking written down.
+    pub fn order_portal_link(&self, order: &LinkOrder, by: &By, key: Option<&Text>) -> Result<PortalLink, Error> {
         let account = self.known(&order.account)?.account.number;
         for _ in 0..ATTEMPTS_MAX {
             let (fresh, before) = self.asked_perhaps(account, key, order.fingerprint())?;
             if let Some(link) = before.as_deref().and_then(answer_in::<Sealed>) {
                 return self.close_link(&link, true);
             }
-            let link = self.link(order)?;
-            let changes: Vec<Change> = fresh.map(|it| it.answered(&link, self.now())).into_iter().collect();
+            let (link, now) = (self.link(order)?, self.now());
+            let (subject, detail) = (order.account.to_string(), order.role.to_string());
+            let mut changes: Vec<Change> = fresh.map(|it| it.answered(&link, now)).into_iter().collect();
+            changes.extend(by.noted(now, "portal_session.create", subject, detail));
             if changes.is_empty() || self.keep(&changes)? {
                 return self.close_link(&link, false);
             }

@@ -9,12 +9,18 @@ use billing::id::Name;
 use billing::time::{Span, Timestamp};
 use store::{Change, CommitError, Project};
 
-use super::Error;
+use super::{By, Error};
 use crate::app::App;
 
 impl App {
     /// Names a project, registering it where it is new and reviving it where it was deleted. Says whether it was new.
-    pub fn put_project(&self, account: &Name, id: &Name, name: Option<String>) -> Result<(Project, bool), Error> {
+    pub fn put_project(
+        &self,
+        account: &Name,
+        id: &Name,
+        name: Option<String>,
+        by: &By,
+    ) -> Result<(Project, bool), Error> {
         let known = self.known(account)?;
         if name.as_ref().is_some_and(|it| 200 < it.len() || it.chars().any(char::is_control)) {
             return Err(Refusal::invalid("name", "must be at most 200 bytes without control characters").into());
@@ -22,7 +28,7 @@ impl App {
         let before = self.find_project(account, id)?;
         let created_at = before.as_ref().map_or_else(|| self.now(), |it| it.created_at);
         let project = Project { account: known.account.number, id: id.clone(), name, created_at, deleted_at: None };
-        self.write_project(&project)?;
+        self.write_project(&project, by.noted(self.now(), "project.put", account.to_string(), id.to_string()))?;
         Ok((project, before.is_none()))
     }
 
@@ -55,17 +61,19 @@ impl App {
     }
 
     /// Deletes a project; what was spent on it still adds up. None where there is none, or it was deleted before.
-    pub fn delete_project(&self, account: &Name, id: &Name) -> Result<Option<Project>, Error> {
+    pub fn delete_project(&self, account: &Name, id: &Name, by: &By) -> Result<Option<Project>, Error> {
         let Some(project) = self.find_project(account, id)?.filter(|it| it.deleted_at.is_none()) else {
             return Ok(None);
         };
-        let project = Project { deleted_at: Some(self.now()), ..project };
-        self.write_project(&project)?;
+        let now = self.now();
+        let project = Project { deleted_at: Some(now), ..project };
+        self.write_project(&project, by.noted(now, "project.delete", account.to_string(), id.to_string()))?;
         Ok(Some(project))
     }
 
-    fn write_project(&self, project: &Project) -> Result<(), Error> {
-        match self.store.commit(&[Change::Project(project.clone())]) {
+    fn write_project(&self, project: &Project, noted: Option<Change>) -> Result<(), Error> {
+        let changes: Vec<Change> = noted.into_iter().chain([Change::Project(project.clone())]).collect();
+        match self.store.commit(&changes) {
             Ok(()) => Ok(()),
             Err(CommitError::Fault(fault)) => Err(fault.into()),
             Err(CommitError::Stale | CommitError::Repeated) => Err(Error::Busy),

@@ -160,6 +160,35 @@ fn what_is_done_to_an_account_is_asked_first_done_once_and_written_down() {
 }
 
 #[test]
+fn what_an_operator_does_at_the_api_is_written_down_too_and_says_nothing_of_anybody() {
+    let mut server = Served::start();
+    let operator_key = server.key.clone();
+    let backend = server.minted("backend", &["billing"]);
+    for (key, email) in [(&backend, "bob@example.com"), (&operator_key, "ada@example.com")] {
+        server.as_key(key, |server| {
+            let account = format!("/v1/accounts/{}", email.split_once('@').unwrap().0);
+            assert_eq!(server.put(&account, &json!({"email": email})).status, 201);
+            for _ in 0..2 {
+                assert_eq!(server.put(&account, &json!({"name": "Somebody", "email": "x@example.com"})).status, 200);
+            }
+            assert_eq!(server.put(&format!("{account}/projects/web"), &json!({"name": "Web"})).status, 201);
+            assert_eq!(server.delete(&format!("{account}/projects/web")).status, 204);
+            for _ in 0..2 {
+                let link = server.post(&format!("{account}/portal-sessions"), "link", &json!({"role": "viewer"}));
+                assert_eq!(link.status, 201, "{}", link.text);
+            }
+        });
+    }
+    let operator = Operator::of(&server);
+    // Nothing changed the second time, and the same key made no second link.
+    for action in ["account.register", "account.update", "project.put", "project.delete", "portal_session.create"] {
+        assert_eq!(operator.noted(action), 1, "{action}: the platform's own are in no audit log");
+    }
+    let log = operator.look("/console/audit");
+    assert!(log.contains("name, email") && !log.contains("example.com") && !log.contains("Somebody"), "{log}");
+}
+
+#[test]
 fn prices_offers_keys_and_webhooks_are_kept_at_the_console() {
     let mut server = Served::configured("webhooks_anywhere = true");
     server.account("ada");

@@ -58,7 +58,7 @@ fn a_customer_whom_the_provider_refuses_is_tried_ever_more_rarely_and_given_up_a
     in_town(async |town| {
         let bob: Name = "bob".parse().unwrap();
         let registration = Registration { id: bob.clone(), profile: Default::default(), fingerprints: Vec::new() };
-        town.app.register(&registration).unwrap();
+        town.app.register(&registration, &"test".into()).unwrap();
         let before = town.asked("POST", "/v1/customers");
         let asked = |town: &Town| town.asked("POST", "/v1/customers") - before;
         let fault = json!({"when": "before", "what": "400", "path": "/v1/customers", "times": 1_000_000});
@@ -221,7 +221,7 @@ fn unreadable(account: AccountNumber, kind: &str, id: &str) -> Change {
 fn register(app: &App, id: &str, email: Option<&str>) -> AccountNumber {
     let profile = AccountProfile { email: email.map(str::to_owned), ..AccountProfile::default() };
     let id: Name = id.parse().unwrap();
-    app.register(&Registration { id: id.clone(), profile, fingerprints: Vec::new() }).unwrap();
+    app.register(&Registration { id: id.clone(), profile, fingerprints: Vec::new() }, &"test".into()).unwrap();
     app.account(&id).unwrap().number
 }
 

@@ -12,7 +12,7 @@ fn at(text: &str) -> Timestamp {
 
 fn zone(town: &Town, name: &str) {
     let profile = AccountProfile { timezone: Some(name.to_owned()), ..AccountProfile::default() };
-    town.app.register(&Registration { id: ada(), profile, fingerprints: Vec::new() }).unwrap();
+    town.app.register(&Registration { id: ada(), profile, fingerprints: Vec::new() }, &"test".into()).unwrap();
 }
 
 impl Town {

@@ -133,7 +133,7 @@ impl Town {
         let url = letter_box(Arc::clone(&letters));
         sim.control("POST", "webhook", &json!({"url": url, "secrets": [WHSEC]})).unwrap();
         let registration = Registration { id: ada(), profile: Default::default(), fingerprints: Vec::new() };
-        app.register(&registration).unwrap();
+        app.register(&registration, &"test".into()).unwrap();
         let (post, ahead) = (POSTS[number % POSTS.len()], Span::default());
         let mut town = Town { app, doom, inner, sim, letters, post, ahead, _place: place };
         town.add_card(VISA).await;
@@ -220,7 +220,7 @@ impl Town {
     /// Ada lives in another country, which decides her tax.
     pub fn live_in(&self, country: &str) {
         let profile = AccountProfile { address: Some(json!({"country": country}).to_string()), ..Default::default() };
-        self.app.register(&Registration { id: ada(), profile, fingerprints: Vec::new() }).unwrap();
+        self.app.register(&Registration { id: ada(), profile, fingerprints: Vec::new() }, &"test".into()).unwrap();
     }
     pub async fn refund(&self, payment: PaymentId) {
         let much = Much::Credits(Credits::whole(100));

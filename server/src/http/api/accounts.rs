@@ -95,7 +95,7 @@ impl<'a> AccountShown<'a> {
     ))]
 pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
-    let id = call.name("account").await?;
+    let (id, by) = (call.name("account").await?, call.who());
     let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
     let said: AccountIn<'_> = json::object(&body)?;
     let currency = said.currency.map(|it| it.parse()).transpose();
@@ -108,7 +108,7 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         tax_id: said.tax_id,
     };
     let registration = Registration { id, profile, fingerprints: said.fingerprints };
-    let registered = site.look(move |app| app.register(&registration)).await?;
+    let registered = site.look(move |app| app.register(&registration, &by)).await?;
     if !registered.is_new {
         // Its zone may be another now, and with it the days and months that budgets count.
         site.app.renew_budgets(&registered.account.id).await?;

@@ -89,7 +89,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let account = call.name("account").await?;
     let origin = site.origin(call.headers());
-    let key = call.key_if_any()?;
+    let (by, key) = (call.who(), call.key_if_any()?);
     let asked: SessionIn = call.json().await?;
     if asked.needed_credits.as_ref().is_some_and(|it| it.0 < Credits::ZERO) {
         return Err(Refusal::invalid("needed_credits", "must be 0 or more").into());
@@ -113,7 +113,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         return_url: asked.return_url,
         lasts: asked.expires_in_seconds.map(|it| Span::SECOND.times(i64::from(it))),
     };
-    let link = site.look(move |app| app.order_portal_link(&order, key.as_ref())).await?;
+    let link = site.look(move |app| app.order_portal_link(&order, &by, key.as_ref())).await?;
     let url = format!("{origin}/portal?link={}", link.token);
     let shown = SessionShown { url, expires_at: Instant(link.expires_at) };
     reply::written(StatusCode::CREATED, &shown, link.is_replay)

@@ -62,8 +62,9 @@ fn missing() -> Problem {
 pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, project) = (call.name("account").await?, call.name("project").await?);
+    let by = call.who();
     let said: ProjectIn = call.json().await?;
-    let (project, is_new) = site.look(move |app| app.put_project(&account, &project, said.name)).await?;
+    let (project, is_new) = site.look(move |app| app.put_project(&account, &project, said.name, &by)).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     reply::json(status, &ProjectShown::new(&project.id, project.name, project.created_at))
 }
@@ -121,7 +122,8 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn delete(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, project) = (call.name("account").await?, call.name("project").await?);
-    site.look(move |app| app.delete_project(&account, &project)).await?.ok_or_else(missing)?;
+    let by = call.who();
+    site.look(move |app| app.delete_project(&account, &project, &by)).await?.ok_or_else(missing)?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

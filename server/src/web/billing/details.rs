@@ -112,8 +112,8 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         ..AccountProfile::default()
     };
     let registration = Registration { id: visitor.session.account.clone(), profile, fingerprints: Vec::new() };
-    let app = Arc::clone(&site.app);
-    let done = site.aside(move || app.register(&registration)).await;
+    let (app, by) = (Arc::clone(&site.app), visitor.by());
+    let done = site.aside(move || app.register(&registration, &by)).await;
     match done.map_err(|it| message::failed(&site, it))? {
         Ok(_) => Ok(back(SECTION)),
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,

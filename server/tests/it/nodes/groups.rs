@@ -55,7 +55,7 @@ fn groups_of_three_nodes_that_overlap_charge_each_key_once() {
     for account in 0..ACCOUNTS {
         let id = format!("a{account}").parse().unwrap();
         let registration = Registration { id, profile: AccountProfile::default(), fingerprints: Vec::new() };
-        nodes[account % NODES].register(&registration).unwrap();
+        nodes[account % NODES].register(&registration, &"test".into()).unwrap();
     }
     // All have five hundred credits, of which the first account wants more.
     let mut done: HashMap<(String, String), EntryId> = HashMap::new();
@@ -108,7 +108,7 @@ fn credits_that_came_at_another_node_pay_for_a_group() {
     for account in 0..ACCOUNTS {
         let id = format!("a{account}").parse().unwrap();
         let registration = Registration { id, profile: AccountProfile::default(), fingerprints: Vec::new() };
-        one.register(&registration).unwrap();
+        one.register(&registration, &"test".into()).unwrap();
     }
     let charged = |key: &str| -> usize {
         let orders = (0..ACCOUNTS).map(|it| Ok(order(it, key))).collect();
