@@ -317,13 +317,6 @@ impl App {
         now < known.read_at.max(heard_at()) + AT_HAND_LASTS && now < known.read_at + READ_AGAIN_AFTER
     }
 
-    /// A profile that was changed here.
-    pub(crate) fn remember(&self, account: Account) -> Arc<Known> {
-        let known = Arc::new(Known::new(account, self.now()));
-        self.at_hand.keep_changed(&known);
-        known
-    }
-
     fn remember_read(&self, account: Account, changes: u64) -> Arc<Known> {
         let known = Arc::new(Known::new(account, self.now()));
         self.at_hand.keep_read(&known, changes);

@@ -2,7 +2,7 @@
 //!
 //! Two generations, as of the turnstile's books: when the young are many the old are dropped, and the young become the
 //! old. What is not at hand is read again; it costs time, never meaning. Invariant: of an account the profile that was
-//! kept last is found.
+//! kept last is found, and none that was read before a change this process knows of.
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::mem;
@@ -72,13 +72,6 @@ impl AtHand {
         self.read().changes
     }
 
-    /// Keeps a profile that was changed here.
-    pub fn keep_changed(&self, known: &Arc<Known>) {
-        let mut generations = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        generations.changes += 1;
-        generations.keep(known);
-    }
-
     /// Keeps a profile that was read when there had been so many `changes`, unless it may be outdated since.
     pub fn keep_read(&self, known: &Arc<Known>, changes: u64) {
         let mut generations = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +80,8 @@ impl AtHand {
         }
     }
 
-    /// Drops what is at hand of these, which have changed.
+    /// Drops what is at hand of these, which have changed, here or elsewhere. What they were changed to is not kept: of
+    /// two who change one account, whoever was first may come by last.
     pub fn forget(&self, numbers: &[AccountNumber]) {
         if numbers.is_empty() {
             return;

@@ -101,7 +101,7 @@ pub enum Turned {
     /// No command was given, and time had brought about more than fits: the rest is still due.
     Unfinished,
     Refused(Refusal),
-    /// Its fact was settled, or a document it brought was written, by another: look again.
+    /// Its fact was settled, or a document or profile it brought was written, by another: look again.
     Overtaken,
     /// Too much waits, or the store cannot be reached just now: the same again in a moment.
     Busy,

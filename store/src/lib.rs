@@ -36,9 +36,9 @@ pub enum Change {
     Post(Post),
     /// A new account. `Repeated` when its id, its number or one of its fingerprints is taken.
     Register { account: Account, fingerprints: Vec<[u8; 32]> },
-    /// A new state of a registered account's profile. `Stale` when the account is not there, and when it has been
-    /// closed since: a closed one stays closed.
-    Account(Account),
+    /// A new state of a registered account's profile, made of what it `was` when it was read. `Stale` when it is not
+    /// that any more: then somebody else wrote meanwhile, and would lose it. A closed one stays closed.
+    Account { was: Box<Account>, account: Account },
     /// A project, new or changed.
     Project(Project),
     /// A new version of the rate card. `Stale` when its version is taken.

@@ -13,8 +13,8 @@ use store::{Account, Change, CommitError, Fault, Post};
 
 use super::order::{Fingerprint, done};
 use super::{Answer, By, Error};
-use crate::app::{App, Known};
-use crate::turnstile::Ask;
+use crate::app::App;
+use crate::turnstile::{Ask, Turned};
 
 /// Signup fingerprints one registration may pass.
 const FINGERPRINTS_MAX: usize = 16;
@@ -55,7 +55,7 @@ impl App {
         for _ in 0..ATTEMPTS_MAX {
             match self.store.account(&registration.id)? {
                 Some(account) => match self.update(account, &registration.profile, by) {
-                    // Closed since it was read.
+                    // Changed or closed since it was read.
                     Err(Error::Busy) => continue,
                     updated => return updated,
                 },
@@ -84,32 +84,41 @@ impl App {
 
     /// Takes no new spending from here on, and forgets who it was. The ledger stays, as the law asks.
     pub async fn close_account(&self, id: &Name, key: &Text, by: By) -> Result<Answer, Error> {
-        // As it is written now: what stays of it is what it was last.
-        let account = self.account(id)?;
-        let key = self.key(account.number, key, Fingerprint::of("close"))?;
-        let erased = Account {
-            name: None,
-            email: None,
-            address: None,
-            tax_id: None,
-            closed_at: Some(self.now()),
-            ..account.clone()
-        };
-        let mut also = vec![Change::Account(erased.clone())];
-        also.extend(self.erased_notes(account.number)?);
-        also.extend(by.noted(self.now(), "account.close", id.to_string(), String::new()));
-        let ask = Ask {
-            account: account.number,
-            command: Some(Command::Close),
-            key: Some(key),
-            by: Some(Arc::clone(&by.name)),
-            fact: None,
-            once: None,
-            also,
-        };
-        let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
-        self.remember(self.store.account(id)?.unwrap_or(erased));
-        Ok(Answer { account: id.clone(), transaction, is_replay })
+        for _ in 0..ATTEMPTS_MAX {
+            // As it is written now: what stays of it is what it was last.
+            let account = self.account(id)?;
+            let number = account.number;
+            let ask = Ask {
+                account: number,
+                command: Some(Command::Close),
+                key: Some(self.key(number, key, Fingerprint::of("close"))?),
+                by: Some(Arc::clone(&by.name)),
+                fact: None,
+                once: None,
+                also: self.erased(account, &by)?,
+            };
+            match self.turnstile.take_one(ask).await {
+                // Its profile, or a note on it, was written since it was read.
+                Turned::Overtaken => {}
+                turned => {
+                    let (transaction, is_replay) = done(turned)?;
+                    self.at_hand.forget(&[number]);
+                    return Ok(Answer { account: id.clone(), transaction, is_replay });
+                }
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// An account that is closed, without who it was, and an operator's part in that.
+    fn erased(&self, account: Account, by: &By) -> Result<Vec<Change>, Error> {
+        let now = self.now();
+        let mut changes = self.erased_notes(account.number)?;
+        changes.extend(by.noted(now, "account.close", account.id.to_string(), String::new()));
+        let erased =
+            Account { name: None, email: None, address: None, tax_id: None, closed_at: Some(now), ..account.clone() };
+        changes.push(Change::Account { was: Box::new(account), account: erased });
+        Ok(changes)
     }
 
     fn update(&self, account: Account, profile: &AccountProfile, by: &By) -> Result<Registered, Error> {
@@ -123,17 +132,14 @@ impl App {
                 let why = "cannot change any more: payments were made in it; register another account";
                 return Err(Refusal::invalid("currency", why).into());
             }
-            let mut changes = vec![Change::Account(changed.clone())];
-            changes.extend(by.noted(
-                self.now(),
-                "account.update",
-                account.id.to_string(),
-                what_differs(&account, &changed),
-            ));
+            let (subject, detail) = (account.id.to_string(), what_differs(&account, &changed));
+            let mut changes: Vec<Change> =
+                by.noted(self.now(), "account.update", subject, detail).into_iter().collect();
+            changes.push(Change::Account { was: Box::new(account), account: changed.clone() });
             self.store.commit(&changes).map_err(failed)?;
+            self.at_hand.forget(&[changed.number]);
         }
-        let known: Arc<Known> = self.remember(changed);
-        Ok(Registered { account: known.account.clone(), is_new: false })
+        Ok(Registered { account: changed, is_new: false })
     }
 
     /// A new account and its welcome, as one commit.

@@ -7,7 +7,7 @@ use billing::id::{AccountNumber, Place};
 use billing::ledger::{Book, Command, Origin, Transaction};
 use billing::time::Timestamp;
 use crossbeam_channel::{Receiver, Sender};
-use store::{Change, Fault, Grip, NameHash, Post, Reserved, Store};
+use store::{Change, Document, Fault, Grip, NameHash, Post, Reserved, Store};
 
 use super::books::Books;
 use super::committer::Group;
@@ -277,24 +277,30 @@ impl Decider {
         transaction
     }
 
-    /// Whether each document among `also` is the next version of what is known of it.
+    /// Whether each document among `also` is the next version of what is known of it, and a profile made of what it is.
     fn follows(&self, also: &[Change]) -> Result<bool, Fault> {
-        let documents = also.iter().filter_map(|it| if let Change::Document(it) = it { Some(it) } else { None });
-        for document in documents {
-            let before = match self.decided.documents.of(document) {
-                Some(version) => version,
-                None => {
-                    // Under way or there by now, and then perhaps moved on by somebody else.
-                    let under_way = self.under_way.iter().find_map(|it| it.documents.of(document));
-                    let stored = self.store.document(document.account, &document.kind, &document.id)?;
-                    stored.map_or(0, |it| it.version).max(under_way.unwrap_or(0))
-                }
+        for change in also {
+            let follows = match change {
+                Change::Document(document) => document.version == self.version_of(document)? + 1,
+                Change::Account { was, .. } => self.store.account_numbered(was.number)?.as_ref() == Some(&**was),
+                _ => true,
             };
-            if document.version != before + 1 {
+            if !follows {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// The version that a document is known to be at.
+    fn version_of(&self, document: &Document) -> Result<u64, Fault> {
+        if let Some(version) = self.decided.documents.of(document) {
+            return Ok(version);
+        }
+        // Under way or there by now, and then perhaps moved on by somebody else.
+        let under_way = self.under_way.iter().find_map(|it| it.documents.of(document));
+        let stored = self.store.document(document.account, &document.kind, &document.id)?;
+        Ok(stored.map_or(0, |it| it.version).max(under_way.unwrap_or(0)))
     }
 
     fn bring(&mut self, also: &[Change]) {

@@ -453,14 +453,15 @@ async fn of_those_who_bring_the_same_state_of_a_document_one_is_done() {
     assert_eq!(scene.available(), Credits::whole(84));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_document_written_past_the_turnstile_overtakes_and_hurts_nobody_else() {
+/// What an ask brings is written by somebody else while it is on its way.
+async fn overtaken(change: impl Fn(&Scene) -> Change) {
     let mut scene = Scene::open(Waits::Commits);
-    let asks = vec![bringing(scene.charge(10, "overtaken"), 1), scene.charge(5, "bystander")];
+    let asks = vec![Ask { also: vec![change(&scene)], ..scene.charge(10, "overtaken") }, scene.charge(5, "bystander")];
     let turnstile = Arc::clone(&scene.turnstile);
+    let meanwhile = change(&scene);
     let both = tokio::spawn(async move { turnstile.take(asks).await });
     scene.commit_comes().await;
-    scene.store.inner.commit(&[Change::Document(payment(1))]).unwrap();
+    scene.store.inner.commit(&[meanwhile]).unwrap();
     scene.tell(Order::Go);
     // It was stale, and all of it is decided again.
     scene.commit_comes().await;
@@ -468,6 +469,21 @@ async fn a_document_written_past_the_turnstile_overtakes_and_hurts_nobody_else()
     let both = both.await.unwrap();
     assert!(matches!(both[0], Turned::Overtaken) && is_done(&both[1]));
     assert_eq!(scene.available(), Credits::whole(95));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_written_past_the_turnstile_overtakes_and_hurts_nobody_else() {
+    overtaken(|_| Change::Document(payment(1))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_written_past_the_turnstile_overtakes_and_hurts_nobody_else() {
+    overtaken(|scene| {
+        let was = scene.store.account_numbered(ACCOUNT).unwrap().unwrap();
+        let account = Account { name: Some("Acme".to_owned()), ..was.clone() };
+        Change::Account { was: Box::new(was), account }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

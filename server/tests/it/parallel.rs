@@ -29,6 +29,33 @@ fn fifty_first_registrations_grant_one_welcome() {
 }
 
 #[test]
+fn what_is_said_of_an_account_at_once_is_all_kept() {
+    let server = Served::start();
+    let said = [
+        ("name", json!("Ada")),
+        ("email", json!("ada@example.com")),
+        ("timezone", json!("Europe/Vilnius")),
+        ("address", json!({"city": "Vilnius"})),
+        ("tax_id", json!("LT100001919017")),
+    ];
+    for account in 0..20 {
+        let path = format!("/v1/accounts/a{account}");
+        assert_eq!(server.put(&path, &json!({})).status, 201);
+        let replies = at_once(said.len(), |it| {
+            let (field, value) = &said[it];
+            server.put(&path, &json!({*field: value}))
+        });
+        assert!(replies.iter().all(|it| it.status == 200), "{replies:?}");
+        let kept = server.get(&path).json();
+        for (field, value) in &said {
+            assert_eq!(&kept[field], value, "{path}: {kept}");
+        }
+        // What is at hand of it is what was written last, too.
+        assert_eq!(server.get(&format!("{path}/usage")).json()["timezone"], "Europe/Vilnius");
+    }
+}
+
+#[test]
 fn one_person_is_welcomed_once_whatever_their_accounts() {
     let server = Served::start();
     let replies = at_once(8, |it| server.put(&format!("/v1/accounts/a{it}"), &json!({"fingerprints": ["card:4242"]})));

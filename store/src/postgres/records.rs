@@ -16,10 +16,14 @@ pub const FINGERPRINT: &str = "insert into fingerprints (fingerprint, account) v
 pub const CALL: &str = "insert into account_words (word, account)
     select word, $2::bigint from unnest($1::text[]) as word on conflict do nothing";
 pub const UNCALL: &str = "delete from account_words where account = $1";
-pub const CHANGE_ACCOUNT: &str = "update accounts set id = $2, at = $3, name = $4, email = $5, currency = $6, \
-    timezone = $7, address = $8, tax_id = $9, closed_at = $10, \
+/// All that may change is compared with what its writer read. A version would have to be counted by every writer, and
+/// programs of before, which may serve beside this one, count none.
+pub const CHANGE_ACCOUNT: &str = "update accounts set name = $2, email = $3, currency = $4, timezone = $5, \
+    address = $6, tax_id = $7, closed_at = $8, \
     changed_at = (extract(epoch from statement_timestamp()) * 1000)::bigint \
-    where number = $1 and (closed_at is null or $10::bigint is not null)";
+    where number = $1 and name is not distinct from $9 and email is not distinct from $10 and currency = $11 \
+    and timezone = $12 and address is not distinct from $13 and tax_id is not distinct from $14 \
+    and closed_at is not distinct from $15 and (closed_at is null or $8::bigint is not null)";
 pub const PUT_PROJECT: &str = "insert into projects (account, id, name, at, deleted_at) values ($1, $2, $3, $4, $5) \
     on conflict (account, id) do update set name = excluded.name, at = excluded.at, deleted_at = excluded.deleted_at";
 pub const ADD_CARD: &str = "insert into rate_cards (version, effective_at, at, by, document) \
@@ -94,16 +98,16 @@ pub fn writes(change: &Change) -> Vec<Write> {
     match change {
         Change::Post(_) => unreachable!("posts go to the journal"),
         Change::Register { account, fingerprints } => {
-            let mut writes = write_account(REGISTER, OnNothing::Repeated, account);
+            let mut writes = register(account);
             let number = signed(account.number.get());
             writes.extend(call(account));
             writes.extend(fingerprints.iter().flat_map(|it| write!(FINGERPRINT, Repeated, it.to_vec(), number)));
             writes
         }
-        Change::Account(it) => {
-            let mut writes = write_account(CHANGE_ACCOUNT, OnNothing::Stale, it);
-            writes.extend(write!(UNCALL, Fine, signed(it.number.get())));
-            writes.extend(call(it));
+        Change::Account { was, account } => {
+            let mut writes = change_account(was, account);
+            writes.extend(write!(UNCALL, Fine, signed(account.number.get())));
+            writes.extend(call(account));
             writes
         }
         Change::Project(it) => write_project(it),
@@ -130,11 +134,22 @@ pub fn writes(change: &Change) -> Vec<Write> {
     }
 }
 
-fn write_account(sql: &'static str, on_nothing: OnNothing, it: &Account) -> Vec<Write> {
-    let params: Vec<Box<dyn ToSql + Sync + Send>> = vec![
-        Box::new(signed(it.number.get())),
-        Box::new(it.id.to_string()),
-        Box::new(it.created_at.millis()),
+fn register(it: &Account) -> Vec<Write> {
+    let mut params: Vec<Box<dyn ToSql + Sync + Send>> =
+        vec![Box::new(signed(it.number.get())), Box::new(it.id.to_string()), Box::new(it.created_at.millis())];
+    params.extend(profile(it));
+    vec![Write { sql: REGISTER, params, on_nothing: OnNothing::Repeated }]
+}
+
+fn change_account(was: &Account, it: &Account) -> Vec<Write> {
+    let mut params: Vec<Box<dyn ToSql + Sync + Send>> = vec![Box::new(signed(it.number.get()))];
+    params.extend(profile(it).into_iter().chain(profile(was)));
+    vec![Write { sql: CHANGE_ACCOUNT, params, on_nothing: OnNothing::Stale }]
+}
+
+/// What of an account may change.
+fn profile(it: &Account) -> [Box<dyn ToSql + Sync + Send>; 7] {
+    [
         Box::new(it.name.clone()),
         Box::new(it.email.clone()),
         Box::new(it.currency.as_str().to_owned()),
@@ -142,8 +157,7 @@ fn write_account(sql: &'static str, on_nothing: OnNothing, it: &Account) -> Vec<
         Box::new(it.address.clone()),
         Box::new(it.tax_id.clone()),
         Box::new(it.closed_at.map(Timestamp::millis)),
-    ];
-    vec![Write { sql, params, on_nothing }]
+    ]
 }
 
 fn call(it: &Account) -> Vec<Write> {

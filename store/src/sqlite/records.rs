@@ -3,7 +3,7 @@ use billing::id::{AccountNumber, Name, ParseNameError};
 use billing::money::{Currency, ParseCurrencyError};
 use billing::time::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{signed, unsigned};
 use crate::record::end_of;
@@ -20,16 +20,7 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
     match change {
         Change::Post(_) => unreachable!("posts go to the journal"),
         Change::Register { account, fingerprints } => register(file, account, fingerprints),
-        Change::Account(it) => {
-            let query = "update accounts set id = ?2, at = ?3, name = ?4, email = ?5, currency = ?6, timezone = ?7, \
-                         address = ?8, tax_id = ?9, closed_at = ?10 \
-                         where number = ?1 and (closed_at is null or ?10 is not null)";
-            if run(file, query, account_columns(it))? == 0 {
-                return Err(CommitError::Stale);
-            }
-            run(file, "delete from account_words where account = ?1", [signed(it.number.get())])?;
-            Ok(call(file, it)?)
-        }
+        Change::Account { was, account } => profile(file, was, account),
         Change::Project(it) => project(file, it),
         Change::RateCard(it) => {
             let query = "insert into rate_cards (version, effective_at, at, by, document) values (?1, ?2, ?3, ?4, ?5) \
@@ -95,6 +86,25 @@ fn register(file: &Connection, account: &Account, fingerprints: &[[u8; 32]]) -> 
         }
     }
     Ok(())
+}
+
+/// Writes a profile, if it is still what its writer read: all that may change of it is compared.
+fn profile(file: &Connection, was: &Account, it: &Account) -> Result<(), CommitError> {
+    let query = "update accounts set name = ?2, email = ?3, currency = ?4, timezone = ?5, address = ?6, tax_id = ?7, \
+                 closed_at = ?8 \
+                 where number = ?1 and name is ?9 and email is ?10 and currency is ?11 and timezone is ?12 \
+                 and address is ?13 and tax_id is ?14 and closed_at is ?15 and (closed_at is null or ?8 is not null)";
+    let number = signed(it.number.get());
+    let closed_at = |it: &Account| it.closed_at.map(Timestamp::millis);
+    let is = params![it.name, it.email, it.currency.as_str(), it.timezone, it.address, it.tax_id, closed_at(it)];
+    let before =
+        params![was.name, was.email, was.currency.as_str(), was.timezone, was.address, was.tax_id, closed_at(was)];
+    let columns = [params![number], is, before].concat();
+    if run(file, query, &*columns)? == 0 {
+        return Err(CommitError::Stale);
+    }
+    run(file, "delete from account_words where account = ?1", [number])?;
+    Ok(call(file, it)?)
 }
 
 /// Writes what an account is found by.

@@ -36,6 +36,10 @@ fn register(number: u64, id: &str, fingerprints: &[[u8; 32]]) -> Change {
     Change::Register { account: registered(number, id), fingerprints: fingerprints.to_vec() }
 }
 
+fn changed(was: &Account, account: &Account) -> Change {
+    Change::Account { was: Box::new(was.clone()), account: account.clone() }
+}
+
 #[test]
 fn a_transaction_that_does_not_follow_is_stale() {
     for home in homes() {
@@ -98,10 +102,9 @@ fn an_account_registers_once() {
         repeated(register(3, "third", &[[9; 32], [2; 32]]));
         assert_eq!(store.fingerprints_known(&[[1; 32], [9; 32], [2; 32]]).unwrap(), [true, false, true]);
         assert_eq!(store.account(&name("third")).unwrap(), None);
-        let mut closed = registered(1, "acme");
-        closed.closed_at = Some(minute(8));
-        closed.email = Some("a@example.com".into());
-        store.commit(&[Change::Account(closed.clone()), register(5, "zeta", &[]), register(6, "beta", &[])]).unwrap();
+        let open = registered(1, "acme");
+        let closed = Account { closed_at: Some(minute(8)), email: Some("a@example.com".into()), ..open.clone() };
+        store.commit(&[changed(&open, &closed), register(5, "zeta", &[]), register(6, "beta", &[])]).unwrap();
         assert_eq!(store.account(&name("acme")).unwrap(), Some(closed.clone()));
         assert_eq!(store.account_numbered(account(1)).unwrap(), Some(closed.clone()));
         let ids = |found: Vec<Account>| found.into_iter().map(|it| it.id.to_string()).collect::<Vec<_>>();
@@ -111,14 +114,44 @@ fn an_account_registers_once() {
         assert_eq!(called("A@exa", 9), ["acme"]);
         assert_eq!(called("bet", 9), ["beta"]);
         assert_eq!((called("example", 9), called("xample", 9), called("a", 1).len()), (vec!["acme".into()], vec![], 1));
-        let named = Account { name: Some("Ada Žemaitė".into()), email: None, ..closed };
-        store.commit(&[Change::Account(named)]).unwrap();
+        let named = Account { name: Some("Ada Žemaitė".into()), email: None, ..closed.clone() };
+        store.commit(&[changed(&closed, &named)]).unwrap();
         assert_eq!((called("žem", 9), called("a@", 9)), (vec!["acme".to_owned()], vec![]));
-        let unknown = Change::Account(registered(77, "nobody"));
-        assert!(matches!(store.commit(&[unknown]), Err(CommitError::Stale)));
-        // A profile that was read before the account was closed does not open it again.
-        assert!(matches!(store.commit(&[Change::Account(registered(1, "acme"))]), Err(CommitError::Stale)));
-        assert!(store.account(&name("acme")).unwrap().unwrap().closed_at.is_some());
+        let stale = |change: Change| assert!(matches!(store.commit(&[change]), Err(CommitError::Stale)));
+        let nobody = registered(77, "nobody");
+        stale(changed(&nobody, &nobody));
+        // A profile that was read before the account was closed does not open it again, nor does any other.
+        stale(changed(&open, &open));
+        stale(changed(&named, &Account { closed_at: None, ..named.clone() }));
+        assert_eq!(store.account(&name("acme")).unwrap(), Some(named));
+    }
+}
+
+#[test]
+fn a_profile_that_was_written_meanwhile_loses_nothing() {
+    for home in homes() {
+        let store = home.open();
+        let read = registered(1, "acme");
+        store.commit(&[register(1, "acme", &[])]).unwrap();
+        let others: [fn(&mut Account); 7] = [
+            |it| it.name = Some("Acme".into()),
+            |it| it.email = Some("a@example.com".into()),
+            |it| it.currency = Currency::USD,
+            |it| it.timezone = "Europe/Vilnius".into(),
+            |it| it.address = Some("{}".into()),
+            |it| it.tax_id = Some("LT1".into()),
+            |it| it.closed_at = Some(minute(9)),
+        ];
+        let mut stored = read.clone();
+        for other in others {
+            let mut next = stored.clone();
+            other(&mut next);
+            store.commit(&[changed(&stored, &next)]).unwrap();
+            let late = Account { name: Some("Late".into()), ..read.clone() };
+            assert!(matches!(store.commit(&[changed(&stored, &late)]), Err(CommitError::Stale)), "{next:?}");
+            assert_eq!(store.account(&name("acme")).unwrap(), Some(next.clone()));
+            stored = next;
+        }
     }
 }
 
