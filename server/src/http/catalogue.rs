@@ -133,8 +133,9 @@ kinds! {
     INTERNAL 500 "internal" "Something failed here"
         "It is our fault and was logged under `request_id`. Repeating with the same idempotency key is safe: what was \
          done is found done."
-    PAYMENTS_NOT_SET_UP 503 "payments_not_set_up" "No payments here"
-        "This server has no account with a payment provider. Its operator sets STRIPE_SECRET_KEY."
+    PAYMENTS_NOT_SET_UP 501 "payments_not_set_up" "No payments here"
+        "This server has no account with a payment provider, and the same again will be answered the same. Its \
+         operator sets STRIPE_SECRET_KEY."
     BUSY 503 "busy" "More is waiting than fits"
         "Nothing was done. Wait for the seconds in `Retry-After`, and send the same request with the same key again."
 }

@@ -98,6 +98,7 @@ impl App {
         key: &Text,
     ) -> Result<SetupView, Error> {
         let known = self.known(account)?;
+        self.provider()?;
         if known.account.closed_at.is_some() {
             return Err(Refusal::AccountClosed.into());
         }

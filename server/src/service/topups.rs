@@ -218,6 +218,7 @@ impl App {
         if kept.body.status() != Status::RequiresAction {
             return Ok(());
         }
+        self.provider()?;
         let key = format!("{id}:confirm:{}", kept.document.version);
         let name = reference.clone();
         let asked = self.at_provider(move |provider| {

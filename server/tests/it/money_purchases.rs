@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 
 use crate::money_shop::{BACK, SECRET, Shop};
-use crate::served::Reply;
+use crate::served::{Reply, Served};
 
 const VISA: &str = "4242424242424242";
 
@@ -204,10 +204,26 @@ fn the_price_is_the_servers_and_what_is_wrong_is_named() {
         assert_eq!((&*problem.1, &*problem.2), (code, field), "{body}");
     }
     assert_eq!(shop.payments("ada").len(), 0);
-    let bare = crate::served::Served::start();
+}
+
+#[test]
+fn a_server_that_takes_no_payments_says_so_and_not_that_it_is_busy() {
+    let bare = Served::start();
     bare.account("ada");
-    let body = json!({"credits": 1000, "hosted": true, "return_url": BACK});
-    assert_eq!(bare.post("/v1/accounts/ada/purchases", "k", &body).problem().1, "payments_not_set_up");
+    let hosted = hosted(json!({"credits": 1000}));
+    for (path, body) in [
+        ("accounts/ada/purchases", &hosted),
+        ("accounts/ada/subscription", &json!({"plan": "monthly"})),
+        ("accounts/ada/payment-methods/setup", &json!({"return_url": BACK})),
+        ("payments/payment_0t45zs3650pseqcgw4r0000003/refund", &json!({"reason": "Too many"})),
+        ("stripe/webhook", &json!({})),
+    ] {
+        let refused = bare.post(&format!("/v1/{path}"), "k", body);
+        assert_eq!(refused.problem(), (501, "payments_not_set_up".to_owned(), String::new()), "{path}");
+        assert_eq!(refused.header("retry-after"), None, "it would be the same a second later");
+    }
+    let rule = json!({"enabled": true, "threshold": 100, "credits": 1000});
+    assert_eq!(bare.put("/v1/accounts/ada/auto-topup", &rule).problem().0, 501);
 }
 
 #[test]
@@ -294,7 +310,7 @@ fn a_card_number_is_refused_wherever_it_is_sent() {
 #[test]
 fn who_has_run_out_is_led_to_the_smallest_package_that_is_enough() {
     let config = "purchase_url = \"https://shop.example/{account}?package={package}&missing={shortfall}\"";
-    let server = crate::served::Served::configured(config);
+    let server = Served::configured(config);
     server.account("ada");
     for (credits, package) in [(501, "starter"), (1_500, "starter"), (1_501, "builder"), (60_000, "scale")] {
         let refused = server.charge(&crate::served::chat("ada", "k", credits * 8_000)).json();

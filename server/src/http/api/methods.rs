@@ -109,6 +109,7 @@ impl From<SetupView> for SetupShown {
         (status = 201, body = SetupShown, description = "Begun."),
         (status = 404, description = "No such account."),
         (status = 409, description = "The account is closed, or the key came with another body."),
+        (status = 501, description = "This server takes no payments."),
     ))]
 pub async fn set_up(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
@@ -257,6 +258,7 @@ pub async fn topup(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         (status = 200, body = TopupShown, description = "Set."),
         (status = 404, description = "No such account or card."),
         (status = 409, description = "It would charge at once, and `charge_now` was not said."),
+        (status = 501, description = "This server takes no payments."),
     ))]
 pub async fn put_topup(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
@@ -294,6 +296,7 @@ pub struct NoticeShown {
     responses(
         (status = 200, body = NoticeShown, description = "Taken."),
         (status = 400, description = "It is not to be believed."),
+        (status = 501, description = "This server takes no payments."),
         (status = 503, description = "Not now; send it again."),
     ))]
 pub async fn notice(State(site): State<Arc<Site>>, knock: Knock) -> Answered {

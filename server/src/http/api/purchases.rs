@@ -306,6 +306,7 @@ impl PaymentShown {
         (status = 201, body = PaymentShown, description = "The payment; a declined card is one that has failed."),
         (status = 404, description = "No such account, package or card."),
         (status = 409, description = "The account is closed, or the key came with another body before."),
+        (status = 501, description = "This server takes no payments."),
     ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
@@ -396,6 +397,7 @@ pub struct ConfirmIn {
         (status = 201, body = PaymentShown, description = "The payment as it is now."),
         (status = 404, description = "No such payment."),
         (status = 409, description = "The key came with another request before."),
+        (status = 501, description = "This server takes no payments."),
     ))]
 pub async fn confirm(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
@@ -474,6 +476,7 @@ impl RefundShown {
         (status = 201, body = RefundShown, description = "The refund."),
         (status = 404, description = "No such payment."),
         (status = 409, description = "Too little is unused, the payment is disputed, or nothing is left of it."),
+        (status = 501, description = "This server takes no payments."),
     ))]
 pub async fn refund(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;

@@ -246,6 +246,7 @@ async fn order(mut call: Call) -> Result<SubscribeOrder, Problem> {
         (status = 201, body = SubscriptionShown, description = "As far as its first payment has come."),
         (status = 404, description = "No such account, plan or card."),
         (status = 409, description = "There is one already, the account is closed, or the key came with another body."),
+        (status = 501, description = "This server takes no payments."),
     ))]
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let order = order(knock.enter(&site, Scope::Billing)?).await?;
