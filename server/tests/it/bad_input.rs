@@ -92,6 +92,39 @@ fn credits_that_nothing_could_be_paid_with_are_not_granted() {
 }
 
 #[test]
+fn a_reason_has_1_to_500_bytes() {
+    let server = Served::start();
+    server.account("ada");
+    let charge = server.charge(&chat("ada", "m", 8_000)).json()["id"].clone();
+    let grant = |key: &str, reason: &str| {
+        let body = json!({"credits": 5, "source": "promo", "reason": reason});
+        server.post("/v1/accounts/ada/grants", key, &body)
+    };
+    let longest = "x".repeat(500);
+    let granted = grant("longest", &longest);
+    assert_eq!((granted.status, &granted.json()["reason"]), (201, &json!(longest)), "{}", granted.text);
+    let void = format!("/v1/grants/{}/void", granted.json()["id"].as_str().unwrap());
+    let reverse = format!("/v1/charges/{}/reverse", charge.as_str().unwrap());
+    let refund = "/v1/payments/payment_0t45zs3650pseqcgw4r0000003/refund";
+    for reason in ["", &"x".repeat(501), &"ä".repeat(251), "two\nlines"] {
+        let said = json!({"reason": reason});
+        let refused = [
+            grant("k", reason),
+            server.post(&void, "k", &said),
+            server.post(&reverse, "k", &said),
+            server.post(refund, "k", &said),
+        ];
+        for it in refused {
+            assert_eq!(it.problem(), (422, "invalid_request".into(), "reason".into()), "{}: {}", reason.len(), it.text);
+        }
+    }
+    for path in [&void, &reverse] {
+        let done = server.post(path, path, &json!({"reason": longest}));
+        assert_eq!(done.status, 201, "{path}: {}", done.text);
+    }
+}
+
+#[test]
 fn what_is_not_json_is_told_apart_from_what_is_wrong() {
     let server = Served::start();
     server.account("ada");
@@ -194,18 +227,40 @@ fn tar_with(name: &str) -> Vec<u8> {
 }
 
 #[test]
+fn an_artefact_that_is_too_large_to_measure_is_refused_by_a_code_of_its_own() {
+    let server = Served::start();
+    let plan = |content_type: &str, body: &str| server.send("/v1/measure/plan", "", content_type, body);
+    let most = 64 << 20;
+    let of_bytes = |count: usize| plan("application/json", &format!("{{{}", " ".repeat(count - 1)));
+    let over = of_bytes(most + 1);
+    assert_eq!(over.problem(), (413, "body_too_large".into(), String::new()));
+    assert_eq!(over.json()["most"], most);
+    assert_eq!(of_bytes(most).problem(), (422, "unknown_plan".into(), String::new()), "all of it is read");
+    let compose = format!("services:\n  web:\n    image: nginx\n{}", "#".repeat(2 << 20));
+    assert_eq!(plan("application/yaml", &compose).problem(), (422, "plan_too_large".into(), String::new()));
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("zeros.c", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, &vec![0; 17 << 20]).unwrap();
+    let bomb = zip.finish().unwrap().into_inner();
+    let refused = server.send_bytes("/v1/measure/repository", "", "application/zip", &bomb);
+    assert_eq!(refused.problem(), (422, "archive_too_large".into(), String::new()), "{}", refused.text);
+}
+
+#[test]
 fn a_body_far_beyond_its_limit_is_refused_before_it_is_sent() {
     use std::io::{Read, Write};
     let server = Served::start();
     let address = server.url.strip_prefix("http://").unwrap();
-    for (path, bytes) in [
-        ("/v1/charges", 300 << 20),
-        ("/v1/charges/batch", 48 << 20),
-        ("/v1/measure/chat", 48 << 20),
-        ("/v1/measure/plan", 300 << 20),
-        ("/v1/measure/repository", 300 << 20),
-        ("/v1/rate-cards", 33 << 20),
+    for (path, most) in [
+        ("/v1/charges", 1 << 20),
+        ("/v1/charges/batch", 32 << 20),
+        ("/v1/measure/chat", 24 << 20),
+        ("/v1/measure/plan", 64 << 20),
+        ("/v1/measure/repository", 256 << 20),
+        ("/v1/rate-cards", 1 << 20),
     ] {
+        // Of what is a little too large the rest is read, so that the answer is heard.
+        let bytes = most + (8 << 20) + 1;
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         let content_type = if path.ends_with("repository") { "application/zip" } else { "application/json" };
         write!(
@@ -219,5 +274,6 @@ fn a_body_far_beyond_its_limit_is_refused_before_it_is_sent() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
         assert!(answer.contains("\"code\":\"body_too_large\""), "{path}: {answer}");
+        assert!(answer.contains(&format!("\"most\":{most}")), "{path}: {answer}");
     }
 }

@@ -26,6 +26,22 @@ fn a_key_opens_what_its_scopes_say_until_it_is_revoked() {
 }
 
 #[test]
+fn a_configured_key_that_was_revoked_is_refused_at_the_next_start() {
+    let server = Served::start();
+    let other = server.minted("other admin", &["admin"]);
+    let keys = server.get("/v1/api-keys").json();
+    let is_configured = |it: &&Value| it["name"].as_str().unwrap().starts_with("configured");
+    let configured = keys["data"].as_array().unwrap().iter().find(is_configured).unwrap();
+    assert_eq!(server.delete(&format!("/v1/api-keys/{}", configured["id"].as_str().unwrap())).status, 204);
+    assert_eq!(server.get("/v1/accounts").problem().0, 401);
+    let directory = server.stop();
+    let said = Served::refused_start(&directory);
+    assert!(said.contains("`SCRIP_ADMIN_KEY` was revoked; choose a new secret"), "{said}");
+    let mut server = Served::start_with(directory, &[("SCRIP_ADMIN_KEY", &other)], "");
+    assert_eq!(server.as_key(&other, |it| it.get("/v1/accounts")).status, 200);
+}
+
+#[test]
 fn a_request_of_the_house_under_its_key_is_one_request() {
     let mut server = Served::start();
     let conflict = |it: Reply| assert_eq!(it.problem().1, "idempotency_conflict");

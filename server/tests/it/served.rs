@@ -51,26 +51,20 @@ impl Served {
 
     /// Starts on the data of `directory`, and waits for the line that says where.
     pub fn start_with(directory: Arc<TempDir>, environment: &[(&str, &str)], config: &str) -> Served {
-        let file = directory.path().join("scrip.toml");
-        std::fs::write(&file, format!("{config}\n{WELCOME}")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_scrip"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(&file)
-            .arg("--data-dir")
-            .arg(directory.path().join("data"))
-            .env("SCRIP_ADMIN_KEY", ADMIN)
-            .env_remove("SCRIP_DATABASE_URL")
-            .envs(database_of(&directory).map(|it| ("SCRIP_DATABASE_URL", it)))
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(log_in(&directory))
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (child, line) = spawn(&directory, environment, config);
         let url =
             line.split_whitespace().find(|it| it.starts_with("http")).expect("it says where it serves").to_owned();
         Served { child, url, key: ADMIN.to_owned(), directory }
+    }
+
+    /// A start on the data of `directory` that comes to nothing: what its log says.
+    pub fn refused_start(directory: &Arc<TempDir>) -> String {
+        let (mut child, line) = spawn(directory, &[], "");
+        // One that serves, against what was expected, is not to be waited for.
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(line, "", "it does not serve");
+        std::fs::read_to_string(directory.path().join("log")).unwrap()
     }
 
     /// Tells it to stop, and waits until it has.
@@ -203,6 +197,28 @@ impl Served {
     fn bearer(&self) -> String {
         format!("Bearer {}", self.key)
     }
+}
+
+/// A server process, and the first line it says: none from one that ended first.
+fn spawn(directory: &Arc<TempDir>, environment: &[(&str, &str)], config: &str) -> (Child, String) {
+    let file = directory.path().join("scrip.toml");
+    std::fs::write(&file, format!("{config}\n{WELCOME}")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_scrip"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&file)
+        .arg("--data-dir")
+        .arg(directory.path().join("data"))
+        .env("SCRIP_ADMIN_KEY", ADMIN)
+        .env_remove("SCRIP_DATABASE_URL")
+        .envs(database_of(directory).map(|it| ("SCRIP_DATABASE_URL", it)))
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(log_in(directory))
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, line)
 }
 
 /// The stories are told twice: on files, and, where `SCRIP_TEST_STORE` says so, on a PostgreSQL. A directory stands for
