@@ -149,7 +149,7 @@ impl World {
             return Err(Problem::state("payment_method_unexpected_state", message));
         }
         let customer = self.shelf.get(&text(&method, "customer")).cloned();
-        method["customer"] = Value::Null;
+        let before = json!({"customer": method["customer"].take()});
         self.shelf.put(&method);
         if let Some(mut customer) = customer
             && customer["invoice_settings"]["default_payment_method"] == method["id"]
@@ -158,7 +158,7 @@ impl World {
             self.shelf.put(&customer);
             self.tell("customer.updated", &customer);
         }
-        self.tell("payment_method.detached", &method);
+        self.tell_change("payment_method.detached", &method, &before);
         Ok(method)
     }
 

@@ -63,8 +63,16 @@ impl World {
 
     /// Tells of what has just become of an object.
     pub fn tell(&mut self, kind: &str, object: &Value) {
+        self.tell_change(kind, object, &Value::Null);
+    }
+
+    /// The same of a change, with the members that were something else before.
+    pub fn tell_change(&mut self, kind: &str, object: &Value, before: &Value) {
         let id = self.shelf.new_id("evt");
         let mut event = objects::event(&id, self.now(), kind, &shown(object));
+        if !before.is_null() {
+            event["data"]["previous_attributes"] = before.clone();
+        }
         event["request"]["idempotency_key"] = json!(self.key);
         self.shelf.put(&event);
         self.notices.add(&event);

@@ -190,16 +190,24 @@ pub(super) fn dispute(object: &Value) -> Dispute {
     }
 }
 
+/// A card that was taken away is nobody's any more: whose it was is said beside it.
+fn removed_card(data: &Value) -> Card {
+    let card = card(&data["object"]);
+    let customer = card.customer.or_else(|| reference(&data["previous_attributes"]["customer"]));
+    Card { customer, ..card }
+}
+
 pub(super) fn notice(object: &Value) -> Notice {
     Notice {
         reference: text(&object["id"]),
         at: instant(&object["created"]),
         is_live: object["livemode"].as_bool().unwrap_or_default(),
-        event: event(object["type"].as_str().unwrap_or_default(), &object["data"]["object"]),
+        event: event(object["type"].as_str().unwrap_or_default(), &object["data"]),
     }
 }
 
-fn event(kind: &str, object: &Value) -> Event {
+fn event(kind: &str, data: &Value) -> Event {
+    let object = &data["object"];
     match kind.rsplit_once('.').unwrap_or(("", kind)) {
         ("payment_intent", "created") => Event::Other(kind.to_owned()),
         ("payment_intent", _) => Event::Payment(payment(object)),
@@ -207,7 +215,7 @@ fn event(kind: &str, object: &Value) -> Event {
         ("setup_intent", "created") => Event::Other(kind.to_owned()),
         ("setup_intent", _) => Event::CardSetup(setup(object)),
         ("payment_method", "attached") => Event::CardAdded(card(object)),
-        ("payment_method", "detached") => Event::CardRemoved(card(object)),
+        ("payment_method", "detached") => Event::CardRemoved(removed_card(data)),
         ("payment_method", _) => Event::CardChanged(card(object)),
         ("refund", _) => Event::Refund(refund(object)),
         ("charge.dispute", _) => Event::Dispute(dispute(object)),

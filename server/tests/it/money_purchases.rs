@@ -186,6 +186,17 @@ fn a_card_is_chosen_and_its_saving_begun_once_under_a_key() {
 }
 
 #[test]
+fn a_card_that_is_taken_away_at_the_provider_is_not_shown_any_more() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let cards = || shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].as_array().unwrap().len();
+    assert_eq!(cards(), 1);
+    shop.at_provider(&format!("/v1/payment_methods/{}/detach", shop.provider_cards()[0]), &[]);
+    shop.settle();
+    assert_eq!(cards(), 0);
+}
+
+#[test]
 fn the_price_is_the_servers_and_what_is_wrong_is_named() {
     let shop = Shop::open();
     shop.server.account("ada");

@@ -222,7 +222,8 @@ fn a_declined_renewal_is_tried_at_once_with_the_card_that_takes_the_place_of_one
     shop.settle();
     shop.pass_to(&end);
     wait_for_state(&shop, "past_due", 2);
-    // Taken away by hand at the provider, which says so of nobody's card; the next news is of the new one.
+    // Taken away by hand at the provider, whose word of it is lost; the next news is of the new one.
+    shop.control("POST", "notices", &json!({"lose": 1}));
     shop.at_provider(&format!("/v1/payment_methods/{declined}/detach"), &[]);
     shop.save_card("ada", "5555555555554444");
     wait_for_state(&shop, "active", 3);

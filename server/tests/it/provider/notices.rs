@@ -77,6 +77,21 @@ fn what_happens_is_told_in_our_words() {
 }
 
 #[test]
+fn a_card_that_was_taken_away_is_told_of_with_whose_it_was() {
+    let town = Town::new();
+    let (url, hear) = listen();
+    let (customer, card) = town.customer_with("acct_ada", "4242424242424242");
+    town.control("POST", "webhook", &json!({"url": url, "secrets": [SECRET]}));
+    town.provider.remove_card(&card, "remove").unwrap();
+    let removed: Vec<_> = town.heard(&hear).into_iter().map(|it| it.event).collect();
+    let is_of_ada = |it: &Event| {
+        let Event::CardRemoved(it) = it else { return false };
+        it.reference == card && it.customer.as_deref() == Some(&*customer)
+    };
+    assert!(removed.iter().any(is_of_ada), "{removed:?}");
+}
+
+#[test]
 fn a_forged_or_old_notice_is_not_believed() {
     let town = Town::new();
     let (url, hear) = listen();
