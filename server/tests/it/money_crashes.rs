@@ -79,15 +79,20 @@ fn topup() -> TopupOrder {
     }
 }
 
+/// Spends down to the threshold, and from there on in danger below it.
+async fn fall_below(town: &mut Town, doom: &dyn Fn(&Town)) {
+    town.spend("much", 499).await;
+    doom(town);
+    town.spend("more", 1).await;
+    town.pass(Span::SECOND).await;
+    town.pass(Span::SECOND).await;
+}
+
 #[test]
 fn a_top_up_survives_death_at_every_step() {
     at_every_step("top-up", async |town: &mut Town, doom: &dyn Fn(&Town)| {
         town.app.set_auto_topup(topup()).await.unwrap();
-        town.spend("much", 499).await;
-        doom(town);
-        town.spend("more", 1).await;
-        town.pass(Span::SECOND).await;
-        town.pass(Span::SECOND).await;
+        fall_below(town, doom).await;
     });
 }
 
@@ -97,11 +102,7 @@ fn a_top_up_that_costs_more_than_was_agreed_is_charged_to_nobody_after_death_at_
         town.live_in("US");
         town.app.set_auto_topup(topup()).await.unwrap();
         town.live_in("LT");
-        town.spend("much", 499).await;
-        doom(town);
-        town.spend("more", 1).await;
-        town.pass(Span::SECOND).await;
-        town.pass(Span::SECOND).await;
+        fall_below(town, doom).await;
     });
 }
 

@@ -194,37 +194,38 @@ fn what_carries_over_is_all_of_it_where_the_plan_sets_no_maximum_and_that_much_w
     assert!(voids.iter().all(|it| it["reason"] == "carried over are at most 500 credits"), "{voids:#?}");
 }
 
-#[test]
-fn a_declined_renewal_is_tried_at_once_when_the_bank_renews_its_card() {
+/// The bank has given a card another expiry.
+fn renew_card(shop: &Shop, card: &str, (month, year): (u8, u16)) {
+    shop.control("POST", &format!("cards/{card}"), &json!({"exp_month": month, "exp_year": year}));
+    shop.settle();
+}
+
+/// A shop in which a renewal was declined, because the card had expired, and the provider's name for that card.
+fn declined() -> (Shop, String) {
     let shop = Shop::open();
     shop.customer("ada", VISA);
     let end = subscribe(&shop, "monthly", "s")["period_end"].as_str().unwrap().to_owned();
     let card = shop.provider_cards()[0].clone();
-    let expires = |month: u8, year: u16| {
-        shop.control("POST", &format!("cards/{card}"), &json!({"exp_month": month, "exp_year": year}));
-        shop.settle();
-    };
-    expires(1, 2020);
+    renew_card(&shop, &card, (1, 2020));
     shop.pass_to(&end);
     wait_for_state(&shop, "past_due", 2);
-    expires(12, 2041);
+    (shop, card)
+}
+
+#[test]
+fn a_declined_renewal_is_tried_at_once_when_the_bank_renews_its_card() {
+    let (shop, card) = declined();
+    renew_card(&shop, &card, (12, 2041));
     wait_for_state(&shop, "active", 3);
     assert_eq!(shop.totals().0, 2 * 2178);
 }
 
 #[test]
 fn a_declined_renewal_is_tried_at_once_with_the_card_that_takes_the_place_of_one_that_is_gone() {
-    let shop = Shop::open();
-    shop.customer("ada", VISA);
-    let end = subscribe(&shop, "monthly", "s")["period_end"].as_str().unwrap().to_owned();
-    let declined = shop.provider_cards()[0].clone();
-    shop.control("POST", &format!("cards/{declined}"), &json!({"exp_month": 1, "exp_year": 2020}));
-    shop.settle();
-    shop.pass_to(&end);
-    wait_for_state(&shop, "past_due", 2);
+    let (shop, card) = declined();
     // Taken away by hand at the provider, whose word of it is lost; the next news is of the new one.
     shop.control("POST", "notices", &json!({"lose": 1}));
-    shop.at_provider(&format!("/v1/payment_methods/{declined}/detach"), &[]);
+    shop.at_provider(&format!("/v1/payment_methods/{card}/detach"), &[]);
     shop.save_card("ada", "5555555555554444");
     wait_for_state(&shop, "active", 3);
     assert_eq!(shop.totals().0, 2 * 2178);
