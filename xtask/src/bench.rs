@@ -1,5 +1,5 @@
-//! The benchmarks. They are a program of `server`, which can reach the engine without a network; this only builds it
-//! the way a platform would, but for the typesetter, which no charge meets, and passes the arguments on.
+//! The benchmarks. They are a program of `server`, which can reach the engine without a network; this only builds it,
+//! optimised as far as it goes and without the typesetter, which no charge meets, and passes the arguments on.
 
 use crate::postgres::{self, Cluster};
 use crate::process::{Outcome, cargo, run as run_in_sight};
