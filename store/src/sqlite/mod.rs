@@ -56,6 +56,8 @@ pub struct Options {
     pub tail_max: usize,
     /// Books kept in memory besides those in the tail. A book takes about 1 KB.
     pub books_max: usize,
+    /// Accounts whose last transactions whoever writes knows without asking. Each takes about 30 bytes.
+    pub heads_max: usize,
     /// About how much is written to the journal's write-ahead log, where groups are small, until it is copied into the
     /// journal. Commits that want the disk at the same time wait for what that has to sync. The log itself grows to 32
     /// times as much, is then written over and over, and is read again after a crash.
@@ -76,6 +78,7 @@ impl Default for Options {
             fold_at: 750_000,
             tail_max: 1_000_000,
             books_max: 200_000,
+            heads_max: 300_000,
             log_bytes: 2 << 20,
             readers_max: 4,
             map_bytes: 1 << 30,

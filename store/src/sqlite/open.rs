@@ -18,9 +18,6 @@ use crate::codec::Met;
 const JOURNAL_STEPS: &[&str] = &[include_str!("../../migrations/journal_1.sql")];
 const DERIVED_STEPS: &[&str] = &[include_str!("../../migrations/derived_1.sql")];
 
-/// Accounts whose last transactions whoever writes knows without asking: some ten megabytes.
-const HEADS_MAX: usize = 300_000;
-
 fn fault(error: rusqlite::Error) -> Fault {
     Fault::new("opening the store", error)
 }
@@ -40,7 +37,7 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
         numbered,
         met: Met::default(),
         sequence,
-        heads: Kept::new(HEADS_MAX),
+        heads: Kept::new(options.heads_max),
         syncs: true,
         log_bytes: 0,
         uncopied_bytes: 0,

@@ -21,6 +21,7 @@ fn options() -> Options {
         tail_max: 900,
         slice_accounts: 2,
         books_max: 10,
+        heads_max: 10,
         log_bytes: 200 << 10,
         ..Options::default()
     }

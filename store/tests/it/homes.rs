@@ -29,7 +29,16 @@ impl Home for OnPostgres {
 
 /// Folds all the time, keeps next to nothing in memory.
 pub fn restless() -> Options {
-    Options { fold_at: 40, tail_max: 150, books_max: 4, slice_accounts: 3, log_bytes: 64 << 10, ..Options::default() }
+    let (books_max, heads_max) = (4, 4);
+    Options {
+        fold_at: 40,
+        tail_max: 150,
+        books_max,
+        heads_max,
+        slice_accounts: 3,
+        log_bytes: 64 << 10,
+        ..Options::default()
+    }
 }
 
 pub fn homes() -> Vec<Box<dyn Home>> {

@@ -84,6 +84,27 @@ fn what_is_written_is_seen_once_it_is_settled() {
     assert_clean(&store);
 }
 
+#[test]
+fn of_accounts_that_whoever_writes_forgot_all_is_settled() {
+    let scratch = Scratch::new();
+    let store = Sqlite::open(&scratch.file(), Options { heads_max: 1, ..Options::default() }).unwrap();
+    let mut desks: Vec<Desk> = (1..=3).map(Desk::new).collect();
+    for desk in &mut desks {
+        store.commit(&[desk.grant(1_000, minute(0))]).unwrap();
+    }
+    // None would follow from the one before, were that neither known to the writer nor seen in memory.
+    for round in 1..=20 {
+        for desk in &mut desks {
+            store.write(&Arc::new(vec![desk.charge(1, minute(round), None)])).unwrap();
+        }
+    }
+    store.settle().unwrap();
+    for number in 1..=3 {
+        assert_eq!(store.transactions(account(number), u64::MAX, 100).unwrap().len(), 21);
+    }
+    assert_clean(&store);
+}
+
 /// A town of a few accounts that each use much in every hour of two days, in no order of time.
 fn busy_town(seed: u64) -> Town {
     let mut town = Town::new(seed, 3);
@@ -170,8 +191,14 @@ fn a_long_history_reads_as_a_naive_record_says() {
     let scratch = Scratch::new();
     let mut town = Town::new(6, 300);
     let mut random = Random(6);
-    let options =
-        Options { fold_at: 9_000, tail_max: 20_000, books_max: 50, slice_accounts: 100, ..Options::default() };
+    let options = Options {
+        fold_at: 9_000,
+        tail_max: 20_000,
+        books_max: 50,
+        heads_max: 50,
+        slice_accounts: 100,
+        ..Options::default()
+    };
     let store = Sqlite::open(&scratch.file(), options).unwrap();
     while town.record.journal.len() < count {
         store.commit(&town.changes(700)).unwrap();
