@@ -1,7 +1,5 @@
 //! A load: connections that ask, wait for the answer, and ask again; or that ask at a steady pace, whatever comes back.
-use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,62 +37,35 @@ pub async fn run(load: Load) -> Answers {
         streams.push(stream);
     }
     let began = Instant::now();
-    let latencies = match load.pace {
-        Some(pace) => at_a_pace(load, streams, pace, began),
-        None => {
-            let mut connections = JoinSet::new();
-            (0..).zip(streams).for_each(|(number, stream)| {
-                connections.spawn(as_fast_as_it_goes(load, stream, number, began));
-            });
-            connections.join_all().await.into_iter().flatten().collect()
-        }
-    };
+    let mut connections = JoinSet::new();
+    for (number, stream) in (0..).zip(streams) {
+        connections.spawn(connection(load, stream, number, began));
+    }
+    let latencies = connections.join_all().await.into_iter().flatten().collect();
     Answers { took: began.elapsed(), latencies }
 }
 
-async fn as_fast_as_it_goes(load: Load, mut stream: TcpStream, number: u64, began: Instant) -> Vec<u64> {
+async fn connection(load: Load, mut stream: TcpStream, number: u64, began: Instant) -> Vec<u64> {
+    let mut random = Random::new(0x1234_5678_9abc_def1 ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ nonce());
     let (mut request, mut answer) = (Vec::new(), Vec::new());
-    let (mut random, mut latencies) = (random(number), Vec::new());
+    let mut latencies = Vec::new();
+    let gap = load.pace.map(|it| Duration::from_nanos(1_000_000_000 * load.connections as u64 / it.max(1)));
+    let mut due = began + gap.map_or(Duration::ZERO, |it| Duration::from_nanos(random.next() % nanos(it)));
     while began.elapsed() < load.lasts {
-        let asked = Instant::now();
-        exchange(&mut stream, (&mut random, load), &mut request, &mut answer).await;
-        latencies.push(micros(asked.elapsed()));
-    }
-    latencies
-}
-
-/// Each connection has a thread: timers of the runtime know whole milliseconds, and all that were due in one would come
-/// at once.
-fn at_a_pace(load: Load, streams: Vec<TcpStream>, pace: u64, began: Instant) -> Vec<u64> {
-    let gap = Duration::from_nanos(1_000_000_000 * load.connections as u64 / pace.max(1));
-    let each = (0..).zip(streams).map(|(number, stream)| {
-        let stream = stream.into_std().and_then(|it| it.set_nonblocking(false).map(|()| it)).expect("a socket blocks");
-        thread::spawn(move || paced(load, stream, number, (began, gap)))
-    });
-    // All of them are started before one is waited for.
-    let threads: Vec<_> = each.collect();
-    threads.into_iter().flat_map(|it| it.join().expect("a connection is served")).collect()
-}
-
-fn paced(load: Load, mut stream: std::net::TcpStream, number: u64, (began, gap): (Instant, Duration)) -> Vec<u64> {
-    let (mut request, mut answer, mut bytes) = (Vec::new(), Vec::new(), [0; 4096]);
-    let (mut random, mut latencies) = (random(number), Vec::new());
-    // A request that could not be sent in time is late from when it should have been.
-    let mut due = began + Duration::from_nanos(random.next() % nanos(gap));
-    while began.elapsed() < load.lasts {
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        request.clear();
-        answer.clear();
-        (load.ask)(&mut random, &mut request);
-        stream.write_all(&request).expect("the server reads");
-        while !is_whole(&answer) {
-            let read = stream.read(&mut bytes).expect("the server answers");
-            answer.extend_from_slice(&bytes[..read]);
-            assert!(0 < read, "the server hung up: {}", String::from_utf8_lossy(&answer));
+        match gap {
+            // A request that could not be sent in time is late from when it should have been.
+            Some(gap) => {
+                tokio::time::sleep_until(due.into()).await;
+                exchange(&mut stream, (&mut random, load), &mut request, &mut answer).await;
+                latencies.push(micros(due.elapsed()));
+                due += gap;
+            }
+            None => {
+                let asked = Instant::now();
+                exchange(&mut stream, (&mut random, load), &mut request, &mut answer).await;
+                latencies.push(micros(asked.elapsed()));
+            }
         }
-        expect(&answer, load);
-        latencies.push(micros(due.elapsed()));
-        due += gap;
     }
     latencies
 }
@@ -113,15 +84,7 @@ async fn exchange(
         let read = stream.read_buf(answer).await.expect("the server answers");
         assert!(0 < read, "the server hung up: {}", String::from_utf8_lossy(answer));
     }
-    expect(answer, load);
-}
-
-fn expect(answer: &[u8], load: Load) {
     assert!(answer.starts_with(load.expected.as_bytes()), "{}", String::from_utf8_lossy(answer));
-}
-
-fn random(connection: u64) -> Random {
-    Random::new(0x1234_5678_9abc_def1 ^ (connection + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ nonce())
 }
 
 /// Whether an answer has all the bytes its `content-length` speaks of.
