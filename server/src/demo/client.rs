@@ -65,8 +65,16 @@ impl Client {
 
     /// Posts under `key`, so that posting again gets the first answer again.
     pub fn post(&self, path: &str, key: &str, body: &Value) -> Result<Value, DemoError> {
-        let request = self.agent.post(format!("{}{path}", self.url)).header("authorization", &self.authorization);
-        read(format!("POST {path}"), request.header("idempotency-key", key).send_json(body))
+        read(format!("POST {path}"), self.posting(path).header("idempotency-key", key).send_json(body))
+    }
+
+    /// Posts what is new each time.
+    pub fn post_anew(&self, path: &str, body: &Value) -> Result<Value, DemoError> {
+        read(format!("POST {path}"), self.posting(path).send_json(body))
+    }
+
+    fn posting(&self, path: &str) -> ureq::RequestBuilder<ureq::typestate::WithBody> {
+        self.agent.post(format!("{}{path}", self.url)).header("authorization", &self.authorization)
     }
 }
 

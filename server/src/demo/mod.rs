@@ -41,6 +41,6 @@ pub fn summary(url: &str, key: &str) -> Result<String, DemoError> {
 /// As `fill`.
 pub fn portal_link(url: &str, key: &str, page: &str) -> Result<String, DemoError> {
     let asked = serde_json::json!({ "role": "owner", "page": page, "expires_in_seconds": 86_400 });
-    let session = Client::new(url, key).post(&format!("/v1/accounts/{ACCOUNT}/portal-sessions"), "unused", &asked)?;
+    let session = Client::new(url, key).post_anew(&format!("/v1/accounts/{ACCOUNT}/portal-sessions"), &asked)?;
     Ok(session["url"].as_str().unwrap_or_default().to_owned())
 }

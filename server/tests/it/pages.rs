@@ -2,7 +2,9 @@
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 
-use crate::served::{Served, chat};
+use server::demo;
+
+use crate::served::{ADMIN, Served, chat};
 
 /// A link for this role, and the cookie it is exchanged for.
 fn visit(server: &Served, account: &str, role: &str) -> String {
@@ -20,6 +22,15 @@ fn visit(server: &Served, account: &str, role: &str) -> String {
 
 pub fn mark_of(page: &str) -> &str {
     page.split_once("name=\"mark\" value=\"").unwrap().1.split('"').next().unwrap()
+}
+
+#[test]
+fn the_demonstration_has_a_link_to_each_page_and_a_new_one_each_time() {
+    let server = Served::start();
+    server.account(demo::ACCOUNT);
+    let link = |page| demo::portal_link(&server.url, ADMIN, page).unwrap();
+    let links = [link("usage"), link("billing"), link("usage")];
+    assert!(links[0] != links[1] && links[0] != links[2] && links.iter().all(|it| it.starts_with(&server.url)));
 }
 
 #[test]
