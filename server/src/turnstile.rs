@@ -170,7 +170,7 @@ impl Turnstile {
                 tally: Arc::clone(&tally),
                 followers: Arc::clone(&followers),
                 queue: queue.clone(),
-                unsettled: AtomicUsize::new(0),
+                under_way: AtomicUsize::new(0),
             };
             let decider = decider::Decider::new(Arc::clone(&store), Arc::clone(&clock), epoch, Arc::clone(&companions));
             queues.push(queue);
@@ -182,9 +182,9 @@ impl Turnstile {
             let (hand_over, decided) = bounded(0);
             let (to_settle, written) = bounded(0);
             let committer = Arc::new(committer);
-            let settler = Arc::clone(&committer);
-            threads.push(started("decide", move || decider.run(&waiting, &hand_over)));
-            threads.push(started("commit", move || committer.write_all(&decided, &to_settle)));
+            let (writer, settler) = (Arc::clone(&committer), Arc::clone(&committer));
+            threads.push(started("decide", move || decider.run(&committer, &waiting, &hand_over)));
+            threads.push(started("commit", move || writer.write_all(&decided, &to_settle)));
             threads.push(started("settle", move || settler.settle_all(&written)));
         }
         assert!(store.is_shared() || queues.len() == 1, "only what is reserved may be decided in several places");

@@ -1,7 +1,8 @@
-//! The threads that commit: one writes a group, the other waits until the disk has it, and answers.
+//! Committing: one thread writes a group, another waits until the disk has it, and answers.
 //!
-//! So the next group is written while the disk is waited for. A group that is soon written is not worth the second
-//! thread: where none is before it, whoever wrote it waits as well.
+//! So the next group is written while the disk is waited for. A group that is soon written is not worth another thread:
+//! each that has to wake up may have to wait for a processor first. Where none is before it, whoever decided it also
+//! writes it and waits for the disk.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use store::{Change, CommitError, Fault, Store};
 use super::followers::Followers;
 use super::{ATTEMPTS_MAX, Message, Tally, Ticket, Turned};
 
-/// Changes that take about as long to write as it takes to hand a group over.
+/// Changes that take longer to decide and write than it takes to hand a group over.
 pub const HANDED_OVER_MIN: usize = 128;
 
 /// What was decided together and is written together.
@@ -21,6 +22,12 @@ pub struct Group {
     pub epoch: u64,
     pub changes: Arc<Vec<Change>>,
     pub served: Vec<(Vec<Turned>, Ticket)>,
+}
+
+impl Group {
+    fn is_little(&self) -> bool {
+        self.changes.len() < HANDED_OVER_MIN
+    }
 }
 
 /// A group that was written, and how long that took.
@@ -36,8 +43,8 @@ pub struct Committer {
     pub followers: Arc<Followers>,
     /// Back to the end of the queue, for a group that must be decided again.
     pub queue: Sender<Message>,
-    /// Groups that were handed over to be settled, and are not.
-    pub unsettled: AtomicUsize,
+    /// Groups that were handed over to be written, and have not been answered.
+    pub under_way: AtomicUsize,
 }
 
 /// Does something, and says how long that took.
@@ -48,18 +55,34 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 impl Committer {
+    /// Serves a group, or hands it over where that is better. Whether it was served, and all before it; none where
+    /// nobody is left to take it.
+    pub fn take(&self, group: Group, hand_over: &Sender<Group>) -> Option<bool> {
+        if group.is_little() && self.under_way.load(Ordering::Acquire) == 0 {
+            if let Some(written) = self.write(group) {
+                self.settle(written);
+            }
+            return Some(true);
+        }
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        hand_over.send(group).ok().map(|()| false)
+    }
+
     /// Writes groups as they come, and hands them over to be settled.
     pub fn write_all(&self, handed: &Receiver<Group>, hand_over: &Sender<Written>) {
         while let Ok(group) = handed.recv() {
-            let Some(written) = self.write(group) else { continue };
-            let is_little = written.group.changes.len() < HANDED_OVER_MIN;
-            if is_little && self.unsettled.load(Ordering::Acquire) == 0 {
-                self.settle(written);
-                continue;
-            }
-            self.unsettled.fetch_add(1, Ordering::AcqRel);
-            if hand_over.send(written).is_err() {
-                return;
+            let is_alone = group.is_little() && self.under_way.load(Ordering::Acquire) == 1;
+            match self.write(group) {
+                None => self.is_through(),
+                Some(written) if is_alone => {
+                    self.settle(written);
+                    self.is_through();
+                }
+                Some(written) => {
+                    if hand_over.send(written).is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -68,8 +91,13 @@ impl Committer {
     pub fn settle_all(&self, handed: &Receiver<Written>) {
         while let Ok(written) = handed.recv() {
             self.settle(written);
-            self.unsettled.fetch_sub(1, Ordering::AcqRel);
+            self.is_through();
         }
+    }
+
+    /// A group that was handed over has been answered.
+    fn is_through(&self) {
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Writes a group; none where it could not be, and its callers have been seen to.

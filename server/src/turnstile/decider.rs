@@ -1,4 +1,4 @@
-//! The thread that decides: recall what a group needs, decide each of it, hand it over.
+//! The thread that decides: recall what a group needs, decide each of it, have it committed.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use store::{Change, Document, Fault, Grip, NameHash, Post, Reserved, Store};
 
 use super::books::Books;
-use super::committer::Group;
+use super::committer::{Committer, Group};
 use super::documents::Versions;
 use super::named::{Named, Names};
 use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Ticket, Turned};
@@ -69,16 +69,22 @@ impl Decider {
         }
     }
 
-    pub fn run(mut self, waiting: &Receiver<Message>, hand_over: &Sender<Group>) {
+    pub fn run(mut self, committer: &Committer, waiting: &Receiver<Message>, hand_over: &Sender<Group>) {
         while let Ok(first) = waiting.recv() {
             let (tickets, is_last) = gather(first, waiting);
             let group = self.decide_group(tickets);
-            if hand_over.send(group).is_err() || is_last {
+            let Some(is_served) = committer.take(group, hand_over) else { return };
+            if is_last {
                 return;
             }
-            // The hand-over returned, so the group before is written, and all before that are settled: reads find them.
-            self.under_way.rotate_right(1);
-            std::mem::swap(&mut self.under_way[0], &mut self.decided);
+            if is_served {
+                // With all before it: reads find them.
+                self.under_way.iter_mut().for_each(Decided::clear);
+            } else {
+                // It was taken, so the one before is written, and all before that are settled: reads find those.
+                self.under_way.rotate_right(1);
+                std::mem::swap(&mut self.under_way[0], &mut self.decided);
+            }
         }
     }
 

@@ -174,10 +174,12 @@ impl Scene {
         self.written = Some(heard(self.written.take().unwrap()).await);
     }
 
-    /// A group that is worth handing over: much that costs nothing, and a charge under this key.
-    fn start_group(&self, credits: i64, key: &str) -> JoinHandle<Vec<Turned>> {
+    /// A group that is worth handing over: this, and much that costs nothing. What comes next is decided while it is
+    /// written, and not after.
+    fn start_group(&self, ask: Ask) -> JoinHandle<Vec<Turned>> {
+        let key = Arc::clone(&ask.key.as_ref().unwrap().text);
         let mut asks: Vec<Ask> = (1..HANDED_OVER_MIN).map(|it| self.charge(0, &format!("{key}-{it}"))).collect();
-        asks.push(self.charge(credits, key));
+        asks.push(ask);
         let turnstile = Arc::clone(&self.turnstile);
         tokio::spawn(async move { turnstile.take(asks).await })
     }
@@ -288,11 +290,11 @@ async fn another_request_under_a_key_is_a_conflict() {
 async fn what_could_not_be_written_never_was() {
     let mut scene = Scene::open(Waits::Commits);
     // The second is decided on the book the first leads to, while the first is being written.
-    let first = scene.start(scene.hold(80, "first"));
+    let first = scene.start_group(scene.hold(80, "first"));
     scene.commit_comes().await;
     let second = scene.start(scene.charge(60, "second"));
     scene.tell(Order::Fail);
-    assert!(matches!(first.await.unwrap(), Turned::Fault));
+    assert!(first.await.unwrap().iter().all(|it| matches!(it, Turned::Fault)));
     // On the true book there is room for it.
     scene.commit_comes().await;
     scene.tell(Order::Go);
@@ -320,12 +322,13 @@ async fn who_was_overtaken_decides_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_waits_until_the_first_is_durable() {
     let mut scene = Scene::open(Waits::Commits);
-    let first = scene.start(scene.charge(10, "key"));
+    let first = scene.start_group(scene.charge(10, "key"));
     scene.commit_comes().await;
     let repeat = scene.start(scene.charge(10, "key"));
     assert!(!repeat.is_finished());
     scene.tell(Order::Go);
-    let Turned::Done { transaction: one, is_replay: false } = first.await.unwrap() else { panic!("it was done") };
+    let first = first.await.unwrap().pop().unwrap();
+    let Turned::Done { transaction: one, is_replay: false } = first else { panic!("it was done") };
     let Turned::Done { transaction: other, is_replay: true } = repeat.await.unwrap() else { panic!("it was replayed") };
     assert_eq!(one, other);
     assert_eq!(scene.available(), Credits::whole(90));
@@ -334,10 +337,10 @@ async fn a_repeat_waits_until_the_first_is_durable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_is_written_while_the_disk_is_waited_for_and_nobody_is_answered_before() {
     let mut scene = Scene::open(Waits::Syncs);
-    let first = scene.start_group(10, "first");
+    let first = scene.start_group(scene.charge(10, "first"));
     scene.group_is_written().await;
     scene.commit_comes().await;
-    let second = scene.start_group(20, "second");
+    let second = scene.start_group(scene.charge(20, "second"));
     scene.group_is_written().await;
     // Decided while neither is durable: a repeat of each.
     let repeats = [scene.start(scene.charge(10, "first")), scene.start(scene.charge(20, "second"))];
@@ -359,10 +362,10 @@ async fn the_next_is_written_while_the_disk_is_waited_for_and_nobody_is_answered
 #[tokio::test(flavor = "multi_thread")]
 async fn who_follows_from_what_the_disk_did_not_take_is_not_answered_as_if_it_had() {
     let mut scene = Scene::open(Waits::Syncs);
-    let first = scene.start_group(10, "first");
+    let first = scene.start_group(scene.charge(10, "first"));
     scene.group_is_written().await;
     scene.commit_comes().await;
-    let second = scene.start_group(20, "second");
+    let second = scene.start_group(scene.charge(20, "second"));
     scene.group_is_written().await;
     let repeat = scene.start(scene.charge(10, "first"));
     scene.tell(Order::Fail);
@@ -430,7 +433,7 @@ fn bringing(ask: Ask, version: u64) -> Ask {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_those_who_bring_the_same_state_of_a_document_one_is_done() {
     let mut scene = Scene::open(Waits::Commits);
-    let first = scene.start(bringing(scene.charge(10, "first"), 1));
+    let first = scene.start_group(bringing(scene.charge(10, "first"), 1));
     scene.commit_comes().await;
     // Decided while the first is being written: one that brings the same, one that brings the next, and a bystander.
     let asks = vec![
@@ -442,7 +445,7 @@ async fn of_those_who_bring_the_same_state_of_a_document_one_is_done() {
     let turnstile = Arc::clone(&scene.turnstile);
     let others = tokio::spawn(async move { turnstile.take(asks).await });
     scene.tell(Order::Go);
-    assert!(is_done(&first.await.unwrap()));
+    assert!(first.await.unwrap().iter().all(is_done));
     scene.commit_comes().await;
     scene.tell(Order::Go);
     let others = others.await.unwrap();
