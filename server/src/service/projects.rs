@@ -57,6 +57,11 @@ impl App {
 
     /// None where the account has no such project.
     pub fn find_project(&self, account: &Name, id: &Name) -> Result<Option<Project>, Error> {
+        let known = self.known(account)?;
+        let written = self.store.projects(known.account.number)?.into_iter().find(|it| it.id == *id);
+        if written.is_some() {
+            return Ok(written);
+        }
         Ok(self.projects(account)?.into_iter().find(|it| it.id == *id))
     }
 

@@ -16,6 +16,7 @@ mod documents;
 mod fold;
 mod journal;
 mod migrate;
+mod numbering;
 mod pool;
 mod read;
 mod recall;
@@ -47,6 +48,7 @@ use crate::{
     Project, QuoteRecord, Recalled, Reply, Reserved, Shelf, Spot, Store, UsageRow,
 };
 use address::Address;
+use numbering::Numbering;
 use pool::Pool;
 use rows::{column, number, signed};
 use session::Session;
@@ -72,13 +74,14 @@ struct Shared {
     is_distributed: bool,
     /// Commits until the node takes itself to be alone, unless another is seen to commit before.
     company: AtomicUsize,
+    audits: Numbering,
     unfolded: Unfolded,
 }
 
 impl Shared {
     fn new(pool: Pool, is_distributed: bool) -> Shared {
         let (company, unfolded) = (AtomicUsize::new(0), Unfolded::default());
-        Shared { pool: Arc::new(pool), is_distributed, company, unfolded }
+        Shared { pool: Arc::new(pool), is_distributed, company, audits: Numbering::new(), unfolded }
     }
 }
 
@@ -101,10 +104,12 @@ impl Postgres {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
         let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
         let mut shared = Shared::new(Pool::new(address, runtime.handle().clone()), false);
-        shared.is_distributed = shared.once(async |it| {
+        let newest_audit;
+        (shared.is_distributed, newest_audit) = shared.once(async |it| {
             migrate::migrate(it, steps).await?;
-            migrate::is_distributed(it).await
+            Ok((migrate::is_distributed(it).await?, registry::newest_audit(it).await?))
         })?;
+        shared.audits.follow(newest_audit);
         Ok(Postgres { shared: Arc::new(shared), runtime: Some(runtime) })
     }
 

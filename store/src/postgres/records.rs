@@ -3,6 +3,7 @@
 use billing::time::Timestamp;
 use tokio_postgres::types::ToSql;
 
+use super::numbering::Numbering;
 use super::rows::signed;
 use super::session::Asked;
 use super::trouble::Trouble;
@@ -41,8 +42,8 @@ pub const ADD_QUOTE: &str =
     "insert into quotes (account, id, expires_at, body) values ($1, $2, $3, $4) on conflict do nothing";
 pub const ADD_REPLY: &str =
     "insert into replies (key, request, status, body) values ($1, $2, $3, $4) on conflict do nothing";
-pub const ADD_AUDIT: &str = "insert into audit (number, at, by, action, subject, detail) \
-    select coalesce(max(number), 0) + 1, $1::bigint, $2::text, $3::text, $4::text, $5::text from audit";
+pub const ADD_AUDIT: &str =
+    "insert into audit (number, at, by, action, subject, detail) values ($1, $2, $3, $4, $5, $6)";
 
 /// What it means that a statement touched no row.
 #[derive(Clone, Copy)]
@@ -93,8 +94,8 @@ macro_rules! write {
     };
 }
 
-/// The statements of a change that is not a post.
-pub fn writes(change: &Change) -> Vec<Write> {
+/// The statements of a change that is not a post; `audits` gives the audit log's lines their numbers.
+pub fn writes(change: &Change, audits: &Numbering) -> Vec<Write> {
     match change {
         Change::Post(_) => unreachable!("posts go to the journal"),
         Change::Register { account, fingerprints } => {
@@ -129,7 +130,8 @@ pub fn writes(change: &Change) -> Vec<Write> {
             write!(ADD_REPLY, Repeated, key, request, i64::from(*status), body.clone())
         }
         Change::Audit(Audit { at, by, action, subject, detail }) => {
-            write!(ADD_AUDIT, Stale, at.millis(), by.clone(), action.clone(), subject.clone(), detail.clone())
+            let (number, at) = (audits.next(*at), at.millis());
+            write!(ADD_AUDIT, Stale, number, at, by.clone(), action.clone(), subject.clone(), detail.clone())
         }
     }
 }

@@ -35,6 +35,7 @@ pub const CARDS: &str = "select version, effective_at, at, by, document from rat
 pub const KEYS: &str = "select id, name, hash, scopes, at, revoked_at from api_keys order by number";
 pub const QUOTE: &str = "select expires_at, body from quotes where account = $1 and id = $2";
 pub const REPLY: &str = "select request, status, body from replies where key = $1";
+pub const NEWEST_AUDIT: &str = "select coalesce(max(number), 0) from audit";
 pub const AUDIT: &str =
     "select number, at, by, action, subject, detail from audit where number < $1 order by number desc limit $2";
 
@@ -153,6 +154,11 @@ pub fn read_reply(row: &Row, key: NameHash) -> Result<Reply, Fault> {
 pub async fn audit(session: &Session, before: u64, limit: usize) -> Result<Vec<(u64, Audit)>, Trouble> {
     let read = |row: &Row| Ok((unsigned(column(row, 0)?), audit_entry(row)?));
     all(session, AUDIT, &[&below(before), &rows_max(limit)], read).await
+}
+
+/// The number of the newest entry; 0 where there is none.
+pub async fn newest_audit(session: &Session) -> Result<i64, Trouble> {
+    Ok(column(&session.query(DOING, NEWEST_AUDIT, &[]).await?[0], 0)?)
 }
 
 pub fn audit_entry(row: &Row) -> Result<Audit, Fault> {

@@ -123,8 +123,8 @@ async fn finish<'a>(
     snapshots.ask(&mut asked);
     folded.ask(&mut asked);
     let first_record = asked.len();
-    let records: Vec<Write> =
-        changes.iter().filter(|it| !matches!(it, Change::Post(_))).flat_map(records::writes).collect();
+    let records = changes.iter().filter(|it| !matches!(it, Change::Post(_)));
+    let records: Vec<Write> = records.flat_map(|it| records::writes(it, &shared.audits)).collect();
     asked.extend(records.iter().map(Write::asked));
     let post = |it: &'a Change| if let Change::Post(post) = it { Some(post) } else { None };
     let posts = changes.iter().filter_map(post).filter(|it| !late.contains(&it.book.account));

@@ -311,6 +311,42 @@ fn keys_and_audits_that_come_at_once_are_numbered_apart() {
     assert_eq!((store.api_keys().unwrap().len(), store.audit(u64::MAX, 99).unwrap().len()), (40, 40));
 }
 
+/// Operators of several nodes do something at once, each to an account of its own: none waits for the audit log, and
+/// none is told to begin anew.
+#[test]
+fn lines_of_the_audit_log_keep_nobody_from_committing() {
+    const NODES: u64 = 4;
+    let schema = Schema::new();
+    let stores: Vec<Postgres> = (0..NODES).map(|_| open(&schema)).collect();
+    let mut line = 0;
+    for round in 1..=10 {
+        let take = |(store, number): (&Postgres, u64)| {
+            let desk = Desk::new(100 * round + number);
+            (store.reserve(Grip::Firm, &[], &[(desk.book.account, None)]).unwrap().unwrap(), desk)
+        };
+        let taken: Vec<_> = stores.iter().zip(1..).map(take).collect();
+        // All are taken before the first commits, and none has committed when the last begins to.
+        let barrier = std::sync::Barrier::new(stores.len());
+        std::thread::scope(|scope| {
+            for (reserved, mut desk) in taken {
+                line += 1;
+                let (at, by, detail) = (minute(line), "ops".to_owned(), String::new());
+                let audit = Audit { at, by, action: "grant".into(), subject: line.to_string(), detail };
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let changes = [desk.grant(5, minute(0)), Change::Audit(audit)];
+                    barrier.wait();
+                    assert_eq!(reserved.commit(&changes).unwrap(), []);
+                });
+            }
+        });
+    }
+    let lines = stores[0].audit(u64::MAX, 99).unwrap();
+    let newest_first: Vec<String> = (1..=line).rev().map(|it| it.to_string()).collect();
+    assert_eq!(lines.into_iter().map(|(_, it)| it.subject).collect::<Vec<_>>(), newest_first);
+    assert_clean(&stores[0]);
+}
+
 #[test]
 fn a_newer_schema_is_served_until_it_says_otherwise() {
     let schema = Schema::new();
