@@ -11,7 +11,7 @@ use crate::{CommitError, Fault};
 pub enum Trouble {
     /// It met another: nothing was done, and the same may be tried again at once.
     Again,
-    /// Somebody else made a row with this key: the constraint's name.
+    /// Somebody else made a row with this key, or this very table: the constraint's name.
     Taken(String),
     Fault(Fault),
     Stale,
@@ -35,13 +35,16 @@ impl From<Trouble> for CommitError {
     }
 }
 
+/// A key that is there; or a table, which can be found to be there in three ways while another makes it.
+const TAKEN: [SqlState; 3] = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
+
 /// What an error of the driver means.
 pub fn trouble(doing: &'static str, error: &Error) -> Trouble {
     let Some(said) = error.as_db_error() else { return Trouble::Fault(fault(doing, error)) };
     let (code, constraint) = (said.code(), said.constraint().unwrap_or_default());
     if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {
         Trouble::Again
-    } else if *code == SqlState::UNIQUE_VIOLATION {
+    } else if TAKEN.contains(code) {
         Trouble::Taken(constraint.to_owned())
     } else {
         Trouble::Fault(fault(doing, error))

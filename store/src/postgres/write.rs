@@ -2,7 +2,8 @@
 //!
 //! It is handed the versions its changes were decided on. Where the accounts are locked these are theirs, and what does
 //! not follow is found before anything is written. Where they are not, each book moves only if it is still where it
-//! was: the accounts that others were faster at are left out, with all that was decided about them.
+//! was and nobody else is moving it: the accounts that others were faster at are left out, with all that was decided
+//! about them.
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use billing::id::{AccountNumber, Place};
@@ -57,6 +58,19 @@ pub const MOVE_BOOKS: &str = move_books!();
 pub const ADD_BOOKS: &str = add_books!();
 /// The same, saying which were moved: of accounts that are not locked.
 pub const MOVE_BOOKS_LEFT: &str = concat!(move_books!(), " and ", is_inside!(), " returning books.account");
+/// The same where other nodes are about: what one of them is about to move is left out at once. Two groups of many
+/// accounts nearly always have some in common, so to wait would be to write one group after another.
+pub const MOVE_BOOKS_FREE: &str = concat!(
+    "update books set version = free.version, due_at = free.due_at, head = free.head from ( \
+         select books.account, new.version, new.due_at, new.head \
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) \
+            as new (account, since, version, due_at, head) \
+         join books on books.account = new.account and books.version = new.since \
+         where ",
+    is_inside!(),
+    " for update of books skip locked) as free \
+     where books.account = free.account returning books.account"
+);
 pub const ADD_BOOKS_LEFT: &str =
     concat!(add_books!(), " where ", is_inside!(), " on conflict do nothing returning account");
 pub const PUT_SNAPSHOTS: &str = "insert into snapshots (account, version, body) \
@@ -83,7 +97,7 @@ pub async fn write_loosely(
 ) -> Result<Vec<AccountNumber>, Trouble> {
     let moves = Moves::of(shared, versions, changes)?;
     let mut asked: Vec<Asked<'_>> = Vec::new();
-    moves.old.ask(MOVE_BOOKS_LEFT, &mut asked);
+    moves.old.ask(if is_reading { MOVE_BOOKS_FREE } else { MOVE_BOOKS_LEFT }, &mut asked);
     moves.new.ask_new(ADD_BOOKS_LEFT, &mut asked);
     session.prepare(&asked.iter().map(|it| it.0).collect::<Vec<_>>()).await?;
     let begin = if is_reading { format!("commit; {BEGIN}") } else { BEGIN.to_owned() };

@@ -24,6 +24,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("skip locked", "jobs are claimed by their version"),
 ];
 
+/// Where one of them may stand once, because what it says is used on one machine alone.
+const EXCEPTED: &[(&str, &str)] = &[("write.rs", "skip locked")];
+
 /// Tables that are spread by account, and may only be reached by it.
 const SPREAD: &[&str] = &["journal", "books", "snapshots", "usage", "projects", "quotes", "documents"];
 
@@ -68,7 +71,8 @@ fn no_statement_uses_what_does_not_run_everywhere() {
     for (name, text) in sources() {
         let text = plain(&text);
         for (word, why) in REFUSED {
-            assert!(!text.contains(word), "{name} says `{word}`: {why}");
+            let most = usize::from(EXCEPTED.contains(&(&*name, *word)));
+            assert!(text.matches(word).count() <= most, "{name} says `{word}`: {why}");
         }
     }
 }
