@@ -31,6 +31,9 @@ pub const HOURS_OF_ONE: &str = "select account, hour, body from usage where acco
 pub const PUT_HOURS: &str = "insert into usage (account, hour, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
     on conflict (account, hour) do update set body = excluded.body";
+/// One hour of one account: see [`super::write::ADD_BOOK`].
+pub const PUT_HOUR: &str = "insert into usage (account, hour, body) values ($1, $2, $3) \
+    on conflict (account, hour) do update set body = excluded.body";
 /// What is folded in a range of hours, each row with the version it is folded by; one row without an hour where there
 /// is nothing.
 pub const FOLDED: &str = "select b.version, u.hour, u.body from books b \
@@ -52,8 +55,12 @@ pub struct Hours {
 }
 
 impl Hours {
-    pub fn ask<'a>(&'a self, asked: &mut Vec<Asked<'a>>) {
-        if !self.accounts.is_empty() {
+    pub fn ask<'a>(&'a self, is_distributed: bool, asked: &mut Vec<Asked<'a>>) {
+        if is_distributed {
+            let all = self.accounts.iter().zip(&self.hours).zip(&self.bodies);
+            let each = all.map(|((account, hour), body)| vec![account as _, hour as _, body as _]);
+            asked.extend(each.map(|it| (PUT_HOUR, it)));
+        } else if !self.accounts.is_empty() {
             asked.push((PUT_HOURS, vec![&self.accounts, &self.hours, &self.bodies]));
         }
     }

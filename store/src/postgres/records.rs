@@ -81,10 +81,10 @@ pub fn meant(trouble: Trouble, writes: &[Write]) -> Trouble {
     let Trouble::Taken(constraint) = &trouble else { return trouble };
     let wrote = |sql| writes.iter().any(|it| it.sql == sql);
     // Where tables are spread over machines, a constraint's name goes on with the number of its part.
-    if constraint.starts_with("api_keys_name") && wrote(PUT_KEY) {
+    if constraint.contains("api_keys_name") && wrote(PUT_KEY) {
         return Trouble::Repeated;
     }
-    let is_number = constraint.starts_with("api_keys_number") || constraint.starts_with("audit_pkey");
+    let is_number = constraint.contains("api_keys_number") || constraint.contains("audit_pkey");
     if is_number { Trouble::Again } else { trouble }
 }
 

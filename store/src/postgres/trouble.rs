@@ -11,7 +11,7 @@ use crate::{CommitError, Fault};
 pub enum Trouble {
     /// It met another: nothing was done, and the same may be tried again at once.
     Again,
-    /// Somebody else made a row with this key, or this very table: the constraint's name.
+    /// Somebody else made a row with this key, or this very table: the constraint's name, or words in which it stands.
     Taken(String),
     Fault(Fault),
     Stale,
@@ -41,7 +41,8 @@ const TAKEN: [SqlState; 3] = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TA
 /// What an error of the driver means.
 pub fn trouble(doing: &'static str, error: &Error) -> Trouble {
     let Some(said) = error.as_db_error() else { return Trouble::Fault(fault(doing, error)) };
-    let (code, constraint) = (said.code(), said.constraint().unwrap_or_default());
+    // What another machine of a cluster refused is passed on without the name, which the message has in any language.
+    let (code, constraint) = (said.code(), said.constraint().unwrap_or(said.message()));
     if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {
         Trouble::Again
     } else if TAKEN.contains(code) {

@@ -56,6 +56,12 @@ macro_rules! is_inside {
 pub const MOVE_BOOKS: &str = move_books!();
 /// Books of accounts that had none: another's, made meanwhile, is refused by the primary key.
 pub const ADD_BOOKS: &str = add_books!();
+/// Where accounts are spread over machines, their numbers say which parts of the table to ask: all of them otherwise,
+/// each over a connection of its own.
+pub const MOVE_BOOKS_OF: &str = concat!(move_books!(), " and books.account = any($1)");
+/// A row by itself goes straight to where it belongs. Rows of a query are copied there by way of the coordinator, which
+/// keeps to itself why one was refused, or, with an `on conflict`, writes them to files on each machine first.
+pub const ADD_BOOK: &str = "insert into books (account, version, due_at) values ($1, $2, $3)";
 /// The same, saying which were moved: of accounts that are not locked.
 pub const MOVE_BOOKS_LEFT: &str = concat!(move_books!(), " and ", is_inside!(), " returning books.account");
 /// The same where other nodes are about: what one of them is about to move is left out at once. Two groups of many
@@ -76,13 +82,21 @@ pub const ADD_BOOKS_LEFT: &str =
 pub const PUT_SNAPSHOTS: &str = "insert into snapshots (account, version, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
     on conflict (account) do update set version = excluded.version, body = excluded.body";
+/// Of one, as [`ADD_BOOK`].
+pub const PUT_SNAPSHOT: &str = "insert into snapshots (account, version, body) values ($1, $2, $3) \
+    on conflict (account) do update set version = excluded.version, body = excluded.body";
 
 /// Writes `changes` to accounts that are locked, and commits.
 pub async fn write(shared: &Shared, session: &Session, versions: &Versions, changes: &[Change]) -> Result<(), Trouble> {
     let moves = Moves::of(shared, versions, changes)?;
     let mut asked: Vec<Asked<'_>> = Vec::new();
-    moves.old.ask(MOVE_BOOKS, &mut asked);
-    moves.new.ask_new(ADD_BOOKS, &mut asked);
+    if shared.is_distributed {
+        moves.old.ask(MOVE_BOOKS_OF, &mut asked);
+        moves.new.ask_each(ADD_BOOK, &mut asked);
+    } else {
+        moves.old.ask(MOVE_BOOKS, &mut asked);
+        moves.new.ask_new(ADD_BOOKS, &mut asked);
+    }
     finish(shared, session, (&moves, &HashSet::new()), changes, asked).await
 }
 
@@ -129,13 +143,12 @@ async fn finish<'a>(
     changes: &'a [Change],
     mut asked: Vec<Asked<'a>>,
 ) -> Result<(), Trouble> {
-    let books = [moves.old.accounts.len(), moves.new.accounts.len()];
-    let expected: Vec<u64> = books.into_iter().filter(|it| 0 < *it).map(|it| it as u64).take(asked.len()).collect();
+    let books = asked.len();
     let spans: Vec<Span> = moves.spans.iter().filter(|it| !late.contains(&it.account)).copied().collect();
     let folded = fold::fold(shared, session, &spans, &moves.posts).await?;
     let snapshots = Snapshots::of(moves, &spans);
-    snapshots.ask(&mut asked);
-    folded.ask(&mut asked);
+    snapshots.ask(shared.is_distributed, &mut asked);
+    folded.ask(shared.is_distributed, &mut asked);
     let first_record = asked.len();
     let records = changes.iter().filter(|it| !matches!(it, Change::Post(_)));
     let records: Vec<Write> = records.flat_map(|it| records::writes(it, &shared.audits)).collect();
@@ -152,7 +165,8 @@ async fn finish<'a>(
     let ending = records.is_empty().then_some("commit");
     let touched = session.execute_in_turn(DOING, &asked, rows.collect(), ending).await;
     let touched = touched.map_err(|it| records::meant(it, &records))?;
-    assert!(touched.starts_with(&expected), "a book that is locked is there");
+    let moved: u64 = touched[..books].iter().sum();
+    assert!(books == 0 || moved == moves.posts.len() as u64, "a book that is locked is there");
     if ending.is_none() {
         records.iter().zip(&touched[first_record..]).try_for_each(|(it, touched)| it.check(*touched))?;
         session.run(DOING, "commit").await?;
@@ -251,6 +265,11 @@ impl NewBooks {
             asked.push((sql, vec![&self.accounts, &self.versions, &self.due]));
         }
     }
+
+    fn ask_each<'a>(&'a self, sql: &'static str, asked: &mut Vec<Asked<'a>>) {
+        let books = self.accounts.iter().zip(&self.versions).zip(&self.due);
+        asked.extend(books.map(|((account, version), due)| (sql, vec![account as _, version as _, due as _])));
+    }
 }
 
 impl Snapshots {
@@ -269,8 +288,12 @@ impl Snapshots {
         snapshots
     }
 
-    fn ask<'a>(&'a self, asked: &mut Vec<Asked<'a>>) {
-        if !self.accounts.is_empty() {
+    fn ask<'a>(&'a self, is_distributed: bool, asked: &mut Vec<Asked<'a>>) {
+        if is_distributed {
+            let all = self.accounts.iter().zip(&self.versions).zip(&self.bodies);
+            let each = all.map(|((account, version), body)| vec![account as _, version as _, body as _]);
+            asked.extend(each.map(|it| (PUT_SNAPSHOT, it)));
+        } else if !self.accounts.is_empty() {
             asked.push((PUT_SNAPSHOTS, vec![&self.accounts, &self.versions, &self.bodies]));
         }
     }

@@ -1,11 +1,13 @@
 //! A PostgreSQL for the tests: the one that `SCRIP_TEST_POSTGRES_URL` names, which `cargo xtask test` starts for all of
-//! them; or one of this process's own, which ends when the process does.
+//! them; or one of this process's own, which ends when the process does. Where `SCRIP_TEST_CITUS_URL` names a database
+//! of a Citus cluster's coordinator it is that, and the tables of each test are spread over its machines.
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use postgres::{Client, NoTls};
+use store::postgres::Postgres;
 
 /// Runs until its standard input ends, which is when this process ends, however it does.
 struct Cluster {
@@ -16,10 +18,15 @@ struct Cluster {
 
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| match std::env::var("SCRIP_TEST_POSTGRES_URL") {
-        Ok(url) => Cluster { url, child: None },
-        Err(_) => start("cluster.sh"),
+    CLUSTER.get_or_init(|| match citus().or_else(|| std::env::var("SCRIP_TEST_POSTGRES_URL").ok()) {
+        Some(url) => Cluster { url, child: None },
+        None => start("cluster.sh"),
     })
+}
+
+/// The coordinator's database, where the tests are to run on a Citus cluster.
+pub fn citus() -> Option<String> {
+    std::env::var("SCRIP_TEST_CITUS_URL").ok()
 }
 
 fn start(script: &str) -> Cluster {
@@ -69,7 +76,18 @@ impl Drop for Pair {
 pub struct Schema(String);
 
 impl Schema {
+    /// On a Citus cluster its tables are there already, and spread.
     pub fn new() -> Schema {
+        let schema = Schema::on_one_machine();
+        if citus().is_some() {
+            let url = schema.url();
+            // On a thread of its own: see `by_hand`.
+            std::thread::spawn(move || Postgres::distribute(&url).unwrap()).join().unwrap();
+        }
+        schema
+    }
+    /// Without a table in it, and on a cluster those that come stay on its coordinator.
+    pub fn on_one_machine() -> Schema {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("scrip_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         by_hand(format!("create schema {name}"));
@@ -78,7 +96,9 @@ impl Schema {
     /// Where a store finds it.
     pub fn url(&self) -> String {
         let joint = if cluster().url.contains('?') { '&' } else { '?' };
-        format!("{}{joint}options=-csearch_path%3D{}", cluster().url, self.0)
+        // A few parts a table are enough for parts of one group to be on both of two machines.
+        let parts = if citus().is_some() { "%20-ccitus.shard_count%3D8" } else { "" };
+        format!("{}{joint}options=-csearch_path%3D{}{parts}", cluster().url, self.0)
     }
     #[allow(dead_code, reason = "the store's tests look into it")]
     pub fn name(&self) -> &str {

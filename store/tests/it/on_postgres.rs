@@ -154,7 +154,7 @@ fn those_who_reserve_are_never_overtaken() {
 /// Whoever holds accounts loosely keeps nobody away, and is told at which of them others were faster.
 #[test]
 fn those_who_hold_loosely_write_what_nobody_overtook() {
-    let schema = Schema::new();
+    let schema = Schema::on_one_machine();
     let [one, other] = [0, 1].map(|_| open(&schema));
     let mut desks: Vec<Desk> = [1, 2, 3].map(Desk::new).into();
     one.commit(&desks.iter_mut().map(|it| it.grant(1_000, minute(0))).collect::<Vec<_>>()).unwrap();
@@ -250,7 +250,7 @@ fn heads_after_a_walk_in(accounts: u64) -> i64 {
 /// commits, and what was decided on an old one is left out; from then on it looks.
 #[test]
 fn who_is_alone_is_not_sure_of_its_books_until_it_commits() {
-    let schema = Schema::new();
+    let schema = Schema::on_one_machine();
     let [one, other] = [0, 1].map(|_| open(&schema));
     let mut desks = [1, 2].map(Desk::new);
     one.commit(&desks.each_mut().map(|it| it.grant(1_000, minute(0)))).unwrap();
@@ -365,7 +365,7 @@ fn a_newer_schema_is_served_until_it_says_otherwise() {
 
 #[test]
 fn nodes_that_start_at_once_make_the_schema_once() {
-    let schema = Schema::new();
+    let schema = Schema::on_one_machine();
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| open(&schema));
@@ -434,7 +434,7 @@ fn damage_done_by_hand_is_found() {
 /// A program that knows one step fewer, and one that knows all, on one database at once: what a rolling upgrade is.
 #[test]
 fn programs_of_two_schemas_serve_together_until_a_step_says_otherwise() {
-    let schema = Schema::new();
+    let schema = Schema::on_one_machine();
     let old = Postgres::open_as_of(&schema.url(), 1).unwrap();
     let count = |hand: &mut postgres::Client| -> i64 {
         hand.query_one("select count(*) from schema_steps", &[]).unwrap().get(0)

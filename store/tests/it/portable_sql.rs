@@ -3,6 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use store::postgres::Postgres;
+use store::{Store, verify};
+
+use crate::cluster::{Schema, citus};
+use crate::town::{Random, Town};
+
 /// A word, and why it is not to be had.
 const REFUSED: &[(&str, &str)] = &[
     ("nextval", "a sequence is a place where all nodes meet"),
@@ -151,17 +157,16 @@ fn every_table_has_its_place_on_a_cluster() {
     assert!(12 < tables, "{tables}");
 }
 
-/// What is read and written on a real cluster, where `SCRIP_TEST_CITUS_URL` names an empty database of one.
+/// What is read and written on a real cluster, where `SCRIP_TEST_CITUS_URL` names one. So are all other tests that take
+/// their PostgreSQL from [`Schema`], then.
 #[test]
 fn a_citus_cluster_keeps_the_promises() {
-    use crate::town::{Random, Town};
-    use store::{Store, verify};
-    let Ok(url) = std::env::var("SCRIP_TEST_CITUS_URL") else {
+    if citus().is_none() {
         eprintln!("not run: SCRIP_TEST_CITUS_URL names no cluster");
         return;
-    };
-    store::postgres::Postgres::distribute(&url).unwrap();
-    let store = store::postgres::Postgres::open(&url).unwrap();
+    }
+    let schema = Schema::new();
+    let store = Postgres::open(&schema.url()).unwrap();
     let mut town = Town::new(u64::from(std::process::id()), 60);
     for _ in 0..60 {
         store.commit(&town.changes(60)).unwrap();
