@@ -6,7 +6,7 @@
 //!
 //! Several nodes that start at once take turns at the row of a step: whoever inserts it does the step, the others wait
 //! for that, and find it done.
-use super::session::Session;
+use super::session::{Params, Session};
 use super::trouble::Trouble;
 use crate::Fault;
 
@@ -30,7 +30,7 @@ pub const DONE: &str = "select coalesce(max(step), 0), coalesce(max(oldest), 0) 
 pub const CLAIM: &str = "insert into schema_steps (step, oldest) values ($1, $2) on conflict do nothing";
 /// Is it Citus, and are the tables spread?
 pub const IS_CITUS: &str = "select count(*) from pg_extension where extname = 'citus'";
-pub const IS_DISTRIBUTED: &str = "select count(*) from pg_dist_partition where logicalrelid = 'journal'::regclass";
+pub const IS_SPREAD: &str = "select count(*) from pg_dist_partition where logicalrelid = $1::text::regclass";
 
 /// Takes the steps that the database has not had, of the first `known_max`.
 ///
@@ -58,7 +58,14 @@ pub async fn migrate(session: &Session, known_max: usize) -> Result<(), Trouble>
         // Whoever inserts first does the step; the others wait here until it is committed.
         let claimed = session.execute_all(DOING, &[(CLAIM, vec![&number, &step.oldest])], None).await?;
         if claimed == [1] {
-            session.run(DOING, step.statements).await?;
+            // One by one: Citus passes on to its machines all the text in which it finds what they shall do.
+            for statement in step.statements.split_inclusive(";\n") {
+                session.run(DOING, statement).await?;
+            }
+            // What it has added has its place where the others are spread already.
+            if is_distributed(session).await? {
+                spread(session).await?;
+            }
         }
         session.run(DOING, "commit").await?;
     }
@@ -67,25 +74,40 @@ pub async fn migrate(session: &Session, known_max: usize) -> Result<(), Trouble>
 
 /// Whether the tables are spread over several machines.
 pub async fn is_distributed(session: &Session) -> Result<bool, Trouble> {
-    let is_any = |rows: Vec<tokio_postgres::Row>| Ok::<_, Fault>(0 < super::rows::column::<i64>(&rows[0], 0)?);
-    if !is_any(session.query(DOING, IS_CITUS, &[]).await?)? {
-        return Ok(false);
-    }
-    Ok(is_any(session.query(DOING, IS_DISTRIBUTED, &[]).await?)?)
+    Ok(is_any(session, IS_CITUS, &[]).await? && is_spread(session, "journal").await?)
 }
 
-/// Spreads the tables over the machines of a Citus cluster; nothing where they are.
+async fn is_spread(session: &Session, table: &str) -> Result<bool, Trouble> {
+    is_any(session, IS_SPREAD, &[&table]).await
+}
+
+async fn is_any(session: &Session, count: &'static str, params: Params<'_>) -> Result<bool, Trouble> {
+    let found = session.query(DOING, count, params).await?;
+    Ok(0 < super::rows::column::<i64>(&found[0], 0)?)
+}
+
+/// Spreads the tables over the machines of a Citus cluster, those that are not.
 ///
 /// # Errors
 /// When the database is not a Citus cluster's coordinator.
 pub async fn distribute(session: &Session) -> Result<(), Trouble> {
-    let found = session.query(DOING, IS_CITUS, &[]).await?;
-    if super::rows::column::<i64>(&found[0], 0)? == 0 {
+    if !is_any(session, IS_CITUS, &[]).await? {
         let why = "the database has no Citus extension: `create extension citus` on the coordinator and every worker";
         return Err(Fault::new("spreading the tables", why).into());
     }
-    if is_distributed(session).await? {
-        return Ok(());
+    session.run("spreading the tables", "begin").await?;
+    spread(session).await?;
+    session.run("spreading the tables", "commit").await
+}
+
+/// Spreads what is not, in the transaction that is open.
+async fn spread(session: &Session) -> Result<(), Trouble> {
+    let mut wanted = String::new();
+    for statement in DISTRIBUTE.split_inclusive(';').filter(|it| it.contains('(')) {
+        let table = statement.split('\'').nth(1).expect("each statement names its table first");
+        if !is_spread(session, table).await? {
+            wanted.push_str(statement);
+        }
     }
-    session.run("spreading the tables", &format!("begin; {DISTRIBUTE} commit")).await
+    session.run("spreading the tables", &wanted).await
 }

@@ -67,6 +67,10 @@ pub const INSERT: &str = "insert into journal \
     (account, version, at, kind, credits, meter, key, name, request, fact, by, granted, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::text[], \
     $8::bigint[], $9::bytea[], $10::bytea[], $11::text[], $12::text[], $13::text[])";
+/// One row: see [`super::write::ROWS_EACH_MAX`].
+pub const INSERT_ONE: &str = "insert into journal \
+    (account, version, at, kind, credits, meter, key, name, request, fact, by, granted, body) \
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 impl<'a> NewRows<'a> {
     pub fn of(posts: &[&'a Post]) -> NewRows<'a> {
@@ -118,6 +122,27 @@ impl<'a> NewRows<'a> {
             &self.granted,
             &self.bodies,
         ]
+    }
+
+    /// Each row, as [`INSERT_ONE`] takes it.
+    pub fn each(&self) -> impl Iterator<Item = Vec<&(dyn ToSql + Sync)>> {
+        (0..self.accounts.len()).map(|it| -> Vec<&(dyn ToSql + Sync)> {
+            vec![
+                &self.accounts[it],
+                &self.versions[it],
+                &self.instants[it],
+                &self.kinds[it],
+                &self.credits[it],
+                &self.meters[it],
+                &self.keys[it],
+                &self.names[it],
+                &self.requests[it],
+                &self.facts[it],
+                &self.bys[it],
+                &self.granted[it],
+                &self.bodies[it],
+            ]
+        })
     }
 }
 

@@ -22,6 +22,11 @@ pub fn advice(why: &str) -> &'static str {
     const ADVICE: &[(&str, &str)] = &[
         ("UnknownIssuer", "; name the authority that signed the database's certificate: sslrootcert=/path/ca.pem"),
         ("not valid for name", "; connect by a name that stands in the database's certificate"),
+        // Citus makes itself such a certificate where there is none.
+        (
+            "UnsupportedCertVersion",
+            "; give the database a certificate signed by an authority, or say sslmode=disable here",
+        ),
         ("no encryption", "; the database wants TLS: sslmode=verify-full"),
         ("does not support TLS", "; the database has no TLS: set `ssl = on` there, or sslmode=disable here"),
     ];

@@ -68,9 +68,10 @@ pub fn fault(doing: &'static str, error: &Error) -> Fault {
     if is_away(said.code().code()) { Fault::away(doing, why) } else { Fault::new(doing, why) }
 }
 
-/// Whether an SQLSTATE is of a server that is stopping, starting, full, a standby yet, or slower than it may be.
+/// Whether an SQLSTATE is of a server that is stopping, starting, full, a standby yet, or slower than it may be; or of
+/// a cluster's machine that went while rows were copied to it.
 fn is_away(code: &str) -> bool {
-    ["08", "53", "57P", "57014", "55P03", "25006", "25P03"].iter().any(|it| code.starts_with(it))
+    ["08", "53", "57P", "57014", "55P03", "25006", "25P03", "58030"].iter().any(|it| code.starts_with(it))
 }
 
 /// A statement behind one that failed: it says nothing of its own.

@@ -25,6 +25,10 @@ use crate::{Change, Fault, Post};
 const DOING: &str = "committing";
 /// Rows of the journal in one statement: while the server inserts these the next are made.
 const ROWS_AT_ONCE: usize = 512;
+/// Where accounts are spread over machines, up to so many rows of the journal are sent each by itself. A commit of one
+/// account is then one machine's own, made durable by one sync and never in doubt; rows that are copied to a machine are
+/// prepared there first, also where no other takes part. Of many rows, each would cost more than that.
+pub const ROWS_EACH_MAX: usize = 16;
 /// A book that is longer is not told beside its version: it would cost each charge more than others save by it.
 const HEAD_BYTES_MAX: usize = 512;
 
@@ -156,6 +160,10 @@ async fn finish<'a>(
     let post = |it: &'a Change| if let Change::Post(post) = it { Some(post) } else { None };
     let posts = changes.iter().filter_map(post).filter(|it| !late.contains(&it.book.account));
     let posts: Vec<&Post> = posts.collect();
+    let (each, posts) =
+        posts.split_at(if shared.is_distributed && posts.len() <= ROWS_EACH_MAX { posts.len() } else { 0 });
+    let each = NewRows::of(each);
+    asked.extend(each.each().map(|it| (rows::INSERT_ONE, it)));
     let rows = posts.chunks(ROWS_AT_ONCE).map(async |chunk| {
         let rows = NewRows::of(chunk);
         session.execute(rows::INSERT, &rows.columns()).await

@@ -177,3 +177,28 @@ fn a_citus_cluster_keeps_the_promises() {
     town.record.compare(&store, &mut Random(1), 10);
     assert!(verify(&store, &mut |_, _| {}).unwrap().is_clean());
 }
+
+/// A step that adds a table where the others are spread already finds it a place.
+#[test]
+fn what_a_later_step_adds_is_spread_too() {
+    if citus().is_none() {
+        eprintln!("not run: SCRIP_TEST_CITUS_URL names no cluster");
+        return;
+    }
+    let schema = Schema::new();
+    let mut hand = schema.hand();
+    // As if the second step, which has not been taken, had brought these.
+    for statement in [
+        "select undistribute_table('replies')",
+        "select undistribute_table('quotes')",
+        "drop index fingerprints_of",
+        "delete from schema_steps where step = 2",
+    ] {
+        hand.batch_execute(statement).unwrap();
+    }
+    drop(Postgres::open(&schema.url()).unwrap());
+    let kinds = "select string_agg(partmethod::text, '' order by logicalrelid::text) from pg_dist_partition \
+                 where logicalrelid in ('replies'::regclass, 'quotes'::regclass)";
+    let kinds: String = hand.query_one(kinds, &[]).unwrap().get(0);
+    assert_eq!(kinds, "hn", "quotes by account, replies on every machine");
+}
