@@ -86,6 +86,16 @@ impl Address {
 }
 
 impl Address {
+    /// The same database, where a statement may take as long as it takes.
+    pub fn unhurried(mut self) -> Address {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+        let own = self.config.get_options().unwrap_or_default();
+        let own = format!("{own} -c statement_timeout=0 -c idle_in_transaction_session_timeout=0");
+        self.config.options(own);
+        self.options.statement_timeout_ms = DAY_MS;
+        self
+    }
+
     /// The same database, to be read as it is at one moment: by one connection, since a moment is a transaction's.
     pub fn at_one_moment(mut self) -> Address {
         let own = self.config.get_options().unwrap_or_default();

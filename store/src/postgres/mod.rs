@@ -100,7 +100,10 @@ impl Postgres {
     /// # Errors
     /// As `open`.
     pub fn open_as_of(url: &str, steps: usize) -> Result<Postgres, Fault> {
-        let address = Address::parse(url)?;
+        Postgres::open_at(Address::parse(url)?, steps)
+    }
+
+    fn open_at(address: Address, steps: usize) -> Result<Postgres, Fault> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
         let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
         let mut shared = Shared::new(Pool::new(address, runtime.handle().clone()), false);
@@ -118,7 +121,9 @@ impl Postgres {
     /// # Errors
     /// As `open`, and when it is not the coordinator of such a cluster.
     pub fn distribute(url: &str) -> Result<(), Fault> {
-        Ok(Postgres::open(url)?.shared.once(async |it| migrate::distribute(it).await)?)
+        // It moves all that is there.
+        let store = Postgres::open_at(Address::parse(url)?.unhurried(), usize::MAX)?;
+        Ok(store.shared.once(async |it| migrate::distribute(it).await)?)
     }
 
     /// Opens the database at `url` to be read as it is at this moment, whatever others write to it meanwhile; nothing
