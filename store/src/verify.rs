@@ -311,7 +311,8 @@ fn names_of<'a>(
     let fact = match &transaction.what {
         What::Charged { closing: Some(closing), .. } => Some(NameHash::hold_end(closing.hold)),
         What::Released { hold, .. } => Some(NameHash::hold_end(*hold)),
-        What::Reversed(it) => {
+        // Time of a server that is taken back is no reversal that anybody asked for.
+        What::Reversed(it) if it.settled.is_none() => {
             let count = reversals.entry(it.charge).or_default();
             *count += 1;
             Some(NameHash::reversal(it.charge, *count))

@@ -1,8 +1,11 @@
 //! What every store promises: a function a promise, each on every store.
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use billing::id::{Name, Place};
-use billing::money::Currency;
+use billing::ledger::{BurnTerms, Command, ServerAct, ServerReport, What};
+use billing::money::{Credits, Currency};
+use billing::server::{self, Tariff};
 use billing::time::Timestamp;
 use store::{
     Account, ApiKey, Audit, CardRecord, Change, CommitError, Document, Kinds, NameHash, Project, QuoteRecord, Reply,
@@ -363,5 +366,53 @@ fn a_document_goes_from_one_version_to_the_next() {
         assert_eq!(listed, [document("b", 1, Some(minute(5))), document("a", 2, None)], "newest id first");
         assert_eq!(store.documents(account(1), "payment", Some("b"), 9).unwrap(), [document("a", 2, None)]);
         assert_eq!(store.documents(account(1), "payment", None, 1).unwrap().len(), 1);
+    }
+}
+
+/// A report that comes late takes back what a server was charged: a reversal which no caller asked for, and which is found
+/// by no name.
+#[test]
+fn time_of_a_server_that_is_taken_back_needs_no_name() {
+    let terms = Arc::new(BurnTerms::default());
+    let report = |act, at| {
+        let server = "web-1".parse().unwrap();
+        Command::Server(ServerReport { server, act, at, terms: Some(Arc::clone(&terms)) })
+    };
+    let tariff = |price| {
+        let (tier, price) = ("entry".into(), Credits::from_micros(price));
+        let (set_up, minimum_seconds, commitment_seconds) = (Credits::ZERO, 0, 0);
+        let (region, rate_card, per_seconds, monthly_cap) = (None, 3, 3_600, None);
+        Arc::new(Tariff {
+            tier,
+            region,
+            rate_card,
+            set_up,
+            price,
+            per_seconds,
+            minimum_seconds,
+            commitment_seconds,
+            monthly_cap,
+        })
+    };
+    let mut desk = Desk::new(1);
+    let mut changes = vec![desk.grant(1_000_000, minute(0))];
+    let provision = ServerAct::Provision { project: None, tariff: tariff(40_000) };
+    let start = ServerAct::Change(server::Change::Start(tariff(40_000)));
+    let resize = ServerAct::Change(server::Change::Resize(tariff(10_000)));
+    for (act, happened, told) in [(provision, 0, 0), (start, 1, 1), (resize, 60, 300)] {
+        changes.push(desk.post(&report(act, minute(happened)), minute(told), None));
+        while let Some((command, at)) = desk.book.due(minute(299)) {
+            changes.push(desk.post(&command, at, None));
+        }
+    }
+    while let Some((command, at)) = desk.book.due(minute(301)) {
+        changes.push(desk.post(&command, at.max(minute(300)), None));
+    }
+    assert!(desk.posted.iter().any(|it| matches!(it.what, What::Reversed(_))), "{:?}", desk.posted);
+    for home in homes() {
+        let store = home.open();
+        store.commit(&changes).unwrap();
+        let report = verify(&*store, &mut |_, _| {}).unwrap();
+        assert!(report.is_clean(), "{:?}", report.differences);
     }
 }
