@@ -31,7 +31,7 @@ pub const HOURS_OF_ONE: &str = "select account, hour, body from usage where acco
 pub const PUT_HOURS: &str = "insert into usage (account, hour, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
     on conflict (account, hour) do update set body = excluded.body";
-/// One hour of one account: see [`super::write::ADD_BOOK`].
+/// One hour of one account: see [`super::write::MOVE_BOOK`].
 pub const PUT_HOUR: &str = "insert into usage (account, hour, body) values ($1, $2, $3) \
     on conflict (account, hour) do update set body = excluded.body";
 /// What is folded in a range of hours, each row with the version it is folded by; one row without an hour where there

@@ -11,6 +11,7 @@ use billing::ledger::Book;
 use billing::time::Timestamp;
 use futures_util::future::join;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::Shared;
 use super::books::{self, Span};
@@ -60,11 +61,11 @@ macro_rules! is_inside {
 pub const MOVE_BOOKS: &str = move_books!();
 /// Books of accounts that had none: another's, made meanwhile, is refused by the primary key.
 pub const ADD_BOOKS: &str = add_books!();
-/// Where accounts are spread over machines, their numbers say which parts of the table to ask: all of them otherwise,
-/// each over a connection of its own.
-pub const MOVE_BOOKS_OF: &str = concat!(move_books!(), " and books.account = any($1)");
-/// A row by itself goes straight to where it belongs. Rows of a query are copied there by way of the coordinator, which
-/// keeps to itself why one was refused, or, with an `on conflict`, writes them to files on each machine first.
+/// Where accounts are spread over machines, each has statements of its own, which go straight to where it belongs. One
+/// that moves several books may run once at a time on each part of a table, until its transaction ends. Rows of a query
+/// are copied there by way of the coordinator, which keeps to itself why one was refused, or, with an `on conflict`,
+/// writes them to files on each machine first.
+pub const MOVE_BOOK: &str = "update books set version = $3, due_at = $4, head = $5 where account = $1 and version = $2";
 pub const ADD_BOOK: &str = "insert into books (account, version, due_at) values ($1, $2, $3)";
 /// The same, saying which were moved: of accounts that are not locked.
 pub const MOVE_BOOKS_LEFT: &str = concat!(move_books!(), " and ", is_inside!(), " returning books.account");
@@ -86,7 +87,7 @@ pub const ADD_BOOKS_LEFT: &str =
 pub const PUT_SNAPSHOTS: &str = "insert into snapshots (account, version, body) \
     select * from unnest($1::bigint[], $2::bigint[], $3::text[]) \
     on conflict (account) do update set version = excluded.version, body = excluded.body";
-/// Of one, as [`ADD_BOOK`].
+/// Of one, as [`MOVE_BOOK`].
 pub const PUT_SNAPSHOT: &str = "insert into snapshots (account, version, body) values ($1, $2, $3) \
     on conflict (account) do update set version = excluded.version, body = excluded.body";
 
@@ -95,8 +96,8 @@ pub async fn write(shared: &Shared, session: &Session, versions: &Versions, chan
     let moves = Moves::of(shared, versions, changes)?;
     let mut asked: Vec<Asked<'_>> = Vec::new();
     if shared.is_distributed {
-        moves.old.ask(MOVE_BOOKS_OF, &mut asked);
-        moves.new.ask_each(ADD_BOOK, &mut asked);
+        asked.extend(moves.old.each().map(|it| (MOVE_BOOK, it.to_vec())));
+        asked.extend(moves.new.each().map(|[account, _, version, due, _]| (ADD_BOOK, vec![account, version, due])));
     } else {
         moves.old.ask(MOVE_BOOKS, &mut asked);
         moves.new.ask_new(ADD_BOOKS, &mut asked);
@@ -274,9 +275,11 @@ impl NewBooks {
         }
     }
 
-    fn ask_each<'a>(&'a self, sql: &'static str, asked: &mut Vec<Asked<'a>>) {
-        let books = self.accounts.iter().zip(&self.versions).zip(&self.due);
-        asked.extend(books.map(|((account, version), due)| (sql, vec![account as _, version as _, due as _])));
+    /// Each as [`MOVE_BOOK`] takes it.
+    fn each(&self) -> impl Iterator<Item = [&(dyn ToSql + Sync); 5]> {
+        (0..self.accounts.len()).map(|it| -> [&(dyn ToSql + Sync); 5] {
+            [&self.accounts[it], &self.since[it], &self.versions[it], &self.due[it], &self.heads[it]]
+        })
     }
 }
 
