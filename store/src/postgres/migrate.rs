@@ -30,7 +30,7 @@ pub const DONE: &str = "select coalesce(max(step), 0), coalesce(max(oldest), 0) 
 pub const CLAIM: &str = "insert into schema_steps (step, oldest) values ($1, $2) on conflict do nothing";
 /// Is it Citus, and are the tables spread?
 pub const IS_CITUS: &str = "select count(*) from pg_extension where extname = 'citus'";
-pub const IS_SPREAD: &str = "select count(*) from pg_dist_partition where logicalrelid = $1::text::regclass";
+pub const IS_SPREAD: &str = "select count(*) from pg_dist_partition where logicalrelid = to_regclass($1::text)";
 
 /// Takes the steps that the database has not had, of the first `known_max`.
 ///
@@ -53,18 +53,21 @@ pub async fn migrate(session: &Session, known_max: usize) -> Result<(), Trouble>
         );
         return Err(Fault::new(DOING, why).into());
     }
+    let is_spread_already = 0 < done && done < known && is_distributed(session).await?;
     for (number, step) in (1_i64..).zip(steps).skip(usize::try_from(done).unwrap_or(usize::MAX)) {
         session.run(DOING, "begin").await?;
         // Whoever inserts first does the step; the others wait here until it is committed.
         let claimed = session.execute_all(DOING, &[(CLAIM, vec![&number, &step.oldest])], None).await?;
         if claimed == [1] {
-            // One by one: Citus passes on to its machines all the text in which it finds what they shall do.
-            for statement in step.statements.split_inclusive(";\n") {
-                session.run(DOING, statement).await?;
-            }
-            // What it has added has its place where the others are spread already.
-            if is_distributed(session).await? {
+            if is_spread_already {
+                // One by one: Citus passes on to its machines all the text in which it finds what they shall do.
+                for statement in step.statements.split_inclusive(";\n") {
+                    session.run(DOING, statement).await?;
+                }
+                // What it has added has its place where the others are spread already.
                 spread(session).await?;
+            } else {
+                session.run(DOING, step.statements).await?;
             }
         }
         session.run(DOING, "commit").await?;
