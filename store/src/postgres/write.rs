@@ -27,8 +27,8 @@ const DOING: &str = "committing";
 /// Rows of the journal in one statement: while the server inserts these the next are made.
 const ROWS_AT_ONCE: usize = 512;
 /// Where accounts are spread over machines, up to so many rows of the journal are sent each by itself. A commit of one
-/// account is then one machine's own, made durable by one sync and never in doubt; rows that are copied to a machine are
-/// prepared there first, also where no other takes part. Of many rows, each would cost more than that.
+/// account is then one machine's own, made durable by one sync and never in doubt; rows that are copied to a machine
+/// are prepared there first, also where no other takes part. Of many rows, each would cost more than that.
 pub const ROWS_EACH_MAX: usize = 16;
 /// A book that is longer is not told beside its version: it would cost each charge more than others save by it.
 const HEAD_BYTES_MAX: usize = 512;

@@ -110,9 +110,9 @@ fn statements(text: &str) -> Vec<String> {
 /// How statements end that are used on one machine alone, where a name leads to its row by itself.
 const ON_ONE_MACHINE: &[&str] = &["where name = any($1)", "where fact = any($1)"];
 
-/// Statements that are used on one machine alone, because they find rows by what they are joined with: on a cluster each
-/// part of the table would be asked, over a connection of its own. None may lock rows of several accounts there, and one
-/// that changes several waits at each part for all others that do, until they have committed.
+/// Statements that are used on one machine alone, because they find rows by what they are joined with: on a cluster
+/// each part of the table would be asked, over a connection of its own. None may lock rows of several accounts there,
+/// and one that changes several waits at each part for all others that do, until they have committed.
 const JOINED: &[&str] = &[
     "known (account) join books b on b.account = known.account order by b.account for update of b",
     "b.version <> known.version",

@@ -369,8 +369,8 @@ fn a_document_goes_from_one_version_to_the_next() {
     }
 }
 
-/// A report that comes late takes back what a server was charged: a reversal which no caller asked for, and which is found
-/// by no name.
+/// A report that comes late takes back what a server was charged: a reversal which no caller asked for, and which is
+/// found by no name.
 #[test]
 fn time_of_a_server_that_is_taken_back_needs_no_name() {
     let terms = Arc::new(BurnTerms::default());
