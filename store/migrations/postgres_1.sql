@@ -165,8 +165,8 @@ create table replies (
 );
 
 create table audit (
-    -- by the clock of the node that wrote it (milliseconds, then four bits that count), and in the last sixteen bits which
-    -- node that was
+    -- by the clock of the node that wrote it (milliseconds, then four bits that count), and in the last sixteen bits
+    -- which node that was
     number  bigint primary key,
     at      bigint not null,
     by      text not null,

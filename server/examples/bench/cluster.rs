@@ -44,8 +44,8 @@ impl Nodes {
         }
     }
 
-    /// Lets each node charge each account once, as one that has been up for a while has: it has the books at hand. Where
-    /// there are several, once more: then each has met the others at every account, and they tell each other.
+    /// Lets each node charge each account once, as one that has been up for a while has: it has the books at hand.
+    /// Where there are several, once more: then each has met the others at every account, and they tell each other.
     fn warm(&self, runtime: &Runtime, source: &mut Charges, accounts: usize) {
         let even = std::mem::replace(&mut source.skew, Skew::InTurn { next: AtomicUsize::new(0), accounts });
         let rounds = if self.0.len() == 1 { 1 } else { 2 };

@@ -1,9 +1,9 @@
 //! Numbers of the audit log's lines, given without asking anybody.
 //!
 //! "One more than the newest" is what all nodes would want at once: whoever wrote a line while another did would wait
-//! for that one's commit, find its number taken, and begin anew with all that was to be written beside the line. So each
-//! node counts by the clock and says in the last bits who it is. Lines of one node are in the order in which they were
-//! written, those of several in that of their clocks.
+//! for that one's commit, find its number taken, and begin anew with all that was to be written beside the line. So
+//! each node counts by the clock and says in the last bits who it is. Lines of one node are in the order in which they
+//! were written, those of several in that of their clocks.
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};

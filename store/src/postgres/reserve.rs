@@ -9,9 +9,9 @@
 //! **Loosely**: books and names are read in one transaction that sees one moment, and nobody is kept away. A book moves
 //! only if it is still at the version it was decided on and nobody else is moving it; the others are left out, and
 //! whoever asks decides them again, firmly. That a name was not there when the book was at that version is then as true
-//! when it is written: it can only have come with the next. A refusal is of the moment of the read, which came after the
-//! question. A lock that is waited for costs more than the change, so this is for the many accounts of which each does
-//! little.
+//! when it is written: it can only have come with the next. A refusal is of the moment of the read, which came after
+//! the question. A lock that is waited for costs more than the change, so this is for the many accounts of which each
+//! does little.
 //!
 //! A node that has seen nobody else for long does not even read how far its books are: it knows, and should it be wrong
 //! they do not move. But then a refusal would be of no moment at all, so none is given by them.
