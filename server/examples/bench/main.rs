@@ -80,8 +80,16 @@ fn exit(why: &str) -> ! {
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     // Without a word, the engine.
-    let is_named = words.first().is_some_and(|it| !it.starts_with("--"));
+    let is_named = words.first().is_some_and(|it| !it.starts_with('-'));
     let what = if is_named { words.remove(0) } else { "engine".to_owned() };
+    if words.iter().any(|it| ["--help", "-h"].contains(&it.as_str())) {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let is_known = |it: &&String| HELP.contains(&format!("\n  {it} "));
+    if let Some(unknown) = words.iter().filter(|it| it.starts_with("--")).find(|it| !is_known(it)) {
+        exit(&format!("{unknown} is no option"));
+    }
     let options = Options { words };
     match what.as_str() {
         "engine" if options.is("store", "postgres") => cluster::run(&options),
