@@ -83,7 +83,9 @@ impl FromStr for Country {
         if !bytes.iter().all(u8::is_ascii_alphabetic) {
             return Err(ParseCountryError);
         }
-        Ok(Country(bytes.map(|it| it.to_ascii_uppercase())))
+        let bytes = bytes.map(|it| it.to_ascii_uppercase());
+        // The Union's own name for Greece, which its VAT ids begin with.
+        Ok(Country(if bytes == *b"EL" { *b"GR" } else { bytes }))
     }
 }
 impl fmt::Display for Country {
@@ -243,6 +245,8 @@ mod tests {
             ("LT", "DE", "FR40303265045", "S 19"),
             ("LT", "FI", "", "S 25.5"),
             ("LT", "GR", "EL123456789", "AE 0"),
+            ("LT", "EL", "EL123456789", "AE 0"),
+            ("LT", "EL", "", "S 24"),
             ("LT", "US", "", "G 0"),
             ("LT", "GB", "", "G 0"),
             ("LT", "", "", "S 21"),

@@ -3,7 +3,7 @@
 //! Use cases are its methods, in `service`. It owns no rules.
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
@@ -164,6 +164,8 @@ pub struct App {
     pub(crate) lately: Lately,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
     reread_at: AtomicI64,
+    /// Held while rate cards and keys are read and put in their place: what was read first does not come last.
+    rereading: Mutex<()>,
     /// When it was last heard which profiles others changed.
     heard_at: AtomicI64,
     pub(crate) seal: OnceLock<Seal>,
@@ -203,6 +205,7 @@ impl App {
             lately: Lately::default(),
             keys: RwLock::default(),
             reread_at: AtomicI64::new(0),
+            rereading: Mutex::default(),
             heard_at: AtomicI64::new(0),
             seal: OnceLock::new(),
             burn_terms: RwLock::default(),
@@ -243,6 +246,7 @@ impl App {
 
     /// Reads rate cards and API keys.
     pub fn reread(&self) -> Result<(), Fault> {
+        let _in_turn = self.rereading.lock().unwrap_or_else(PoisonError::into_inner);
         let records = self.store.rate_cards()?;
         // No version is ever changed: what has as many is the same.
         if self.cards().latest().map(|it| it.version()) != records.last().map(|it| it.version) {

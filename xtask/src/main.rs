@@ -35,7 +35,7 @@ Commands:
   openapi [--check]     Write openapi.json from the code; with --check, only compare
   examples [FILE]...    Run the examples in README.md and docs/, or in these files, against a fresh server
   schemathesis          Test the HTTP API against its OpenAPI document with generated requests
-  bench [ARGS]...       Run the benchmarks: engine, http, reads; `cargo xtask bench --help` tells more
+  bench [ARGS]...       Run the benchmarks: engine, http, reads, servers; `cargo xtask bench --help` tells more
   soak [--minutes N]    Several nodes on one PostgreSQL under load, one after another killed; the ledger must verify
   help                  Show this text
 ";

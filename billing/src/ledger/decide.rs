@@ -90,8 +90,10 @@ impl Book {
         let (draws, owed) = self.draw(work, required, at);
         if owed.is_positive() || self.debt.is_positive() || self.has_servers() {
             let available = self.spendable_on(work, at);
+            // What running servers have used is not in the grants any more, though it is still to be drawn from them.
+            let short = (self.debt + owed).max(required - available);
             // A free charge is written down whatever the balance: the customer sees that it was free.
-            if available < required && !required.is_zero() && spend.debt_max < self.debt + owed {
+            if available < required && !required.is_zero() && spend.debt_max < short {
                 return Err(Refusal::InsufficientCredits { required, available });
             }
         }

@@ -236,7 +236,8 @@ impl Book {
         if !positive(rule.credits) || rule.price.amount <= 0 {
             return Err(Refusal::invalid("credits", "must be more than 0 and at most 10000000, and cost something"));
         }
-        if rule.monthly_max.is_some_and(|it| it < rule.price.amount) {
+        // Whoever switches it off is not kept from it by a price that has gone up.
+        if is_on && rule.monthly_max.is_some_and(|it| it < rule.price.amount) {
             let why = "must be at least what one top-up is charged, tax included; else it would never top up";
             return Err(Refusal::invalid("monthly_maximum", why));
         }

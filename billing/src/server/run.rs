@@ -1,7 +1,7 @@
 //! A server's meter: where it stands at an instant, and what moving it ahead counts.
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use super::{Change, Tariff};
 use crate::money::Credits;
@@ -294,6 +294,15 @@ pub fn difference(old: Vec<Part>, new: Vec<Part>) -> Vec<Part> {
         }
     }
     sums.retain(|it| it.seconds != 0 || !it.credits.is_zero());
+    // Time may go one way and credits the other: less of an hour that cost nothing, for the cap was reached, and costs
+    // something now. No transaction goes both ways.
+    let goes_both_ways = |it: &&mut Part| it.seconds.signum() * it.credits.micros().signum() < 0;
+    let credits_alone = |it: &mut Part| {
+        let credits = mem::replace(&mut it.credits, Credits::ZERO);
+        Part { seconds: 0, uncapped: Credits::ZERO, credits, ..it.clone() }
+    };
+    let apart: Vec<Part> = sums.iter_mut().filter(goes_both_ways).map(credits_alone).collect();
+    sums.extend(apart);
     // What is given back first pays for what is charged instead.
     sums.sort_by_key(|it| Credits::ZERO <= it.credits);
     sums

@@ -30,7 +30,8 @@ Configuration (TOML, every line optional):
   low_balance_credits = \"100\"       webhooks_anywhere = false      renewal_reminder_days = 3
   purchase_url = \"https://example.com/buy?for={account}&package={package}&missing={shortfall}\"
   [[welcome]]                       one for each grant a new account gets
-  credits = \"500\"                  reason = \"Welcome\"               days = 30";
+  credits = \"500\"                  reason = \"Welcome\"               days = 30
+  public_url, [pages], [mail], [seller], [grace]: docs/OPERATIONS.md says what they are for";
 
 /// Serve the API until told to stop; what is under way is finished first
 #[derive(Debug, Args)]

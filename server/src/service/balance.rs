@@ -1,9 +1,11 @@
 //! The balance: the same numbers everywhere, at any instant.
 use std::sync::Arc;
 
+use billing::Refusal;
 use billing::id::{AccountNumber, Name, Place};
 use billing::ledger::{Balance, Book, Source, Transaction};
 use billing::money::{Credits, Currency, Money};
+use billing::server::Phase;
 use billing::time::{Span, Timestamp};
 use store::Fault;
 
@@ -12,6 +14,8 @@ use crate::app::App;
 
 /// Transactions that are folded to see a past balance whole: a second's work.
 pub const FOLDED_MAX: u64 = 50_000;
+/// Settlements of servers that are foretold to see a balance to come: as much.
+const FORETOLD_MAX: i64 = 50_000;
 /// The same, read at once.
 const FOLDED_AT_ONCE: u64 = 1_000;
 /// Days of usage that say how fast an account burns.
@@ -39,6 +43,16 @@ pub struct BalanceView {
     pub pending_purchases: Credits,
 }
 
+/// Refuses an instant so far ahead that servers settle more often until then than can be foretold in one answer.
+fn is_foreseeable(book: &Book, now: Timestamp, at: Timestamp) -> Result<(), Refusal> {
+    let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running).count();
+    let hours = (at.millis() - now.millis()) / Span::HOUR.millis();
+    if hours.saturating_mul(i64::try_from(running).unwrap_or(i64::MAX)) <= FORETOLD_MAX {
+        return Ok(());
+    }
+    Err(Refusal::invalid("at", format_args!("is too far ahead to foretell what {running} servers use until then")))
+}
+
 impl App {
     /// An account's balance now, or at another instant: exact in the past, foretold in the future.
     pub fn balance(&self, id: &Name, at: Option<Timestamp>) -> Result<BalanceView, Error> {
@@ -63,6 +77,7 @@ impl App {
                 ..self.view(id, as_of, book.balance(as_of), currency)
             });
         }
+        is_foreseeable(&book, now, as_of)?;
         let book = book.brought_up_to(as_of);
         let balance = book.balance(as_of);
         // Servers by what they will use, which is known; all else by what it used.

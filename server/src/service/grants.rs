@@ -63,6 +63,10 @@ impl App {
         }
         request.number(order.priority.map_or(u64::MAX, u64::from));
         order.scope.meters.iter().for_each(|it| _ = request.text(it));
+        if !order.scope.projects.is_empty() {
+            // Where they begin: a project may be called as a meter is.
+            request.number(order.scope.projects.len() as u64);
+        }
         order.scope.projects.iter().for_each(|it| _ = request.text(it.as_str()));
         let key = self.key(known.account.number, &order.key, request)?;
         if order.reason.is_empty() || 500 < order.reason.len() {

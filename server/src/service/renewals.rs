@@ -130,7 +130,8 @@ impl App {
         }
         if period.is_upgrade {
             if period.index == body.index {
-                (body.plan, body.next_plan, body.ends) = (period.plan.clone(), None, false);
+                (body.plan, body.next_plan) = (period.plan.clone(), None);
+                body.ends = body.ends && body.ends_anyway;
             }
         } else {
             self.begin_period(known, body, period);

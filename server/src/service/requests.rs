@@ -45,6 +45,10 @@ impl App {
         let name: String = key.name.0.iter().map(|it| format!("{it:02x}")).collect();
         let request = format!("{:032x}", key.request);
         let Some(note) = self.kept::<Note>(account, KIND, &name)? else {
+            // What posts a transaction by itself writes no note: its key is the transaction's.
+            if self.store.recall(&[key.name], &[])?.named.iter().any(Option::is_some) {
+                return Err(Refusal::IdempotencyConflict.into());
+            }
             return Ok(Asked::Fresh(Fresh { account, name, request }));
         };
         if note.body.request != request {

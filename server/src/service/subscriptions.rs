@@ -47,6 +47,9 @@ pub struct Subscription {
     pub period_start: i64,
     pub period_end: i64,
     pub ends: bool,
+    /// It was said while a change to a dearer plan was being paid, which takes back only what was said before.
+    #[serde(default)]
+    pub ends_anyway: bool,
     pub failures: u32,
     /// When a renewal that was declined is tried again.
     #[serde(default)]
@@ -140,6 +143,7 @@ impl App {
             ends: false,
             failures: 0,
             next_try_at: None,
+            ends_anyway: false,
             reminded: false,
             payment: None,
             // Where none was named, whatever is the default by then.
@@ -221,6 +225,7 @@ impl App {
             }
             return Ok((kept.body, false));
         };
+        kept.body.ends_anyway = false;
         let (subscription, index, starts_at) = (kept.body.id.clone(), kept.body.index, kept.body.period_start);
         let period = Period { subscription, plan, index, starts_at, is_upgrade: true };
         let mut payment = self.payment_of(&known, &kept.body, period, Way::OnSession);
@@ -254,6 +259,7 @@ impl App {
             match (kept.body.state(), ends) {
                 (State::Active, _) => {
                     kept.body.ends = ends;
+                    kept.body.ends_anyway = ends && kept.body.payment.is_some();
                     // While a payment is under way, whoever carries it out says when it is due.
                     due_at = kept.body.payment.is_none().then(|| self.renewal_due(&kept.body));
                 }

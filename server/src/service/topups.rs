@@ -117,16 +117,15 @@ impl App {
             return Err(Refusal::invalid("credits", "must be more than 0").into());
         }
         let net = self.list_price(order.credits, currency);
-        self.within_bounds(net, currency)?;
+        if order.is_on {
+            self.within_bounds(net, currency)?;
+        }
         if order.monthly_maximum.is_some_and(|it| it.currency != currency) {
             let why = format!("must be in the account's currency, {}", currency.as_str());
             return Err(Refusal::invalid("monthly_maximum.currency", why).into());
         }
-        let method = match order.is_on || order.method.is_some() {
-            true => self.method_for(&known, order.method.as_deref())?,
-            false => None,
-        };
-        if order.is_on && method.is_none() {
+        // Nor is whoever switches it off kept from it by a card that has gone.
+        if order.is_on && self.method_for(&known, order.method.as_deref())?.is_none() {
             return Err(
                 Refusal::invalid("payment_method", "is needed: the account has no card yet; add one first").into()
             );

@@ -157,6 +157,13 @@ impl Committer {
         Turned::of(fault)
     }
 
+    /// Deciding so many asks panicked: none of it was written. Whoever waits for them has been told to come again.
+    pub fn lost(&self, asks: usize) {
+        tracing::error!(asks, "deciding panicked: this group is given up, and every book is read anew");
+        self.tally.faults.fetch_add(1, Ordering::Relaxed);
+        self.tally.waiting.fetch_sub(asks, Ordering::Relaxed);
+    }
+
     /// These changes are durable.
     pub fn wrote(&self, changes: &[Change], took: Duration) {
         self.count(changes, took);

@@ -1,6 +1,8 @@
 //! The thread that decides: recall what a group needs, decide each of it, have it committed.
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Place};
@@ -72,7 +74,14 @@ impl Decider {
     pub fn run(mut self, committer: &Committer, waiting: &Receiver<Message>, hand_over: &Sender<Group>) {
         while let Ok(first) = waiting.recv() {
             let (tickets, is_last) = gather(first, waiting);
-            let group = self.decide_group(tickets);
+            let asks = asks_in(&tickets);
+            let Ok(group) = self.guarded(|it| it.decide_group(tickets)) else {
+                committer.lost(asks);
+                if is_last {
+                    return;
+                }
+                continue;
+            };
             let Some(is_served) = committer.take(group, hand_over) else { return };
             if is_last {
                 return;
@@ -86,6 +95,22 @@ impl Decider {
                 std::mem::swap(&mut self.under_way[0], &mut self.decided);
             }
         }
+    }
+
+    /// Does something that may panic: what is asked of one account must not take all others along. Nothing that was at
+    /// hand is trusted afterwards.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Decider) -> T) -> thread::Result<T> {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if done.is_err() {
+            self.give_up();
+        }
+        done
+    }
+
+    /// Forgets all books, and what was decided last.
+    pub fn give_up(&mut self) {
+        self.books.clear();
+        self.changes.clear();
     }
 
     fn decide_group(&mut self, tickets: Vec<Ticket>) -> Group {
@@ -339,6 +364,11 @@ impl Decider {
             },
         }
     }
+}
+
+/// How many asks some tickets have.
+pub fn asks_in(tickets: &[Ticket]) -> usize {
+    tickets.iter().map(|it| it.asks.len()).sum()
 }
 
 fn names_of(ask: &Ask) -> impl Iterator<Item = NameHash> {

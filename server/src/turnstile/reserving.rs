@@ -10,13 +10,14 @@
 //! All that a turn has of one account is in the same round, in the order it came. There are several of these threads,
 //! and each has accounts of its own: a group is decided while others are being written.
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use billing::id::AccountNumber;
 use crossbeam_channel::Receiver;
 use store::{Change, CommitError, Fault, Grip};
 
 use super::committer::{Committer, timed};
-use super::decider::{Decider, gather};
+use super::decider::{Decider, asks_in, gather};
 use super::{ATTEMPTS_MAX, Ask, Message, Ticket, Turned};
 
 /// An account of which so much is asked in one turn is taken firmly: a lock costs each less than being overtaken would.
@@ -32,8 +33,11 @@ pub fn run(decider: Decider, committer: &Committer, waiting: &Receiver<Message>)
     let mut turns = Turns { decider, committer, contended: HashSet::new(), since: 0 };
     while let Ok(first) = waiting.recv() {
         let (tickets, is_last) = gather(first, waiting);
-        if !tickets.is_empty() {
-            turns.serve(tickets);
+        let asks = asks_in(&tickets);
+        // A turn that panics lets go of what it had taken, and takes no other along.
+        if asks != 0 && catch_unwind(AssertUnwindSafe(|| turns.serve(tickets))).is_err() {
+            turns.decider.give_up();
+            committer.lost(asks);
         }
         if is_last {
             return;

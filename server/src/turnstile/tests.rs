@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use billing::Refusal;
-use billing::id::AccountNumber;
-use billing::ledger::{Book, Command, Scope, Source, Spend, Terms, Work};
+use billing::id::{AccountNumber, ChargeId, Place};
+use billing::ledger::{Book, Command, Reverse, Scope, Source, Spend, Terms, Work};
 use billing::money::Credits;
 use billing::rating::{Price, Usage};
 use billing::time::{Span, Timestamp};
@@ -496,4 +496,31 @@ async fn a_document_that_others_moved_on_since_is_followed_from_where_it_is() {
     scene.store.inner.commit(&[Change::Document(payment(2))]).unwrap();
     assert!(is_done(&scene.turnstile.take_one(bringing(scene.charge(10, "third"), 3)).await));
     assert_eq!(scene.available(), Credits::whole(80));
+}
+
+/// What is asked of one account, and should never be, takes nobody else along for good.
+#[tokio::test]
+async fn a_panic_is_the_end_of_its_group_and_of_no_more() {
+    let scene = Scene::open(Waits::Nothing);
+    let charge = ChargeId::new(scene.clock.now(), Place { account: ACCOUNT, version: 1 });
+    let (credits, none) = (Credits::whole(10), Credits::ZERO);
+    // A charge that says neither from where it was drawn nor that it was owed.
+    let reverse = Command::Reverse(Reverse {
+        charge,
+        work: scene.work(10),
+        charged: credits,
+        reversed: none,
+        draws: Vec::new(),
+        owed: none,
+        grants: Vec::new(),
+        credits: None,
+        reason: "a test".into(),
+    });
+    for round in 0..3 {
+        assert!(matches!(scene.turnstile.take_one(ask(reverse.clone(), "bad", 1)).await, Turned::Busy));
+        let turned = scene.turnstile.take_one(scene.charge(1, &format!("good-{round}"))).await;
+        assert!(matches!(turned, Turned::Done { is_replay: false, .. }));
+    }
+    assert_eq!((scene.available(), scene.turnstile.tally().waiting()), (Credits::whole(97), 0));
+    scene.turnstile.close();
 }

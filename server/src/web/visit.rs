@@ -38,7 +38,7 @@ impl Visitor {
 impl FromRequestParts<Arc<Site>> for Visitor {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Visitor, Response> {
-        let token = cookie(&parts.headers, PORTAL).ok_or_else(|| message::signed_out(site).into_response())?;
+        let token = cookie(site, &parts.headers, PORTAL).ok_or_else(|| message::signed_out(site).into_response())?;
         let found = site.look(move |app| match app.portal_session(&token)? {
             Some(session) => {
                 let known = app.known(&session.account)?;
@@ -65,7 +65,7 @@ impl FromRequestParts<Arc<Site>> for Host {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Host, Response> {
         let to_sign_in = || axum::response::Redirect::to("/console/sign-in").into_response();
-        let token = cookie(&parts.headers, CONSOLE).ok_or_else(to_sign_in)?;
+        let token = cookie(site, &parts.headers, CONSOLE).ok_or_else(to_sign_in)?;
         let found = site.look(move |app| app.operator(&token)).await.map_err(|it| message::failed(site, it))?;
         let operator = found.ok_or_else(to_sign_in)?;
         let query = said(parts).ok_or_else(|| message::card_number(site))?;
@@ -80,12 +80,18 @@ fn said(parts: &Parts) -> Option<Query> {
     (!query.has_card_number()).then_some(query)
 }
 
-/// A cookie's value, whichever of its two names it came under.
-pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+/// A cookie's value, under the name that [`set_cookie`] gives it: over TLS any neighbouring host could set the bare one.
+pub fn cookie(site: &Site, headers: &HeaderMap, name: &str) -> Option<String> {
+    let prefix = if is_secure(site) { "__Host-" } else { "" };
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());
     let mut pairs = sent.flat_map(|it| it.split(';')).filter_map(|it| it.trim().split_once('='));
-    let found = pairs.find(|(it, _)| it.strip_prefix("__Host-").unwrap_or(it) == name);
+    let found = pairs.find(|(it, _)| it.strip_prefix(prefix) == Some(name));
     found.map(|(_, value)| value.to_owned())
+}
+
+/// Whether browsers reach the pages over TLS.
+fn is_secure(site: &Site) -> bool {
+    site.app.settings().public_url.as_deref().is_some_and(|it| it.starts_with("https://"))
 }
 
 /// A `Set-Cookie` that no script can read and no other site can use.
@@ -94,7 +100,7 @@ pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 /// pages it has to be sent from within their frames, and is then kept apart for each of them.
 pub fn set_cookie(site: &Site, name: &str, token: &str, seconds: i64) -> HeaderValue {
     let settings = site.app.settings();
-    let is_secure = settings.public_url.as_deref().is_some_and(|it| it.starts_with("https://"));
+    let is_secure = is_secure(site);
     let is_embedded = is_secure && name == PORTAL && !settings.brand.embed_origins.is_empty();
     let (prefix, rest) = match (is_secure, is_embedded) {
         (_, true) => ("__Host-", "; Secure; SameSite=None; Partitioned"),

@@ -126,6 +126,10 @@ fn grants_are_drawn_shown_and_voided() {
         grant("g1", json!({"credits": 1, "source": "promo", "reason": "x"})).problem().1,
         "idempotency_conflict"
     );
+    // A meter and a project of one name are two scopes.
+    let scoped = |scope: Value| grant("g4", json!({"credits": 1, "source": "promo", "reason": "x", "scope": scope}));
+    assert_eq!(scoped(json!({"meters": ["ai_chat"]})).status, 201);
+    assert_eq!(scoped(json!({"projects": ["ai_chat"]})).problem().1, "idempotency_conflict");
     let past = json!({"credits": 1, "source": "promo", "reason": "x", "expires_at": "2020-01-01T00:00:00Z"});
     assert_eq!(grant("g3", past).problem().2, "expires_at");
 }

@@ -80,6 +80,18 @@ fn declined_cards_say_why_in_plain_words_and_cost_nothing() {
     assert_eq!(shop.payments("ada").len(), 2);
 }
 
+/// One key, one request: also where the first was not about money.
+#[test]
+fn a_key_that_granted_credits_buys_none() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    let grant = json!({"credits": 1, "source": "promo", "reason": "x"});
+    assert_eq!(shop.server.post("/v1/accounts/ada/grants", "one", &grant).status, 201);
+    let bought = shop.buy("ada", "one", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(bought.problem().1, "idempotency_conflict");
+    assert_eq!(shop.payments("ada").len(), 0);
+}
+
 #[test]
 fn three_d_secure_is_waited_for_done_or_abandoned() {
     let shop = Shop::open();

@@ -1,7 +1,7 @@
 //! Subscriptions over HTTP, on the sandbox's clock: paid periods, declined renewals, changes, and credits that stay.
 use serde_json::{Value, json};
 
-use crate::money_shop::Shop;
+use crate::money_shop::{BACK, Shop};
 
 const VISA: &str = "4242424242424242";
 const DECLINES: &str = "4000000000000341";
@@ -120,6 +120,38 @@ fn an_upgrade_costs_the_rest_of_the_difference_and_a_downgrade_waits() {
         (&shown(&shop)["plan"]["id"], &shop.payments("ada")[0]["net"]["amount"]),
         (&json!("monthly"), &json!(1800))
     );
+}
+
+/// An upgrade means to go on: it takes back an end that was said before it, and none that was said after.
+#[test]
+fn an_end_that_is_said_while_the_bank_asks_about_an_upgrade_stays_said() {
+    for (before, meanwhile, ends) in [(false, true, true), (true, false, false), (true, true, true)] {
+        let shop = Shop::open();
+        shop.customer("ada", "4000000000003220");
+        let begun =
+            shop.server.post("/v1/accounts/ada/subscription", "s", &json!({"plan": "monthly", "return_url": BACK}));
+        let prove = |payment: &Value| {
+            assert_eq!(payment["status"], "requires_action", "{payment}");
+            shop.prove(payment["action_url"].as_str().unwrap(), "complete").unwrap();
+            shop.settle();
+        };
+        assert_eq!(begun.status, 201, "{}", begun.text);
+        prove(&shop.payments("ada")[0]);
+        wait_for_state(&shop, "active", 1);
+        if before {
+            ask(&shop, "cancel");
+        }
+        let up = json!({"plan": "monthly-plus", "return_url": BACK});
+        let up = shop.server.post("/v1/accounts/ada/subscription/change", "up", &up);
+        assert_eq!((up.status, &up.json()["plan"]["id"]), (201, &json!("monthly")), "{}", up.text);
+        if meanwhile {
+            assert_eq!(ask(&shop, "cancel")["cancel_at_period_end"], true);
+        }
+        prove(&shop.payments("ada")[0]);
+        wait_for_state(&shop, "active", 2);
+        let shown = shown(&shop);
+        assert_eq!((&shown["plan"]["id"], &shown["cancel_at_period_end"]), (&json!("monthly-plus"), &json!(ends)));
+    }
 }
 
 #[test]

@@ -89,6 +89,31 @@ fn a_rule_needs_a_card_and_keeps_the_last_one() {
     assert_eq!(shop.payments("ada")[0]["payment_method"], cards(&shop)[0]["id"]);
 }
 
+/// It may be switched off at any time: by values that could not be switched on, and by a form that says nonsense.
+#[test]
+fn nothing_keeps_it_from_being_switched_off() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let limited = |on: bool, amount: i64| {
+        let mut rule = rule(200, 1000);
+        rule["enabled"] = json!(on);
+        rule["monthly_maximum"] = json!({"amount": amount, "currency": "eur"});
+        rule
+    };
+    let is_on = || shop.server.get("/v1/accounts/ada/auto-topup").json()["enabled"].clone();
+    set(&shop, &limited(true, 1210));
+    let refused = shop.server.put("/v1/accounts/ada/auto-topup", &limited(true, 1200));
+    assert_eq!(refused.problem().2, "monthly_maximum");
+    set(&shop, &limited(false, 1200));
+    assert_eq!(is_on(), false);
+    set(&shop, &limited(true, 1210));
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let page = shop.server.browse("/settings/billing", &cookie);
+    let form = format!("mark={}&do=off&maximum=1e9&threshold=", crate::pages::mark_of(&page.text));
+    let sent = shop.server.submit("/settings/billing/auto-topup", &cookie, &form);
+    assert_eq!((sent.status, is_on()), (303, json!(false)), "{}", sent.text);
+}
+
 #[test]
 fn the_same_card_saved_twice_is_one_payment_method() {
     let shop = Shop::open();

@@ -7,7 +7,7 @@ use server::demo;
 use crate::served::{ADMIN, Served, chat};
 
 /// A link for this role, and the cookie it is exchanged for.
-fn visit(server: &Served, account: &str, role: &str) -> String {
+pub fn visit(server: &Served, account: &str, role: &str) -> String {
     let asked = json!({"role": role});
     let made = server.post(&format!("/v1/accounts/{account}/portal-sessions"), "", &asked);
     assert_eq!(made.status, 201, "{}", made.text);
@@ -31,6 +31,20 @@ fn the_demonstration_has_a_link_to_each_page_and_a_new_one_each_time() {
     let link = |page| demo::portal_link(&server.url, ADMIN, page).unwrap();
     let links = [link("usage"), link("billing"), link("usage")];
     assert!(links[0] != links[1] && links[0] != links[2] && links.iter().all(|it| it.starts_with(&server.url)));
+}
+
+/// Over TLS a cookie counts only under the name that no neighbouring host can set.
+#[test]
+fn a_cookie_that_a_neighbour_may_have_set_opens_nothing() {
+    let server = Served::configured("public_url = \"https://billing.example.com\"");
+    server.account("ada");
+    let made = server.post("/v1/accounts/ada/portal-sessions", "", &json!({"role": "owner"})).json();
+    let path = made["url"].as_str().unwrap().strip_prefix("https://billing.example.com").unwrap().to_owned();
+    let followed = server.browse(&path, "");
+    let cookie = followed.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!(server.browse("/settings/usage", &cookie).status, 200);
+    let bare = cookie.strip_prefix("__Host-").unwrap();
+    assert_ne!(server.browse("/settings/usage", bare).status, 200);
 }
 
 #[test]

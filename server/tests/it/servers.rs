@@ -32,6 +32,18 @@ fn usage(served: &Served, query: &str) -> Value {
     found.json()
 }
 
+#[test]
+fn a_balance_is_foretold_as_far_as_that_takes_a_moment() {
+    let served = Served::sandbox();
+    assert_eq!(served.put("/v1/accounts/ada", &json!({})).status, 201);
+    let balance = |year: u32| served.get(&format!("/v1/accounts/ada/balance?at={year}-01-01T00:00:00Z"));
+    order(&served, "web", "entry-level");
+    assert_eq!(balance(2499).status, 200, "nothing runs");
+    report(&served, "web", "start", &json!({}));
+    assert_eq!(balance(2028).status, 200);
+    assert_eq!(balance(2499).problem(), (422, "invalid_request".to_owned(), "at".to_owned()));
+}
+
 /// March 2027 in Vilnius has 743 hours: clocks go forward on the 28th.
 #[test]
 fn a_month_of_three_servers_is_what_a_clerk_would_count() {

@@ -132,7 +132,7 @@ pub async fn write_loosely(
     if has_others && !late.is_empty() {
         return Err(Trouble::Stale);
     }
-    if late.len() == moves.posts.len() {
+    if !late.is_empty() && late.len() == moves.posts.len() {
         session.run(DOING, "rollback").await?;
     } else {
         finish(shared, session, (&moves, &late), changes, Vec::new()).await?;

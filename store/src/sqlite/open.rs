@@ -44,6 +44,8 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     };
     // It is there: the journal has been read, and its file stays open.
     let log = File::open(beside(path, "-wal")).map_err(|it| Fault::new("opening the journal's log", it))?;
+    // A process that died may have written what it never settled. From here on it counts, so the disk must have it.
+    log.sync_all().map_err(|it| Fault::new("settling what was written before", it))?;
     let shared = Arc::new(Shared::new(options, path, (writer, log), derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;

@@ -229,6 +229,48 @@ fn a_late_stop_gives_back_to_the_grant_it_came_from() {
     assert_folds(&history.journal, &history.book);
 }
 
+/// The cap was reached, so an hour with a restart in it cost nothing; a stop long before it, told late, makes room under
+/// the cap: less of that hour is counted, and it costs something.
+#[test]
+fn a_correction_that_takes_time_back_and_charges_for_what_is_left_does_both() {
+    let mut history = History::new(2_000_000_000_000);
+    let minutes = |number: i64| Span::MINUTE.times(number);
+    history.run("vm", 0);
+    // 75 hours are the cap.
+    history.wait(minutes(85 * 60 + 25));
+    history.change("vm", Change::Stop);
+    history.wait(minutes(10));
+    history.change("vm", Change::Start(tariff(0, 1)));
+    history.wait(minutes(4 * 60));
+    history.report("vm", ServerAct::Change(Change::Stop), minutes(19 * 60)).unwrap();
+    history.wait(minutes(60));
+    let id: Name = "vm".parse().unwrap();
+    let server = history.book.server(&id).unwrap();
+    assert_eq!(server.facts.len(), 3, "the later stop was moved: {:?}", server.facts);
+    let due = oracle(&server.facts, history.now, &vilnius());
+    assert_eq!(history.charged(&id) + server.unsettled(history.now, &vilnius()), due);
+    let back = |it: &&Transaction| matches!(&it.what, What::Reversed(it) if it.credits.is_zero());
+    assert!(history.journal.iter().any(|it| back(&it)), "time that cost nothing was taken back");
+    assert_folds(&history.journal, &history.book);
+}
+
+/// What servers have used is not there to be spent, though nothing was drawn for it yet.
+#[test]
+fn a_charge_finds_what_servers_have_used_gone() {
+    let mut history = History::new(1_000_000_000);
+    history.run("vm", 0);
+    history.wait(Span::MINUTE.times(30));
+    let balance = history.book.balance(history.now);
+    assert!(balance.accrued.is_positive());
+    let charge = |credits: Credits| {
+        let work = Arc::new(super::script::work("ai_chat", credits.micros(), history.now));
+        history.book.decide(&Command::Charge(Spend { work, debt_max: Credits::ZERO }), history.now)
+    };
+    let (required, available) = (balance.posted, balance.available());
+    assert_eq!(charge(required).unwrap_err(), Refusal::InsufficientCredits { required, available });
+    assert!(charge(available).is_ok());
+}
+
 /// A budget of servers is passed by none of them in silence: the very instant is written down, and they are to stop.
 #[test]
 fn a_budget_that_blocks_stops_its_servers_for_the_rest_of_its_period() {

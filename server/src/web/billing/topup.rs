@@ -216,9 +216,34 @@ fn asked(form: &Form) -> Result<Asked, Refusal> {
     Ok(Asked { threshold: amount("threshold")?, credits: amount("credits")?, maximum: maximum.map(i64::from) })
 }
 
+/// Turns it off as it is: nothing that stands in the form, or has changed since, keeps anybody from that.
+async fn turned_off(site: &Arc<Site>, visitor: &Visitor, form: &Form) -> Paged {
+    let account = visitor.session.account.clone();
+    let topup = site.look(move |app| app.topup_rule(&account)).await.map_err(|it| message::failed(site, it))?;
+    let Some(topup) = topup else { return Ok(back(SECTION)) };
+    let rule = &topup.rule;
+    let order = TopupOrder {
+        account: visitor.session.account.clone(),
+        is_on: false,
+        threshold: rule.threshold,
+        credits: rule.credits,
+        monthly_maximum: rule.monthly_max.map(|amount| Money { amount, ..rule.price }),
+        method: rule.method.as_deref().map(str::to_owned),
+        charge_now: false,
+        by: visitor.by().name,
+    };
+    match site.app.set_auto_topup(order).await {
+        Ok(_) => Ok(back(SECTION)),
+        Err(error) => refused(site, visitor, Trouble::of(SECTION, error, form.said())).await,
+    }
+}
+
 /// Asks for consent first; then sets the rule. Turning it off asks for nothing.
 pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     admit_change(&site, &visitor, &form).await?;
+    if form.get("do") == Some("off") {
+        return turned_off(&site, &visitor, &form).await;
+    }
     let asked = match asked(&form) {
         Ok(asked) => asked,
         Err(refusal) => return refused(&site, &visitor, Trouble::of(SECTION, refusal.into(), form.said())).await,
