@@ -80,7 +80,7 @@ fn said(parts: &Parts) -> Option<Query> {
     (!query.has_card_number()).then_some(query)
 }
 
-/// A cookie's value, under the name that [`set_cookie`] gives it: over TLS any neighbouring host could set the bare one.
+/// A cookie's value, under the name that [`set_cookie`] gives it: over TLS a neighbouring host could set the bare one.
 pub fn cookie(site: &Site, headers: &HeaderMap, name: &str) -> Option<String> {
     let prefix = if is_secure(site) { "__Host-" } else { "" };
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());

@@ -229,8 +229,8 @@ fn a_late_stop_gives_back_to_the_grant_it_came_from() {
     assert_folds(&history.journal, &history.book);
 }
 
-/// The cap was reached, so an hour with a restart in it cost nothing; a stop long before it, told late, makes room under
-/// the cap: less of that hour is counted, and it costs something.
+/// The cap was reached, so an hour with a restart in it cost nothing. A stop long before it, told late, makes room
+/// under the cap: less of that hour is counted, and it costs something.
 #[test]
 fn a_correction_that_takes_time_back_and_charges_for_what_is_left_does_both() {
     let mut history = History::new(2_000_000_000_000);
