@@ -150,7 +150,7 @@ fn count_message(message: &Message, index: usize, tokenizer: &Tokenizer) -> Resu
     let mut text = tokenizer.count(&message.role);
     let mut framing = FRAME_MESSAGE;
     for piece in message.texts(index)? {
-        text += counter::count_whole(tokenizer, piece);
+        text += counter::count_whole(tokenizer, &piece);
     }
     if let Some(name) = &message.name {
         text += tokenizer.count(name);

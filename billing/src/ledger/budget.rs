@@ -429,9 +429,17 @@ impl Book {
             let own = self.servers().iter().filter(|it| budget.terms.scope.admits_server(it) && only(it.run.phase));
             own.map(|it| it.id.clone()).collect()
         };
+        let stops = |budget: &Budget| -> Vec<Name> {
+            let (limit, used) = (budget.terms.limit, budget.used(at));
+            let is_used_up = budget.terms.blocks && limit <= used && used.is_positive();
+            if is_used_up { servers_of(budget, |it| it == Phase::Running) } else { Vec::new() }
+        };
+        let is_over = |budget: &Budget| budget.stop_until.is_some_and(|it| it <= at);
         for budget in self.budgets().iter().filter(|it| it.stop_until.is_some()) {
             let then = next.place_of(&budget.id).ok().map(|it| &next.0[it]);
-            if then.is_none_or(|it| !it.terms.blocks || it.used(at) < it.terms.limit) {
+            let has_room = |it: &Budget| !it.terms.blocks || it.used(at) < it.terms.limit;
+            // When the period is over that is the end of it, but for servers that have used up the next one, too.
+            if then.is_none_or(|it| has_room(it) || is_over(budget) && stops(it).is_empty()) {
                 let servers = servers_of(budget, |it| !it.is_over());
                 notices.push(Notice::BudgetResume { budget: budget.id.clone(), servers });
             }
@@ -445,12 +453,9 @@ impl Book {
                     notices.push(Notice::BudgetReached { budget, percent, used, limit, start, next });
                 }
             }
-            let is_used_up = budget.terms.blocks && limit <= budget.used(at) && budget.used(at).is_positive();
-            if is_used_up && budget.stop_until.is_none() {
-                let servers = servers_of(budget, |it| it == Phase::Running);
-                if !servers.is_empty() {
-                    notices.push(Notice::BudgetStop { budget: budget.id.clone(), servers });
-                }
+            let servers = if budget.stop_until.is_none() || is_over(budget) { stops(budget) } else { Vec::new() };
+            if !servers.is_empty() {
+                notices.push(Notice::BudgetStop { budget: budget.id.clone(), servers });
             }
         }
     }

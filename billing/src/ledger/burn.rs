@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 use crate::server::{
     Change, Cut, Denied, Drawn, Fleet, PROVISIONED, Part, PartKind, Phase, RUNTIME_SECONDS, Server, Tariff,
 };
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::usage::SERVER_METER;
 use crate::zone::Calendar;
 
@@ -132,7 +132,10 @@ impl Book {
         for grant in self.grants.iter().filter(|it| it.remaining.is_positive()) {
             // One that took effect as it was made was no credit before.
             let begins = Some(grant.terms.effective_at).filter(|it| grant.id.made_at() < *it);
-            for instant in begins.into_iter().chain([grant.terms.expires_at]) {
+            // The last instant it lives: at the next, nothing is drawn from it any more.
+            let ends = Some(grant.terms.expires_at).filter(|it| *it < Timestamp::NEVER);
+            let ends = ends.map(|it| it - Span::from_millis(1));
+            for instant in begins.into_iter().chain(ends) {
                 cut.is_now |= instant == self.at;
                 if self.at < instant {
                     cut.next = cut.next.min(instant);

@@ -2,6 +2,7 @@
 //!
 //! Runway notices, zero, grace, stop, release, and back. Decided from the book alone and posted like everything that
 //! time brings about. Must never know who acts on it: Scrip decides and tells, the platform acts.
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::Command;
@@ -12,6 +13,7 @@ use crate::id::Name;
 use crate::money::Credits;
 use crate::server::{Phase, Server};
 use crate::time::{Span, Timestamp};
+use crate::usage::SERVER_METER;
 
 /// What lies further ahead than this is not foretold: ten years.
 pub const RUNWAY_MAX: Span = Span::DAY.times(3_650);
@@ -87,9 +89,15 @@ impl Book {
         Some(Timestamp::from_millis(below))
     }
 
-    /// Available credits at `at`, now or ahead, if only servers spend; they use first what expires first.
+    /// Whether a server may be paid from it.
+    fn pays_servers(&self, grant: &Grant) -> bool {
+        let of_one = || self.servers().iter().any(|it| grant.admits(SERVER_METER, it.project.as_ref()));
+        grant.admits(SERVER_METER, None) || of_one()
+    }
+
+    /// Credits available to servers at `at`, now or ahead, if only they spend; they use first what expires first.
     fn available_ahead(&self, at: Timestamp) -> Credits {
-        let usable = |it: &&Grant| !it.is_frozen && it.terms.effective_at <= at;
+        let usable = |it: &&Grant| !it.is_frozen && it.terms.effective_at <= at && self.pays_servers(it);
         let free: Credits = self.grants.iter().filter(usable).map(|it| it.remaining).sum();
         let mut expiring: Vec<(Timestamp, Credits)> = self
             .grants
@@ -132,8 +140,7 @@ impl Book {
     pub(super) fn notices(&self, command: &Command, what: &What, after: &Balance, at: Timestamp) -> Vec<Notice> {
         let mut notices = Vec::new();
         let ladder = &self.burning.ladder;
-        let recovered = after.debt.is_zero() && after.available().is_positive();
-        if ladder.zero_at.is_some() && recovered {
+        if ladder.zero_at.is_some() && after.debt.is_zero() && self.for_servers(what, after, at).is_positive() {
             let servers = if ladder.stop_at.is_some() { self.names(|it| !it.run.phase.is_over()) } else { Vec::new() };
             notices.push(Notice::Recovered { servers });
         }
@@ -151,6 +158,19 @@ impl Book {
             _ => {}
         }
         notices
+    }
+
+    /// What is available to servers once `what` is done.
+    fn for_servers(&self, what: &What, after: &Balance, at: Timestamp) -> Credits {
+        let others = self.grants.iter().filter(|it| it.live_at(at) && !self.pays_servers(it));
+        let mut apart: Credits = others.map(|it| it.remaining).sum();
+        if let What::Granted { grant, terms } = what
+            && terms.live_at(at)
+            && !self.pays_servers(&Grant::new(*grant, Arc::clone(terms)))
+        {
+            apart += terms.credits;
+        }
+        after.available() - apart
     }
 
     fn step(&self, at: Timestamp) -> Option<Notice> {

@@ -150,7 +150,8 @@ impl Server {
         if FACTS_MAX <= self.facts.len() {
             return Err(Denied::TooMany);
         }
-        let mut facts = self.facts.clone();
+        let mut facts = self.facts[..place].to_vec();
+        facts.extend(self.facts_that_stand(place, change, &before.tariff));
         // The same thing told of later happened now: it is moved, not done twice.
         if facts.get(place).is_some_and(|it| it.change.as_str() == change.as_str() && change.tariff().is_none()) {
             facts.remove(place);
@@ -171,6 +172,26 @@ impl Server {
         }
         self.facts = facts;
         Ok(())
+    }
+
+    /// Facts from `place` on that are not undone by `change`, before which `tariff` was in force. Nobody told of new
+    /// prices: they came while the server ran on as it was. So they keep nobody from telling late that it did not.
+    fn facts_that_stand(&self, place: usize, change: &Change, tariff: &Tariff) -> Vec<Fact> {
+        let is_over = matches!(change, Change::Release | Change::Fail);
+        let is_other = matches!(change, Change::Resize(to) if !to.reprices(tariff));
+        let mut before = tariff;
+        let mut is_next = true;
+        let mut stand = Vec::new();
+        for fact in &self.facts[place..] {
+            let to = fact.change.tariff();
+            let is_price = matches!(fact.change, Change::Resize(_)) && to.is_some_and(|it| it.reprices(before));
+            is_next &= is_price;
+            if !(is_price && is_over || is_next && is_other) {
+                stand.push(fact.clone());
+            }
+            before = to.map_or(before, |it| it);
+        }
+        stand
     }
 
     /// Whether time on it costs anything.

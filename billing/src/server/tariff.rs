@@ -29,6 +29,11 @@ pub struct Tariff {
 }
 
 impl Tariff {
+    /// Whether it is the same place to run on at newer prices.
+    pub fn reprices(&self, before: &Tariff) -> bool {
+        (&self.tier, &self.region) == (&before.tier, &before.region) && before.rate_card < self.rate_card
+    }
+
     /// The tariff of a tier by `card`.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //!
 //! Must never know: tokenizers. Invariant: a request that deserialised has a model and something to count.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{MESSAGES_MAX, TEXT_BYTES_MAX};
@@ -106,6 +108,7 @@ impl ChatRequest {
             Some(Input::Messages(messages)) => {
                 limit("messages", messages.len() as u64, MESSAGES_MAX)?;
                 for (index, message) in messages.iter().enumerate() {
+                    bytes += message.role.len() + message.name.as_deref().map_or(0, str::len);
                     bytes += message.texts(index)?.iter().map(|text| text.len()).sum::<usize>();
                 }
             }
@@ -123,24 +126,31 @@ fn limit(field: &str, found: u64, max: u64) -> Result<(), MeasureError> {
 
 impl Message {
     /// All of the message's own words: content, then what it calls.
-    pub(super) fn texts(&self, index: usize) -> Result<Vec<&str>, MeasureError> {
+    pub(super) fn texts(&self, index: usize) -> Result<Vec<Cow<'_, str>>, MeasureError> {
         let mut texts = Vec::new();
         match &self.content {
             Content::None => {}
-            Content::Text(text) => texts.push(text.as_str()),
+            Content::Text(text) => texts.push(Cow::from(text)),
             Content::Parts(parts) => {
                 for (part_index, part) in parts.iter().enumerate() {
                     // A part without text would be free if it were skipped: better no answer than a wrong one.
-                    texts.push(part.text.as_deref().ok_or_else(|| MeasureError::UnsupportedPart {
+                    texts.push(part.text.as_deref().map(Cow::from).ok_or_else(|| MeasureError::UnsupportedPart {
                         field: format!("messages[{index}].content[{part_index}]"),
                         kind: part.kind.clone(),
                     })?);
                 }
             }
         }
-        for call in &self.tool_calls {
-            let function = call.get("function").unwrap_or(call);
-            texts.extend(["name", "arguments"].iter().filter_map(|key| function.get(key)?.as_str()));
+        for (call_index, call) in self.tool_calls.iter().enumerate() {
+            let called = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
+            let words = ["name", "arguments", "input"].into_iter().filter_map(|key| called.get(key));
+            let before = texts.len();
+            texts.extend(words.map(|it| it.as_str().map_or_else(|| Cow::from(it.to_string()), Cow::from)));
+            if texts.len() == before {
+                let kind = call.get("type").and_then(serde_json::Value::as_str).unwrap_or("tool call").to_owned();
+                let field = format!("messages[{index}].tool_calls[{call_index}]");
+                return Err(MeasureError::UnsupportedPart { field, kind });
+            }
         }
         Ok(texts)
     }

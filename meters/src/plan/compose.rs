@@ -6,12 +6,17 @@
 //! Domains are those of Traefik `Host(…)` rules, Caddy labels and `VIRTUAL_HOST`. Volumes are distinct sources, named
 //! or bound. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::design::{Design, is_database};
 use super::score::Score;
 use super::{RESOURCES_MAX, YAML_BYTES_MAX};
 use crate::MeasureError;
+
+/// A service's name: what is made of it repeats it.
+const NAME_BYTES_MAX: usize = 255;
 
 pub fn score(text: &str) -> Result<Score, MeasureError> {
     if text.len() > YAML_BYTES_MAX {
@@ -35,6 +40,9 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
         let Value::Object(service) = service else {
             return Err(invalid(&format!("services.{name}"), "it is not a map"));
         };
+        if NAME_BYTES_MAX < name.len() {
+            return Err(invalid("services", "a name is longer than 255 bytes"));
+        }
         add(&mut design, name, service);
         for elsewhere in ["env_file", "extends"] {
             if service.contains_key(elsewhere) {
@@ -51,10 +59,11 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
 }
 
 fn add(design: &mut Design, name: &str, service: &Map<String, Value>) {
+    let shared = Arc::<str>::from(name);
     if service.get("image").and_then(Value::as_str).is_some_and(is_database) {
         design.databases.insert(name.to_owned());
     }
-    design.ports.extend(items(service, "ports").into_iter().map(|port| (name.to_owned(), port_of(port))));
+    design.ports.extend(items(service, "ports").into_iter().map(|port| (Arc::clone(&shared), port_of(port))));
     design.volumes.extend(items(service, "volumes").into_iter().filter_map(|volume| volume_of(name, volume)));
     let off = service.get("healthcheck").is_none_or(|check| check.get("disable") == Some(&Value::Bool(true)));
     if !off {
@@ -72,22 +81,22 @@ fn add(design: &mut Design, name: &str, service: &Map<String, Value>) {
         _ => items(service, "depends_on").into_iter().filter_map(Value::as_str).collect::<Vec<_>>(),
     };
     for target in depends.into_iter().chain(links) {
-        design.dependencies.insert((name.to_owned(), target.to_owned()));
+        design.dependencies.insert((Arc::clone(&shared), target.to_owned()));
     }
     for (variable, value) in pairs(service, "environment") {
-        add_references(design, name, &value);
+        add_references(design, &shared, &value);
         if ["VIRTUAL_HOST", "LETSENCRYPT_HOST"].contains(&variable.as_str()) {
             design.domains.extend(value.split(',').map(|host| host.trim().to_ascii_lowercase()));
         }
-        design.variables.insert((name.to_owned(), variable));
+        design.variables.insert((Arc::clone(&shared), variable));
     }
 }
 
-fn add_references(design: &mut Design, name: &str, value: &str) {
+fn add_references(design: &mut Design, name: &Arc<str>, value: &str) {
     let words = value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.'));
-    for word in words.filter(|word| *word != name) {
+    for word in words.filter(|word| *word != &**name) {
         if design.services.contains(word) {
-            design.references.insert((name.to_owned(), word.to_owned()));
+            design.references.insert((Arc::clone(name), word.to_owned()));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Must never know: file formats. Invariant: names are sets, so writing a thing twice does not score twice.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::score::Score;
 
@@ -27,15 +28,15 @@ pub struct Design {
     pub databases: BTreeSet<String>,
     pub volumes: BTreeSet<String>,
     pub domains: BTreeSet<String>,
-    /// Service and port.
-    pub ports: BTreeSet<(String, String)>,
+    /// Service and port. A service's name is shared by all that it needs: it may be long, and they many.
+    pub ports: BTreeSet<(Arc<str>, String)>,
     pub health_checks: BTreeSet<String>,
     /// Service and variable.
-    pub variables: BTreeSet<(String, String)>,
+    pub variables: BTreeSet<(Arc<str>, String)>,
     /// From, to.
-    pub references: BTreeSet<(String, String)>,
+    pub references: BTreeSet<(Arc<str>, String)>,
     /// From, to.
-    pub dependencies: BTreeSet<(String, String)>,
+    pub dependencies: BTreeSet<(Arc<str>, String)>,
 }
 
 impl Design {

@@ -14,6 +14,7 @@
 //! Must never know: weights. Invariant: an unknown field is refused, because it would be scored as nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -121,14 +122,14 @@ fn design(plan: Plan) -> Result<Design, MeasureError> {
 }
 
 fn add(design: &mut Design, service: Service, index: usize) -> Result<(), MeasureError> {
-    let name = service.name;
+    let (name, shared) = (service.name.clone(), Arc::<str>::from(service.name));
     let by_image = service.image.as_deref().is_some_and(is_database);
     if service.kind.map_or(by_image, |kind| kind != Kind::Service) {
         design.databases.insert(name.clone());
     }
     design.volumes.extend(service.volumes);
     design.domains.extend(service.domains.iter().map(|domain| domain.to_ascii_lowercase()));
-    design.ports.extend(service.ports.iter().map(|port| (name.clone(), port.to_string())));
+    design.ports.extend(service.ports.iter().map(|port| (Arc::clone(&shared), port.to_string())));
     if !matches!(service.health_check, None | Some(Value::Null | Value::Bool(false))) {
         design.health_checks.insert(name.clone());
     }
@@ -136,14 +137,14 @@ fn add(design: &mut Design, service: Service, index: usize) -> Result<(), Measur
         Env::Names(names) => names,
         Env::Map(map) => map.into_keys().collect(),
     };
-    design.variables.extend(variables.into_iter().map(|variable| (name.clone(), variable)));
+    design.variables.extend(variables.into_iter().map(|variable| (Arc::clone(&shared), variable)));
     for (field, targets) in [("depends_on", service.depends_on), ("references", service.references)] {
         for target in targets {
             if !design.services.contains(&target) {
                 return Err(invalid(&format!("services[{index}].{field}"), format!("{target:?} is not a service")));
             }
             let edges = if field == "depends_on" { &mut design.dependencies } else { &mut design.references };
-            edges.insert((name.clone(), target));
+            edges.insert((Arc::clone(&shared), target));
         }
     }
     Ok(())

@@ -20,6 +20,8 @@ use super::weights::{CHILDREN_OF_A_PARENT_MAX, Class, class, is_skipped};
 use crate::MeasureError;
 
 const SUPPORTED: &str = "1.x";
+/// What a plan refers to is written out in full; together at most this.
+const GATHERED_BYTES_MAX: usize = 64 << 20;
 /// Hundredths of a point per reference.
 const REFERENCE: u64 = 50;
 
@@ -128,8 +130,9 @@ impl Action {
 pub fn score(text: &str) -> Result<Score, MeasureError> {
     let plan = read(text)?;
     let changes = changes(plan.resource_changes.unwrap_or_default())?;
-    let mut references = BTreeMap::new();
-    gather(&plan.configuration.root_module, "", &mut references);
+    let mut gathered = Gathered::default();
+    gathered.module(&plan.configuration.root_module, "")?;
+    let references = gathered.references;
 
     let mut score = Score::new("terraform");
     score.resources = changes.len() as u64;
@@ -252,36 +255,66 @@ fn without_keys(address: &str) -> String {
 /// What each configured resource refers to, by configured address.
 type References = BTreeMap<String, BTreeSet<String>>;
 
-/// Walks the modules. Their depth is bounded by the JSON parser's own limit on nesting.
-fn gather(module: &Module, path: &str, references: &mut References) {
-    for resource in module.resources.iter().filter(|resource| resource.mode == "managed") {
-        let address = format!("{path}{}.{}", resource.kind, resource.name);
-        let mut targets = BTreeSet::new();
-        find_references(&resource.expressions, path, &mut targets);
-        targets.extend(resource.depends_on.iter().filter_map(|target| referred(target, path)));
-        targets.remove(&address);
-        references.entry(address).or_default().extend(targets);
-    }
-    for (name, call) in &module.module_calls {
-        gather(&call.module, &format!("{path}module.{name}."), references);
-    }
+/// References, each written out in full: module by module, however long these are called.
+#[derive(Default)]
+struct Gathered {
+    references: References,
+    bytes: usize,
 }
 
-/// Every `references` list in an expression tree.
-fn find_references(expression: &Value, path: &str, targets: &mut BTreeSet<String>) {
-    match expression {
-        Value::Array(items) => items.iter().for_each(|item| find_references(item, path, targets)),
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                match value {
-                    Value::Array(items) if name == "references" => {
-                        targets.extend(items.iter().filter_map(|item| referred(item.as_str()?, path)));
-                    }
-                    _ => find_references(value, path, targets),
-                }
+impl Gathered {
+    /// Makes room for what is written out.
+    fn admit(&mut self, bytes: usize) -> Result<(), MeasureError> {
+        self.bytes += bytes;
+        let too_large = MeasureError::PlanTooLarge { what: "bytes of references", max: GATHERED_BYTES_MAX as u64 };
+        if self.bytes <= GATHERED_BYTES_MAX { Ok(()) } else { Err(too_large) }
+    }
+
+    /// Walks the modules. Their depth is bounded by the JSON parser's own limit on nesting.
+    fn module(&mut self, module: &Module, path: &str) -> Result<(), MeasureError> {
+        for resource in module.resources.iter().filter(|resource| resource.mode == "managed") {
+            let address = format!("{path}{}.{}", resource.kind, resource.name);
+            self.admit(address.len())?;
+            let mut targets = BTreeSet::new();
+            self.expression(&resource.expressions, path, &mut targets)?;
+            for target in &resource.depends_on {
+                self.target(target, path, &mut targets)?;
             }
+            targets.remove(&address);
+            self.references.entry(address).or_default().extend(targets);
         }
-        _ => {}
+        for (name, call) in &module.module_calls {
+            let path = format!("{path}module.{name}.");
+            self.admit(path.len())?;
+            self.module(&call.module, &path)?;
+        }
+        Ok(())
+    }
+
+    /// Every `references` list in an expression tree.
+    fn expression(
+        &mut self,
+        expression: &Value,
+        path: &str,
+        targets: &mut BTreeSet<String>,
+    ) -> Result<(), MeasureError> {
+        match expression {
+            Value::Array(items) => items.iter().try_for_each(|item| self.expression(item, path, targets)),
+            Value::Object(fields) => fields.iter().try_for_each(|(name, value)| match value {
+                Value::Array(items) if name == "references" => {
+                    items.iter().filter_map(Value::as_str).try_for_each(|item| self.target(item, path, targets))
+                }
+                _ => self.expression(value, path, targets),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn target(&mut self, reference: &str, path: &str, targets: &mut BTreeSet<String>) -> Result<(), MeasureError> {
+        let Some(target) = referred(reference, path) else { return Ok(()) };
+        self.admit(target.len())?;
+        targets.insert(target);
+        Ok(())
     }
 }
 
@@ -311,10 +344,13 @@ fn add_parents(score: &mut Score, changes: &[Changed]) {
 
 /// Children: as parents, but those of one parent add at most one point, first come by address.
 fn add_children(score: &mut Score, changes: &[Changed], references: &References) {
+    // Of a configured resource once: it may have as many instances as it refers to others.
+    let mut parents: BTreeMap<&str, String> = BTreeMap::new();
     let mut left: BTreeMap<String, u64> = BTreeMap::new();
     let mut lines: BTreeMap<(&str, Action), (u64, u64)> = BTreeMap::new();
     for changed in changes.iter().filter(|changed| changed.class == Class::Child) {
-        let left = left.entry(parent(changed, references)).or_insert(CHILDREN_OF_A_PARENT_MAX);
+        let parent = parents.entry(&changed.configured).or_insert_with(|| parent(changed, references));
+        let left = left.entry(parent.clone()).or_insert(CHILDREN_OF_A_PARENT_MAX);
         let points = changed.points().min(*left);
         *left -= points;
         let (count, sum) = lines.entry((&changed.kind, changed.action)).or_default();

@@ -7,6 +7,8 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// Rules in all `.gitattributes` of a tree; further ones are ignored.
 const RULES_MAX: usize = 10_000;
+/// A longer pattern is no rule.
+const PATTERN_BYTES_MAX: usize = 4_096;
 
 /// What the attributes say about one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,15 +144,29 @@ fn split(line: &str) -> Option<(String, &str)> {
     None
 }
 
+/// Git knows no alternatives: its braces are letters like others. (As alternatives they could be nested without end.)
+fn with_plain_braces(pattern: &str) -> String {
+    let mut whole = String::with_capacity(pattern.len());
+    let mut is_escaped = false;
+    for character in pattern.chars() {
+        if ['{', '}'].contains(&character) && !is_escaped {
+            whole.push('\\');
+        }
+        is_escaped = character == '\\' && !is_escaped;
+        whole.push(character);
+    }
+    whole
+}
+
 /// Git's pattern as a glob over paths from the top: without a slash it matches a name at any depth below its folder,
 /// with one it is anchored at its folder. A pattern for folders only (`dir/`) matches nothing, as in Git.
 fn glob(folder: &str, pattern: &str) -> Option<globset::Glob> {
-    if pattern.ends_with('/') {
+    if pattern.ends_with('/') || PATTERN_BYTES_MAX < pattern.len() {
         return None;
     }
     let anchored = pattern.contains('/');
     let below = if anchored { "" } else { "**/" };
     let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
-    let whole = format!("{}{below}{pattern}", globset::escape(folder));
+    let whole = format!("{}{below}{}", globset::escape(folder), with_plain_braces(pattern));
     GlobBuilder::new(&whole).literal_separator(true).backslash_escape(true).build().ok()
 }

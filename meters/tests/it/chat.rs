@@ -25,6 +25,19 @@ fn check(request: Value, input: u64, cached: u64, output: u64) {
     assert_eq!(all, (input, cached, output), "{request}");
 }
 
+/// What is called counts, however it is written; what nobody knows how to count is refused.
+#[test]
+fn tool_calls_of_every_kind_count() {
+    let with = |call: Value| json!({"model": "gpt-4o", "messages": [{"role": "assistant", "tool_calls": [call]}]});
+    let words = "look at all of this ".repeat(100);
+    let input = |call: Value| measured(&with(call)).quantities["input_tokens"];
+    let plain = input(json!({"type": "function", "function": {"name": "run", "arguments": words}}));
+    assert!(400 < plain);
+    assert_eq!(input(json!({"type": "custom", "custom": {"name": "run", "input": words}})), plain);
+    assert!(plain <= input(json!({"function": {"name": "run", "arguments": {"text": words}}})));
+    assert_eq!(refused(&with(json!({"type": "mystery", "payload": words}))).code(), "unsupported_message_part");
+}
+
 #[test]
 fn usage_objects_of_every_provider_read_alike() {
     let usage = |usage: Value| json!({"model": "m", "usage": usage});

@@ -29,6 +29,30 @@ fn raw_tar(name: &[u8], kind: u8, link: &[u8], content: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Braces are letters to Git. As alternatives, nested so deep, they would take the whole process along.
+#[test]
+fn attributes_with_braces_without_end_are_names_like_others() {
+    let deep = format!("{}a{} linguist-vendored\n", "{".repeat(200_000), "}".repeat(200_000));
+    let deep = format!("{deep}{{a,b}}.rs linguist-vendored\n{}\n", "[\\]{".repeat(1_000));
+    let files: &[(&str, &[u8])] =
+        &[("a.rs", b"fn a() {}\n"), ("{a,b}.rs", b"fn b() {}\n"), (".gitattributes", deep.as_bytes())];
+    let measured = measure_archive(&gzip(&tar_of(files, "t/")), &Options::default(), &quietly).unwrap();
+    assert_eq!(measured.measurement.quantities["code_lines"], 1);
+    // The one with braces in its name, and the attributes themselves.
+    assert_eq!(measured.measurement.evidence["excluded"]["vendored"]["files"], 2);
+}
+
+#[test]
+fn a_name_without_end_is_refused_in_a_few_words() {
+    let name = vec![0xff; 1 << 20];
+    let mut bytes = raw_tar(b"././@LongLink", b'L', b"", &name);
+    bytes.truncate(bytes.len() - 1024);
+    bytes.extend(raw_tar(b"a", b'0', b"", b""));
+    let error = measure_archive(&bytes, &Options::default(), &quietly).map(|_| ()).expect_err("it is too long");
+    assert_eq!(error.code(), "unsafe_archive", "{error}");
+    assert!(error.to_string().len() < 2_000);
+}
+
 #[test]
 fn harmful_entries_are_refused() {
     let options = Options::default();

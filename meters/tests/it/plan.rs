@@ -250,6 +250,23 @@ fn broken_or_hostile_yaml_is_refused() {
     refused("#".repeat(3 << 20).as_bytes(), "plan_too_large");
 }
 
+/// What is made of a name repeats it: no plan of a megabyte may take gigabytes, or as many steps.
+#[test]
+fn long_names_and_many_of_them_are_not_multiplied() {
+    let name = "n".repeat(100_000);
+    let resources: Vec<Value> =
+        (0..5_000).map(|it| json!({"mode": "managed", "type": "aws_eip", "name": format!("e{it}")})).collect();
+    let long = json!({"root_module": {"module_calls": {name.as_str(): {"module": {"resources": resources}}}}});
+    refused(plan(&[], long).as_bytes(), "plan_too_large");
+    refused(format!("services:\n  {}: {{image: x}}", "n".repeat(300)).as_bytes(), "invalid_plan");
+    // As many instances of one resource as that refers to others.
+    let many: Vec<Value> = (0..10_000).map(|it| change(&format!("aws_route.r[{it}]"), &["create"])).collect();
+    let targets: Vec<String> = (0..10_000).map(|it| format!("aws_route_table.t{it}")).collect();
+    let one = json!({"mode": "managed", "type": "aws_route", "name": "r", "depends_on": targets});
+    let configuration = json!({"root_module": {"resources": [one]}});
+    assert!(measure(plan(&many, configuration).as_bytes()).is_ok());
+}
+
 #[test]
 fn deep_json_is_refused_and_not_followed() {
     let deep = "[".repeat(200_000);

@@ -113,10 +113,26 @@ fn connection(
         .serve_connection(TokioIo::new(stream), service)
 }
 
+/// Counts a request until it is answered, or whoever asked has gone.
+struct UnderWay<'a>(&'a Site);
+
+impl UnderWay<'_> {
+    fn begin(site: &Site) -> UnderWay<'_> {
+        count(&site.gauges.under_way);
+        UnderWay(site)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.gauges.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One request through the router and back.
 async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper::Request<Incoming>) -> Response {
     let started = gauges::started();
-    count(&site.gauges.under_way);
+    let _under_way = UnderWay::begin(site);
     let id = ids.of(request.headers());
     let line = (request.method().clone(), request.uri().path_and_query().cloned());
     let span = site.traces.begin(request.headers(), &line.0, path_of(line.1.as_ref()));
@@ -136,7 +152,6 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     }
     let status = response.status();
     let micros = site.gauges.answered(status.as_u16(), started);
-    site.gauges.under_way.fetch_sub(1, Ordering::Relaxed);
     let path = path_of(line.1.as_ref());
     if SLOW_MICROS < micros {
         tracing::warn!(request_id = ?id, method = %line.0, path, status = status.as_u16(), micros, "a slow request");

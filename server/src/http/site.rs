@@ -7,7 +7,7 @@ use billing::id::Name;
 use billing::rating::Text;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::catalogue;
 use super::gauges::{Gauges, count};
@@ -31,8 +31,8 @@ pub struct Site {
     pub traces: Traces,
     /// None where keys may send as fast as they can.
     limiter: Option<DefaultKeyedRateLimiter<Text>>,
-    uploads: Semaphore,
-    measuring: Semaphore,
+    uploads: Arc<Semaphore>,
+    measuring: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
@@ -51,8 +51,8 @@ impl Site {
             gauges: Gauges::default(),
             traces: Traces::start(),
             limiter: requests_per_second.map(|it| RateLimiter::keyed(Quota::per_second(it))),
-            uploads: Semaphore::new(UPLOADS_BYTES_MAX / UPLOAD_UNIT),
-            measuring: Semaphore::new(MEASURING_MAX),
+            uploads: Arc::new(Semaphore::new(UPLOADS_BYTES_MAX / UPLOAD_UNIT)),
+            measuring: Arc::new(Semaphore::new(MEASURING_MAX)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             closing: watch::Sender::new(false),
         }
@@ -138,10 +138,11 @@ impl Site {
         done.map_err(|it| Problem::internal(format_args!("work set aside panicked: {it}")))
     }
 
-    /// Room for an upload of up to `bytes`; busy when there is none.
-    pub fn room_for(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+    /// Room for an upload of up to `bytes`; busy when there is none. It goes to wherever the upload does: who asked may
+    /// have gone long before that is done with it.
+    pub fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let units = u32::try_from(bytes.div_ceil(UPLOAD_UNIT)).unwrap_or(u32::MAX);
-        self.uploads.try_acquire_many(units).map_err(|_| Problem::busy())
+        Arc::clone(&self.uploads).try_acquire_many_owned(units).map_err(|_| Problem::busy())
     }
 
     /// Runs a measurement on a thread of its own, not too many at once.
@@ -149,7 +150,12 @@ impl Site {
         &self,
         measure: impl FnOnce() -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let _turn = self.measuring.acquire().await.map_err(Problem::internal)?;
+        let turn = Arc::clone(&self.measuring).acquire_owned().await.map_err(Problem::internal)?;
+        // Its turn lasts as long as it does, whether or not anybody waits for it still.
+        let measure = move || {
+            let _turn = turn;
+            measure()
+        };
         self.aside(measure).await?
     }
 }

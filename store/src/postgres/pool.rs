@@ -1,7 +1,8 @@
 //! Connections: some are shared by all readers, the others are lent to one transaction at a time.
 //!
 //! Invariant: what is lent comes back between two transactions, or is closed. A connection that was lost is replaced
-//! when somebody next wants one: there is nothing to restart when the database comes back.
+//! when somebody next wants one: there is nothing to restart when the database comes back. One that is closed counts
+//! until the server has let go of it: so there are never more than there may be, however long a commit is waited for.
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,11 +28,12 @@ pub struct Pool {
 }
 
 /// A connection that nobody else uses. Given back by [`Lent::give_back`]; when it is dropped otherwise, something went
-/// wrong in the middle of a transaction, and it is closed, which ends the transaction too.
+/// wrong in the middle of a transaction, and it is closed. That ends the transaction, unless its commit was sent: then
+/// it may come to be, now or when a standby that is waited for is there again.
 pub struct Lent {
     session: Option<Session>,
     pool: Arc<Pool>,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Lent {
@@ -43,6 +45,16 @@ impl Lent {
     pub fn give_back(mut self) {
         let session = self.session.take().filter(|it| !it.is_closed());
         self.pool.idle.lock().expect("no holder panics").extend(session);
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let (Some(session), Some(permit)) = (self.session.take(), self.permit.take()) else { return };
+        self.pool.runtime.spawn(async move {
+            session.end().await;
+            drop(permit);
+        });
     }
 }
 
@@ -88,6 +100,6 @@ impl Pool {
                 None => break Session::open(self.address.clone(), self.runtime.clone()).await?,
             }
         };
-        Ok(Lent { session: Some(session), pool: Arc::clone(self), _permit: permit })
+        Ok(Lent { session: Some(session), pool: Arc::clone(self), permit: Some(permit) })
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row, Statement};
@@ -29,6 +30,8 @@ pub type Touched = Result<u64, tokio_postgres::Error>;
 
 pub struct Session {
     client: Client,
+    /// Ends when the connection has.
+    driver: JoinHandle<()>,
     statements: RwLock<HashMap<&'static str, Statement>>,
 }
 
@@ -48,13 +51,11 @@ impl Session {
             match address.tls {
                 None => {
                     let (client, connection) = address.config.connect(NoTls).await.map_err(failed)?;
-                    driver.spawn(async move { drop(connection.await) });
-                    Ok::<Client, Fault>(client)
+                    Ok::<_, Fault>((client, driver.spawn(async move { drop(connection.await) })))
                 }
                 Some(tls) => {
                     let (client, connection) = address.config.connect(tls).await.map_err(failed)?;
-                    driver.spawn(async move { drop(connection.await) });
-                    Ok(client)
+                    Ok((client, driver.spawn(async move { drop(connection.await) })))
                 }
             }
         });
@@ -63,11 +64,18 @@ impl Session {
             // Several hosts may be tried one after another.
             timeout(4 * patience, connecting)
         };
-        let client = match limited.await {
+        let (client, driver) = match limited.await {
             Ok(connected) => connected.map_err(|it| Fault::new(DOING, it))??,
             Err(_) => return Err(Fault::away(DOING, "no answer in time")),
         };
-        Ok(Session { client, statements: RwLock::default() })
+        Ok(Session { client, driver, statements: RwLock::default() })
+    }
+
+    /// Closes it, and waits until what was sent has been answered and the server has let go.
+    pub async fn end(self) {
+        drop(self.client);
+        // Why it ended was said to whoever waited for an answer.
+        let _ = self.driver.await;
     }
 
     pub fn is_closed(&self) -> bool {

@@ -254,6 +254,97 @@ fn a_correction_that_takes_time_back_and_charges_for_what_is_left_does_both() {
     assert_folds(&history.journal, &history.book);
 }
 
+/// Two ways into a period in which a budget that stopped servers has no room either: none may be due for ever.
+#[test]
+fn a_period_that_begins_without_room_ends_the_stop_of_the_one_before() {
+    let resumed =
+        |history: &History| history.notices().iter().filter(|it| matches!(it, Notice::BudgetResume { .. })).count();
+    // A budget of nothing, under a server that has cost something today.
+    let mut history = History::new(1_000_000_000_000);
+    history.run("vm", 0);
+    history.wait(Span::HOUR);
+    history.budget(0, true, Period::Day);
+    history.change("vm", Change::Stop);
+    history.wait(Span::DAY.times(2));
+    assert_eq!(resumed(&history), 1);
+    assert_folds(&history.journal, &history.book);
+    // A server that runs on has used the next one up as soon as it has begun: it is told so again, and not that it may.
+    let mut history = History::new(1_000_000_000_000);
+    history.run("vm", 0);
+    history.wait(Span::HOUR);
+    history.budget(0, true, Period::Day);
+    history.wait(Span::DAY.times(3));
+    let stops = history.notices().iter().filter(|it| matches!(it, Notice::BudgetStop { .. })).count();
+    assert!(3 <= stops, "once a day: {stops}");
+    assert_folds(&history.journal, &history.book);
+}
+
+/// A grant pays for server time up to its last moment: an expiry takes only what was not used.
+#[test]
+fn what_servers_used_while_a_grant_lived_is_paid_from_it() {
+    let mut history = History::new(0);
+    let expires_at = history.now + Span::MINUTE.times(90);
+    let passing = Terms { effective_at: history.now, expires_at, ..terms(1_000_000_000) };
+    history.ask(&Command::Grant(Arc::new(passing))).unwrap();
+    history.run("vm", 0);
+    history.wait(Span::DAY);
+    // Set up, and an hour and a half at 4.000001, but for what a second costs.
+    let used = tariff(0, 1).set_up + Credits::from_micros(4_000_001 * 3 / 2);
+    let expired: Vec<Credits> = history
+        .journal
+        .iter()
+        .filter_map(|it| if let What::Expired { credits, .. } = it.what { Some(credits) } else { None })
+        .collect();
+    assert_eq!(expired.len(), 1);
+    let lost = expired[0] - (Credits::from_micros(1_000_000_000) - used);
+    assert!((-1..1_200).contains(&lost.micros()), "{lost}");
+    assert_folds(&history.journal, &history.book);
+}
+
+/// New prices come while a server runs on as it was; that it did not may still be told.
+#[test]
+fn late_reports_overtake_new_prices() {
+    let before = |ago: i64| Span::SECOND.times(ago);
+    for (change, phase, tier) in [
+        (Change::Release, Phase::Released, "entry-level"),
+        (Change::Fail, Phase::Failed, "entry-level"),
+        (Change::Resize(tariff(1, 1)), Phase::Running, "business"),
+    ] {
+        let mut history = History::new(1_000_000_000_000);
+        history.run("vm", 0);
+        history.wait(Span::HOUR);
+        history.report("vm", ServerAct::Change(Change::Resize(tariff(0, 2))), before(2)).unwrap();
+        history.report("vm", ServerAct::Change(change), before(4)).unwrap();
+        history.wait(Span::HOUR);
+        let server = history.book.server(&"vm".parse().unwrap()).unwrap();
+        assert_eq!((server.run.phase, &*server.run.tariff.tier, server.facts.len()), (phase, tier, 2));
+        // So that whoever looks for old prices finds it.
+        assert_eq!(server.run.tariff.rate_card, 1);
+        let due = oracle(&server.facts, history.now, &vilnius());
+        assert_eq!(history.charged(&server.id) + server.unsettled(history.now, &vilnius()), due);
+        assert_folds(&history.journal, &history.book);
+    }
+}
+
+/// Credits that are not for servers keep none of them running, and none from being told to stop.
+#[test]
+fn servers_run_out_of_what_they_may_be_paid_from() {
+    let mut history = History::new(300_000_000);
+    let scope = Scope { meters: ["ai_chat".into()].into(), ..Scope::default() };
+    let chats = Terms { scope, effective_at: history.now, ..terms(10_000_000_000) };
+    history.ask(&Command::Grant(Arc::new(chats.clone()))).unwrap();
+    history.run("vm", 0);
+    history.wait(Span::DAY.times(3));
+    let exhausted = |it: &&&Notice| matches!(it, Notice::Exhausted { .. });
+    assert_eq!(history.notices().iter().filter(exhausted).count(), 1);
+    // More of the same is no recovery.
+    history.ask(&Command::Grant(Arc::new(chats))).unwrap();
+    history.wait(Span::DAY.times(3));
+    let recovered = history.notices().iter().any(|it| matches!(it, Notice::Recovered { .. }));
+    assert!(!recovered && history.notices().iter().any(|it| matches!(it, Notice::StopDue { .. })));
+    assert_folds(&history.journal, &history.book);
+}
+
 /// What servers have used is not there to be spent, though nothing was drawn for it yet.
 #[test]
 fn a_charge_finds_what_servers_have_used_gone() {

@@ -10,6 +10,8 @@ use crate::MeasureError;
 
 /// Bytes of a path.
 const PATH_BYTES_MAX: usize = 4096;
+/// Bytes of all paths together, as they are read: what is no text becomes three times as long.
+const NAMES_BYTES_MAX: usize = 128 << 20;
 /// Folders in folders.
 const DEPTH_MAX: usize = 256;
 
@@ -17,12 +19,17 @@ const DEPTH_MAX: usize = 256;
 #[derive(Default)]
 pub struct Names {
     seen: HashSet<String>,
+    bytes: usize,
 }
 
 impl Names {
     /// A safe path for a file's raw name, not met before.
     pub fn admit(&mut self, raw: &[u8]) -> Result<String, MeasureError> {
         let path = plain(raw)?;
+        self.bytes += path.len();
+        if self.bytes > NAMES_BYTES_MAX {
+            return Err(MeasureError::ArchiveTooLarge { what: "bytes of names", max: NAMES_BYTES_MAX as u64 });
+        }
         if !self.seen.insert(path.clone()) {
             return Err(refuse(&path, "is there twice"));
         }
@@ -30,13 +37,19 @@ impl Names {
     }
 }
 
+/// A raw name, as far as somebody would read it.
+pub fn shown(raw: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 200;
+    readable(&raw[..raw.len().min(SHOWN_BYTES)])
+}
+
 /// A raw name as a path from the top. Backslashes, which Windows tools write, separate names too.
 pub fn plain(raw: &[u8]) -> Result<String, MeasureError> {
+    if raw.len() > PATH_BYTES_MAX {
+        return Err(refuse(&shown(raw), "has too long a name"));
+    }
     let name = readable(raw);
     let refuse = |problem| Err(refuse(&name, problem));
-    if raw.len() > PATH_BYTES_MAX {
-        return refuse("has too long a name");
-    }
     if name.contains('\0') {
         return refuse("has a NUL in its name");
     }
@@ -60,6 +73,9 @@ pub fn plain(raw: &[u8]) -> Result<String, MeasureError> {
 
 /// Refuses a link whose target is absolute or climbs above the top. `from` is the folder its target starts from.
 pub fn check_link(path: &str, from: &str, target: &[u8]) -> Result<(), MeasureError> {
+    if target.len() > PATH_BYTES_MAX {
+        return Err(refuse(path, "is a link with too long a target"));
+    }
     let target = readable(target);
     let mut depth = from.split('/').filter(|part| !part.is_empty()).count();
     let escapes = || refuse(path, "is a link that points out of the archive");

@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, EntryType};
 
 use super::super::census::{Kind, Listed, OnContent};
-use super::names::{Names, check_link, folder, plain, refuse};
+use super::names::{Names, check_link, folder, plain, refuse, shown};
 use super::{Limits, invalid};
 use crate::MeasureError;
 
@@ -77,10 +77,6 @@ pub fn list(from: impl Read, limits: Limits) -> Result<Vec<Listed>, MeasureError
         listed.push(Listed { path, kind, bytes: entry.size(), handle });
     }
     Ok(listed)
-}
-
-fn shown(raw: &[u8]) -> String {
-    super::super::directory::readable(raw)
 }
 
 pub fn read(from: impl Read, wanted: &[&Listed], on_content: OnContent<'_>) -> Result<(), MeasureError> {

@@ -94,9 +94,10 @@ fn shown(measured: Measurement) -> Answered {
     responses((status = 200, body = MeasurementShown, description = "What was measured. Nothing was charged.")))]
 pub async fn chat(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;
-    let _room = site.room_for(call.length().unwrap_or(CHAT_BYTES_MAX).min(CHAT_BYTES_MAX))?;
+    let room = site.room_for(call.length().unwrap_or(CHAT_BYTES_MAX).min(CHAT_BYTES_MAX))?;
     let body = call.read(&[JSON], CHAT_BYTES_MAX).await?;
     let measured = site.measure(move || {
+        let _room = room;
         let request: ChatRequest = json::object(&body)?;
         // They become dimensions, which have a value.
         for (field, model) in [("model", Some(&request.model)), ("asked_model", request.asked_model.as_ref())] {
@@ -120,9 +121,10 @@ pub async fn chat(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     responses((status = 200, body = MeasurementShown, description = "What was measured. Nothing was charged.")))]
 pub async fn repository(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;
-    let _room = site.room_for(call.length().unwrap_or(ARCHIVE_BYTES_MAX).min(ARCHIVE_BYTES_MAX))?;
+    let room = site.room_for(call.length().unwrap_or(ARCHIVE_BYTES_MAX).min(ARCHIVE_BYTES_MAX))?;
     let body = call.read(&ARCHIVES, ARCHIVE_BYTES_MAX).await?;
     let measured = site.measure(move || {
+        let _room = room;
         let counted = measure_archive(&body, &Options::default(), &quietly).map_err(Problem::from)?;
         Ok(counted.measurement)
     });
@@ -139,7 +141,11 @@ pub async fn repository(State(site): State<Arc<Site>>, knock: Knock) -> Answered
     responses((status = 200, body = MeasurementShown, description = "What was measured. Nothing was charged.")))]
 pub async fn plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;
-    let _room = site.room_for(call.length().unwrap_or(plan::PLAN_BYTES_MAX).min(plan::PLAN_BYTES_MAX))?;
+    let room = site.room_for(call.length().unwrap_or(plan::PLAN_BYTES_MAX).min(plan::PLAN_BYTES_MAX))?;
     let body = call.read(&PLANS, plan::PLAN_BYTES_MAX).await?;
-    shown(site.measure(move || plan::measure(&body).map_err(Problem::from)).await?)
+    let measured = site.measure(move || {
+        let _room = room;
+        plan::measure(&body).map_err(Problem::from)
+    });
+    shown(measured.await?)
 }
