@@ -1,10 +1,11 @@
 //! Money in: pages to buy on, and charges of saved cards.
+use billing::money::Currency;
 use billing::time::Timestamp;
 use serde_json::Value;
 
 use super::form::Form;
 use super::wire::Settled;
-use super::words::{Failure, FinishOrder, Page, Payment, PurchaseOrder, SavedCharge};
+use super::words::{Failure, FinishOrder, Page, Payment, PurchaseOrder, RefusedFor, SavedCharge};
 use super::{Provider, read};
 
 const INTENTS: &str = "/v1/payment_intents";
@@ -14,12 +15,25 @@ const PAGES: &str = "/v1/checkout/sessions";
 pub(super) const AT_A_TIME: u32 = 100;
 const PAGES_MAX: usize = 20;
 
+/// Currencies whose minor units the provider takes for others than ISO 4217 has: krónur and shillings in hundredths,
+/// ariary whole. An amount of ours would be charged a hundredfold, or a hundredth of it.
+const MISUNDERSTOOD: [&str; 3] = ["isk", "mga", "ugx"];
+
+fn is_understood(currency: Currency) -> Result<(), Failure> {
+    if !MISUNDERSTOOD.contains(&currency.as_str()) {
+        return Ok(());
+    }
+    let detail = format!("amounts in {} are counted otherwise there: nothing was sent", currency.as_str());
+    Err(Failure::Refused { why: RefusedFor::Malformed, detail })
+}
+
 impl Provider {
     /// Opens a page on which the customer pays.
     ///
     /// # Errors
     /// See [`Failure`].
     pub fn start_purchase_page(&self, order: &PurchaseOrder<'_>, key: &str) -> Result<Page, Failure> {
+        is_understood(order.currency)?;
         let id = format!("[{}]", read::OURS);
         let mut form = Form::new()
             .with("mode", "payment")
@@ -74,6 +88,7 @@ impl Provider {
     /// # Errors
     /// See [`Failure`].
     pub fn charge_saved(&self, order: &SavedCharge<'_>, key: &str) -> Result<Payment, Failure> {
+        is_understood(order.total.currency)?;
         let form = Form::new()
             .with("amount", order.total.amount)
             .with("currency", order.total.currency.as_str())

@@ -80,6 +80,21 @@ fn declined_cards_say_why_in_plain_words_and_cost_nothing() {
     assert_eq!(shop.payments("ada").len(), 2);
 }
 
+/// The provider counts them by other minor units than everybody else: rather nothing than a hundredth of a price.
+#[test]
+fn currencies_that_the_provider_counts_otherwise_are_not_collected() {
+    let shop = Shop::open();
+    for currency in ["isk", "mga", "ugx"] {
+        assert_eq!(shop.server.put(&format!("/v1/accounts/{currency}"), &json!({"currency": currency})).status, 201);
+        let card = shop.card_of(currency, VISA);
+        let bought = shop.buy(currency, "order", &json!({"credits": 10_000, "payment_method": card}));
+        assert_eq!((bought.status, &bought.json()["status"]), (201, &json!("failed")), "{}", bought.text);
+        let hosted = shop.buy(currency, "hosted", &json!({"credits": 10_000, "return_url": BACK}));
+        assert_eq!((hosted.status, &hosted.json()["status"]), (201, &json!("failed")), "{}", hosted.text);
+    }
+    assert_eq!((shop.asked("POST", "/v1/payment_intents"), shop.totals().0), (0, 0));
+}
+
 /// One key, one request: also where the first was not about money.
 #[test]
 fn a_key_that_granted_credits_buys_none() {
