@@ -117,6 +117,7 @@ impl App {
             return Err(Refusal::invalid("credits", "must be more than 0").into());
         }
         let net = self.list_price(order.credits, currency);
+        // Whoever switches it off is kept from it neither by a price that has gone up nor by a card that has gone.
         if order.is_on {
             self.within_bounds(net, currency)?;
         }
@@ -124,7 +125,6 @@ impl App {
             let why = format!("must be in the account's currency, {}", currency.as_str());
             return Err(Refusal::invalid("monthly_maximum.currency", why).into());
         }
-        // Nor is whoever switches it off kept from it by a card that has gone.
         if order.is_on && self.method_for(&known, order.method.as_deref())?.is_none() {
             return Err(
                 Refusal::invalid("payment_method", "is needed: the account has no card yet; add one first").into()
