@@ -157,8 +157,8 @@ impl Committer {
         Turned::of(fault)
     }
 
-    /// Deciding so many asks panicked. Whoever waits for them has been told to come again: what was written before that,
-    /// in a turn of several rounds, is found under its key.
+    /// Deciding so many asks panicked. Whoever waits for them has been told to come again: what was written before
+    /// that, in a turn of several rounds, is found under its key.
     pub fn lost(&self, asks: usize) {
         tracing::error!(asks, "deciding panicked: this group is given up, and every book is read anew");
         self.tally.faults.fetch_add(1, Ordering::Relaxed);
