@@ -1,6 +1,7 @@
 //! A request at the door. Nothing of it can be had before its key has been looked at: a handler that forgot to ask
 //! could not compile.
 use std::fmt::Display;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,20 +179,46 @@ impl Call {
     /// The same, in which nobody has looked for card numbers: each of its parts is to be refused by itself.
     pub async fn read_unsifted(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
         expect_type(&self.parts.headers, expected)?;
-        if let Some(length) = self.length().filter(|it| most < *it) {
-            // Answered in the middle of what it sends, a client sees a broken connection and no answer.
-            if length <= most + OVERSIZE_READ_MAX {
-                drain(self.body).await;
-            }
-            return Err(too_large(most));
-        }
-        read(self.body, most).await
+        body_of(&self.parts.headers, self.body, most).await
     }
 
     /// What the caller says the body's length is.
     pub fn length(&self) -> Option<usize> {
-        self.parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        length_of(&self.parts.headers)
     }
+}
+
+/// What the head of a request says the length of its body is.
+pub fn length_of(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The whole body of a request with this head, of at most `most` bytes.
+pub async fn body_of(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
+    if let Some(length) = length_of(headers).filter(|it| most < *it) {
+        return Err(oversize(body, length, most).await);
+    }
+    read(body, most).await
+}
+
+/// The refusal of a body that says it has `length` bytes, more than the `most` that are read.
+pub async fn oversize(body: Body, length: usize, most: usize) -> Problem {
+    // Answered in the middle of what it sends, a client sees a broken connection and no answer.
+    if length <= most + OVERSIZE_READ_MAX {
+        drain(body).await;
+    }
+    too_large(most)
+}
+
+/// What reads a body, for as long as a client may take to send one.
+pub async fn in_time<T>(reading: impl Future<Output = T>) -> Result<T, Problem> {
+    within(BODY_TIME_MAX, reading).await
+}
+
+async fn within<T>(most: Duration, reading: impl Future<Output = T>) -> Result<T, Problem> {
+    timeout(most, reading)
+        .await
+        .map_err(|_| broke_off(&format_args!("it was not all sent within {} s", most.as_secs())))
 }
 
 /// A card number has no business here: it is refused before anything reads, keeps or logs it.
@@ -222,21 +249,36 @@ fn expect_type(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Pro
 /// Reads a body to its end and keeps none of it.
 async fn drain(mut body: Body) {
     // Whoever takes too long is answered all the same.
-    let _ = timeout(BODY_TIME_MAX, async { while let Some(Ok(_)) = body.frame().await {} }).await;
+    let _ = in_time(async { while let Some(Ok(_)) = body.frame().await {} }).await;
 }
 
 /// Reads a body that may have at most `most` bytes.
 async fn read(body: Body, most: usize) -> Result<Bytes, Problem> {
-    let broke_off = |why: &dyn Display| Problem::new(&catalogue::MALFORMED_JSON, format!("the body broke off: {why}"));
-    match timeout(BODY_TIME_MAX, Limited::new(body, most).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most)),
-        Ok(Err(error)) => Err(broke_off(&error)),
-        Err(_) => Err(broke_off(&format_args!("it was not all sent within {} s", BODY_TIME_MAX.as_secs()))),
+    match in_time(Limited::new(body, most).collect()).await? {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(most)),
+        Err(error) => Err(broke_off(&error)),
     }
+}
+
+fn broke_off(why: &dyn Display) -> Problem {
+    Problem::new(&catalogue::MALFORMED_JSON, format!("the body broke off: {why}"))
 }
 
 fn too_large(most: usize) -> Problem {
     let detail = format!("the body has more than the {most} bytes that are read here");
     Problem::new(&catalogue::BODY_TOO_LARGE, detail).with("most", most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_waited_for_so_long_and_no_longer() {
+        let stalled = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let waited = within(Duration::from_millis(1), read(stalled, JSON_BYTES_MAX)).await;
+        let problem = waited.expect_err("nothing was sent");
+        assert_eq!((problem.kind.status, problem.detail.contains("was not all sent within")), (400, true));
+    }
 }

@@ -18,8 +18,13 @@ use crate::traces::Traces;
 
 /// Bytes of artefacts that may be in memory at once, all uploads together.
 const UPLOADS_BYTES_MAX: usize = 512 << 20;
+/// The same of what people send to pages. It is apart, so that no number of people who send slowly or never end leaves
+/// the API without room.
+const PAGE_UPLOADS_BYTES_MAX: usize = 200 << 20;
 /// Artefacts measured at once: measuring is work for a core, and the charges need one too.
 const MEASURING_MAX: usize = 2;
+/// Of these, so many for pages: the API never waits for a queue of them.
+const PAGE_MEASURING_MAX: usize = 1;
 /// Event streams open at once; each is a connection and a task that sleeps.
 const LISTENERS_MAX: usize = 8_192;
 /// One permit stands for so many bytes.
@@ -32,7 +37,9 @@ pub struct Site {
     /// None where keys may send as fast as they can.
     limiter: Option<DefaultKeyedRateLimiter<Text>>,
     uploads: Arc<Semaphore>,
+    page_uploads: Arc<Semaphore>,
     measuring: Arc<Semaphore>,
+    page_measuring: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
@@ -52,7 +59,9 @@ impl Site {
             traces: Traces::start(),
             limiter: requests_per_second.map(|it| RateLimiter::keyed(Quota::per_second(it))),
             uploads: Arc::new(Semaphore::new(UPLOADS_BYTES_MAX / UPLOAD_UNIT)),
+            page_uploads: Arc::new(Semaphore::new(PAGE_UPLOADS_BYTES_MAX / UPLOAD_UNIT)),
             measuring: Arc::new(Semaphore::new(MEASURING_MAX)),
+            page_measuring: Arc::new(Semaphore::new(PAGE_MEASURING_MAX)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             closing: watch::Sender::new(false),
         }
@@ -141,8 +150,11 @@ impl Site {
     /// Room for an upload of up to `bytes`; busy when there is none. It goes to wherever the upload does: who asked may
     /// have gone long before that is done with it.
     pub fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let units = u32::try_from(bytes.div_ceil(UPLOAD_UNIT)).unwrap_or(u32::MAX);
-        Arc::clone(&self.uploads).try_acquire_many_owned(units).map_err(|_| Problem::busy())
+        room(&self.uploads, bytes)
+    }
+    /// The same for what is sent to a page.
+    pub fn page_room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        room(&self.page_uploads, bytes)
     }
 
     /// Runs a measurement on a thread of its own, not too many at once.
@@ -158,4 +170,22 @@ impl Site {
         };
         self.aside(measure).await?
     }
+
+    /// The same for a page.
+    pub async fn measure_for_page<T: Send + 'static>(
+        &self,
+        measure: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = Arc::clone(&self.page_measuring).acquire_owned().await.map_err(Problem::internal)?;
+        let measure = move || {
+            let _turn = turn;
+            measure()
+        };
+        self.measure(measure).await
+    }
+}
+
+fn room(pool: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    let units = u32::try_from(bytes.div_ceil(UPLOAD_UNIT)).unwrap_or(u32::MAX);
+    Arc::clone(pool).try_acquire_many_owned(units).map_err(|_| Problem::busy())
 }

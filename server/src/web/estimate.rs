@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Multipart, State};
+use axum::extract::multipart::Field;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use billing::money::Credits;
@@ -19,12 +20,16 @@ use super::prices::{self, PriceTable};
 use super::visit::Visitor;
 use super::{Paged, message, page, show};
 use crate::app::App;
-use crate::http::{Problem, Site};
+use crate::http::{CHAT_BYTES_MAX, DIMENSION_LENGTH_MAX, Problem, Site, in_time, length_of, oversize};
 use crate::service::{Error, Order, QuoteOrder, QuoteView};
 
 const PATH: &str = "/settings/estimate";
 /// Bytes of a file dropped on the page.
 const FILE_BYTES_MAX: usize = 64 << 20;
+/// Of the whole form.
+const FORM_BYTES_MAX: usize = FILE_BYTES_MAX + (1 << 20);
+const TOO_LARGE: &str = "A file may have at most 64 MiB, and a message 24 MiB. Please send less.";
+const BROKEN: &str = "The form broke off on its way; a file may have at most 64 MiB. Please send it again.";
 /// Replies as people know them, in tokens.
 const REPLIES: [(&str, u64); 3] = [("A short reply", 150), ("A usual reply", 500), ("A long reply", 2_000)];
 /// Times a server may run, in hours. A month has 730, as everywhere servers are rented.
@@ -79,18 +84,24 @@ struct Asked {
 
 /// The page takes files, which are larger than forms.
 pub fn routes() -> MethodRouter<Arc<Site>> {
-    get(show).post(estimate).layer(DefaultBodyLimit::max(FILE_BYTES_MAX + (1 << 20)))
+    get(show).post(estimate).layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
 }
 
 async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     filled(&site, visitor, Asked::default(), None).await
 }
 
-async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, fields: Multipart) -> Paged {
-    let _room = site.room_for(FILE_BYTES_MAX).map_err(|it| message::failed(&site, it))?;
-    let asked = match read(fields).await {
+async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, request: Request) -> Paged {
+    let length = length_of(request.headers());
+    if let Some(length) = length.filter(|it| FORM_BYTES_MAX < *it) {
+        let _ = oversize(request.into_body(), length, FORM_BYTES_MAX).await;
+        return filled(&site, visitor, Asked::default(), Some(Err(TOO_LARGE.to_owned()))).await;
+    }
+    let room = site.page_room_for(length.unwrap_or(FORM_BYTES_MAX)).map_err(|it| message::failed(&site, it))?;
+    let read = in_time(read(request, &site)).await.map_err(|it| message::failed(&site, it))?;
+    let mut asked = match read {
         Ok(asked) => asked,
-        Err(why) => return filled(&site, visitor, Asked::default(), Some(Err(why))).await,
+        Err(why) => return filled(&site, visitor, Asked::default(), Some(Err(why.to_owned()))).await,
     };
     let (session, mark) = (visitor.session.id.clone(), asked.mark.clone());
     let is_ours = site.look(move |app| app.is_form_mark(&session, &mark)).await;
@@ -98,26 +109,39 @@ async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, fields: Multi
         return Err(message::stale_form(&site));
     }
     let measuring = asked.clone();
-    let measured = site.measure(move || measure(&measuring).map_err(Problem::from)).await;
-    filled(&site, visitor, asked, Some(measured.map_err(|it| it.detail.into_owned()))).await
+    asked.file = Bytes::new();
+    let measured = site.measure_for_page(move || {
+        let _room = room;
+        measure(&measuring).map_err(Problem::from)
+    });
+    let measured = measured.await.map_err(|it| it.detail.into_owned());
+    filled(&site, visitor, asked, Some(measured)).await
 }
 
-/// The form's fields, read whole; a file is kept in memory, and nothing of it afterwards.
-async fn read(mut fields: Multipart) -> Result<Asked, String> {
+/// The form's fields, read whole; a file is kept in memory, and nothing of it afterwards. What is wrong with one is
+/// said when all have come: a browser that is answered before sees a broken connection.
+async fn read(request: Request, site: &Arc<Site>) -> Result<Asked, &'static str> {
+    let mut fields = Multipart::from_request(request, site).await.map_err(|_| BROKEN)?;
     let mut asked = Asked::default();
-    let broken = |_| "The form broke off on its way; a file may have at most 64 MiB. Please send it again.".to_owned();
-    while let Some(field) = fields.next_field().await.map_err(broken)? {
+    let mut wrong = None;
+    while let Some(field) = fields.next_field().await.map_err(|_| BROKEN)? {
         let name = field.name().unwrap_or_default().to_owned();
         if name == "file" {
             asked.file_name = field.file_name().unwrap_or_default().to_owned();
-            asked.file = field.bytes().await.map_err(broken)?;
+            asked.file = field.bytes().await.map_err(|_| BROKEN)?;
             continue;
         }
-        let text = field.text().await.map_err(broken)?;
+        let most = if name == "text" { CHAT_BYTES_MAX } else { DIMENSION_LENGTH_MAX };
+        let Some(text) = text_of(field, most).await? else {
+            wrong = wrong.or(Some(TOO_LARGE));
+            continue;
+        };
         if billing::payment::looks_like_card_number(&text) {
-            let why = "It holds what looks like the number of a card. Those are for the payment provider’s page \
-                       alone: take it out, and send it again.";
-            return Err(why.to_owned());
+            wrong = Some(
+                "It holds what looks like the number of a card. Those are for the payment provider’s page alone: \
+                 take it out, and send it again.",
+            );
+            continue;
         }
         match name.as_str() {
             "mark" => asked.mark = text,
@@ -129,7 +153,20 @@ async fn read(mut fields: Multipart) -> Result<Asked, String> {
             _ => {}
         }
     }
-    Ok(asked)
+    wrong.map_or(Ok(asked), Err)
+}
+
+/// What a field says; none where that is more than `most` bytes.
+async fn text_of(mut field: Field<'_>, most: usize) -> Result<Option<String>, &'static str> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(part) = field.chunk().await.map_err(|_| BROKEN)? {
+        length += part.len();
+        if length <= most {
+            bytes.extend_from_slice(&part);
+        }
+    }
+    Ok((length <= most).then(|| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// A title, and what was measured in each case.

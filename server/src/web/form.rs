@@ -1,7 +1,6 @@
 //! Forms: what a browser sends, believed only with the mark of its session.
 use std::sync::Arc;
 
-use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use billing::money::{Currency, Money};
@@ -10,7 +9,7 @@ use billing::rating::Text;
 use super::message;
 use super::range::Query;
 use super::visit::Host;
-use crate::http::Site;
+use crate::http::{Site, body_of};
 use crate::service::Under;
 
 /// Bytes of a form without files.
@@ -29,7 +28,8 @@ pub struct Form(Query);
 impl FromRequest<Arc<Site>> for Form {
     type Rejection = Response;
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Form, Response> {
-        let body = to_bytes(request.into_body(), BYTES_MAX).await.map_err(|_| message::stale_form(site))?;
+        let (head, body) = request.into_parts();
+        let body = body_of(&head.headers, body, BYTES_MAX).await.map_err(|it| message::failed(site, it))?;
         let said = Query::parse(&String::from_utf8_lossy(&body));
         if said.has_card_number() { Err(message::card_number(site)) } else { Ok(Form(said)) }
     }

@@ -41,6 +41,7 @@ mod money_town;
 mod mortal;
 mod moving;
 mod nodes;
+mod page_limits;
 mod pages;
 mod parallel;
 mod provider;

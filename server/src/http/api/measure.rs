@@ -20,8 +20,9 @@ use super::reply::{self, Answered};
 use crate::service::Scope;
 
 /// The longest name of a model.
-const DIMENSION_LENGTH_MAX: usize = 256;
-const CHAT_BYTES_MAX: usize = 24 << 20;
+pub const DIMENSION_LENGTH_MAX: usize = 256;
+/// Of a chat, as JSON.
+pub const CHAT_BYTES_MAX: usize = 24 << 20;
 const ARCHIVE_BYTES_MAX: usize = 256 << 20;
 const ARCHIVES: [&str; 6] = [
     "application/gzip",

@@ -1,0 +1,76 @@
+//! The pages at their limits: people who send slowly, accounts with more behind them than a page looks at, streams that
+//! outlast what opened them.
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::pages::{mark_of, visit};
+use crate::served::{Served, chat};
+
+/// The fields of a form that takes files.
+fn multipart(fields: &[(&str, &str)]) -> String {
+    let part = |(name, value): &(&str, &str)| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    format!("{}--x--\r\n", fields.iter().map(part).collect::<String>())
+}
+
+/// Begins to send so many bytes to the estimate page, and sends none: what the server says to that.
+fn stall(server: &Served, cookie: &str, bytes: usize) -> (BufReader<TcpStream>, String) {
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        stream,
+        "POST /settings/estimate HTTP/1.1\r\nhost: scrip\r\ncookie: {cookie}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ncontent-length: {bytes}\r\nexpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    (stream, line)
+}
+
+#[test]
+fn uploads_that_stall_on_a_page_leave_the_api_its_room() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "viewer");
+    let stalled: Vec<_> = (0..8).map(|_| stall(&server, &cookie, 64 << 20)).collect();
+    let waited_for = stalled.iter().filter(|it| it.1.starts_with("HTTP/1.1 100 ")).count();
+    let refused = stalled.iter().filter(|it| it.1.starts_with("HTTP/1.1 503 ")).count();
+    assert_eq!((waited_for, refused), (3, 5));
+    assert_eq!(server.post("/v1/charges/batch", "", &json!([chat("ada", "a", 8_000)])).status, 200);
+    let plan = "services:\n  web:\n    image: nginx\n";
+    assert_eq!(server.send("/v1/measure/plan", "", "application/yaml", plan).status, 200);
+    // What is small takes little room: others still ask what their message would cost.
+    let mark = mark_of(&server.browse("/settings/estimate", &cookie).text).to_owned();
+    let ask = |text: &str| {
+        let fields = [("mark", &*mark), ("kind", "message"), ("model", "gpt-6.1-terra"), ("text", text)];
+        server.submit_as("/settings/estimate", &cookie, "multipart/form-data; boundary=x", &multipart(&fields))
+    };
+    assert!(ask("Why is my build slow?").text.contains("A short reply"));
+    drop(stalled);
+}
+
+#[test]
+fn a_message_is_as_long_as_the_api_takes_one_and_no_longer() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "viewer");
+    let mark = mark_of(&server.browse("/settings/estimate", &cookie).text).to_owned();
+    let ask = |model: &str, text: &str| {
+        let fields = [("text", text), ("mark", &*mark), ("kind", "message"), ("model", model)];
+        server.submit_as("/settings/estimate", &cookie, "multipart/form-data; boundary=x", &multipart(&fields))
+    };
+    for (model, text) in [("gpt-6.1-terra", "a".repeat((24 << 20) + 1)), (&*"m".repeat(257), "hello".to_owned())] {
+        let refused = ask(model, &text);
+        assert_eq!(refused.status, 422);
+        assert!(refused.text.contains("a message 24 MiB"), "{}", refused.text);
+    }
+    // A form that says it is too large is answered before it is sent.
+    let (mut stream, line) = stall(&server, &cookie, 80 << 20);
+    assert!(line.starts_with("HTTP/1.1 422 "), "{line}");
+    let mut page = vec![0; 2_000];
+    stream.read_exact(&mut page).unwrap();
+}
