@@ -45,6 +45,20 @@ test("usage appears live while a charge is made, and two tabs agree", async () =
   await sound(one, "a page that changed while it was looked at");
 });
 
+test("a page keeps up with an account that never rests", async () => {
+  await scrip.account("restless");
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("restless"));
+  await live(page);
+  let isShown = false;
+  const entry = page.locator("#latest summary", { hasText: "AI chat message" }).first();
+  const shown = entry.waitFor().finally(() => (isShown = true));
+  // One after another, faster than anybody could look, until the page shows them.
+  while (!isShown) await scrip.chat("restless", 8);
+  await shown;
+  await sound(page, "a page of a busy account");
+});
+
 test("a charge opens into its receipt: quantity × rate = amount, and who paid", async () => {
   await scrip.account("receipts");
   await scrip.chat("receipts", 12_000, { dimensions: { model: "gpt-6.1-terra", outcome: "failed" } });

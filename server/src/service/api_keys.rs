@@ -181,6 +181,11 @@ impl App {
         self.keys().get(&hash).cloned()
     }
 
+    /// Whether the key of a caller who was admitted may this still: it has not been revoked since.
+    pub fn may_still(&self, caller: &Caller, scope: Scope) -> bool {
+        self.keys().values().any(|it| it.key_id == caller.key_id && it.may(scope))
+    }
+
     fn add_api_key(&self, order: &MintOrder, secret: &str, under: Option<&HouseKey>) -> Result<ApiKey, Error> {
         let MintOrder { name, scopes, by, .. } = order;
         if name.is_empty() || 100 < name.len() || name.chars().any(char::is_control) {

@@ -245,15 +245,18 @@ impl App {
         let Some(sealed) = self.seal()?.open::<Sealed>(SESSION, token) else { return Ok(None) };
         let expires_at = Timestamp::from_millis(sealed.until);
         let Ok(account) = sealed.account.parse::<Name>() else { return Ok(None) };
-        if expires_at <= self.now() {
-            return Ok(None);
-        }
-        let number = self.known(&account)?.account.number;
-        if self.store.document(number, ENDED, &sealed.id)?.is_some() {
-            return Ok(None);
-        }
         let Sealed { id, role, return_url, .. } = sealed;
-        Ok(Some(PortalSession { id, account, role, return_url, expires_at }))
+        let session = PortalSession { id, account, role, return_url, expires_at };
+        Ok(if self.lasts(&session)? { Some(session) } else { None })
+    }
+
+    /// Whether a session is neither over nor was ended.
+    pub fn lasts(&self, session: &PortalSession) -> Result<bool, Error> {
+        if session.expires_at <= self.now() {
+            return Ok(false);
+        }
+        let number = self.known(&session.account)?.account.number;
+        Ok(self.store.document(number, ENDED, &session.id)?.is_none())
     }
 
     /// Ends a session before its time: a copy of its cookie opens nothing any more.

@@ -8,14 +8,18 @@ use jiff::tz::TimeZone;
 use super::frame::Live;
 use super::visit::Visitor;
 use super::{Paged, message};
-use crate::http::{Site, stream};
+use crate::app::App;
+use crate::http::{Audience, Site, stream};
 use crate::service::News;
 
 pub async fn follow(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     let zone = visitor.known.zone.clone();
     let account = visitor.session.account.clone();
     let render = move |news: &News| told(news, &zone);
-    let opened = stream(Arc::clone(&site), account, &visitor.headers, Box::new(render)).await;
+    let session = visitor.session.clone();
+    let may = Arc::new(move |app: &App| app.lasts(&session));
+    let audience = Audience { render: Box::new(render), may };
+    let opened = stream(Arc::clone(&site), account, &visitor.headers, audience).await;
     opened.map_err(|it| message::failed(&site, it))
 }
 

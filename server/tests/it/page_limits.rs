@@ -2,6 +2,7 @@
 //! outlast what opened them.
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -73,4 +74,35 @@ fn a_message_is_as_long_as_the_api_takes_one_and_no_longer() {
     assert!(line.starts_with("HTTP/1.1 422 "), "{line}");
     let mut page = vec![0; 2_000];
     stream.read_exact(&mut page).unwrap();
+}
+
+#[test]
+fn a_stream_ends_with_the_key_or_the_session_that_opened_it() {
+    let mut server = Served::start();
+    server.account("ada");
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).build().into();
+    let open = |path: &str, header: &str, value: &str| {
+        let answer = agent.get(format!("{}{path}", server.url)).header(header, value).call().unwrap();
+        let mut stream = BufReader::new(answer.into_body().into_reader());
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        assert!(line.starts_with("event: balance"), "{line}");
+        stream
+    };
+    let cookie = visit(&server, "ada", "viewer");
+    let page = server.browse("/settings/usage", &cookie).text;
+    let minted = server.post("/v1/api-keys", "", &json!({"name": "reader", "scopes": ["read"]})).json();
+    let secret = minted["secret"].as_str().unwrap().to_owned();
+    let of_session = open("/settings/stream", "cookie", &cookie);
+    let of_key = open("/v1/accounts/ada/events", "authorization", &format!("Bearer {secret}"));
+    server.submit("/sign-out", &cookie, &format!("mark={}", mark_of(&page)));
+    let revoked = server.delete(&format!("/v1/api-keys/{}", minted["id"].as_str().unwrap()));
+    assert!(revoked.status < 300, "{}", revoked.text);
+    // An account that moves all the while keeps neither open.
+    let charged: Vec<_> = (0..50).map(|it| chat("ada", &format!("{it}"), 8)).collect();
+    assert!(charged.iter().all(|it| server.charge(it).status == 201));
+    for mut stream in [of_session, of_key] {
+        std::io::copy(&mut stream, &mut std::io::sink()).expect("it ends, and in good order");
+    }
+    server.as_key(&secret, |it| assert_eq!(it.get("/v1/accounts/ada/balance").status, 401));
 }

@@ -7,12 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::knock::Knock;
-use super::super::live;
+use super::super::live::{self, Audience};
 use super::super::site::Site;
 use super::super::wire::{Instant, NameIn};
 use super::entries::{EntryShown, KindShown};
 use super::purchases::PaymentShown;
 use super::reply::{Answered, BalanceShown};
+use crate::app::App;
 use crate::service::{News, PaymentView, Scope};
 
 /// The balance at an instant.
@@ -40,14 +41,17 @@ pub struct BalanceTold {
     ),
     security(("api_key" = ["read"])),
     responses(
-        (status = 200, description = "Events, until the client goes or the server stops.",
+        (status = 200, description = "Events, until the client goes, the key is revoked or the server stops.",
             content((BalanceTold = "text/event-stream"))),
         (status = 404, description = "No such account."),
     ))]
 pub async fn follow(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
-    live::stream(Arc::clone(&site), account, call.headers(), Box::new(told)).await
+    let caller = call.caller.clone();
+    let may = Arc::new(move |app: &App| Ok(app.may_still(&caller, Scope::Read)));
+    let audience = Audience { render: Box::new(told), may };
+    live::stream(Arc::clone(&site), account, call.headers(), audience).await
 }
 
 fn told(news: &News) -> Vec<Event> {

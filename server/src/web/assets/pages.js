@@ -26,10 +26,20 @@ const refresh = async () => {
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 };
 
-let waiting;
-const soon = () => {
-  clearTimeout(waiting);
-  waiting = setTimeout(refresh, 150);
+// The first news sets the time; what comes meanwhile is in the same answer, and what comes while that is on its way asks
+// once more. So a page also keeps up with an account that never rests.
+let isAsking = false;
+let hasNews = false;
+const soon = (after = 150) => {
+  hasNews = true;
+  if (isAsking) return;
+  isAsking = true;
+  setTimeout(async () => {
+    hasNews = false;
+    await refresh().catch(() => {});
+    isAsking = false;
+    if (hasNews) soon(1000);
+  }, after);
 };
 
 const follow = (address) => {
