@@ -40,6 +40,8 @@ pub struct EntryPage {
     pub entries: Vec<Arc<Transaction>>,
     /// Where the next page begins; none when this is the last.
     pub next: Option<u64>,
+    /// Transactions that were looked at for it. A page that is short and not the last has looked at all it may.
+    pub looked_at: usize,
 }
 
 impl App {
@@ -60,26 +62,27 @@ impl App {
         while looked_at < LOOKED_AT_MAX {
             let wanted = if filter.is_open() { limit - entries.len() } else { at_once };
             at_once = at_once.saturating_mul(4);
-            let read = self.store.transactions(number, cursor, wanted.clamp(1, READ_AT_ONCE))?;
+            let wanted = wanted.clamp(1, READ_AT_ONCE).min(LOOKED_AT_MAX - looked_at);
+            let read = self.store.transactions(number, cursor, wanted)?;
             if read.is_empty() {
-                return Ok(EntryPage { entries, next: None });
+                return Ok(EntryPage { entries, next: None, looked_at });
             }
             looked_at += read.len();
             for transaction in read {
                 cursor = transaction.place.version;
                 if filter.from.is_some_and(|from| transaction.at < from) {
                     // Transactions are in order of time: nothing below can match.
-                    return Ok(EntryPage { entries, next: None });
+                    return Ok(EntryPage { entries, next: None, looked_at });
                 }
                 if filter.admits(&transaction) {
                     entries.push(transaction);
                     if entries.len() == limit {
-                        return Ok(EntryPage { entries, next: Some(cursor).filter(|it| 1 < *it) });
+                        return Ok(EntryPage { entries, next: Some(cursor).filter(|it| 1 < *it), looked_at });
                     }
                 }
             }
         }
-        Ok(EntryPage { entries, next: Some(cursor).filter(|it| 1 < *it) })
+        Ok(EntryPage { entries, next: Some(cursor).filter(|it| 1 < *it), looked_at })
     }
 }
 

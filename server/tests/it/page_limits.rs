@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::pages::{mark_of, visit};
 use crate::served::{Served, chat};
@@ -74,6 +74,55 @@ fn a_message_is_as_long_as_the_api_takes_one_and_no_longer() {
     assert!(line.starts_with("HTTP/1.1 422 "), "{line}");
     let mut page = vec![0; 2_000];
     stream.read_exact(&mut page).unwrap();
+}
+
+#[test]
+fn a_page_that_looked_at_its_limit_offers_to_go_on_and_does_not_say_that_there_is_nothing() {
+    let server = Served::start();
+    server.account("ada");
+    let of = |project: &str, key: usize| {
+        let mut charge = chat("ada", &format!("{project}-{key}"), 8);
+        charge["project"] = json!(project);
+        charge
+    };
+    assert_eq!(server.charge(&of("old", 0)).status, 201);
+    let many: Vec<Value> = (0..5_000).map(|key| of("new", key)).collect();
+    assert_eq!(server.post("/v1/charges/batch", "", &json!(many)).json()["refused"], 0);
+    let cookie = visit(&server, "ada", "viewer");
+    let further = |path: &str| {
+        let page = server.browse(path, &cookie).text;
+        assert!(!page.contains("No entries") && !page.contains("No more entries"), "{path}");
+        let said = "Nothing that fits the range and the filters among the newest 5,000 entries.";
+        let (_, rest) = page.split_once(said).unwrap_or_else(|| panic!("{path}: {page}"));
+        let href = rest.split_once("<a class=\"nowrap\" href=\"").unwrap().1.split('"').next().unwrap();
+        href.replace("&#38;", "&").replace("&amp;", "&")
+    };
+    for path in ["/settings/activity?project=old", "/settings/usage?project=old"] {
+        let found = server.browse(&further(path), &cookie).text;
+        assert!(found.contains("AI chat message") && !found.contains("Look further back"), "{found}");
+    }
+    let nothing = server.browse(&further("/settings/activity?project=none"), &cookie).text;
+    assert!(nothing.contains("No more entries in this range."), "{nothing}");
+    let file = server.browse("/settings/activity.csv?project=old", &cookie);
+    assert_eq!(file.text.lines().count(), 2, "the names, and the charge: {}", file.text);
+    assert!(file.header("content-disposition").unwrap().contains("filename=\"activity-"), "it is whole");
+
+    server.account("bob");
+    let cookie = visit(&server, "bob", "viewer");
+    let nothing = server.browse("/settings/activity?project=none", &cookie).text;
+    assert!(nothing.contains("No entries in this range."), "{nothing}");
+}
+
+#[test]
+fn an_account_that_rested_is_not_called_new() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let looks_new = || server.browse("/settings/usage", &visit(&server, "ada", "viewer")).text;
+    assert!(looks_new().contains("Nothing has been used yet"));
+    assert_eq!(server.charge(&chat("ada", "a", 8_000)).status, 201);
+    server.advance(90 * 86_400);
+    let page = looks_new();
+    assert!(page.contains("Nothing was used in this range") && !page.contains("Nothing has been used yet"));
 }
 
 #[test]

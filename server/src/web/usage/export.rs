@@ -9,8 +9,16 @@ use crate::app::{App, Known};
 use crate::csv;
 use crate::service::{EntryFilter, Error, Overview, PartLine, ProjectNames};
 
-/// Entries of one export.
-const ENTRIES_MAX: usize = 100_000;
+/// What one file may come to. Beyond it, the file says where the next one is, so that all of a range can be had however
+/// much it is, and no request costs more than another.
+pub struct Bounds {
+    pub rows: usize,
+    /// Entries looked at, whether or not they are written.
+    pub looked_at: usize,
+    pub bytes: usize,
+}
+
+pub const BOUNDS: Bounds = Bounds { rows: 100_000, looked_at: 200_000, bytes: 64 << 20 };
 /// Entries read at once.
 const READ_AT_ONCE: usize = 500;
 
@@ -41,6 +49,8 @@ struct Sheet {
     form: As,
     columns: Vec<String>,
     text: String,
+    /// Where the rows begin.
+    head: usize,
 }
 
 impl Sheet {
@@ -50,7 +60,8 @@ impl Sheet {
             csv::line(&mut text, columns.iter().map(String::as_str));
             text.push('\n');
         }
-        Sheet { form, columns, text }
+        let head = text.len();
+        Sheet { form, columns, text, head }
     }
 
     /// Values in the order of the columns. An empty one is left out where rows name their values.
@@ -67,6 +78,13 @@ impl Sheet {
             }
         }
         self.text.push('\n');
+    }
+
+    /// A row before all others.
+    fn first_row(&mut self, values: &[String]) {
+        let rows = self.text.split_off(self.head);
+        self.row(values);
+        self.text.push_str(&rows);
     }
 }
 
@@ -138,30 +156,65 @@ const ENTRY: [&str; 18] = [
     "reference",
 ];
 
-/// The entries of the activity page, all of its pages, with all that their receipts say.
-pub fn activity(
-    form: As,
-    app: &App,
-    account: &Name,
-    filter: &EntryFilter,
-    reader: &Reader<'_>,
-) -> Result<String, Error> {
-    let mut sheet = Sheet::new(form, ENTRY.map(str::to_owned).to_vec());
-    let mut cursor = None;
-    let mut count = 0;
-    while count < ENTRIES_MAX {
-        let page = app.entries(account, filter, cursor, READ_AT_ONCE)?;
-        for transaction in &page.entries {
-            sheet.row(&entry(transaction, reader));
-        }
-        count += page.entries.len();
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    Ok(sheet.text)
+/// Which entries: those of a filter below a cursor.
+pub struct Which<'a> {
+    pub account: &'a Name,
+    pub filter: &'a EntryFilter,
+    pub before: Option<u64>,
 }
+
+/// The entries of the activity page, all of its pages, with all that their receipts say.
+pub struct Activity {
+    sheet: Sheet,
+    /// Where what is not in it begins; none where all is.
+    rest: Option<u64>,
+}
+
+impl Activity {
+    pub fn read(
+        form: As,
+        app: &App,
+        reader: &Reader<'_>,
+        which: &Which<'_>,
+        bounds: &Bounds,
+    ) -> Result<Activity, Error> {
+        let mut sheet = Sheet::new(form, ENTRY.map(str::to_owned).to_vec());
+        let mut rest = which.before;
+        let (mut rows, mut looked_at) = (0, 0);
+        loop {
+            let page = app.entries(which.account, which.filter, rest, READ_AT_ONCE.min(bounds.rows - rows))?;
+            for transaction in &page.entries {
+                sheet.row(&entry(transaction, reader));
+            }
+            rows += page.entries.len();
+            looked_at += page.looked_at;
+            rest = page.next;
+            let is_full = bounds.rows <= rows || bounds.looked_at <= looked_at || bounds.bytes <= sheet.text.len();
+            if rest.is_none() || is_full {
+                break;
+            }
+        }
+        Ok(Activity { sheet, rest })
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// The file. One that is not whole says so where nobody misses it, in its first row, with the address of the next.
+    pub fn text(mut self, at: impl Fn(u64) -> String) -> String {
+        if let Some(rest) = self.rest {
+            let said = [("entry", NOT_COMPLETE.to_owned()), ("what", GOES_ON.to_owned()), ("reference", at(rest))];
+            let value = |column: &str| said.iter().find(|it| it.0 == column).map(|it| it.1.clone());
+            self.sheet.first_row(&ENTRY.map(|it| value(it).unwrap_or_default()));
+        }
+        self.sheet.text
+    }
+}
+
+const NOT_COMPLETE: &str = "NOT COMPLETE";
+const GOES_ON: &str = "This file ends at its limit and before the range does. What is older is in the file at the \
+                       address under \"reference\". A shorter range fits into one file.";
 
 fn entry(transaction: &Transaction, reader: &Reader<'_>) -> [String; ENTRY.len()] {
     let (title, work) = reader.title(&transaction.what);
@@ -210,7 +263,15 @@ fn price_lines(work: &Work) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use jiff::tz::TimeZone;
+    use store::sqlite::{Options, Sqlite};
+
     use super::*;
+    use crate::app::Settings;
+    use crate::rate_card;
+    use crate::service::{AccountProfile, GrantOrder, Registration};
 
     #[test]
     fn both_forms_say_the_same() {
@@ -218,9 +279,74 @@ mod tests {
             let mut sheet = Sheet::new(form, vec!["what".to_owned(), "credits".to_owned()]);
             sheet.row(&["a, b".to_owned(), "-2.5".to_owned()]);
             sheet.row(&[String::new(), "0.000004".to_owned()]);
+            sheet.first_row(&["first".to_owned(), String::new()]);
             sheet.text
         };
-        assert_eq!(written(As::Csv), "what,credits\n\"a, b\",-2.5\n,0.000004\n");
-        assert_eq!(written(As::Ndjson), "{\"credits\":\"-2.5\",\"what\":\"a, b\"}\n{\"credits\":\"0.000004\"}\n");
+        assert_eq!(written(As::Csv), "what,credits\nfirst,\n\"a, b\",-2.5\n,0.000004\n");
+        let lines = "{\"what\":\"first\"}\n{\"credits\":\"-2.5\",\"what\":\"a, b\"}\n{\"credits\":\"0.000004\"}\n";
+        assert_eq!(written(As::Ndjson), lines);
+    }
+
+    async fn given(app: &App, account: &Name, key: &str) {
+        let order = GrantOrder {
+            account: account.clone(),
+            credits: Credits::whole(1),
+            source: billing::ledger::Source::Promo,
+            reason: "a gift".into(),
+            effective_at: None,
+            expires_at: None,
+            priority: None,
+            scope: billing::ledger::Scope::default(),
+            key: key.into(),
+            by: "test".into(),
+        };
+        app.grant(order).await.expect("it is granted");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_that_ends_at_a_bound_says_so_and_where_the_next_one_is() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let store = Sqlite::open(&directory.path().join("scrip.db"), Options::default()).expect("a store");
+        let card = rate_card::parse_toml(rate_card::DEFAULT).expect("a card");
+        let app = App::open(Arc::new(store), Settings::default(), &card).expect("it opens");
+        let ada: Name = "ada".parse().expect("a name");
+        let profile = AccountProfile::default();
+        let registration = Registration { id: ada.clone(), profile, fingerprints: Vec::new() };
+        app.register(&registration, &"test".into()).expect("an account");
+        for key in ["a", "b", "c", "d", "e"] {
+            given(&app, &ada, key).await;
+        }
+        let (names, zone) = (app.project_names(&ada).expect("names"), TimeZone::UTC);
+        let reader = Reader::of(&app, &zone, &names);
+        let filter = EntryFilter { is_for_people: true, ..EntryFilter::default() };
+        let file = |before, bounds: &Bounds| {
+            let which = Which { account: &ada, filter: &filter, before };
+            let activity = Activity::read(As::Csv, &app, &reader, &which, bounds).expect("it is read");
+            let (rest, is_whole) = (activity.rest, activity.is_whole());
+            (activity.text(|it| format!("https://example.com/activity.csv?cursor={it}")), rest, is_whole)
+        };
+        let (all, rest, is_whole) = file(None, &BOUNDS);
+        assert_eq!((rest, is_whole, all.contains(NOT_COMPLETE)), (None, true, false));
+        let rows: Vec<&str> = all.lines().skip(1).collect();
+        assert!(5 <= rows.len(), "{all}");
+        for bounds in [Bounds { rows: 2, ..BOUNDS }, Bounds { rows: 3, bytes: 1, ..BOUNDS }] {
+            let (mut parts, mut before) = (Vec::new(), None);
+            loop {
+                let (text, rest, is_whole) = file(before, &bounds);
+                let mut lines = text.lines().skip(1).map(str::to_owned);
+                if !is_whole {
+                    let said = lines.next().expect("it says so");
+                    let at = format!("https://example.com/activity.csv?cursor={}", rest.expect("more"));
+                    assert!(said.starts_with("NOT COMPLETE,,") && said.ends_with(&at), "{said}");
+                }
+                parts.extend(lines);
+                before = rest;
+                if is_whole {
+                    break;
+                }
+            }
+            assert_eq!(parts, rows, "all of them, each once");
+        }
+        app.close();
     }
 }

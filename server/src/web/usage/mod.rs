@@ -6,6 +6,7 @@ mod entry;
 mod export;
 mod fleet;
 mod outlook;
+mod short;
 mod standing;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use billing::id::Name;
 
 use super::frame::{Frame, Rate};
 use super::range::{Choice, Query, Range, only};
@@ -22,8 +24,7 @@ use super::{Paged, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{
-    BalanceView, BudgetView, Dimension, EntryFilter, EntryPage, Error, Overview, OverviewQuery, ProjectNames,
-    ServerView,
+    BudgetView, Dimension, EntryFilter, EntryPage, Error, Overview, OverviewQuery, ProjectNames, ServerView,
 };
 
 pub use breakdown::project_label;
@@ -37,6 +38,7 @@ use chart::Chart;
 use export::As;
 use fleet::ServerRow;
 use outlook::Ahead;
+use short::Short;
 use standing::Standing;
 
 const PATH: &str = "/settings/usage";
@@ -70,6 +72,7 @@ struct UsagePage {
     budgets: Vec<BudgetRow>,
     ahead: Ahead,
     latest: Vec<EntryRow>,
+    short: Option<Short>,
     activity_href: String,
     exports: Exports,
     is_new: bool,
@@ -83,6 +86,7 @@ struct ActivityPage {
     presets: Vec<Choice>,
     filters: Filters,
     entries: Vec<EntryRow>,
+    short: Option<Short>,
     newer: Option<String>,
     older: Option<String>,
     exports: Exports,
@@ -127,7 +131,6 @@ struct Pick {
 
 /// All that is read for the page, in one visit to the threads that read.
 struct Read {
-    balance: BalanceView,
     frame: Frame,
     standing: Standing,
     overview: Overview,
@@ -135,6 +138,7 @@ struct Read {
     fleet: Vec<ServerView>,
     budgets: Vec<BudgetView>,
     entries: EntryPage,
+    is_new: bool,
 }
 
 fn read(app: &App, visitor: &Visitor, range: &Range) -> Result<Read, Error> {
@@ -150,8 +154,15 @@ fn read(app: &App, visitor: &Visitor, range: &Range) -> Result<Read, Error> {
         fleet,
         budgets: app.budgets(account)?,
         entries: app.entries(account, &filter, None, LATEST)?,
-        balance,
+        is_new: balance.burn_per_day.is_zero() && is_unused(app, account)?,
     })
+}
+
+/// Whether nothing has happened to an account but that it was given credits: whatever the page is narrowed to.
+fn is_unused(app: &App, account: &Name) -> Result<bool, Error> {
+    let all = EntryFilter { is_for_people: true, ..EntryFilter::default() };
+    let newest = app.entries(account, &all, None, LATEST)?;
+    Ok(newest.next.is_none() && newest.entries.iter().all(|it| it.granted().is_some()))
 }
 
 fn overview_query(visitor: &Visitor, range: &Range) -> OverviewQuery {
@@ -200,13 +211,13 @@ pub async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
 }
 
 fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, Error> {
-    let Read { balance, frame, standing, overview, names, fleet, budgets, entries } = read(app, visitor, &range)?;
+    let Read { frame, standing, overview, names, fleet, budgets, entries, is_new } = read(app, visitor, &range)?;
     let query = &visitor.query;
     let zone = &visitor.known.zone;
     let rate = Rate { app, currency: visitor.known.account.currency };
     let tables = breakdown::Tables { overview: &overview, names: &names, query, rate: &rate, zone };
     let reader = Reader::of(app, zone, &names);
-    let is_new = balance.burn_per_day.is_zero() && entries.entries.iter().all(|it| it.granted().is_some());
+    let activity = query.with(&[("cursor", ""), ("by", "")]);
     Ok(UsagePage {
         frame,
         standing,
@@ -228,7 +239,8 @@ fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, E
         ahead: Ahead::default(),
         budgets: budgets.iter().map(|it| BudgetRow::of(it, app, &names, &rate, visitor)).collect(),
         latest: reader.rows(&entries.entries)?,
-        activity_href: query.with(&[("cursor", ""), ("by", "")]).href(ACTIVITY),
+        short: Short::of(&entries, LATEST, true, |it| activity.with(&[("cursor", it)]).href(ACTIVITY)),
+        activity_href: activity.href(ACTIVITY),
         exports: Exports::of(query, PATH),
         is_new,
         range,
@@ -253,6 +265,7 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
     let overview = app.overview(&OverviewQuery { with_before: false, ..overview_query(visitor, &range) })?;
     let reader = Reader::of(app, &visitor.known.zone, &names);
     let at = |cursor: &str| query.with(&[("cursor", cursor)]).href(ACTIVITY);
+    let short = Short::of(&entries, PAGE, cursor.is_none(), at);
     // Here are no bars to be wide or narrow.
     let filters = Filters { intervals: Vec::new(), ..filters(query, &overview, &names, &range) };
     Ok(ActivityPage {
@@ -261,7 +274,9 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
         filters,
         entries: reader.rows(&entries.entries)?,
         newer: cursor.map(|_: u64| at("")),
-        older: entries.next.map(|it| at(&it.to_string())),
+        // Where the page says why it is short, it says how to go on.
+        older: entries.next.filter(|_| short.is_none()).map(|it| at(&it.to_string())),
+        short,
         exports: Exports::of(query, ACTIVITY),
         range,
     })
@@ -327,12 +342,21 @@ pub async fn export(State(site): State<Arc<Site>>, visitor: Visitor, uri: Uri) -
 pub async fn export_activity(State(site): State<Arc<Site>>, visitor: Visitor, uri: Uri) -> Paged {
     let range = Range::of(&visitor.query, visitor.now, &visitor.known.zone);
     let (form, name) = named("activity", &uri, &range);
+    let origin = site.origin(&visitor.headers);
     let asked = site.look(move |app| {
         let names = app.project_names(&visitor.session.account)?;
         let reader = Reader::of(app, &visitor.known.zone, &names);
-        export::activity(form, app, &visitor.session.account, &filter(app, &visitor, &range), &reader)
+        let (account, query) = (&visitor.session.account, &visitor.query);
+        let before = query.get("cursor").and_then(|it| it.parse().ok());
+        let which = export::Which { account, filter: &filter(app, &visitor, &range), before };
+        let activity = export::Activity::read(form, app, &reader, &which, &export::BOUNDS)?;
+        let path = format!("{origin}{ACTIVITY}.{}", form.ending());
+        let at = |cursor: u64| query.with(&[("cursor", &cursor.to_string())]).href(&path);
+        let incomplete = if activity.is_whole() { "" } else { "incomplete-" };
+        let continued = if before.is_none() { "" } else { "continued-" };
+        Ok((format!("{incomplete}{continued}{name}"), activity.text(at)))
     });
-    let text = asked.await.map_err(|it| message::failed(&site, it))?;
+    let (name, text) = asked.await.map_err(|it| message::failed(&site, it))?;
     Ok(file(&name, form, text))
 }
 
