@@ -78,6 +78,17 @@ test("signing out ends the session in every tab", async () => {
   assert.equal((await other.goto(`${scrip.url}/settings/activity`)).status(), 401);
 });
 
+test("who signs out finds the way back to the app", async () => {
+  await scrip.account("returning");
+  const page = await tab(chrome);
+  // Another site: what a form leads to may not be one, not even by way of a redirect.
+  await page.goto(await scrip.link("returning", "owner", { return_url: "https://app.example.com/settings" }));
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "Back to the app" }).getAttribute("href"), "https://app.example.com/settings");
+  await sound(page, "the page after signing out");
+});
+
 test("a page can be walked through by keyboard alone", async () => {
   await scrip.account("keys");
   await scrip.chat("keys", 80_000);

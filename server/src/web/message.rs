@@ -44,6 +44,14 @@ pub fn signed_out(site: &Site) -> impl IntoResponse + use<> {
     shown(message(site, StatusCode::UNAUTHORIZED, "You are signed out", text))
 }
 
+/// What signing out leads to. A page, because browsers hold a form to its own site, also where its answer sends them
+/// on.
+pub fn left(site: &Site, return_url: Option<String>) -> Response {
+    let text = "Your session has ended, in every tab. Open Settings in the app you came from to come back.";
+    let (status, message) = message(site, StatusCode::OK, "You are signed out", text);
+    page(status, &Message { return_url, ..message })
+}
+
 pub fn forbidden(site: &Site, text: &'static str) -> Response {
     shown(message(site, StatusCode::FORBIDDEN, "Not for your role", text))
 }

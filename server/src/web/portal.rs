@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::header;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use billing::money::Credits;
 
 use super::Paged;
@@ -47,9 +47,5 @@ pub async fn sign_out(State(site): State<Arc<Site>>, visitor: Visitor, form: For
     let (session, return_url) = (visitor.session.clone(), visitor.session.return_url.clone());
     site.look(move |app| app.end_portal_session(&session)).await.map_err(|it| message::failed(&site, it))?;
     let gone = set_cookie(&site, PORTAL, "", 0);
-    let answer: Response = match return_url {
-        Some(url) => Redirect::to(&url).into_response(),
-        None => message::signed_out(&site).into_response(),
-    };
-    Ok(([(header::SET_COOKIE, gone)], answer).into_response())
+    Ok(([(header::SET_COOKIE, gone)], message::left(&site, return_url)).into_response())
 }

@@ -114,6 +114,24 @@ fn signing_out_ends_the_session_for_every_copy_of_its_cookie() {
     assert_eq!(server.browse("/settings/usage", &cookie).status, 401);
 }
 
+/// Browsers hold what a form leads to to `form-action`, redirects included: one to the app's own site goes nowhere.
+#[test]
+fn signing_out_leads_back_to_the_app_by_a_link() {
+    let server = Served::start();
+    server.account("ada");
+    let asked = json!({"role": "owner", "return_url": "https://app.example.com/settings?tab=1&of=ada"});
+    let made = server.post("/v1/accounts/ada/portal-sessions", "", &asked).json();
+    let followed = server.browse(made["url"].as_str().unwrap().strip_prefix(&server.url).unwrap(), "");
+    let cookie = followed.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let page = server.browse("/settings/usage", &cookie);
+    let out = server.submit("/sign-out", &cookie, &format!("mark={}", mark_of(&page.text)));
+    assert_eq!((out.status, out.header("location")), (200, None));
+    assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
+    assert!(out.text.contains("You are signed out"), "{}", out.text);
+    assert!(out.text.contains("href=\"https://app.example.com/settings?tab=1&#38;of=ada\""), "{}", out.text);
+    assert_eq!(server.browse("/settings/usage", &cookie).status, 401);
+}
+
 #[test]
 fn an_account_is_followed_from_the_event_last_seen() {
     let server = Served::start();
