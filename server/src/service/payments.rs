@@ -3,6 +3,7 @@
 //! A payment is a document. While it is not over it is due: whoever takes it commits the next state with a lease, asks
 //! the provider (see `collect`), and commits the outcome. Must never say a word of the provider's. Invariant: credits
 //! are granted in the commit that calls the payment succeeded, under a fact that only its id can settle: once.
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -14,11 +15,11 @@ use billing::refund::{Bought, Part};
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::documents::Kept;
 use super::prices::Taxed;
 use super::requests::paid;
 use super::subscriptions::Period;
+use super::{Error, GrantView};
 use crate::app::{App, Known};
 
 pub(super) const KIND: &str = "payment";
@@ -281,6 +282,24 @@ impl App {
         let known = self.known(account)?;
         let kept = self.all_kept::<Payment>(known.account.number, KIND, before, limit)?;
         kept.into_iter().map(|it| self.payment_view(&known, it, false)).collect()
+    }
+
+    /// The payments that an account's grants were paid with, by their ids. Costs a read for each such grant.
+    pub fn payments_behind<'a>(
+        &self,
+        account: &Name,
+        grants: impl IntoIterator<Item = &'a GrantView>,
+    ) -> Result<HashMap<String, PaymentView>, Error> {
+        let known = self.known(account)?;
+        let mut found = HashMap::new();
+        for grant in grants {
+            let Some(id) = grant.terms.payment.as_deref() else { continue };
+            let Some(kept) = self.kept::<Payment>(known.account.number, KIND, id)? else { continue };
+            let (id, account) = (kept.document.id, known.account.id.clone());
+            let view = PaymentView { id, account, payment: kept.body, grant: Some(grant.id), is_replay: false };
+            found.insert(view.id.clone(), view);
+        }
+        Ok(found)
     }
 
     pub(super) fn payment_kept(&self, id: PaymentId) -> Result<Option<Kept<Payment>>, Error> {

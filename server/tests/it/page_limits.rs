@@ -6,8 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::money_shop::Shop;
 use crate::pages::{mark_of, visit};
 use crate::served::{Served, chat};
+
+const VISA: &str = "4242424242424242";
+/// Saves well and is declined when it is charged.
+const DECLINES: &str = "4000000000000341";
 
 /// The fields of a form that takes files.
 fn multipart(fields: &[(&str, &str)]) -> String {
@@ -154,4 +159,51 @@ fn a_stream_ends_with_the_key_or_the_session_that_opened_it() {
         std::io::copy(&mut stream, &mut std::io::sink()).expect("it ends, and in good order");
     }
     server.as_key(&secret, |it| assert_eq!(it.get("/v1/accounts/ada/balance").status, 401));
+}
+
+#[test]
+fn a_purchase_has_its_tax_and_its_state_however_many_payments_came_after() {
+    let shop = Shop::open();
+    let good = shop.customer("ada", VISA);
+    let bought = shop.buy("ada", "good", &json!({"credits": 1000, "payment_method": good}));
+    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    shop.save_card("ada", DECLINES);
+    let methods = shop.server.get("/v1/accounts/ada/payment-methods").json();
+    let mut cards = methods["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap());
+    let bad = cards.find(|it| *it != good).unwrap();
+    for n in 0..201 {
+        let tried = shop.buy("ada", &format!("bad_{n}"), &json!({"credits": 1000, "payment_method": bad}));
+        assert!(tried.text.contains("failed") || tried.text.contains("declined"), "{}", tried.text);
+    }
+    let cookie = visit(&shop.server, "ada", "owner");
+    let row_of = |path: &str| {
+        let page = shop.server.browse(path, &cookie).text;
+        let table = page.split_once("Credit purchases, table").expect("it has purchases").1.to_owned();
+        table.split_once("</table>").unwrap().0.to_owned()
+    };
+    for path in ["/settings/billing/history?of=purchases", "/settings/billing"] {
+        let row = row_of(path);
+        assert!(row.contains("€2.10") && row.contains(">paid<"), "{path}: {row}");
+        assert!(row.contains(bought.json()["id"].as_str().unwrap()), "{path}: {row}");
+    }
+}
+
+#[test]
+fn purchases_are_found_behind_any_number_of_gifts() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    for n in 0..2 {
+        let bought = shop.buy("ada", &format!("b{n}"), &json!({"credits": 1000, "payment_method": card}));
+        assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    }
+    for n in 0..60 {
+        let gift = json!({"credits": "1", "source": "promo", "reason": "A gift"});
+        assert_eq!(shop.server.post("/v1/accounts/ada/grants", &format!("g{n}"), &gift).status, 201);
+    }
+    let cookie = visit(&shop.server, "ada", "owner");
+    for path in ["/settings/billing/history", "/settings/billing"] {
+        let page = shop.server.browse(path, &cookie).text;
+        let table = page.split_once("Credit purchases, table").expect("it has purchases").1.split_once("</table>");
+        assert_eq!(table.unwrap().0.matches(">paid<").count(), 2, "{path}");
+    }
 }

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use std::sync::Arc;
 
-use super::rows::{InvoiceRow, PaymentRow, PurchaseRow};
+use super::rows::{self, InvoiceRow, PaymentRow, PurchaseRow};
 use super::{PATH, Paged, admit, message, page};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, PaymentView};
+use crate::service::{Error, GrantView};
 use crate::web::frame::Frame;
 use crate::web::range::Choice;
 use crate::web::visit::Visitor;
@@ -16,10 +16,11 @@ use crate::web::visit::Visitor;
 const HISTORY: &str = "/settings/billing/history";
 /// Rows of a page.
 const PAGE: usize = 50;
-/// Payments among which those of a page's purchases are looked for.
-const PAYMENTS_MAX: usize = 200;
+/// Grants among which those of a page's purchases are looked for, and of these so many at once.
+const GRANTS_MAX: usize = 500;
+const GRANTS_AT_ONCE: usize = 100;
 
-/// What there is a history of; each has its table.
+/// What there is a history of, each with its table.
 #[derive(Default)]
 pub struct Histories {
     pub purchases: Vec<PurchaseRow>,
@@ -89,18 +90,45 @@ fn read(app: &App, visitor: &Visitor, of: &str, before: Option<&str>) -> Result<
             invoices.last().filter(|_| invoices.len() == PAGE).map(|it| it.id.clone())
         }
         _ => {
-            let grants = app.grants(account, before.and_then(|it| it.parse().ok()), PAGE)?;
-            let payments = app.payments(account, None, PAYMENTS_MAX)?;
-            let rows = grants.iter().filter_map(|it| PurchaseRow::of(it, payment_of(&payments, it), known));
-            histories.purchases = rows.collect();
-            grants.last().filter(|_| grants.len() == PAGE).map(|it| it.cursor.to_string())
+            let (rows, last) = purchases(app, visitor, before.and_then(|it| it.parse().ok()), PAGE)?;
+            histories.purchases = rows;
+            last.map(|it| it.to_string())
         }
     };
     Ok((histories, last))
 }
 
-/// The payment that a grant was paid with.
-pub fn payment_of<'a>(payments: &'a [PaymentView], grant: &crate::service::GrantView) -> Option<&'a PaymentView> {
-    let id = grant.terms.payment.as_deref()?;
-    payments.iter().find(|it| it.id == id)
+/// Up to `limit` purchases made before `before`, newest first, each with the payment it was made with; and where those
+/// before them begin, should there be any.
+pub fn purchases(
+    app: &App,
+    visitor: &Visitor,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<PurchaseRow>, Option<u64>), Error> {
+    let account = &visitor.session.account;
+    let mut bought: Vec<GrantView> = Vec::new();
+    let mut cursor = before;
+    for _ in 0..GRANTS_MAX / GRANTS_AT_ONCE {
+        let grants = app.grants(account, cursor, GRANTS_AT_ONCE)?;
+        let is_last = grants.len() < GRANTS_AT_ONCE;
+        let wanted = limit - bought.len();
+        let of_these: Vec<GrantView> =
+            grants.iter().filter(|it| rows::bought(it).is_some()).take(wanted).cloned().collect();
+        let is_full = of_these.len() == wanted;
+        let reached = if is_full { of_these.last() } else { grants.last() };
+        cursor = reached.map(|it| it.cursor).or(cursor);
+        bought.extend(of_these);
+        if is_full {
+            break;
+        }
+        if is_last {
+            cursor = None;
+            break;
+        }
+    }
+    let payments = app.payments_behind(account, &bought)?;
+    let payment = |it: &GrantView| it.terms.payment.as_deref().and_then(|id| payments.get(id));
+    let rows = bought.iter().filter_map(|it| PurchaseRow::of(it, payment(it), &visitor.known));
+    Ok((rows.collect(), cursor))
 }

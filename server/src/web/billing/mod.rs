@@ -41,13 +41,13 @@ use history::Histories;
 use mails::{MailRow, TopicRow};
 use papers::Statements;
 use plans::{Around, SubscriptionView};
-use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow, PurchaseRow};
+use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow};
 use topup::RuleView;
 
 pub const PATH: &str = "/settings/billing";
 /// Rows of each history, before one asks for all of it.
 const SHOWN: usize = 6;
-/// Payments and grants among which those that are shown are looked for.
+/// Payments among which one that waits is looked for.
 const LOOKED_AT: usize = 50;
 
 pub fn router() -> Router<Arc<Site>> {
@@ -214,11 +214,10 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let payments = app.payments(account, None, LOOKED_AT)?;
     let invoices = app.invoices(account, None, SHOWN)?;
     let cards = app.payment_methods(account)?;
-    let grants = app.grants(account, None, LOOKED_AT)?;
+    let (purchases, _) = history::purchases(app, visitor, None, SHOWN)?;
     let waiting = payments.iter().find(|it| !it.payment.status().is_final()).map(|it| it.id.clone());
     let thousand = Credits::whole(1_000);
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
-    let purchases = grants.iter().filter_map(|it| PurchaseRow::of(it, history::payment_of(&payments, it), known));
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
     let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
@@ -239,7 +238,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         statements: Statements::of(visitor, app)?,
         details: Details::of(app, visitor, of(details::SECTION))?,
         histories: Histories {
-            purchases: purchases.take(SHOWN).collect(),
+            purchases,
             payments: tried.collect::<Result<_, _>>()?,
             invoices: invoices.iter().map(|it| InvoiceRow::of(it, known)).collect(),
         },

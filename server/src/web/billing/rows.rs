@@ -118,6 +118,16 @@ pub fn card_named(cards: &[MethodView], method: Option<&str>) -> String {
     found.map_or_else(|| "your default card".to_owned(), card)
 }
 
+/// How credits were bought; none where they were not.
+pub fn bought(it: &GrantView) -> Option<&'static str> {
+    match it.terms.source {
+        Source::Purchase => Some("Purchase"),
+        Source::AutoTopup => Some("Auto-topup"),
+        Source::Subscription => Some("Subscription"),
+        _ => None,
+    }
+}
+
 /// Credits that were bought: what came in, what it cost, and what is left of it.
 pub struct PurchaseRow {
     pub when: When,
@@ -136,12 +146,7 @@ pub struct PurchaseRow {
 
 impl PurchaseRow {
     pub fn of(it: &GrantView, payment: Option<&PaymentView>, known: &Known) -> Option<PurchaseRow> {
-        let what = match it.terms.source {
-            Source::Purchase => "Purchase",
-            Source::AutoTopup => "Auto-topup",
-            Source::Subscription => "Subscription",
-            _ => return None,
-        };
+        let what = bought(it)?;
         let (status, class) = payment.map_or(("added", "good"), status);
         Some(PurchaseRow {
             when: When::moment(it.created_at, &known.zone),
