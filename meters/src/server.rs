@@ -15,7 +15,7 @@
 //! - Facts are sorted by time; those of one millisecond keep their given order. An equal fact at an equal time is one
 //!   fact, delivered again. Facts after `until_ms` have not happened yet. Facts that contradict each other are refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone, tz::TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub struct Lifecycle {
 }
 
 /// One fact, at one time in milliseconds since the Unix epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fact {
     pub at_ms: i64,
     #[serde(flatten)]
@@ -47,7 +47,7 @@ pub struct Fact {
 }
 
 /// What can happen to a server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     /// Ordered; nothing runs yet.
@@ -136,15 +136,8 @@ fn in_order(lifecycle: &Lifecycle) -> Result<Vec<(usize, &Fact)>, MeasureError> 
     let mut facts: Vec<_> =
         lifecycle.facts.iter().enumerate().filter(|(_, fact)| fact.at_ms <= lifecycle.until_ms).collect();
     facts.sort_by_key(|(_, fact)| fact.at_ms);
-    let mut seen: Vec<&Fact> = Vec::new();
-    facts.retain(|(_, fact)| {
-        if seen.first().is_some_and(|first| first.at_ms != fact.at_ms) {
-            seen.clear();
-        }
-        let new = !seen.contains(fact);
-        seen.push(fact);
-        new
-    });
+    let mut seen: BTreeSet<&Fact> = BTreeSet::new();
+    facts.retain(|(_, fact)| seen.insert(fact));
     if let Some((index, first)) = facts.first()
         && lifecycle.until_ms.saturating_sub(first.at_ms) > LIFE_MS_MAX
     {

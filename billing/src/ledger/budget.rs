@@ -4,17 +4,19 @@
 //! Part of the book, because a budget is decided with the very charge that would pass it, and because a book is what
 //! cannot be decided twice. Must never read usage: what was used before a budget was set is handed over once, and
 //! counted from there. Invariant: a counter is the sum of the usage roll-up of its period over what the budget admits.
+mod notices;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::journal::{What, Work};
 use super::notice::Notice;
-use super::{Book, Due, Hold, LATE_MAX};
+use super::{Book, Hold, LATE_MAX};
 use crate::id::Name;
 use crate::money::Credits;
 use crate::rating::Text;
 use crate::refusal::Refusal;
-use crate::server::{Phase, Server};
+use crate::server::Server;
 use crate::time::{Span, Timestamp};
 use crate::usage::SERVER_METER;
 use crate::zone::{Calendar, Period};
@@ -129,14 +131,36 @@ impl Budget {
         }
     }
 
-    fn set(&mut self, terms: &Arc<BudgetTerms>, version: u64) {
+    fn set(&mut self, terms: &Arc<BudgetTerms>, (at, version): (Timestamp, u64)) {
         if !self.terms.counts_like(terms) {
-            self.periods.clear();
+            // What was told of a period is told, also where a new calendar has it counted anew.
+            let is_for_the_same = self.terms.scope == terms.scope && self.terms.period == terms.period;
+            self.periods.retain(|it| is_for_the_same && terms.around(it.start) == (it.start, it.next));
+            self.periods.iter_mut().for_each(|it| it.used = Credits::ZERO);
             self.counting_since = Some(version);
         }
         self.terms = Arc::clone(terms);
-        // A higher limit has its thresholds ahead again.
-        self.periods.iter_mut().for_each(|it| it.told = it.told.min(terms.passed(it.used)));
+        if self.is_counted() {
+            self.look_ahead(at);
+        }
+    }
+
+    fn counted(&mut self, used: &[(Timestamp, Credits)], at: Timestamp) {
+        used.iter().for_each(|(start, credits)| self.add(*start, *credits, at));
+        self.periods.retain(|it| !it.used.is_zero());
+        self.counting_since = None;
+        self.look_ahead(at);
+        // Servers that were told to stop are stopped for the rest of what is the period now.
+        self.stop_until = self.stop_until.map(|it| if at < it { self.terms.around(at).1 } else { it });
+    }
+
+    /// Of the present period a higher limit has thresholds ahead again. What others had passed when the budget was set
+    /// is no news.
+    fn look_ahead(&mut self, at: Timestamp) {
+        for it in &mut self.periods {
+            let passed = self.terms.passed(it.used);
+            it.told = if it.start <= at && at < it.next { it.told.min(passed) } else { passed };
+        }
     }
 }
 
@@ -217,7 +241,7 @@ impl Budgets {
     fn change(&mut self, change: &BudgetChange, (at, version): (Timestamp, u64)) {
         match change {
             BudgetChange::Set { budget, terms } => match self.place_of(budget) {
-                Ok(place) => self.0[place].set(terms, version),
+                Ok(place) => self.0[place].set(terms, (at, version)),
                 Err(place) => {
                     let budget = Budget {
                         id: budget.clone(),
@@ -232,9 +256,7 @@ impl Budgets {
             },
             BudgetChange::Counted { budget, used, .. } => {
                 let place = self.place_of(budget).expect("what is counted was set");
-                let budget = &mut self.0[place];
-                used.iter().for_each(|(start, credits)| budget.add(*start, *credits, at));
-                budget.counting_since = None;
+                self.0[place].counted(used, at);
             }
             BudgetChange::Deleted { budget } => {
                 let place = self.place_of(budget).expect("what is deleted was set");
@@ -416,82 +438,5 @@ impl Book {
             What::Extended { hold, .. } | What::Released { hold, .. } => self.hold(*hold),
             _ => None,
         }
-    }
-
-    /// What `what` gives occasion to say of budgets.
-    pub(super) fn budget_notices(&self, what: &What, at: Timestamp, notices: &mut Vec<Notice>) {
-        if self.budgets.is_none() && !matches!(what, What::Budget(_)) {
-            return;
-        }
-        let mut next = self.budgets.as_deref().cloned().unwrap_or_default();
-        next.count(what, self.hold_of(what), (at, self.version + 1));
-        let servers_of = |budget: &Budget, only: fn(Phase) -> bool| -> Vec<Name> {
-            let own = self.servers().iter().filter(|it| budget.terms.scope.admits_server(it) && only(it.run.phase));
-            own.map(|it| it.id.clone()).collect()
-        };
-        let stops = |budget: &Budget| -> Vec<Name> {
-            let (limit, used) = (budget.terms.limit, budget.used(at));
-            let is_used_up = budget.terms.blocks && limit <= used && used.is_positive();
-            if is_used_up { servers_of(budget, |it| it == Phase::Running) } else { Vec::new() }
-        };
-        let is_over = |budget: &Budget| budget.stop_until.is_some_and(|it| it <= at);
-        for budget in self.budgets().iter().filter(|it| it.stop_until.is_some()) {
-            let then = next.place_of(&budget.id).ok().map(|it| &next.0[it]);
-            let has_room = |it: &Budget| !it.terms.blocks || it.used(at) < it.terms.limit;
-            // When the period is over that is the end of it, but for servers that have used up the next one, too.
-            if then.is_none_or(|it| has_room(it) || is_over(budget) && stops(it).is_empty()) {
-                let servers = servers_of(budget, |it| !it.is_over());
-                notices.push(Notice::BudgetResume { budget: budget.id.clone(), servers });
-            }
-        }
-        for budget in next.0.iter().filter(|it| it.is_counted()) {
-            let BudgetTerms { limit, .. } = *budget.terms;
-            for Counted { start, next, used, told } in budget.periods.iter().copied() {
-                let passed = budget.terms.passed(used);
-                for percent in THRESHOLDS.into_iter().filter(|it| told < *it && *it <= passed) {
-                    let budget = budget.id.clone();
-                    notices.push(Notice::BudgetReached { budget, percent, used, limit, start, next });
-                }
-            }
-            let servers = if budget.stop_until.is_none() || is_over(budget) { stops(budget) } else { Vec::new() };
-            if !servers.is_empty() {
-                notices.push(Notice::BudgetStop { budget: budget.id.clone(), servers });
-            }
-        }
-    }
-
-    /// When the period is over for whose rest servers were told to stop.
-    pub(super) fn budgets_due(&self) -> Option<(Timestamp, Due)> {
-        let ends = self.budgets().iter().filter_map(|it| it.stop_until);
-        let soonest = ends.min().filter(|it| *it < Timestamp::NEVER)?;
-        Some((soonest.max(self.at), Due::Budgets))
-    }
-
-    /// The settlement with which servers use a budget up that blocks, where that comes before `next`: so it is known
-    /// to the millisecond, and not at the hour's end.
-    pub(super) fn budget_settlement(&self, next: Timestamp) -> Option<(Timestamp, Due)> {
-        if next <= self.at || !self.has_servers() {
-            return None;
-        }
-        let counts = |it: &&Budget| it.terms.blocks && it.is_counted() && it.stop_until.is_none();
-        self.budgets().iter().filter(counts).filter_map(|it| self.used_up_by_servers(it, next)).min_by_key(|it| it.0)
-    }
-
-    fn used_up_by_servers(&self, budget: &Budget, next: Timestamp) -> Option<(Timestamp, Due)> {
-        let BudgetTerms { scope, limit, .. } = &*budget.terms;
-        let left = budget.used(self.at).short_of(*limit);
-        if left.is_zero() || self.accrued_in(scope, next) < left {
-            return None;
-        }
-        let (mut before, mut when) = (self.at.millis() - 1, next.millis());
-        while 1 < when - before {
-            let middle = before + (when - before) / 2;
-            let is_used_up = left <= self.accrued_in(scope, Timestamp::from_millis(middle));
-            if is_used_up { when = middle } else { before = middle }
-        }
-        let when = Timestamp::from_millis(when);
-        let burns = |it: &&Arc<Server>| it.run.phase == Phase::Running && scope.admits_server(it) && it.run.at < when;
-        let server = self.servers().iter().find(burns)?;
-        Some((when, Due::Settle(server.id.clone()))).filter(|it| it.0 < next)
     }
 }

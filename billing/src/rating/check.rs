@@ -25,13 +25,21 @@ pub(super) const PER_MAX: u64 = 1_000_000_000_000;
 pub(super) const COMMON_MULTIPLE_MAX: u64 = 1_000_000_000_000_000_000;
 pub(super) const TEXT_LENGTH_MAX: usize = 128;
 
+/// Faults that are told at once; more are no help to anybody.
+const FAULTS_MAX: usize = 100;
+
 /// The faults found so far.
 #[derive(Default)]
 pub(super) struct Faults(Vec<CardFault>);
 
 impl Faults {
     pub fn add(&mut self, field: impl Into<String>, why: impl Display) {
-        self.0.push(CardFault { field: field.into(), why: format!("{why}") });
+        if !self.is_full() {
+            self.0.push(CardFault { field: field.into(), why: format!("{why}") });
+        }
+    }
+    fn is_full(&self) -> bool {
+        FAULTS_MAX <= self.0.len()
     }
     /// Adds a fault unless `holds`.
     pub fn expect(&mut self, holds: bool, field: impl Into<String>, why: impl Display) {
@@ -170,7 +178,7 @@ fn check_conditions(meter: &Meter, conditions: &[Condition], path: &str, faults:
 }
 
 fn check_rate(meter: &Meter, rate: &Rate, path: &str, faults: &mut Faults) {
-    if meter.quantities.iter().all(|it| it.name != rate.quantity) {
+    if !faults.is_full() && meter.quantities.iter().all(|it| it.name != rate.quantity) {
         let near = closest(&rate.quantity, meter.quantities.iter().map(|it| &*it.name), 3).join(", ");
         faults.add(path, format_args!("is not a quantity of this meter; known are {near}"));
     }
@@ -241,7 +249,7 @@ fn check_price(price: Credits, path: &str, faults: &mut Faults) {
 }
 
 fn check_is_dimension(meter: &Meter, name: &Text, path: &str, faults: &mut Faults) {
-    if !meter.dimensions.contains(name) {
+    if !faults.is_full() && !meter.dimensions.contains(name) {
         let near = closest(name, meter.dimensions.iter().map(|it| &**it), 3).join(", ");
         faults.add(path, format_args!("names `{name}`, which `dimensions` does not list; it lists: {near}"));
     }

@@ -344,15 +344,21 @@ fn add_parents(score: &mut Score, changes: &[Changed]) {
 
 /// Children: as parents, but those of one parent add at most one point, first come by address.
 fn add_children(score: &mut Score, changes: &[Changed], references: &References) {
-    // Of a configured resource once: it may have as many instances as it refers to others.
-    let mut parents: BTreeMap<&str, String> = BTreeMap::new();
-    let mut left: BTreeMap<String, u64> = BTreeMap::new();
+    // Of a configured resource once: it may have as many instances as it refers to others, and its parent's address
+    // may be long.
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut place_of: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut left: Vec<u64> = Vec::new();
     let mut lines: BTreeMap<(&str, Action), (u64, u64)> = BTreeMap::new();
     for changed in changes.iter().filter(|changed| changed.class == Class::Child) {
-        let parent = parents.entry(&changed.configured).or_insert_with(|| parent(changed, references));
-        let left = left.entry(parent.clone()).or_insert(CHILDREN_OF_A_PARENT_MAX);
-        let points = changed.points().min(*left);
-        *left -= points;
+        let place = *place_of.entry(&changed.configured).or_insert_with(|| {
+            *places.entry(parent(changed, references)).or_insert_with(|| {
+                left.push(CHILDREN_OF_A_PARENT_MAX);
+                left.len() - 1
+            })
+        });
+        let points = changed.points().min(left[place]);
+        left[place] -= points;
         let (count, sum) = lines.entry((&changed.kind, changed.action)).or_default();
         *count += 1;
         *sum += points;

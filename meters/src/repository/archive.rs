@@ -38,6 +38,27 @@ struct Limits {
     entries: u64,
     /// Of everything expanded.
     bytes: u64,
+    /// Whether that is less than a repository may have, because the archive is so small.
+    is_by_ratio: bool,
+}
+
+impl Limits {
+    /// An archive that expands too far for its size is a bomb; what is honestly so large is too large a repository.
+    fn too_many_bytes(self) -> MeasureError {
+        let (what, max) = ("bytes", self.bytes);
+        if self.is_by_ratio {
+            MeasureError::ArchiveTooLarge { what, max }
+        } else {
+            MeasureError::RepositoryTooLarge { what, max }
+        }
+    }
+
+    fn check_entries(self, count: u64) -> Result<(), MeasureError> {
+        if count <= self.entries {
+            return Ok(());
+        }
+        Err(MeasureError::RepositoryTooLarge { what: "files", max: self.entries })
+    }
 }
 
 impl<'a> Archive<'a> {
@@ -53,7 +74,11 @@ impl<'a> Archive<'a> {
             _ => return Err(invalid("it begins like neither tar, gzip nor zip")),
         };
         let by_ratio = (bytes.len() as u64).saturating_mul(options.ratio_max).max(RATIO_FREE_BYTES);
-        let limits = Limits { entries: options.entries_max, bytes: options.total_bytes_max.min(by_ratio) };
+        let limits = Limits {
+            entries: options.entries_max,
+            bytes: options.total_bytes_max.min(by_ratio),
+            is_by_ratio: by_ratio < options.total_bytes_max,
+        };
         Ok(Self { bytes, format, limits })
     }
 }
@@ -74,8 +99,8 @@ impl Source for Archive<'_> {
             return Ok(());
         }
         match self.format {
-            Format::Tar => tarball::read(self.bytes, wanted, on_content),
-            Format::TarGz => tarball::read(tarball::gunzip(self.bytes, self.limits), wanted, on_content),
+            Format::Tar => tarball::read(self.bytes, self.limits, wanted, on_content),
+            Format::TarGz => tarball::read(tarball::gunzip(self.bytes, self.limits), self.limits, wanted, on_content),
             Format::Zip => zipfile::read(self.bytes, wanted, on_content),
         }
     }

@@ -78,15 +78,10 @@ fn is_vendored(folders: &str, name: &str) -> bool {
 
 /// Whether `folders` are in or below `place`, wherever that is.
 fn is_within(folders: &str, place: &str) -> bool {
-    let mut rest = folders;
-    while let Some(at) = rest.find(place) {
-        let (before, after) = (&rest[..at], &rest[at + place.len()..]);
-        if (before.is_empty() || before.ends_with('/')) && (after.is_empty() || after.starts_with('/')) {
-            return true;
-        }
-        rest = after;
-    }
-    false
+    folders.match_indices(place).any(|(at, _)| {
+        let (before, after) = (&folders[..at], &folders[at + place.len()..]);
+        (before.is_empty() || before.ends_with('/')) && (after.is_empty() || after.starts_with('/'))
+    })
 }
 
 /// `packages/Name.1.2.3/…`, as NuGet unpacks them at the top of a solution.

@@ -53,6 +53,49 @@ fn a_name_without_end_is_refused_in_a_few_words() {
     assert!(error.to_string().len() < 2_000);
 }
 
+/// What stands before an entry is not taken into memory to find that it is too long: here there is none of it.
+#[test]
+fn what_is_said_before_an_entry_is_refused_by_its_length() {
+    for kind in [b'L', b'K', b'x'] {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[156] = kind;
+        header.set_size(900 << 20);
+        header.set_cksum();
+        refused(header.as_bytes(), &Options::default(), "unsafe_archive");
+        refused(&gzip(header.as_bytes()), &Options::default(), "unsafe_archive");
+    }
+}
+
+/// Two readers of one archive must not see different files in it.
+#[test]
+fn long_names_and_attributes_say_the_same_to_all() {
+    let before = |kind: u8, said: &[u8]| {
+        let mut bytes = raw_tar(b"ahead", kind, b"", said);
+        bytes.truncate(bytes.len() - 1024);
+        bytes
+    };
+    let long = format!("{}/long.rs", "folder/".repeat(40));
+    let entry = |ahead: &[Vec<u8>], kind: u8| [ahead.concat(), raw_tar(b"short", kind, b"", b"x\n")].concat();
+    let paths = |bytes: &[u8]| {
+        let found = measure_archive(bytes, &Options::default(), &quietly).unwrap();
+        found.snapshot.files.into_keys().collect::<Vec<_>>()
+    };
+    let attribute = |name: &str, value: &str| {
+        let said = format!(" {name}={value}\n");
+        let length = (1..9999).find(|it| it.to_string().len() + said.len() == *it).unwrap();
+        before(b'x', format!("{length}{said}").as_bytes())
+    };
+    let named = before(b'L', format!("{long}\0").as_bytes());
+    assert_eq!(paths(&entry(std::slice::from_ref(&named), b'0')), ["long.rs"]);
+    assert_eq!(paths(&entry(&[attribute("path", &long)], b'0')), ["long.rs"]);
+    assert_eq!(paths(&entry(&[attribute("path", "b/b.py"), named.clone()], b'0')), ["long.rs"]);
+    refused(&entry(&[before(b'K', b"/etc/passwd\0")], b'2'), &Options::default(), "unsafe_archive");
+    refused(&entry(&[attribute("linkpath", "/etc/passwd")], b'2'), &Options::default(), "unsafe_archive");
+    refused(&entry(&[attribute("size", "0")], b'0'), &Options::default(), "unsafe_archive");
+    refused(&entry(&[named.clone(), named.clone()], b'0'), &Options::default(), "invalid_archive");
+    refused(&[named, vec![0; 1024]].concat(), &Options::default(), "invalid_archive");
+}
+
 #[test]
 fn harmful_entries_are_refused() {
     let options = Options::default();
@@ -120,8 +163,33 @@ fn bombs_are_refused_and_not_expanded() {
     let names: Vec<String> = (0..20).map(|n| format!("f{n}.rs")).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"x\n".as_slice())).collect();
     let few = Options { entries_max: 10, ..Options::default() };
-    refused(&tar_of(&files, ""), &few, "archive_too_large");
-    refused(&zip_of(&files, ""), &few, "archive_too_large");
+    refused(&tar_of(&files, ""), &few, "repository_too_large");
+    refused(&zip_of(&files, ""), &few, "repository_too_large");
+}
+
+/// By the limits there are for strangers: a bomb is told from a repository that is honestly too large.
+#[test]
+fn a_repository_of_too_many_files_is_refused_as_what_it_is() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(0);
+    for number in 0..=Options::default().entries_max {
+        header.set_path(format!("f{number}.rs")).unwrap();
+        header.set_cksum();
+        encoder.write_all(header.as_bytes()).unwrap();
+    }
+    refused(&encoder.finish().unwrap(), &Options::default(), "repository_too_large");
+}
+
+/// A directory of entries that tells none of them, as a 64-bit one does.
+#[test]
+fn a_zip_is_not_opened_for_entries_it_does_not_tell() {
+    let mut bytes = zip_of(&[("a.rs", b"x\n")], "");
+    let end = bytes.windows(4).rposition(|window| window == b"PK\x05\x06").unwrap();
+    bytes[end + 8..end + 12].fill(0xff);
+    let directory = b"PK\x01\x02".repeat(11);
+    bytes.splice(4..4, directory);
+    refused(&bytes, &Options { entries_max: 10, ..Options::default() }, "repository_too_large");
 }
 
 #[test]

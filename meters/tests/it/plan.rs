@@ -265,6 +265,11 @@ fn long_names_and_many_of_them_are_not_multiplied() {
     let one = json!({"mode": "managed", "type": "aws_route", "name": "r", "depends_on": targets});
     let configuration = json!({"root_module": {"resources": [one]}});
     assert!(measure(plan(&many, configuration).as_bytes()).is_ok());
+    // And all of one parent whose address is long.
+    let parent = format!("aws_route_table.{}", "t".repeat(4 << 20));
+    let one = json!({"mode": "managed", "type": "aws_route", "name": "r", "depends_on": [parent]});
+    let measured = measure(plan(&many, json!({"root_module": {"resources": [one]}})).as_bytes()).unwrap();
+    assert_eq!(measured.evidence["lines"][0]["points"], "1.00", "at most one point a parent");
 }
 
 #[test]

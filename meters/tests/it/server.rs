@@ -150,3 +150,13 @@ proptest! {
         prop_assert_eq!(sum, length.unsigned_abs());
     }
 }
+
+/// As many facts of one moment as there may be, each another: none is compared with all.
+#[test]
+fn facts_of_one_moment_are_each_taken_once() {
+    let mut facts = vec![(0, provision("a")), (0, What::Start)];
+    facts.extend((0..49_998).map(|it| (1_000, resize(&format!("t{it}")))));
+    let again = facts[2..].to_vec();
+    facts.extend(again);
+    check(&life("UTC", 3_600_000, &facts), &Terms::default(), &["a 1970-01 1", "t49997 1970-01 3599"]);
+}

@@ -9,7 +9,7 @@ use store::postgres::Postgres;
 use store::sqlite;
 use store::{Difference, Store};
 
-use super::{Outcome, say};
+use super::{Outcome, counted, say};
 use crate::database::Database;
 
 /// Where the store is.
@@ -139,12 +139,14 @@ impl Verify {
             for it in &report.differences {
                 say(&format!("{} of {}: expected {}, found {}", it.what, it.place, it.expected, it.found));
             }
-            say(&format!("{} transactions of {} accounts", report.transactions, report.accounts));
+            let (transactions, accounts) = (report.transactions, report.accounts);
+            say(&format!("{} of {}", counted(transactions, "transaction"), counted(accounts, "account")));
         }
         if report.is_clean() {
             return Ok(());
         }
-        Err(format!("{} differences: what the store says is not what its entries say", report.difference_count))
+        let differences = counted(report.difference_count, "difference");
+        Err(format!("{differences}: what the store says is not what its entries say"))
     }
 }
 

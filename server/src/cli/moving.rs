@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use store::{Moved, Plan, Progress, move_house};
 
-use super::{Outcome, say};
+use super::{Outcome, counted, say};
 use crate::clock::Clock;
 use crate::database::Database;
 
@@ -121,7 +121,7 @@ fn tell(from: &Database, to: &Database, moved: &Moved) {
         say(&format!("{count:>12}  {}", shelf.as_str()));
     }
     let report = &moved.report;
-    say(&format!("{:>12}  transactions, of {} accounts", report.transactions, report.accounts));
+    say(&format!("{:>12}  transactions, of {}", report.transactions, counted(report.accounts, "account")));
     if report.is_clean() {
         say("both stores say the same, and the new one is what its entries say");
     }

@@ -120,7 +120,9 @@ impl Serve {
 const DEMO_EXAMPLES: &str = "\
 Examples:
   scrip demo                                         fill ./scrip-demo, print what to look at, keep serving
-  scrip demo --listen 127.0.0.1:9000";
+  scrip demo --listen 127.0.0.1:9000
+
+Its store is its own, in --data-dir: one that SCRIP_DATABASE_URL names is left alone.";
 
 /// Fill a store with a believable month of one account, and serve it
 #[derive(Debug, Args)]
@@ -139,6 +141,11 @@ const DEMO_KEY: &str = "scrip_demo_key_for_looking_around_on_this_machine";
 
 impl Demo {
     pub fn run(self) -> Outcome {
+        // Made-up customers have no business in a store that is somebody's.
+        if std::env::var_os("SCRIP_DATABASE_URL").is_some_and(|it| !it.is_empty()) {
+            let place = self.data_dir.display();
+            eprintln!("scrip: the demonstration has a store of its own, in {place}: SCRIP_DATABASE_URL is left alone");
+        }
         let provider = DemoProvider::start(&self.data_dir)?;
         let payments = Payments {
             secret_key: "sk_test_of_the_demo".to_owned(),

@@ -1,5 +1,6 @@
 //! A document as a tree of values that remember where they stood, whichever notation they were written in.
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
@@ -123,7 +124,7 @@ fn json_node(document: &str, raw: &RawValue, depth: usize) -> Result<Node, Flaw>
         Some(b'{') => {
             let depth = deeper(at, depth)?;
             let pairs: Pairs<'_> = serde_json::from_str(text).map_err(wrong)?;
-            Value::Table(json_entries(document, pairs, depth)?)
+            Value::Table(json_entries(document, at, pairs, depth)?)
         }
         Some(b'[') => {
             let depth = deeper(at, depth)?;
@@ -138,14 +139,15 @@ fn json_node(document: &str, raw: &RawValue, depth: usize) -> Result<Node, Flaw>
     Ok(Node { at, value })
 }
 
-fn json_entries(document: &str, pairs: Pairs<'_>, depth: usize) -> Result<Vec<Entry>, Flaw> {
+fn json_entries(document: &str, at: usize, pairs: Pairs<'_>, depth: usize) -> Result<Vec<Entry>, Flaw> {
     let mut entries: Vec<Entry> = Vec::new();
+    let (mut seen, mut end) = (BTreeSet::new(), at);
     for (key, raw) in pairs.0 {
         let node = json_node(document, raw, depth)?;
-        // The key stands just before its value; looking back finds its line even when it is escaped.
-        let before = &document[..node.at];
-        let key_at = before.rfind(&format!("\"{key}\"")).unwrap_or(node.at);
-        if entries.iter().any(|it| it.key == key) {
+        // Between two values stands one key and nothing else in quotes, however it is escaped.
+        let key_at = document[end..node.at].find('"').map_or(node.at, |it| end + it);
+        end = node.at + raw.get().len();
+        if !seen.insert(key.clone()) {
             return Err(Flaw::new(Some(key_at), key, "is given twice"));
         }
         entries.push(Entry { key: key.into_owned(), key_at, node });

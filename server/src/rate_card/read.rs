@@ -12,6 +12,10 @@ use billing::time::Timestamp;
 
 use super::node::{Flaw, Node, Value};
 
+/// Faults that are told at once. Each is looked for in the document; whoever has more mends these first.
+const FLAWS_MAX: usize = 100;
+/// Items of a list of names, and dimensions a condition asks for: several times what a card may have.
+const ITEMS_MAX: usize = 1_000;
 /// Keys of a row that are not quantities.
 const ROW_KEYS: [&str; 3] = ["when", "per", "base_fee"];
 const RATE_KEYS: [&str; 10] = [
@@ -42,7 +46,7 @@ pub fn card(root: &Node) -> Result<RateCard, Vec<Flaw>> {
     match (reader.flaws.is_empty(), effective_at, meters) {
         (true, Some(effective_at), Some(meters)) => RateCard::new(version, effective_at, meters).map_err(|faults| {
             let flaw = |it: billing::rating::CardFault| Flaw::new(reader.place(&it.field), it.field, it.why);
-            faults.into_iter().map(flaw).collect()
+            faults.into_iter().take(FLAWS_MAX).map(flaw).collect()
         }),
         _ => Err(reader.flaws),
     }
@@ -73,7 +77,12 @@ impl<'node> Table<'node> {
 
 impl Reader {
     fn flaw(&mut self, node: &Node, path: &str, why: impl Display) {
-        self.flaws.push(Flaw::new(Some(node.at), path, why.to_string()));
+        if !self.is_full() {
+            self.flaws.push(Flaw::new(Some(node.at), path, why.to_string()));
+        }
+    }
+    fn is_full(&self) -> bool {
+        FLAWS_MAX <= self.flaws.len()
     }
     fn mistyped<T>(&mut self, node: &Node, path: &str, wanted: &str) -> Option<T> {
         self.flaw(node, path, format_args!("must be {wanted}, not {}", node.value.kind()));
@@ -108,7 +117,7 @@ impl Reader {
     fn table<'node>(&mut self, node: &'node Node, path: &str, known: &[&str]) -> Table<'node> {
         let table = self.any_table(node, path);
         for (key, _) in &table.entries {
-            if !known.contains(key) {
+            if !self.is_full() && !known.contains(key) {
                 let field = table.field(key);
                 let near = closest(key, known.iter().copied(), 1).join("");
                 let why = format!("is not known here; did you mean `{near}`?");
@@ -131,7 +140,7 @@ impl Reader {
         key: &str,
         read: impl FnOnce(&mut Reader, &'node Node, &str) -> Option<T>,
     ) -> Option<T> {
-        if table.get(key).is_none() {
+        if table.get(key).is_none() && !self.is_full() {
             let at = self.place(&table.path).unwrap_or(table.at);
             self.flaws.push(Flaw::new(Some(at), table.field(key), "is missing"));
         }
@@ -199,8 +208,19 @@ impl Reader {
             _ => self.mistyped(node, path, "a list").unwrap_or_default(),
         }
     }
+    /// The same, of what each is compared with all others.
+    fn short_list<'node>(&mut self, node: &'node Node, path: &str) -> Vec<(String, &'node Node)> {
+        match &node.value {
+            Value::List(items) if ITEMS_MAX < items.len() => self.too_many(node, path).unwrap_or_default(),
+            _ => self.list(node, path),
+        }
+    }
+    fn too_many<T>(&mut self, node: &Node, path: &str) -> Option<T> {
+        self.flaw(node, path, format_args!("has more than {ITEMS_MAX} items"));
+        None
+    }
     fn texts(&mut self, node: &Node, path: &str) -> Vec<Text> {
-        self.list(node, path).into_iter().filter_map(|(path, node)| self.text(node, &path)).collect()
+        self.short_list(node, path).into_iter().filter_map(|(path, node)| self.text(node, &path)).collect()
     }
 
     fn meter(&mut self, name: &str, node: &Node, path: &str) -> Meter {
@@ -254,7 +274,7 @@ impl Reader {
 
     fn quantities(&mut self, node: &Node, path: &str) -> Vec<Quantity> {
         let mut quantities = Vec::new();
-        for (path_of_item, node) in self.list(node, path) {
+        for (path_of_item, node) in self.short_list(node, path) {
             let table = self.table(node, &path_of_item, &["name", "label", "unit", "required", "informational"]);
             let name = self.required(&table, "name", Reader::text).unwrap_or_default();
             // Faults of meaning call a quantity by its name.
@@ -286,6 +306,9 @@ impl Reader {
     /// In the order in which the meter lists its dimensions, whatever that of the document is.
     fn conditions(&mut self, node: &Node, path: &str, dimensions: &[Text]) -> Vec<Condition> {
         let table = self.any_table(node, path);
+        if ITEMS_MAX < table.entries.len() {
+            return self.too_many(node, path).unwrap_or_default();
+        }
         let mut conditions = Vec::new();
         for (dimension, node) in &table.entries {
             let path = table.field(dimension);
@@ -296,7 +319,7 @@ impl Reader {
             conditions.push(Condition { dimension: Text::from(*dimension), values });
         }
         let place = |it: &Condition| dimensions.iter().position(|dimension| *dimension == it.dimension);
-        conditions.sort_by_key(|it| place(it).unwrap_or(usize::MAX));
+        conditions.sort_by_cached_key(|it| place(it).unwrap_or(usize::MAX));
         conditions
     }
 

@@ -233,6 +233,37 @@ fn hostile_documents_are_refused() {
     }
 }
 
+/// However much is wrong with a document that is as large as one may be, it is read in one go and told in a hundred
+/// faults.
+#[test]
+fn a_document_of_nothing_but_faults_is_refused_like_others() {
+    let keys = |count: usize| (0..count).map(|it| format!("\"\\u006b{it}\": 1")).collect::<Vec<_>>().join(",\n");
+    let faults = parse_json(&format!("{{\n{}\n}}", keys(10_000))).err().unwrap();
+    assert_eq!(faults.len(), 100);
+    assert_eq!((faults[1].field.as_str(), faults[1].line, faults[1].column), ("k1", Some(3), Some(1)));
+    let twice = parse_json(&format!("{{\n{},\n\"\\u006b7\": 1}}", keys(9_000))).err().unwrap();
+    assert_eq!(twice.len(), 1);
+    assert_eq!((twice[0].why.as_str(), twice[0].line), ("is given twice", Some(9_002)));
+    // Each name is looked for among all others.
+    let names: String = (0..9_000).map(|it| format!("\"d{it}\",")).collect();
+    let of_dimensions = |count: usize, when: &str| {
+        let names = names.split_inclusive(',').take(count).collect::<String>();
+        let meter = format!(
+            r#"{{"label": "M", "category": "servers", "quantities": [{{"name": "q", "label": "Q", "unit": "q"}}],
+            "dimensions": [{}], "rates": [{{"q": 1, "when": {when}}}]}}"#,
+            names.trim_end_matches(',')
+        );
+        let card = format!(r#"{{"version": 1, "effective_at": "2026-12-01T00:00:00Z", "meters": {{"m": {meter}}}}}"#);
+        parse_json(&card).err().unwrap_or_default()
+    };
+    let why = |faults: Vec<DocumentFault>| faults.into_iter().map(|it| it.why).collect::<Vec<_>>();
+    assert_eq!(why(of_dimensions(9_000, "{}")), ["has more than 1000 items"]);
+    let unknown = format!("{{{}}}", keys(1_000).replace(": 1", ": \"x\""));
+    assert_eq!(of_dimensions(900, &unknown).len(), 100);
+    let many = format!("{{\"d1\": [{}]}}", names.trim_end_matches(','));
+    assert_eq!(why(of_dimensions(16, &many)), ["has more than 1000 items"]);
+}
+
 #[test]
 fn what_is_written_reads_back_equal() {
     for text in [SMALL, DEFAULT] {

@@ -125,7 +125,7 @@ impl App {
     }
 
     /// Counts an account's budgets by its present calendar, where that is another than they were set by: the zone was
-    /// changed, or a year has come that they did not know.
+    /// changed, or a year has come that they did not know. And counts those that nobody has: who set them has died.
     pub async fn renew_budgets(&self, account: &Name) -> Result<(), Error> {
         let known = self.known(account)?;
         self.recount_budgets(&known).await
@@ -134,6 +134,10 @@ impl App {
     async fn recount_budgets(&self, known: &Known) -> Result<(), Error> {
         let calendar = burn_terms(self, known).calendar.clone();
         for budget in self.outdated_budgets(known, &calendar)? {
+            if budget.terms.calendar == calendar {
+                self.count_budget(known, &budget.id).await?;
+                continue;
+            }
             let terms = Arc::new(BudgetTerms { calendar: calendar.clone(), ..(*budget.terms).clone() });
             self.set_budget(known, &budget.id, terms, None).await?;
         }
@@ -142,7 +146,8 @@ impl App {
 
     fn outdated_budgets(&self, known: &Known, calendar: &Calendar) -> Result<Vec<Budget>, Error> {
         let book = self.book(known.account.number)?;
-        Ok(book.budgets().iter().filter(|it| it.terms.calendar != *calendar).cloned().collect())
+        let is_outdated = |it: &&Budget| it.terms.calendar != *calendar || !it.is_counted();
+        Ok(book.budgets().iter().filter(is_outdated).cloned().collect())
     }
 
     async fn set_budget(

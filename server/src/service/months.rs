@@ -121,6 +121,9 @@ pub struct UsedRow {
     pub credits: i64,
     /// Charges; one that was taken back counts.
     pub count: u64,
+    /// The first hour of it; none in a month that was counted before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
 }
 
 /// An account's month as it is written down.
@@ -158,14 +161,19 @@ impl AccountMonth {
 
 /// The rows of a month while it is counted.
 #[derive(Default)]
-pub(super) struct Used(BTreeMap<WhatFor, (i64, u64)>);
+pub(super) struct Used(BTreeMap<WhatFor, Sum>);
+
+/// Credits, charges, and the first hour.
+#[derive(Default)]
+struct Sum(i64, u64, Option<i64>);
 
 /// A meter, a project, a server.
 type WhatFor = (String, Option<String>, Option<String>);
 
 impl Used {
     pub fn of(rows: Vec<UsedRow>) -> Used {
-        Used(rows.into_iter().map(|it| ((it.meter, it.project, it.server), (it.credits, it.count))).collect())
+        let row = |it: UsedRow| ((it.meter, it.project, it.server), Sum(it.credits, it.count, it.since));
+        Used(rows.into_iter().map(row).collect())
     }
 
     pub fn count(&mut self, transaction: &Transaction) {
@@ -183,13 +191,24 @@ impl Used {
         if 2 * ROWS_MAX <= self.0.len() && !self.0.contains_key(&key) {
             key.1 = Some(OTHERS.to_owned());
         }
+        // A row that has no first hour, though it is there, had it before this was written down.
+        let is_new = !self.0.contains_key(&key);
         let row = self.0.entry(key).or_default();
         row.0 += credits;
         row.1 += count;
+        let hour = work.hour.millis();
+        row.2 = if is_new { Some(hour) } else { row.2.map(|it| it.min(hour)) };
     }
 
     pub fn rows(self) -> Vec<UsedRow> {
-        let row = |((meter, project, server), (credits, count))| UsedRow { meter, project, server, credits, count };
+        let row = |((meter, project, server), Sum(credits, count, since))| UsedRow {
+            meter,
+            project,
+            server,
+            credits,
+            count,
+            since,
+        };
         self.0.into_iter().map(row).collect()
     }
 }

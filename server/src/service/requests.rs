@@ -14,6 +14,7 @@ use super::Error;
 use super::documents::Kept;
 use super::order::Fingerprint;
 use crate::app::App;
+use crate::turnstile::Key;
 
 const KIND: &str = "request";
 
@@ -42,19 +43,31 @@ impl App {
     /// Whether the key came before, and what it led to.
     pub(super) fn asked(&self, account: AccountNumber, key: &Text, request: Fingerprint) -> Result<Asked, Error> {
         let key = self.key(account, key, request)?;
-        let name: String = key.name.0.iter().map(|it| format!("{it:02x}")).collect();
-        let request = format!("{:032x}", key.request);
-        let Some(note) = self.kept::<Note>(account, KIND, &name)? else {
-            // What posts a transaction by itself writes no note: its key is the transaction's.
-            if self.store.recall(&[key.name], &[])?.named.iter().any(Option::is_some) {
-                return Err(Refusal::IdempotencyConflict.into());
-            }
-            return Ok(Asked::Fresh(Fresh { account, name, request }));
-        };
-        if note.body.request != request {
+        let asked = self.noted(account, &key)?;
+        // What posts a transaction by itself writes no note: its key is the transaction's.
+        if matches!(asked, Asked::Fresh(_)) && self.store.recall(&[key.name], &[])?.named.iter().any(Option::is_some) {
             return Err(Refusal::IdempotencyConflict.into());
         }
-        Ok(Asked::Before(note.body.led_to))
+        Ok(asked)
+    }
+
+    /// The same where a transaction goes under the key too, and what was answered is noted beside it.
+    pub(super) fn noted(&self, account: AccountNumber, key: &Key) -> Result<Asked, Error> {
+        let name = key.name.0.iter().map(|it| format!("{it:02x}")).collect();
+        let fresh = Fresh { account, name, request: format!("{:032x}", key.request) };
+        Ok(match self.noted_of(&fresh)? {
+            Some(led_to) => Asked::Before(led_to),
+            None => Asked::Fresh(fresh),
+        })
+    }
+
+    /// What a key led to that was fresh a moment ago.
+    pub(super) fn noted_of(&self, fresh: &Fresh) -> Result<Option<String>, Error> {
+        let Some(note) = self.kept::<Note>(fresh.account, KIND, &fresh.name)? else { return Ok(None) };
+        if note.body.request != fresh.request {
+            return Err(Refusal::IdempotencyConflict.into());
+        }
+        Ok(Some(note.body.led_to))
     }
 
     /// The same for a request that may come without a key: the key, where it is new, and what it led to, where it came

@@ -17,9 +17,9 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 
 use super::Error;
-use super::order::{Fingerprint, done};
+use super::order::done;
 use crate::app::{App, Known};
-use crate::turnstile::{Ask, Turned};
+use crate::turnstile::{Ask, Key, Turned};
 
 /// What a platform reports of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,19 +66,6 @@ pub struct ServerOrder {
     pub by: Text,
 }
 
-#[derive(Clone, Debug)]
-pub struct ServerEvent {
-    pub account: Name,
-    pub server: Name,
-    pub verb: ServerVerb,
-    /// When it happened; now where nothing is said.
-    pub at: Option<Timestamp>,
-    /// The tier resized to.
-    pub tier: Option<Text>,
-    pub key: Option<Text>,
-    pub by: Text,
-}
-
 /// A server as it stands at an instant.
 #[derive(Clone, Debug)]
 pub struct ServerView {
@@ -104,47 +91,8 @@ impl App {
         let tariff = Arc::new(Tariff::of(&*self.card_at(at.min(now))?, order.tier, order.region)?);
         let act = ServerAct::Provision { project: order.project, tariff };
         let report = ServerReport { server: order.server.clone(), act, at, terms: Some(burn_terms(self, &known)) };
-        let is_new = self.tell(&known, report, None, order.by).await?;
-        Ok((self.server(&order.account, &order.server)?, is_new))
-    }
-
-    /// Takes a report of what happened. One that says what is known changes nothing.
-    pub async fn report_server(&self, event: ServerEvent) -> Result<ServerView, Error> {
-        let known = self.known(&event.account)?;
-        let now = self.now();
-        let at = event.at.unwrap_or(now);
-        let tariff = |tier: Option<Text>| -> Result<Arc<Tariff>, Error> {
-            let book = self.book(known.account.number)?;
-            let server = book.server(&event.server).ok_or(Refusal::ServerNotFound)?;
-            let present = &server.run.tariff;
-            let tier = tier.unwrap_or_else(|| Arc::clone(&present.tier));
-            Ok(Arc::new(Tariff::of(&*self.card_at(at.min(now))?, tier, present.region.clone())?))
-        };
-        if event.tier.is_some() && event.verb != ServerVerb::Resize {
-            return Err(Refusal::invalid("tier", "is for `resize` only").into());
-        }
-        let change = match event.verb {
-            ServerVerb::Start => Change::Start(tariff(None)?),
-            ServerVerb::Stop => Change::Stop,
-            ServerVerb::Resize if event.tier.is_none() => return Err(Refusal::invalid("tier", "is missing").into()),
-            ServerVerb::Resize => Change::Resize(tariff(event.tier.clone())?),
-            ServerVerb::Release => Change::Release,
-            ServerVerb::Fail => Change::Fail,
-        };
-        let key = match &event.key {
-            Some(text) => {
-                let mut request = Fingerprint::of("server");
-                request.text(event.server.as_str()).text(event.verb.as_str());
-                request.text(event.tier.as_deref().unwrap_or_default());
-                request.number(event.at.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
-                Some(self.key(known.account.number, text, request)?)
-            }
-            None => None,
-        };
-        let terms = Some(burn_terms(self, &known));
-        let report = ServerReport { server: event.server.clone(), act: ServerAct::Change(change), at, terms };
-        self.tell(&known, report, key, event.by).await?;
-        self.server(&event.account, &event.server)
+        let told = self.tell(&known, report, None, order.by).await?;
+        Ok((self.server(&order.account, &order.server)?, told == Told::News))
     }
 
     /// One server, as it stands now.
@@ -209,20 +157,29 @@ impl App {
         news.collect()
     }
 
-    /// Asks the book; says whether anything was news to it.
-    async fn tell(
+    pub(super) async fn tell(
         &self,
         known: &Known,
         report: ServerReport,
-        key: Option<crate::turnstile::Key>,
+        key: Option<Key>,
         by: Text,
-    ) -> Result<bool, Error> {
+    ) -> Result<Told, Error> {
         let ask = Ask { key, by: Some(by), ..ask(known.account.number, Command::Server(report)) };
         match self.turnstile.take_one(ask).await {
-            Turned::Refused(Refusal::ServerUnchanged) => Ok(false),
-            turned => done(turned).map(|(_, is_replay)| !is_replay),
+            Turned::Refused(Refusal::ServerUnchanged) => Ok(Told::Known),
+            turned => done(turned).map(|(_, is_replay)| if is_replay { Told::Before } else { Told::News }),
         }
     }
+}
+
+/// What a report was to the book.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Told {
+    News,
+    /// It says what is known.
+    Known,
+    /// It came before, under its key.
+    Before,
 }
 
 fn ask(account: AccountNumber, command: Command) -> Ask {

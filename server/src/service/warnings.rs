@@ -2,7 +2,7 @@
 //!
 //! Pure: what is told follows from the book and the transaction, so one that is decided again tells the same.
 use billing::id::Name;
-use billing::ledger::{Book, Notice, Transaction};
+use billing::ledger::{Book, BudgetChange, Notice, Transaction, What};
 use billing::server::Phase;
 use billing::time::Timestamp;
 use serde_json::{Value, json};
@@ -59,7 +59,11 @@ fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Ha
             (Happening::ServerResumeDue, about)
         }
         Notice::BudgetReached { budget, percent, used, limit, start, next } => {
-            let terms = before.budget(budget).map(|it| &it.terms);
+            // What a transaction sets, it tells by.
+            let terms = match &transaction.what {
+                What::Budget(BudgetChange::Set { budget: set, terms }) if set == budget => Some(terms),
+                _ => before.budget(budget).map(|it| &it.terms),
+            };
             let about = json!({
                 "budget": budget.as_str(), "percent": percent, "used": used.to_string(), "limit": limit.to_string(),
                 "period": terms.map(|it| it.period.as_str()),

@@ -1,4 +1,8 @@
 //! Batches: order kept, each its own result, JSON and NDJSON alike.
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::served::{Served, chat};
@@ -88,4 +92,52 @@ fn a_card_number_in_one_of_a_batch_refuses_that_one() {
         assert!(!reply.text.contains("4242"));
     }
     assert_eq!(server.available("ada"), "599");
+}
+
+/// A request with its head, and as much of its body as `body` is.
+fn began(server: &Served, path: &str, content_type: &str, length: usize, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: scrip\r\nauthorization: Bearer {}\r\ncontent-type: {content_type}\r\n\
+         content-length: {length}\r\n\r\n{body}",
+        server.key
+    )
+    .unwrap();
+    stream
+}
+
+/// Uploads have 512 MiB together. A batch has its part as long as it is worked on, though nobody waits for it any more.
+#[test]
+fn a_batch_that_was_left_keeps_its_room_until_it_is_done() {
+    let server = Served::start();
+    server.account("ada");
+    // Long words, on each of which a while is spent.
+    let letter = |it: u32| char::from(b'a' + u8::try_from(it.wrapping_mul(2_654_435_761) >> 24).unwrap() % 26);
+    let text: String = (0..8 << 20).map(|it| if it % 100_000 == 0 { ' ' } else { letter(it) }).collect();
+    let mut charge = chat("ada", "slow", 1);
+    charge["quantities"] = Value::Null;
+    charge["input"] = json!({"model": "gpt-6.1-terra", "text": text});
+    let batch = json!([charge]).to_string();
+    let archive = |bytes: usize| began(&server, "/v1/measure/repository", "application/zip", bytes, "");
+    let left = began(&server, "/v1/charges/batch", "application/json", batch.len(), &batch);
+    // All of it was sent; the server reads and parses it.
+    let half = archive(256 << 20);
+    let refused = || {
+        let mut rest = archive((256 << 20) - (4 << 20));
+        rest.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let mut answer = [0; 12];
+        // One that is let in is waited for, and is answered nothing.
+        rest.read_exact(&mut answer).is_ok() && answer == *b"HTTP/1.1 503"
+    };
+    // By then all of it was read, and is worked on.
+    assert!((0..10).all(|_| refused()), "there is no room beside it");
+    drop(left);
+    assert!((0..10).all(|_| refused()), "it is worked on still, long after its client is gone");
+    let began = Instant::now();
+    while refused() {
+        assert!(began.elapsed() < Duration::from_secs(120), "its room is given back");
+        std::thread::yield_now();
+    }
+    drop(half);
 }

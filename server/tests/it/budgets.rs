@@ -245,6 +245,41 @@ fn each_threshold_is_told_once_a_period() {
     assert_eq!((&again["percent"], &again["starts_at"]), (&json!(50), &json!("2027-06-02T00:00:00.000Z")));
 }
 
+/// A budget that is set late, and a day that is another in another zone, tell of the day it is and of none before it.
+#[test]
+fn setting_a_budget_tells_nothing_of_days_that_are_over() {
+    let served = fresh();
+    let ear = Ear::open(204);
+    served.endpoint(&ear, &["budget.threshold_reached"]);
+    served.account("ada");
+    for day in 1..=4 {
+        served.advance_to(&format!("2027-06-0{day}T12:00:00Z"));
+        assert_eq!(served.spent(&format!("{day}"), 60), 201);
+    }
+    let body = json!({"period": "day", "credits": 100, "action": "notify"});
+    served.budget("b", &body);
+    let next = || {
+        let data = ear.next().json()["data"].clone();
+        let text = |it: &str| data[it].as_str().unwrap().to_owned();
+        (data["percent"].as_u64().unwrap(), text("starts_at"), text("action"))
+    };
+    let today = "2027-06-04T00:00:00.000Z".to_owned();
+    assert_eq!(next(), (50, today.clone(), "notify".to_owned()));
+    // Lowered, it tells by what it says now.
+    served.budget("b", &json!({"period": "day", "credits": 80, "action": "block"}));
+    assert_eq!(next(), (75, today, "block".to_owned()));
+    // In Tokyo it is late in the evening: another day, in which the same was spent.
+    assert_eq!(served.put("/v1/accounts/ada", &json!({"timezone": "Asia/Tokyo"})).status, 200);
+    let mut again = [next(), next()];
+    again.sort();
+    let start = "2027-06-03T15:00:00.000Z".to_owned();
+    assert_eq!(again.map(|it| (it.0, it.1)), [(50, start.clone()), (75, start)]);
+    served.advance_to("2027-06-05T12:00:00Z");
+    assert_eq!(served.spent("5", 40), 201);
+    assert_eq!(next().0, 50);
+    served.verified();
+}
+
 /// Servers on a budget that blocks are to stop at the very moment it is used up, and may resume with the next period.
 #[test]
 fn servers_stop_for_a_budget_and_resume_with_the_next_period() {

@@ -1,6 +1,7 @@
 //! The command line, as it is typed.
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -110,11 +111,11 @@ fn a_store_is_verified_backed_up_and_restored() {
     assert_eq!((&report["transactions"], &report["difference_count"]), (&json!(3), &json!(0)));
     failed(&scrip(&["verify", "--data-dir", "/nowhere"]), 1, "there is no store");
     // The running server's own, as it is at this moment; nothing is left of the copy.
-    assert!(said(&scrip(&["verify", "--data-dir", &live])).contains("3 transactions of 1 accounts"));
+    assert!(said(&scrip(&["verify", "--data-dir", &live])).contains("3 transactions of 1 account\n"));
     assert_eq!(std::fs::read_dir(&live).unwrap().filter(|it| it.as_ref().unwrap().path().is_dir()).count(), 0);
     let directory = server.stop();
     let live = directory.path().join("data");
-    assert!(said(&scrip(&["verify", "--data-dir", live.to_str().unwrap()])).contains("3 transactions of 1 accounts"));
+    assert!(said(&scrip(&["verify", "--data-dir", live.to_str().unwrap()])).contains("3 transactions of 1 account\n"));
 }
 
 #[test]
@@ -126,4 +127,29 @@ fn a_wrong_configuration_stops_the_start_and_says_where() {
     let data = directory.path().to_str().unwrap();
     failed(&scrip(&["serve", "--data-dir", data, "--admin-key", "short"]), 1, "32 visible characters");
     failed(&scrip(&["serve", "--data-dir", data, "--database-url", "mysql:x"]), 1, "sqlite:PATH");
+}
+
+/// Made-up customers go into no store but the demonstration's own, and whoever named another is told so.
+#[test]
+fn the_demonstration_leaves_a_store_that_is_somebodys_alone() {
+    let directory = TempDir::new().unwrap();
+    let (own, other) = (directory.path().join("demo"), directory.path().join("other.db"));
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_scrip"))
+        .args(["demo", "--listen", "127.0.0.1:0", "--data-dir", own.to_str().unwrap()])
+        .env("SCRIP_DATABASE_URL", format!("sqlite:{}", other.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = BufReader::new(demo.stderr.take().unwrap());
+    let mut told = String::new();
+    errors.read_line(&mut told).unwrap();
+    let began = Instant::now();
+    while !own.join("scrip.db").is_file() && began.elapsed().as_secs() < 60 {
+        std::thread::yield_now();
+    }
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    assert!(told.contains("SCRIP_DATABASE_URL is left alone"), "{told}");
+    assert!(own.join("scrip.db").is_file() && !other.exists());
 }

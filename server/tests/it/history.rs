@@ -149,6 +149,38 @@ fn projects_come_with_charges_and_can_be_deleted() {
     assert_eq!(usage["buckets"][0]["groups"][0]["count"], 2);
 }
 
+/// However much of it is counted into months by then: a project is there since the first hour it was used in.
+#[test]
+fn projects_are_known_by_the_months_and_by_what_came_since() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let used = |key: &str, project: &str, at: Option<&str>| {
+        let mut charge = chat("ada", key, 8_000);
+        charge["project"] = json!(project);
+        charge["at"] = at.map_or(Value::Null, Value::from);
+        assert_eq!(server.charge(&charge).status, 201);
+    };
+    let listed = || {
+        let list = server.get("/v1/accounts/ada/projects").json();
+        let text = |it: &Value| format!("{} {}", it["id"].as_str().unwrap(), it["created_at"].as_str().unwrap());
+        list["data"].as_array().unwrap().iter().map(text).collect::<Vec<_>>()
+    };
+    server.advance_to("2027-03-10T12:30:00Z");
+    used("1", "shop", None);
+    assert_eq!(listed(), ["shop 2027-03-10T12:00:00.000Z"]);
+    // Whoever asks for a statement has the months counted.
+    assert_eq!(server.get("/v1/accounts/ada/statements/2027-03").status, 200);
+    server.advance_to("2027-04-02T12:30:00Z");
+    used("2", "shop", None);
+    used("3", "new", None);
+    used("4", "blog", Some("2027-03-05T10:30:00Z"));
+    let all = ["blog 2027-03-05T10:00:00.000Z", "new 2027-04-02T12:00:00.000Z", "shop 2027-03-10T12:00:00.000Z"];
+    assert_eq!(listed(), all);
+    assert_eq!(server.get("/v1/accounts/ada/statements/2027-04").status, 200);
+    assert_eq!(listed(), all);
+    assert_eq!(server.get("/v1/accounts/ada/projects/blog").json()["created_at"], "2027-03-05T10:00:00.000Z");
+}
+
 #[test]
 fn a_closed_account_spends_no_more_and_is_forgotten_by_name() {
     let server = filled();

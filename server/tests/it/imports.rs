@@ -86,7 +86,7 @@ fn bad_rows_stop_no_good_ones_and_are_reported_with_their_line() {
 
     let output = desk.import("usage", &file, &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("6 of 8 rows were refused"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("6 of 8 rows refused"), "{}", text(&output.stderr));
     assert!(
         text(&output.stdout).starts_with("8 rows: 2 charged, 0 done before, 6 refused\n2 credits"),
         "{}",
@@ -150,6 +150,38 @@ fn an_import_that_is_killed_goes_on_and_does_each_row_once() {
     // And once more from the beginning.
     assert_eq!(counts(&desk.tally("usage", &file, &[])), [rows, 0, rows, 0]);
     assert_eq!(desk.used("ada"), rows.to_string());
+}
+
+/// What the server alone can refuse, in the midst of a group: there it stops, and goes on when the row was mended.
+#[test]
+fn a_strict_import_stops_at_the_row_that_was_refused() {
+    let desk = Desk::open();
+    desk.served.account("ada");
+    let stranger = row(4).replace("ada", "bob");
+    let csv = [HEADER.to_owned(), row(1), row(2), row(3), stranger, row(5), row(6)].concat();
+    let file = desk.file("strict.csv", &csv);
+    let import = |more: &[&str]| desk.import("usage", &file, &[&["--strict", "--batch", "3"], more].concat());
+    for _ in 0..2 {
+        let stopped = import(&[]);
+        assert_eq!(stopped.status.code(), Some(1));
+        assert!(text(&stopped.stderr).contains("stopped at line 5"), "{}", text(&stopped.stderr));
+        let kept = std::fs::read(desk.directory.path().join("strict.csv.import.json")).unwrap();
+        let kept: Value = serde_json::from_slice(&kept).unwrap();
+        assert_eq!((&kept["line"], &kept["tally"]["rows"]), (&json!(5), &json!(3)));
+    }
+    // Two rows went with it, and are done once.
+    assert_eq!(desk.used("ada"), "5");
+    // Before the row it stopped at, nothing may have moved: half a row is nobody's work.
+    desk.file("strict.csv", &csv.replace("shop", "a-longer-name"));
+    let refused = import(&[]);
+    assert!(text(&refused.stderr).contains("no longer what it was up to line 5"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("--anew"));
+    assert_eq!(desk.used("ada"), "5");
+    desk.file("strict.csv", &csv.replace("bob", "ada"));
+    let done = desk.tally("usage", &file, &["--strict", "--batch", "3"]);
+    assert_eq!((counts(&done), desk.used("ada")), ([6, 4, 2, 0], json!("6")));
+    assert!(!desk.directory.path().join("strict.csv.errors.csv").exists(), "nothing is wrong any more");
+    assert_eq!(counts(&desk.tally("usage", &file, &["--anew"])), [6, 0, 6, 0]);
 }
 
 #[test]

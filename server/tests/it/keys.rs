@@ -122,6 +122,23 @@ fn a_request_of_an_account_under_its_key_is_one_request() {
     same(&first, &report("busy", 10));
     conflict(report("busy", 11));
 
+    // A server goes on; what was answered of it does not.
+    let act = |what: &str, key: &str, body: &Value| server.post(&format!("{web}/{what}"), key, body);
+    let first = act("start", "started", &json!({}));
+    assert_eq!((first.status, &first.json()["state"]), (200, &json!("running")), "{}", first.text);
+    server.advance(1_800);
+    let known = act("start", "known", &json!({}));
+    assert!(1_800 <= known.json()["seconds"].as_u64().unwrap(), "{}", known.text);
+    let at = json!({"at": server.later(0)});
+    let stopped = act("stop", "stopped", &at);
+    server.advance(60);
+    assert_eq!(act("start", "", &json!({})).status, 200);
+    same(&first, &act("start", "started", &json!({})));
+    same(&known, &act("start", "known", &json!({})));
+    same(&stopped, &act("stop", "stopped", &at));
+    conflict(act("stop", "started", &json!({})));
+    conflict(act("resize", "stopped", &json!({"tier": "business"})));
+
     let later = json!({"to": server.later(60)});
     let advance = |to: &Value| server.post("/v1/test-clock/advance", "clock", to);
     let first = advance(&later);

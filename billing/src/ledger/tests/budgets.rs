@@ -118,6 +118,58 @@ fn a_budget_counts_its_whole_period_whenever_it_was_set() {
 }
 
 #[test]
+fn a_budget_that_is_set_tells_of_the_present_period_alone() {
+    check(
+        "0 grant 1000 -> ok
+         1 charge 100 -> charged g1:100
+         1440 charge 80 -> charged g1:80
+         2880 charge 60 -> charged g1:60
+         2881 budget b 100 day notify -> ok told b:50
+         2882 budget b 80 day notify -> ok told b:75
+         2883 charge 10 at 1441 -> charged g1:10
+         2884 budget b 200 day notify -> ok
+         2885 charge 20 at 1442 -> charged g1:20 told b:50
+         2886 budget b 60 week notify -> ok told b:50 told b:75 told b:90 told b:100",
+    );
+}
+
+/// A calendar that knows more years, or a zone in which this day is the same: what was told of it is not told again.
+#[test]
+fn a_period_that_is_counted_anew_is_told_no_threshold_twice() {
+    let mut history = History { book: Book::open(AccountNumber::from_random(1)), journal: Vec::new(), now: 100_000 };
+    let later = minute(history.now) + Span::DAY.times(400);
+    let longer = Calendar::new(Vec::from([(Timestamp::EPOCH, 0), (later, 3_600)])).unwrap();
+    history.take(&Step::Grant(1_000));
+    let set = |calendar: &Calendar, limit: i64| {
+        let (limit, calendar) = (Credits::from_micros(limit), calendar.clone());
+        let terms = BudgetTerms { scope: BudgetScope::default(), period: Period::Day, limit, blocks: true, calendar };
+        Command::SetBudget { budget: named(0), terms: Arc::new(terms) }
+    };
+    let mut told = |steps: &[Step], budget: Command| {
+        let before = history.journal.len();
+        steps.iter().for_each(|it| history.take(it));
+        let posted = history.book.decide(&budget, minute(history.now)).unwrap();
+        history.post(posted);
+        if !history.book.budgets()[0].is_counted() {
+            let count = counting(&history.book, &history.journal, &named(0));
+            let posted = history.book.decide(&count, minute(history.now)).unwrap();
+            history.post(posted);
+        }
+        assert_folds(&history.journal, &history.book);
+        let notices = history.journal[before..].iter().flat_map(|it| &it.notices);
+        let percent = |it: &Notice| if let Notice::BudgetReached { percent, .. } = it { Some(*percent) } else { None };
+        notices.filter_map(percent).collect::<Vec<u8>>()
+    };
+    let charge = [Step::Charge { credits: 40, late: 0, who: 0 }];
+    assert_eq!(told(&[], set(&Calendar::default(), 100)), []);
+    assert_eq!(told(&charge, set(&longer, 100)), []);
+    assert_eq!(told(&charge, set(&Calendar::default(), 100)), [50, 75]);
+    assert_eq!(told(&[], set(&longer, 100)), []);
+    // With another limit it is another matter.
+    assert_eq!(told(&[], set(&Calendar::default(), 88)), [90]);
+}
+
+#[test]
 fn a_budget_is_said_before_a_lack_of_credits() {
     check(
         "0 grant 10 -> ok

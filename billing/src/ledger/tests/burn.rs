@@ -279,6 +279,47 @@ fn a_period_that_begins_without_room_ends_the_stop_of_the_one_before() {
     assert_folds(&history.journal, &history.book);
 }
 
+/// Set anew, a budget that has stopped servers says that they may resume only once it has shown that it has room.
+#[test]
+fn a_budget_that_is_counted_anew_resumes_servers_only_where_it_has_room() {
+    let resumed =
+        |history: &History| history.notices().iter().filter(|it| matches!(it, Notice::BudgetResume { .. })).count();
+    let stopped = || {
+        let mut history = History::new(1_000_000_000_000);
+        history.run("vm", 0);
+        history.wait(Span::HOUR);
+        history.budget(1, true, Period::Day);
+        history.change("vm", Change::Stop);
+        assert!(history.book.budgets()[0].stop_until.is_some());
+        history
+    };
+    // A month that is used up as its day was: it stays so until the month ends.
+    let mut history = stopped();
+    history.budget(1, true, Period::Month);
+    assert_eq!(resumed(&history), 0);
+    history.wait(Span::DAY.times(3));
+    assert_eq!(resumed(&history), 0);
+    history.wait(Span::DAY.times(6));
+    assert_eq!(resumed(&history), 1);
+    assert_folds(&history.journal, &history.book);
+    // Nobody counts it until long after its day: it is not due meanwhile, and says so when it is counted.
+    let mut history = stopped();
+    let mut terms = (*history.book.budgets()[0].terms).clone();
+    terms.scope = BudgetScope::default();
+    let budget: Name = "b".parse().unwrap();
+    history.ask(&Command::SetBudget { budget: budget.clone(), terms: Arc::new(terms) }).unwrap();
+    history.wait(Span::DAY.times(2));
+    assert_eq!(resumed(&history), 0);
+    history.ask(&super::script::counting(&history.book, &history.journal, &budget)).unwrap();
+    assert_eq!(resumed(&history), 1);
+    assert_folds(&history.journal, &history.book);
+    // One that only notifies keeps nobody stopped, whatever it has used.
+    let mut history = stopped();
+    history.budget(1, false, Period::Month);
+    assert_eq!(resumed(&history), 1);
+    assert_folds(&history.journal, &history.book);
+}
+
 /// A grant pays for server time up to its last moment: an expiry takes only what was not used.
 #[test]
 fn what_servers_used_while_a_grant_lived_is_paid_from_it() {

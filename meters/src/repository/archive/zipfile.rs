@@ -23,13 +23,10 @@ const LINK: u32 = 0o120_000;
 
 pub fn list(bytes: &[u8], limits: Limits) -> Result<Vec<Listed>, MeasureError> {
     let told = entries_told(bytes);
-    if told.is_some_and(|told| told > limits.entries) {
-        return Err(MeasureError::ArchiveTooLarge { what: "entries", max: limits.entries });
-    }
+    limits.check_entries(told.unwrap_or_default())?;
+    // Opening reads every entry of the directory, whatever number it tells.
+    limits.check_entries(bytes.windows(4).filter(|window| window == b"PK\x01\x02").count() as u64)?;
     let mut archive = open(bytes)?;
-    if archive.len() as u64 > limits.entries {
-        return Err(MeasureError::ArchiveTooLarge { what: "entries", max: limits.entries });
-    }
     // The reader keeps entries by name, so a doubled name shows only in the number.
     if told.is_some_and(|told| told != archive.len() as u64) {
         return Err(refuse("", "or another is there twice"));
@@ -42,7 +39,7 @@ pub fn list(bytes: &[u8], limits: Limits) -> Result<Vec<Listed>, MeasureError> {
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
         total = total.saturating_add(entry.size());
         if total > limits.bytes {
-            return Err(MeasureError::ArchiveTooLarge { what: "bytes", max: limits.bytes });
+            return Err(limits.too_many_bytes());
         }
         if entry.encrypted() {
             return Err(MeasureError::EncryptedArchive { path: name });

@@ -4,10 +4,10 @@ use billing::money::{Credits, Currency};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::journey::{Refused, Tally};
+use super::journey::{Done, Refused};
 use super::rows::Row;
 use super::usage::told;
-use super::{Ready, Work, patiently, refused};
+use super::{Outcomes, Ready, Work, patiently, refused};
 use crate::cli::remote::{Server, Trouble};
 
 const COLUMNS: [&str; 9] =
@@ -64,28 +64,28 @@ impl Work for Registering<'_> {
             .map_err(|(field, why)| refused(line, field, why))
     }
 
-    fn rehearse(&self, group: &[Ready<Registration>]) -> Result<(Tally, Vec<Refused>), String> {
-        let micros = group.iter().filter_map(|it| it.value.credits).map(Credits::micros).fold(0, i64::saturating_add);
-        Ok((Tally { accepted: group.len() as u64, micros, ..Tally::default() }, Vec::new()))
+    fn rehearse(&self, group: &[Ready<Registration>]) -> Result<Outcomes, String> {
+        Ok((group.iter().map(|it| done(it, true)).collect(), Vec::new()))
     }
 
-    fn send(&self, group: Vec<Ready<Registration>>) -> Result<(Tally, Vec<Refused>), String> {
-        let (mut tally, mut all) = (Tally::default(), Vec::new());
+    fn send(&self, group: Vec<Ready<Registration>>) -> Result<Outcomes, String> {
+        let (mut all, mut refused) = (Vec::new(), Vec::new());
         for ready in group {
             match patiently(|| self.register(&ready.value)) {
-                Ok(true) => {
-                    tally.accepted += 1;
-                    tally.micros = tally.micros.saturating_add(ready.value.credits.map_or(0, Credits::micros));
-                }
-                Ok(false) => tally.duplicates += 1,
+                Ok(is_new) => all.push(done(&ready, is_new)),
                 Err(it) if it.is_passing || it.problem.is_null() => {
                     return Err(format!("{}; import the file again to go on", it.text));
                 }
-                Err(it) => all.push(told(ready.line, &it.problem)),
+                Err(it) => refused.push(told(ready.line, &it.problem)),
             }
         }
-        Ok((tally, all))
+        Ok((all, refused))
     }
+}
+
+fn done(ready: &Ready<Registration>, is_new: bool) -> Done {
+    let credits = ready.value.credits.filter(|_| is_new).unwrap_or_default();
+    Done { line: ready.line, is_duplicate: !is_new, micros: credits.micros() }
 }
 
 fn registration(mut members: Map<String, Value>) -> Result<Registration, (String, String)> {

@@ -3,17 +3,13 @@
 //!
 //! It saves time and never changes meaning: what is sent twice is done once, because every row has a name of its own.
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::rows::Place;
 use crate::csv;
-
-/// Of a file's beginning, as much as tells it from another.
-const HEAD_BYTES_MAX: u64 = 64 << 10;
 
 const HEADER: &str = "line,code,field,detail\n";
 
@@ -29,15 +25,33 @@ pub struct Tally {
     pub micros: i64,
 }
 
+impl Tally {
+    fn add(&mut self, done: &[Done], refused: usize) {
+        let duplicates = done.iter().filter(|it| it.is_duplicate).count();
+        self.rows += (done.len() + refused) as u64;
+        self.accepted += (done.len() - duplicates) as u64;
+        self.duplicates += duplicates as u64;
+        self.refused += refused as u64;
+        self.micros = done.iter().fold(self.micros, |sum, it| sum.saturating_add(it.micros));
+    }
+}
+
+/// A row that was done, or was before.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    pub line: u64,
+    pub is_duplicate: bool,
+    /// Micro-credits of what was done now.
+    pub micros: i64,
+}
+
 /// As it is kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Kept {
     /// What is imported, and where to.
     what: String,
-    head_bytes: u64,
-    head: String,
-    offset: u64,
-    line: u64,
+    #[serde(flatten)]
+    place: Option<Place>,
     /// Length of the report so far.
     report_bytes: u64,
     tally: Tally,
@@ -54,6 +68,15 @@ pub struct Journey {
     is_dry: bool,
 }
 
+/// How an import stands to one before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    GoingOn,
+    Anew,
+    /// Only rehearsed: it leaves no trace.
+    Dry,
+}
+
 /// Why a row was refused.
 #[derive(Clone, Debug)]
 pub struct Refused {
@@ -64,40 +87,27 @@ pub struct Refused {
 }
 
 impl Journey {
-    /// Goes on with an import of this file to the same place, or begins one. `what` says both.
-    pub fn open(file: &Path, report: Option<&Path>, what: &str, is_dry: bool) -> Result<Journey, String> {
+    /// Goes on with an import of this file to the same place, or begins one; `what` says both.
+    pub fn open(file: &Path, report: Option<&Path>, what: &str, manner: Manner) -> Result<Journey, String> {
         let path = beside(file, "import.json");
         let report_path = report.map_or_else(|| beside(file, "errors.csv"), Path::to_owned);
-        let (head_bytes, head) = head(file, HEAD_BYTES_MAX)?;
-        let blank = Kept {
-            what: what.to_owned(),
-            head_bytes,
-            head,
-            offset: 0,
-            line: 0,
-            report_bytes: 0,
-            tally: Tally::default(),
-        };
-        let before = std::fs::read(&path).ok().filter(|_| !is_dry);
+        let blank = Kept { what: what.to_owned(), place: None, report_bytes: 0, tally: Tally::default() };
+        let before = std::fs::read(&path).ok().filter(|_| manner == Manner::GoingOn);
         let before = before.and_then(|it| serde_json::from_slice::<Kept>(&it).ok());
-        let is_same = |it: &Kept| {
-            let beginning = head_of(file, it.head_bytes);
-            it.what == what && beginning.is_ok_and(|(length, hash)| length == it.head_bytes && hash == it.head)
-        };
-        let (kept, from) = match before.filter(is_same) {
+        let kept = match before.filter(|it| it.what == what && it.place.is_some()) {
             Some(kept) => {
-                let place = Place { offset: kept.offset, line: kept.line };
                 // A report that somebody has taken away begins anew.
                 let is_there = std::fs::metadata(&report_path).is_ok_and(|it| kept.report_bytes <= it.len());
-                (Kept { report_bytes: if is_there { kept.report_bytes } else { 0 }, ..kept }, Some(place))
+                Kept { report_bytes: if is_there { kept.report_bytes } else { 0 }, ..kept }
             }
             None => {
                 // A report of another time says nothing of this one.
                 let _ = std::fs::remove_file(&report_path);
-                (blank, None)
+                blank
             }
         };
-        Ok(Journey { path, report_path, report: None, kept, from, is_dry })
+        let from = kept.place;
+        Ok(Journey { path, report_path, report: None, kept, from, is_dry: manner == Manner::Dry })
     }
 
     pub fn tally(&self) -> Tally {
@@ -108,15 +118,10 @@ impl Journey {
     }
 
     /// Notes what came of a group of rows that ends at `place`.
-    pub fn advance(&mut self, place: Place, group: Tally, refused: &[Refused]) -> Result<(), String> {
-        let tally = &mut self.kept.tally;
-        tally.rows += group.rows;
-        tally.accepted += group.accepted;
-        tally.duplicates += group.duplicates;
-        tally.refused += group.refused;
-        tally.micros = tally.micros.saturating_add(group.micros);
+    pub fn advance(&mut self, place: Place, done: &[Done], refused: &[Refused]) -> Result<(), String> {
+        self.kept.tally.add(done, refused.len());
         self.write_report(refused)?;
-        (self.kept.offset, self.kept.line) = (place.offset, place.line);
+        self.kept.place = Some(place);
         if self.is_dry {
             return Ok(());
         }
@@ -127,9 +132,22 @@ impl Journey {
         std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).map_err(said)
     }
 
-    /// The end of the file was reached: nothing is left to go on with.
+    /// Stops at the first row of a group that was refused, which begins at `place`: the next time it is the first.
+    /// What came of the rows after it is told now, and by then was done before.
+    pub fn stop(&mut self, place: Place, done: &[Done], refused: &[Refused]) -> Result<(), String> {
+        let first = refused.first().map_or(u64::MAX, |it| it.line);
+        let (before, after): (Vec<Done>, Vec<Done>) = done.iter().partition(|it| it.line < first);
+        self.advance(place, &before, &[])?;
+        self.kept.tally.add(&after, refused.len());
+        self.write_report(refused)
+    }
+
+    /// The end of the file was reached: nothing is left to go on with, nor a report of rows that were mended since.
     pub fn arrived(&self) {
         let _ = std::fs::remove_file(&self.path);
+        if self.kept.report_bytes == 0 {
+            let _ = std::fs::remove_file(&self.report_path);
+        }
     }
 
     fn write_report(&mut self, refused: &[Refused]) -> Result<(), String> {
@@ -172,50 +190,56 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
     file.with_file_name(name)
 }
 
-fn head(file: &Path, most: u64) -> Result<(u64, String), String> {
-    head_of(file, most).map_err(|it| format!("cannot read {}: {it}", file.display()))
-}
-
-fn head_of(file: &Path, most: u64) -> std::io::Result<(u64, String)> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(most).read_to_end(&mut bytes)?;
-    let hash: String = Sha256::digest(&bytes).iter().map(|it| format!("{it:02x}")).collect();
-    Ok((bytes.len() as u64, hash))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn place(offset: u64, line: u64) -> Place {
+        Place { offset, line, digest: [7; 32] }
+    }
+
     #[test]
-    fn an_interrupted_journey_goes_on_and_another_file_begins_anew() {
+    fn an_interrupted_journey_goes_on_and_another_begins_anew() {
         let directory = tempfile::TempDir::new().unwrap();
         let file = directory.path().join("usage.csv");
-        std::fs::write(&file, "account\na\nb\n").unwrap();
-        let open = |what: &str| Journey::open(&file, None, what, false).unwrap();
+        let open = |what: &str| Journey::open(&file, None, what, Manner::GoingOn).unwrap();
         let refused =
             Refused { line: 2, code: "unpriced".to_owned(), field: "=x".to_owned(), detail: "a, b".to_owned() };
         let mut journey = open("usage to x");
         assert_eq!(journey.from, None);
-        let place = Place { offset: 10, line: 3 };
-        let group = Tally { rows: 1, refused: 1, ..Tally::default() };
-        journey.advance(place, group, std::slice::from_ref(&refused)).unwrap();
+        journey.advance(place(10, 3), &[], std::slice::from_ref(&refused)).unwrap();
         // Of the next group only the report was written when it died.
         journey.write_report(std::slice::from_ref(&refused)).unwrap();
 
         let mut journey = open("usage to x");
-        assert_eq!((journey.from, journey.tally()), (Some(place), group));
-        journey.advance(Place { offset: 12, line: 4 }, group, &[Refused { line: 3, ..refused }]).unwrap();
+        let tally = Tally { rows: 1, refused: 1, ..Tally::default() };
+        assert_eq!((journey.from, journey.tally()), (Some(place(10, 3)), tally));
+        journey.advance(place(12, 4), &[], &[Refused { line: 3, ..refused }]).unwrap();
         let report = std::fs::read_to_string(journey.report_path()).unwrap();
         assert_eq!(report, "line,code,field,detail\n2,unpriced,\"'=x\",\"a, b\"\n3,unpriced,\"'=x\",\"a, b\"\n");
-        // What is appended is read on; what was changed is another file.
-        std::fs::write(&file, "account\na\nb\nc\n").unwrap();
-        assert!(open("usage to x").from.is_some());
-        std::fs::write(&file, "account\nx\nb\nc\n").unwrap();
-        assert_eq!(open("usage to x").from, None);
-        std::fs::write(&file, "account\na\nb\n").unwrap();
+        assert_eq!(open("usage to x").from, Some(place(12, 4)));
+        assert_eq!(Journey::open(&file, None, "usage to x", Manner::Anew).unwrap().from, None);
         assert_eq!(open("usage to y").from, None);
         journey.arrived();
         assert!(!file.with_file_name("usage.csv.import.json").exists());
+    }
+
+    #[test]
+    fn a_journey_that_stops_at_a_row_goes_on_at_it() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let file = directory.path().join("usage.csv");
+        let open = || Journey::open(&file, None, "usage to x", Manner::GoingOn).unwrap();
+        let done = |line: u64| Done { line, is_duplicate: line == 2, micros: 5 };
+        let refused = Refused { line: 4, code: String::new(), field: String::new(), detail: String::new() };
+        let mut journey = open();
+        journey.stop(place(20, 4), &[done(2), done(5), done(3)], &[refused]).unwrap();
+        let all = Tally { rows: 4, accepted: 2, duplicates: 1, refused: 1, micros: 15 };
+        assert_eq!((journey.tally(), journey.report_path().exists()), (all, true));
+        let journey = open();
+        let before = Tally { rows: 2, accepted: 1, duplicates: 1, refused: 0, micros: 10 };
+        assert_eq!((journey.from, journey.tally()), (Some(place(20, 4)), before));
+        // Mended, it is no longer reported.
+        journey.arrived();
+        assert!(!journey.report_path().exists());
     }
 }

@@ -17,8 +17,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::remote::{Server, Trouble};
-use super::{Outcome, say};
-use journey::{Journey, Refused, Tally};
+use super::{Outcome, counted, say};
+use journey::{Done, Journey, Refused};
 use rows::{Place, Row, Rows};
 
 /// The most that is sent in one request, with room for the answer.
@@ -29,6 +29,7 @@ Examples:
   scrip import usage november.csv --dry-run          what it would cost, and which rows are wrong
   scrip import usage november.csv                    the same again goes on where it was interrupted
   scrip import usage events.ndjson --strict          nothing at all if any row is wrong
+  scrip import usage november.csv --anew             from its first row, though it was interrupted
   scrip import accounts customers.csv
 
 november.csv:
@@ -63,9 +64,13 @@ struct Manner {
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Check every row first and send nothing if one is wrong; stop at the first that is refused
+    /// Check every row first and send nothing if one is wrong; stop at the first that is refused, and go on with it the
+    /// next time
     #[arg(long)]
     strict: bool,
+    /// Begin with the first row, also where an import of the file was interrupted
+    #[arg(long)]
+    anew: bool,
     /// Where to report refused rows, instead of FILE.errors.csv
     #[arg(long)]
     errors: Option<PathBuf>,
@@ -115,6 +120,9 @@ struct Ready<T> {
     bytes: usize,
 }
 
+/// What came of the rows of a group: each is in one of the two.
+type Outcomes = (Vec<Done>, Vec<Refused>);
+
 /// What is done with rows.
 trait Work {
     type Item;
@@ -125,9 +133,9 @@ trait Work {
     /// Makes of a row what is sent, or says what is wrong with it.
     fn read(&self, row: Row) -> Result<Ready<Self::Item>, Refused>;
     /// What would come of it, without doing it.
-    fn rehearse(&self, group: &[Ready<Self::Item>]) -> Result<(Tally, Vec<Refused>), String>;
+    fn rehearse(&self, group: &[Ready<Self::Item>]) -> Result<Outcomes, String>;
     /// Sends a group, and says what came of each of its rows.
-    fn send(&self, group: Vec<Ready<Self::Item>>) -> Result<(Tally, Vec<Refused>), String>;
+    fn send(&self, group: Vec<Ready<Self::Item>>) -> Result<Outcomes, String>;
 }
 
 impl Manner {
@@ -136,43 +144,50 @@ impl Manner {
             self.look_through(work)?;
         }
         let what = format!("{} to {}", work.what(), self.server.url());
-        let mut journey = Journey::open(&self.file, self.errors.as_deref(), &what, self.dry_run)?;
+        let manner = match (self.dry_run, self.anew) {
+            (true, _) => journey::Manner::Dry,
+            (_, true) => journey::Manner::Anew,
+            _ => journey::Manner::GoingOn,
+        };
+        let mut journey = Journey::open(&self.file, self.errors.as_deref(), &what, manner)?;
         let mut rows = Rows::open(&self.file, &work.columns(), journey.from)?;
         let bar = self.bar();
         if journey.from.is_some() {
-            bar.suspend(|| eprintln!("going on after {} rows", journey.tally().rows));
+            bar.suspend(|| eprintln!("going on after {}", counted(journey.tally().rows, "row")));
         }
-        loop {
-            let (group, mut refused, end) = gather(&mut rows, work, group_rows)?;
+        let mut stopped_at = None;
+        while stopped_at.is_none() {
+            let Group { ready, mut refused, starts, end } = gather(&mut rows, work, group_rows)?;
             let Some(end) = end else { break };
-            let mut tally = Tally { rows: (group.len() + refused.len()) as u64, ..Tally::default() };
-            if !group.is_empty() {
-                let (done, more) = if self.dry_run { work.rehearse(&group)? } else { work.send(group)? };
-                (tally.accepted, tally.duplicates, tally.micros) = (done.accepted, done.duplicates, done.micros);
-                refused.extend(more);
-            }
+            let (done, more) = match ready.is_empty() {
+                true => Outcomes::default(),
+                false if self.dry_run => work.rehearse(&ready)?,
+                false => work.send(ready)?,
+            };
+            refused.extend(more);
             refused.sort_by_key(|it| it.line);
-            tally.refused = refused.len() as u64;
-            journey.advance(end, tally, &refused)?;
+            let first = refused.first().filter(|_| self.strict && !self.dry_run).map(|it| it.line);
+            stopped_at = starts.into_iter().find(|it| Some(it.0) == first);
+            match stopped_at {
+                Some((_, start)) => journey.stop(start, &done, &refused)?,
+                None => journey.advance(end, &done, &refused)?,
+            }
             bar.set_position(end.offset);
             bar.set_message(format!("{} rows, {} refused", journey.tally().rows, journey.tally().refused));
-            if self.strict && !self.dry_run && !refused.is_empty() {
-                break;
-            }
         }
         bar.finish_and_clear();
-        self.report(&journey, work.what())
+        self.report(&journey, work.what(), stopped_at.map(|it| it.0))
     }
 
     /// Reads the whole file and stops at what is wrong, before anything is sent.
     fn look_through<W: Work>(&self, work: &W) -> Outcome {
         let mut rows = Rows::open(&self.file, &work.columns(), None)?;
         loop {
-            let (group, mut refused, end) = gather(&mut rows, work, 1_000)?;
+            let Group { ready, mut refused, end, .. } = gather(&mut rows, work, 1_000)?;
             if end.is_none() {
                 return Ok(());
             }
-            refused.extend(work.rehearse(&group)?.1);
+            refused.extend(work.rehearse(&ready)?.1);
             if let Some(first) = refused.iter().min_by_key(|it| it.line) {
                 let Refused { line, field, detail, .. } = first;
                 return Err(format!("line {line}: {field} {detail}; nothing was sent"));
@@ -188,10 +203,9 @@ impl Manner {
         bar
     }
 
-    fn report(&self, journey: &Journey, what: &str) -> Outcome {
+    fn report(&self, journey: &Journey, what: &str, stopped_at: Option<u64>) -> Outcome {
         let tally = journey.tally();
-        let is_over = !self.strict || tally.refused == 0;
-        if !self.dry_run && is_over {
+        if !self.dry_run && stopped_at.is_none() {
             journey.arrived();
         }
         let credits = Credits::from_micros(tally.micros);
@@ -209,37 +223,55 @@ impl Manner {
                 _ => "charged",
             };
             say(&format!(
-                "{} rows: {} {done}, {} done before, {} refused",
-                tally.rows, tally.accepted, tally.duplicates, tally.refused
+                "{}: {} {done}, {} done before, {} refused",
+                counted(tally.rows, "row"),
+                tally.accepted,
+                tally.duplicates,
+                tally.refused
             ));
             if !credits.is_zero() {
                 say(&format!("{credits} credits"));
             }
         }
-        match report {
-            None => Ok(()),
-            Some(path) => Err(format!("{} of {} rows were refused; {path} says why", tally.refused, tally.rows)),
+        match (report, stopped_at) {
+            (None, _) => Ok(()),
+            (Some(path), Some(line)) => Err(format!(
+                "stopped at line {line}, which was refused; {path} says why; imported again, it goes on there"
+            )),
+            (Some(path), None) => {
+                Err(format!("{} of {} refused; {path} says why", tally.refused, counted(tally.rows, "row")))
+            }
         }
     }
 }
 
-/// The next group, the rows that are none, and where the next group begins; no end at the end of the file.
-type Group<T> = (Vec<Ready<T>>, Vec<Refused>, Option<Place>);
+/// The next rows of a file.
+struct Group<T> {
+    ready: Vec<Ready<T>>,
+    /// Those that are none.
+    refused: Vec<Refused>,
+    /// Where each begins, by its line.
+    starts: Vec<(u64, Place)>,
+    /// Where the next group begins; none at the end of the file.
+    end: Option<Place>,
+}
 
 fn gather<W: Work>(rows: &mut Rows, work: &W, most: usize) -> Result<Group<W::Item>, String> {
-    let (mut group, mut refused, mut end, mut bytes) = (Vec::new(), Vec::new(), None, 0);
-    while group.len() + refused.len() < most && bytes < GROUP_BYTES_MAX {
+    let mut group = Group { ready: Vec::new(), refused: Vec::new(), starts: Vec::new(), end: None };
+    let mut bytes = 0;
+    while group.starts.len() < most && bytes < GROUP_BYTES_MAX {
         let Some(row) = rows.next()? else { break };
-        end = Some(row.next);
+        group.end = Some(row.next);
+        group.starts.push((row.line, row.start));
         match work.read(row) {
             Ok(ready) => {
                 bytes += ready.bytes;
-                group.push(ready);
+                group.ready.push(ready);
             }
-            Err(why) => refused.push(why),
+            Err(why) => group.refused.push(why),
         }
     }
-    Ok((group, refused, end))
+    Ok(group)
 }
 
 /// A row that is refused here, before it is sent.

@@ -1,29 +1,35 @@
 //! The rows of a file, one at a time, each with where it stands: CSV by its header, or a JSON object a line.
 //!
 //! Must never know what a row is for. Invariant: whatever the file's size, one row is in memory, of at most
-//! [`ROW_BYTES_MAX`]; and reading from where a row ends goes on with the next.
+//! [`ROW_BYTES_MAX`]; and reading from where a row ends goes on with the next, or is refused where the file is no
+//! longer what it was up to there.
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 /// The longest row. A longer one is a quote that is never closed, or no row at all.
 const ROW_BYTES_MAX: u64 = 1 << 20;
 const TOO_LONG: &str = "is longer than 1 MiB";
 
 /// A place between two rows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Place {
     pub offset: u64,
-    /// Of the row that begins here, from 1.
+    /// That begins here, from 1.
     pub line: u64,
+    /// SHA-256 of all that stands before it.
+    pub digest: [u8; 32],
 }
 
 #[derive(Debug)]
 pub struct Row {
     pub line: u64,
-    /// Where the next one begins.
+    /// Where the one before ended, and where the next one begins.
+    pub start: Place,
     pub next: Place,
     /// What is wrong with it, where it is none.
     pub members: Result<Map<String, Value>, String>,
@@ -32,7 +38,10 @@ pub struct Row {
 /// The rows of a file that is open.
 pub struct Rows {
     reader: BufReader<File>,
-    place: Place,
+    offset: u64,
+    line: u64,
+    /// Of all that was read.
+    hash: Sha256,
     /// Names of the columns; none in a file of JSON.
     header: Option<Vec<String>>,
 }
@@ -50,16 +59,36 @@ impl Rows {
             return Err(format!("{} must end in .csv, .ndjson or .jsonl, as what it is", path.display()));
         }
         let reader = BufReader::new(File::open(path).map_err(said)?);
-        let mut rows = Rows { reader, place: Place { offset: 0, line: 1 }, header: None };
+        let mut rows = Rows { reader, offset: 0, line: 1, hash: Sha256::new(), header: None };
         if ending == "csv" {
             let text = rows.text(true)?.map_or(Ok(Vec::new()), |it| it.1.map_err(|why| format!("the header {why}")))?;
             rows.header = Some(header(&text, columns)?);
         }
         if let Some(from) = from {
-            rows.reader.seek(SeekFrom::Start(from.offset)).map_err(said)?;
-            rows.place = from;
+            rows.go_to(from).map_err(said)?.then_some(()).ok_or_else(|| changed(path, from))?;
         }
         Ok(rows)
+    }
+
+    /// Goes on to a place where a row ended, and says whether the file is up to there what it was then.
+    fn go_to(&mut self, place: Place) -> std::io::Result<bool> {
+        while self.offset < place.offset {
+            let there = self.reader.fill_buf()?;
+            let left = usize::try_from(place.offset - self.offset).unwrap_or(usize::MAX);
+            let length = there.len().min(left);
+            if length == 0 {
+                return Ok(false);
+            }
+            self.hash.update(&there[..length]);
+            self.offset += length as u64;
+            self.reader.consume(length);
+        }
+        self.line = place.line;
+        Ok(self.place() == place)
+    }
+
+    fn place(&self) -> Place {
+        Place { offset: self.offset, line: self.line, digest: self.hash.clone().finalize().into() }
     }
 
     /// The next row, if there is one.
@@ -67,6 +96,7 @@ impl Rows {
     /// # Errors
     /// What makes the rest of the file unreadable.
     pub fn next(&mut self) -> Result<Option<Row>, String> {
+        let start = self.place();
         let Some((line, text)) = self.text(self.header.is_some())? else { return Ok(None) };
         let members = match (text, &self.header) {
             (Err(why), Some(_)) => return Err(format!("line {line}: {why}; is a quote not closed?")),
@@ -74,23 +104,24 @@ impl Rows {
             (Ok(text), Some(header)) => cells(&text).and_then(|it| members(header, &it)),
             (Ok(text), None) => serde_json::from_slice(&text).map_err(|it| format!("is not a JSON object: {it}")),
         };
-        Ok(Some(Row { line, next: self.place, members }))
+        Ok(Some(Row { line, start, next: self.place(), members }))
     }
 
     /// The text of the next row that is not empty, and its line. A row of CSV goes on while a quote is open.
     fn text(&mut self, is_csv: bool) -> Result<Option<Text>, String> {
         loop {
-            let (line, mut text) = (self.place.line, Vec::new());
+            let (line, mut text) = (self.line, Vec::new());
             let said = |it: std::io::Error| format!("line {line}: {it}");
             loop {
-                let room = ROW_BYTES_MAX.saturating_sub(text.len() as u64);
+                let before = text.len();
+                let room = ROW_BYTES_MAX.saturating_sub(before as u64);
                 let read = self.reader.by_ref().take(room).read_until(b'\n', &mut text).map_err(said)? as u64;
-                self.place.offset += read;
+                self.hash.update(&text[before..]);
+                self.offset += read;
                 if text.ends_with(b"\n") {
-                    self.place.line += 1;
+                    self.line += 1;
                 } else if read == room {
-                    self.place.offset += self.reader.skip_until(b'\n').map_err(said)? as u64;
-                    self.place.line += 1;
+                    self.skip_line().map_err(said)?;
                     return Ok(Some((line, Err(TOO_LONG.to_owned()))));
                 }
                 let is_open = is_csv && !text.iter().filter(|it| **it == b'"').count().is_multiple_of(2);
@@ -108,6 +139,33 @@ impl Rows {
             }
         }
     }
+
+    /// Reads what is left of a line, and keeps none of it.
+    fn skip_line(&mut self) -> std::io::Result<()> {
+        loop {
+            let there = self.reader.fill_buf()?;
+            let end = there.iter().position(|it| *it == b'\n').map(|it| it + 1);
+            let length = end.unwrap_or(there.len());
+            self.hash.update(&there[..length]);
+            self.offset += length as u64;
+            self.reader.consume(length);
+            if end.is_some() || length == 0 {
+                self.line += 1;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Why nothing goes on, and what to do.
+fn changed(path: &Path, from: Place) -> String {
+    format!(
+        "{} is no longer what it was up to line {}, where its import was interrupted, so nothing was sent. With --anew \
+         it is imported from its first row: a row that has an idempotency_key is done once; one that has none is named \
+         by its line, and is other work where lines have moved",
+        path.display(),
+        from.line
+    )
 }
 
 fn cells(text: &[u8]) -> Result<Vec<String>, String> {
@@ -211,5 +269,24 @@ mod tests {
         let rows = read("x.ndjson", &long, None).unwrap();
         assert_eq!((rows.len(), rows[1].line), (2, 2));
         assert!(rows[0].members.is_err() && rows[1].members.is_ok());
+        assert_eq!(read("x.ndjson", &long, Some(rows[0].next)).unwrap().len(), 1);
+    }
+
+    /// Wherever it was edited, a file is not read on from the middle of what is now another row.
+    #[test]
+    fn a_file_that_was_changed_before_a_place_is_not_read_on_from_it() {
+        let csv = b"account,meter\nacct_ada,chat\nacct_bob,chat\nacct_cyd,chat\n";
+        let after_bob = read("x.csv", csv, None).unwrap()[1].next;
+        let open = |text: &str| read("x.csv", text.as_bytes(), Some(after_bob)).map(|it| it.len());
+        assert_eq!(open("account,meter\nacct_ada,chat\nacct_bob,chat\nacct_dan,chat\nacct_eve,chat\n"), Ok(2));
+        for changed in [
+            "account,meter\nacct_ada,chat\nacct_ben,chat\nacct_cyd,chat\n",
+            "account,meter\nacct_adalbert,chat\nacct_bob,chat\nacct_cyd,chat\n",
+            "account,meter\nacct_ada,chat\n",
+            "meter,account\nacct_ada,chat\nacct_bob,chat\nacct_cyd,chat\n",
+        ] {
+            let why = open(changed).unwrap_err();
+            assert!(why.contains("up to line 4") && why.contains("--anew"), "{why}");
+        }
     }
 }

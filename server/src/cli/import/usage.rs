@@ -2,10 +2,10 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::journey::{Refused, Tally};
+use super::journey::{Done, Refused};
 use super::price::Prices;
 use super::rows::Row;
-use super::{Manner, Ready, Work, name_of, patiently, refused};
+use super::{Manner, Outcomes, Ready, Work, name_of, patiently, refused};
 use crate::cli::remote::Server;
 use billing::money::Credits;
 
@@ -100,31 +100,26 @@ impl Work for Charging<'_> {
         Ok(Ready { line: row.line, bytes: text.len(), value: Charge { members, text } })
     }
 
-    fn rehearse(&self, group: &[Ready<Charge>]) -> Result<(Tally, Vec<Refused>), String> {
+    fn rehearse(&self, group: &[Ready<Charge>]) -> Result<Outcomes, String> {
         let prices = self.prices.as_ref().ok_or("prices are read for a rehearsal")?;
-        let (mut tally, mut all) = (Tally::default(), Vec::new());
-        for ready in group {
-            match prices.price(&ready.value.members) {
-                Ok(credits) => {
-                    tally.accepted += 1;
-                    tally.micros = tally.micros.saturating_add(credits.micros());
-                }
-                Err((code, field, detail)) => {
-                    all.push(Refused { line: ready.line, code: code.to_owned(), field, detail });
-                }
+        let (mut done, mut all) = (Vec::new(), Vec::new());
+        for &Ready { line, ref value, .. } in group {
+            match prices.price(&value.members) {
+                Ok(credits) => done.push(Done { line, is_duplicate: false, micros: credits.micros() }),
+                Err((code, field, detail)) => all.push(Refused { line, code: code.to_owned(), field, detail }),
             }
         }
-        Ok((tally, all))
+        Ok((done, all))
     }
 
-    fn send(&self, mut group: Vec<Ready<Charge>>) -> Result<(Tally, Vec<Refused>), String> {
-        let (mut tally, mut all) = (Tally::default(), Vec::new());
+    fn send(&self, mut group: Vec<Ready<Charge>>) -> Result<Outcomes, String> {
+        let (mut done, mut all) = (Vec::new(), Vec::new());
         for attempt in 1..=ROUNDS {
             let results = self.results(&group)?;
             let mut again = Vec::new();
             for (ready, result) in group.into_iter().zip(&results) {
                 match result["status"].as_u64() {
-                    Some(201) => count(&mut tally, result),
+                    Some(201) => done.push(charged(ready.line, result)),
                     // The server was busy or in trouble, and the row is not to blame.
                     Some(429 | 500..) if attempt < ROUNDS => again.push(ready),
                     _ => all.push(told(ready.line, &result["error"])),
@@ -135,18 +130,14 @@ impl Work for Charging<'_> {
                 break;
             }
         }
-        Ok((tally, all))
+        Ok((done, all))
     }
 }
 
-fn count(tally: &mut Tally, result: &Value) {
-    if result["replay"] == true {
-        tally.duplicates += 1;
-        return;
-    }
-    tally.accepted += 1;
+fn charged(line: u64, result: &Value) -> Done {
+    let is_duplicate = result["replay"] == true;
     let credits = result["charge"]["credits"].as_str().and_then(|it| it.parse::<Credits>().ok()).unwrap_or_default();
-    tally.micros = tally.micros.saturating_add(credits.micros());
+    Done { line, is_duplicate, micros: if is_duplicate { 0 } else { credits.micros() } }
 }
 
 /// A problem as a line of the report.

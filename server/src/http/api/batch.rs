@@ -21,6 +21,8 @@ use crate::service::{Answer, ChargeOrder, Scope};
 const ITEMS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 32 << 20;
 const NDJSON: &str = "application/x-ndjson";
+/// The member that holds an artefact.
+const INPUT: &[u8] = b"\"input\"";
 
 /// What came of a batch.
 #[derive(Serialize, ToSchema)]
@@ -64,9 +66,19 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;
     let by = call.by();
     let is_lines = call.content_type() == NDJSON;
-    let _room = site.room_for(call.length().unwrap_or(BYTES_MAX).min(BYTES_MAX))?;
+    // Each who works on it has it: when the client goes away, this ends before they do.
+    let room = Arc::new(site.room_for(call.length().unwrap_or(BYTES_MAX).min(BYTES_MAX))?);
     let body = call.read_unsifted(&[JSON, NDJSON], BYTES_MAX).await?;
-    let parsed = site.aside(move || orders(&body, is_lines, &by)).await??;
+    let is_to_measure = body.windows(INPUT.len()).any(|it| it == INPUT);
+    let parse = {
+        let room = Arc::clone(&room);
+        move || {
+            let _room = room;
+            orders(&body, is_lines, &by)
+        }
+    };
+    // What is to be measured waits for its turn, as it does when it is sent alone.
+    let parsed = if is_to_measure { site.measure(parse).await? } else { site.aside(parse).await?? };
     let mut asked = Vec::with_capacity(parsed.len());
     let mut problems = Vec::with_capacity(parsed.len());
     for order in parsed {
@@ -86,7 +98,11 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         }
     });
     let results: Vec<Result<Answer, Problem>> = results.collect();
-    let body = site.aside(move || render(&results)).await?.map_err(Problem::internal)?;
+    let rendered = site.aside(move || {
+        let _room = room;
+        render(&results)
+    });
+    let body = rendered.await?.map_err(Problem::internal)?;
     site.gauges.batched(body.accepted, body.duplicates);
     Ok(reply::with_body(StatusCode::OK, JSON, body.text))
 }

@@ -113,7 +113,9 @@ pub async fn chat(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Count the lines of a repository
 ///
-/// The body is a tar, tar.gz or zip of the sources, at most 256 MiB. Nothing of it is kept or run.
+/// The body is a tar, tar.gz or zip of the sources, at most 256 MiB. Nothing of it is kept or run. More than 200 000
+/// files, or 1 GiB, are `repository_too_large`; what expands to 200 times its own size, and to more than 16 MiB, is
+/// `archive_too_large`.
 #[utoipa::path(post, path = "/v1/measure/repository", operation_id = "measureRepository", tag = "Prices and measuring",
     request_body(description = "A tar, tar.gz or zip.", content(
         (Vec<u8> = "application/gzip"), (Vec<u8> = "application/x-tar"), (Vec<u8> = "application/zip"),

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use billing::id::Name;
+use billing::money::Credits;
+use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +14,7 @@ use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, Instant, InstantIn, NameIn, TextIn};
 use super::reply::{self, Answered, Page};
-use crate::service::{Scope, ServerEvent, ServerOrder, ServerVerb, ServerView};
+use crate::service::{Scope, ServerAnswer, ServerEvent, ServerOrder, ServerVerb, ServerView};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,14 +40,14 @@ pub struct EventIn {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Server)]
-pub struct ServerShown<'a> {
+pub struct ServerShown {
     #[schema(pattern = "^[A-Za-z0-9._:@-]{1,128}$")]
-    id: &'a str,
-    project: Option<&'a str>,
+    id: String,
+    project: Option<String>,
     /// `provisioning`, `running`, `stopped`, `released` or `failed`.
-    state: &'static str,
-    tier: &'a str,
-    region: Option<&'a str>,
+    state: String,
+    tier: String,
+    region: Option<String>,
     provisioned_at: Instant,
     /// When it was first handed over.
     started_at: Option<Instant>,
@@ -67,25 +68,30 @@ pub struct ServerShown<'a> {
     rate_card: u32,
 }
 
-impl<'a> ServerShown<'a> {
-    fn of(view: &'a ServerView) -> ServerShown<'a> {
-        let (server, run) = (&view.server, &view.server.run);
+impl ServerShown {
+    fn of(view: &ServerView) -> ServerShown {
+        ServerShown::answering(ServerAnswer::of(view))
+    }
+
+    fn answering(it: ServerAnswer) -> ServerShown {
+        let (amount, instant) =
+            (|it: i64| Amount(Credits::from_micros(it)), |it: i64| Instant(Timestamp::from_millis(it)));
         ServerShown {
-            id: server.id.as_str(),
-            project: server.project.as_ref().map(Name::as_str),
-            state: run.phase.as_str(),
-            tier: &run.tariff.tier,
-            region: run.tariff.region.as_deref(),
-            provisioned_at: Instant(server.provisioned_at),
-            started_at: run.started_at.map(Instant),
-            seconds: view.seconds,
-            provisioning_credits: Amount(server.set_up),
-            runtime_credits: Amount(view.runtime),
-            beyond_floor: Amount(server.beyond),
-            accrued: Amount(view.accrued),
-            month_cap_reached: view.is_capped,
-            projected_month: Amount(view.projected_month),
-            rate_card: run.tariff.rate_card,
+            id: it.id,
+            project: it.project,
+            state: it.state,
+            tier: it.tier,
+            region: it.region,
+            provisioned_at: instant(it.provisioned_at),
+            started_at: it.started_at.map(instant),
+            seconds: it.seconds,
+            provisioning_credits: amount(it.set_up),
+            runtime_credits: amount(it.runtime),
+            beyond_floor: amount(it.beyond),
+            accrued: amount(it.accrued),
+            month_cap_reached: it.is_capped,
+            projected_month: amount(it.projected_month),
+            rate_card: it.rate_card,
         }
     }
 }
@@ -143,7 +149,8 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     ),
     request_body = EventIn, security(("api_key" = ["charge"])),
     responses(
-        (status = 200, body = ServerShown, description = "The server as it stands now."),
+        (status = 200, body = ServerShown,
+            description = "The server as it stands now; under a key that came before, as it stood then."),
         (status = 402, description = "`insufficient_credits`: a stopped server may not start on nothing."),
         (status = 404, description = "No such account or server."),
         (status = 409, description = "`server_conflict`: not possible by what is known of the server."),
@@ -158,8 +165,8 @@ pub async fn report(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let (at, tier) = (said.at.map(|it| it.0), said.tier.map(|it| it.0));
     let event = ServerEvent { account: account.clone(), server, verb, at, tier, key, by };
     let reported = site.app.report_server(event).await.map_err(Problem::from);
-    let view = reported.map_err(|it| site.refused(it, &account))?;
-    reply::json(StatusCode::OK, &ServerShown::of(&view))
+    let (answer, is_replay) = reported.map_err(|it| site.refused(it, &account))?;
+    reply::written(StatusCode::OK, &ServerShown::answering(answer), is_replay)
 }
 
 /// Look up a server
