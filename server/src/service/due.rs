@@ -1,5 +1,8 @@
 //! What is due: time itself changes books, and someone has to write it down.
+use std::sync::Arc;
+
 use billing::id::AccountNumber;
+use billing::ledger::Book;
 
 use super::Error;
 use crate::app::App;
@@ -24,6 +27,16 @@ impl App {
         Ok(self.store.due(self.now(), limit)?)
     }
 
+    /// Books of accounts, all but those that cannot be read: what time brings about for the others does not wait for
+    /// them.
+    pub(super) fn readable(&self, accounts: &[AccountNumber]) -> Result<Vec<Arc<Book>>, Error> {
+        let found = store::read_apart(&*self.store, accounts)?;
+        for (account, fault) in found.unreadable {
+            tracing::error!(?account, %fault, "a book cannot be read");
+        }
+        Ok(found.books)
+    }
+
     /// Posts all that is due, however much: when a test clock was moved, all of it happens before anybody looks.
     pub async fn settle_all(&self) -> Result<(), Error> {
         for _ in 0..SETTLE_PASSES_MAX {
@@ -37,7 +50,7 @@ impl App {
 
     /// Posts what is due on each, as much as fits in a pass. What cannot be posted now is due still.
     pub async fn settle(&self, accounts: Vec<AccountNumber>) -> Settling {
-        // A book that cannot be read is no reason not to settle the others.
+        // What fails here is no reason not to settle.
         if let Err(error) = self.renew_all_budgets(&accounts).await {
             tracing::error!(?error, "bringing budgets up to date failed");
         }

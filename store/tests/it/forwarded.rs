@@ -13,6 +13,7 @@ macro_rules! forwarded {
             recall(names: &[store::NameHash], accounts: &[billing::id::AccountNumber]) -> store::Recalled;
             versions(accounts: &[billing::id::AccountNumber]) -> Vec<u64>;
             transaction(place: billing::id::Place) -> Option<Arc<billing::ledger::Transaction>>;
+            transactions_at(places: &[billing::id::Place]) -> Vec<Option<Arc<billing::ledger::Transaction>>>;
             transactions(it: billing::id::AccountNumber, before: u64, limit: usize)
                 -> Vec<Arc<billing::ledger::Transaction>>;
             granting(it: billing::id::AccountNumber, before: u64, limit: usize)
