@@ -98,6 +98,11 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Whether a failed commit or sync left it so that it takes nothing more until it is opened anew.
+    fn is_spent(&self) -> bool {
+        false
+    }
+
     /// Whether other processes may commit to it too: then what is decided must be `reserve`d first, and what is kept at
     /// hand may have changed.
     fn is_shared(&self) -> bool {

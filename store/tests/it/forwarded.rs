@@ -3,6 +3,9 @@
 
 macro_rules! forwarded {
     () => {
+        fn is_spent(&self) -> bool {
+            self.inner.is_spent()
+        }
         fn is_shared(&self) -> bool {
             self.inner.is_shared()
         }
