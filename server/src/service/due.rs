@@ -2,7 +2,9 @@
 use std::sync::Arc;
 
 use billing::id::AccountNumber;
-use billing::ledger::Book;
+use billing::ledger::{Book, Command};
+use billing::server::{Phase, Server};
+use billing::time::Span;
 
 use super::Error;
 use crate::app::App;
@@ -11,6 +13,9 @@ use crate::turnstile::{Ask, Turned};
 /// Passes over due accounts after a test clock was moved, and accounts in each: years of a few servers fit.
 const SETTLE_PASSES_MAX: usize = 100_000;
 const SETTLED_AT_ONCE: usize = 1_000;
+
+/// Accounts whose servers are settled when the process ends, at most: what is not is settled when the next begins.
+const RUNNING_MAX: usize = 100_000;
 
 /// What a pass over due accounts came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -59,14 +64,35 @@ impl App {
             Ok(_) => {}
             Err(error) => tracing::error!(?error, "bringing terms of burning up to date failed"),
         }
-        let ask =
-            |account| Ask { account, command: None, key: None, by: None, fact: None, once: None, also: Vec::new() };
         if accounts.is_empty() {
             return Settling::default();
         }
-        let turned = self.turnstile.take(accounts.into_iter().map(ask).collect()).await;
+        let turned = self.turnstile.take(accounts.into_iter().map(|it| ask(it, None)).collect()).await;
         let count = |is_so: fn(&&Turned) -> bool| turned.iter().filter(is_so).count();
         let (done, unfinished) = (count(|it| matches!(it, Turned::Idle)), count(|it| matches!(it, Turned::Unfinished)));
         Settling { done, unfinished }
     }
+
+    /// Settles what running servers used by now, for when this process ends: so the ledger says it before the next
+    /// begins. Where other processes serve the same store, they go on.
+    pub async fn settle_servers(&self) -> Result<(), Error> {
+        if self.store.is_shared() {
+            return Ok(());
+        }
+        // Each is due at the end of its hour.
+        let due = self.store.due(self.now() + Span::HOUR, RUNNING_MAX)?;
+        for some in due.chunks(SETTLED_AT_ONCE) {
+            let asks = self.readable(some)?.into_iter().flat_map(|book| {
+                let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
+                let settle = |it: &Server| Command::Settle { server: it.id.clone() };
+                running.map(|it| ask(book.account, Some(settle(it)))).collect::<Vec<_>>()
+            });
+            self.turnstile.take(asks.collect()).await;
+        }
+        Ok(())
+    }
+}
+
+fn ask(account: AccountNumber, command: Option<Command>) -> Ask {
+    Ask { account, command, key: None, by: None, fact: None, once: None, also: Vec::new() }
 }

@@ -169,12 +169,7 @@ impl Decider {
         }
     }
 
-    fn take(
-        &mut self,
-        grip: Grip,
-        names: &[NameHash],
-        accounts: &[AccountNumber],
-    ) -> Result<Box<dyn Reserved>, Fault> {
+    fn take(&mut self, grip: Grip, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Box<dyn Reserved>, Fault> {
         let at_hand = |it: &AccountNumber| (*it, self.books.get(*it).cloned());
         let accounts: Vec<(AccountNumber, Option<Arc<Book>>)> = accounts.iter().map(at_hand).collect();
         let reserved = self.store.reserve(grip, names, &accounts)?;
