@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use store::postgres::Postgres;
 use store::sqlite;
-use store::{Difference, Store};
+use store::{Difference, Movable};
 
 use super::{Outcome, say};
 use crate::config;
@@ -47,12 +47,12 @@ impl At {
         }
     }
     /// The store that is there, of either kind.
-    fn open(&self) -> Result<Arc<dyn Store>, String> {
+    fn open(&self) -> Result<Arc<dyn Movable>, String> {
         let database = self.named()?;
         if let Database::Sqlite(_) = database {
             self.existing()?;
         }
-        database.open()
+        database.open_whole()
     }
 }
 
@@ -121,7 +121,7 @@ impl Drop for Copy {
 
 impl Verify {
     /// The store as it is at one moment: of a file that a server has open, a copy.
-    fn store(&self) -> Result<(Arc<dyn Store>, Option<Copy>), String> {
+    fn store(&self) -> Result<(Arc<dyn Movable>, Option<Copy>), String> {
         if let Database::Postgres(url) = self.at.named()? {
             let store = Postgres::open_at_one_moment(&url).map_err(|it| it.to_string())?;
             return Ok((Arc::new(store), None));
@@ -133,7 +133,7 @@ impl Verify {
         let copy = Copy::beside(&path).map_err(|it| format!("cannot copy {}: {it}", path.display()))?;
         let file = copy.directory.join("scrip.db");
         sqlite::snapshot(&path, &file).map_err(|it| it.to_string())?;
-        Ok((Database::Sqlite(file).open()?, Some(copy)))
+        Ok((Database::Sqlite(file).open_whole()?, Some(copy)))
     }
 
     pub fn run(self) -> Outcome {

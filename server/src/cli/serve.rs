@@ -190,7 +190,7 @@ impl DemoProvider {
             while let Some(sim) = remembering.upgrade() {
                 remember(&sim, &place);
                 drop(sim);
-                std::thread::sleep(std::time::Duration::from_secs(1));
+                std::thread::sleep(Duration::from_secs(1));
             }
         });
         Ok(DemoProvider { sim, memory })

@@ -410,6 +410,7 @@ fn damage_done_by_hand_is_found() {
     );
     assert_found(journal, "update journal set version = 900 where sequence = 7", "version");
     assert_found(journal, "update journal set key = 'other' where sequence = 7", "name");
+    assert_found(journal, "update journal set fact = zeroblob(16) where sequence = 7", "name");
     assert_found(journal, "delete from journal where sequence = 7", "journal");
     assert_found(derived, "update usage_blocks set body = replace(body, ',53,[', ',54,[')", "usage");
     assert_found(derived, "delete from usage_blocks", "usage");
