@@ -273,6 +273,10 @@ impl App {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+    /// Whether nothing can be written until the process is started again.
+    pub fn is_spent(&self) -> bool {
+        self.store.is_spent()
+    }
     pub fn turnstile(&self) -> &Turnstile {
         &self.turnstile
     }

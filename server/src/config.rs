@@ -21,6 +21,8 @@ use crate::rate_card;
 
 /// The address where nothing is said.
 pub const LISTEN: &str = "127.0.0.1:8080";
+/// The directory of the data where nothing is said.
+pub const DATA_DIR: &str = "scrip-data";
 
 /// The file, field by field. All may be left out.
 #[derive(Debug, Default, Deserialize)]
@@ -181,7 +183,7 @@ impl File {
     /// # Errors
     /// The first fault, with the name of what is at fault.
     pub fn checked(self) -> Result<Config, String> {
-        let data_dir = self.data_dir.unwrap_or_else(|| "scrip-data".into());
+        let data_dir = self.data_dir.unwrap_or_else(|| DATA_DIR.into());
         let database = Database::named(self.database_url.as_deref(), &data_dir)?;
         let first_card = match &self.rate_card {
             Some(path) => read_card(path)?,

@@ -20,6 +20,15 @@ impl std::fmt::Debug for Database {
     }
 }
 
+/// The URL of the store that is meant: of the command line, of the environment, of a file. A directory that the command
+/// line names is a store of its own, whatever is said elsewhere.
+pub fn url(flag: Option<String>, data_dir: Option<&Path>, of_file: Option<String>) -> Option<String> {
+    if flag.is_some() || data_dir.is_some() {
+        return flag;
+    }
+    std::env::var("SCRIP_DATABASE_URL").ok().filter(|it| !it.is_empty()).or(of_file)
+}
+
 impl Database {
     /// What `url` names; a file in `data_dir` where it names nothing.
     ///

@@ -8,6 +8,7 @@
 //! - an account's transactions have the versions 1, 2, 3 … without gap or fork: what does not follow is `Stale`;
 //! - a read sees every commit that returned before it began;
 //! - a transaction once read reads the same for ever.
+mod apart;
 mod codec;
 mod fault;
 mod moving;
@@ -17,6 +18,7 @@ mod record;
 pub mod sqlite;
 mod verify;
 
+pub use apart::{Apart, read_apart};
 pub use fault::{CommitError, Fault};
 pub use moving::{EachPost, Movable, MoveError, Moved, Plan, Progress, Shelf, Spot, move_house, unfinished};
 pub use name::NameHash;
@@ -96,6 +98,11 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Whether a failed commit or sync left it so that it takes nothing more until it is opened anew.
+    fn is_spent(&self) -> bool {
+        false
+    }
+
     /// Whether other processes may commit to it too: then what is decided must be `reserve`d first, and what is kept at
     /// hand may have changed.
     fn is_shared(&self) -> bool {
@@ -127,6 +134,10 @@ pub trait Store: Send + Sync {
     }
 
     fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault>;
+    /// The same of many, in the order asked.
+    fn transactions_at(&self, places: &[Place]) -> Result<Vec<Option<Arc<Transaction>>>, Fault> {
+        places.iter().map(|it| self.transaction(*it)).collect()
+    }
     /// Up to `limit` transactions of an account with a version below `before`, newest first.
     fn transactions(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault>;
     /// Like `transactions`, of those that made a grant.

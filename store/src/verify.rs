@@ -14,7 +14,7 @@ use billing::money::Credits;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageSum};
 
-use crate::{Fault, NameHash, Store, UsageRow};
+use crate::{Fault, Movable, NameHash, UsageRow};
 
 /// Differences listed in full; of more, only how many.
 const LISTED_MAX: usize = 1_000;
@@ -87,7 +87,7 @@ pub struct Difference {
 ///
 /// # Errors
 /// When the store cannot be read at all. A journal row that cannot be is a difference.
-pub fn verify(store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Fault> {
+pub fn verify(store: &dyn Movable, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Fault> {
     let mut replay = Replay {
         store,
         report: Report::default(),
@@ -106,7 +106,7 @@ pub fn verify(store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<R
 }
 
 struct Replay<'a> {
-    store: &'a dyn Store,
+    store: &'a dyn Movable,
     report: Report,
     accounts: HashMap<AccountNumber, Folded>,
     /// How often each charge was reversed; most never are.
@@ -151,7 +151,7 @@ impl Replay<'_> {
         let (mut last, mut unreadable) = (0, 0);
         loop {
             let store = self.store;
-            let read = store.journal(last, &mut |sequence, transaction| {
+            let read = store.posts(last, &mut |sequence, transaction, fact| {
                 if sequence != last + 1 {
                     self.report.differs(
                         "journal",
@@ -161,13 +161,14 @@ impl Replay<'_> {
                     );
                 }
                 last = sequence;
-                self.take(&transaction);
+                self.take(&transaction, fact);
                 if ASKED_MAX <= self.names.len() {
                     self.compare_names();
                 }
                 if sequence % 1_000 == 0 {
                     progress(sequence, total);
                 }
+                Ok(())
             });
             let Err(fault) = read else { break };
             unreadable += 1;
@@ -181,7 +182,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn take(&mut self, transaction: &Transaction) {
+    fn take(&mut self, transaction: &Transaction, fact: Option<NameHash>) {
         let Place { account, version } = transaction.place;
         self.report.transactions += 1;
         let folded = self.accounts.entry(account).or_insert_with(|| Folded {
@@ -192,7 +193,13 @@ impl Replay<'_> {
             debt: 0,
             usage: Checksum::default(),
         });
-        self.names.extend(names_of(transaction, &mut self.reversals).map(|it| (it, transaction.place)));
+        let key = transaction.origin.key.as_deref().map(|it| NameHash::key(account, it));
+        self.names.extend(key.into_iter().chain(fact).map(|it| (it, transaction.place)));
+        let settled = settled_by(transaction, &mut self.reversals);
+        if settled.is_some() && settled != fact {
+            let place = format!("a name of {:?}", transaction.place);
+            self.report.differs("name", place, format!("{settled:?}"), format!("{fact:?}"));
+        }
         if folded.is_broken {
             return;
         }
@@ -301,14 +308,9 @@ pub(crate) fn moved_on(book: &mut Arc<Book>, transaction: &Transaction) -> bool 
         && catch_unwind(AssertUnwindSafe(|| Arc::make_mut(book).apply(transaction))).is_ok()
 }
 
-/// The names a transaction must be found by: the caller's key, and what it settled for ever as far as that follows from
-/// the transaction itself. `reversals` counts each charge's.
-fn names_of<'a>(
-    transaction: &'a Transaction,
-    reversals: &mut HashMap<ChargeId, u64>,
-) -> impl Iterator<Item = NameHash> + use<'a> {
-    let key = transaction.origin.key.as_deref().map(|it| NameHash::key(transaction.place.account, it));
-    let fact = match &transaction.what {
+/// What a transaction settled for ever, as far as that follows from itself. `reversals` counts each charge's.
+fn settled_by(transaction: &Transaction, reversals: &mut HashMap<ChargeId, u64>) -> Option<NameHash> {
+    match &transaction.what {
         What::Charged { closing: Some(closing), .. } => Some(NameHash::hold_end(closing.hold)),
         What::Released { hold, .. } => Some(NameHash::hold_end(*hold)),
         // Time of a server that is taken back is no reversal that anybody asked for.
@@ -318,8 +320,7 @@ fn names_of<'a>(
             Some(NameHash::reversal(it.charge, *count))
         }
         _ => None,
-    };
-    key.into_iter().chain(fact)
+    }
 }
 
 /// Asks for all at once; when that fails, for each by itself: one that cannot be read hides no other.

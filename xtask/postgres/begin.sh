@@ -8,10 +8,16 @@ if [ ! -x "${bin:-}/postgres" ]; then
     exit 1
 fi
 
-# PostgreSQL refuses to be run by root.
+# PostgreSQL refuses to be run by root, and whoever runs it instead may not look into root's own directories: it gets
+# these scripts in one that is its own, and takes it away once they are read.
 if [ "$(id -u)" = 0 ]; then
-    exec setpriv --reuid=postgres --regid=postgres --clear-groups sh "$0" "$@"
+    scripts=$(mktemp -d "${TMPDIR:-/tmp}/scrip-scripts-XXXXXX")
+    cp "$(dirname "$0")"/*.sh "$scripts"
+    chown -R postgres "$scripts"
+    cd /
+    exec setpriv --reuid=postgres --regid=postgres --clear-groups sh "$scripts/$(basename "$0")" "$@"
 fi
+case $0 in */scrip-scripts-*) rm -rf "$(dirname "$0")" ;; esac
 
 place=$(mktemp -d "${TMPDIR:-/tmp}/scrip-postgres-XXXXXX")
 chmod 755 "$place"

@@ -30,7 +30,10 @@ struct Package {
 
 const PACKAGES: &[Package] = &[
     // The store beyond one machine.
-    Package { name: "postgresql", shown_by: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb || pg_config"] },
+    Package {
+        name: "postgresql",
+        shown_by: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb || ls \"$(pg_config --bindir)/initdb\""],
+    },
     // The measurers read repositories at a commit.
     Package { name: "git", shown_by: &["git", "--version"] },
     // The documents' examples call the API as a reader would.

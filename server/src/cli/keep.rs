@@ -1,4 +1,5 @@
 //! `scrip verify`, `backup`, `restore`: for who keeps the data.
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,25 +8,27 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use store::postgres::Postgres;
 use store::sqlite;
-use store::{Difference, Store};
+use store::{Difference, Movable};
 
 use super::{Outcome, counted, say};
-use crate::database::Database;
+use crate::config;
+use crate::database::{self, Database};
 
 /// Where the store is.
 #[derive(Debug, Args)]
 struct At {
-    /// The server's data directory
-    #[arg(long, default_value = "scrip-data")]
-    data_dir: PathBuf,
-    /// sqlite:PATH or postgres://…
-    #[arg(long, env = "SCRIP_DATABASE_URL", hide_env_values = true)]
+    /// The server's data directory [default: scrip-data]
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// sqlite:PATH or postgres://…; without it and a --data-dir, SCRIP_DATABASE_URL
+    #[arg(long, conflicts_with = "data_dir")]
     database_url: Option<String>,
 }
 
 impl At {
     fn named(&self) -> Result<Database, String> {
-        Database::named(self.database_url.as_deref(), &self.data_dir)
+        let url = database::url(self.database_url.clone(), self.data_dir.as_deref(), None);
+        Database::named(url.as_deref(), self.data_dir.as_deref().unwrap_or(Path::new(config::DATA_DIR)))
     }
     fn path(&self) -> Result<PathBuf, String> {
         match self.named()? {
@@ -44,12 +47,12 @@ impl At {
         }
     }
     /// The store that is there, of either kind.
-    fn open(&self) -> Result<Arc<dyn Store>, String> {
+    fn open(&self) -> Result<Arc<dyn Movable>, String> {
         let database = self.named()?;
         if let Database::Sqlite(_) = database {
             self.existing()?;
         }
-        database.open()
+        database.open_whole()
     }
 }
 
@@ -78,19 +81,47 @@ pub struct Verify {
     json: bool,
 }
 
-/// A directory that goes away with the value.
-struct Copy(PathBuf);
+/// A directory that goes away with the value; where the process was killed, when there is the next.
+struct Copy {
+    directory: PathBuf,
+    /// Locked as long as the process lives.
+    _lock: File,
+}
+
+impl Copy {
+    const PREFIX: &str = "verify-";
+    const LOCK: &str = "in-use";
+
+    /// A directory beside a store.
+    fn beside(store: &Path) -> std::io::Result<Copy> {
+        let directory = store.with_file_name(format!("{}{}", Copy::PREFIX, std::process::id()));
+        Copy::tidy(store);
+        std::fs::create_dir(&directory)?;
+        let lock = File::create(directory.join(Copy::LOCK))?;
+        lock.lock()?;
+        Ok(Copy { directory, _lock: lock })
+    }
+
+    /// Takes away what was left by who was killed: each is as large as the store.
+    fn tidy(store: &Path) {
+        let beside = store.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
+        let is_copy = |it: &Path| it.file_name().is_some_and(|it| it.to_string_lossy().starts_with(Copy::PREFIX));
+        let is_left = |it: &Path| File::open(it.join(Copy::LOCK)).is_ok_and(|it| it.try_lock().is_ok());
+        let found = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|it| it.path());
+        // What cannot be taken away is only in the way.
+        found.filter(|it| is_copy(it) && is_left(it)).for_each(|it| _ = std::fs::remove_dir_all(it));
+    }
+}
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // What cannot be taken away is only in the way.
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
 impl Verify {
     /// The store as it is at one moment: of a file that a server has open, a copy.
-    fn store(&self) -> Result<(Arc<dyn Store>, Option<Copy>), String> {
+    fn store(&self) -> Result<(Arc<dyn Movable>, Option<Copy>), String> {
         if let Database::Postgres(url) = self.at.named()? {
             let store = Postgres::open_at_one_moment(&url).map_err(|it| it.to_string())?;
             return Ok((Arc::new(store), None));
@@ -99,12 +130,10 @@ impl Verify {
         if !sqlite::is_open(&path).map_err(|it| it.to_string())? {
             return Ok((self.at.open()?, None));
         }
-        let directory = path.with_file_name(format!("verify-{}", std::process::id()));
-        std::fs::create_dir(&directory).map_err(|it| format!("cannot make {}: {it}", directory.display()))?;
-        let copy = Copy(directory);
-        let file = copy.0.join("scrip.db");
+        let copy = Copy::beside(&path).map_err(|it| format!("cannot copy {}: {it}", path.display()))?;
+        let file = copy.directory.join("scrip.db");
         sqlite::snapshot(&path, &file).map_err(|it| it.to_string())?;
-        Ok((Database::Sqlite(file).open()?, Some(copy)))
+        Ok((Database::Sqlite(file).open_whole()?, Some(copy)))
     }
 
     pub fn run(self) -> Outcome {
@@ -174,8 +203,10 @@ pub struct Backup {
 
 impl Backup {
     pub fn run(self) -> Outcome {
-        sqlite::backup(&self.at.existing()?, &self.to).map_err(|it| it.to_string())?;
-        done(self.json, &format!("backed up to {}", self.to.display()), &json!({"backup": self.to}));
+        let store = self.at.existing()?;
+        sqlite::backup(&store, &self.to).map_err(|it| it.to_string())?;
+        let said = format!("{} is backed up to {}", store.display(), self.to.display());
+        done(self.json, &said, &json!({"store": store, "backup": self.to}));
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `scrip serve` and `scrip demo`: the process, from its first line to its last commit.
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
@@ -13,7 +14,7 @@ use crate::app::App;
 use crate::config::{self, Config, File, Payments};
 use crate::http::{self, Door, Site};
 use crate::service::{MintOrder, Scope};
-use crate::{demo, worker};
+use crate::{database, demo, worker};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,8 +47,8 @@ pub struct Serve {
     /// Address and port; port 0 finds a free one
     #[arg(long)]
     listen: Option<String>,
-    /// sqlite:PATH, or postgres://USER@HOST/NAME for several nodes
-    #[arg(long, env = "SCRIP_DATABASE_URL", hide_env_values = true)]
+    /// sqlite:PATH, or postgres://USER@HOST/NAME for several nodes; without it and a --data-dir, SCRIP_DATABASE_URL
+    #[arg(long, conflicts_with = "data_dir")]
     database_url: Option<String>,
     /// An admin key to have; else one is made at the first start and printed once
     #[arg(long, env = "SCRIP_ADMIN_KEY", hide_env_values = true)]
@@ -99,8 +100,8 @@ impl Serve {
         let is_sandbox = self.sandbox.map_or(file.sandbox, |it| !matches!(&*it, "" | "0" | "false"));
         let config = File {
             listen: self.listen.or(file.listen),
+            database_url: database::url(self.database_url, self.data_dir.as_deref(), file.database_url),
             data_dir: self.data_dir.or(file.data_dir),
-            database_url: self.database_url.or(file.database_url),
             rate_card: self.rate_card.or(file.rate_card),
             sandbox: is_sandbox,
             payments: self.stripe.payments(),
@@ -196,7 +197,7 @@ impl DemoProvider {
             while let Some(sim) = remembering.upgrade() {
                 remember(&sim, &place);
                 drop(sim);
-                std::thread::sleep(std::time::Duration::from_secs(1));
+                std::thread::sleep(Duration::from_secs(1));
             }
         });
         Ok(DemoProvider { sim, memory })
@@ -253,13 +254,15 @@ fn fill(url: &str) {
     }
 }
 
+/// How long the end of the process may wait for what running servers used to be settled.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Opens the world, serves it, and closes it again in the order that loses nothing: connections, then the worker, then
-/// what waits to be written, then the store.
+/// what servers used by then, then what waits to be written, then the store.
 fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, Option<&str>)) -> Outcome {
     log();
     let store = config.database.open()?;
     let app = App::open(store, config.settings.clone(), &config.first_card).map_err(|it| it.to_string())?;
-    let first_key = first_key(&app, admin_key)?;
     let runtime: Runtime = Builder::new_multi_thread().enable_all().build().map_err(|it| it.to_string())?;
     let app = Arc::new(app);
     let site = Arc::new(Site::new(Arc::clone(&app), config.requests_per_second));
@@ -267,6 +270,8 @@ fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, O
         let door = Door::open(site, &config.listen).await;
         let door = door.map_err(|it| format!("cannot listen on {}: {it}; is it in use?", config.listen))?;
         let address = door.address().map_err(|it| it.to_string())?;
+        // Not before it can be told: it is told once.
+        let first_key = first_key(&app, admin_key)?;
         announce(&format!("http://{address}"), first_key.as_deref());
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(worker::run(Arc::clone(&app), stopped.clone()));
@@ -280,6 +285,10 @@ fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, O
         });
         http::serve(door, stopped).await;
         worker.await.map_err(|it| it.to_string())?;
+        let settled = tokio::time::timeout(SETTLED_WITHIN, app.settle_servers()).await;
+        if !matches!(settled, Ok(Ok(()))) {
+            tracing::warn!("not all running servers are settled; they are when the next process begins");
+        }
         collector.await.map_err(|it| it.to_string())
     });
     drop(runtime);
@@ -313,7 +322,12 @@ fn first_key(app: &App, admin_key: Option<&str>) -> Result<Option<String>, Strin
         under: None,
         secret: None,
     };
-    app.mint_api_key(order).map(|it| it.secret).map_err(said)
+    match app.mint_api_key(order) {
+        Ok(minted) => Ok(minted.secret),
+        // Another node was faster, and has told the key it made.
+        Err(crate::service::Error::Refused(_)) if !app.api_keys().map_err(said)?.is_empty() => Ok(None),
+        Err(error) => Err(said(error)),
+    }
 }
 
 async fn told_to_stop() {

@@ -218,7 +218,11 @@ impl App {
         let mut changes = vec![Change::ApiKey(key.clone()), Change::Audit(audit)];
         changes.extend(under.map(|it| it.led_to(&key.id)));
         match self.store.commit(&changes) {
-            Ok(()) => Ok(self.reread()?),
+            Ok(()) => {
+                // It is there: whoever has made a key must be told it, for nobody can tell it later.
+                self.reread().unwrap_or_else(|fault| tracing::error!(%fault, "reading the keys again failed"));
+                Ok(())
+            }
             Err(CommitError::Repeated | CommitError::Stale) => {
                 Err(Refusal::invalid("name", "is the name of another key; choose one of its own").into())
             }

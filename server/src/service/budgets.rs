@@ -114,7 +114,7 @@ impl App {
 
     /// The same for accounts on which something is due.
     pub(super) async fn renew_all_budgets(&self, accounts: &[AccountNumber]) -> Result<(), Error> {
-        for book in self.store.recall(&[], accounts)?.books.into_iter().flatten() {
+        for book in self.readable(accounts)? {
             if !book.budgets().is_empty()
                 && let Some(known) = self.known_number(book.account)?
             {

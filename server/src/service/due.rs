@@ -1,5 +1,10 @@
 //! What is due: time itself changes books, and someone has to write it down.
+use std::sync::Arc;
+
 use billing::id::AccountNumber;
+use billing::ledger::{Book, Command};
+use billing::server::{Phase, Server};
+use billing::time::Span;
 
 use super::Error;
 use crate::app::App;
@@ -8,6 +13,9 @@ use crate::turnstile::{Ask, Turned};
 /// Passes over due accounts after a test clock was moved, and accounts in each: years of a few servers fit.
 const SETTLE_PASSES_MAX: usize = 100_000;
 const SETTLED_AT_ONCE: usize = 1_000;
+
+/// Accounts whose servers are settled when the process ends, at most: what is not is settled when the next begins.
+const RUNNING_MAX: usize = 100_000;
 
 /// What a pass over due accounts came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,6 +32,16 @@ impl App {
         Ok(self.store.due(self.now(), limit)?)
     }
 
+    /// Books of accounts, all but those that cannot be read: what time brings about for the others does not wait for
+    /// them.
+    pub(super) fn readable(&self, accounts: &[AccountNumber]) -> Result<Vec<Arc<Book>>, Error> {
+        let found = store::read_apart(&*self.store, accounts)?;
+        for (account, fault) in found.unreadable {
+            tracing::error!(?account, %fault, "a book cannot be read");
+        }
+        Ok(found.books)
+    }
+
     /// Posts all that is due, however much: when a test clock was moved, all of it happens before anybody looks.
     pub async fn settle_all(&self) -> Result<(), Error> {
         for _ in 0..SETTLE_PASSES_MAX {
@@ -37,7 +55,7 @@ impl App {
 
     /// Posts what is due on each, as much as fits in a pass. What cannot be posted now is due still.
     pub async fn settle(&self, accounts: Vec<AccountNumber>) -> Settling {
-        // A book that cannot be read is no reason not to settle the others.
+        // What fails here is no reason not to settle.
         if let Err(error) = self.renew_all_budgets(&accounts).await {
             tracing::error!(?error, "bringing budgets up to date failed");
         }
@@ -46,14 +64,35 @@ impl App {
             Ok(_) => {}
             Err(error) => tracing::error!(?error, "bringing terms of burning up to date failed"),
         }
-        let ask =
-            |account| Ask { account, command: None, key: None, by: None, fact: None, once: None, also: Vec::new() };
         if accounts.is_empty() {
             return Settling::default();
         }
-        let turned = self.turnstile.take(accounts.into_iter().map(ask).collect()).await;
+        let turned = self.turnstile.take(accounts.into_iter().map(|it| ask(it, None)).collect()).await;
         let count = |is_so: fn(&&Turned) -> bool| turned.iter().filter(is_so).count();
         let (done, unfinished) = (count(|it| matches!(it, Turned::Idle)), count(|it| matches!(it, Turned::Unfinished)));
         Settling { done, unfinished }
     }
+
+    /// Settles what running servers used by now, for when this process ends: so the ledger says it before the next
+    /// begins. Where other processes serve the same store, they go on.
+    pub async fn settle_servers(&self) -> Result<(), Error> {
+        if self.store.is_shared() {
+            return Ok(());
+        }
+        // Each is due at the end of its hour.
+        let due = self.store.due(self.now() + Span::HOUR, RUNNING_MAX)?;
+        for some in due.chunks(SETTLED_AT_ONCE) {
+            let asks = self.readable(some)?.into_iter().flat_map(|book| {
+                let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
+                let settle = |it: &Server| Command::Settle { server: it.id.clone() };
+                running.map(|it| ask(book.account, Some(settle(it)))).collect::<Vec<_>>()
+            });
+            self.turnstile.take(asks.collect()).await;
+        }
+        Ok(())
+    }
+}
+
+fn ask(account: AccountNumber, command: Option<Command>) -> Ask {
+    Ask { account, command, key: None, by: None, fact: None, once: None, also: Vec::new() }
 }

@@ -116,7 +116,7 @@ impl App {
     pub(super) fn burn_news(&self, accounts: &[AccountNumber]) -> Result<Vec<Ask>, Error> {
         let mut asks = Vec::new();
         let now = self.now();
-        for book in self.store.recall(&[], accounts)?.books.into_iter().flatten() {
+        for book in self.readable(accounts)? {
             let tops_up = book.topup().is_some_and(|it| it.is_on);
             if !tops_up && !book.servers().iter().any(|it| it.run.phase == Phase::Running) {
                 continue;

@@ -1,4 +1,5 @@
 //! The thread that decides: recall what a group needs, decide each of it, have it committed.
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,10 @@ pub struct Decider {
     decided: Decided,
     /// What the store said of the names of this group.
     recalled: Names<Place>,
+    /// What their keys stand for, as far as it could be read in one go.
+    repeated: HashMap<Place, Arc<Transaction>>,
+    /// Accounts of this group whose books cannot be read, and what is told of them: no other account waits for these.
+    unreadable: HashMap<AccountNumber, Turned>,
     changes: Vec<Change>,
     /// Transactions of this group that time brought about.
     brought: usize,
@@ -66,6 +71,8 @@ impl Decider {
             under_way: Default::default(),
             decided: Decided::default(),
             recalled: Names::default(),
+            repeated: HashMap::new(),
+            unreadable: HashMap::new(),
             changes: Vec::new(),
             brought: 0,
         }
@@ -134,6 +141,7 @@ impl Decider {
             self.books_epoch = epoch;
         }
         self.decided.clear();
+        self.unreadable.clear();
         self.brought = 0;
     }
 
@@ -149,17 +157,26 @@ impl Decider {
     pub fn reserve(&mut self, grip: Grip, asks: &[&Ask]) -> Result<Box<dyn Reserved>, Fault> {
         self.begin();
         let names: Vec<NameHash> = asks.iter().copied().flat_map(names_of).collect();
-        let mut accounts: Vec<AccountNumber> = asks.iter().map(|it| it.account).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        let at_hand = |it: AccountNumber| (it, self.books.get(it).cloned());
-        let accounts: Vec<(AccountNumber, Option<Arc<Book>>)> = accounts.into_iter().map(at_hand).collect();
-        let reserved = self.store.reserve(grip, &names, &accounts)?;
+        let mut accounts = sorted(asks.iter().map(|it| it.account));
+        match self.take(grip, &names, &accounts) {
+            Err(fault) if !fault.is_away => {
+                // What does not fit may be what is at hand.
+                self.forget(accounts.iter().copied());
+                self.set_apart(&mut accounts)?;
+                self.take(grip, &names, &accounts)
+            }
+            taken => taken,
+        }
+    }
+
+    fn take(&mut self, grip: Grip, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Box<dyn Reserved>, Fault> {
+        let at_hand = |it: &AccountNumber| (*it, self.books.get(*it).cloned());
+        let accounts: Vec<(AccountNumber, Option<Arc<Book>>)> = accounts.iter().map(at_hand).collect();
+        let reserved = self.store.reserve(grip, names, &accounts)?;
         let mut reserved = reserved.expect("a store that others commit to can be reserved");
         let found = reserved.recalled();
         assert_eq!((found.named.len(), found.books.len()), (names.len(), accounts.len()), "each is answered");
-        self.recalled.clear();
-        self.recalled.extend(names.into_iter().zip(found.named).filter_map(|(name, place)| Some((name, place?))));
+        self.hear(names, found.named);
         for ((account, at_hand), book) in accounts.into_iter().zip(found.books) {
             match book {
                 Some(book) => self.books.keep(account, book),
@@ -187,16 +204,43 @@ impl Decider {
     fn recall(&mut self, tickets: &[Ticket]) -> Result<(), Fault> {
         let asks = || tickets.iter().flat_map(|it| &it.asks);
         let names: Vec<NameHash> = asks().flat_map(names_of).collect();
-        let mut accounts: Vec<_> = asks().map(|it| it.account).filter(|it| !self.books.contains(*it)).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        let found = self.store.recall(&names, &accounts)?;
+        let mut accounts = sorted(asks().map(|it| it.account).filter(|it| !self.books.contains(*it)));
+        let found = match self.store.recall(&names, &accounts) {
+            Err(fault) if !fault.is_away => {
+                self.set_apart(&mut accounts)?;
+                self.store.recall(&names, &accounts)?
+            }
+            found => found?,
+        };
         assert_eq!((found.named.len(), found.books.len()), (names.len(), accounts.len()), "each is answered");
-        self.recalled.clear();
-        self.recalled.extend(names.into_iter().zip(found.named).filter_map(|(name, place)| Some((name, place?))));
+        self.hear(&names, found.named);
         for (account, book) in accounts.into_iter().zip(found.books) {
             self.books.keep(account, book.unwrap_or_else(|| Arc::new(Book::open(account))));
         }
+        Ok(())
+    }
+
+    /// What the store said of the names of this group. What keys stand for is going to be told again: it is read at
+    /// once, for others wait for these accounts meanwhile.
+    fn hear(&mut self, names: &[NameHash], places: Vec<Option<Place>>) {
+        self.recalled.clear();
+        self.repeated.clear();
+        self.recalled.extend(names.iter().zip(places).filter_map(|(name, place)| Some((*name, place?))));
+        let mut places: Vec<Place> = self.recalled.iter().filter(|it| it.0.is_key()).map(|it| *it.1).collect();
+        places.sort_unstable();
+        places.dedup();
+        if 1 < places.len()
+            && let Ok(found) = self.store.transactions_at(&places)
+        {
+            self.repeated.extend(places.into_iter().zip(found).filter_map(|(place, it)| Some((place, it?))));
+        }
+    }
+
+    /// Takes those whose books cannot be read out of some accounts: what is asked of them fails, and nothing else.
+    fn set_apart(&mut self, accounts: &mut Vec<AccountNumber>) -> Result<(), Fault> {
+        let unreadable = store::read_apart(&*self.store, accounts)?.unreadable;
+        self.unreadable.extend(unreadable.iter().map(|(account, fault)| (*account, failed(fault))));
+        accounts.retain(|it| !self.unreadable.contains_key(it));
         Ok(())
     }
 
@@ -213,6 +257,9 @@ impl Decider {
     }
 
     fn decide(&mut self, ask: &Ask, now: Timestamp) -> Turned {
+        if let Some(told) = self.unreadable.get(&ask.account) {
+            return told.clone();
+        }
         if let Some(key) = &ask.key {
             match self.find(key.name) {
                 Err(fault) => return failed(&fault),
@@ -358,6 +405,7 @@ impl Decider {
         }
         match self.recalled.get(&name) {
             None => Ok(None),
+            Some(place) if let Some(transaction) = self.repeated.get(place) => Ok(Some(Arc::clone(transaction))),
             Some(place) => match self.store.transaction(*place)? {
                 Some(transaction) => Ok(Some(transaction)),
                 None => Err(Fault::new("replaying a request", format!("{place:?} is named and not in the journal"))),
@@ -369,6 +417,14 @@ impl Decider {
 /// How many asks some tickets have.
 pub fn asks_in(tickets: &[Ticket]) -> usize {
     tickets.iter().map(|it| it.asks.len()).sum()
+}
+
+/// Each once, in order.
+fn sorted(accounts: impl Iterator<Item = AccountNumber>) -> Vec<AccountNumber> {
+    let mut accounts: Vec<AccountNumber> = accounts.collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    accounts
 }
 
 fn names_of(ask: &Ask) -> impl Iterator<Item = NameHash> {

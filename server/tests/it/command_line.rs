@@ -110,12 +110,41 @@ fn a_store_is_verified_backed_up_and_restored() {
     let report = json_said(&scrip(&["verify", "--data-dir", &fresh, "--json"]));
     assert_eq!((&report["transactions"], &report["difference_count"]), (&json!(3), &json!(0)));
     failed(&scrip(&["verify", "--data-dir", "/nowhere"]), 1, "there is no store");
+    // What the line names is meant, whatever the environment does.
+    let mut named = Command::new(env!("CARGO_BIN_EXE_scrip"));
+    named.env("SCRIP_DATABASE_URL", "sqlite:/nowhere/scrip.db");
+    failed(&named.arg("verify").output().unwrap(), 1, "/nowhere/scrip.db");
+    said(&named.args(["--data-dir", &fresh]).output().unwrap());
+    // A copy that was left by a process that was killed.
+    let left = format!("{live}/verify-1");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(format!("{left}/in-use"), "").unwrap();
     // The running server's own, as it is at this moment; nothing is left of the copy.
     assert!(said(&scrip(&["verify", "--data-dir", &live])).contains("3 transactions of 1 account\n"));
     assert_eq!(std::fs::read_dir(&live).unwrap().filter(|it| it.as_ref().unwrap().path().is_dir()).count(), 0);
     let directory = server.stop();
     let live = directory.path().join("data");
     assert!(said(&scrip(&["verify", "--data-dir", live.to_str().unwrap()])).contains("3 transactions of 1 account\n"));
+}
+
+/// A key that could not be told would open nothing to anybody.
+#[test]
+fn the_first_key_is_made_when_it_can_be_told() {
+    let directory = TempDir::new().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let serve = |listen: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
+        command.env_remove("SCRIP_ADMIN_KEY").env_remove("SCRIP_DATABASE_URL");
+        command.args(["serve", "--listen", listen, "--data-dir"]).arg(directory.path());
+        command
+    };
+    failed(&serve(&taken.local_addr().unwrap().to_string()).output().unwrap(), 1, "is it in use?");
+    let mut child = serve("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let said: Vec<String> = lines.take(2).map(Result::unwrap).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said[1].starts_with("First API key, shown once: scrip_"), "{said:?}");
 }
 
 #[test]
@@ -126,7 +155,8 @@ fn a_wrong_configuration_stops_the_start_and_says_where() {
     failed(&scrip(&["serve", "--config", file.to_str().unwrap()]), 1, "line 2");
     let data = directory.path().to_str().unwrap();
     failed(&scrip(&["serve", "--data-dir", data, "--admin-key", "short"]), 1, "32 visible characters");
-    failed(&scrip(&["serve", "--data-dir", data, "--database-url", "mysql:x"]), 1, "sqlite:PATH");
+    failed(&scrip(&["serve", "--database-url", "mysql:x"]), 1, "sqlite:PATH");
+    failed(&scrip(&["serve", "--data-dir", data, "--database-url", "sqlite:x"]), 2, "cannot be used with");
 }
 
 /// Made-up customers go into no store but the demonstration's own, and whoever named another is told so.

@@ -64,6 +64,27 @@ fn read_status(replies: &mut impl BufRead) -> Option<u16> {
     status
 }
 
+/// Whoever looks after the process must hear of it: nothing but another start helps.
+#[test]
+fn a_server_whose_disk_was_full_says_that_it_must_be_started_again() {
+    let server = Served::on_a_little_disk(TempDir::new().unwrap(), 4_000);
+    server.account("ada");
+    assert_eq!([server.get("/readyz").status, server.get("/healthz").status], [200, 200]);
+    let full = (0..20_000).map(|it| {
+        let grant = serde_json::json!({"credits": "1", "source": "promo", "reason": "x".repeat(400)});
+        server.post("/v1/accounts/ada/grants", &format!("grant-{it}"), &grant).status
+    });
+    assert_eq!(full.skip_while(|it| *it == 201).next(), Some(500));
+    assert_eq!([server.get("/readyz").status, server.get("/healthz").status], [503, 503]);
+    let directory = server.stop();
+    let verified = std::process::Command::new(env!("CARGO_BIN_EXE_scrip"))
+        .args(["verify", "--data-dir"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
 #[test]
 fn what_was_acknowledged_outlives_the_server_and_counts_once() {
     let rounds = std::env::var("SCRIP_CRASH_ROUNDS").map_or(ROUNDS, |it| it.parse().unwrap());

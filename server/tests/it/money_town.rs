@@ -15,7 +15,7 @@ use server::service::{
     AccountProfile, ChargeOrder, Goods, Much, Order, Plan, PurchaseOrder, Purpose, RefundOrder, Registration,
     SubscribeOrder, Underway,
 };
-use store::Store;
+use store::Movable;
 use store::postgres::Postgres;
 use store::sqlite::{Options, Sqlite};
 use stripe_sim::Sim;
@@ -50,7 +50,7 @@ pub type Letter = (String, Vec<u8>);
 pub struct Town {
     pub app: Arc<App>,
     pub doom: Arc<Doom>,
-    inner: Arc<dyn Store>,
+    inner: Arc<dyn Movable>,
     pub sim: Sim,
     letters: Arc<Mutex<Vec<Letter>>>,
     pub post: Post,
@@ -62,8 +62,8 @@ pub fn ada() -> Name {
     "ada".parse().unwrap()
 }
 
-fn open(inner: &Arc<dyn Store>, sim: &Sim, after_effect: bool) -> (Arc<App>, Arc<Doom>) {
-    let mortal = Mortal::new(Arc::clone(inner), after_effect);
+fn open(inner: &Arc<dyn Movable>, sim: &Sim, after_effect: bool) -> (Arc<App>, Arc<Doom>) {
+    let mortal = Mortal::new(Arc::<dyn Movable>::clone(inner), after_effect);
     let doom = Arc::clone(&mortal.doom);
     let payments = Some(Settings::provider(Some(sim.url()), "sk_test_of_the_town", None, Some(WHSEC)));
     let seller = Party { country: "LT".to_owned(), ..Settings::default().seller };
@@ -73,7 +73,7 @@ fn open(inner: &Arc<dyn Store>, sim: &Sim, after_effect: bool) -> (Arc<App>, Arc
     (Arc::new(app), doom)
 }
 
-fn store() -> (Arc<dyn Store>, (TempDir, Option<Schema>)) {
+fn store() -> (Arc<dyn Movable>, (TempDir, Option<Schema>)) {
     let directory = TempDir::new().unwrap();
     if std::env::var("SCRIP_TEST_STORE").as_deref() == Ok("postgres") {
         let schema = Schema::new();

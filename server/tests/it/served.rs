@@ -57,6 +57,24 @@ impl Served {
         Served { child, url, key: ADMIN.to_owned(), directory }
     }
 
+    /// A server on the data of `directory` none of whose files may grow beyond so many blocks of 512 bytes: who tries is
+    /// told instead of killed.
+    pub fn on_a_little_disk(directory: TempDir, blocks: u32) -> Served {
+        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut child = Command::new("sh")
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_scrip"), "serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(directory.path())
+            .env("SCRIP_ADMIN_KEY", ADMIN)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.split_whitespace().find(|it| it.starts_with("http")).expect("it serves").to_owned();
+        Served { child, url, key: ADMIN.to_owned(), directory: Arc::new(directory) }
+    }
+
     /// A start on the data of `directory` that comes to nothing: what its log says.
     pub fn refused_start(directory: &Arc<TempDir>) -> String {
         let (mut child, line) = spawn(directory, &[], "");
@@ -202,12 +220,11 @@ impl Served {
 /// A server process, and the first line it says: none from one that ended first.
 fn spawn(directory: &Arc<TempDir>, environment: &[(&str, &str)], config: &str) -> (Child, String) {
     let file = directory.path().join("scrip.toml");
-    std::fs::write(&file, format!("{config}\n{WELCOME}")).unwrap();
+    let data = directory.path().join("data");
+    std::fs::write(&file, format!("data_dir = {data:?}\n{config}\n{WELCOME}")).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_scrip"))
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(&file)
-        .arg("--data-dir")
-        .arg(directory.path().join("data"))
         .env("SCRIP_ADMIN_KEY", ADMIN)
         .env_remove("SCRIP_DATABASE_URL")
         .envs(database_of(directory).map(|it| ("SCRIP_DATABASE_URL", it)))

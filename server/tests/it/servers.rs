@@ -151,6 +151,30 @@ fn restarted(mut served: Served) -> Served {
     Served::start_with(served.directory.clone(), &[("SCRIP_SANDBOX", "1")], "")
 }
 
+/// What ran by then is in the ledger when a process ends in good order, and counts once when the next goes on.
+#[test]
+fn what_servers_used_is_settled_when_the_process_ends() {
+    let served = Served::sandbox();
+    served.account("ada");
+    grant(&served, "1000", "g");
+    at(&served, "2027-06-01T00:00:00Z");
+    order(&served, "web", "entry-level");
+    report(&served, "web", "start", &json!({"at": "2027-06-01T00:00:00Z"}));
+    at(&served, "2027-06-01T00:20:00Z");
+    let served = Served::start_with(served.stop(), &[("SCRIP_SANDBOX", "1")], "");
+    let entries = served.get("/v1/accounts/ada/entries?meter=server").json();
+    let seconds = |it: &Value| it["work"]["quantities"]["runtime_seconds"].as_i64();
+    let settled: i64 = entries["data"].as_array().unwrap().iter().filter_map(seconds).sum();
+    // Other nodes of a PostgreSQL go on with it: there the first minute is.
+    let least = if std::env::var("SCRIP_TEST_STORE").is_ok() { 60 } else { 1_200 };
+    assert!((least..1_260).contains(&settled), "{entries}");
+    at(&served, "2027-06-01T01:00:00Z");
+    report(&served, "web", "stop", &json!({"at": "2027-06-01T01:00:00Z"}));
+    let total = usage(&served, "from=2027-06-01T00:00:00Z&to=2027-06-02T00:00:00Z&meter=server")["total"].clone();
+    assert_eq!(total, "304", "a set-up of 300 and an hour of 4");
+    served.verified();
+}
+
 /// Killed without warning while it settles, and started again: each hour is in the ledger once.
 #[test]
 fn each_hour_settles_once_whatever_is_killed() {

@@ -32,32 +32,28 @@ pub const CLAIM: &str = "insert into schema_steps (step, oldest) values ($1, $2)
 pub const IS_CITUS: &str = "select count(*) from pg_extension where extname = 'citus'";
 pub const IS_SPREAD: &str = "select count(*) from pg_dist_partition where logicalrelid = to_regclass($1::text)";
 
+/// Whether the database has not had all of the first `known_max` steps.
+///
+/// # Errors
+/// When it has had steps which this program is too old for.
+pub async fn lacks_steps(session: &Session, known_max: usize) -> Result<bool, Trouble> {
+    Ok(done(session, known(known_max)).await? < count(known(known_max)))
+}
+
 /// Takes the steps that the database has not had, of the first `known_max`.
 ///
 /// # Errors
 /// When it has had steps which this program is too old for.
 pub async fn migrate(session: &Session, known_max: usize) -> Result<(), Trouble> {
-    let steps = &STEPS[..known_max.min(STEPS.len())];
-    // Two that make the table at once may meet in the catalogue: then it is there.
-    match session.run(DOING, TABLE).await {
-        Ok(()) | Err(Trouble::Taken(_)) => {}
-        Err(trouble) => return Err(trouble),
-    }
-    let found = session.query(DOING, DONE, &[]).await?;
-    let (done, oldest): (i64, i64) = (super::rows::column(&found[0], 0)?, super::rows::column(&found[0], 1)?);
-    let known = i64::try_from(steps.len()).expect("a few steps");
-    if known < oldest {
-        let why = format!(
-            "the database has schema {done}, which needs a program that knows {oldest}; this one knows {known}: \
-             use a newer Scrip"
-        );
-        return Err(Fault::new(DOING, why).into());
-    }
+    let steps = known(known_max);
+    let (done, known) = (done(session, steps).await?, count(steps));
     let is_spread_already = 0 < done && done < known && is_distributed(session).await?;
     for (number, step) in (1_i64..).zip(steps).skip(usize::try_from(done).unwrap_or(usize::MAX)) {
-        session.run(DOING, "begin").await?;
-        // Whoever inserts first does the step; the others wait here until it is committed.
+        // Whoever inserts first does the step; the others wait here until it is committed, however long it takes.
+        session.run(DOING, "begin; set local lock_timeout = 0").await?;
         let claimed = session.execute_all(DOING, &[(CLAIM, vec![&number, &step.oldest])], None).await?;
+        // A step that waits for a table keeps everybody else from it.
+        session.run(DOING, "set local lock_timeout to default").await?;
         if claimed == [1] {
             if is_spread_already {
                 // One by one: Citus passes on to its machines all the text in which it finds what they shall do.
@@ -73,6 +69,37 @@ pub async fn migrate(session: &Session, known_max: usize) -> Result<(), Trouble>
         session.run(DOING, "commit").await?;
     }
     Ok(())
+}
+
+fn known(known_max: usize) -> &'static [Step] {
+    &STEPS[..known_max.min(STEPS.len())]
+}
+
+fn count(steps: &[Step]) -> i64 {
+    i64::try_from(steps.len()).expect("a few steps")
+}
+
+/// How many steps the database has had.
+///
+/// # Errors
+/// When one of them wants a program that knows more than `steps`.
+async fn done(session: &Session, steps: &[Step]) -> Result<i64, Trouble> {
+    // Two that make the table at once may meet in the catalogue: then it is there.
+    match session.run(DOING, TABLE).await {
+        Ok(()) | Err(Trouble::Taken(_)) => {}
+        Err(trouble) => return Err(trouble),
+    }
+    let found = session.query(DOING, DONE, &[]).await?;
+    let (done, oldest): (i64, i64) = (super::rows::column(&found[0], 0)?, super::rows::column(&found[0], 1)?);
+    let known = count(steps);
+    if known < oldest {
+        let why = format!(
+            "the database has schema {done}, which needs a program that knows {oldest}; this one knows {known}: \
+             use a newer Scrip"
+        );
+        return Err(Fault::new(DOING, why).into());
+    }
+    Ok(done)
 }
 
 /// Whether the tables are spread over several machines.

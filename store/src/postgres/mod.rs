@@ -106,12 +106,16 @@ impl Postgres {
     fn open_at(address: Address, steps: usize) -> Result<Postgres, Fault> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store-postgres").enable_all().build();
         let runtime = runtime.map_err(|it| Fault::new("starting the database's driver", it))?;
+        let unhurried = address.clone().unhurried();
         let mut shared = Shared::new(Pool::new(address, runtime.handle().clone()), false);
+        if shared.once(async |it| migrate::lacks_steps(it, steps).await)? {
+            // A step may have to go through all that is there, and another node's is waited for as long.
+            let shared = Shared::new(Pool::new(unhurried, runtime.handle().clone()), false);
+            shared.once(async |it| migrate::migrate(it, steps).await)?;
+        }
         let newest_audit;
-        (shared.is_distributed, newest_audit) = shared.once(async |it| {
-            migrate::migrate(it, steps).await?;
-            Ok((migrate::is_distributed(it).await?, registry::newest_audit(it).await?))
-        })?;
+        (shared.is_distributed, newest_audit) =
+            shared.once(async |it| Ok((migrate::is_distributed(it).await?, registry::newest_audit(it).await?)))?;
         shared.audits.follow(newest_audit);
         Ok(Postgres { shared: Arc::new(shared), runtime: Some(runtime) })
     }
@@ -270,6 +274,9 @@ impl Store for Postgres {
     }
     fn transaction(&self, place: Place) -> Result<Option<Arc<Transaction>>, Fault> {
         self.read(async |it| read::transaction(it, place).await)
+    }
+    fn transactions_at(&self, places: &[Place]) -> Result<Vec<Option<Arc<Transaction>>>, Fault> {
+        self.read(async |it| read::transactions_at(it, self.shared.is_distributed, places).await)
     }
     fn transactions(&self, account: AccountNumber, before: u64, limit: usize) -> Result<Vec<Arc<Transaction>>, Fault> {
         self.read(async |it| read::transactions(it, read::NEWEST, account, before, limit).await)

@@ -71,14 +71,27 @@ pub fn is_open(path: &Path) -> Result<bool, Fault> {
     }
 }
 
+/// Copies a file, whole or not at all: under its own name there is never a part of it, whatever happens meanwhile.
 fn copy(from: &Path, to: &Path, doing: &'static str) -> Result<(), Fault> {
     refuse_existing(to, doing)?;
     let fault = |it: rusqlite::Error| Fault::new(doing, it);
+    let lost = |it: std::io::Error| Fault::new(doing, it);
     let file = open(from).map_err(fault)?;
+    let part = beside(to, ".partial");
+    // What a copy left that was broken off.
+    for leftover in [part.clone(), beside(&part, "-journal")] {
+        match std::fs::remove_file(leftover) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(lost(error)),
+            _ => {}
+        }
+    }
     // `vacuum into` reads in one transaction and syncs what it wrote. A path is bound, never spliced.
-    let path = to.to_str().ok_or_else(|| Fault::new(doing, "the path is not UTF-8"))?;
+    let path = part.to_str().ok_or_else(|| Fault::new(doing, "the path is not UTF-8"))?;
     file.execute("vacuum into ?1", [path]).map_err(fault)?;
-    Ok(())
+    refuse_existing(to, doing)?;
+    std::fs::rename(&part, to).map_err(lost)?;
+    let directory = to.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    File::open(directory).and_then(|it| it.sync_all()).map_err(lost)
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {

@@ -34,6 +34,7 @@ pub use backup::{is_open, snapshot};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use billing::id::{AccountNumber, Name, Place};
@@ -180,6 +181,9 @@ impl Store for Sqlite {
     }
     fn settle(&self) -> Result<(), Fault> {
         commit::settle(&self.shared)
+    }
+    fn is_spent(&self) -> bool {
+        self.shared.is_broken.load(Ordering::Acquire)
     }
     fn recall(&self, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Recalled, Fault> {
         read::recall(&self.shared, names, accounts)

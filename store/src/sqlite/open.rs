@@ -44,8 +44,7 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
     };
     // It is there: the journal has been read, and its file stays open.
     let log = File::open(beside(path, "-wal")).map_err(|it| Fault::new("opening the journal's log", it))?;
-    // A process that died may have written what it never settled. From here on it counts, so the disk must have it.
-    log.sync_all().map_err(|it| Fault::new("settling what was written before", it))?;
+    settle_log(&writer.file, &log)?;
     let shared = Arc::new(Shared::new(options, path, (writer, log), derived, memory));
     shared.set_next_run(next_run);
     let reader = shared.new_reader()?;
@@ -62,6 +61,17 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
         spawn("checkpoint", &shared, move |shared| checkpoint::when_asked(shared, &checkpointing)),
     ];
     Ok(Sqlite { shared, threads, lock })
+}
+
+/// A process that died may have written what it never settled. From here on it counts, so the disk must have it.
+///
+/// A sync that failed once may leave pages that the system takes to be on the disk and that are not; and of a log, what
+/// is behind such a page is lost with it. So the log is copied into the file, which is written anew, and is begun again.
+fn settle_log(file: &Connection, log: &File) -> Result<(), Fault> {
+    const DOING: &str = "settling what was written before";
+    log.sync_all().map_err(|it| Fault::new(DOING, it))?;
+    // Whoever reads meanwhile, as for a backup, keeps what it reads: then it is copied as far as that.
+    file.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).map_err(|it| Fault::new(DOING, it))
 }
 
 /// Takes the lock that makes this process the only one that writes. The system lets go of it when the process ends,

@@ -85,6 +85,7 @@ fn commits_until_the_disk_refuses() {
         }
         println!("done {}", desk.book.version);
     }
+    assert!(store.is_spent());
     let smaller = store.commit(&[desk.charge(1, minute(1_000_000), None)]).unwrap_err();
     assert!(smaller.to_string().contains("opened anew"), "{smaller}");
     println!("refused");

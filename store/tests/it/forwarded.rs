@@ -3,6 +3,9 @@
 
 macro_rules! forwarded {
     () => {
+        fn is_spent(&self) -> bool {
+            self.inner.is_spent()
+        }
         fn is_shared(&self) -> bool {
             self.inner.is_shared()
         }
@@ -13,6 +16,7 @@ macro_rules! forwarded {
             recall(names: &[store::NameHash], accounts: &[billing::id::AccountNumber]) -> store::Recalled;
             versions(accounts: &[billing::id::AccountNumber]) -> Vec<u64>;
             transaction(place: billing::id::Place) -> Option<Arc<billing::ledger::Transaction>>;
+            transactions_at(places: &[billing::id::Place]) -> Vec<Option<Arc<billing::ledger::Transaction>>>;
             transactions(it: billing::id::AccountNumber, before: u64, limit: usize)
                 -> Vec<Arc<billing::ledger::Transaction>>;
             granting(it: billing::id::AccountNumber, before: u64, limit: usize)

@@ -1,5 +1,5 @@
 //! The stores that keep the promises. A store that is written later is one more line in `homes`.
-use store::Store;
+use store::Movable;
 use store::postgres::Postgres;
 use store::sqlite::{Options, Sqlite};
 
@@ -8,13 +8,13 @@ use crate::scratch::Scratch;
 
 /// Where a store lives. Opening it again finds what was committed.
 pub trait Home {
-    fn open(&self) -> Box<dyn Store>;
+    fn open(&self) -> Box<dyn Movable>;
 }
 
 struct OnSqlite(Scratch, Options);
 
 impl Home for OnSqlite {
-    fn open(&self) -> Box<dyn Store> {
+    fn open(&self) -> Box<dyn Movable> {
         Box::new(Sqlite::open(&self.0.file(), self.1.clone()).unwrap())
     }
 }
@@ -22,7 +22,7 @@ impl Home for OnSqlite {
 struct OnPostgres(Schema);
 
 impl Home for OnPostgres {
-    fn open(&self) -> Box<dyn Store> {
+    fn open(&self) -> Box<dyn Movable> {
         Box::new(Postgres::open(&self.0.url()).unwrap())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use billing::id::AccountNumber;
 use billing::ledger::{Book, LedgerAccount, Transaction, What};
@@ -463,6 +464,26 @@ fn programs_of_two_schemas_serve_together_until_a_step_says_otherwise() {
     hand.execute("insert into schema_steps values ($1, $1)", &[&(steps + 1)]).unwrap();
     let refusal = Postgres::open_as_of(&schema.url(), 1).err().unwrap().to_string();
     assert!(refusal.contains("this one knows 1"), "{refusal}");
+}
+
+/// A node that starts while another is taking a step waits for it, however much longer than a statement may take.
+#[test]
+fn a_step_may_take_longer_than_a_statement() {
+    let schema = Schema::on_one_machine();
+    drop(Postgres::open_as_of(&schema.url(), 1).unwrap());
+    let mut hand = schema.hand();
+    let mut held = hand.transaction().unwrap();
+    held.execute("insert into schema_steps values (2, 1)", &[]).unwrap();
+    let opening = {
+        let url = format!("{}&statement_timeout_ms=500", schema.url());
+        std::thread::spawn(move || Postgres::open(&url).map(drop))
+    };
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(!opening.is_finished());
+    held.rollback().unwrap();
+    opening.join().unwrap().unwrap();
+    let steps: i64 = hand.query_one("select count(*) from schema_steps", &[]).unwrap().get(0);
+    assert!(1 < steps);
 }
 
 /// What a hand in the database holds too long is given up after the time in the URL, and said to be away for now.

@@ -334,6 +334,9 @@ fn a_backup_is_of_one_moment_and_restores() {
     let store = Sqlite::open(&scratch.file(), restless()).unwrap();
     store.commit(&town.changes(500)).unwrap();
     let (copy, restored) = (scratch.path().join("copy.db"), scratch.path().join("restored.db"));
+    // As a copy leaves it that is broken off.
+    let part = scratch.path().join("restored.db.partial");
+    std::fs::write(&part, "half of one").unwrap();
     std::thread::scope(|scope| {
         let copying = scope.spawn(|| backup(&scratch.file(), &copy).unwrap());
         for _ in 0..20 {
@@ -342,6 +345,7 @@ fn a_backup_is_of_one_moment_and_restores() {
         copying.join().unwrap();
     });
     restore(&copy, &restored).unwrap();
+    assert!(!part.exists());
     let again = Sqlite::open(&restored, restless()).unwrap();
     assert_clean(&again);
     let length = again.journal_length().unwrap();
@@ -406,6 +410,7 @@ fn damage_done_by_hand_is_found() {
     );
     assert_found(journal, "update journal set version = 900 where sequence = 7", "version");
     assert_found(journal, "update journal set key = 'other' where sequence = 7", "name");
+    assert_found(journal, "update journal set fact = zeroblob(16) where sequence = 7", "name");
     assert_found(journal, "delete from journal where sequence = 7", "journal");
     assert_found(derived, "update usage_blocks set body = replace(body, ',53,[', ',54,[')", "usage");
     assert_found(derived, "delete from usage_blocks", "usage");

@@ -262,6 +262,9 @@ impl Record {
             let expected = all.iter().find(|it| it.place.version == version).cloned();
             assert_eq!(store.transaction(Place { account: number, version }).unwrap(), expected);
         }
+        let places = [length, length + 1, 1, length].map(|version| Place { account: number, version });
+        let expected = [all.last(), None, all.first(), all.last()].map(|it| it.cloned());
+        assert_eq!(store.transactions_at(&places).unwrap(), expected);
         let (early, late) = (minute(-100_000), Timestamp::NEVER);
         let middle = all[all.len() / 2].at.hour_start(0);
         for (from, to) in [(early, late), (early, middle), (middle, late), (middle, middle + Span::HOUR)] {

@@ -22,23 +22,32 @@ pub struct HealthShown {
     status: &'static str,
 }
 
-/// Is the process there?
+/// Is the process there, and of use?
+///
+/// Not once its store takes nothing more until it is opened anew, as after a disk that was full or failed: start the
+/// process again.
 #[utoipa::path(get, path = "/healthz", operation_id = "getHealth", tag = "Running", security(()),
-    responses((status = 200, body = HealthShown, description = "It is.")))]
-pub async fn health() -> Answered {
+    responses(
+        (status = 200, body = HealthShown, description = "It is."),
+        (status = 503, description = "It must be started again."),
+    ))]
+pub async fn health(State(site): State<Arc<Site>>) -> Answered {
+    if site.app.is_spent() {
+        return Err(Problem::busy());
+    }
     reply::json(StatusCode::OK, &HealthShown { status: "ok" })
 }
 
 /// Is it ready to serve?
 ///
-/// It is when its store answers, and no longer is once it has been told to stop.
+/// It is when its store answers and takes commits, and no longer is once it has been told to stop.
 #[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "Running", security(()),
     responses(
         (status = 200, body = HealthShown, description = "It is."),
         (status = 503, description = "Not now."),
     ))]
 pub async fn readiness(State(site): State<Arc<Site>>) -> Answered {
-    if site.is_closing() {
+    if site.is_closing() || site.app.is_spent() {
         return Err(Problem::busy());
     }
     site.look(|app| app.accounts(None, 1)).await?;

@@ -141,3 +141,35 @@ fn credits_that_came_at_another_node_pay_for_a_group() {
     [one, other].iter().for_each(|it| it.close());
     assert!(verify(&Postgres::open(&schema.url()).unwrap(), &mut |_, _| {}).unwrap().is_clean());
 }
+
+/// Nobody waits for what cannot be read of another account: neither in a group of many, nor for what is due.
+#[test]
+fn an_account_that_cannot_be_read_fails_alone() {
+    let schema = Schema::new();
+    let writer = node(&schema);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for account in 0..ACCOUNTS {
+        let id = format!("a{account}").parse().unwrap();
+        let registration = Registration { id, profile: AccountProfile::default(), fingerprints: Vec::new() };
+        writer.register(&registration, &"test".into()).unwrap();
+    }
+    let orders = |key: &str| (0..ACCOUNTS).map(|it| Ok(order(it, key))).collect();
+    let all_done = |it: Vec<Result<_, Error>>| it.iter().all(Result::is_ok);
+    assert!(all_done(runtime.block_on(writer.charge_all(orders("before")))));
+    let number = writer.account(&"a7".parse().unwrap()).unwrap().number;
+    let mut hand = schema.hand();
+    let number = i64::try_from(number.get()).unwrap();
+    let broken = "update journal set body = '{' where account = $1";
+    assert!(0 < hand.execute(broken, &[&number]).unwrap());
+    hand.execute("update books set head = null, due_at = 0", &[]).unwrap();
+    // One that has the book at hand needs not read it. One that has not fails for this account, and for no other.
+    assert!(all_done(runtime.block_on(writer.charge_all(orders("beside")))));
+    let reader = node(&schema);
+    for key in ["before", "after", "again"] {
+        let answers = runtime.block_on(reader.charge_all(orders(key)));
+        let failed: Vec<usize> = (0..ACCOUNTS).filter(|it| answers[*it].is_err()).collect();
+        assert_eq!(failed, [7], "{key}");
+        assert!(matches!(answers[7], Err(Error::Fault(_))), "{:?}", answers[7]);
+    }
+    [writer, reader].iter().for_each(|it| it.close());
+}
