@@ -91,10 +91,25 @@ impl Book {
     }
 
     pub(super) fn apply_frozen(&mut self, grant: GrantId, is_frozen: bool) {
+        match (self.frozen.binary_search(&grant), is_frozen) {
+            (Err(place), true) => self.frozen.insert(place, grant),
+            (Ok(place), false) => drop(self.frozen.remove(place)),
+            _ => {}
+        }
         if let Some(grant) = self.grants.iter_mut().find(|it| it.id == grant) {
             grant.is_frozen = is_frozen;
         }
         self.dispute_topup(is_frozen);
+    }
+
+    /// Whether the payment of a grant is disputed, be anything left of the grant or not.
+    pub(super) fn is_frozen(&self, grant: GrantId) -> bool {
+        self.frozen.binary_search(&grant).is_ok()
+    }
+
+    /// Frozen grants of which nothing is here: used up before their payment was disputed, or since.
+    pub fn frozen_elsewhere(&self) -> impl Iterator<Item = GrantId> {
+        self.frozen.iter().copied().filter(|it| self.grant(*it).is_none())
     }
 
     /// What freezing a grant, or letting it go, adds to the posted balance.
