@@ -1,8 +1,8 @@
 //! Paid credits that go back: refunded, or taken by a bank; and grants frozen while a dispute is open.
 //!
 //! A refund takes what is unused of the very grant the payment made. A lost dispute takes what is left of it, and what
-//! was spent of it is owed. It reckons no money: what a part of a payment is worth is said in `refund`, and written
-//! down here.
+//! was spent of it is owed; what had expired or been voided is in no command, for it is neither there nor used. It
+//! reckons no money: what a part of a payment is worth is said in `refund`, and written down here.
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
