@@ -38,6 +38,8 @@ pub enum RefusedFor {
 pub struct NewCustomer<'a> {
     /// The account's id.
     pub ours: &'a str,
+    /// The account's number, by which it is found: ids may be used again by others who sell under the same secret key.
+    pub number: u64,
     pub name: Option<&'a str>,
     pub email: Option<&'a str>,
 }

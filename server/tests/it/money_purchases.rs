@@ -95,6 +95,48 @@ fn currencies_that_the_provider_counts_otherwise_are_not_collected() {
     assert_eq!((shop.asked("POST", "/v1/payment_intents"), shop.totals().0), (0, 0));
 }
 
+/// Ada's first card, begun; the status of the answer.
+fn begin(shop: &Shop, key: &str) -> u16 {
+    shop.server.post("/v1/accounts/ada/payment-methods/setup", key, &json!({"return_url": BACK})).status
+}
+
+fn customers(shop: &Shop) -> usize {
+    let memory = shop.control("GET", "memory", &json!({}));
+    let things = memory["shelf"]["things"].as_array().unwrap();
+    things.iter().filter(|it| it[1]["object"] == "customer").count()
+}
+
+#[test]
+fn an_error_that_the_provider_keeps_holds_an_account_up_for_minutes_and_no_day() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    shop.fault(&json!({"what": "500", "method": "POST", "path": "/v1/customers"}));
+    assert_eq!(begin(&shop, "a"), 503);
+    shop.pass(600);
+    assert_eq!((begin(&shop, "b"), customers(&shop)), (201, 1));
+    let keys = shop.keys_of("POST", "/v1/customers");
+    assert!(keys.first() != keys.last(), "{keys:?}");
+}
+
+#[test]
+fn an_account_whose_making_was_not_heard_of_is_found_by_whatever_name_it_goes_by_then() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    shop.fault(&json!({"when": "after", "what": "drop", "method": "POST", "path": "/v1/customers", "times": 99}));
+    assert_eq!((begin(&shop, "a"), customers(&shop)), (503, 1));
+    shop.control("DELETE", "faults", &json!({}));
+    assert_eq!(shop.server.put("/v1/accounts/ada", &json!({"email": "other@example.com"})).status, 200);
+    assert_eq!((begin(&shop, "b"), customers(&shop)), (201, 1));
+}
+
+#[test]
+fn a_secret_key_that_may_not_search_makes_customers_all_the_same() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    shop.fault(&json!({"what": "403", "method": "GET", "path": "/v1/customers/search", "times": 99}));
+    assert_eq!((begin(&shop, "a"), customers(&shop)), (201, 1));
+}
+
 /// One key, one request: also where the first was not about money.
 #[test]
 fn a_key_that_granted_credits_buys_none() {

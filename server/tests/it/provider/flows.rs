@@ -7,7 +7,7 @@ use server::stripe::{
     RefundStatus, RefusedFor, SavedCharge, SetupOutcome,
 };
 
-use super::{Town, now, order};
+use super::{Town, euros, now, number_of, order};
 
 #[test]
 fn a_page_is_paid_and_its_card_is_saved() {
@@ -32,7 +32,8 @@ fn a_page_is_paid_and_its_card_is_saved() {
     assert_eq!(found("payment_2"), None);
     assert_eq!(town.provider.find_page(&customer, "payment_1", since).unwrap(), Some(page));
     assert_eq!(town.provider.find_payment(&customer, "payment_1", now() + Span::HOUR).unwrap(), None);
-    assert_eq!(town.provider.find_customer("acct_ada").unwrap(), Some(customer.clone()));
+    assert_eq!(town.provider.find_customer(number_of("acct_ada")).unwrap(), Some(customer.clone()));
+    assert_eq!(town.provider.find_customer(number_of("acct_eve")).unwrap(), None);
 
     // The card may be charged without the customer now.
     let card = &town.provider.cards(&customer).unwrap()[0];
@@ -106,7 +107,7 @@ fn cards_are_saved_listed_made_the_default_and_removed() {
     let (other, _) = town.customer_with("acct_bob", "4242424242424242");
     let fingerprint = |customer: &str| town.provider.cards(customer).unwrap()[0].fingerprint.clone().unwrap();
     assert_eq!(fingerprint(&customer), fingerprint(&other));
-    let order = NewCustomer { ours: "acct_ada", name: Some("Ada L."), email: None };
+    let order = NewCustomer { ours: "acct_ada", number: 1, name: Some("Ada L."), email: None };
     town.provider.update_customer(&customer, &order, "rename").unwrap();
 }
 

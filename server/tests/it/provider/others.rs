@@ -58,7 +58,7 @@ impl Local {
 
     /// A customer with a card saved by the provider's script, as it would do it.
     fn customer_with(&self, number: &str) -> (String, String) {
-        let order = NewCustomer { ours: number, name: Some("Ada"), email: Some("ada@example.com") };
+        let order = NewCustomer { ours: number, number: 1, name: Some("Ada"), email: Some("ada@example.com") };
         let customer = self.provider.create_customer(&order, number).unwrap();
         let card = format!("type=card&card[number]={number}&card[exp_month]=12&card[exp_year]=2040&card[cvc]=123");
         let card = self.post("/v1/payment_methods", &card)["id"].as_str().unwrap().to_owned();
