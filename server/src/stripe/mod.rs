@@ -33,6 +33,7 @@ mod cards;
 mod customers;
 mod events;
 mod form;
+mod lists;
 mod notices;
 mod payments;
 mod read;

@@ -4,16 +4,13 @@ use billing::time::Timestamp;
 use serde_json::Value;
 
 use super::form::Form;
+use super::lists::{AT_A_TIME, PAGES_MAX};
 use super::wire::Settled;
 use super::words::{Failure, FinishOrder, Page, Payment, PurchaseOrder, RefusedFor, SavedCharge};
 use super::{Provider, read};
 
 const INTENTS: &str = "/v1/payment_intents";
 const PAGES: &str = "/v1/checkout/sessions";
-
-/// Things the provider gives at a time, and how many times it is asked: more than a customer makes in a day.
-pub(super) const AT_A_TIME: u32 = 100;
-const PAGES_MAX: usize = 20;
 
 /// Currencies whose minor units the provider takes for others than ISO 4217 has: krónur and shillings in hundredths,
 /// ariary whole. An amount of ours would be charged a hundredfold, or a hundredth of it.

@@ -199,6 +199,21 @@ fn refunds_in_parts_and_never_more_than_there_was() {
 }
 
 #[test]
+fn a_payments_refunds_are_all_found_however_many() {
+    let town = Town::new();
+    let saved = town.customer_with("acct_ada", "4242424242424242");
+    let payment = town.charge(&saved, "payment_1").reference;
+    for number in 0..205 {
+        let ours = format!("refund_{number}");
+        let order = RefundOrder { ours: &ours, payment: &payment, amount: 1 };
+        town.provider.refund(&order, &ours).unwrap();
+    }
+    let all = town.provider.refunds(&payment).unwrap();
+    let newest_first = (0..205).rev().map(|it| format!("refund_{it}"));
+    assert!(all.iter().map(|it| it.ours.clone().unwrap()).eq(newest_first), "{}", all.len());
+}
+
+#[test]
 fn disputes_open_and_are_won_lost_or_won_in_part() {
     let town = Town::new();
     let saved = town.customer_with("acct_ada", "4242424242424242");
