@@ -173,6 +173,12 @@ impl App {
         let book = self.book(order.payment.place().account)?.brought_up_to(self.now());
         let unused = book.grant(grant).map_or(Credits::ZERO, |it| it.remaining);
         let (bought, gone) = (payment.bought(), payment.returned.into());
+        if let Much::Amount(amount) = order.much
+            && amount % bought.step != 0
+        {
+            let why = format!("must be a multiple of {}: no smaller parts of this currency go back", bought.step);
+            return Err(Refusal::invalid("amount", why).into());
+        }
         let part = match order.much {
             Much::Credits(credits) if unused < credits => {
                 return Err(Refusal::RefundExceedsUnused { left: unused }.into());
@@ -212,7 +218,7 @@ impl App {
         let id: PaymentId = kept.body.payment.parse().map_err(|_| Refusal::PaymentNotFound)?;
         let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
         let reference = payment.body.reference.clone().unwrap_or_default();
-        let (ours, amount) = (kept.document.id.clone(), Part::from(kept.body.part).total());
+        let (ours, amount) = (kept.document.id.clone(), payment.body.money(Part::from(kept.body.part).total()));
         // One key for all tries, whoever makes them: two at once are one to the provider. Only where it keeps an error
         // of its own under the key, and nothing can be under way there any more, is there another.
         let key = format!("{ours}:{}", kept.body.keys_spent);

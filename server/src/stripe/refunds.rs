@@ -1,7 +1,7 @@
 //! Money out: what we give back, and what banks take back.
 use super::form::Form;
 use super::words::{Dispute, Failure, Refund, RefundOrder};
-use super::{Provider, read};
+use super::{Provider, amounts, read};
 
 const REFUNDS: &str = "/v1/refunds";
 const DISPUTES: &str = "/v1/disputes";
@@ -14,7 +14,7 @@ impl Provider {
     pub fn refund(&self, order: &RefundOrder<'_>, key: &str) -> Result<Refund, Failure> {
         let form = Form::new()
             .with("payment_intent", order.payment)
-            .with("amount", order.amount)
+            .with("amount", amounts::sent(order.amount)?)
             .with(&format!("metadata[{}]", read::OURS), order.ours);
         self.wire.post(REFUNDS, form, key).map(|it| read::refund(&it))
     }

@@ -227,8 +227,8 @@ pub struct RefundOrder<'a> {
     /// The refund's id.
     pub ours: &'a str,
     pub payment: &'a str,
-    /// In minor units of the payment's currency.
-    pub amount: i64,
+    /// In the payment's currency.
+    pub amount: Money,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -80,19 +80,51 @@ fn declined_cards_say_why_in_plain_words_and_cost_nothing() {
     assert_eq!(shop.payments("ada").len(), 2);
 }
 
-/// The provider counts them by other minor units than everybody else: rather nothing than a hundredth of a price.
+/// The provider counts krónur and shillings in hundredths, and ariary whole.
 #[test]
-fn currencies_that_the_provider_counts_otherwise_are_not_collected() {
-    let shop = Shop::open();
-    for currency in ["isk", "mga", "ugx"] {
-        assert_eq!(shop.server.put(&format!("/v1/accounts/{currency}"), &json!({"currency": currency})).status, 201);
-        let card = shop.card_of(currency, VISA);
-        let bought = shop.buy(currency, "order", &json!({"credits": 10_000, "payment_method": card}));
-        assert_eq!((bought.status, &bought.json()["status"]), (201, &json!("failed")), "{}", bought.text);
-        let hosted = shop.buy(currency, "hosted", &json!({"credits": 10_000, "return_url": BACK}));
-        assert_eq!((hosted.status, &hosted.json()["status"]), (201, &json!("failed")), "{}", hosted.text);
+fn currencies_that_the_provider_counts_otherwise_are_charged_refunded_and_taken_back_as_others_are() {
+    for (currency, total, at_provider) in [("isk", 121, 12_100), ("ugx", 121, 12_100), ("mga", 12_100, 121)] {
+        let shop = Shop::open();
+        assert_eq!(shop.server.put("/v1/accounts/ada", &json!({"currency": currency})).status, 201);
+        let card = shop.card_of("ada", VISA);
+        let moved = || shop.control("GET", "totals", &json!({}))["by_currency"][currency].clone();
+        let bought = shop.buy("ada", "order", &json!({"credits": 10_000, "payment_method": card}));
+        assert_eq!((bought.status, &bought.json()["status"]), (201, &json!("succeeded")), "{}", bought.text);
+        assert_eq!(bought.json()["total"], json!({"amount": total, "currency": currency}));
+        assert_eq!(moved()["charged"], at_provider, "{currency}");
+        let id = bought.json()["id"].as_str().unwrap().to_owned();
+        if currency == "mga" {
+            let odd = json!({"amount": 150, "reason": "too many"});
+            let refused = shop.server.post(&format!("/v1/payments/{id}/refund"), "odd", &odd).problem();
+            assert_eq!((refused.0, &*refused.2), (422, "amount"));
+        }
+        let part = json!({"credits": 5_000, "reason": "too many"});
+        let refunded = shop.server.post(&format!("/v1/payments/{id}/refund"), "part", &part);
+        assert_eq!(refunded.json()["status"], "succeeded", "{}", refunded.text);
+        let back = refunded.json()["total"]["amount"].as_i64().unwrap();
+        assert_eq!(moved()["refunded"], back * at_provider / total, "{currency}");
+        let name = shop.control("GET", "totals", &json!({}))["succeeded"][0]["id"].clone();
+        let dispute = shop.control("POST", "disputes", &json!({"payment": name}));
+        let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
+        shop.control("POST", &close, &json!({"outcome": "lost"}));
+        shop.settle();
+        let payment = shop.payment(&id);
+        let all = json!({"amount": total, "currency": currency});
+        assert_eq!((&payment["refunded"], &payment["dispute"]["status"]), (&all, &json!("lost")), "{payment}");
+        assert_eq!(payment["dispute"]["lost"]["amount"], total - back);
+
+        let page = shop.buy("ada", "page", &hosted(json!({"credits": 10_000})));
+        shop.type_card(page.json()["checkout_url"].as_str().unwrap(), VISA).unwrap();
+        shop.settle();
+        assert_eq!(shop.payment(page.json()["id"].as_str().unwrap())["status"], "succeeded", "{currency}");
+        assert_eq!(moved()["charged"], 2 * at_provider, "{currency}");
+        // Made by hand in the provider's own units.
+        let name = shop.control("GET", "totals", &json!({}))["succeeded"][1]["id"].as_str().unwrap().to_owned();
+        shop.refund_by_hand(&name, if currency == "mga" { 21 } else { 2_100 });
+        shop.settle();
+        let refunded = &shop.payment(page.json()["id"].as_str().unwrap())["refunded"]["amount"];
+        assert_eq!(refunded, if currency == "mga" { 2_100 } else { 21 }, "{currency}");
     }
-    assert_eq!((shop.asked("POST", "/v1/payment_intents"), shop.totals().0), (0, 0));
 }
 
 /// Ada's first card, begun; the status of the answer.

@@ -175,7 +175,7 @@ fn refunds_in_parts_and_never_more_than_there_was() {
     let saved = town.customer_with("acct_ada", "4242424242424242");
     let payment = town.charge(&saved, "payment_1").reference;
     let refund = |ours: &str, amount| {
-        town.provider.refund(&RefundOrder { ours, payment: &payment, amount }, &format!("refund {ours}"))
+        town.provider.refund(&RefundOrder { ours, payment: &payment, amount: euros(amount) }, &format!("refund {ours}"))
     };
     assert_eq!(refund("refund_1", 300).unwrap().status, RefundStatus::Succeeded);
     assert_eq!(refund("refund_1", 300).unwrap().refunded.amount, 300, "the same key refunds once");
@@ -191,7 +191,7 @@ fn refunds_in_parts_and_never_more_than_there_was() {
 
     let slow = town.customer_with("acct_bob", "4000000000005126");
     let payment = town.charge(&slow, "payment_2").reference;
-    let order = RefundOrder { ours: "refund_5", payment: &payment, amount: 500 };
+    let order = RefundOrder { ours: "refund_5", payment: &payment, amount: euros(500) };
     assert_eq!(town.provider.refund(&order, "slow").unwrap().status, RefundStatus::Pending);
     town.control("POST", "refunds/settle", &json!({}));
     assert_eq!(town.provider.refunds(&payment).unwrap()[0].status, RefundStatus::Failed);
@@ -205,7 +205,7 @@ fn a_payments_refunds_are_all_found_however_many() {
     let payment = town.charge(&saved, "payment_1").reference;
     for number in 0..205 {
         let ours = format!("refund_{number}");
-        let order = RefundOrder { ours: &ours, payment: &payment, amount: 1 };
+        let order = RefundOrder { ours: &ours, payment: &payment, amount: euros(1) };
         town.provider.refund(&order, &ours).unwrap();
     }
     let all = town.provider.refunds(&payment).unwrap();
@@ -222,8 +222,9 @@ fn disputes_open_and_are_won_lost_or_won_in_part() {
     let dispute = &town.provider.disputes(&payment).unwrap()[0];
     assert_eq!((dispute.status, dispute.disputed.amount, dispute.withdrawn), (DisputeStatus::Open, 600, Some(600)));
     // What is disputed is not refunded on top; the rest may be.
-    let refund =
-        |amount| town.provider.refund(&RefundOrder { ours: "r", payment: &payment, amount }, &amount.to_string());
+    let refund = |amount| {
+        town.provider.refund(&RefundOrder { ours: "r", payment: &payment, amount: euros(amount) }, &amount.to_string())
+    };
     let disputed = refund(500).unwrap_err();
     assert!(matches!(disputed, Failure::Refused { why: RefusedFor::Disputed, .. }), "{disputed:?}");
     refund(400).unwrap();
