@@ -198,3 +198,33 @@ fn unused_credits_expire_only_where_the_plan_says_so() {
         assert_eq!(subscribed(&town), Credits::whole(4_000));
     });
 }
+
+#[test]
+fn a_card_whose_date_the_bank_takes_back_is_told_of_once_and_keeps_nobody_busy() {
+    run(async {
+        let mut town = Town::new(1, false).await;
+        let card = town.control("GET", "cards", &serde_json::json!({}))[0].as_str().unwrap().to_owned();
+        let renew = |town: &Town, month: u8, year: u16| {
+            town.control("POST", &format!("cards/{card}"), &serde_json::json!({"exp_month": month, "exp_year": year}));
+        };
+        // The end of the month after this one is at most 62 days away.
+        let soon = jiff::Timestamp::from_millisecond(town.app.now().millis()).unwrap();
+        let soon =
+            soon.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month().saturating_add(jiff::Span::new().months(1));
+        let (month, year) = (soon.month().unsigned_abs(), soon.year().unsigned_abs());
+        renew(&town, month, year);
+        town.pass(Span::MINUTE).await;
+        let end = soon.last_of_month().tomorrow().unwrap().to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+        let before = Timestamp::from_millis(end.as_millisecond()) - Span::DAY.times(20);
+        town.pass(since(town.app.now(), before)).await;
+        renew(&town, 12, 2040);
+        town.pass(Span::MINUTE).await;
+        renew(&town, month, year);
+        for _ in 0..4 {
+            town.pass(Span::MINUTE).await;
+        }
+        assert_eq!(town.app.work(100).unwrap(), 0, "nothing is left to do");
+        let told = town.told().into_iter().filter(|it| it == "payment_method.expiring").count();
+        assert_eq!(told, 1);
+    });
+}

@@ -351,6 +351,14 @@ impl Town {
         }
     }
 
+    /// What has been told, by name.
+    pub fn told(&self) -> Vec<String> {
+        let number = self.app.account(&ada()).unwrap().number;
+        let notices = self.inner.documents(number, "notice", None, 500).unwrap();
+        let what = |it: &store::Document| serde_json::from_str::<Value>(&it.body).unwrap()["what"].clone();
+        notices.iter().map(|it| what(it).as_str().unwrap().to_owned()).collect()
+    }
+
     /// Each payment was told of, once.
     fn check_told(&self, story: &str, paid: &[String]) {
         let number = self.app.account(&ada()).unwrap().number;
