@@ -91,7 +91,7 @@ impl App {
             let ask = Ask {
                 account: number,
                 command: Some(Command::Close),
-                key: Some(self.key(number, key, Fingerprint::of("close"))?),
+                key: Some(self.key_of_transaction(number, key, Fingerprint::of("close"))?),
                 by: Some(Arc::clone(&by.name)),
                 fact: None,
                 once: None,

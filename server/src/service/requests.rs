@@ -14,6 +14,7 @@ use super::Error;
 use super::documents::Kept;
 use super::order::Fingerprint;
 use crate::app::App;
+use crate::turnstile::Key;
 
 const KIND: &str = "request";
 
@@ -42,7 +43,7 @@ impl App {
     /// Whether the key came before, and what it led to.
     pub(super) fn asked(&self, account: AccountNumber, key: &Text, request: Fingerprint) -> Result<Asked, Error> {
         let key = self.key(account, key, request)?;
-        let name: String = key.name.0.iter().map(|it| format!("{it:02x}")).collect();
+        let name = name_of(&key);
         let request = format!("{:032x}", key.request);
         let Some(note) = self.kept::<Note>(account, KIND, &name)? else {
             // What posts a transaction by itself writes no note: its key is the transaction's.
@@ -55,6 +56,21 @@ impl App {
             return Err(Refusal::IdempotencyConflict.into());
         }
         Ok(Asked::Before(note.body.led_to))
+    }
+
+    /// The key of a request that posts a transaction, by which it is known: one that a note remembers is of something
+    /// else.
+    pub(super) fn key_of_transaction(
+        &self,
+        account: AccountNumber,
+        key: &Text,
+        request: Fingerprint,
+    ) -> Result<Key, Error> {
+        let key = self.key(account, key, request)?;
+        match self.kept::<Note>(account, KIND, &name_of(&key))? {
+            Some(_) => Err(Refusal::IdempotencyConflict.into()),
+            None => Ok(key),
+        }
     }
 
     /// The same for a request that may come without a key: the key, where it is new, and what it led to, where it came
@@ -102,6 +118,11 @@ impl Fresh {
     fn note(&self, led_to: String) -> Kept<Note> {
         Kept::new(self.account, KIND, self.name.clone(), Note { request: self.request.clone(), led_to })
     }
+}
+
+/// What the note of a key is called.
+fn name_of(key: &Key) -> String {
+    key.name.0.iter().map(|it| format!("{it:02x}")).collect()
 }
 
 fn text_of(answer: &impl Serialize) -> String {

@@ -182,6 +182,29 @@ fn a_key_that_granted_credits_buys_none() {
 }
 
 #[test]
+fn a_key_that_bought_credits_grants_voids_and_closes_nothing() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    let bought = shop.buy("ada", "one", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    let void = format!("/v1/grants/{}/void", bought.json()["grant"].as_str().unwrap());
+    for (path, body) in [
+        ("/v1/accounts/ada/grants", json!({"credits": 1, "source": "promo", "reason": "x"})),
+        (&*void, json!({"reason": "x"})),
+        ("/v1/accounts/ada/close", json!({})),
+    ] {
+        let refused = shop.server.post(path, "one", &body).problem();
+        assert_eq!((refused.0, &*refused.1), (409, "idempotency_conflict"), "{path}");
+    }
+    assert_eq!(shop.server.available("ada"), "1600");
+    // A key of its own is answered again as it was.
+    let grant =
+        || shop.server.post("/v1/accounts/ada/grants", "two", &json!({"credits": 1, "source": "promo", "reason": "x"}));
+    assert_eq!((grant().status, grant().header("idempotent-replay")), (201, Some("true")));
+    assert_eq!(shop.server.available("ada"), "1601");
+}
+
+#[test]
 fn three_d_secure_is_waited_for_done_or_abandoned() {
     let shop = Shop::open();
     let card = shop.customer("ada", "4000000000003220");
