@@ -181,6 +181,20 @@ fn a_key_that_granted_credits_buys_none() {
     assert_eq!(shop.payments("ada").len(), 0);
 }
 
+/// Else what is no country would be abroad, where no tax is due.
+#[test]
+fn a_country_that_is_none_is_refused() {
+    let shop = Shop::open();
+    for country in [json!("ZZ"), json!("XX"), json!("Lithuania"), json!("L"), json!(5), json!(["LT"])] {
+        let refused = shop.server.put("/v1/accounts/ada", &json!({"address": {"country": country}})).problem();
+        assert_eq!((refused.0, &*refused.2), (422, "address.country"), "{country}");
+    }
+    for country in [json!("lt"), json!("EL"), json!("UK"), json!(""), json!(null)] {
+        let taken = shop.server.put("/v1/accounts/ada", &json!({"address": {"country": country}}));
+        assert!(taken.status < 300, "{country}: {}", taken.text);
+    }
+}
+
 #[test]
 fn a_key_that_bought_credits_grants_voids_and_closes_nothing() {
     let shop = Shop::open();
