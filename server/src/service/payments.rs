@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, GrantId, Name, PaymentId, Place};
-use billing::ledger::{Cause, Command, Source, Terms, Withdrawal};
+use billing::ledger::{Book, Cause, Command, Source, Terms, Withdrawal};
 use billing::money::{Credits, Currency, Money};
 use billing::payment::{Failure, Status};
 use billing::refund::{Bought, Part};
@@ -349,13 +349,15 @@ impl App {
     pub(super) fn leftover(&self, id: PaymentId) -> Result<Option<Leftover>, Error> {
         let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(None) };
         let account = id.place().account;
-        let book = self.book(account)?.brought_up_to(self.now());
-        let here = book.grant(grant);
-        let (remaining, expired) = here.map_or_else(Default::default, |it| (it.remaining, it.expired));
-        // What was voided, and what expired long ago, the months know.
+        let written = self.book(account)?;
+        let book = written.brought_up_to(self.now());
+        let expired = |it: &Book| it.grant(grant).map_or(Credits::ZERO, |it| it.expired);
+        let remaining = book.grant(grant).map_or(Credits::ZERO, |it| it.remaining);
+        // What was voided, and what expired long ago, the months know; what expires now stands nowhere yet.
         self.count_account(account)?;
         let counted = self.paid_grant(account, grant)?.map_or(Credits::ZERO, |it| it.forfeited);
-        Ok(Some(Leftover { grant, remaining, lapsed: counted.max(expired) }))
+        let lapsed = counted.max(expired(&written)) + expired(&written).short_of(expired(&book));
+        Ok(Some(Leftover { grant, remaining, lapsed }))
     }
 
     /// Credits that are bought and not yet paid for.

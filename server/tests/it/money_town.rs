@@ -359,6 +359,17 @@ impl Town {
         notices.iter().map(|it| what(it).as_str().unwrap().to_owned()).collect()
     }
 
+    /// Credits that became debt because their money went back.
+    pub fn owed(&self) -> Credits {
+        let number = self.app.account(&ada()).unwrap().number;
+        let all = self.inner.transactions(number, u64::MAX, 500).unwrap();
+        let owed = all.iter().filter_map(|it| match &it.what {
+            billing::ledger::What::Withdrawn(it) => Some(it.owed),
+            _ => None,
+        });
+        owed.sum()
+    }
+
     /// Each payment was told of, once.
     fn check_told(&self, story: &str, paid: &[String]) {
         let number = self.app.account(&ada()).unwrap().number;
