@@ -227,9 +227,14 @@ impl Currency {
         }
     }
     /// Minor units that amounts are whole multiples of where they are collected or invoiced: ten of three-decimal
-    /// currencies, of which card networks settle, and EN 16931 writes, no more than two decimals.
+    /// currencies, of which card networks settle, and EN 16931 writes, no more than two decimals; a hundred of the
+    /// ariary, whose minor unit nobody collects.
     pub fn step(&self) -> i64 {
-        if self.places() == 3 { 10 } else { 1 }
+        match (&self.0, self.places()) {
+            (b"mga", _) => 100,
+            (_, 3) => 10,
+            _ => 1,
+        }
     }
 }
 

@@ -51,11 +51,22 @@ impl fmt::Display for Rate {
     }
 }
 
+/// The codes of ISO 3166-1, and Kosovo's, which is used as if it were one.
+const COUNTRIES: &str = "\
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS \
+    BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE \
+    EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM \
+    HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC \
+    LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA \
+    NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW \
+    SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO \
+    TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
+
 /// An ISO 3166-1 alpha-2 country code, in upper case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
 
-/// The text is not two ASCII letters.
+/// The text is no country's code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ParseCountryError;
 
@@ -80,12 +91,15 @@ impl FromStr for Country {
     type Err = ParseCountryError;
     fn from_str(text: &str) -> Result<Country, ParseCountryError> {
         let bytes: [u8; 2] = text.as_bytes().try_into().map_err(|_| ParseCountryError)?;
-        if !bytes.iter().all(u8::is_ascii_alphabetic) {
-            return Err(ParseCountryError);
-        }
-        let bytes = bytes.map(|it| it.to_ascii_uppercase());
-        // The Union's own name for Greece, which its VAT ids begin with.
-        Ok(Country(if bytes == *b"EL" { *b"GR" } else { bytes }))
+        let country = Country(match &bytes.map(|it| it.to_ascii_uppercase()) {
+            // The Union's own names: VAT ids of Greece begin with its.
+            b"EL" => *b"GR",
+            b"UK" => *b"GB",
+            bytes => *bytes,
+        });
+        // What is no country must be none: it would be outside the Union, and its tax nobody's.
+        let is_known = COUNTRIES.split(' ').any(|it| it.as_bytes() == country.0);
+        if is_known { Ok(country) } else { Err(ParseCountryError) }
     }
 }
 impl fmt::Display for Country {
@@ -249,6 +263,12 @@ mod tests {
             ("LT", "EL", "", "S 24"),
             ("LT", "US", "", "G 0"),
             ("LT", "GB", "", "G 0"),
+            ("LT", "UK", "", "G 0"),
+            ("LT", "xk", "", "G 0"),
+            // No country's: as if none had been said.
+            ("LT", "ZZ", "", "S 21"),
+            ("LT", "XX", "", "S 21"),
+            ("LT", "XX", "DE136695976", "AE 0"),
             ("LT", "", "", "S 21"),
             ("LT", "", "DE136695976", "AE 0"),
             ("US", "DE", "", "O 0"),

@@ -11,9 +11,10 @@ use crate::world::{Outcome, Settlement, World, text};
 const LEAST: i64 = 50;
 const MOST: i64 = 99_999_999;
 
-/// Currencies without minor units, and with a thousand of them.
+/// Currencies without minor units, with a thousand of them, and with a hundred that must be a whole one.
 const NO_PLACES: &[&str] =
-    &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"];
+    &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
+const WHOLE: &[&str] = &["isk", "ugx"];
 const THREE_PLACES: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// How a payment is tried.
@@ -52,11 +53,25 @@ pub fn check_amount(amount: i64, currency: &str) -> Result<String, Problem> {
         let message = format!("Amount must be no more than {MOST} {currency} in minor units");
         return Err(Problem::parameter("amount", "amount_too_large", message));
     }
-    if THREE_PLACES.contains(&&*currency) && amount % 10 != 0 {
+    check_fraction(amount, &currency)?;
+    Ok(currency)
+}
+
+/// Refuses an amount with a smaller part than is collected in its currency.
+pub fn check_fraction(amount: i64, currency: &str) -> Result<(), Problem> {
+    if THREE_PLACES.contains(&currency) && amount % 10 != 0 {
         let message = "Amounts of three-decimal currencies must be divisible by 10.";
         return Err(Problem::parameter("amount", "invalid_charge_amount", message));
     }
-    Ok(currency)
+    if WHOLE.contains(&currency) && amount % 100 != 0 {
+        let message = format!(
+            "Invalid amount. Currency {} has become effectively zero-decimal and charged amounts must be evenly \
+             divisible by 100.",
+            currency.to_uppercase()
+        );
+        return Err(Problem::parameter("amount", "invalid_charge_amount_no_decimal_compatible", message));
+    }
+    Ok(())
 }
 
 impl World {

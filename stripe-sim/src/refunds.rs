@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 
 use crate::card_table::After;
+use crate::intents::check_fraction;
 use crate::objects;
 use crate::params::Params;
 use crate::problem::Problem;
@@ -27,6 +28,7 @@ impl World {
             let message = "This value must be greater than or equal to 1.";
             return Err(Problem::parameter("amount", "parameter_invalid_integer", message));
         }
+        check_fraction(amount, &text(&charge, "currency"))?;
         if left < amount {
             let message = format!("Refund amount ({amount}) is greater than unrefunded amount on charge ({left})");
             return Err(Problem::state("", message).with_object("param", &json!("amount")));

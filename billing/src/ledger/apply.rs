@@ -120,7 +120,8 @@ impl Book {
     }
 
     pub(super) fn insert(&mut self, id: GrantId, terms: &Arc<Terms>) -> &mut Grant {
-        let grant = Grant::new(id, Arc::clone(terms));
+        let mut grant = Grant::new(id, Arc::clone(terms));
+        grant.is_frozen = self.is_frozen(id);
         let place = self.grants.partition_point(|it| it.comes_before(&grant));
         self.grants.insert(place, grant);
         &mut self.grants[place]

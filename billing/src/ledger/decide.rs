@@ -336,7 +336,7 @@ impl Book {
                 debt += it.owed;
             }
             What::Restored { withdrawal: it, terms } => {
-                let is_live = self.grant(it.grant).map_or(terms.live_at(at), |it| it.live_at(at));
+                let is_live = terms.live_at(at) && !self.is_frozen(it.grant);
                 posted += if is_live { it.credits } else { Credits::ZERO };
             }
             What::Frozen { grant, is_frozen } => {
@@ -361,8 +361,7 @@ impl Book {
             }
             What::Reversed(it) => {
                 accrued += it.settled.as_ref().map_or(Credits::ZERO, |settled| it.credits + settled.beyond);
-                let is_frozen = |id| self.grant(id).is_some_and(|it| it.is_frozen);
-                let freed = it.draws.iter().filter(|it| it.pot == Pot::Free && !is_frozen(it.grant));
+                let freed = it.draws.iter().filter(|it| it.pot == Pot::Free && !self.is_frozen(it.grant));
                 let freed: Credits = freed.map(|it| it.credits).sum();
                 let regranted = it.regranted.as_ref().map_or(Credits::ZERO, |(_, terms)| terms.credits);
                 posted += freed + it.forgiven + regranted;

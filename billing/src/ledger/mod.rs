@@ -70,6 +70,9 @@ pub struct Book {
     budgets: Option<Box<budget::Budgets>>,
     /// Payments that are disputed and not settled.
     disputes: u32,
+    /// The grants of such payments, sorted: those that are used up, and so not here, among them. What comes back to one
+    /// comes back frozen.
+    frozen: Vec<GrantId>,
     burning: Burning,
     /// The next instant at which `due` has something to say.
     due_at: Timestamp,
@@ -133,6 +136,7 @@ impl Book {
             topup: None,
             budgets: None,
             disputes: 0,
+            frozen: Vec::new(),
             burning: Burning::default(),
             due_at: Timestamp::NEVER,
         }

@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 
 use super::journal::{Transaction, What};
 use super::{Book, Due};
-use crate::id::PaymentId;
+use crate::id::{GrantId, PaymentId};
 use crate::money::{Credits, Money};
 use crate::payment::Failure;
 use crate::rating::Text;
@@ -182,11 +182,14 @@ impl Book {
         self.topup.as_deref()
     }
 
-    /// Puts back what was read of a stored book: the rule, and how many payments are disputed. For whoever stores
-    /// books, and nobody else.
-    pub fn restore_money(&mut self, topup: Option<Topup>, disputes: u32) {
+    /// Puts back what was read of a stored book: the rule, how many payments are disputed, and those of their grants
+    /// that are used up. For whoever stores books, and nobody else.
+    pub fn restore_money(&mut self, topup: Option<Topup>, disputes: u32, frozen: &[GrantId]) {
         self.topup = topup.map(alloc::boxed::Box::new);
         self.disputes = disputes;
+        self.frozen.extend_from_slice(frozen);
+        self.frozen.sort_unstable();
+        self.frozen.dedup();
         self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
     }
 

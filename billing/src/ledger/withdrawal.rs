@@ -1,8 +1,8 @@
 //! Paid credits that go back: refunded, or taken by a bank; and grants frozen while a dispute is open.
 //!
 //! A refund takes what is unused of the very grant the payment made. A lost dispute takes what is left of it, and what
-//! was spent of it is owed. It reckons no money: what a part of a payment is worth is said in `refund`, and written
-//! down here.
+//! was spent of it is owed; what had expired or been voided is in no command, for it is neither there nor used. It
+//! reckons no money: what a part of a payment is worth is said in `refund`, and written down here.
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
@@ -91,10 +91,25 @@ impl Book {
     }
 
     pub(super) fn apply_frozen(&mut self, grant: GrantId, is_frozen: bool) {
+        match (self.frozen.binary_search(&grant), is_frozen) {
+            (Err(place), true) => self.frozen.insert(place, grant),
+            (Ok(place), false) => drop(self.frozen.remove(place)),
+            _ => {}
+        }
         if let Some(grant) = self.grants.iter_mut().find(|it| it.id == grant) {
             grant.is_frozen = is_frozen;
         }
         self.dispute_topup(is_frozen);
+    }
+
+    /// Whether the payment of a grant is disputed, be anything left of the grant or not.
+    pub(super) fn is_frozen(&self, grant: GrantId) -> bool {
+        self.frozen.binary_search(&grant).is_ok()
+    }
+
+    /// Frozen grants of which nothing is here: used up before their payment was disputed, or since.
+    pub fn frozen_elsewhere(&self) -> impl Iterator<Item = GrantId> {
+        self.frozen.iter().copied().filter(|it| self.grant(*it).is_none())
     }
 
     /// What freezing a grant, or letting it go, adds to the posted balance.

@@ -6,6 +6,7 @@ use billing::id::{AccountNumber, Name};
 use billing::ledger::{Book, Command};
 use billing::money::Currency;
 use billing::rating::Text;
+use billing::tax::Country;
 use billing::time::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
@@ -91,7 +92,7 @@ impl App {
             let ask = Ask {
                 account: number,
                 command: Some(Command::Close),
-                key: Some(self.key(number, key, Fingerprint::of("close"))?),
+                key: Some(self.key_of_transaction(number, key, Fingerprint::of("close"))?),
                 by: Some(Arc::clone(&by.name)),
                 fact: None,
                 once: None,
@@ -259,6 +260,9 @@ fn check(registration: &Registration) -> Result<(), Refusal> {
     if profile.email.as_deref().is_some_and(|it| !it.is_empty() && !looks_like_email(it)) {
         return Err(Refusal::invalid("email", "must be an e-mail address such as ada@example.com"));
     }
+    if profile.address.as_deref().is_some_and(|it| !has_known_country(it)) {
+        return Err(Refusal::invalid("address.country", "must be an ISO 3166-1 code of two letters such as LT"));
+    }
     if profile.timezone.as_deref().is_some_and(|it| it.is_empty() || TimeZone::get(it).is_err()) {
         return Err(Refusal::invalid("timezone", "must be an IANA time zone such as Europe/Vilnius"));
     }
@@ -267,6 +271,15 @@ fn check(registration: &Registration) -> Result<(), Refusal> {
         return Err(Refusal::invalid("fingerprints", "must be at most 16 texts of 1 to 512 bytes"));
     }
     Ok(())
+}
+
+/// Whether an address says a country there is, or none: what its purchases are taxed with goes by it.
+fn has_known_country(address: &str) -> bool {
+    let address: serde_json::Value = serde_json::from_str(address).unwrap_or_default();
+    match &address["country"] {
+        serde_json::Value::Null => true,
+        country => country.as_str().is_some_and(|it| it.is_empty() || it.parse::<Country>().is_ok()),
+    }
 }
 
 /// One `@` with something on both sides and no spaces: the rest is for the mail server to know.

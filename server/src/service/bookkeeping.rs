@@ -236,7 +236,7 @@ impl App {
             if month < month_of(&known, transaction.at) {
                 break;
             }
-            let mut forgotten = |grant| self.forgotten_grant(account, grant);
+            let mut forgotten = |grant| self.paid_grant(account, grant).ok().flatten();
             let came_to = tally.count(transaction, &mut forgotten);
             let date = Date::of(transaction.at);
             batch.months.entry(Month::of(date)).or_default().add(date.day, &came_to);
@@ -263,12 +263,12 @@ impl App {
         Ok(self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, before.as_deref(), 1)?.pop())
     }
 
-    /// A paid grant that was over, as the last month that had it says. A correction that reaches back so far is rare;
-    /// it costs a look at each month since.
-    fn forgotten_grant(&self, account: AccountNumber, grant: GrantId) -> Option<PaidGrant> {
+    /// A paid grant as the last month that had it says, also one that is over. A correction that reaches back so far is
+    /// rare; it costs a look at each month since.
+    pub(super) fn paid_grant(&self, account: AccountNumber, grant: GrantId) -> Result<Option<PaidGrant>, Error> {
         const MONTHS_MAX: usize = 36;
-        let months = self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, None, MONTHS_MAX).ok()?;
-        months.iter().find_map(|it| it.body.paid.get(&grant.to_string())?.read())
+        let months = self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, None, MONTHS_MAX)?;
+        Ok(months.iter().find_map(|it| it.body.paid.get(&grant.to_string())?.read()))
     }
 
     /// False when another was first with any of it.

@@ -9,7 +9,8 @@ use store::{Change, Document};
 
 use super::Error;
 use super::documents::{Kept, read};
-use super::money_news::card_news;
+use super::money_news::{card_cause, card_news};
+use super::notices::Happening;
 use super::payment_methods::{self, PaymentMethod};
 use crate::app::App;
 
@@ -84,7 +85,11 @@ impl App {
         let mut changes = vec![kept.next(now, kept.body.next().map(|it| it.0))];
         let has_expired = expires_at(card.expiry_year, card.expiry_month).is_none_or(|it| it <= now);
         if let Some((_, days)) = due.filter(|_| !has_expired) {
-            changes.push(card_news(account, &id, &card, days, now));
+            let cause = card_cause(&id, &card, days);
+            // A card that has a date again was told of it when it had it before.
+            if !self.is_told(account, Happening::PaymentMethodExpiring, &cause)? {
+                changes.push(card_news(account, &id, &card, days, now));
+            }
         }
         self.keep(&changes).map(drop)
     }

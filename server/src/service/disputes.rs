@@ -1,8 +1,9 @@
 //! Disputes: a bank takes a payment back, or tries to.
 //!
 //! While one is open the grant is frozen, nothing tops up by itself, nothing is taken. Lost, what is left of the
-//! disputed part is taken back and what was spent of it is owed; won, the grant is as it was. What the provider says
-//! now is what is applied, so that notices may come in any order and as often as they like.
+//! disputed part is taken back and what was spent of it is owed; nothing is owed for what had expired or been voided,
+//! which nobody had. Won, the grant is as it was. What the provider says now is what is applied, so that notices may
+//! come in any order and as often as they like.
 use std::sync::Arc;
 
 use billing::id::PaymentId;
@@ -11,7 +12,7 @@ use billing::payment::Status;
 
 use super::Error;
 use super::payment_methods::told;
-use super::payments::{ByHand, Disputed};
+use super::payments::{ByHand, Disputed, Taken};
 use crate::app::App;
 use crate::stripe::{Dispute, DisputeStatus, RefundStatus};
 use crate::turnstile::Turned;
@@ -90,13 +91,14 @@ impl App {
         let command = match step {
             Step::Open => is_only_one.then_some(Command::Freeze { grant, is_frozen: true }),
             Step::Take(amount) => {
+                let Some(of) = self.leftover(id)? else { return Ok(true) };
                 next.lost += amount;
-                let taken = kept.body.take_back(grant, amount, (Cause::Dispute, "the payment was disputed and lost"));
-                if let Some((_, part)) = &taken {
+                let taken = kept.body.take_back(&of, amount, (Cause::Dispute, "the payment was disputed and lost"));
+                if let Some(taken) = &taken {
                     let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
-                    noted = self.credit_note_for(&known, (id, &kept.body), *part, now)?.changes;
+                    noted = self.credit_note_for(&known, (id, &kept.body), taken.part, now)?.changes;
                 }
-                taken.map(|it| it.0)
+                taken.map(|it| it.command)
             }
             Step::Close(status) => {
                 next.status = status.to_owned();
@@ -142,13 +144,13 @@ impl App {
             let Some(mut kept) = self.payment_kept(id)? else { return Ok(()) };
             let place = kept.body.by_hand.iter().position(|it| it.reference == reference);
             let (Some(place), Some((grant, terms))) = (place, self.grant_paid_by(id)?) else { return Ok(()) };
-            let ByHand { part, credit_note, .. } = kept.body.by_hand.remove(place);
+            let ByHand { part, lapsed, credit_note, .. } = kept.body.by_hand.remove(place);
             let mut also = Vec::new();
             if credit_note.is_some() {
                 let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
                 also = self.invoice_again(&known, (id, &kept.body), part.into(), self.now())?.changes;
             }
-            if self.put_back((id, kept), (grant, terms), part.into(), also).await? {
+            if self.put_back((id, kept), (grant, terms), (part.into(), lapsed), also).await? {
                 return Ok(());
             }
         }
@@ -158,19 +160,19 @@ impl App {
     async fn take_back(self: &Arc<Self>, id: PaymentId, reference: &str, amount: i64) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut kept) = self.payment_kept(id)? else { return Ok(()) };
-            let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(()) };
+            let Some(of) = self.leftover(id)? else { return Ok(()) };
             if kept.body.status() != Status::Succeeded || kept.body.by_hand.iter().any(|it| it.reference == reference) {
                 return Ok(());
             }
             let now = self.now();
-            let taken = kept.body.take_back(grant, amount, (Cause::Refund, "refunded by hand at the payment provider"));
-            let part = taken.as_ref().map(|it| it.1).unwrap_or_default();
-            let mut by_hand = ByHand { reference: reference.to_owned(), part: part.into(), credit_note: None };
-            let Some((command, _)) = taken else {
+            let taken = kept.body.take_back(&of, amount, (Cause::Refund, "refunded by hand at the payment provider"));
+            let mut by_hand = ByHand { reference: reference.to_owned(), ..ByHand::default() };
+            let Some(Taken { command, part, lapsed }) = taken else {
                 kept.body.by_hand.push(by_hand);
                 self.keep(&[kept.next(now, kept.document.due_at)])?;
                 continue;
             };
+            (by_hand.part, by_hand.lapsed) = (part.into(), lapsed);
             let known = self.known_number(id.place().account)?.ok_or(billing::Refusal::AccountNotFound)?;
             let note = self.credit_note_for(&known, (id, &kept.body), part, now)?;
             let told = (reference, part.into(), &*note.id);

@@ -68,7 +68,7 @@ impl App {
             request.number(order.scope.projects.len() as u64);
         }
         order.scope.projects.iter().for_each(|it| _ = request.text(it.as_str()));
-        let key = self.key(known.account.number, &order.key, request)?;
+        let key = self.key_of_transaction(known.account.number, &order.key, request)?;
         if order.reason.is_empty() || 500 < order.reason.len() {
             return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
         }
@@ -112,7 +112,7 @@ impl App {
         }
         let mut request = Fingerprint::of("void");
         request.text(&grant.to_string()).text(&reason);
-        let key = self.key(known.account.number, key, request)?;
+        let key = self.key_of_transaction(known.account.number, key, request)?;
         if reason.is_empty() || 500 < reason.len() {
             return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
         }

@@ -9,6 +9,7 @@ use billing::id::{AccountNumber, InvoiceId, Name, PaymentId};
 use billing::invoice::{Invoice, Kind, Line, Number, Party};
 use billing::money::Credits;
 use billing::refund::Part;
+use billing::tax::Country;
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -231,13 +232,14 @@ impl App {
         counter.body.add(Month::at(at), &body.currency, &body.taxed, part);
         let number: AccountNumber = known.account.number;
         let id = InvoiceId::new(at, self.place_beside(number)?).to_string();
-        let corrects = match (&body.invoice, kind) {
-            (Some(invoice), Kind::CreditNote) => {
-                let invoice = self.kept::<Body>(number, KIND, invoice)?;
-                invoice.map(|it| it.body.read().number.to_string())
-            }
-            _ => None,
+        let first = body.invoice.as_deref().map(|it| self.kept::<Body>(number, KIND, it)).transpose()?.flatten();
+        let first = first.map(|it| it.body);
+        // What comes after the first is about the same sale, and names who bought then, whoever that is by now.
+        let (buyer, paid_with) = match &first {
+            Some(first) => (first.buyer.clone(), first.paid_with.clone()),
+            None => (PartyBody::of(&buyer(known)), self.paid_with(number, body)?),
         };
+        let corrects = first.filter(|_| kind == Kind::CreditNote).map(|it| it.read().number.to_string());
         let written = Body {
             is_credit_note: kind == Kind::CreditNote,
             prefix: prefix.to_owned(),
@@ -245,7 +247,7 @@ impl App {
             sequence: counter.document.version + 1,
             issued_at: at.millis(),
             seller: PartyBody::of(seller),
-            buyer: PartyBody::of(&buyer(known)),
+            buyer,
             currency: body.currency.clone(),
             text: body.item.clone(),
             credits: part.credits.micros(),
@@ -253,7 +255,7 @@ impl App {
             tax: part.tax,
             taxed: body.taxed.clone(),
             payment: payment.to_string(),
-            paid_with: self.paid_with(number, body)?,
+            paid_with,
             corrects,
         };
         let said = Number { prefix: prefix.to_owned(), year, sequence: written.sequence }.to_string();
@@ -285,6 +287,11 @@ fn counter_id(kind: Kind, year: i32, seller: &Party) -> String {
     counters_of(kind, year) + &hash
 }
 
+/// A country by its code, or what stands there in its stead.
+fn country(said: &str) -> String {
+    said.parse::<Country>().map_or_else(|_| said.to_ascii_uppercase(), |it| it.to_string())
+}
+
 /// Who buys, by what the account's profile says now.
 fn buyer(known: &Known) -> Party {
     let account = &known.account;
@@ -300,7 +307,7 @@ fn buyer(known: &Known) -> Party {
         street: part(&["street", "line1", "address"]),
         city: part(&["city", "town"]),
         postal_code: part(&["postal_code", "postcode", "zip"]),
-        country: part(&["country"]).to_ascii_uppercase(),
+        country: country(&part(&["country"])),
         tax_id: account.tax_id.clone(),
         email: account.email.clone(),
     }

@@ -239,14 +239,22 @@ pub(super) fn invoice_news(
     tell(account, Happening::InvoiceIssued, id, about, at)
 }
 
+fn expiry(card: &PaymentMethod) -> String {
+    format!("{:04}-{:02}", card.expiry_year, card.expiry_month)
+}
+
+/// By what it is known whether a card was told of: one that the bank renewed is told of again when the new date comes
+/// near.
+pub(super) fn card_cause(id: &str, card: &PaymentMethod, days: i64) -> String {
+    format!("{id}-{}-{days}", expiry(card))
+}
+
 /// What is told of a card that will expire.
 pub(super) fn card_news(account: AccountNumber, id: &str, card: &PaymentMethod, days: i64, at: Timestamp) -> Change {
-    let expires = format!("{:04}-{:02}", card.expiry_year, card.expiry_month);
+    let expires = expiry(card);
     let about = json!({
         "payment_method": id, "card": about_card(card), "expires": expires, "days_left": days,
         "reason": format!("The card ending in {} expires within {days} days. Add one that is valid.", card.last4),
     });
-    // A card that the bank renewed is told of again when the new date comes near.
-    let cause = format!("{id}-{expires}-{days}");
-    tell(account, Happening::PaymentMethodExpiring, &cause, about, at)
+    tell(account, Happening::PaymentMethodExpiring, &card_cause(id, card, days), about, at)
 }

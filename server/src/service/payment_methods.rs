@@ -10,7 +10,7 @@ use billing::id::{AccountNumber, Name, PaymentMethodId};
 use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::Document;
+use store::{Account, Document};
 
 use super::documents::Kept;
 use super::order::Fingerprint;
@@ -29,6 +29,8 @@ pub(super) const SETUP: &str = "card_setup";
 const CARDS_MAX: usize = 200;
 const PAGES_MAX: usize = 10;
 const ATTEMPTS_MAX: u32 = 8;
+/// How long an account is made known to the provider under one key: several times what a search takes to show it.
+const CUSTOMER_KEY_TURN: Span = Span::MINUTE.times(10);
 /// How often the saving of a card is looked at without having been heard of.
 const LOOKS_MAX: u32 = 12;
 
@@ -289,17 +291,28 @@ impl App {
         Err(Error::Busy)
     }
 
-    /// Whom the provider knows the account as; makes it known where it is not.
+    /// Whom the provider knows the account as; makes it known where it is not. One that was made and whose answer was
+    /// lost is found; for as long as a search may not show it yet, the same order comes under the same key.
     pub(super) async fn customer_of(self: &Arc<Self>, known: &Arc<Known>) -> Result<String, Error> {
         let number = known.account.number;
         if let Some(wallet) = self.wallet(number)? {
             return Ok(wallet.body.customer);
         }
         let account = known.account.clone();
-        let key = format!("customer:{}", number.get());
+        let key = customer_key(&account, self.now());
         let made = self.at_provider(move |provider| {
+            match provider.find_customer(number.get()) {
+                Ok(None) => {}
+                // Not every key may search, nor is it possible everywhere.
+                Err(stripe::Failure::Refused { why, detail }) => {
+                    tracing::warn!(?why, detail, "whether there is such a customer could not be looked up");
+                }
+                Ok(Some(found)) => return Ok(found),
+                Err(failure) => return Err(failure),
+            }
             let order = NewCustomer {
                 ours: account.id.as_str(),
+                number: number.get(),
                 name: account.name.as_deref(),
                 email: account.email.as_deref(),
             };
@@ -384,6 +397,16 @@ impl App {
         }
         Ok(all)
     }
+}
+
+/// The key an account is made known under. It is another once the account is called otherwise, and after a while: an
+/// error that the provider keeps under a key holds nobody up for the day that the key lives.
+fn customer_key(account: &Account, now: Timestamp) -> String {
+    let mut order = Fingerprint::of("customer");
+    order.text(account.id.as_str());
+    order.text(account.name.as_deref().unwrap_or_default()).text(account.email.as_deref().unwrap_or_default());
+    let turn = now.millis() / CUSTOMER_KEY_TURN.millis();
+    format!("customer:{}:{:032x}:{turn}", account.number.get(), order.finish())
 }
 
 /// The card that is charged: the one named if it is there still, or the default.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, GrantId, Name, PaymentId, Place};
-use billing::ledger::{Cause, Command, Source, Terms, Withdrawal};
+use billing::ledger::{Book, Cause, Command, Source, Terms, Withdrawal};
 use billing::money::{Credits, Currency, Money};
 use billing::payment::{Failure, Status};
 use billing::refund::{Bought, Part};
@@ -75,10 +75,13 @@ impl From<Returned> for Part {
 }
 
 /// A refund made at the provider, by its name for it, and what it took back here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByHand {
     pub reference: String,
     pub part: Returned,
+    /// Micro-credits of that part that had lapsed: they were taken from nothing, and are put back into nothing.
+    #[serde(default)]
+    pub lapsed: i64,
     /// Our id of the credit note issued for it.
     #[serde(default)]
     pub credit_note: Option<String>,
@@ -135,6 +138,9 @@ pub struct Payment {
     /// Our id of the invoice.
     pub invoice: Option<String>,
     pub returned: Returned,
+    /// Micro-credits of it that had expired or been voided unspent when their money went.
+    #[serde(default)]
+    pub lapsed: i64,
     /// The newest dispute, and those before it.
     pub dispute: Option<Disputed>,
     #[serde(default)]
@@ -168,20 +174,20 @@ impl Payment {
         Bought { credits: Credits::from_micros(self.credits), net: self.net, tax: self.tax, step }
     }
 
-    /// What it takes of its grant that so much of its money has gone, whatever is left of the credits: what was spent
-    /// is owed. Nothing where all of it went back before.
-    pub(super) fn take_back(
-        &mut self,
-        grant: GrantId,
-        amount: i64,
-        (cause, reason): (Cause, &str),
-    ) -> Option<(Command, Part)> {
+    /// What it takes of its grant that so much of its money has gone: first of what is left of the credits, then of
+    /// what had lapsed, for which nothing is owed, for nobody had it; the rest was spent, and is owed. Nothing where
+    /// all of it went back before.
+    pub(super) fn take_back(&mut self, of: &Leftover, amount: i64, (cause, why): (Cause, &str)) -> Option<Taken> {
         let (bought, gone) = (self.bought(), Part::from(self.returned));
         let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()))?;
         self.returned = gone.plus(part).into();
-        let Part { credits, net, .. } = part;
-        let reason = reason.into();
-        Some((Command::Withdraw(Withdrawal { grant, credits, owed: credits, net, cause, reason }), part))
+        let lapsed =
+            (of.lapsed - Credits::from_micros(self.lapsed)).at_least_zero().min(of.remaining.short_of(part.credits));
+        self.lapsed += lapsed.micros();
+        let credits = part.credits - lapsed;
+        let (grant, net, reason) = (of.grant, part.net, why.into());
+        let command = Command::Withdraw(Withdrawal { grant, credits, owed: credits, net, cause, reason });
+        Some(Taken { command, part, lapsed: lapsed.micros() })
     }
 
     /// A dispute over it, by the provider's name.
@@ -248,12 +254,31 @@ impl Payment {
             failure: None,
             invoice: None,
             returned: Returned::default(),
+            lapsed: 0,
             dispute: None,
             earlier_disputes: Vec::new(),
             by_hand: Vec::new(),
             period: None,
         }
     }
+}
+
+/// What became of a payment's grant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leftover {
+    pub grant: GrantId,
+    /// Free to be drawn.
+    pub remaining: Credits,
+    /// Expired, or voided, unspent.
+    pub lapsed: Credits,
+}
+
+/// What is taken back of a payment.
+pub(super) struct Taken {
+    pub command: Command,
+    pub part: Part,
+    /// Micro-credits of the part that had lapsed.
+    pub lapsed: i64,
 }
 
 /// A payment as it is shown.
@@ -337,6 +362,21 @@ impl App {
         let Some(place) = place else { return Ok(None) };
         let transaction = self.store.transaction(place)?;
         Ok(transaction.as_ref().and_then(|it| it.granted()).map(|(grant, terms)| (grant, Arc::clone(terms))))
+    }
+
+    /// What became of the grant a payment made, None where it made none.
+    pub(super) fn leftover(&self, id: PaymentId) -> Result<Option<Leftover>, Error> {
+        let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(None) };
+        let account = id.place().account;
+        let written = self.book(account)?;
+        let book = written.brought_up_to(self.now());
+        let expired = |it: &Book| it.grant(grant).map_or(Credits::ZERO, |it| it.expired);
+        let remaining = book.grant(grant).map_or(Credits::ZERO, |it| it.remaining);
+        // What was voided, and what expired long ago, the months know; what expires now stands nowhere yet.
+        self.count_account(account)?;
+        let counted = self.paid_grant(account, grant)?.map_or(Credits::ZERO, |it| it.forfeited);
+        let lapsed = counted.max(expired(&written)) + expired(&written).short_of(expired(&book));
+        Ok(Some(Leftover { grant, remaining, lapsed }))
     }
 
     /// Credits that are bought and not yet paid for.

@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::app::{App, Known};
+use crate::stripe::charged_max;
 
 /// What one purchase may cost, in whole units of the currency, tax aside.
 const LEAST: i64 = 5;
 const MOST: i64 = 10_000;
-/// The most that a card can be charged, in minor units: the provider takes eight digits.
-const CHARGED_MAX: i64 = 99_999_999;
 
 /// How a payment is taxed, as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +95,7 @@ impl App {
     /// Refuses a price, tax aside, that a card cannot be charged, or not with the tax that may come on top.
     pub(super) fn chargeable(&self, price: i64, currency: Currency) -> Result<(), Refusal> {
         let refuse = |why: String| Err(Refusal::invalid("price.amount", why));
-        let (least, step) = (least_charge(currency), currency.step());
+        let (least, most, step) = (least_charge(currency), charged_max(currency), currency.step());
         if price < least {
             return refuse(format!("must be at least {least}, the least a card can be charged"));
         }
@@ -107,9 +106,9 @@ impl App {
         }
         let is_taxed = self.settings.seller.country.parse::<Country>().is_ok();
         let rate = if is_taxed { Rate::HIGHEST } else { Rate::ZERO };
-        let tax = rate.of(Money { amount: price.min(CHARGED_MAX), currency }).amount;
-        if CHARGED_MAX - tax < price {
-            return refuse(format!("must with tax be at most {CHARGED_MAX}, the most a card can be charged"));
+        let tax = rate.of(Money { amount: price.min(most), currency }).amount;
+        if most - tax < price {
+            return refuse(format!("must with tax be at most {most}, the most a card can be charged"));
         }
         Ok(())
     }

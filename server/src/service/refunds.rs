@@ -17,7 +17,7 @@ use store::{Change, Document};
 
 use super::documents::{Kept, LEASE, read};
 use super::order::{Fingerprint, done};
-use super::payments::{Payment, Returned};
+use super::payments::{Payment, Returned, Taken};
 use super::requests::Asked;
 use super::{By, Error};
 use crate::app::App;
@@ -52,6 +52,9 @@ pub struct Refund {
     pub payment: String,
     pub grant: String,
     pub part: Returned,
+    /// Micro-credits of that part that had lapsed when it was found that its money went out after all.
+    #[serde(default)]
+    pub lapsed: i64,
     pub currency: String,
     pub reason: String,
     /// `pending`, `succeeded` or `failed`.
@@ -110,6 +113,7 @@ impl App {
                 payment: order.payment.to_string(),
                 grant: grant.to_string(),
                 part: part.into(),
+                lapsed: 0,
                 currency: payment.body.currency.clone(),
                 reason: order.reason.to_string(),
                 status: "pending".to_owned(),
@@ -169,6 +173,12 @@ impl App {
         let book = self.book(order.payment.place().account)?.brought_up_to(self.now());
         let unused = book.grant(grant).map_or(Credits::ZERO, |it| it.remaining);
         let (bought, gone) = (payment.bought(), payment.returned.into());
+        if let Much::Amount(amount) = order.much
+            && amount % bought.step != 0
+        {
+            let why = format!("must be a multiple of {}: no smaller parts of this currency go back", bought.step);
+            return Err(Refusal::invalid("amount", why).into());
+        }
         let part = match order.much {
             Much::Credits(credits) if unused < credits => {
                 return Err(Refusal::RefundExceedsUnused { left: unused }.into());
@@ -208,7 +218,7 @@ impl App {
         let id: PaymentId = kept.body.payment.parse().map_err(|_| Refusal::PaymentNotFound)?;
         let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
         let reference = payment.body.reference.clone().unwrap_or_default();
-        let (ours, amount) = (kept.document.id.clone(), Part::from(kept.body.part).total());
+        let (ours, amount) = (kept.document.id.clone(), payment.body.money(Part::from(kept.body.part).total()));
         // One key for all tries, whoever makes them: two at once are one to the provider. Only where it keeps an error
         // of its own under the key, and nothing can be under way there any more, is there another.
         let key = format!("{ours}:{}", kept.body.keys_spent);
@@ -283,14 +293,14 @@ impl App {
             }
             let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
             let Some(granted) = self.grant_paid_by(id)? else { return Ok(()) };
-            let (part, now) = (Part::from(kept.body.part), self.now());
+            let (part, lapsed, now) = (Part::from(kept.body.part), kept.body.lapsed, self.now());
             let mut also = Vec::new();
             if kept.body.credit_note.is_some() {
                 also.extend(self.invoice_again(&known, (id, &payment.body), part, now)?.changes);
             }
             kept.body.status = "failed".to_owned();
             also.push(kept.next(now, None));
-            if self.put_back((id, payment), granted, part, also).await? {
+            if self.put_back((id, payment), granted, (part, lapsed), also).await? {
                 return Ok(());
             }
             kept = self.refund_kept(id, &kept.document.id)?;
@@ -298,19 +308,21 @@ impl App {
         Err(Error::Busy)
     }
 
-    /// Puts back what was taken of a payment's grant. False when another was first.
+    /// Puts back what was taken of a payment's grant: all but the micro-credits that had lapsed. False when another was
+    /// first.
     pub(super) async fn put_back(
         &self,
         (id, mut payment): (PaymentId, Kept<Payment>),
         (grant, terms): (GrantId, Arc<Terms>),
-        part: Part,
+        (part, lapsed): (Part, i64),
         mut also: Vec<Change>,
     ) -> Result<bool, Error> {
         let gone = Part::from(payment.body.returned);
         payment.body.returned =
             Part { credits: gone.credits - part.credits, net: gone.net - part.net, tax: gone.tax - part.tax }.into();
+        payment.body.lapsed -= lapsed;
         let reason = "the refund failed".into();
-        let Part { credits, net, .. } = part;
+        let (credits, net) = (part.credits - Credits::from_micros(lapsed), part.net);
         let withdrawal = Withdrawal { grant, credits, owed: Credits::ZERO, net, cause: Cause::Refund, reason };
         let due_at = payment.document.due_at;
         also.push(payment.next(self.now(), due_at));
@@ -350,17 +362,18 @@ impl App {
                 return Ok(());
             }
             let Some(mut payment) = self.payment_kept(id)? else { return Ok(()) };
-            let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(()) };
+            let Some(of) = self.leftover(id)? else { return Ok(()) };
             tracing::error!(refund = kept.document.id, "a refund that was taken for failed was made after all");
             let (now, due_at) = (self.now(), payment.document.due_at);
             let reason = "the refund was made after all";
             let amount = Part::from(kept.body.part).total();
-            let taken = payment.body.take_back(grant, amount, (Cause::Refund, reason));
+            let taken = payment.body.take_back(&of, amount, (Cause::Refund, reason));
             kept.body.status = "succeeded".to_owned();
             kept.body.reference = Some(reference.to_owned());
-            kept.body.part = taken.as_ref().map(|it| it.1).unwrap_or_default().into();
+            kept.body.part = taken.as_ref().map(|it| it.part).unwrap_or_default().into();
+            kept.body.lapsed = taken.as_ref().map_or(0, |it| it.lapsed);
             let mut also = Vec::new();
-            if let Some((_, part)) = &taken {
+            if let Some(Taken { part, .. }) = &taken {
                 let note = self.credit_note_for(&known, (id, &payment.body), *part, now)?;
                 // What failed after it had succeeded was told of then.
                 if kept.body.credit_note.is_none() {
@@ -373,7 +386,7 @@ impl App {
             also.extend([payment.next(now, due_at), kept.next(now, None)]);
             let is_done = match taken {
                 None => self.keep(&also)?,
-                Some((command, _)) => match self.ask_withdrawal(id, command, None, also).await {
+                Some(Taken { command, .. }) => match self.ask_withdrawal(id, command, None, also).await {
                     Turned::Overtaken => false,
                     turned => done(turned).map(|_| true)?,
                 },

@@ -53,8 +53,7 @@ impl App {
 
     /// The same where a transaction goes under the key too, and what was answered is noted beside it.
     pub(super) fn noted(&self, account: AccountNumber, key: &Key) -> Result<Asked, Error> {
-        let name = key.name.0.iter().map(|it| format!("{it:02x}")).collect();
-        let fresh = Fresh { account, name, request: format!("{:032x}", key.request) };
+        let fresh = Fresh { account, name: name_of(key), request: format!("{:032x}", key.request) };
         Ok(match self.noted_of(&fresh)? {
             Some(led_to) => Asked::Before(led_to),
             None => Asked::Fresh(fresh),
@@ -68,6 +67,21 @@ impl App {
             return Err(Refusal::IdempotencyConflict.into());
         }
         Ok(Some(note.body.led_to))
+    }
+
+    /// The key of a request that posts a transaction, by which it is known: one that a note remembers is of something
+    /// else.
+    pub(super) fn key_of_transaction(
+        &self,
+        account: AccountNumber,
+        key: &Text,
+        request: Fingerprint,
+    ) -> Result<Key, Error> {
+        let key = self.key(account, key, request)?;
+        match self.kept::<Note>(account, KIND, &name_of(&key))? {
+            Some(_) => Err(Refusal::IdempotencyConflict.into()),
+            None => Ok(key),
+        }
     }
 
     /// The same for a request that may come without a key: the key, where it is new, and what it led to, where it came
@@ -115,6 +129,11 @@ impl Fresh {
     fn note(&self, led_to: String) -> Kept<Note> {
         Kept::new(self.account, KIND, self.name.clone(), Note { request: self.request.clone(), led_to })
     }
+}
+
+/// What the note of a key is called.
+fn name_of(key: &Key) -> String {
+    key.name.0.iter().map(|it| format!("{it:02x}")).collect()
 }
 
 fn text_of(answer: &impl Serialize) -> String {

@@ -1,7 +1,6 @@
 //! Saved cards: saved on a page or by the provider's script, listed, made the default, removed. A card's number is
 //! never seen here.
 use super::form::Form;
-use super::payments::AT_A_TIME;
 use super::words::{Card, CardOrder, CardSetup, Failure, Page};
 use super::{Provider, read};
 
@@ -48,14 +47,12 @@ impl Provider {
         self.wire.get(&format!("{SETUPS}/{reference}"), Form::new()).map(|it| read::setup(&it))
     }
 
-    /// A customer's saved cards, newest first; at most a hundred.
+    /// A customer's saved cards, newest first.
     ///
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn cards(&self, customer: &str) -> Result<Vec<Card>, Failure> {
-        let query = Form::new().with("customer", customer).with("type", "card").with("limit", AT_A_TIME);
-        let list = self.wire.get(METHODS, query)?;
-        Ok(list["data"].as_array().into_iter().flatten().map(read::card).collect())
+        Ok(self.list(METHODS, &[("customer", customer), ("type", "card")])?.iter().map(read::card).collect())
     }
 
     /// # Errors

@@ -4,6 +4,9 @@ use super::form::Form;
 use super::read;
 use super::words::{Failure, NewCustomer};
 
+/// Where an account's number stands in the provider's metadata.
+const NUMBER: &str = "scrip_number";
+
 impl Provider {
     /// Makes the account known to the provider, and gives the provider's name for it.
     ///
@@ -14,12 +17,12 @@ impl Provider {
         read::reference(&object).ok_or_else(nameless)
     }
 
-    /// The provider's name for an account, if it has one. Shows what was made a minute ago or earlier.
+    /// The provider's name for the account of a number, if it has one. Shows what was made a minute ago or earlier.
     ///
     /// # Errors
     /// [`Failure::Busy`], or [`Failure::Refused`] where the key may not search.
-    pub fn find_customer(&self, ours: &str) -> Result<Option<String>, Failure> {
-        let query = format!("metadata['{}']:'{}'", read::OURS, ours.replace(['\'', '\\'], ""));
+    pub fn find_customer(&self, number: u64) -> Result<Option<String>, Failure> {
+        let query = format!("metadata['{NUMBER}']:'{number}'");
         let found = self.wire.get("/v1/customers/search", Form::new().with("query", query))?;
         Ok(found["data"].get(0).and_then(read::reference))
     }
@@ -35,7 +38,8 @@ impl Provider {
 
 fn fields(order: &NewCustomer<'_>) -> Form {
     let form = Form::new().with_some("name", order.name).with_some("email", order.email);
-    form.with(&format!("metadata[{}]", read::OURS), order.ours)
+    let form = form.with(&format!("metadata[{}]", read::OURS), order.ours);
+    form.with(&format!("metadata[{NUMBER}]"), order.number)
 }
 
 /// An answer without the one member everything has: something else than the provider answered.

@@ -2,7 +2,7 @@
 use billing::time::Timestamp;
 
 use super::form::Form;
-use super::payments::AT_A_TIME;
+use super::lists::AT_A_TIME;
 use super::words::{Failure, Notice};
 use super::{Provider, read};
 

@@ -29,10 +29,12 @@
 //! lost: a notice is a reason to look, and what happened is applied by our own id, once. What notices missed is read
 //! with [`Provider::events`]. Refunds and disputes made by hand at the provider carry no id of ours: their payment
 //! does.
+mod amounts;
 mod cards;
 mod customers;
 mod events;
 mod form;
+mod lists;
 mod notices;
 mod payments;
 mod read;
@@ -41,6 +43,7 @@ mod secret;
 mod wire;
 mod words;
 
+pub use amounts::charged_max;
 pub use notices::NoticeFault;
 pub use secret::Secret;
 pub use words::{

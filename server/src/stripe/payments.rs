@@ -1,31 +1,16 @@
 //! Money in: pages to buy on, and charges of saved cards.
-use billing::money::Currency;
+use billing::money::Money;
 use billing::time::Timestamp;
 use serde_json::Value;
 
 use super::form::Form;
+use super::lists::{AT_A_TIME, PAGES_MAX};
 use super::wire::Settled;
-use super::words::{Failure, FinishOrder, Page, Payment, PurchaseOrder, RefusedFor, SavedCharge};
-use super::{Provider, read};
+use super::words::{Failure, FinishOrder, Page, Payment, PurchaseOrder, SavedCharge};
+use super::{Provider, amounts, read};
 
 const INTENTS: &str = "/v1/payment_intents";
 const PAGES: &str = "/v1/checkout/sessions";
-
-/// Things the provider gives at a time, and how many times it is asked: more than a customer makes in a day.
-pub(super) const AT_A_TIME: u32 = 100;
-const PAGES_MAX: usize = 20;
-
-/// Currencies whose minor units the provider takes for others than ISO 4217 has: krónur and shillings in hundredths,
-/// ariary whole. An amount of ours would be charged a hundredfold, or a hundredth of it.
-const MISUNDERSTOOD: [&str; 3] = ["isk", "mga", "ugx"];
-
-fn is_understood(currency: Currency) -> Result<(), Failure> {
-    if !MISUNDERSTOOD.contains(&currency.as_str()) {
-        return Ok(());
-    }
-    let detail = format!("amounts in {} are counted otherwise there: nothing was sent", currency.as_str());
-    Err(Failure::Refused { why: RefusedFor::Malformed, detail })
-}
 
 impl Provider {
     /// Opens a page on which the customer pays.
@@ -33,7 +18,6 @@ impl Provider {
     /// # Errors
     /// See [`Failure`].
     pub fn start_purchase_page(&self, order: &PurchaseOrder<'_>, key: &str) -> Result<Page, Failure> {
-        is_understood(order.currency)?;
         let id = format!("[{}]", read::OURS);
         let mut form = Form::new()
             .with("mode", "payment")
@@ -50,10 +34,11 @@ impl Provider {
         }
         for (index, line) in order.lines.iter().enumerate() {
             let at = |member: &str| format!("line_items[{index}]{member}");
+            let amount = amounts::sent(Money { amount: line.amount, currency: order.currency })?;
             form = form
                 .with(&at("[quantity]"), 1)
                 .with(&at("[price_data][currency]"), order.currency.as_str())
-                .with(&at("[price_data][unit_amount]"), line.amount)
+                .with(&at("[price_data][unit_amount]"), amount)
                 .with(&at("[price_data][product_data][name]"), &line.name);
         }
         self.wire.post(PAGES, form, key).map(|it| read::page(&it))
@@ -88,9 +73,8 @@ impl Provider {
     /// # Errors
     /// See [`Failure`].
     pub fn charge_saved(&self, order: &SavedCharge<'_>, key: &str) -> Result<Payment, Failure> {
-        is_understood(order.total.currency)?;
         let form = Form::new()
-            .with("amount", order.total.amount)
+            .with("amount", amounts::sent(order.total)?)
             .with("currency", order.total.currency.as_str())
             .with("customer", order.customer)
             .with("payment_method", order.card)

@@ -6,6 +6,7 @@ use billing::money::{Currency, Money};
 use billing::time::{Span, Timestamp};
 use serde_json::Value;
 
+use super::amounts;
 use super::words::*;
 
 /// Where our id stands in the provider's metadata.
@@ -24,9 +25,13 @@ fn instant(seconds: &Value) -> Timestamp {
     Timestamp::EPOCH + Span::SECOND.times(seconds.as_i64().unwrap_or_default())
 }
 
+fn currency(object: &Value) -> Currency {
+    object["currency"].as_str().and_then(|it| it.parse().ok()).unwrap_or(Currency::EUR)
+}
+
 fn money(object: &Value, amount: &str) -> Money {
-    let currency = object["currency"].as_str().and_then(|it| it.parse().ok()).unwrap_or(Currency::EUR);
-    Money { amount: object[amount].as_i64().unwrap_or_default(), currency }
+    let currency = currency(object);
+    Money { amount: amounts::read(object[amount].as_i64().unwrap_or_default(), currency), currency }
 }
 
 fn ours(object: &Value) -> Option<String> {
@@ -50,7 +55,8 @@ pub(super) fn payment(object: &Value) -> Payment {
 fn received(object: &Value) -> i64 {
     let is_paid = object["status"] == "succeeded";
     // Servers that speak an older dialect leave the member out.
-    object["amount_received"].as_i64().or_else(|| object["amount"].as_i64().filter(|_| is_paid)).unwrap_or_default()
+    let member = if object["amount_received"].is_i64() || !is_paid { "amount_received" } else { "amount" };
+    money(object, member).amount
 }
 
 fn payment_status(object: &Value) -> PaymentStatus {
@@ -178,7 +184,7 @@ pub(super) fn dispute(object: &Value) -> Dispute {
         reference: text(&object["id"]),
         payment: reference(&object["payment_intent"]),
         disputed: money(object, "amount"),
-        withdrawn: (!is_converted).then_some(-moved),
+        withdrawn: (!is_converted).then(|| amounts::read(-moved, currency(object))),
         status: match object["status"].as_str().unwrap_or_default() {
             "won" | "prevented" => DisputeStatus::Won,
             "lost" => DisputeStatus::Lost,

@@ -1,8 +1,7 @@
 //! Money out: what we give back, and what banks take back.
 use super::form::Form;
-use super::payments::AT_A_TIME;
 use super::words::{Dispute, Failure, Refund, RefundOrder};
-use super::{Provider, read};
+use super::{Provider, amounts, read};
 
 const REFUNDS: &str = "/v1/refunds";
 const DISPUTES: &str = "/v1/disputes";
@@ -15,18 +14,17 @@ impl Provider {
     pub fn refund(&self, order: &RefundOrder<'_>, key: &str) -> Result<Refund, Failure> {
         let form = Form::new()
             .with("payment_intent", order.payment)
-            .with("amount", order.amount)
+            .with("amount", amounts::sent(order.amount)?)
             .with(&format!("metadata[{}]", read::OURS), order.ours);
         self.wire.post(REFUNDS, form, key).map(|it| read::refund(&it))
     }
 
-    /// The refunds of a payment, newest first, those made by hand included; at most a hundred.
+    /// The refunds of a payment, newest first, those made by hand included.
     ///
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn refunds(&self, payment: &str) -> Result<Vec<Refund>, Failure> {
-        let list = self.wire.get(REFUNDS, of_payment(payment))?;
-        Ok(list["data"].as_array().into_iter().flatten().map(read::refund).collect())
+        Ok(self.list(REFUNDS, &[("payment_intent", payment)])?.iter().map(read::refund).collect())
     }
 
     /// # Errors
@@ -40,11 +38,6 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn disputes(&self, payment: &str) -> Result<Vec<Dispute>, Failure> {
-        let list = self.wire.get(DISPUTES, of_payment(payment))?;
-        Ok(list["data"].as_array().into_iter().flatten().map(read::dispute).collect())
+        Ok(self.list(DISPUTES, &[("payment_intent", payment)])?.iter().map(read::dispute).collect())
     }
-}
-
-fn of_payment(payment: &str) -> Form {
-    Form::new().with("payment_intent", payment).with("limit", AT_A_TIME)
 }

@@ -38,6 +38,8 @@ pub enum RefusedFor {
 pub struct NewCustomer<'a> {
     /// The account's id.
     pub ours: &'a str,
+    /// The account's number, by which it is found: ids may be used again by others who sell under the same secret key.
+    pub number: u64,
     pub name: Option<&'a str>,
     pub email: Option<&'a str>,
 }
@@ -225,8 +227,8 @@ pub struct RefundOrder<'a> {
     /// The refund's id.
     pub ours: &'a str,
     pub payment: &'a str,
-    /// In minor units of the payment's currency.
-    pub amount: i64,
+    /// In the payment's currency.
+    pub amount: Money,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

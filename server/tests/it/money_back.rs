@@ -228,3 +228,89 @@ fn a_refund_made_by_hand_that_fails_later_is_invoiced_again() {
     let all = shop.server.get("/v1/accounts/ada/invoices").json();
     assert_eq!((&all["data"][0]["total"], &all["data"][0]["payment"]), (&all["data"][1]["total"], &json!(id)));
 }
+
+/// 1 000 credits that were bought, of which 300 were spent and 700 voided.
+fn voided() -> (Shop, String) {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    assert_eq!(shop.spend("ada", "some", 300).status, 201);
+    let path = format!("/v1/grants/{}/void", shop.payment(&id)["grant"].as_str().unwrap());
+    assert_eq!(shop.server.post(&path, "void", &json!({"reason": "Gone by agreement"})).status, 201);
+    (shop, id)
+}
+
+/// What ada owes, and what all ledger accounts together come to.
+fn debt(shop: &Shop) -> (Value, Value) {
+    let balance = shop.server.get("/v1/accounts/ada/balance").json();
+    (balance["debt"].clone(), shop.server.get("/v1/reports/ledger").json()["sum"].clone())
+}
+
+fn lose(shop: &Shop, amount: Option<i64>) {
+    let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(shop), "amount": amount}));
+    let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
+    shop.control("POST", &close, &json!({"outcome": "lost"}));
+    shop.settle();
+}
+
+#[test]
+fn nothing_is_owed_for_credits_that_were_voided_when_their_payment_is_lost() {
+    let (shop, id) = voided();
+    // Half of it: 500 of the 700 that nobody had.
+    lose(&shop, Some(605));
+    assert_eq!((&shop.payment(&id)["refunded"]["amount"], debt(&shop).0), (&json!(605), json!("0")));
+    // The other half: 200 that nobody had, and 300 that were spent.
+    lose(&shop, None);
+    assert_eq!((&shop.payment(&id)["refunded"]["amount"], debt(&shop)), (&json!(1210), (json!("300"), json!("0"))));
+    assert_eq!(shop.totals(), (1210, 0, 1210));
+}
+
+#[test]
+fn a_refund_made_by_hand_that_fails_later_brings_no_voided_credits_back() {
+    let (shop, id) = voided();
+    let by_hand = shop.refund_by_hand(&at_provider(&shop), 1210);
+    shop.settle();
+    assert_eq!((&shop.payment(&id)["refunded"]["amount"], debt(&shop)), (&json!(1210), (json!("300"), json!("0"))));
+    shop.control("POST", &format!("refunds/{by_hand}"), &json!({"status": "failed"}));
+    shop.settle();
+    assert_eq!((&shop.payment(&id)["refunded"]["amount"], debt(&shop)), (&json!(0), (json!("0"), json!("0"))));
+    assert_eq!(shop.server.available("ada"), "100");
+    // And once more, as if it had never been.
+    lose(&shop, None);
+    assert_eq!(debt(&shop), (json!("300"), json!("0")));
+}
+
+#[test]
+fn nothing_is_owed_for_credits_that_expired_when_their_payment_is_lost() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let plan = json!({"name": "Short", "credits": "2000", "price": {"amount": 1500, "currency": "eur"},
+        "every": "month", "carry_over_periods": 1});
+    assert_eq!(shop.server.put("/v1/plans/short", &plan).status, 201);
+    let made = shop.server.post("/v1/accounts/ada/subscription", "s", &json!({"plan": "short"}));
+    assert_eq!(made.json()["state"], "active", "{}", made.text);
+    assert_eq!(shop.server.post("/v1/accounts/ada/subscription/cancel", "c", &json!({})).status, 201);
+    assert_eq!(shop.spend("ada", "some", 250).status, 201);
+    shop.pass(150 * 24 * 3600);
+    shop.wait_until("all has expired but the welcome", |it| it.server.available("ada") == "500");
+    lose(&shop, None);
+    let gone = shop.payments("ada").iter().map(|it| it["refunded"]["amount"].as_i64().unwrap()).sum::<i64>();
+    assert_eq!((gone, debt(&shop)), (shop.totals().2, (json!("0"), json!("0"))));
+    assert_eq!(shop.server.available("ada"), "250", "the welcome has paid for what was spent");
+}
+
+#[test]
+fn what_is_given_back_of_a_grant_that_was_used_up_stays_frozen_until_the_dispute_is_closed() {
+    let shop = Shop::open();
+    bought(&shop, VISA);
+    let spent = shop.spend("ada", "all", 1_000);
+    assert_eq!(spent.status, 201);
+    let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
+    shop.settle();
+    let path = format!("/v1/charges/{}/reverse", spent.json()["id"].as_str().unwrap());
+    let reversed = shop.server.post(&path, "back", &json!({"credits": "400", "reason": "It failed"}));
+    assert_eq!(reversed.status, 201, "{}", reversed.text);
+    assert_eq!((shop.server.available("ada"), shop.spend("ada", "more", 1).status), ("100".to_owned(), 402));
+    shop.control("POST", &format!("disputes/{}/close", dispute["id"].as_str().unwrap()), &json!({"outcome": "won"}));
+    shop.settle();
+    assert_eq!((shop.server.available("ada"), shop.spend("ada", "more", 400).status), ("500".to_owned(), 201));
+}

@@ -198,3 +198,67 @@ fn unused_credits_expire_only_where_the_plan_says_so() {
         assert_eq!(subscribed(&town), Credits::whole(4_000));
     });
 }
+
+#[test]
+fn a_card_whose_date_the_bank_takes_back_is_told_of_once_and_keeps_nobody_busy() {
+    run(async {
+        let mut town = Town::new(1, false).await;
+        let card = town.control("GET", "cards", &serde_json::json!({}))[0].as_str().unwrap().to_owned();
+        let renew = |town: &Town, month: u8, year: u16| {
+            town.control("POST", &format!("cards/{card}"), &serde_json::json!({"exp_month": month, "exp_year": year}));
+        };
+        // The end of the month after this one is at most 62 days away.
+        let soon = jiff::Timestamp::from_millisecond(town.app.now().millis()).unwrap();
+        let soon =
+            soon.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month().saturating_add(jiff::Span::new().months(1));
+        let (month, year) = (soon.month().unsigned_abs(), soon.year().unsigned_abs());
+        renew(&town, month, year);
+        town.pass(Span::MINUTE).await;
+        let end = soon.last_of_month().tomorrow().unwrap().to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+        let before = Timestamp::from_millis(end.as_millisecond()) - Span::DAY.times(20);
+        town.pass(since(town.app.now(), before)).await;
+        renew(&town, 12, 2040);
+        town.pass(Span::MINUTE).await;
+        renew(&town, month, year);
+        for _ in 0..4 {
+            town.pass(Span::MINUTE).await;
+        }
+        assert_eq!(town.app.work(100).unwrap(), 0, "nothing is left to do");
+        let told = town.told().into_iter().filter(|it| it == "payment_method.expiring").count();
+        assert_eq!(told, 1);
+    });
+}
+
+#[test]
+fn nothing_is_owed_for_what_was_voided_and_what_expires_at_the_moment_a_refund_is_heard_of() {
+    run(async {
+        let mut town = Town::new(1, false).await;
+        let plan = server::service::Plan {
+            id: "brief".to_owned(),
+            name: "Brief".to_owned(),
+            credits: Credits::whole(2_000).micros(),
+            price: 1_500,
+            currency: "eur".to_owned(),
+            every: "month".to_owned(),
+            carry_over_periods: Some(1),
+            carry_over_maximum: Some(Credits::whole(500).micros()),
+            is_gone: false,
+        };
+        town.app.put_plan(&plan, "test").unwrap();
+        town.app.subscribe(Town::plan("brief", "subscribe")).await.unwrap();
+        town.renew().await;
+        // Beside 500 of the welcome: 1 500 of the first month were voided, and 500 are there until the second is over.
+        let standing: Credits = town.app.standing_grants(&ada()).unwrap().iter().map(|it| it.remaining).sum();
+        assert_eq!(standing, Credits::whole(500 + 500 + 2_000));
+        // Given back by hand at the provider.
+        let payment = town.control("GET", "totals", &serde_json::json!({}))["succeeded"][0]["id"].clone();
+        let request = ureq::post(format!("{}/v1/refunds", town.sim.url())).header("authorization", "Bearer sk_test_x");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.send(format!("payment_intent={}", payment.as_str().unwrap())).unwrap();
+        // The word of it comes before anything else has been done about what is over.
+        town.pass(Span::DAY.times(40)).await;
+        let lost = town.app.payments(&ada(), None, 10).unwrap();
+        assert!(lost.iter().any(|it| it.payment.returned.credits == Credits::whole(2_000).micros()));
+        assert_eq!(town.owed(), Credits::ZERO);
+    });
+}

@@ -72,6 +72,34 @@ fn an_invoice_never_changes_whoever_its_buyer_becomes() {
 }
 
 #[test]
+fn a_credit_note_names_who_bought_and_so_does_the_invoice_that_answers_it() {
+    let shop = Shop::open();
+    let bought_by = json!({"name": "Ada Lovelace", "email": "ada@example.com", "tax_id": "LT100001919017",
+        "address": {"street": "Pilies 1", "city": "Vilnius", "postal_code": "01123", "country": "LT"}});
+    assert_eq!(shop.server.put("/v1/accounts/ada", &bought_by).status, 201);
+    let card = shop.card_of("ada", VISA);
+    let bought = shop.buy("ada", "order", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    let becomes = json!({"name": "Byron GmbH", "email": "b@example.com", "tax_id": "DE136695976",
+        "address": {"street": "Weg 1", "city": "Berlin", "postal_code": "10115", "country": "DE"}});
+    assert_eq!(shop.server.put("/v1/accounts/ada", &becomes).status, 200);
+    let charged = shop.control("GET", "totals", &json!({}))["succeeded"][0]["id"].as_str().unwrap().to_owned();
+    let by_hand = shop.refund_by_hand(&charged, 605);
+    shop.settle();
+    // Nor does it matter that the account has forgotten who it was.
+    assert_eq!(shop.server.post("/v1/accounts/ada/close", "close", &json!({})).status, 201);
+    shop.control("POST", &format!("refunds/{by_hand}"), &json!({"status": "failed"}));
+    shop.settle();
+    let papers = shop.server.get("/v1/accounts/ada/invoices").json()["data"].clone();
+    let kinds: Vec<&str> = papers.as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["invoice", "credit_note", "invoice"]);
+    for paper in papers.as_array().unwrap() {
+        assert_eq!((&paper["buyer"]["name"], &paper["buyer"]["city"]), (&json!("Ada Lovelace"), &json!("Vilnius")));
+        assert_eq!((&paper["buyer"], &paper["paid_with"]), (&papers[2]["buyer"], &papers[2]["paid_with"]));
+    }
+}
+
+#[test]
 fn the_papers_of_a_period_come_in_one_file_with_an_index() {
     let shop = Shop::open();
     let (invoice, note) = papers_of(&shop);

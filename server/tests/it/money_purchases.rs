@@ -80,19 +80,93 @@ fn declined_cards_say_why_in_plain_words_and_cost_nothing() {
     assert_eq!(shop.payments("ada").len(), 2);
 }
 
-/// The provider counts them by other minor units than everybody else: rather nothing than a hundredth of a price.
+/// The provider counts krónur and shillings in hundredths, and ariary whole.
 #[test]
-fn currencies_that_the_provider_counts_otherwise_are_not_collected() {
-    let shop = Shop::open();
-    for currency in ["isk", "mga", "ugx"] {
-        assert_eq!(shop.server.put(&format!("/v1/accounts/{currency}"), &json!({"currency": currency})).status, 201);
-        let card = shop.card_of(currency, VISA);
-        let bought = shop.buy(currency, "order", &json!({"credits": 10_000, "payment_method": card}));
-        assert_eq!((bought.status, &bought.json()["status"]), (201, &json!("failed")), "{}", bought.text);
-        let hosted = shop.buy(currency, "hosted", &json!({"credits": 10_000, "return_url": BACK}));
-        assert_eq!((hosted.status, &hosted.json()["status"]), (201, &json!("failed")), "{}", hosted.text);
+fn currencies_that_the_provider_counts_otherwise_are_charged_refunded_and_taken_back_as_others_are() {
+    for (currency, total, at_provider) in [("isk", 121, 12_100), ("ugx", 121, 12_100), ("mga", 12_100, 121)] {
+        let shop = Shop::open();
+        assert_eq!(shop.server.put("/v1/accounts/ada", &json!({"currency": currency})).status, 201);
+        let card = shop.card_of("ada", VISA);
+        let moved = || shop.control("GET", "totals", &json!({}))["by_currency"][currency].clone();
+        let bought = shop.buy("ada", "order", &json!({"credits": 10_000, "payment_method": card}));
+        assert_eq!((bought.status, &bought.json()["status"]), (201, &json!("succeeded")), "{}", bought.text);
+        assert_eq!(bought.json()["total"], json!({"amount": total, "currency": currency}));
+        assert_eq!(moved()["charged"], at_provider, "{currency}");
+        let id = bought.json()["id"].as_str().unwrap().to_owned();
+        if currency == "mga" {
+            let odd = json!({"amount": 150, "reason": "too many"});
+            let refused = shop.server.post(&format!("/v1/payments/{id}/refund"), "odd", &odd).problem();
+            assert_eq!((refused.0, &*refused.2), (422, "amount"));
+        }
+        let part = json!({"credits": 5_000, "reason": "too many"});
+        let refunded = shop.server.post(&format!("/v1/payments/{id}/refund"), "part", &part);
+        assert_eq!(refunded.json()["status"], "succeeded", "{}", refunded.text);
+        let back = refunded.json()["total"]["amount"].as_i64().unwrap();
+        assert_eq!(moved()["refunded"], back * at_provider / total, "{currency}");
+        let name = shop.control("GET", "totals", &json!({}))["succeeded"][0]["id"].clone();
+        let dispute = shop.control("POST", "disputes", &json!({"payment": name}));
+        let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
+        shop.control("POST", &close, &json!({"outcome": "lost"}));
+        shop.settle();
+        let payment = shop.payment(&id);
+        let all = json!({"amount": total, "currency": currency});
+        assert_eq!((&payment["refunded"], &payment["dispute"]["status"]), (&all, &json!("lost")), "{payment}");
+        assert_eq!(payment["dispute"]["lost"]["amount"], total - back);
+
+        let page = shop.buy("ada", "page", &hosted(json!({"credits": 10_000})));
+        shop.type_card(page.json()["checkout_url"].as_str().unwrap(), VISA).unwrap();
+        shop.settle();
+        assert_eq!(shop.payment(page.json()["id"].as_str().unwrap())["status"], "succeeded", "{currency}");
+        assert_eq!(moved()["charged"], 2 * at_provider, "{currency}");
+        // Made by hand in the provider's own units.
+        let name = shop.control("GET", "totals", &json!({}))["succeeded"][1]["id"].as_str().unwrap().to_owned();
+        shop.refund_by_hand(&name, if currency == "mga" { 21 } else { 2_100 });
+        shop.settle();
+        let refunded = &shop.payment(page.json()["id"].as_str().unwrap())["refunded"]["amount"];
+        assert_eq!(refunded, if currency == "mga" { 2_100 } else { 21 }, "{currency}");
     }
-    assert_eq!((shop.asked("POST", "/v1/payment_intents"), shop.totals().0), (0, 0));
+}
+
+/// Ada's first card, begun; the status of the answer.
+fn begin(shop: &Shop, key: &str) -> u16 {
+    shop.server.post("/v1/accounts/ada/payment-methods/setup", key, &json!({"return_url": BACK})).status
+}
+
+fn customers(shop: &Shop) -> usize {
+    let memory = shop.control("GET", "memory", &json!({}));
+    let things = memory["shelf"]["things"].as_array().unwrap();
+    things.iter().filter(|it| it[1]["object"] == "customer").count()
+}
+
+#[test]
+fn an_error_that_the_provider_keeps_holds_an_account_up_for_minutes_and_no_day() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    shop.fault(&json!({"what": "500", "method": "POST", "path": "/v1/customers"}));
+    assert_eq!(begin(&shop, "a"), 503);
+    shop.pass(600);
+    assert_eq!((begin(&shop, "b"), customers(&shop)), (201, 1));
+    let keys = shop.keys_of("POST", "/v1/customers");
+    assert!(keys.first() != keys.last(), "{keys:?}");
+}
+
+#[test]
+fn an_account_whose_making_was_not_heard_of_is_found_by_whatever_name_it_goes_by_then() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    shop.fault(&json!({"when": "after", "what": "drop", "method": "POST", "path": "/v1/customers", "times": 99}));
+    assert_eq!((begin(&shop, "a"), customers(&shop)), (503, 1));
+    shop.control("DELETE", "faults", &json!({}));
+    assert_eq!(shop.server.put("/v1/accounts/ada", &json!({"email": "other@example.com"})).status, 200);
+    assert_eq!((begin(&shop, "b"), customers(&shop)), (201, 1));
+}
+
+#[test]
+fn a_secret_key_that_may_not_search_makes_customers_all_the_same() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    shop.fault(&json!({"what": "403", "method": "GET", "path": "/v1/customers/search", "times": 99}));
+    assert_eq!((begin(&shop, "a"), customers(&shop)), (201, 1));
 }
 
 /// One key, one request: also where the first was not about money.
@@ -105,6 +179,43 @@ fn a_key_that_granted_credits_buys_none() {
     let bought = shop.buy("ada", "one", &json!({"credits": 1000, "payment_method": card}));
     assert_eq!(bought.problem().1, "idempotency_conflict");
     assert_eq!(shop.payments("ada").len(), 0);
+}
+
+/// Else what is no country would be abroad, where no tax is due.
+#[test]
+fn a_country_that_is_none_is_refused() {
+    let shop = Shop::open();
+    for country in [json!("ZZ"), json!("XX"), json!("Lithuania"), json!("L"), json!(5), json!(["LT"])] {
+        let refused = shop.server.put("/v1/accounts/ada", &json!({"address": {"country": country}})).problem();
+        assert_eq!((refused.0, &*refused.2), (422, "address.country"), "{country}");
+    }
+    for country in [json!("lt"), json!("EL"), json!("UK"), json!(""), json!(null)] {
+        let taken = shop.server.put("/v1/accounts/ada", &json!({"address": {"country": country}}));
+        assert!(taken.status < 300, "{country}: {}", taken.text);
+    }
+}
+
+#[test]
+fn a_key_that_bought_credits_grants_voids_and_closes_nothing() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    let bought = shop.buy("ada", "one", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    let void = format!("/v1/grants/{}/void", bought.json()["grant"].as_str().unwrap());
+    for (path, body) in [
+        ("/v1/accounts/ada/grants", json!({"credits": 1, "source": "promo", "reason": "x"})),
+        (&*void, json!({"reason": "x"})),
+        ("/v1/accounts/ada/close", json!({})),
+    ] {
+        let refused = shop.server.post(path, "one", &body).problem();
+        assert_eq!((refused.0, &*refused.1), (409, "idempotency_conflict"), "{path}");
+    }
+    assert_eq!(shop.server.available("ada"), "1600");
+    // A key of its own is answered again as it was.
+    let grant =
+        || shop.server.post("/v1/accounts/ada/grants", "two", &json!({"credits": 1, "source": "promo", "reason": "x"}));
+    assert_eq!((grant().status, grant().header("idempotent-replay")), (201, Some("true")));
+    assert_eq!(shop.server.available("ada"), "1601");
 }
 
 #[test]

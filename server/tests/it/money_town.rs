@@ -351,6 +351,25 @@ impl Town {
         }
     }
 
+    /// What has been told, by name.
+    pub fn told(&self) -> Vec<String> {
+        let number = self.app.account(&ada()).unwrap().number;
+        let notices = self.inner.documents(number, "notice", None, 500).unwrap();
+        let what = |it: &store::Document| serde_json::from_str::<Value>(&it.body).unwrap()["what"].clone();
+        notices.iter().map(|it| what(it).as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Credits that became debt because their money went back.
+    pub fn owed(&self) -> Credits {
+        let number = self.app.account(&ada()).unwrap().number;
+        let all = self.inner.transactions(number, u64::MAX, 500).unwrap();
+        let owed = all.iter().filter_map(|it| match &it.what {
+            billing::ledger::What::Withdrawn(it) => Some(it.owed),
+            _ => None,
+        });
+        owed.sum()
+    }
+
     /// Each payment was told of, once.
     fn check_told(&self, story: &str, paid: &[String]) {
         let number = self.app.account(&ada()).unwrap().number;

@@ -53,6 +53,10 @@ fn write_with(json: &mut Json, book: &Book, has_terms: bool) {
         if book.disputes() != 0 {
             json.key("disputes").integer(book.disputes());
         }
+        // Those that are here say so themselves.
+        if book.frozen_elsewhere().next().is_some() {
+            json.key("frozen").array(|json| book.frozen_elsewhere().for_each(|it| json.string(&it.text())));
+        }
         burn::write_burning(json, book.burning());
     });
 }
@@ -101,6 +105,8 @@ struct BookJson {
     budgets: Option<BudgetsJson>,
     #[serde(default)]
     disputes: u32,
+    #[serde(default)]
+    frozen: Vec<Text>,
     burning: Option<BurningJson>,
 }
 
@@ -173,7 +179,8 @@ pub fn read_lean(
     let mut book = story.book;
     book.version = version;
     book.at = story.at;
-    book.restore_money(stored.topup.map(TopupJson::read).transpose()?, stored.disputes);
+    let frozen = stored.frozen.iter().map(|it| read_grant(it)).collect::<Result<Vec<_>, _>>()?;
+    book.restore_money(stored.topup.map(TopupJson::read).transpose()?, stored.disputes, &frozen);
     if let Some(burning) = stored.burning {
         book.resume(burning.read()?);
     }

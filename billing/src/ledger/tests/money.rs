@@ -282,12 +282,38 @@ fn a_dispute_over_spent_credits_is_all_debt_and_a_partial_one_takes_its_part() {
         2  freeze g1                -> ok
         3  withdraw g1 40 dispute   -> withdrawn g1:0 owed 40
         3  balance                  -> -40 debt 40
+        4  thaw g1                  -> ok
         4  grant 100 paid 100       -> ok
         4  due                      -> repaid g2:40
         5  reverse c1               -> reversed g1:100
         5  balance                  -> 160
         6  withdraw g1 30           -> withdrawn g1:30
         6  balance                  -> 130
+    ",
+    );
+}
+
+#[test]
+fn what_comes_back_to_a_grant_that_was_used_up_is_frozen_while_its_payment_is_disputed() {
+    check(
+        "
+        0  grant 100 paid 100       -> ok
+        1  charge 100               -> charged g1:100
+        2  freeze g1                -> ok
+        3  reverse c1 60            -> reversed g1:60
+        3  balance                  -> 0
+        3  charge 1                 -> insufficient_credits 0 of 1
+        4  thaw g1                  -> ok
+        4  balance                  -> 60
+        5  charge 60                -> charged g1:60
+        6  freeze g1                -> ok
+        7  restore g1 10            -> restored g1:10
+        7  balance                  -> 0
+        8  withdraw g1 10 dispute   -> withdrawn g1:10
+        9  reverse c2 20            -> reversed g1:20
+        9  balance                  -> 0
+        9  thaw g1                  -> ok
+        9  balance                  -> 20
     ",
     );
 }

@@ -36,7 +36,8 @@ pub struct AccountIn<'a> {
     /// IANA name. Days and months are cut by it.
     #[schema(max_length = 64)]
     timezone: Option<String>,
-    /// The billing address, as any JSON object.
+    /// The billing address, as any JSON object. Its `country`, where it says one, is an ISO 3166-1 code of two letters,
+    /// and decides the tax.
     #[serde(borrow)]
     #[schema(value_type = Option<ObjectIn>)]
     address: Option<ObjectIn<'a>>,

@@ -7,7 +7,7 @@ use server::stripe::{
     RefundStatus, RefusedFor, SavedCharge, SetupOutcome,
 };
 
-use super::{Town, now, order};
+use super::{Town, euros, now, number_of, order};
 
 #[test]
 fn a_page_is_paid_and_its_card_is_saved() {
@@ -32,7 +32,8 @@ fn a_page_is_paid_and_its_card_is_saved() {
     assert_eq!(found("payment_2"), None);
     assert_eq!(town.provider.find_page(&customer, "payment_1", since).unwrap(), Some(page));
     assert_eq!(town.provider.find_payment(&customer, "payment_1", now() + Span::HOUR).unwrap(), None);
-    assert_eq!(town.provider.find_customer("acct_ada").unwrap(), Some(customer.clone()));
+    assert_eq!(town.provider.find_customer(number_of("acct_ada")).unwrap(), Some(customer.clone()));
+    assert_eq!(town.provider.find_customer(number_of("acct_eve")).unwrap(), None);
 
     // The card may be charged without the customer now.
     let card = &town.provider.cards(&customer).unwrap()[0];
@@ -106,7 +107,7 @@ fn cards_are_saved_listed_made_the_default_and_removed() {
     let (other, _) = town.customer_with("acct_bob", "4242424242424242");
     let fingerprint = |customer: &str| town.provider.cards(customer).unwrap()[0].fingerprint.clone().unwrap();
     assert_eq!(fingerprint(&customer), fingerprint(&other));
-    let order = NewCustomer { ours: "acct_ada", name: Some("Ada L."), email: None };
+    let order = NewCustomer { ours: "acct_ada", number: 1, name: Some("Ada L."), email: None };
     town.provider.update_customer(&customer, &order, "rename").unwrap();
 }
 
@@ -174,7 +175,7 @@ fn refunds_in_parts_and_never_more_than_there_was() {
     let saved = town.customer_with("acct_ada", "4242424242424242");
     let payment = town.charge(&saved, "payment_1").reference;
     let refund = |ours: &str, amount| {
-        town.provider.refund(&RefundOrder { ours, payment: &payment, amount }, &format!("refund {ours}"))
+        town.provider.refund(&RefundOrder { ours, payment: &payment, amount: euros(amount) }, &format!("refund {ours}"))
     };
     assert_eq!(refund("refund_1", 300).unwrap().status, RefundStatus::Succeeded);
     assert_eq!(refund("refund_1", 300).unwrap().refunded.amount, 300, "the same key refunds once");
@@ -190,11 +191,26 @@ fn refunds_in_parts_and_never_more_than_there_was() {
 
     let slow = town.customer_with("acct_bob", "4000000000005126");
     let payment = town.charge(&slow, "payment_2").reference;
-    let order = RefundOrder { ours: "refund_5", payment: &payment, amount: 500 };
+    let order = RefundOrder { ours: "refund_5", payment: &payment, amount: euros(500) };
     assert_eq!(town.provider.refund(&order, "slow").unwrap().status, RefundStatus::Pending);
     town.control("POST", "refunds/settle", &json!({}));
     assert_eq!(town.provider.refunds(&payment).unwrap()[0].status, RefundStatus::Failed);
     assert_eq!(town.totals(), (2000, 1000, 0));
+}
+
+#[test]
+fn a_payments_refunds_are_all_found_however_many() {
+    let town = Town::new();
+    let saved = town.customer_with("acct_ada", "4242424242424242");
+    let payment = town.charge(&saved, "payment_1").reference;
+    for number in 0..205 {
+        let ours = format!("refund_{number}");
+        let order = RefundOrder { ours: &ours, payment: &payment, amount: euros(1) };
+        town.provider.refund(&order, &ours).unwrap();
+    }
+    let all = town.provider.refunds(&payment).unwrap();
+    let newest_first = (0..205).rev().map(|it| format!("refund_{it}"));
+    assert!(all.iter().map(|it| it.ours.clone().unwrap()).eq(newest_first), "{}", all.len());
 }
 
 #[test]
@@ -206,8 +222,9 @@ fn disputes_open_and_are_won_lost_or_won_in_part() {
     let dispute = &town.provider.disputes(&payment).unwrap()[0];
     assert_eq!((dispute.status, dispute.disputed.amount, dispute.withdrawn), (DisputeStatus::Open, 600, Some(600)));
     // What is disputed is not refunded on top; the rest may be.
-    let refund =
-        |amount| town.provider.refund(&RefundOrder { ours: "r", payment: &payment, amount }, &amount.to_string());
+    let refund = |amount| {
+        town.provider.refund(&RefundOrder { ours: "r", payment: &payment, amount: euros(amount) }, &amount.to_string())
+    };
     let disputed = refund(500).unwrap_err();
     assert!(matches!(disputed, Failure::Refused { why: RefusedFor::Disputed, .. }), "{disputed:?}");
     refund(400).unwrap();

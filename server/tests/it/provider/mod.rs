@@ -48,7 +48,7 @@ impl Town {
     }
 
     fn customer(&self, ours: &str) -> String {
-        let order = NewCustomer { ours, name: Some("Ada"), email: Some("ada@example.com") };
+        let order = NewCustomer { ours, number: number_of(ours), name: Some("Ada"), email: Some("ada@example.com") };
         self.provider.create_customer(&order, &format!("customer of {ours}")).unwrap()
     }
 
@@ -125,9 +125,18 @@ impl Town {
     }
 }
 
+/// A number as each account has one.
+fn number_of(ours: &str) -> u64 {
+    ours.bytes().fold(0, |number, byte| number * 31 % 1_000_000_007 + u64::from(byte))
+}
+
+fn euros(amount: i64) -> Money {
+    Money { amount, currency: Currency::EUR }
+}
+
 /// A charge of 10 euros without the customer.
 fn order<'a>(saved: &'a (String, String), ours: &'a str) -> SavedCharge<'a> {
-    let total = Money { amount: 1000, currency: Currency::EUR };
+    let total = euros(1000);
     SavedCharge { ours, customer: &saved.0, card: &saved.1, total, return_url: None }
 }
 

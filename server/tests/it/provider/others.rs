@@ -13,7 +13,7 @@ use serde_json::Value;
 use server::stripe::{Event, Failure, NewCustomer, PaymentStatus, Provider, RefundOrder, RefundStatus, SetupOutcome};
 
 use super::notices::listen;
-use super::{SECRET, now, order, provider_at};
+use super::{SECRET, euros, now, order, provider_at};
 
 struct Local {
     child: Child,
@@ -58,7 +58,7 @@ impl Local {
 
     /// A customer with a card saved by the provider's script, as it would do it.
     fn customer_with(&self, number: &str) -> (String, String) {
-        let order = NewCustomer { ours: number, name: Some("Ada"), email: Some("ada@example.com") };
+        let order = NewCustomer { ours: number, number: 1, name: Some("Ada"), email: Some("ada@example.com") };
         let customer = self.provider.create_customer(&order, number).unwrap();
         let card = format!("type=card&card[number]={number}&card[exp_month]=12&card[exp_year]=2040&card[cvc]=123");
         let card = self.post("/v1/payment_methods", &card)["id"].as_str().unwrap().to_owned();
@@ -94,7 +94,7 @@ fn what_localstripe_can_do_we_do_with_it() {
     assert_eq!((found.ours.as_deref(), found.status), (Some("payment_1"), PaymentStatus::Succeeded));
     assert!(now() - Span::HOUR < payment.created_at);
 
-    let refund = RefundOrder { ours: "refund_1", payment: &payment.reference, amount: 300 };
+    let refund = RefundOrder { ours: "refund_1", payment: &payment.reference, amount: euros(300) };
     assert_eq!(provider.refund(&refund, "refund 1").unwrap().status, RefundStatus::Succeeded);
     assert_eq!(provider.refunds(&payment.reference).unwrap()[0].refunded.amount, 300);
 

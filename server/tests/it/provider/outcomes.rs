@@ -152,7 +152,7 @@ fn refusals_say_for_what() {
     let mut small = order(&saved, "payment_1");
     small.total.amount = 1;
     assert_eq!(refused(town.provider.charge_saved(&small, "key 2").unwrap_err()), RefusedFor::Malformed);
-    let nothing = RefundOrder { ours: "refund_1", payment: "pi_none", amount: 1 };
+    let nothing = RefundOrder { ours: "refund_1", payment: "pi_none", amount: super::euros(1) };
     assert_eq!(refused(town.provider.refund(&nothing, "key 3").unwrap_err()), RefusedFor::Missing);
 }
 
