@@ -5,6 +5,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::hint::black_box;
 
 use super::budget::BudgetChange;
 use super::burn::{BurnTerms, ServerReport, Settled};
@@ -32,6 +33,18 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Looks at what whoever writes this down, adds it up or lets it go is about to read. Of many transactions, each in
+    /// memory of its own, the processor then waits for all at once, and not for one after the other.
+    pub fn look_at(&self) {
+        let key = self.origin.key.as_deref().and_then(|it| it.as_bytes().first().copied());
+        black_box((key, self.origin.request, self.after.posted, self.notices.len()));
+        if let What::Charged { work, draws, .. } = &self.what {
+            let (price, usage) = (&work.price, &work.usage);
+            let lines = (price.lines.first().map(|it| it.quantity), price.lines.last().map(|it| it.credits));
+            black_box((usage.quantities.first().map(|it| it.1), usage.dimensions.first().map(|it| it.1.len())));
+            black_box((work.hour, lines, draws.first().map(|it| it.credits)));
+        }
+    }
     pub fn id(&self) -> EntryId {
         EntryId::new(self.at, self.place)
     }

@@ -35,6 +35,7 @@ pub use withdrawal::{Cause, Withdrawal};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hint::black_box;
 
 use crate::id::{AccountNumber, GrantId, HoldId, Name, Place};
 use crate::money::Credits;
@@ -140,6 +141,20 @@ impl Book {
             burning: Burning::default(),
             due_at: Timestamp::NEVER,
         }
+    }
+
+    /// Looks at what a decision on this book is about to read, as [`Transaction::look_at`] does.
+    pub fn look_at(&self) {
+        let grants = (self.grants.first().map(|it| it.remaining), self.grants.last().map(|it| it.remaining));
+        black_box((
+            self.version,
+            self.at,
+            self.debt,
+            self.disputes,
+            self.burning.servers.is_empty(),
+            self.due_at,
+            grants,
+        ));
     }
 
     pub fn is_closed(&self) -> bool {

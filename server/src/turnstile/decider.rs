@@ -322,12 +322,12 @@ impl Decider {
     /// Posts what time has brought about on the account, and says whether that was all of it.
     fn settle(&mut self, ask: &Ask, now: Timestamp, mut room: usize) -> Result<bool, Fault> {
         loop {
-            // A generation may have ended since the group's books were recalled.
-            if !self.books.contains(ask.account) {
+            let Some(book) = self.books.get(ask.account) else {
+                // A generation has ended since the group's books were recalled.
                 let found = self.store.recall(&[], &[ask.account])?.books.pop().flatten();
                 self.books.keep(ask.account, found.unwrap_or_else(|| Arc::new(Book::open(ask.account))));
-            }
-            let book = self.books.get(ask.account).expect("it was kept just now");
+                continue;
+            };
             let Some((command, when)) = book.due(now) else { return Ok(true) };
             if room == 0 {
                 return Ok(false);

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use billing::ledger::Transaction;
 use store::NameHash;
 
+/// Transactions whose memory is waited for together: as many as the nearest memory holds.
+const LOOKED_AT: usize = 32;
+
 /// Names are hashes already; the first eight bytes of one are as good as any.
 #[derive(Default)]
 pub struct FirstBytes(u64);
@@ -49,6 +52,10 @@ impl Named {
     }
     pub fn clear(&mut self) {
         self.places.clear();
-        self.transactions.clear();
+        let mut gone = self.transactions.drain(..);
+        while !gone.as_slice().is_empty() {
+            gone.as_slice().iter().take(LOOKED_AT).for_each(|it| it.look_at());
+            gone.by_ref().take(LOOKED_AT).for_each(drop);
+        }
     }
 }

@@ -10,6 +10,7 @@ use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;
 use billing::usage::{UsageKey, UsageKeyRef, UsageSum};
+use foldhash::quality::RandomState;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -19,7 +20,7 @@ use super::json::Json;
 /// A block being written. What is pushed comes by account, and of each by hour.
 pub struct BlockWriter {
     names: Json,
-    places: HashMap<Text, u32>,
+    places: HashMap<Text, u32, RandomState>,
     rows: Json,
     /// What was pushed first, and the account and hour that are open.
     first: Option<Spot>,
@@ -31,7 +32,7 @@ pub type Spot = (AccountNumber, Timestamp);
 
 impl BlockWriter {
     pub fn new() -> BlockWriter {
-        BlockWriter { names: Json::new(), places: HashMap::new(), rows: Json::new(), first: None, last: None }
+        BlockWriter { names: Json::new(), places: HashMap::default(), rows: Json::new(), first: None, last: None }
     }
 
     /// About how long its text is so far.

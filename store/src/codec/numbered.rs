@@ -48,7 +48,7 @@ pub struct Numbered {
     by_item: HashMap<Text, Vec<u32>, RandomState>,
     shapes: Vec<Shape>,
     /// By hash: of two shapes with one hash only the first has a number.
-    by_hash: HashMap<u64, u32>,
+    by_hash: HashMap<u64, u32, RandomState>,
     hashing: RandomState,
 }
 

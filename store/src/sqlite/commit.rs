@@ -24,6 +24,9 @@ const ROW_BYTES: usize = 300;
 /// Commits between two copies of the log, at least: large groups share one, too.
 const COMMITS_MIN: usize = 8;
 
+/// Transactions whose memory is waited for together: another processor has just written it.
+const LOOKED_AT: usize = 32;
+
 /// What was written and is not settled, oldest first.
 pub struct Unsettled {
     /// The write-ahead log.
@@ -181,7 +184,11 @@ fn insert(shared: &Shared, writer: &mut Writer, changes: &[Change]) -> Result<u6
     let before = Arc::clone(&writer.numbered.read().unwrap_or_else(PoisonError::into_inner));
     let transaction = writer.file.unchecked_transaction().map_err(fault)?;
     let mut appender = journal::Appender::new(&transaction, Arc::clone(&before), &mut writer.met).map_err(fault)?;
-    for change in changes {
+    for (count, change) in changes.iter().enumerate() {
+        if count.is_multiple_of(LOOKED_AT) {
+            let next = changes[count..].iter().take(LOOKED_AT).filter_map(post_of);
+            next.for_each(|it| it.transaction.look_at());
+        }
         let Some(post) = post_of(change) else {
             records::write(&transaction, change)?;
             continue;
@@ -192,8 +199,12 @@ fn insert(shared: &Shared, writer: &mut Writer, changes: &[Change]) -> Result<u6
             return Err(CommitError::Stale);
         }
         assert_eq!((post.book.account, post.book.version), (account, version), "a book ends in its transaction");
-        let key = post.transaction.origin.key.as_deref().map(|it| crate::NameHash::key(account, it));
-        assert_eq!(post.key, key, "a post's key is the name of its transaction's key");
+        assert_eq!(post.key.is_some(), post.transaction.origin.key.is_some(), "who has a key is found by it");
+        debug_assert_eq!(
+            post.key,
+            post.transaction.origin.key.as_deref().map(|it| crate::NameHash::key(account, it)),
+            "a post's key is the name of its transaction's key"
+        );
         sequence += 1;
         appender.append(sequence, head.sequence, post).map_err(fault)?;
         writer.heads.insert(account, Head { version, sequence });

@@ -120,6 +120,22 @@ pub fn due(
     Ok(())
 }
 
+/// Writes a book over the one of version `before`, and says whether that was there and due when this one is: as it is
+/// nearly always, and then nothing need be asked.
+pub fn move_book(file: &Connection, book: &Book, before: u64, sequence: u64) -> Result<bool, Fault> {
+    let mut body = Json::new();
+    codec::write_lean_book(&mut body, book);
+    let query = "update books set version = ?2, sequence = ?3, body = ?4 \
+        where account = ?1 and version = ?5 and due_at is ?6";
+    let (account, version) = (signed(book.account.get()), signed(book.version));
+    let (sequence, before) = (signed(sequence), signed(before));
+    Ok(run(file, query, params![account, version, sequence, body.as_str(), before, due_at(book)])? == 1)
+}
+
+fn due_at(book: &Book) -> Option<i64> {
+    Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis)
+}
+
 /// Writes a book over `before`, its row so far.
 pub fn put_book(
     file: &Connection,
@@ -129,7 +145,7 @@ pub fn put_book(
 ) -> Result<(), Fault> {
     let mut body = Json::new();
     codec::write_lean_book(&mut body, book);
-    let due_at = Some(book.due_at()).filter(|it| *it < Timestamp::NEVER).map(Timestamp::millis);
+    let due_at = due_at(book);
     let (account, version) = (signed(book.account.get()), signed(book.version));
     let (sequence, body) = (signed(sequence), body.as_str());
     let written = match before {

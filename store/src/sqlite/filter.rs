@@ -27,9 +27,11 @@ impl Filter {
             self.0[line + byte] |= bit;
         }
     }
+    /// All bits are looked at, whatever the first ones say: whether one is missing cannot be foretold, and to go on as
+    /// if it could costs more than the rest of them.
     pub fn may_have(&self, prefix: u64) -> bool {
-        let line = self.line(prefix);
-        bits(prefix).all(|(byte, bit)| self.0[line + byte] & bit != 0)
+        let line = &self.0[self.line(prefix)..][..LINE_BYTES];
+        bits(prefix).fold(true, |has, (byte, bit)| has & (line[byte] & bit != 0))
     }
 
     /// Where the line of a name starts. Prefixes have 63 random bits: their top chooses the line, in order, so that

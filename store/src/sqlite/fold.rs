@@ -66,9 +66,13 @@ fn fold_account(
     (tail, account, part): (&Tail, AccountNumber, &Unfolded),
     usage: &mut hours::RunWriter,
 ) -> Result<Arc<Book>, Fault> {
-    let before = derived::head(file, account)?;
-    let folded = before.map_or(0, |(head, _)| head.version);
     let Head { version: last, sequence } = part.head();
+    let is_moved = match &part.book {
+        Some(book) => derived::move_book(file, book, part.first - 1, sequence)?,
+        None => false,
+    };
+    let before = if is_moved { None } else { derived::head(file, account)? };
+    let folded = if is_moved { part.first - 1 } else { before.map_or(0, |(head, _)| head.version) };
     if last <= folded {
         return Ok(match &part.book {
             Some(book) => Arc::clone(book),
@@ -99,7 +103,9 @@ fn fold_account(
     }
     assert_eq!(book.version, last, "the book is the one after the last transaction");
     derived::put_terms(file, &book, folded)?;
-    derived::put_book(file, &book, sequence, before)?;
+    if !is_moved {
+        derived::put_book(file, &book, sequence, before)?;
+    }
     Ok(book)
 }
 

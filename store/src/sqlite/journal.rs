@@ -1,6 +1,7 @@
 //! The journal as a table: transactions in, transactions out, found by sequence or by walking back from a later one.
 //!
 //! Knows rows and sequences, nothing of what has been derived from them.
+use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use billing::id::{AccountNumber, Place};
@@ -49,6 +50,33 @@ pub struct Appender<'a> {
     pub numbered: Arc<Numbered>,
     met: &'a mut Met,
     rates: Vec<Option<u32>>,
+    bound: Bound,
+}
+
+/// What the statement was last given of that which one row after the other mostly says again. It is not given twice:
+/// SQLite would let go of the one copy and make the other. At first it has been given nothing.
+#[derive(Default)]
+struct Bound {
+    at: Option<i64>,
+    kind: Option<&'static str>,
+    meter: Option<String>,
+    by: Option<String>,
+    has_fact: bool,
+    has_grant: bool,
+}
+
+/// Gives a statement a text, unless it was given that before.
+fn bind_anew(
+    row: &mut CachedStatement<'_>,
+    place: usize,
+    bound: &mut Option<String>,
+    text: Option<&str>,
+) -> rusqlite::Result<()> {
+    if bound.as_deref() == text {
+        return Ok(());
+    }
+    *bound = text.map(str::to_owned);
+    row.raw_bind_parameter(place, text)
 }
 
 impl<'a> Appender<'a> {
@@ -57,7 +85,8 @@ impl<'a> Appender<'a> {
             "insert into journal (sequence, account, version, previous, at, kind, credits, meter, key, request, fact, \
              by, granted, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
-        Ok(Appender { file, statement, body: Json::new(), numbered, met, rates: Vec::new() })
+        let (body, rates, bound) = (Json::new(), Vec::new(), Bound::default());
+        Ok(Appender { file, statement, body, numbered, met, rates, bound })
     }
 
     /// Finds the numbers of a transaction's rates, and gives one to those that have none.
@@ -105,21 +134,29 @@ impl<'a> Appender<'a> {
         codec::write_body(&mut self.body, transaction, &columns, Numbers { rates: &self.rates, shape });
         let Place { account, version } = transaction.place;
         let origin = &transaction.origin;
-        let row = &mut self.statement;
+        let (row, bound) = (&mut self.statement, &mut self.bound);
         row.raw_bind_parameter(1, signed(sequence))?;
         row.raw_bind_parameter(2, signed(account.get()))?;
         row.raw_bind_parameter(3, signed(version))?;
         row.raw_bind_parameter(4, signed(previous))?;
-        row.raw_bind_parameter(5, transaction.at.millis())?;
-        row.raw_bind_parameter(6, columns.kind)?;
+        if bound.at.replace(transaction.at.millis()) != Some(transaction.at.millis()) {
+            row.raw_bind_parameter(5, transaction.at.millis())?;
+        }
+        if bound.kind.replace(columns.kind) != Some(columns.kind) {
+            row.raw_bind_parameter(6, columns.kind)?;
+        }
         row.raw_bind_parameter(7, columns.credits)?;
-        row.raw_bind_parameter(8, columns.meter.map(|it| &**it))?;
+        bind_anew(row, 8, &mut bound.meter, columns.meter.map(|it| &**it))?;
         row.raw_bind_parameter(9, origin.key.as_deref())?;
         // Most of what brings no key brings no fingerprint: 16 zeros say nothing.
         row.raw_bind_parameter(10, (origin.request != 0).then(|| origin.request.to_be_bytes()))?;
-        row.raw_bind_parameter(11, post.fact.map(|it| it.0))?;
-        row.raw_bind_parameter(12, origin.by.as_deref())?;
-        row.raw_bind_parameter(13, columns.grant.map(|it| it.to_string()))?;
+        if mem::replace(&mut bound.has_fact, post.fact.is_some()) || post.fact.is_some() {
+            row.raw_bind_parameter(11, post.fact.map(|it| it.0))?;
+        }
+        bind_anew(row, 12, &mut bound.by, origin.by.as_deref())?;
+        if mem::replace(&mut bound.has_grant, columns.grant.is_some()) || columns.grant.is_some() {
+            row.raw_bind_parameter(13, columns.grant.map(|it| it.to_string()))?;
+        }
         row.raw_bind_parameter(14, self.body.as_str())?;
         row.raw_execute().map(|_| ())
     }

@@ -16,7 +16,7 @@ use super::uses::{Summed, Sums, Use, Uses};
 use crate::{NameHash, Post};
 
 /// Accounts whose memory is waited for together: as many as the nearest memory holds.
-const LOOKED_AT: usize = 64;
+const LOOKED_AT: usize = 32;
 /// An account with so many transactions has them added up as they come: whoever reads its usage has as many sums to
 /// look at as there are hours and kinds of use, however many transactions those are of.
 const ADDED_UP: usize = 256;
@@ -94,9 +94,12 @@ impl Tail {
                 self.names.insert(name, *sequence);
             }
         }
-        for (sequence, post) in posts {
-            self.count(*sequence);
-            self.uses.push(&post.transaction);
+        for some in posts.chunks(LOOKED_AT) {
+            some.iter().for_each(|(_, post)| post.transaction.look_at());
+            for (sequence, post) in some {
+                self.count(*sequence);
+                self.uses.push(&post.transaction);
+            }
         }
         for some in posts.chunks(LOOKED_AT) {
             some.iter().for_each(|(_, post)| self.look_at(post.transaction.place.account));
@@ -107,9 +110,8 @@ impl Tail {
     fn look_at(&self, account: AccountNumber) {
         let Some(unfolded) = self.accounts.get(&account) else { return };
         let Some(book) = &unfolded.book else { return };
-        let grants = book.grants();
-        let grants = (grants.first().map(|it| it.remaining), grants.last().map(|it| it.remaining));
-        black_box((unfolded.sequences.last(), book.due_at(), grants));
+        book.look_at();
+        black_box(unfolded.sequences.last());
     }
 
     /// Moves the account on. Its book is kept here, changed in place: to take the one it was decided on would keep the
