@@ -267,6 +267,11 @@ impl Month {
         } else {
             Month { number: self.number + 1, ..self }
         }
+    /// When it ends by the calendar of UTC.
+    pub fn end(self) -> Timestamp {
+        let Month { year, number } = self.next();
+        Date { year, month: number, day: 1 }.start()
+    }
     }
 }
 

@@ -74,7 +74,7 @@ pub struct StatementShown {
     from: Instant,
     to: Instant,
     timezone: String,
-    /// The month is over: nothing will be added.
+    /// The month is over, and all of it is in: nothing will be added.
     is_final: bool,
     project: Option<String>,
     /// Null in a statement of one project.
