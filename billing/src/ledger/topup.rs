@@ -217,9 +217,31 @@ impl Book {
         let when = self.at.max(topup.retry_at);
         // The month's maximum may be reached; the next month begins with none of it spent.
         let next_month = self.calendar().around(Period::Month, when).1;
-        let is_due = |it: &Timestamp| 0 < topup.increments(self.balance(*it).available(), self.month_start(*it));
-        let due = [when, next_month].into_iter().find(is_due)?;
+        let due = [when, next_month].into_iter().find(|it| self.starts(topup, *it))?;
         Some((due, Due::StartTopup))
+    }
+
+    /// The first instant at which running servers have taken what is available below the threshold, where that comes
+    /// before `next`, the instant at which something else is due. So it is bought for then, and not at the hour's end.
+    pub(super) fn topup_crossing(&self, next: Timestamp) -> Option<(Timestamp, Due)> {
+        let topup = self.topup().filter(|it| it.may_start() && !self.closed)?;
+        let (from, last) = (self.at.max(topup.retry_at), next - Span::from_millis(1));
+        // Where one burns, something is due within the hour: it settles. Until then what is available only falls, in
+        // one month, for the end of a month is a settlement as well; so bisection finds the instant.
+        if next == Timestamp::NEVER || last <= from || !self.servers().burns() || !self.starts(topup, last) {
+            return None;
+        }
+        let (mut before, mut when) = (from.millis(), last.millis());
+        while 1 < when - before {
+            let middle = before + (when - before) / 2;
+            if self.starts(topup, Timestamp::from_millis(middle)) { when = middle } else { before = middle }
+        }
+        Some((Timestamp::from_millis(when), Due::StartTopup))
+    }
+
+    /// Whether a top-up may be started at `at`, going by the book as it stands: what `start_topup` decides by.
+    fn starts(&self, topup: &Topup, at: Timestamp) -> bool {
+        0 < topup.increments(self.balance(at).available(), self.month_start(at))
     }
 
     pub(super) fn set_topup(
