@@ -308,11 +308,10 @@ impl Book {
                 let topup = self.topup.get_or_insert_with(|| alloc::boxed::Box::new(Topup::new(rule, *is_on)));
                 topup.rule = Arc::clone(rule);
                 topup.is_on = *is_on;
-                // Whoever sets the rule has read why it paused. The back-off stays: a new card is no payment.
-                if topup.under_way.is_none() {
-                    topup.failures = if topup.paused.is_some() { 0 } else { topup.failures };
-                    topup.paused = is_disputed.then_some(Failure::Disputed);
-                }
+                // Whoever sets the rule has read why it paused, also where a payment waits for the bank still: nothing
+                // is started before that one ends. The back-off stays: a new card is no payment.
+                topup.failures = if topup.paused.is_some() { 0 } else { topup.failures };
+                topup.paused = is_disputed.then_some(Failure::Disputed);
             }
             TopupChange::Started { payment, credits, total, .. } => {
                 let month = self.month_start(at);

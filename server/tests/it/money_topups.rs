@@ -183,3 +183,24 @@ fn a_monthly_maximum_that_is_reached_is_told_also_where_only_servers_burn() {
     assert_eq!(&*ear.next().what(), "balance.low");
     assert_eq!(shop.payments("ada").len(), 1);
 }
+
+#[test]
+fn a_rule_turned_on_again_while_a_payment_waits_for_the_bank_goes_on_when_that_one_ends() {
+    let shop = Shop::open();
+    shop.customer("ada", WANTS_PROOF);
+    set(&shop, &rule(599, 1000));
+    shop.spend("ada", "a", 2);
+    wait_for_payments(&shop, 1, "requires_action");
+    let shown = || shop.server.get("/v1/accounts/ada/auto-topup").json();
+    assert_eq!(shown()["paused"]["code"], "authentication_required");
+    let again = set(&shop, &rule(599, 1000));
+    assert_eq!((&again["paused"], again["pending_payment"].is_string()), (&Value::Null, true), "{again}");
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let page = shop.server.browse("/settings/billing", &cookie).text;
+    assert!(page.contains("Confirm with your bank") && page.contains("another is tried by itself"), "{page}");
+    shop.pass(25 * 3_600);
+    shop.wait_until("it is given up", |it| it.payments("ada")[0]["status"] == "canceled");
+    assert_eq!(shown()["paused"], Value::Null);
+    shop.pass(3_700);
+    shop.wait_until("another is tried", |it| it.payments("ada").len() == 2);
+}
