@@ -12,7 +12,7 @@ use billing::time::Timestamp;
 
 use super::Error;
 use super::bookkeeping::{month_of, range};
-use super::months::{Month, UsedRow};
+use super::months::{Month, OTHERS, UsedRow};
 use crate::app::{App, Known};
 use crate::csv;
 
@@ -88,6 +88,10 @@ impl App {
             }
         };
         if let Some(project) = &project {
+            if used.iter().any(|it| it.project.as_deref() == Some(OTHERS)) {
+                let why = "cannot be told from the others in a month of so many projects; its usage can be asked for";
+                return Err(Refusal::invalid("project", why).into());
+            }
             used.retain(|it| it.project.as_deref() == Some(project.as_str()));
         }
         Ok(Statement {

@@ -295,6 +295,29 @@ fn a_correction_is_counted_with_what_its_grant_cost_or_not_yet() {
     });
 }
 
+#[test]
+fn a_project_among_very_many_is_not_said_to_have_used_nothing() {
+    let server = Served::start();
+    server.account("ada");
+    let work = |number: u32| {
+        let mut work = chat("ada", &format!("k{number}"), 80);
+        work["project"] = json!(format!("p{number}"));
+        work.to_string()
+    };
+    let lines: Vec<String> = (0..4_010).map(work).collect();
+    let sent = server.send("/v1/charges/batch", "", "application/x-ndjson", &lines.join("\n"));
+    assert_eq!(sent.json()["accepted"], 4_010);
+    let path = format!("/v1/accounts/ada/statements/{}", this_month(&server));
+    let whole = server.get(&path).json();
+    assert_eq!(whole["total_used"], "40.1");
+    let used = whole["used"].as_array().unwrap();
+    assert!(used.iter().all(|it| it["server"].is_null()), "no chat ran on a server");
+    for project in ["p7", "p4009"] {
+        let refused = server.get(&format!("{path}?project={project}")).problem();
+        assert_eq!(refused, (422, "invalid_request".to_owned(), "project".to_owned()));
+    }
+}
+
 /// A node told of some work and died before it counted it; the other had looked through all accounts before.
 #[test]
 fn a_month_that_is_over_has_what_every_node_did_in_it() {
