@@ -6,6 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::script::{assert_folds, terms};
+use crate::accounting::{Sums, Tally, booked_at};
 use crate::id::{AccountNumber, Name};
 use crate::ledger::*;
 use crate::money::{Credits, Currency, Money};
@@ -126,6 +127,12 @@ impl History {
     }
 }
 
+/// Whoever books by months never has to go back: in the order of the journal they only follow one another.
+#[track_caller]
+fn assert_booked_in_order(journal: &[Transaction]) {
+    assert!(journal.iter().map(|it| vilnius().around(Period::Month, booked_at(it)).0).is_sorted());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -162,6 +169,7 @@ proptest! {
             history.end_topup(topup.is_some_and(|it| it.2));
         }
         assert_folds(&history.journal, &history.book);
+        assert_booked_in_order(&history.journal);
         for server in history.book.servers().iter() {
             let expected = oracle(&server.facts, history.now, &vilnius());
             let unsettled = server.unsettled(history.now, &vilnius());
@@ -302,6 +310,32 @@ fn a_period_that_begins_without_room_ends_the_stop_of_the_one_before() {
     let stops = history.notices().iter().filter(|it| matches!(it, Notice::BudgetStop { .. })).count();
     assert!(3 <= stops, "once a day: {stops}");
     assert_folds(&history.journal, &history.book);
+}
+
+/// What is settled as a month ends is of that month, whatever else happens at that instant; all else is of the next.
+#[test]
+fn a_month_ends_with_what_is_left_after_its_last_hour() {
+    let mut history = History::new(2_000_000_000_000);
+    history.run("a", 0);
+    history.run("b", 1);
+    let end = vilnius().around(Period::Month, history.now).1;
+    let passing = Terms { effective_at: history.now, expires_at: end, ..terms(1_000_000_000_000) };
+    history.ask(&Command::Grant(Arc::new(passing))).unwrap();
+    history.wait(Span::from_millis(end.millis() - history.now.millis()));
+    let work = Arc::new(super::script::work("chat", 1_000_000, end));
+    history.ask(&Command::Charge(Spend { work, debt_max: Credits::ZERO })).unwrap();
+    history.wait(Span::HOUR.times(3));
+    assert_booked_in_order(&history.journal);
+    let (mut tally, mut sums) = (Tally::default(), Sums::default());
+    for transaction in history.journal.iter().take_while(|it| booked_at(it) < end) {
+        sums.add(&tally.count(transaction, &mut |_| None));
+    }
+    let facts = |id: &str| history.book.server(&id.parse().unwrap()).unwrap().facts.clone();
+    let used = ["a", "b"].map(|it| oracle(&facts(it), end, &vilnius())).into_iter().sum::<Credits>();
+    let of_servers = sums.of(&LedgerAccount::Usage("server".into()));
+    assert_eq!((of_servers, sums.of(&LedgerAccount::Breakage)), (used.micros(), 0), "it expires in the next month");
+    assert_eq!(sums.of(&LedgerAccount::Usage("chat".into())), 0, "and so is what was charged as it began");
+    assert_eq!(sums.outstanding(), 3_000_000_000_000 - used.micros());
 }
 
 /// What servers use is bought for when it takes what is available below the threshold, and not when it is written down.
