@@ -12,8 +12,9 @@
 use alloc::collections::BTreeMap;
 
 use crate::id::GrantId;
-use crate::ledger::{Cause, Entry, LedgerAccount, Terms, Transaction, What};
+use crate::ledger::{Cause, Entry, LedgerAccount, Reversal, Terms, Transaction, What};
 use crate::money::{Credits, Currency, Money};
+use crate::time::{Span, Timestamp};
 
 /// A grant somebody paid for, as the accounts see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,6 +157,17 @@ impl Sums {
     pub fn outstanding(&self) -> i64 {
         self.of(&LedgerAccount::Grants) + self.of(&LedgerAccount::Held) + self.of(&LedgerAccount::Debt)
     }
+}
+
+/// The instant by which a transaction is put in a day and in a month: its own. But what a server used up to the very
+/// instant it is settled at was used before it, so the hour that ends a month is of that month, though it is settled as
+/// the next begins. What was told late is settled when it is told, beyond the stretch it is of, and is of that time.
+pub fn booked_at(transaction: &Transaction) -> Timestamp {
+    let until = match &transaction.what {
+        What::Charged { settled: Some(it), .. } | What::Reversed(Reversal { settled: Some(it), .. }) => it.until,
+        _ => None,
+    };
+    if until == Some(transaction.at) { transaction.at - Span::from_millis(1) } else { transaction.at }
 }
 
 /// How far an account's transactions are counted, and the paid grants that those to come may touch.

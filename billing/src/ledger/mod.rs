@@ -263,6 +263,7 @@ impl Book {
         let next = self.settlement().into_iter().chain(others).min_by_key(|(when, _)| *when);
         let before_it = self.budget_settlement(next.as_ref().map_or(Timestamp::NEVER, |it| it.0));
         let next = before_it.or(next);
+        let next = self.topup_crossing(next.as_ref().map_or(Timestamp::NEVER, |it| it.0)).or(next);
         match self.ladder_due(next.as_ref().map_or(Timestamp::NEVER, |it| it.0)) {
             Some(when) if next.as_ref().is_none_or(|it| when < it.0) => Some((when, Due::Ladder)),
             _ => next,

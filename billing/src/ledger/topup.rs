@@ -220,9 +220,31 @@ impl Book {
         let when = self.at.max(topup.retry_at);
         // The month's maximum may be reached; the next month begins with none of it spent.
         let next_month = self.calendar().around(Period::Month, when).1;
-        let is_due = |it: &Timestamp| 0 < topup.increments(self.balance(*it).available(), self.month_start(*it));
-        let due = [when, next_month].into_iter().find(is_due)?;
+        let due = [when, next_month].into_iter().find(|it| self.starts(topup, *it))?;
         Some((due, Due::StartTopup))
+    }
+
+    /// The first instant at which running servers have taken what is available below the threshold, where that comes
+    /// before `next`, the instant at which something else is due. So it is bought for then, and not at the hour's end.
+    pub(super) fn topup_crossing(&self, next: Timestamp) -> Option<(Timestamp, Due)> {
+        let topup = self.topup().filter(|it| it.may_start() && !self.closed)?;
+        let (from, last) = (self.at.max(topup.retry_at), next - Span::from_millis(1));
+        // Where one burns, something is due within the hour: it settles. Until then what is available only falls, in
+        // one month, for the end of a month is a settlement as well; so bisection finds the instant.
+        if next == Timestamp::NEVER || last <= from || !self.servers().burns() || !self.starts(topup, last) {
+            return None;
+        }
+        let (mut before, mut when) = (from.millis(), last.millis());
+        while 1 < when - before {
+            let middle = before + (when - before) / 2;
+            if self.starts(topup, Timestamp::from_millis(middle)) { when = middle } else { before = middle }
+        }
+        Some((Timestamp::from_millis(when), Due::StartTopup))
+    }
+
+    /// Whether a top-up may be started at `at`, going by the book as it stands: what `start_topup` decides by.
+    fn starts(&self, topup: &Topup, at: Timestamp) -> bool {
+        0 < topup.increments(self.balance(at).available(), self.month_start(at))
     }
 
     pub(super) fn set_topup(
@@ -289,11 +311,10 @@ impl Book {
                 let topup = self.topup.get_or_insert_with(|| alloc::boxed::Box::new(Topup::new(rule, *is_on)));
                 topup.rule = Arc::clone(rule);
                 topup.is_on = *is_on;
-                // Whoever sets the rule has read why it paused. The back-off stays: a new card is no payment.
-                if topup.under_way.is_none() {
-                    topup.failures = if topup.paused.is_some() { 0 } else { topup.failures };
-                    topup.paused = is_disputed.then_some(Failure::Disputed);
-                }
+                // Whoever sets the rule has read why it paused, also where a payment waits for the bank still: nothing
+                // is started before that one ends. The back-off stays: a new card is no payment.
+                topup.failures = if topup.paused.is_some() { 0 } else { topup.failures };
+                topup.paused = is_disputed.then_some(Failure::Disputed);
             }
             TopupChange::Started { payment, credits, total, .. } => {
                 let month = self.month_start(at);

@@ -80,17 +80,14 @@ impl App {
         is_foreseeable(&book, now, as_of)?;
         let book = book.brought_up_to(as_of);
         let balance = book.balance(as_of);
-        // Servers by what they will use, which is known; all else by what it used.
         let others = self.burn_per_day(number, known.account.created_at, now)?;
-        let burn_per_day = others + book.accrued(as_of + Span::DAY) - balance.accrued;
-        let exactly = book.runs_out_at(as_of);
-        let at_pace = runs_out_at(balance.available(), burn_per_day, as_of).filter(|_| others.is_positive());
+        let (burn_per_day, runs_out_at) = runway(&book, others, as_of);
         Ok(BalanceView {
             by_source: book.by_source(as_of),
             next_expiry: book.next_expiry(as_of),
             burn_per_day,
             pending_purchases: self.pending_purchases(&known)?,
-            runs_out_at: [exactly, at_pace].into_iter().flatten().min(),
+            runs_out_at,
             ..self.view(id, as_of, balance, currency)
         })
     }
@@ -161,7 +158,13 @@ impl App {
         Ok(book)
     }
 
-    fn burn_per_day(&self, account: AccountNumber, since: Timestamp, now: Timestamp) -> Result<Credits, Fault> {
+    /// Credits that all but servers used a day, lately.
+    pub(super) fn burn_per_day(
+        &self,
+        account: AccountNumber,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Credits, Fault> {
         let from = (now - Span::DAY.times(BURN_DAYS)).hour_start(0);
         let rows = self.usage_of(account, from, now + Span::HOUR)?;
         let mut rows = rows.iter().filter(|it| it.key.server.is_none());
@@ -174,6 +177,16 @@ impl App {
         let per_day = i128::from(used.micros()) * i128::from(Span::DAY.millis()) / i128::from(lasted);
         Ok(Credits::from_micros(i64::try_from(per_day).expect("a day's part is less than the whole")))
     }
+}
+
+/// Credits used a day from `at` on, and when that will have used up what is available then: by servers, which is known,
+/// and by all else, `others` a day.
+pub(super) fn runway(book: &Book, others: Credits, at: Timestamp) -> (Credits, Option<Timestamp>) {
+    let balance = book.balance(at);
+    let burn_per_day = others + book.accrued(at + Span::DAY) - balance.accrued;
+    let exactly = book.runs_out_at(at);
+    let at_pace = runs_out_at(balance.available(), burn_per_day, at).filter(|_| others.is_positive());
+    (burn_per_day, [exactly, at_pace].into_iter().flatten().min())
 }
 
 fn runs_out_at(available: Credits, per_day: Credits, from: Timestamp) -> Option<Timestamp> {

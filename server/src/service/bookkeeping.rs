@@ -10,11 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use billing::accounting::{PaidGrant, Sums, Tally};
+use billing::accounting::{PaidGrant, Sums, Tally, booked_at};
 use billing::calendar::Date;
 use billing::id::{AccountNumber, GrantId, Name};
+use billing::ledger::Transaction;
 use billing::time::{Span, Timestamp};
-use store::{Change, Document};
+use store::{Change, Document, Fault};
 
 use super::Error;
 use super::documents::{Kept, read};
@@ -43,6 +44,10 @@ const REST: Span = Span::MINUTE;
 const ATTEMPTS_MAX: u32 = 16;
 /// Passes before a report answers with what there is.
 const REPORT_PASSES_MAX: u32 = 8;
+/// Accounts with something due that are counted, where that keeps a report from being whole.
+const DUE_MAX: usize = 10_000;
+/// Months read at once, where one of long ago is looked for.
+const MONTHS_AT_ONCE: usize = 36;
 
 /// What is still to be counted, as far as this process knows.
 #[derive(Debug, Default)]
@@ -63,14 +68,21 @@ struct Waiting {
     looked_through: Option<Name>,
     /// When all were, the last time.
     looked_at: Option<Timestamp>,
+    /// Looks through all accounts: how many were begun, the last of them that was done, and the one a report waits for.
+    looks_begun: u64,
+    looks_done: u64,
+    look_wanted: u64,
+    /// Nothing due by an instant was left to be posted, by any node, before the look of this number began.
+    settled: Option<(Timestamp, u64)>,
 }
 
 /// How complete the months are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Freshness {
-    /// Accounts known to have moved and not counted yet.
+    /// Accounts known to have moved and not counted yet, or on which something of the time reported of is due.
     pub waiting: usize,
-    /// Every account was looked through since this server started.
+    /// Every account was looked through since this server started; of time that is over and a store that several nodes
+    /// share, since all of that time was posted.
     pub is_whole: bool,
 }
 
@@ -118,37 +130,59 @@ impl App {
         if some.is_empty() { Ok(0) } else { self.count_all(some).map(|it| it.max(1)) }
     }
 
-    /// Counts until nothing waits here, or for a bounded while, and says how complete the months are then.
-    pub(super) fn books_now(&self) -> Result<Freshness, Error> {
+    /// Posts what was due by `until` and counts until nothing waits here, or for a bounded while, and says how complete
+    /// the months are up to then.
+    pub(super) fn books_until(&self, until: Timestamp) -> Result<Freshness, Error> {
+        let now = self.now();
+        let (is_over, until) = (until <= now, until.min(now));
+        self.settle_until(until)?;
+        let look = if is_over && self.store.is_shared() { self.look_after(until)? } else { 1 };
         for _ in 0..REPORT_PASSES_MAX {
             self.count_waiting()?;
-            let freshness = self.freshness();
+            let freshness = self.freshness(until, look)?;
             if freshness.waiting == 0 && freshness.is_whole {
-                break;
+                return Ok(freshness);
             }
         }
-        Ok(self.freshness())
+        self.freshness(until, look)
     }
 
-    /// Counts one account up to now.
-    pub(super) fn count_account(&self, account: AccountNumber) -> Result<(), Error> {
+    /// The look through all accounts that finds whatever any node posted of the time up to `until`, which is over: one
+    /// that begins when nothing of that time is due any more. The committer tells only of what moved here.
+    fn look_after(&self, until: Timestamp) -> Result<u64, Error> {
+        let is_posted = self.store.due(until, 1)?.is_empty();
+        let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, look)) = waiting.settled.filter(|it| is_posted && until <= it.0) {
+            return Ok(look);
+        }
+        let next = waiting.looks_begun + 1;
+        if is_posted {
+            (waiting.settled, waiting.look_wanted) = (Some((until, next)), next);
+        }
+        Ok(next)
+    }
+
+    /// Counts one account up to now. False where there is so much of it that the worker must go on.
+    pub(super) fn count_account(&self, account: AccountNumber) -> Result<bool, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut batch = Batch::default();
             self.count(account, &mut batch)?;
             if batch.changes.is_empty() || (self.commit_batch(&batch)? && batch.unfinished.is_empty()) {
-                return Ok(());
+                return Ok(true);
             }
         }
-        // There is very much of it: the worker goes on, and what there is can be shown.
         self.keep_waiting([account]);
-        Ok(())
+        Ok(false)
     }
 
-    fn freshness(&self) -> Freshness {
+    fn freshness(&self, until: Timestamp, look: u64) -> Result<Freshness, Error> {
         self.take_in_moved();
+        let mut due = self.store.due(until, DUE_MAX)?;
         let waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        due.retain(|it| !waiting.accounts.contains(it) && !waiting.resting.contains_key(it));
         let resting = waiting.resting.keys().filter(|it| !waiting.accounts.contains(it)).count();
-        Freshness { waiting: waiting.accounts.len() + resting, is_whole: waiting.looked_at.is_some() }
+        let (waits, is_whole) = (waiting.accounts.len() + resting + due.len(), look <= waiting.looks_done);
+        Ok(Freshness { waiting: waits, is_whole })
     }
 
     fn take_in_moved(&self) {
@@ -221,28 +255,29 @@ impl App {
         read.reverse();
         let Some(first) = read.first() else { return Ok(()) };
         let before = newest.as_ref().map(|it| it.document.id.parse::<Month>().expect("a month is called by its name"));
+        let of = |transaction: &Transaction| month_of(&known, booked_at(transaction));
         // Never back: a zone that changed may call the same instant the month before.
-        let month = before.map_or(month_of(&known, first.at), |it| it.max(month_of(&known, first.at)));
+        let month = before.map_or(of(first), |it| it.max(of(first)));
         let (mut kept, mut tally) = match newest {
             Some(newest) if before == Some(month) => {
                 let tally = newest.body.tally();
                 (newest, tally)
             }
-            newest => open(&known, month, newest.as_ref(), first.at),
+            newest => open(&known, month, newest.as_ref(), booked_at(first)),
         };
         let mut sums = kept.body.sums.read()?;
         let mut used = Used::of(std::mem::take(&mut kept.body.used));
-        for transaction in &read {
-            if month < month_of(&known, transaction.at) {
-                break;
-            }
-            let mut forgotten = |grant| self.paid_grant(account, grant).ok().flatten();
-            let came_to = tally.count(transaction, &mut forgotten);
-            let date = Date::of(transaction.at);
-            batch.months.entry(Month::of(date)).or_default().add(date.day, &came_to);
-            batch.transactions += 1;
+        let mut days: Vec<(Date, Sums)> = Vec::with_capacity(read.len());
+        for transaction in read.iter().take_while(|it| of(it) <= month) {
+            let came_to = self.came_to(account, &mut tally, transaction)?;
             sums.add(&came_to);
             used.count(transaction);
+            days.push((Date::of(booked_at(transaction)), came_to));
+        }
+        // From here on nothing fails.
+        for (date, came_to) in days {
+            batch.months.entry(Month::of(date)).or_default().add(date.day, &came_to);
+            batch.transactions += 1;
         }
         kept.body.used = used.rows();
         kept.body.keep(&tally, &sums);
@@ -263,12 +298,38 @@ impl App {
         Ok(self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, before.as_deref(), 1)?.pop())
     }
 
-    /// A paid grant as the last month that had it says, also one that is over. A correction that reaches back so far is
-    /// rare; it costs a look at each month since.
+    /// What an account's next transaction comes to. Counted without a grant that could not be read, it would be wrong
+    /// for ever: so it is not counted then.
+    fn came_to(&self, account: AccountNumber, tally: &mut Tally, transaction: &Transaction) -> Result<Sums, Error> {
+        let mut failed = None;
+        let mut forgotten = |grant| {
+            self.paid_grant(account, grant).unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            })
+        };
+        let sums = tally.count(transaction, &mut forgotten);
+        failed.map_or(Ok(sums), Err)
+    }
+
+    /// A paid grant as the last month that had it says, also one that is over; none for one nobody paid for, which its
+    /// own transaction says. A correction that reaches back so far is rare; it costs a look at each month since.
     pub(super) fn paid_grant(&self, account: AccountNumber, grant: GrantId) -> Result<Option<PaidGrant>, Error> {
-        const MONTHS_MAX: usize = 36;
-        let months = self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, None, MONTHS_MAX)?;
-        Ok(months.iter().find_map(|it| it.body.paid.get(&grant.to_string())?.read()))
+        let name = grant.to_string();
+        let broken = |why: &str| Fault::new("reading a paid grant", format!("{name} {why}"));
+        let made = self.store.transaction(grant.place())?.ok_or_else(|| broken("was never made"))?;
+        if made.granted().is_none_or(|it| PaidGrant::of(it.1).is_none()) {
+            return Ok(None);
+        }
+        let mut before = None;
+        loop {
+            let months = self.all_kept::<AccountMonth>(account, ACCOUNT_MONTH, before.as_deref(), MONTHS_AT_ONCE)?;
+            if let Some(it) = months.iter().find_map(|it| it.body.paid.get(&name)) {
+                return Ok(Some(it.read().ok_or_else(|| broken("was paid for in an unknown currency"))?));
+            }
+            let oldest = months.last().ok_or_else(|| broken("is in no month"))?;
+            before = Some(oldest.document.id.clone());
+        }
     }
 
     /// False when another was first with any of it.
@@ -285,15 +346,18 @@ impl App {
         self.keep(&changes)
     }
 
-    /// Looks through some more accounts for transactions that nobody counted, when it is time, and says whether there
-    /// are more.
+    /// Looks through some more accounts for transactions that nobody counted, when it is time or a report waits for it,
+    /// and says whether there are more.
     fn look_through(&self) -> Result<bool, Error> {
         let now = self.now();
         let after = {
-            let waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let is_time = waiting.looked_at.is_none_or(|it| it + LOOK_THROUGH_EVERY <= now);
-            if waiting.looked_through.is_none() && !is_time {
-                return Ok(false);
+            if waiting.looked_through.is_none() {
+                if !is_time && waiting.look_wanted <= waiting.looks_done {
+                    return Ok(false);
+                }
+                waiting.looks_begun += 1;
             }
             waiting.looked_through.clone()
         };
@@ -308,10 +372,11 @@ impl App {
         waiting.accounts.extend(behind);
         if accounts.len() < LOOKED_THROUGH {
             (waiting.looked_through, waiting.looked_at) = (None, Some(now));
+            waiting.looks_done = waiting.looks_begun;
         } else {
             waiting.looked_through = accounts.last().map(|it| it.id.clone());
         }
-        Ok(waiting.looked_through.is_some())
+        Ok(waiting.looked_through.is_some() || waiting.looks_done < waiting.look_wanted)
     }
 }
 
@@ -366,7 +431,7 @@ pub(super) fn range(known: &Known, at: Timestamp) -> (Timestamp, Timestamp) {
 }
 
 /// Counts everything in a store again and says where its months say otherwise: what `scrip verify` adds to the rest.
-pub fn verify_months(store: &dyn store::Store) -> Result<Vec<String>, store::Fault> {
+pub fn verify_months(store: &dyn store::Store) -> Result<Vec<String>, Fault> {
     let mut differences = Vec::new();
     let mut tallies: BTreeMap<AccountNumber, (Tally, u64)> = BTreeMap::new();
     let mut months: BTreeMap<Month, Counted> = BTreeMap::new();
@@ -386,7 +451,7 @@ pub fn verify_months(store: &dyn store::Store) -> Result<Vec<String>, store::Fau
         });
         if tally.version < *counted && transaction.place.version == tally.version + 1 {
             let sums = tally.count(&transaction, &mut |_| None);
-            let date = Date::of(transaction.at);
+            let date = Date::of(booked_at(&transaction));
             months.entry(Month::of(date)).or_default().add(date.day, &sums);
         }
     })?;
@@ -395,7 +460,7 @@ pub fn verify_months(store: &dyn store::Store) -> Result<Vec<String>, store::Fau
     }
     for document in store.documents(Document::HOUSE, HOUSE_MONTH, None, MONTHS_VERIFIED_MAX)? {
         let kept = read::<HouseMonth>(document)?;
-        let month = kept.document.id.parse::<Month>().map_err(|it| store::Fault::new("reading a month", it))?;
+        let month = kept.document.id.parse::<Month>().map_err(|it| Fault::new("reading a month", it))?;
         let expected = months.remove(&month).unwrap_or_default().sums;
         if kept.body.sums.read()? != expected {
             differences.push(format!("month {month}: expected {expected:?}, found {:?}", kept.body.sums));

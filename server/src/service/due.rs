@@ -4,7 +4,8 @@ use std::sync::Arc;
 use billing::id::AccountNumber;
 use billing::ledger::{Book, Command};
 use billing::server::{Phase, Server};
-use billing::time::Span;
+use billing::time::{Span, Timestamp};
+use tokio::runtime::Handle;
 
 use super::Error;
 use crate::app::App;
@@ -13,6 +14,8 @@ use crate::turnstile::{Ask, Turned};
 /// Passes over due accounts after a test clock was moved, and accounts in each: years of a few servers fit.
 const SETTLE_PASSES_MAX: usize = 100_000;
 const SETTLED_AT_ONCE: usize = 1_000;
+/// Passes over what is due before a statement or a report answers with what there is.
+const READ_PASSES_MAX: u32 = 8;
 
 /// Accounts whose servers are settled when the process ends, at most: what is not is settled when the next begins.
 const RUNNING_MAX: usize = 100_000;
@@ -51,6 +54,34 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Posts what was due by an instant, for whoever reads of the time up to it: it is posted at its own instant, which
+    /// may lie in a month that is over. Much of it, and what cannot be posted, stays due.
+    pub(super) fn settle_until(&self, until: Timestamp) -> Result<(), Error> {
+        for _ in 0..READ_PASSES_MAX {
+            let due = self.store.due(until, SETTLED_AT_ONCE)?;
+            if due.is_empty() || self.settle_here(due) == Settling::default() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for one account, up to now.
+    pub(super) fn settle_account(&self, account: AccountNumber) -> Result<(), Error> {
+        for _ in 0..READ_PASSES_MAX {
+            let is_due = self.book(account)?.due_at() <= self.now();
+            if !is_due || self.settle_here(vec![account]) == Settling::default() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Like `settle`, waited for on the thread of whoever reads: it is one that may wait.
+    fn settle_here(&self, accounts: Vec<AccountNumber>) -> Settling {
+        tokio::task::block_in_place(|| Handle::current().block_on(self.settle(accounts)))
     }
 
     /// Posts what is due on each, as much as fits in a pass. What cannot be posted now is due still.

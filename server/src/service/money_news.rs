@@ -50,9 +50,21 @@ pub(super) fn of_topup(before: &Book, transaction: &Transaction) -> Vec<Change> 
 
 fn of_maximum(before: &Book, transaction: &Transaction) -> Option<Change> {
     let (topup, at) = (before.topup()?, transaction.at);
-    let waits = |available| before.topup_waits_until(available, at);
-    let until = waits(transaction.after.available()).filter(|_| waits(before.balance(at).available()).is_none())?;
-    let mut about = about_rule(topup);
+    // As it was last written down: a settlement leaves what is available as it is, for time has used it before.
+    if before.topup_waits_until(before.balance(before.at).available(), before.at).is_some() {
+        return None;
+    }
+    let available = transaction.after.available();
+    // A payment that came through may have bought all that may be bought, and less than it takes.
+    let ends_one = topup.under_way.is_some() && matches!(transaction.what, What::Granted { .. });
+    let until = if ends_one {
+        let mut after = before.clone();
+        after.apply(transaction);
+        after.topup_waits_until(available, at)
+    } else {
+        before.topup_waits_until(available, at)
+    }?;
+    let mut about = about_rule(&Topup { under_way: None, ..topup.clone() });
     about["failure"] = json!({"code": "monthly_maximum", "detail": MAXIMUM_REACHED});
     about["reason"] = json!(MAXIMUM_REACHED);
     about["next_try_at"] = when(until);

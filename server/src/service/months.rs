@@ -15,9 +15,10 @@ use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::Fault;
 
-/// Rows of usage kept apart in one account's month. What comes beyond is added to one row a meter and project.
+/// Rows of usage kept apart in one account's month. What servers use beyond is added to one row a meter and project,
+/// and beyond twice as many, what projects use to one row a meter.
 const ROWS_MAX: usize = 2_000;
-/// The server of such a row.
+/// The server or project of such a row; no name is written like it.
 pub(super) const OTHERS: &str = "(others)";
 
 /// Sums as JSON: credits in micro-credits, money in minor units.
@@ -184,11 +185,16 @@ impl Used {
         };
         let key = work.usage_key();
         let project = key.project.map(|it| it.to_string());
-        let mut key = (key.meter.to_string(), project, key.server.map(|it| it.to_string()));
-        if ROWS_MAX <= self.0.len() && !self.0.contains_key(&key) {
+        self.add((key.meter.to_string(), project, key.server.map(|it| it.to_string())), (credits, count, work.hour));
+    }
+
+    /// Where there are very many rows already, a new one is added to those of others: of servers first, of projects
+    /// when there are twice as many. What was of no server or of no project stays so.
+    fn add(&mut self, mut key: WhatFor, (credits, count, hour): (i64, u64, Timestamp)) {
+        if ROWS_MAX <= self.0.len() && key.2.is_some() && !self.0.contains_key(&key) {
             key.2 = Some(OTHERS.to_owned());
         }
-        if 2 * ROWS_MAX <= self.0.len() && !self.0.contains_key(&key) {
+        if 2 * ROWS_MAX <= self.0.len() && key.1.is_some() && !self.0.contains_key(&key) {
             key.1 = Some(OTHERS.to_owned());
         }
         // A row that has no first hour, though it is there, had it before this was written down.
@@ -196,7 +202,7 @@ impl Used {
         let row = self.0.entry(key).or_default();
         row.0 += credits;
         row.1 += count;
-        let hour = work.hour.millis();
+        let hour = hour.millis();
         row.2 = if is_new { Some(hour) } else { row.2.map(|it| it.min(hour)) };
     }
 
@@ -280,6 +286,11 @@ impl Month {
     pub fn at(at: Timestamp) -> Month {
         Month::of(Date::of(at))
     }
+    /// When it ends by the calendar of UTC.
+    pub fn end(self) -> Timestamp {
+        let Month { year, number } = self.next();
+        Date { year, month: number, day: 1 }.start()
+    }
     pub fn next(self) -> Month {
         if self.number == 12 {
             Month { year: self.year + 1, number: 1 }
@@ -329,12 +340,36 @@ mod tests {
     fn a_month_with_very_many_servers_stays_small_and_adds_up() {
         let mut used = Used::default();
         for server in 0..3 * ROWS_MAX {
-            let key = ("server".to_owned(), None, Some(format!("s{server}")));
-            let key = if ROWS_MAX <= used.0.len() { (key.0, key.1, Some(OTHERS.to_owned())) } else { key };
-            used.0.entry(key).or_default().0 += 1;
+            used.add(
+                ("server".to_owned(), Some("shop".to_owned()), Some(format!("s{server}"))),
+                (1, 1, Timestamp::EPOCH),
+            );
         }
+        used.add(("ai_chat".to_owned(), Some("shop".to_owned()), None), (5, 1, Timestamp::EPOCH));
         let rows = used.rows();
-        assert_eq!(rows.len(), ROWS_MAX + 1);
-        assert_eq!(rows.iter().map(|it| it.credits).sum::<i64>(), 3 * 2_000);
+        assert_eq!(rows.len(), ROWS_MAX + 2);
+        assert_eq!(rows.iter().map(|it| it.credits).sum::<i64>(), 3 * 2_000 + 5);
+        let of_no_server = rows.iter().find(|it| it.server.is_none()).unwrap();
+        assert_eq!((&*of_no_server.meter, of_no_server.credits), ("ai_chat", 5), "what ran on no server says so");
+        let others = rows.iter().find(|it| it.server.as_deref() == Some(OTHERS)).unwrap();
+        assert_eq!((others.project.as_deref(), others.credits), (Some("shop"), 2 * 2_000));
+    }
+
+    #[test]
+    fn projects_are_told_apart_for_longer_than_servers_and_the_rest_is_said_to_be_of_others() {
+        let mut used = Used::default();
+        for number in 0..3 * ROWS_MAX {
+            used.add(
+                ("server".to_owned(), Some(format!("p{number}")), Some(format!("s{number}"))),
+                (1, 1, Timestamp::EPOCH),
+            );
+        }
+        used.add(("ai_chat".to_owned(), None, None), (5, 1, Timestamp::EPOCH));
+        let rows = used.rows();
+        let of = |project: Option<&str>| rows.iter().filter(|it| it.project.as_deref() == project).collect::<Vec<_>>();
+        assert_eq!((of(None).len(), of(None)[0].credits), (1, 5), "what was of no project says so");
+        assert_eq!(of(Some("p3999"))[0].credits, 1);
+        assert_eq!((of(Some("p4000")).len(), of(Some(OTHERS))[0].credits), (0, 2_000));
+        assert_eq!(rows.len(), 2 * ROWS_MAX + 2);
     }
 }

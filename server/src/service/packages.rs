@@ -49,7 +49,10 @@ impl App {
     pub fn packages(&self, currency: Currency) -> Result<Vec<Package>, Error> {
         let stored = self.all_kept::<Package>(Document::HOUSE, KIND, None, PACKAGES_MAX)?;
         let defaults = DEFAULTS.iter().map(|it| self.default_package(it, currency));
-        let is_replaced = |it: &Package| stored.iter().any(|stored| stored.body.id == it.id);
+        // One of another currency leaves it; one that was taken off sale is gone in all.
+        let replaces =
+            |stored: &Package, it: &Package| stored.id == it.id && (stored.is_gone || stored.currency == it.currency);
+        let is_replaced = |it: &Package| stored.iter().any(|stored| replaces(&stored.body, it));
         // Where a credit costs next to nothing, no card can be charged the smallest.
         let can_be_paid = |it: &Package| least_charge(currency) <= it.price;
         let mut packages: Vec<Package> = defaults.filter(|it| !is_replaced(it) && can_be_paid(it)).collect();

@@ -61,7 +61,10 @@ impl App {
     /// What is on sale in a currency, cheapest first.
     pub fn plans(&self, currency: Currency) -> Result<Vec<Plan>, Error> {
         let stored = self.all_kept::<Plan>(Document::HOUSE, KIND, None, PLANS_MAX)?;
-        let is_replaced = |it: &Plan| stored.iter().any(|stored| stored.body.id == it.id);
+        // One of another currency leaves it; one that was taken off sale is gone in all.
+        let replaces =
+            |stored: &Plan, it: &Plan| stored.id == it.id && (stored.is_gone || stored.currency == it.currency);
+        let is_replaced = |it: &Plan| stored.iter().any(|stored| replaces(&stored.body, it));
         let defaults = DEFAULTS.iter().map(|it| self.default_plan(it, currency));
         let can_be_paid = |it: &Plan| least_charge(currency) <= it.price;
         let mut plans: Vec<Plan> = defaults.filter(|it| !is_replaced(it) && can_be_paid(it)).collect();

@@ -1,13 +1,16 @@
 //! Quotes: the price before the work; a binding one is a promise.
+use std::sync::Arc;
+
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
-use billing::ledger::Spending;
+use billing::ledger::{Book, Command, Spend, Spending};
 use billing::money::Credits;
 use billing::rating::{Price, PriceLine, Text, Usage};
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Change, CommitError, Fault, QuoteRecord};
 
+use super::balance::runway;
 use super::order::Fingerprint;
 use super::{Error, Order};
 use crate::app::{App, Known};
@@ -38,6 +41,8 @@ pub struct QuoteView {
     pub is_affordable: Option<bool>,
     /// The budget that does not allow it.
     pub budget: Option<Name>,
+    /// When credits run out once this is charged, at the present pace; none where nothing burns, or it cannot be paid.
+    pub runs_out_at: Option<Timestamp>,
     /// When a binding quote lapses.
     pub expires_at: Option<Timestamp>,
     pub is_replay: bool,
@@ -46,14 +51,14 @@ pub struct QuoteView {
 impl QuoteView {
     /// A quote that does not bind.
     fn of(usage: Usage, price: Price, standing: Option<Standing>) -> QuoteView {
-        let (available, budget) = standing.map_or((None, None), |(available, budget)| (Some(available), budget));
         QuoteView {
             id: None,
-            is_affordable: available.map(|it| budget.is_none() && price.credits <= it || price.credits.is_zero()),
+            is_affordable: standing.as_ref().map(|it| it.affords(price.credits)),
             usage,
             price,
-            available,
-            budget,
+            available: standing.as_ref().map(|it| it.available),
+            runs_out_at: standing.as_ref().and_then(|it| it.runs_out_at),
+            budget: standing.and_then(|it| it.budget),
             expires_at: None,
             is_replay: false,
         }
@@ -72,8 +77,21 @@ pub(super) struct Promise {
     standing: Standing,
 }
 
-/// What an account could spend on some work, and the budget that would not allow so much.
-type Standing = (Credits, Option<Name>);
+/// How an account stands before some work.
+struct Standing {
+    /// What it could spend on it.
+    available: Credits,
+    /// The budget that would not allow so much.
+    budget: Option<Name>,
+    /// When its credits run out after it.
+    runs_out_at: Option<Timestamp>,
+}
+
+impl Standing {
+    fn affords(&self, credits: Credits) -> bool {
+        credits.is_zero() || (self.budget.is_none() && credits <= self.available)
+    }
+}
 
 /// A promise as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -86,6 +104,8 @@ struct Body {
     request: u128,
     available: i64,
     budget: Option<String>,
+    #[serde(default)]
+    runs_out_at: Option<i64>,
 }
 
 impl App {
@@ -113,7 +133,7 @@ impl App {
     fn priced_quote(&self, quote: &QuoteOrder, known: Option<&Known>, now: Timestamp) -> Result<QuoteView, Error> {
         let usage = quote.order.usage()?;
         let price = self.card_at(quote.order.at.unwrap_or(now))?.price(&usage)?;
-        let standing = known.map(|it| self.standing(it, &quote.order, price.credits)).transpose()?;
+        let standing = known.map(|it| self.standing(it, &quote.order, &usage, &price)).transpose()?;
         Ok(QuoteView::of(usage, price, standing))
     }
 
@@ -176,22 +196,43 @@ impl App {
         assert_eq!(credits.micros(), body.credits, "the same card and usage give the same price for ever");
         let budget = body.budget.map(|it| it.parse()).transpose();
         let budget = budget.map_err(|it| Fault::new("reading a quote", format!("its budget {it}")))?;
-        let standing = (Credits::from_micros(body.available), budget);
+        let runs_out_at = body.runs_out_at.map(Timestamp::from_millis);
+        let standing = Standing { available: Credits::from_micros(body.available), budget, runs_out_at };
         let request = body.request;
         Ok(Some((Promise { usage, credits, lines, rate_card, request, standing }, record.expires_at)))
     }
 
     /// How the account stands now.
-    fn standing(&self, known: &Known, order: &Order, required: Credits) -> Result<Standing, Fault> {
+    fn standing(&self, known: &Known, order: &Order, usage: &Usage, price: &Price) -> Result<Standing, Error> {
         let now = self.now();
         let book = self.book(known.account.number)?.brought_up_to(now);
         let (meter, project, actor) = (&*order.meter, order.project.as_ref(), order.actor.as_ref());
         let when = known.hour_of(order.at.unwrap_or(now));
-        let budget = match book.within_budgets(Spending { meter, project, actor, when }, required, now) {
+        let budget = match book.within_budgets(Spending { meter, project, actor, when }, price.credits, now) {
             Err(Refusal::BudgetExceeded { budget, .. }) => Some(budget),
             _ => None,
         };
-        Ok((book.spendable(meter, project, now), budget))
+        let mut standing = Standing { available: book.spendable(meter, project, now), budget, runs_out_at: None };
+        if standing.affords(price.credits) {
+            let work = order.work(known, usage.clone(), price.clone(), now)?;
+            standing.runs_out_at =
+                self.runs_out_after(known, book, Spend { work: Arc::new(work), debt_max: Credits::ZERO }, now)?;
+        }
+        Ok(standing)
+    }
+
+    /// When an account's credits run out, at the present pace, once some work is charged. None where it is refused.
+    fn runs_out_after(
+        &self,
+        known: &Known,
+        mut book: Book,
+        spend: Spend,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Fault> {
+        let Ok(charged) = book.decide(&Command::Charge(spend), now) else { return Ok(None) };
+        book.apply(&charged);
+        let others = self.burn_per_day(known.account.number, known.account.created_at, now)?;
+        Ok(runway(&book, others, now.max(book.at)).1)
     }
 }
 
@@ -211,6 +252,7 @@ fn promise_of(
         request: key.map_or(0, |it| it.request),
         available: view.available.unwrap_or_default().micros(),
         budget: view.budget.as_ref().map(ToString::to_string),
+        runs_out_at: view.runs_out_at.map(Timestamp::millis),
     };
     let body = serde_json::to_string(&body).map_err(|it| Fault::new("writing a quote", it))?;
     let id = match key {

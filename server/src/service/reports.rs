@@ -76,7 +76,7 @@ pub struct Liability {
 
 impl App {
     pub fn trial_balance(&self) -> Result<TrialBalance, Error> {
-        let freshness = self.books_now()?;
+        let freshness = self.books_until(Timestamp::NEVER)?;
         let mut sums = Sums::default();
         for month in self.house_months(None)? {
             sums.add(&month.body.sums.read()?);
@@ -88,7 +88,7 @@ impl App {
 
     /// What a month of UTC came to.
     pub fn revenue(&self, month: Month) -> Result<RevenueReport, Error> {
-        let freshness = self.books_now()?;
+        let freshness = self.books_until(month.end())?;
         let (mut before, mut sums) = (Sums::default(), Sums::default());
         for kept in self.house_months(Some(month))? {
             let of_month = kept.body.sums.read()?;
@@ -130,8 +130,8 @@ impl App {
 
     /// What is owed at the end of the day of UTC that `at` falls in; now where nothing is said.
     pub fn liability(&self, at: Option<Timestamp>) -> Result<Liability, Error> {
-        let freshness = self.books_now()?;
         let now = self.now();
+        let freshness = self.books_until(at.map_or(Timestamp::NEVER, end_of_day))?;
         let date = Date::of(at.unwrap_or(now).min(now));
         let last = Month::of(date);
         let mut whole = DayBody::default();

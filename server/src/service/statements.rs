@@ -1,8 +1,9 @@
 //! Monthly statements: where an account began, what came in, what it was used for, where it ended.
 //!
 //! Read from the account's month, which `bookkeeping` counts by the ledger's own time: what is told late is in the
-//! month it was told in, so a statement that was sent stays true and the next begins where it ended. It is brought up
-//! to now first, which costs what moved since the last count; no page of it costs what the month has entries.
+//! month it was told in, so a statement that was sent stays true and the next begins where it ended. What is due is
+//! posted first, at its own instant, and counted, which costs what moved since the last count; no page of it costs what
+//! the month has entries. Invariant: nothing is ever added to a statement that was said to be final.
 use billing::Refusal;
 use billing::id::Name;
 use billing::ledger::{LedgerAccount, Source};
@@ -11,7 +12,7 @@ use billing::time::Timestamp;
 
 use super::Error;
 use super::bookkeeping::{month_of, range};
-use super::months::{Month, UsedRow};
+use super::months::{Month, OTHERS, UsedRow};
 use crate::app::{App, Known};
 use crate::csv;
 
@@ -24,7 +25,7 @@ pub struct Statement {
     pub from: Timestamp,
     pub to: Timestamp,
     pub timezone: String,
-    /// The month is over: nothing will be added.
+    /// The month is over, and all of it posted and counted: nothing will be added.
     pub is_final: bool,
     /// Of this project alone: then there is no balance.
     pub project: Option<Name>,
@@ -62,7 +63,9 @@ impl App {
             return Err(Refusal::invalid("month", "has not begun").into());
         }
         let number = known.account.number;
-        self.count_account(number)?;
+        self.settle_account(number)?;
+        let due_at = self.book(number)?.due_at();
+        let is_counted = self.count_account(number)?;
         // The newest month that is not after it: itself, or the one it goes on from.
         let newest = self.newest_month(number, Some(month.next()))?;
         let own = newest.as_ref().filter(|it| it.document.id == month.to_string());
@@ -85,6 +88,10 @@ impl App {
             }
         };
         if let Some(project) = &project {
+            if used.iter().any(|it| it.project.as_deref() == Some(OTHERS)) {
+                let why = "cannot be told from the others in a month of so many projects; its usage can be asked for";
+                return Err(Refusal::invalid("project", why).into());
+            }
             used.retain(|it| it.project.as_deref() == Some(project.as_str()));
         }
         Ok(Statement {
@@ -94,7 +101,8 @@ impl App {
             from,
             to,
             timezone,
-            is_final: to <= now,
+            // What servers used up to the very end of the month is due at that instant, and is of the month.
+            is_final: to <= now && to < due_at && is_counted,
             project,
             balance,
             used,

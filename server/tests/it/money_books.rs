@@ -1,8 +1,18 @@
 //! Statements and reports: what the accountant and the customer are told, held against the ledger.
-use billing::money::Credits;
-use serde_json::{Value, json};
+use std::sync::Arc;
 
+use billing::money::Credits;
+use billing::time::{Span, Timestamp};
+use serde_json::{Value, json};
+use server::service::{
+    ChargeOrder, Month, Order, ReverseOrder, ServerEvent, ServerOrder, ServerVerb, Statement, verify_months,
+};
+use store::{Change, Document};
+use tempfile::TempDir;
+
+use crate::cluster::Schema;
 use crate::money_shop::Shop;
+use crate::money_town::{Post, Town, ada, since};
 use crate::served::{Served, chat};
 
 const VISA: &str = "4242424242424242";
@@ -165,4 +175,167 @@ fn a_statement_begins_where_the_last_one_ended_and_ties_to_the_ledger() {
         assert_eq!(shop.server.get(&format!("/v1/accounts/ada/statements/{wrong}")).problem().2, "month", "{wrong}");
     }
     assert_eq!(shop.server.get("/v1/accounts/ada/statements/2020-01").json()["balance"]["closing"], "0");
+}
+
+/// A town that no notice reaches, where time passes only when it is told to, and nobody counts or settles unasked.
+fn in_town<S: AsyncFn(&mut Town)>(story: S) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut town = Town::new(1, false).await;
+        town.post = Post::Lost;
+        story(&mut town).await;
+        town.app.close();
+    });
+}
+
+/// An entry-level server of Ada's, set up for 300 and running for 4 an hour since an instant.
+async fn run_server(town: &Town, at: Timestamp) {
+    let (account, server, by) = (ada(), "vm".parse().unwrap(), "test".into());
+    let (project, tier, region) = (None, "entry-level".into(), None);
+    let order = ServerOrder { account, server, project, tier, region, at: Some(at), by };
+    town.app.provision_server(order).await.unwrap();
+    let (account, server, by, verb) = (ada(), "vm".parse().unwrap(), "test".into(), ServerVerb::Start);
+    let event = ServerEvent { account, server, verb, at: Some(at), tier: None, key: None, by };
+    town.app.report_server(event).await.unwrap();
+}
+
+fn used_by_servers(statement: &Statement) -> Credits {
+    let own = statement.used.iter().filter(|it| it.meter == "server");
+    Credits::from_micros(own.map(|it| it.credits).sum())
+}
+
+#[test]
+fn what_is_final_has_the_last_hour_of_its_month_and_never_changes() {
+    in_town(async |town| {
+        town.buy().await.unwrap();
+        let month = Month::at(town.app.now()).next();
+        let began = month.end() - Span::HOUR.times(3);
+        town.pass(since(town.app.now(), began + Span::MINUTE)).await;
+        run_server(town, began).await;
+        // The month ends, and nobody comes by: what is due is posted for whoever asks first, and is of the month.
+        town.app.clock().advance(Span::MINUTE.times(210));
+        let said = town.app.statement(&ada(), month, None).unwrap();
+        assert_eq!((said.is_final, used_by_servers(&said)), (true, Credits::whole(300 + 3 * 4)), "{said:?}");
+        let balance = said.balance.clone().unwrap();
+        let came: Credits = balance.granted.iter().map(|it| it.1).sum();
+        let went = balance.used + balance.expired + balance.voided + balance.refunded + balance.clawed_back;
+        assert_eq!(balance.opening + came - went, balance.closing);
+        let report = town.app.revenue(month).unwrap();
+        assert!(report.freshness.waiting == 0 && report.freshness.is_whole, "{report:?}");
+        let of_servers = report.used.iter().find(|it| it.0 == "server").unwrap();
+        assert_eq!((of_servers.1, report.outstanding), (Credits::whole(312), balance.closing));
+        let owed = town.app.liability(Some(month.end() - Span::from_millis(1))).unwrap();
+        assert_eq!(owed.outstanding, balance.closing);
+        town.pass(Span::HOUR.times(2)).await;
+        let again = town.app.statement(&ada(), month, None).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{said:?}"));
+        let next = town.app.statement(&ada(), month.next(), None).unwrap();
+        assert_eq!((next.is_final, used_by_servers(&next)), (false, Credits::whole(2 * 4)));
+        assert_eq!(next.balance.unwrap().opening, balance.closing);
+        let differences = verify_months(&**town.app.store()).unwrap();
+        assert!(differences.is_empty(), "{differences:?}");
+    });
+}
+
+/// A report that is asked for before anybody came by has what is due in its month as well.
+#[test]
+fn a_report_of_a_month_that_is_over_has_what_was_due_in_it() {
+    in_town(async |town| {
+        town.buy().await.unwrap();
+        let month = Month::at(town.app.now()).next();
+        let began = month.end() - Span::HOUR.times(3);
+        town.pass(since(town.app.now(), began + Span::MINUTE)).await;
+        run_server(town, began).await;
+        town.app.clock().advance(Span::HOUR.times(3));
+        let report = town.app.revenue(month).unwrap();
+        let of_servers = report.used.iter().find(|it| it.0 == "server").unwrap();
+        assert_eq!((of_servers.1, report.freshness.waiting), (Credits::whole(312), 0));
+    });
+}
+
+/// What a correction gives back is revenue no more. Where what its grant cost cannot be read, the account waits; it is
+/// not counted as if nobody had paid.
+#[test]
+fn a_correction_is_counted_with_what_its_grant_cost_or_not_yet() {
+    in_town(async |town| {
+        town.buy().await.unwrap();
+        town.pass(Span::MINUTE.times(2)).await;
+        let order = Order {
+            meter: "ai_chat".into(),
+            quantities: vec![("input_tokens".into(), 1_500 * 8_000)],
+            dimensions: vec![("model".into(), "gpt-6.1-terra".into())],
+            ..Order::default()
+        };
+        let order = ChargeOrder { account: ada(), order, key: "all".into(), by: "test".into() };
+        let charge = town.app.charge(order).await.unwrap().transaction.charge_id();
+        town.app.trial_balance().unwrap();
+        // A month later nothing of the grant is in the month any more; and a month of long ago cannot be read.
+        town.pass(Span::DAY.times(32)).await;
+        let ada = town.app.account(&ada()).unwrap().number;
+        let counted = town.app.store().documents(ada, "account_month", None, 1).unwrap().remove(0);
+        let (kind, id, body) = (counted.kind.clone(), "1999-01".to_owned(), "?".to_owned());
+        let broken = Document { kind, id, version: 1, body, ..counted.clone() };
+        town.app.store().commit(&[Change::Document(broken.clone())]).unwrap();
+        let (credits, reason) = (Some(Credits::whole(100)), "wrong".into());
+        let undo = ReverseOrder { charge, credits, reason, key: "undo".into(), by: "test".into() };
+        town.app.reverse(undo).await.unwrap();
+        let month = Month::at(town.app.now());
+        let earned = |town: &Town| {
+            let report = town.app.revenue(month).unwrap();
+            let money = report.money.first().map_or(0, |it| it.1.takings.revenue.used);
+            (money, report.freshness.waiting)
+        };
+        assert_eq!(earned(town), (0, 1), "it waits");
+        let mended = Document { version: 2, body: counted.body, ..broken };
+        town.app.store().commit(&[Change::Document(mended)]).unwrap();
+        town.pass(Span::MINUTE.times(2)).await;
+        assert_eq!(earned(town), (-100, 0));
+        let differences = verify_months(&**town.app.store()).unwrap();
+        assert!(differences.is_empty(), "{differences:?}");
+    });
+}
+
+#[test]
+fn a_project_among_very_many_is_not_said_to_have_used_nothing() {
+    let server = Served::start();
+    server.account("ada");
+    let work = |number: u32| {
+        let mut work = chat("ada", &format!("k{number}"), 80);
+        work["project"] = json!(format!("p{number}"));
+        work.to_string()
+    };
+    let lines: Vec<String> = (0..4_010).map(work).collect();
+    let sent = server.send("/v1/charges/batch", "", "application/x-ndjson", &lines.join("\n"));
+    assert_eq!(sent.json()["accepted"], 4_010);
+    let path = format!("/v1/accounts/ada/statements/{}", this_month(&server));
+    let whole = server.get(&path).json();
+    assert_eq!(whole["total_used"], "40.1");
+    let used = whole["used"].as_array().unwrap();
+    assert!(used.iter().all(|it| it["server"].is_null()), "no chat ran on a server");
+    for project in ["p7", "p4009"] {
+        let refused = server.get(&format!("{path}?project={project}")).problem();
+        assert_eq!(refused, (422, "invalid_request".to_owned(), "project".to_owned()));
+    }
+}
+
+/// A node told of some work and died before it counted it; the other had looked through all accounts before.
+#[test]
+fn a_month_that_is_over_has_what_every_node_did_in_it() {
+    let schema = Schema::new();
+    let node = || {
+        let environment = [("SCRIP_DATABASE_URL", &*schema.url()), ("SCRIP_SANDBOX", "1")];
+        Served::start_with(Arc::new(TempDir::new().unwrap()), &environment, "")
+    };
+    let (mut one, other) = (node(), node());
+    one.account("ada");
+    let month = this_month(&one);
+    let end = month.parse::<Month>().unwrap().end() + Span::HOUR;
+    let to = json!({"to": jiff::Timestamp::from_millisecond(end.millis()).unwrap().to_string()});
+    assert_eq!(other.post("/v1/test-clock/advance", "", &to).status, 200);
+    assert_eq!(other.get("/v1/reports/ledger").json()["freshness"]["is_complete"], true);
+    assert_eq!(one.charge(&chat("ada", "late", 8_000)).status, 201);
+    one.kill();
+    let report = other.get(&format!("/v1/reports/revenue?month={month}")).json();
+    assert_eq!(report["freshness"]["is_complete"], true, "{report}");
+    assert_eq!(report["credits"]["used"], json!([{"name": "ai_chat", "credits": "1"}]), "{report}");
 }

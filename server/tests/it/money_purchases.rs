@@ -391,6 +391,31 @@ fn packages_are_put_on_sale_changed_and_taken_away() {
     assert_eq!(names(&shop.server.get("/v1/packages?currency=usd").json()), ["starter", "builder", "team"]);
 }
 
+/// What is offered where nothing was set stays on offer in other currencies, until it is taken off sale.
+#[test]
+fn an_offer_in_one_currency_leaves_the_others_as_they_are() {
+    let shop = Shop::open();
+    let on_sale = |what: &str, currency: &str| -> Vec<(String, i64)> {
+        let list = shop.server.get(&format!("/v1/{what}?currency={currency}")).json();
+        let offer = |it: &Value| (it["id"].as_str().unwrap().to_owned(), it["price"]["amount"].as_i64().unwrap());
+        list["data"].as_array().unwrap().iter().map(offer).collect()
+    };
+    for (what, id) in [("packages", "starter"), ("plans", "monthly")] {
+        let before = on_sale(what, "usd");
+        let mut offer = json!({"name": "Other", "credits": 2_000, "price": {"amount": 1_700, "currency": "eur"}});
+        if what == "plans" {
+            offer["every"] = json!("month");
+        }
+        let path = format!("/v1/{what}/{id}");
+        assert_eq!(shop.server.put(&path, &offer).status, 201);
+        assert_eq!(on_sale(what, "usd"), before);
+        let prices: Vec<i64> = on_sale(what, "eur").into_iter().filter(|it| it.0 == id).map(|it| it.1).collect();
+        assert_eq!(prices, [1_700]);
+        assert_eq!(shop.server.delete(&path).status, 204);
+        assert!(["eur", "usd"].iter().all(|it| on_sale(what, it).iter().all(|it| it.0 != id)));
+    }
+}
+
 #[test]
 fn what_no_card_can_be_charged_is_not_on_sale() {
     let shop = Shop::open();

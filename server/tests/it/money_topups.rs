@@ -1,8 +1,10 @@
 //! Auto-topup over HTTP: started by the charge that crosses the threshold, once, and never beyond what was agreed.
 //! Named after what went wrong elsewhere.
 use serde_json::{Value, json};
+use server::service::Month;
 
 use crate::money_shop::{BACK, Shop};
+use crate::webhooks::Ear;
 
 const VISA: &str = "4242424242424242";
 const WANTS_PROOF: &str = "4000002760003184";
@@ -146,4 +148,59 @@ fn the_bank_is_asked_for_the_customer_once_under_a_key() {
     assert_eq!(again.text, first.text, "as it was answered, though it is paid by now");
     assert_eq!(confirm("http://shop.example/elsewhere").problem().1, "idempotency_conflict");
     assert_eq!(shop.asked("POST", "/v1/payment_intents"), asked);
+}
+
+/// Where only servers burn, what is available falls between the entries: it is told all the same, once.
+#[test]
+fn a_monthly_maximum_that_is_reached_is_told_also_where_only_servers_burn() {
+    let shop = Shop::open();
+    // The second day of a month, so that it does not end meanwhile.
+    let month: Month = shop.now().to_string()[..7].parse().unwrap();
+    shop.pass((month.end().millis() - shop.now().as_millisecond()) / 1_000 + 86_400);
+    shop.customer("ada", VISA);
+    let ear = Ear::open(204);
+    shop.server.endpoint(&ear, &["auto_topup.paused", "balance.low"]);
+    let mut limited = rule(550, 1000);
+    limited["monthly_maximum"] = json!({"amount": 1210, "currency": "eur"});
+    set(&shop, &limited);
+    // 600 less 60: one top-up, and that was all for this month.
+    assert_eq!(shop.spend("ada", "a", 60).status, 201);
+    wait_for_payments(&shop, 1, "succeeded");
+    let ordered = shop.server.put("/v1/accounts/ada/servers/vm", &json!({"tier": "entry-level"}));
+    assert_eq!(ordered.status, 201, "{}", ordered.text);
+    assert_eq!(shop.server.post("/v1/accounts/ada/servers/vm/start", "", &json!({})).status, 200);
+    // 1 540 less 300 for setting it up, less 680; then 4 an hour.
+    assert_eq!(shop.spend("ada", "b", 680).status, 201);
+    shop.pass(5 * 3_600);
+    let told = ear.next();
+    assert_eq!(
+        (&*told.what(), &told.json()["data"]["failure"]["code"]),
+        ("auto_topup.paused", &json!("monthly_maximum"))
+    );
+    // What comes next is another thing.
+    shop.pass(3_600);
+    assert_eq!(shop.spend("ada", "c", 450).status, 201);
+    assert_eq!(&*ear.next().what(), "balance.low");
+    assert_eq!(shop.payments("ada").len(), 1);
+}
+
+#[test]
+fn a_rule_turned_on_again_while_a_payment_waits_for_the_bank_goes_on_when_that_one_ends() {
+    let shop = Shop::open();
+    shop.customer("ada", WANTS_PROOF);
+    set(&shop, &rule(599, 1000));
+    shop.spend("ada", "a", 2);
+    wait_for_payments(&shop, 1, "requires_action");
+    let shown = || shop.server.get("/v1/accounts/ada/auto-topup").json();
+    assert_eq!(shown()["paused"]["code"], "authentication_required");
+    let again = set(&shop, &rule(599, 1000));
+    assert_eq!((&again["paused"], again["pending_payment"].is_string()), (&Value::Null, true), "{again}");
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let page = shop.server.browse("/settings/billing", &cookie).text;
+    assert!(page.contains("Confirm with your bank") && page.contains("another is tried by itself"), "{page}");
+    shop.pass(25 * 3_600);
+    shop.wait_until("it is given up", |it| it.payments("ada")[0]["status"] == "canceled");
+    assert_eq!(shown()["paused"], Value::Null);
+    shop.pass(3_700);
+    shop.wait_until("another is tried", |it| it.payments("ada").len() == 2);
 }

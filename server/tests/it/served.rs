@@ -57,8 +57,8 @@ impl Served {
         Served { child, url, key: ADMIN.to_owned(), directory }
     }
 
-    /// A server on the data of `directory` none of whose files may grow beyond so many blocks of 512 bytes: who tries is
-    /// told instead of killed.
+    /// A server on the data of `directory` none of whose files may grow beyond so many blocks of 512 bytes: who tries
+    /// is told instead of killed.
     pub fn on_a_little_disk(directory: TempDir, blocks: u32) -> Served {
         let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let mut child = Command::new("sh")

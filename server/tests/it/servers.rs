@@ -316,3 +316,26 @@ fn reports_that_cannot_be_are_refused() {
     assert_eq!(tell("vm", "start", &json!({"at": "2027-06-11T12:00:00Z", "tier": "x"})), invalid("tier"));
     assert_eq!(served.get("/v1/accounts/ada/servers/nobody").problem(), not_found);
 }
+
+#[test]
+fn a_quote_says_how_long_credits_last_after_it() {
+    let served = Served::sandbox();
+    served.account("ada");
+    let quote = |credits: u64| {
+        let work = json!({"account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+            "quantities": {"input_tokens": credits * 8_000}, "binding_for_seconds": 60});
+        served.post("/v1/quotes", &format!("q{credits}"), &work).json()
+    };
+    assert_eq!(quote(1)["runs_out_at"], Value::Null, "nothing burns");
+    order(&served, "vm", "entry-level");
+    report(&served, "vm", "start", &json!({}));
+    let instant = |it: &Value| it["runs_out_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let foretold = instant(&served.get("/v1/accounts/ada/balance").json());
+    // At 4 an hour, 8 credits are two hours; a month that ends rounds once more, by a second.
+    let after = quote(8);
+    let sooner = foretold.duration_since(instant(&after)).as_millis();
+    assert!((7_199_000..=7_201_000).contains(&sooner), "{sooner} {after}");
+    assert_eq!(quote(8), after, "what was promised is answered again as it was");
+    let too_dear = quote(100_000);
+    assert_eq!((&too_dear["affordable"], &too_dear["runs_out_at"]), (&json!(false), &Value::Null));
+}

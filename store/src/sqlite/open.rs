@@ -65,8 +65,8 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
 
 /// A process that died may have written what it never settled. From here on it counts, so the disk must have it.
 ///
-/// A sync that failed once may leave pages that the system takes to be on the disk and that are not; and of a log, what
-/// is behind such a page is lost with it. So the log is copied into the file, which is written anew, and is begun again.
+/// A sync that failed once may leave pages that the system takes to be on the disk and that are not; of a log, what is
+/// behind such a page is lost with it. So the log is copied into the file, which is written anew, and is begun again.
 fn settle_log(file: &Connection, log: &File) -> Result<(), Fault> {
     const DOING: &str = "settling what was written before";
     log.sync_all().map_err(|it| Fault::new(DOING, it))?;

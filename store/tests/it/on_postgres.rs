@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use billing::id::AccountNumber;
 use billing::ledger::{Book, LedgerAccount, Transaction, What};
@@ -478,7 +477,8 @@ fn a_step_may_take_longer_than_a_statement() {
         let url = format!("{}&statement_timeout_ms=500", schema.url());
         std::thread::spawn(move || Postgres::open(&url).map(drop))
     };
-    std::thread::sleep(Duration::from_millis(1_500));
+    // Longer than its statements may take.
+    held.execute("select pg_sleep(1.5)", &[]).unwrap();
     assert!(!opening.is_finished());
     held.rollback().unwrap();
     opening.join().unwrap().unwrap();

@@ -1,13 +1,16 @@
 //! Servers in the book: settled exactly, corrected exactly, and the ladder's rungs each once.
+use std::string::ToString;
 use std::sync::Arc;
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
 use super::script::{assert_folds, terms};
+use crate::accounting::{Sums, Tally, booked_at};
 use crate::id::{AccountNumber, Name};
 use crate::ledger::*;
-use crate::money::Credits;
+use crate::money::{Credits, Currency, Money};
+use crate::payment::Failure;
 use crate::refusal::Refusal;
 use crate::server::tests::{oracle, tariff, vilnius};
 use crate::server::{Change, Phase};
@@ -86,6 +89,24 @@ impl History {
             self.ask(&count).unwrap();
         }
     }
+    /// 100 credits for 10.00 whenever fewer than `threshold` are available.
+    fn topup(&mut self, threshold: Credits, monthly_max: Option<i64>) {
+        let price = Money { amount: 1_000, currency: Currency::EUR };
+        let rule = Rule { threshold, credits: Credits::whole(100), price, monthly_max, method: None };
+        self.ask(&Command::SetTopup { rule: Arc::new(rule), is_on: true, charge_now: true }).unwrap();
+    }
+    /// The payment under way comes through, or comes to nothing.
+    fn end_topup(&mut self, is_paid: bool) {
+        let Some(it) = self.book.topup().and_then(|it| it.under_way.clone()) else { return };
+        let failed = Command::FailTopup { payment: it.payment, failure: Failure::Declined, is_over: true };
+        let payment = Some(it.payment.to_string().as_str().into());
+        let paid = Terms { payment, effective_at: self.now, credits: it.credits, ..terms(1) };
+        self.ask(&if is_paid { Command::Grant(Arc::new(paid)) } else { failed }).unwrap();
+    }
+    fn topups_started(&self) -> Vec<&Transaction> {
+        let is_one = |it: &&Transaction| matches!(it.what, What::Topup(TopupChange::Started { .. }));
+        self.journal.iter().filter(is_one).collect()
+    }
     fn run(&mut self, server: &str, tier: usize) {
         self.report(server, ServerAct::Provision { project: None, tariff: tariff(tier, 1) }, Span::default()).unwrap();
         self.change(server, Change::Start(tariff(tier, 1)));
@@ -106,6 +127,12 @@ impl History {
     }
 }
 
+/// Whoever books by months never has to go back: in the order of the journal they only follow one another.
+#[track_caller]
+fn assert_booked_in_order(journal: &[Transaction]) {
+    assert!(journal.iter().map(|it| vilnius().around(Period::Month, booked_at(it)).0).is_sorted());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -115,8 +142,12 @@ proptest! {
         steps in prop::collection::vec((0..3_usize, 0..9_u8, 0..4_usize, 0..30_000_000_i64, 0..90_000_000_i64), 1..30),
         credits in prop_oneof![Just(1_000_000_000_000_i64), 1..3_000_000_000_i64],
         budget in (1..2_000_000_000_i64, any::<bool>(), 0..4_usize, 0..30_usize),
+        topup in prop::option::of((0..3_000_000_000_i64, prop::option::of(1_000..9_000_i64), any::<bool>())),
     ) {
         let mut history = History::new(credits);
+        if let Some((threshold, most, _)) = topup {
+            history.topup(Credits::from_micros(threshold), most);
+        }
         let (limit, blocks, period, set_after) = budget;
         for (number, (which, kind, tier, wait, ago)) in steps.into_iter().enumerate() {
             if number == set_after {
@@ -135,8 +166,10 @@ proptest! {
             let ago = if ago < 50_000_000 { 0 } else { ago };
             let _ = history.report(server, act, Span::from_millis(ago));
             history.wait(Span::from_millis(wait));
+            history.end_topup(topup.is_some_and(|it| it.2));
         }
         assert_folds(&history.journal, &history.book);
+        assert_booked_in_order(&history.journal);
         for server in history.book.servers().iter() {
             let expected = oracle(&server.facts, history.now, &vilnius());
             let unsettled = server.unsettled(history.now, &vilnius());
@@ -317,6 +350,58 @@ fn a_budget_that_is_counted_anew_resumes_servers_only_where_it_has_room() {
     let mut history = stopped();
     history.budget(1, false, Period::Month);
     assert_eq!(resumed(&history), 1);
+    assert_folds(&history.journal, &history.book);
+}
+
+/// What is settled as a month ends is of that month, whatever else happens at that instant; all else is of the next.
+#[test]
+fn a_month_ends_with_what_is_left_after_its_last_hour() {
+    let mut history = History::new(2_000_000_000_000);
+    history.run("a", 0);
+    history.run("b", 1);
+    let end = vilnius().around(Period::Month, history.now).1;
+    let passing = Terms { effective_at: history.now, expires_at: end, ..terms(1_000_000_000_000) };
+    history.ask(&Command::Grant(Arc::new(passing))).unwrap();
+    history.wait(Span::from_millis(end.millis() - history.now.millis()));
+    let work = Arc::new(super::script::work("chat", 1_000_000, end));
+    history.ask(&Command::Charge(Spend { work, debt_max: Credits::ZERO })).unwrap();
+    history.wait(Span::HOUR.times(3));
+    assert_booked_in_order(&history.journal);
+    let (mut tally, mut sums) = (Tally::default(), Sums::default());
+    for transaction in history.journal.iter().take_while(|it| booked_at(it) < end) {
+        sums.add(&tally.count(transaction, &mut |_| None));
+    }
+    let facts = |id: &str| history.book.server(&id.parse().unwrap()).unwrap().facts.clone();
+    let used = ["a", "b"].map(|it| oracle(&facts(it), end, &vilnius())).into_iter().sum::<Credits>();
+    let of_servers = sums.of(&LedgerAccount::Usage("server".into()));
+    assert_eq!((of_servers, sums.of(&LedgerAccount::Breakage)), (used.micros(), 0), "it expires in the next month");
+    assert_eq!(sums.of(&LedgerAccount::Usage("chat".into())), 0, "and so is what was charged as it began");
+    assert_eq!(sums.outstanding(), 3_000_000_000_000 - used.micros());
+}
+
+/// What servers use is bought for when it takes what is available below the threshold, and not when it is written down.
+#[test]
+fn a_top_up_is_started_at_the_instant_at_which_servers_cross_the_threshold() {
+    let mut history = History::new(1_000_000_000);
+    // Set up for 864.19739, then 12.345677 an hour or so: 5.8 credits are half an hour.
+    history.run("vm", 1);
+    history.settle();
+    let threshold = Credits::whole(130);
+    history.topup(threshold, Some(1_000));
+    let before = history.book.clone();
+    history.wait(Span::HOUR.times(3));
+    let [started] = history.topups_started()[..] else { panic!("one is under way at a time") };
+    let started_at = started.at;
+    assert!(started.after.available() < threshold);
+    let just_before = started_at - Span::from_millis(1);
+    assert!(threshold <= before.brought_up_to(just_before).balance(just_before).available());
+    assert!(started_at < vilnius().next_hour(before.at), "before the hour is over");
+    // The maximum is reached by it: the next one is of the next month, and its very beginning.
+    history.end_topup(true);
+    let next_month = vilnius().around(Period::Month, history.now).1;
+    history.wait(Span::DAY.times(12));
+    let starts: Vec<Timestamp> = history.topups_started().iter().map(|it| it.at).collect();
+    assert_eq!(starts, [started_at, next_month]);
     assert_folds(&history.journal, &history.book);
 }
 

@@ -71,6 +71,21 @@ fn defect_1_a_declined_card_backs_off_and_after_three_failures_the_rule_pauses()
 }
 
 #[test]
+fn a_rule_set_again_while_a_payment_waits_for_the_bank_goes_on_when_that_one_ends() {
+    check(
+        "
+        0   grant 10                              -> ok
+        0   topup 100 100 now                     -> ok
+        0   due                                   -> topup 100 for 10
+        1   fail p1 authentication_required open  -> failed authentication_required
+        2   topup 100 100                         -> ok
+        3   fail p1 abandoned                     -> failed abandoned
+        63  due                                   -> topup 100 for 10
+    ",
+    );
+}
+
+#[test]
 fn only_a_payment_that_came_through_ends_a_back_off_early() {
     check(
         "

@@ -201,7 +201,8 @@ pub struct TopupShown {
     payment_method: Option<String>,
     /// The payment under way.
     pending_payment: Option<String>,
-    /// Why nothing is bought although it is on; set it again to go on.
+    /// Why nothing is bought although it is on; set it again to go on. Where a payment waits for the bank, nothing is
+    /// bought before that one ends.
     paused: Option<FailureShown>,
     /// After a failure nothing is tried before this.
     retry_at: Option<Instant>,

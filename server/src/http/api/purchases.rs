@@ -132,6 +132,8 @@ pub async fn put_package(State(site): State<Arc<Site>>, knock: Knock) -> Answere
 }
 
 /// Take a package off sale
+///
+/// In every currency. One that is put on sale in a currency leaves those of its name in others as they are.
 #[utoipa::path(delete, path = "/v1/packages/{package}", operation_id = "deletePackage", tag = "Credits in",
     params(("package" = NameIn, Path, description = "The package.")), security(("api_key" = ["admin"])),
     responses(

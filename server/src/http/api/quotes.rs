@@ -66,7 +66,7 @@ impl QuoteIn<'_> {
     }
 }
 
-/// A price, line by line, and whether it can be paid.
+/// A price, line by line, whether it can be paid, and how long credits last after it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Quote)]
 pub struct QuoteShown<'a> {
@@ -84,6 +84,9 @@ pub struct QuoteShown<'a> {
     budget: Option<&'a str>,
     /// What the account could spend on this work. Null without an account.
     available: Option<Amount>,
+    /// When the account's credits run out once this is charged: exactly where only servers use them, else at the
+    /// present pace. Null without an account, where nothing burns, and where this cannot be paid.
+    runs_out_at: Option<Instant>,
     /// Null for a quote that does not bind.
     expires_at: Option<Instant>,
 }
@@ -100,6 +103,7 @@ impl<'a> QuoteShown<'a> {
             affordable: view.is_affordable,
             budget: view.budget.as_ref().map(Name::as_str),
             available: view.available.map(Amount),
+            runs_out_at: view.runs_out_at.map(Instant),
             expires_at: view.expires_at.map(Instant),
         }
     }

@@ -19,10 +19,12 @@ use crate::service::{Freshness, Month, RevenueReport, Sales, Scope, liability_cs
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[schema(as = Freshness)]
 pub struct FreshnessShown {
-    /// Everything that was written down before the request is in it. While a server starts, or when it is very busy,
-    /// a report may lag a little.
+    /// Everything that was written down before the request is in it, and all that was due in its time is. While a
+    /// server starts, or when it is very busy, a report may lag a little. Where several nodes share a database, this is
+    /// so of months and days that are over; of time that is not, what other nodes were told within the last hour may
+    /// be missing where one of them died.
     is_complete: bool,
-    /// Accounts known to have moved and not counted yet.
+    /// Accounts known to have moved and not counted yet, or on which something of that time is due.
     waiting_accounts: usize,
 }
 

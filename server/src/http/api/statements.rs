@@ -74,7 +74,7 @@ pub struct StatementShown {
     from: Instant,
     to: Instant,
     timezone: String,
-    /// The month is over: nothing will be added.
+    /// The month is over, and all of it is in: nothing will be added.
     is_final: bool,
     project: Option<String>,
     /// Null in a statement of one project.
@@ -118,8 +118,10 @@ impl StatementShown {
 /// A monthly statement
 ///
 /// Opening balance, credits in by source, usage by meter, project and server, what expired and went back, closing
-/// balance; by the ledger's own time, so that each begins where the one before ended. With `.pdf` after the month as a
-/// paper, with `.csv` for a spreadsheet.
+/// balance; by the ledger's own time, so that each begins where the one before ended. What a server used up to the end
+/// of a month is of that month, though its entry bears the first instant of the next. With `.pdf` after the month as a
+/// paper, with `.csv` for a spreadsheet. Of a month with thousands of projects, a statement of one of them is refused:
+/// some are told only together.
 #[utoipa::path(get, path = "/v1/accounts/{account}/statements/{month}", operation_id = "getStatement",
     tag = "Usage and history",
     params(

@@ -131,6 +131,8 @@ pub async fn put_plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 }
 
 /// Take a plan off sale
+///
+/// In every currency. One that is put on sale in a currency leaves those of its name in others as they are.
 #[utoipa::path(delete, path = "/v1/plans/{plan}", operation_id = "deletePlan", tag = "Credits in",
     params(("plan" = NameIn, Path, description = "The plan.")), security(("api_key" = ["admin"])),
     responses(

@@ -114,12 +114,14 @@ impl RuleView {
         } else if let Some(last) = last {
             self.notes.push(last_event(last, zone));
         }
+        let waits = last.filter(|it| it.payment.status() == Status::RequiresAction);
+        self.pay = waits.map(|it| format!("{PATH}/payments/{}", it.id));
         if let Some(failure) = topup.paused {
             (self.badge, self.class) = ("paused", "bad");
             self.trouble = Some(remedy(failure));
-            let waits = last.filter(|it| it.payment.status() == Status::RequiresAction);
-            self.pay = waits.map(|it| format!("{PATH}/payments/{}", it.id));
             self.verb = "Turn on again …";
+        } else if waits.is_some() {
+            self.trouble = Some(WAITS.to_owned());
         } else if topup.is_on && around.visitor.now < topup.retry_at {
             self.trouble = Some(format!(
                 "The last payment failed. It is tried again on {}, or when a purchase has succeeded meanwhile.",
@@ -130,6 +132,9 @@ impl RuleView {
         }
     }
 }
+
+/// Where it was turned on again while a payment waits for the bank.
+const WAITS: &str = "Confirm the last payment with your bank. Should it come to nothing, another is tried by itself.";
 
 /// Why it stands still, and what makes it go on.
 fn remedy(failure: Failure) -> String {
