@@ -196,6 +196,8 @@ pub fn move_house(
         return Err(refused("the source has been written to meanwhile: stop what serves from it, and begin again"));
     }
     let report = verify(to, &mut |done, of| progress(Progress { step: "verifying", done, of: Some(of) }))?;
+    // What moves no transaction, such as a key that is revoked, shows only here: all of the time since it was moved.
+    compare::shelves(from, to, progress)?;
     if report.is_clean() && !marker.is_done() {
         to.commit(&[marker.finish(plan.at)])?;
     }

@@ -202,6 +202,24 @@ fn a_difference_is_found_before_the_move_is_called_done() {
     assert_refused(moved_by(&*full.on, &*to, 100), "the journals differ");
 }
 
+/// A key that is revoked at the old store while the new one is verified must not be good there.
+#[test]
+fn what_changes_at_the_source_until_the_end_is_found() {
+    let (old, new) = (Scratch::new(), Scratch::new());
+    let full = filled(sqlite(&old), 300);
+    let to = sqlite(&new);
+    let plan = Plan { from_name: "the old store", at: minute(99), transactions_at_once: 100 };
+    let mut key = full.on.api_keys().unwrap().into_iter().find(|it| it.revoked_at.is_none()).unwrap();
+    key.revoked_at = Some(minute(98));
+    let moved = move_house(&*full.on, &*to, &plan, &mut |it| {
+        if it.step == "verifying" {
+            full.on.commit(&[Change::ApiKey(key.clone())]).unwrap();
+        }
+    });
+    assert_refused(moved, "the stores differ");
+    assert!(unfinished(&*to).unwrap().is_some());
+}
+
 impl Movable for Mortal<dyn Movable> {
     fn shelf(&self, shelf: Shelf, after: &Spot, limit: usize) -> Result<Vec<(Spot, Change)>, Fault> {
         self.inner.shelf(shelf, after, limit)

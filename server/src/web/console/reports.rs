@@ -116,7 +116,7 @@ fn reports_page(app: &App, host: &Host) -> Result<ReportsPage, Error> {
         sum: show::signed(balance.sum()),
         transactions: show::thousands(balance.transactions),
         ledger: balance.accounts.iter().map(|(account, it)| (account.to_string(), show::signed(*it))).collect(),
-        waiting: waiting(balance.freshness),
+        waiting: waiting(&[report.freshness, liability.freshness, balance.freshness]),
     })
 }
 
@@ -140,8 +140,10 @@ fn months(host: &Host, chosen: Month) -> Vec<(String, String, bool)> {
     months
 }
 
-fn waiting(freshness: Freshness) -> Option<String> {
-    match (freshness.waiting, freshness.is_whole) {
+/// What is said of reports, the least complete of which is so.
+fn waiting(reports: &[Freshness]) -> Option<String> {
+    let count = reports.iter().map(|it| it.waiting).max().unwrap_or(0);
+    match (count, reports.iter().all(|it| it.is_whole)) {
         (0, true) => None,
         (0, false) => Some("Accounts are still being looked through since this server started.".to_owned()),
         (1, _) => Some("1 account has moved and is not counted yet.".to_owned()),
