@@ -74,6 +74,10 @@ impl Country {
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).expect("two ASCII letters")
     }
+    /// The country that this is a part of as far as VAT goes: Monaco is France's (Directive 2006/112/EC, article 7).
+    fn for_vat(self) -> Country {
+        if self.as_str() == "MC" { Country(*b"FR") } else { self }
+    }
     /// The standard VAT rate of a member state of the European Union; none elsewhere.
     pub fn vat(self) -> Option<Rate> {
         MEMBERS.iter().find(|it| it.0.as_bytes() == self.0).map(|it| Rate(it.1))
@@ -193,6 +197,7 @@ impl Treatment {
     /// What a sale of electronic services by `seller` to a buyer in `buyer`, with this VAT id, is taxed with. A buyer
     /// whose country is not known is taken to live in the seller's.
     pub fn of(seller: Option<Country>, buyer: Option<Country>, vat_id: Option<&VatId>) -> Treatment {
+        let [seller, buyer] = [seller, buyer].map(|it| it.map(Country::for_vat));
         let Some(own_rate) = seller.and_then(Country::vat) else { return Treatment::None };
         let seller = seller.expect("it has a rate");
         let buyer = buyer.or(vat_id.map(|it| it.country)).unwrap_or(seller);
@@ -265,6 +270,9 @@ mod tests {
             ("LT", "GB", "", "G 0"),
             ("LT", "UK", "", "G 0"),
             ("LT", "xk", "", "G 0"),
+            ("LT", "MC", "", "S 20"),
+            ("FR", "MC", "FR40303265045", "S 20"),
+            ("LT", "MC", "FR40303265045", "AE 0"),
             // No country's: as if none had been said.
             ("LT", "ZZ", "", "S 21"),
             ("LT", "XX", "", "S 21"),
