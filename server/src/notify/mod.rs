@@ -6,6 +6,7 @@ mod courier;
 mod desk;
 mod mail;
 mod signature;
+mod smtp;
 mod target;
 
 pub use courier::{Courier, Letter, Told};

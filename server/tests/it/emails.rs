@@ -246,10 +246,9 @@ fn a_mail_is_tried_for_three_days_and_not_at_all_where_nobody_is() {
     office.next();
     assert_eq!(tries(&server.email_until("ada", |it| it["status"] == "delivered")), 5);
     // A mailbox that is not there is not tried again.
-    office.answer("550 no such mailbox");
+    office.answer("RCPT 550 no such mailbox");
     server.contact("bob", "Bob");
     server.runs_low("bob");
-    office.next();
     let email = server.email_until("bob", |it| it["status"] == "failed");
     assert_eq!((tries(&email), &email["next_try_at"]), (1, &Value::Null));
     // Nor is one that cannot be an address, and none whose account was closed.
@@ -275,6 +274,30 @@ fn a_mail_server_that_is_down_holds_up_nobody_and_gets_everything_when_it_is_bac
     let server = fresh(&format!("smtp://127.0.0.1:{port}"));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hear", listener.local_addr().unwrap());
+#[test]
+fn a_mail_is_given_up_where_its_address_is_refused_and_not_where_the_server_takes_none() {
+    let mut office = Office::open("plain");
+    let server = fresh(&office.url());
+    // Never three of the server's own in a row: then it would rest.
+    for (number, (answer, status)) in [
+        ("BANNER 554 not today", "pending"),
+        ("RCPT 550 5.4.5 daily quota exceeded", "pending"),
+        ("MAIL 550 5.7.1 not from you", "pending"),
+        ("RCPT 550 5.1.1 no such user", "failed"),
+        ("554 5.7.1 looks like spam", "pending"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        office.answer(answer);
+        let account = format!("acct_{number}");
+        server.contact(&account, "Somebody");
+        server.runs_low(&account);
+        let email = server.email_until(&account, |it| 1 <= tries(it));
+        assert_eq!(email["status"], status, "{answer}: {email}");
+    }
+}
+
     assert_eq!(server.post("/v1/webhook-endpoints", "", &json!({"url": url, "events": ["balance.low"]})).status, 201);
     let heard = std::thread::spawn(move || {
         for stream in listener.incoming().take(12) {
