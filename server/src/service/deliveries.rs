@@ -110,22 +110,23 @@ pub(super) fn is_delivery(kind: &str) -> bool {
 }
 
 /// The delivery of a notice to an endpoint, not tried yet. Its id follows from both, so a notice spread twice is
-/// delivered once.
+/// delivered once. To one that is told nothing just now it is given up at once, and can be sent when it is told again.
 pub(super) fn first(endpoint: &Kept<Endpoint>, notice: &Kept<Notice>, body: &str, now: Timestamp) -> Change {
     let hash = Sha256::digest(notice.document.id.as_bytes());
     let chance = hash.iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
     let place = Place { account: notice.document.account, version: chance };
+    let is_told = endpoint.body.disabled_at.is_none();
     let delivery = Delivery {
         endpoint: endpoint.document.id.clone(),
         notice: notice.document.id.clone(),
         what: notice.body.what.clone(),
         body: body.to_owned(),
-        state: DeliveryState::Pending,
+        state: if is_told { DeliveryState::Pending } else { DeliveryState::Failed },
         tries: 0,
         log: Vec::new(),
     };
     let id = DeliveryId::new(notice.document.at, place).to_string();
-    Kept::new(Document::HOUSE, &kind_of(&endpoint.document.id), id, delivery).next(now, Some(now))
+    Kept::new(Document::HOUSE, &kind_of(&endpoint.document.id), id, delivery).next(now, is_told.then_some(now))
 }
 
 fn kind_of(endpoint: &str) -> String {

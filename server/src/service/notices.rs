@@ -187,10 +187,12 @@ impl App {
         Ok(None)
     }
 
-    /// Makes of a notice a delivery to each endpoint that wants it, and an e-mail.
+    /// Makes of a notice a delivery to each endpoint that wants it, and an e-mail. What it says they say from then on.
     fn spread(&self, notice: &Kept<Notice>) -> Result<(), Error> {
         let now = self.now();
-        let mut changes = vec![notice.next(now, None)];
+        let mut told = notice.clone();
+        told.body.about = Value::Null;
+        let mut changes = vec![told.next(now, None)];
         let mut about = notice.body.about.clone();
         let known = self.known_number(notice.document.account)?;
         if let Some(known) = &known {
