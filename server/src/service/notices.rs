@@ -171,18 +171,17 @@ fn of_transaction(transaction: &Transaction, what: Happening, about: Value) -> C
 }
 
 impl App {
-    /// Does the job of a document if it is one of a notice's; gives it back otherwise. What is to be done later after
-    /// all goes to `put_off`.
+    /// Does the job of a document if it is one of a notice's; gives it back otherwise. What only ends goes to `ends`.
     pub(super) fn work_notices(
         self: &Arc<Self>,
         document: Document,
-        put_off: &mut Vec<Change>,
+        ends: &mut Vec<Change>,
     ) -> Result<Option<Document>, Error> {
         match &*document.kind {
             NOTICE => self.spread(&read(document)?)?,
             REMINDER => self.remind(&read(document)?)?,
-            kind if super::deliveries::is_delivery(kind) => self.deliver(read(document)?, put_off)?,
-            _ => return self.work_emails(document, put_off),
+            kind if super::deliveries::is_delivery(kind) => self.deliver(read(document)?, ends)?,
+            _ => return self.work_emails(document, ends),
         }
         Ok(None)
     }
