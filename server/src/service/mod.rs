@@ -86,7 +86,7 @@ pub use audit::By;
 pub use balance::BalanceView;
 pub use bookkeeping::{Backlog, Freshness, verify_months};
 pub use budgets::{BudgetOrder, BudgetView};
-pub use charges::{ChargeView, ReverseOrder};
+pub use charges::{ChargeView, ReverseOrder, check_reversal};
 pub use console::{AuditFilter, AuditPage, CONSOLE_LASTS, Operator, WaitingJob};
 pub use deliveries::{Delivery, DeliveryState, DeliveryView, Try};
 pub use due::Settling;

@@ -137,6 +137,13 @@ fn what_is_done_to_an_account_is_asked_first_done_once_and_written_down() {
     operator.did(&charge, &[("credits", "4"), ("reason", "Half was wrong")], &["4.00 of the 10.00 credits"]);
     operator.did(&charge, &[("reason", "All of it")], &["6.00 of the 6.00 credits"]);
     assert_eq!(server.available("ada"), "600");
+    let long = "x".repeat(501);
+    for reason in ["", "two\u{7}bells", &long] {
+        for sure in [("sure", ""), ("sure", "1")] {
+            let refused = operator.send(&charge, &[("credits", "4"), ("reason", reason), ("key", "k"), sure]);
+            assert_eq!(refused.status, 422, "{reason:?}: {}", refused.text);
+        }
+    }
     assert!(operator.look(&charge).contains("Nothing can be given back"));
 
     for _ in 0..2 {
