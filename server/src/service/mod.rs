@@ -104,7 +104,7 @@ pub use months::{Month, UsedRow};
 pub(crate) use notices::companions;
 pub use notices::{Happening, Tidings, raise};
 pub use order::{ChargeOrder, Order};
-pub use oversight::{Attention, Note, RefundPreview, SeenPayment};
+pub use oversight::{Attention, Note, RefundPreview, SeenPayments};
 pub use overview::{Bar, Overview, OverviewQuery, Part, PartLine, ProjectName, ProjectNames};
 pub use packages::Package;
 pub use payment_methods::{MethodView, PaymentMethod, SetupView};
