@@ -206,7 +206,7 @@ impl App {
         if known.is_some() || notice.document.account == Document::HOUSE {
             let at = jiff::Timestamp::from_millisecond(notice.document.at.millis()).unwrap_or_default();
             let body = json!({"type": notice.body.what, "timestamp": format!("{at:.3}"), "data": about}).to_string();
-            for endpoint in self.endpoints_for(&notice.body.what)? {
+            for endpoint in self.endpoints_for(&notice.body.what, now)? {
                 changes.push(super::deliveries::first(&endpoint, notice, &body, now));
             }
         }

@@ -306,22 +306,28 @@ fn thousands_that_wait_for_one_endpoint_stand_before_nothing_of_another() {
 }
 
 #[test]
-fn an_endpoint_that_is_switched_off_costs_one_row_and_a_notice_that_was_spread_says_nothing_twice() {
+fn an_endpoint_that_is_switched_off_costs_a_row_for_a_month_and_a_notice_that_was_spread_says_nothing_twice() {
     at_hand(|app, store| {
         let id = made(app, "http://127.0.0.1:9/", "balance.low");
         let endpoint = store.document(Document::HOUSE, "webhook_endpoint", &id).unwrap().unwrap();
-        let body = endpoint.body.replace("\"disabled_at\":null", "\"disabled_at\":1");
+        let since = format!("\"disabled_at\":{}", app.now().millis());
+        let body = endpoint.body.replace("\"disabled_at\":null", &since);
         assert_ne!(body, endpoint.body);
         store.commit(&[Change::Document(Document { version: 2, body, ..endpoint })]).unwrap();
         raise(app, store, "first");
         for _ in 0..3 {
             app.work(200).unwrap();
         }
-        let missed = store.documents(Document::HOUSE, &format!("delivery to {id}"), None, 9).unwrap();
-        assert_eq!((missed.len(), missed[0].version, missed[0].due_at), (1, 1, None));
-        assert!(missed[0].body.contains("failed") && missed[0].body.contains("said"), "{}", missed[0].body);
+        let missed = || store.documents(Document::HOUSE, &format!("delivery to {id}"), None, 9).unwrap();
+        let all = missed();
+        assert_eq!((all.len(), all[0].version, all[0].due_at), (1, 1, None));
+        assert!(all[0].body.contains("failed") && all[0].body.contains("said"), "{}", all[0].body);
         let notice = store.document(Document::HOUSE, "notice", "notice_first").unwrap().unwrap();
         assert_eq!((notice.due_at, notice.body.contains("said")), (None, false));
+        app.clock().advance(Span::DAY.times(31));
+        raise(app, store, "later");
+        app.work(200).unwrap();
+        assert_eq!(missed().len(), 1, "nobody has come for it");
     });
 }
 
@@ -434,7 +440,8 @@ fn an_endpoint_that_stays_dead_is_switched_off_and_told_what_it_missed_when_it_i
     server.spend("acct_bob", "1", 500);
     server.advance_to(&(began + jiff::SignedDuration::from_hours(123)).to_string());
     // What it would have been told since is kept, and was not tried.
-    server.newest_until(&endpoint, |it| it["status"] == "failed");
+    let all = || server.deliveries(&endpoint);
+    server.newest_until(&endpoint, |_| all().len() == 2 && all().iter().all(|it| it["status"] == "failed"));
     let given_up = server.deliveries(&endpoint);
     let tried = |it: &Value| (it["status"].as_str().unwrap().to_owned(), it["tries"].as_array().unwrap().len());
     assert_eq!(given_up.iter().map(tried).collect::<Vec<_>>(), [("failed".to_owned(), 0), ("failed".to_owned(), 2)]);
