@@ -44,3 +44,8 @@ pub fn families() -> Vec<String> {
 pub fn draws(letter: char) -> bool {
     FONTS.all.iter().any(|it| it.info().coverage.contains(u32::from(letter)))
 }
+
+/// Whether the first of them does, which everything is set in where it can be.
+pub fn first_draws(letter: char) -> bool {
+    FONTS.all.first().is_some_and(|it| it.info().coverage.contains(u32::from(letter)))
+}

@@ -133,17 +133,14 @@ impl std::error::Error for Failure {}
 /// The paper as PDF/A-3b, with its attachment inside.
 ///
 /// # Errors
-/// When the typesetter does not manage. A logo that cannot be drawn is left out instead, and letters that cannot be set
-/// beside each other, such as a mark without the letter it belongs to, are shown as boxes.
+/// When the typesetter does not manage. A logo that cannot be drawn is left out instead, and of a text that cannot be
+/// set, such as a mark without the letter it belongs to, what is not plain is shown as boxes.
 pub fn typeset(paper: &Paper, attachment: Option<&Attachment>) -> Result<Vec<u8>, Failure> {
     let logo = paper.brand.logo.as_ref();
-    let tries = [(logo, Letters::Drawn), (None, Letters::Drawn), (None, Letters::Plain)];
-    let mut done = Err(Failure("nothing was tried".to_owned()));
-    for (logo, letters) in tries {
-        done = world::typeset(paper, attachment, logo, letters);
-        if done.is_ok() {
-            break;
-        }
-    }
-    done
+    let set = |logo: Option<&Logo>, letters: Letters<'_>| world::typeset(paper, attachment, logo, letters);
+    set(logo, Letters::Drawn).or_else(|_| set(None, Letters::Drawn)).or_else(|_| {
+        let unfit = world::unfit(paper);
+        let letters = Letters::PlainIn(&unfit);
+        set(logo, letters).or_else(|_| set(None, letters)).or_else(|_| set(None, Letters::Plain))
+    })
 }

@@ -3,7 +3,7 @@
 //! PDF/A forbids letters that no font draws; one such letter would cost the whole paper. Letters that turn the
 //! direction of others around could make a total read backwards. Words without an end would run over what stands beside
 //! them.
-use crate::fonts::draws;
+use crate::fonts::{draws, first_draws};
 
 /// More of one value than this is cut off, with an ellipsis to say so: the attachment has all of it.
 const LETTERS_MAX: usize = 240;
@@ -14,15 +14,25 @@ const BOX: char = '\u{25a1}';
 
 /// Like [`printable`], of letters that stand by themselves in the first font: these can be set whatever is beside them.
 pub fn plain(text: &str) -> String {
-    let boxed = |it: char| {
-        if it.is_ascii_graphic() || it == ' ' || (it.is_alphabetic() && stands_alone(it)) { it } else { BOX }
-    };
+    let boxed = |it: char| if stands_alone(it) { it } else { BOX };
     printable(text).chars().filter(|it| *it != BREAK_HERE).map(boxed).collect()
 }
 
-/// A letter of the European alphabets that the first font draws.
+/// Whether [`plain`] would leave a text as it is.
+pub fn is_plain(text: &str) -> bool {
+    printable(text).chars().all(|it| it == BREAK_HERE || it == BOX || stands_alone(it))
+}
+
+/// A letter of the European alphabets that the first font draws, or a sign that what papers say is written with: an
+/// amount without its sign is another amount.
 fn stands_alone(letter: char) -> bool {
-    letter < '\u{0530}' && draws(letter)
+    match letter {
+        ' '..='~' => true,
+        '£' | '¥' | '§' | '°' | '·' | '×' | '−' | '–' | '—' | '‘' | '’' | '“' | '”' | '…' | '€' | '≈' => {
+            first_draws(letter)
+        }
+        it => it.is_alphabetic() && it < '\u{0530}' && first_draws(it),
+    }
 }
 
 pub fn printable(text: &str) -> String {
@@ -89,6 +99,21 @@ mod tests {
             ("\u{e001}\u{13000}", "□□"),
         ] {
             assert_eq!(printable(given), printed, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn plain_text_keeps_the_signs_of_amounts() {
+        for (given, printed) in [
+            ("€60.50 paid", "€60.50 paid"),
+            ("−4,312.504212", "−4,312.504212"),
+            (
+                "1 – 30 November… ≈ “£5” and ¥5, the customer’s — 2 × 3 · 4",
+                "1 – 30 November… ≈ “£5” and ¥5, the customer’s — 2 × 3 · 4",
+            ),
+            ("Žemaitė \u{301}株", "Žemaitė □□"),
+        ] {
+            assert_eq!((&*plain(given), is_plain(given)), (printed, given == printed), "{given:?}");
         }
     }
 

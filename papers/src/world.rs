@@ -1,4 +1,5 @@
 //! The typesetter's world: one template, one file of values, our fonts; no clock, no disk, no network.
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -12,8 +13,8 @@ use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
 
 use crate::fonts::{FONTS, families};
-use crate::text::{plain, printable};
-use crate::{Attachment, Failure, Logo, Paper};
+use crate::text::{is_plain, plain, printable};
+use crate::{Attachment, Column, Failure, Logo, Paper, Party, Sum, Table};
 
 /// What the typesetter remembers of papers it has set is kept for so many more.
 const REMEMBERED: usize = 2;
@@ -30,20 +31,77 @@ fn file(name: &str) -> FileId {
     RootedPath::new(VirtualRoot::Project, path).intern()
 }
 
+/// Texts of one paper that are tried by themselves. One that has more has more made plain.
+const TRIED_MAX: usize = 64;
+
 /// Which letters are let onto the paper.
 #[derive(Clone, Copy)]
-pub enum Letters {
+pub enum Letters<'a> {
     /// All that some font draws.
     Drawn,
+    /// The same, but for these texts.
+    PlainIn(&'a HashSet<String>),
     /// Those that can be set whatever stands beside them.
     Plain,
+}
+
+impl Letters<'_> {
+    fn fit(self, text: &str) -> String {
+        match self {
+            Letters::PlainIn(texts) if texts.contains(text) => plain(text),
+            Letters::Drawn | Letters::PlainIn(_) => printable(text),
+            Letters::Plain => plain(text),
+        }
+    }
+}
+
+/// The texts of a paper that cannot be set even where nothing else is on it.
+pub fn unfit(paper: &Paper) -> HashSet<String> {
+    let mut texts = HashSet::new();
+    gather(&serde_json::to_value(paper).expect("a paper is plain JSON"), &mut texts);
+    texts.retain(|it| !is_plain(it));
+    let mut tried = 0;
+    texts.retain(|it| {
+        tried += 1;
+        TRIED_MAX < tried || typeset(&alone(it), None, None, Letters::Drawn).is_err()
+    });
+    texts
+}
+
+/// A paper that says one text, in each of the ways that something is said.
+fn alone(text: &str) -> Paper {
+    let text = || text.to_owned();
+    let column = |is_number| Column { title: text(), is_number };
+    Paper {
+        title: text(),
+        headline: text(),
+        parties: vec![Party { role: text(), name: text(), lines: vec![text()] }],
+        tables: vec![Table {
+            columns: vec![column(false), column(true)],
+            rows: vec![vec![text(), text()]],
+            sums: vec![Sum { label: text(), value: text(), is_total: true }],
+            ..Table::default()
+        }],
+        notes: vec![text()],
+        footer: vec![text()],
+        ..Paper::default()
+    }
+}
+
+fn gather(value: &Value, texts: &mut HashSet<String>) {
+    match value {
+        Value::String(text) => _ = texts.insert(text.clone()),
+        Value::Array(items) => items.iter().for_each(|it| gather(it, texts)),
+        Value::Object(members) => members.values().for_each(|it| gather(it, texts)),
+        _ => {}
+    }
 }
 
 pub fn typeset(
     paper: &Paper,
     attachment: Option<&Attachment>,
     logo: Option<&Logo>,
-    letters: Letters,
+    letters: Letters<'_>,
 ) -> Result<Vec<u8>, Failure> {
     let desk = Desk {
         values: Bytes::new(values(paper, attachment, logo, letters)),
@@ -69,26 +127,20 @@ fn told(faults: &[SourceDiagnostic]) -> Failure {
 }
 
 /// The paper as JSON, every text in it printable.
-fn values(paper: &Paper, attachment: Option<&Attachment>, logo: Option<&Logo>, letters: Letters) -> Vec<u8> {
+fn values(paper: &Paper, attachment: Option<&Attachment>, logo: Option<&Logo>, letters: Letters<'_>) -> Vec<u8> {
     let mut values = serde_json::to_value(paper).expect("a paper is plain JSON");
-    clean(
-        &mut values,
-        match letters {
-            Letters::Drawn => printable,
-            Letters::Plain => plain,
-        },
-    );
+    clean(&mut values, letters);
     values["fonts"] = json!(families());
     values["logo"] = json!(logo.map(|it| if it.is_svg { "svg" } else { "png" }));
     values["attached"] = json!(attachment.map(|it| json!({"name": it.name, "type": it.media_type})));
     serde_json::to_vec(&values).expect("a paper is plain JSON")
 }
 
-fn clean(value: &mut Value, fit: fn(&str) -> String) {
+fn clean(value: &mut Value, letters: Letters<'_>) {
     match value {
-        Value::String(text) => *text = fit(text),
-        Value::Array(items) => items.iter_mut().for_each(|it| clean(it, fit)),
-        Value::Object(members) => members.values_mut().for_each(|it| clean(it, fit)),
+        Value::String(text) => *text = letters.fit(text),
+        Value::Array(items) => items.iter_mut().for_each(|it| clean(it, letters)),
+        Value::Object(members) => members.values_mut().for_each(|it| clean(it, letters)),
         _ => {}
     }
 }
@@ -126,5 +178,23 @@ impl World for Desk {
     }
     fn today(&self, _: Option<Duration>) -> Option<Datetime> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_text_that_cannot_be_set_is_made_plain() {
+        // A mark that has no letter to belong to.
+        let name = "\u{5b0} & Ödön €5 株";
+        let paper = Paper { headline: "€60.50 paid – 株".to_owned(), ..alone(name) };
+        assert!(typeset(&paper, None, None, Letters::Drawn).is_err());
+        let unfit = unfit(&paper);
+        assert_eq!(unfit, HashSet::from([name.to_owned()]));
+        let letters = Letters::PlainIn(&unfit);
+        assert_eq!((&*letters.fit(name), &*letters.fit(&paper.headline)), ("□ & Ödön €5 □", "€60.50 paid – 株"));
+        assert!(typeset(&paper, None, None, letters).is_ok());
     }
 }

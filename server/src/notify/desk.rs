@@ -13,8 +13,6 @@ use super::target::Reach;
 /// Notices under way at once, to all and to one.
 const UNDER_WAY_MAX: usize = 256;
 const UNDER_WAY_EACH_MAX: usize = 16;
-/// When there is no room for another, it is looked for again after this.
-const NO_ROOM: Span = Span::from_millis(200);
 
 /// After so many failures in a row an endpoint rests, and then is tried with one notice at a time.
 const FAILURES: u32 = 3;
@@ -34,15 +32,6 @@ struct Standing {
     rests_until: Timestamp,
 }
 
-/// Whether a notice may be sent now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Admission {
-    /// Yes, and [`Desk::done`] is to be told how it went.
-    Go,
-    /// Not before then.
-    Later(Timestamp),
-}
-
 impl Desk {
     pub fn new(reach: Reach) -> Desk {
         Desk { courier: Arc::new(Courier::new(reach)), standings: Mutex::default() }
@@ -52,24 +41,31 @@ impl Desk {
         self.standings.lock().expect("no holder panics")
     }
 
-    pub fn admit(&self, endpoint: &str, now: Timestamp) -> Admission {
+    /// Those who rest, having failed too often: nothing of theirs need be looked at.
+    pub fn resting(&self, now: Timestamp) -> Vec<String> {
+        let standings = self.lock();
+        standings.iter().filter(|it| now < it.1.rests_until).map(|it| it.0.clone()).collect()
+    }
+
+    /// Until when one rests; long ago for those who do not.
+    pub fn rests_until(&self, endpoint: &str) -> Timestamp {
+        self.lock().get(endpoint).map_or(Timestamp::EPOCH, |it| it.rests_until)
+    }
+
+    /// Whether a notice may be sent now. Then [`Desk::done`] is to be told how it went.
+    pub fn admit(&self, endpoint: &str, now: Timestamp) -> bool {
         self.admit_few(endpoint, UNDER_WAY_EACH_MAX, now)
     }
 
     /// Like [`Desk::admit`], for one that takes no more than `few` at once.
-    pub fn admit_few(&self, endpoint: &str, few: usize, now: Timestamp) -> Admission {
+    pub fn admit_few(&self, endpoint: &str, few: usize, now: Timestamp) -> bool {
         let mut standings = self.lock();
         let under_way: usize = standings.values().map(|it| it.under_way).sum();
         let standing = standings.entry(endpoint.to_owned()).or_default();
-        if now < standing.rests_until {
-            return Admission::Later(standing.rests_until);
-        }
         let most = if FAILURES <= standing.failures { 1 } else { few };
-        if most <= standing.under_way || UNDER_WAY_MAX <= under_way {
-            return Admission::Later(now + NO_ROOM);
-        }
-        standing.under_way += 1;
-        Admission::Go
+        let may = standing.rests_until <= now && standing.under_way < most && under_way < UNDER_WAY_MAX;
+        standing.under_way += usize::from(may);
+        may
     }
 
     /// Ends what [`Desk::admit`] allowed. `heard` is None when it was not tried after all.
@@ -103,22 +99,24 @@ mod tests {
     fn who_does_not_listen_rests_longer_each_time_and_comes_back_at_once() {
         let desk = Desk::new(Reach::Public);
         let fail = |seconds| {
-            assert_eq!(desk.admit("a", at(seconds)), Admission::Go, "at {seconds}");
+            assert!(desk.admit("a", at(seconds)), "at {seconds}");
             desk.done("a", Some(false), at(seconds));
         };
         (1..=3).for_each(fail);
-        assert_eq!(desk.admit("a", at(4)), Admission::Later(at(33)));
-        assert_eq!(desk.admit("b", at(4)), Admission::Go, "another is not concerned");
+        assert!(!desk.admit("a", at(32)));
+        assert_eq!((desk.resting(at(32)), desk.resting(at(33))), (vec!["a".to_owned()], vec![]));
+        assert_eq!((desk.rests_until("a"), desk.rests_until("b")), (at(33), at(0)));
+        assert!(desk.admit("b", at(4)), "another is not concerned");
         // One at a time, until it listens.
-        assert_eq!(desk.admit("a", at(33)), Admission::Go);
-        assert_eq!(desk.admit("a", at(33)), Admission::Later(at(33) + NO_ROOM));
+        assert!(desk.admit("a", at(33)));
+        assert!(!desk.admit("a", at(33)));
         desk.done("a", Some(false), at(34));
-        assert_eq!(desk.admit("a", at(35)), Admission::Later(at(94)));
-        assert_eq!(desk.admit("a", at(94)), Admission::Go);
+        assert!(!desk.admit("a", at(93)));
+        assert!(desk.admit("a", at(94)));
         desk.done("a", Some(true), at(94));
         for _ in 0..UNDER_WAY_EACH_MAX {
-            assert_eq!(desk.admit("a", at(95)), Admission::Go);
+            assert!(desk.admit("a", at(95)));
         }
-        assert_eq!(desk.admit("a", at(95)), Admission::Later(at(95) + NO_ROOM));
+        assert!(!desk.admit("a", at(95)));
     }
 }

@@ -1,24 +1,23 @@
 //! Sends one e-mail by SMTP, once, and says how it went. Text and HTML beside each other, the same name at every try.
+//! What is said to the mail server, and what its answers mean, is in [`super::smtp`].
 //!
 //! Invariant: nothing that a customer typed can end a header or begin another: headers are built from values and
 //! encoded, and a control character in one is a space before that.
 use std::fmt;
+use std::sync::{Mutex, MutexGuard};
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::{Category, Severity};
-use lettre::{Address, Message, SmtpTransport, Transport};
+use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
+use lettre::{Address, Message};
 use ureq::http::Uri;
 
-use super::ONE_TRY;
+use super::smtp::{connect, hand_in};
 
 /// Connections kept open between two mails.
-const IDLE_MAX: u32 = 2;
+const IDLE_MAX: usize = 2;
 /// Ports where the address names none: of submission, and of submission over TLS from the first byte (RFC 8314).
 const PORT: u16 = 587;
 const PORT_TLS: u16 = 465;
@@ -26,10 +25,10 @@ const PORT_TLS: u16 = 465;
 /// Where mail is handed in, and who it is from.
 #[derive(Clone)]
 pub struct MailRoute {
-    host: String,
-    port: u16,
-    security: Security,
-    credentials: Option<Credentials>,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: Security,
+    pub(super) credentials: Option<Credentials>,
     /// PEM of an authority to believe beside the web's.
     authority: Option<Vec<u8>>,
     from: Mailbox,
@@ -37,7 +36,7 @@ pub struct MailRoute {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Security {
+pub(super) enum Security {
     /// From the first byte.
     Tls,
     /// By STARTTLS, or not at all.
@@ -74,7 +73,7 @@ pub enum Posted {
     Taken { said: String },
     /// Not now. `is_there`: the server answers, and only this mail has to wait.
     Later { said: String, is_there: bool },
-    /// Never: the address is none, or its server will not have it.
+    /// Never: the address is none, or nobody has it.
     Never { said: String },
 }
 
@@ -138,14 +137,15 @@ fn decoded(text: &str) -> String {
 
 /// Hands mails in.
 pub struct Postbox {
-    transport: SmtpTransport,
-    from: Mailbox,
-    reply_to: Option<Mailbox>,
+    route: MailRoute,
+    tls: Option<TlsParameters>,
+    /// Connections over which a mail was taken, for the next.
+    idle: Mutex<Vec<SmtpConnection>>,
 }
 
 impl fmt::Debug for Postbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Postbox(from {})", self.from)
+        write!(f, "Postbox(from {})", self.route.from)
     }
 }
 
@@ -164,62 +164,49 @@ impl Postbox {
         };
         let said = |it: lettre::transport::smtp::Error| format!("SMTP_URL: {it}");
         let tls = match route.security {
-            Security::Tls => Tls::Wrapper(parameters().map_err(said)?),
-            Security::StartTls => Tls::Required(parameters().map_err(said)?),
-            Security::None => Tls::None,
+            Security::Tls | Security::StartTls => Some(parameters().map_err(said)?),
+            Security::None => None,
         };
-        let mut builder = SmtpTransport::builder_dangerous(route.host.clone())
-            .port(route.port)
-            .tls(tls)
-            .timeout(Some(ONE_TRY))
-            .hello_name(ClientId::default())
-            .pool_config(PoolConfig::new().max_size(IDLE_MAX));
-        if let Some(credentials) = &route.credentials {
-            builder = builder.credentials(credentials.clone());
-        }
-        Ok(Postbox { transport: builder.build(), from: route.from.clone(), reply_to: route.reply_to.clone() })
+        Ok(Postbox { route: route.clone(), tls, idle: Mutex::default() })
     }
 
     /// Hands a mail in. Blocks.
     pub fn send(&self, mail: &Mail) -> Posted {
-        let built = self.built(mail);
-        let (envelope, bytes) = match built {
+        let (envelope, bytes) = match self.built(mail) {
             Ok(built) => built,
             Err(said) => return Posted::Never { said },
         };
-        match self.transport.send_raw(&envelope, &bytes) {
-            Ok(response) => {
-                let said = response.first_line().unwrap_or_default();
-                Posted::Taken { said: short(&format!("{} {said}", response.code())) }
-            }
-            Err(error) => {
-                let (said, code) = (short(&error.to_string()), error.status());
-                // 55x and 50x are about this mail. Others, such as a password that is refused, are about the server.
-                let is_about_mail = |it: &lettre::transport::smtp::response::Code| {
-                    matches!(it.category, Category::MailSystem | Category::Syntax)
-                };
-                match code {
-                    Some(it) if it.severity == Severity::PermanentNegativeCompletion && is_about_mail(&it) => {
-                        Posted::Never { said }
-                    }
-                    Some(it) => Posted::Later { said, is_there: is_about_mail(&it) },
-                    None => Posted::Later { said, is_there: false },
-                }
-            }
+        let kept = self.kept().pop();
+        // Asked without holding up who wants another.
+        let kept = kept.and_then(|mut it| it.test_connected().then_some(it));
+        let mut connection = match kept.map_or_else(|| connect(&self.route, self.tls.as_ref()), Ok) {
+            Ok(connection) => connection,
+            // Whatever it says before it has heard of a mail is about the server.
+            Err(error) => return Posted::Later { said: short(&error.to_string()), is_there: false },
+        };
+        let posted = hand_in(&mut connection, &envelope, &bytes);
+        let mut kept = self.kept();
+        if matches!(posted, Posted::Taken { .. }) && kept.len() < IDLE_MAX {
+            kept.push(connection);
         }
+        posted
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<SmtpConnection>> {
+        self.idle.lock().expect("no holder panics")
     }
 
     fn built(&self, mail: &Mail) -> Result<(Envelope, Vec<u8>), String> {
         let to: Address = mail.to.parse().map_err(|_| "the address is not one that mail can be sent to".to_owned())?;
         let mut builder = Message::builder()
-            .from(self.from.clone())
+            .from(self.route.from.clone())
             .to(Mailbox::new(None, to))
             .subject(one_line(&mail.subject))
             .date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(mail.at))
-            .message_id(Some(format!("<{}@{}>", mail.id, self.from.email.domain())))
+            .message_id(Some(format!("<{}@{}>", mail.id, self.route.from.email.domain())))
             // Nobody's holiday answers to it.
             .header(AutoSubmitted);
-        if let Some(reply_to) = &self.reply_to {
+        if let Some(reply_to) = &self.route.reply_to {
             builder = builder.reply_to(reply_to.clone());
         }
         if let Some(url) = &mail.unsubscribe {
@@ -240,7 +227,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// As much of what a server says as a log needs.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     one_line(text).chars().take(300).collect()
 }
 

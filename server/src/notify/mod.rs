@@ -6,10 +6,11 @@ mod courier;
 mod desk;
 mod mail;
 mod signature;
+mod smtp;
 mod target;
 
 pub use courier::{Courier, Letter, Told};
-pub use desk::{Admission, Desk};
+pub use desk::Desk;
 pub use mail::{Mail, MailRoute, Postbox, Posted};
 pub use signature::SigningSecret;
 pub use target::{Reach, TargetFault, check_target};

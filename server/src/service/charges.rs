@@ -15,6 +15,8 @@ use super::{Answer, By, ChargeOrder, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Once, Turned};
 
+/// Bytes of what a customer reads as the reason of a reversal.
+const REASON_BYTES_MAX: usize = 500;
 /// Parts one charge may be reversed in.
 const REVERSALS_MAX: u64 = 1_000;
 /// Reversals looked for in one read.
@@ -50,6 +52,16 @@ type Asked = ControlFlow<Answer, (Name, Ask)>;
 enum Place {
     Waits(Name),
     Answered(Answer),
+}
+
+/// Whether a charge may be reversed for this reason, as far as that can be said before.
+///
+/// # Errors
+/// When nobody could read it.
+pub fn check_reversal(reason: &str) -> Result<(), Refusal> {
+    let fits = (1..=REASON_BYTES_MAX).contains(&reason.len()) && !reason.chars().any(char::is_control);
+    let why = "must be 1 to 500 bytes without control characters: the customer reads it";
+    if fits { Ok(()) } else { Err(Refusal::invalid("reason", why)) }
 }
 
 impl App {
@@ -110,6 +122,7 @@ impl App {
         let mut request = Fingerprint::of("reverse");
         request.text(&order.charge.to_string()).credits(order.credits).text(&order.reason);
         let key = self.key(known.account.number, &order.key, request)?;
+        check_reversal(&order.reason)?;
         let What::Charged { work, credits: charged, draws, owed, settled, .. } = &transaction.what else {
             unreachable!("it was read as a charge")
         };

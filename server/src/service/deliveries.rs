@@ -20,7 +20,7 @@ use super::order::Fingerprint;
 use super::webhook_endpoints::Endpoint;
 use super::{By, Error, Under};
 use crate::app::App;
-use crate::notify::{Admission, Letter, Told};
+use crate::notify::{Letter, Told};
 
 /// Deliveries are listed by endpoint, so each endpoint has a kind of its own.
 const KIND: &str = "delivery to ";
@@ -110,22 +110,23 @@ pub(super) fn is_delivery(kind: &str) -> bool {
 }
 
 /// The delivery of a notice to an endpoint, not tried yet. Its id follows from both, so a notice spread twice is
-/// delivered once.
+/// delivered once. To one that is told nothing just now it is given up at once, and can be sent when it is told again.
 pub(super) fn first(endpoint: &Kept<Endpoint>, notice: &Kept<Notice>, body: &str, now: Timestamp) -> Change {
     let hash = Sha256::digest(notice.document.id.as_bytes());
     let chance = hash.iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
     let place = Place { account: notice.document.account, version: chance };
+    let is_told = endpoint.body.disabled_at.is_none();
     let delivery = Delivery {
         endpoint: endpoint.document.id.clone(),
         notice: notice.document.id.clone(),
         what: notice.body.what.clone(),
         body: body.to_owned(),
-        state: DeliveryState::Pending,
+        state: if is_told { DeliveryState::Pending } else { DeliveryState::Failed },
         tries: 0,
         log: Vec::new(),
     };
     let id = DeliveryId::new(notice.document.at, place).to_string();
-    Kept::new(Document::HOUSE, &kind_of(&endpoint.document.id), id, delivery).next(now, Some(now))
+    Kept::new(Document::HOUSE, &kind_of(&endpoint.document.id), id, delivery).next(now, is_told.then_some(now))
 }
 
 fn kind_of(endpoint: &str) -> String {
@@ -135,32 +136,32 @@ fn kind_of(endpoint: &str) -> String {
 impl App {
     /// Begins a try, and does not wait for it: how long the other side takes is nobody else's business.
     ///
-    /// What cannot be tried now is put off: the change that does so goes to `put_off`, to be committed with others.
-    pub(super) fn deliver(self: &Arc<Self>, mut kept: Kept<Delivery>, put_off: &mut Vec<Change>) -> Result<(), Error> {
+    /// What cannot be tried now stays due as it is. What is not to be tried at all ends by a change that goes to
+    /// `ends`, to be committed with others.
+    pub(super) fn deliver(self: &Arc<Self>, mut kept: Kept<Delivery>, ends: &mut Vec<Change>) -> Result<(), Error> {
         let now = self.now();
         let id = kept.body.endpoint.clone();
-        let Some(endpoint) = self.endpoint(&id)?.filter(|it| !it.body.is_deleted) else {
-            kept.body.state = DeliveryState::Canceled;
-            return self.keep(&[kept.next(now, None)]).map(drop);
+        let endpoint = self.endpoint(&id)?.filter(|it| !it.body.is_deleted);
+        let is_there = endpoint.is_some();
+        let Some(endpoint) = endpoint.filter(|it| it.body.disabled_at.is_none()) else {
+            kept.body.state = if is_there { DeliveryState::Failed } else { DeliveryState::Canceled };
+            ends.push(kept.next(now, None));
+            return Ok(());
         };
-        if endpoint.body.disabled_at.is_some() {
-            kept.body.state = DeliveryState::Failed;
-            return self.keep(&[kept.next(now, None)]).map(drop);
-        }
-        if let Admission::Later(at) = self.desk.admit(&id, now) {
-            put_off.push(kept.next(now, Some(at)));
+        if !self.desk.admit(&kept.document.kind, now) {
             return Ok(());
         }
         let claimed = self.keep(&[kept.next(now, Some(now + LEASE))]);
         if !matches!(claimed, Ok(true)) {
-            self.desk.done(&id, None, now);
+            self.desk.done(&kept.document.kind, None, now);
             return claimed.map(drop);
         }
         kept.document.version += 1;
         let letter = Letter {
             url: endpoint.body.url.clone(),
             id: kept.body.notice.clone(),
-            at: now.millis().div_euclid(1000),
+            // Whoever checks the signature has no sandbox's clock.
+            at: self.clock.machine_now().millis().div_euclid(1000),
             body: kept.body.body.clone(),
             secrets: endpoint.body.signing(now),
         };
@@ -182,7 +183,7 @@ impl App {
     fn settle_delivery(&self, mut kept: Kept<Delivery>, told: &Told, was_failing: bool) -> Result<(), Error> {
         let now = self.now();
         let is_heard = matches!(told, Told::Heard { .. });
-        self.desk.done(&kept.body.endpoint, Some(is_heard), now);
+        self.desk.done(&kept.document.kind, Some(is_heard), now);
         let (status, why) = match told {
             Told::Heard { status } | Told::Refused { status } => (Some(*status), None),
             Told::Silent { why } => (None, Some(why.clone())),
@@ -211,7 +212,7 @@ impl App {
     pub fn deliveries(&self, id: EndpointId, before: Option<&str>, limit: usize) -> Result<Vec<DeliveryView>, Error> {
         self.endpoint(&id.to_string())?.ok_or(Refusal::WebhookEndpointNotFound)?;
         let found = self.all_kept::<Delivery>(Document::HOUSE, &kind_of(&id.to_string()), before, limit)?;
-        Ok(found.into_iter().map(view).collect())
+        Ok(found.into_iter().map(|it| self.delivery_view(it)).collect())
     }
 
     /// Sends again all that was given up since an instant, and says how much: what an endpoint has missed.
@@ -285,7 +286,7 @@ impl App {
             let kept = self.kept::<Delivery>(Document::HOUSE, &kind_of(&endpoint), &id)?;
             let mut kept = kept.ok_or(Refusal::DeliveryNotFound)?;
             if self.led_before(under.as_ref())?.is_some() {
-                return Ok((view(kept), true));
+                return Ok((self.delivery_view(kept), true));
             }
             let now = self.now();
             (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
@@ -295,13 +296,14 @@ impl App {
             // Overtaken by a try that ended just now: its outcome is read, and it is sent again all the same.
             if self.keep(&changes)? {
                 kept.document.due_at = Some(now);
-                return Ok((view(kept), false));
+                return Ok((self.delivery_view(kept), false));
             }
         }
     }
-}
 
-fn view(kept: Kept<Delivery>) -> DeliveryView {
-    let created_at = kept.document.id.parse().map_or(kept.document.at, |it: DeliveryId| it.made_at());
-    DeliveryView { id: kept.document.id, created_at, next_try_at: kept.document.due_at, delivery: kept.body }
+    fn delivery_view(&self, kept: Kept<Delivery>) -> DeliveryView {
+        let created_at = kept.document.id.parse().map_or(kept.document.at, |it: DeliveryId| it.made_at());
+        let next_try_at = kept.document.due_at.map(|it| it.max(self.desk.rests_until(&kept.document.kind)));
+        DeliveryView { id: kept.document.id, created_at, next_try_at, delivery: kept.body }
+    }
 }

@@ -7,7 +7,18 @@ use std::fmt::Write as _;
 use billing::calendar::Date;
 use billing::invoice::{Decimal, Invoice, Kind, Party};
 use billing::money::Money;
-use billing::tax::VatId;
+use billing::tax::{Country, VatId};
+
+/// The codes of ISO 3166-1, which are all that the model takes for a country.
+const COUNTRIES: &str = "\
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV \
+    BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES \
+    ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE \
+    IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY \
+    MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU \
+    NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM \
+    SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE \
+    VG VI VN VU WF WS YE YT ZA ZM ZW";
 
 /// The invoice as XML.
 pub fn e_invoice(invoice: &Invoice) -> String {
@@ -62,7 +73,7 @@ fn currency(invoice: &Invoice) -> String {
 
 fn party(xml: &mut Xml, role: &str, party: &Party, invoice: &Invoice) {
     // The model wants a country of everybody; one who gave none is taken to be the seller's neighbour.
-    let country = if party.country.is_empty() { &invoice.seller.country } else { &party.country };
+    let country = country_of(party).or_else(|| country_of(&invoice.seller));
     let vat_id = party.tax_id.as_deref().and_then(VatId::parse);
     // Whoever is not subject to VAT must not give a VAT id.
     let is_subject = invoice.treatment.category() != "O";
@@ -78,7 +89,9 @@ fn party(xml: &mut Xml, role: &str, party: &Party, invoice: &Invoice) {
                         xml.value(name, value);
                     }
                 }
-                xml.within("cac:Country", |xml| xml.value("cbc:IdentificationCode", country));
+                if let Some(country) = country {
+                    xml.within("cac:Country", |xml| xml.value("cbc:IdentificationCode", country.as_str()));
+                }
             });
             if let Some(vat_id) = vat_id.filter(|_| is_subject) {
                 xml.within("cac:PartyTaxScheme", |xml| {
@@ -97,6 +110,17 @@ fn party(xml: &mut Xml, role: &str, party: &Party, invoice: &Invoice) {
             }
         });
     });
+}
+
+/// The country somebody gave, whatever they call it; else the one that gave them their VAT id. None where that is none.
+fn country_of(party: &Party) -> Option<Country> {
+    let said = match party.country.trim() {
+        it if it.eq_ignore_ascii_case("UK") => "GB",
+        it => it,
+    };
+    let of_vat_id = || party.tax_id.as_deref().and_then(VatId::parse).map(|it| it.country);
+    let is_one = |it: &Country| COUNTRIES.split(' ').any(|code| code == it.as_str());
+    said.parse().ok().filter(is_one).or_else(of_vat_id)
 }
 
 fn tax_total(xml: &mut Xml, invoice: &Invoice) {
@@ -177,8 +201,9 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            // XML 1.0 knows no other control characters.
+            // XML 1.0 knows no other control characters, and not these two at all.
             it if it.is_control() && !matches!(it, '\n' | '\t') => safe.push(' '),
+            '\u{fffe}' | '\u{ffff}' => {}
             it => safe.push(it),
         }
     }

@@ -81,6 +81,10 @@ fn every_kind_of_invoice_is_accepted() {
             ("free of charge", vilnius, ("LT", ""), 0, "eur"),
             ("of no decimals", vilnius, ("LT", ""), 5_001, "jpy"),
             ("of three decimals", vilnius, ("LT", ""), 12_340, "kwd"),
+            ("to Greece as the Union calls it", vilnius, ("EL", ""), 5_000, "eur"),
+            ("to a country written out, with a VAT id", vilnius, ("GERMANY", "DE136695976"), 5_000, "eur"),
+            ("to a country that is none", vilnius, ("XX", ""), 5_000, "eur"),
+            ("to Britain as it calls itself", vilnius, ("UK", ""), 5_000, "eur"),
             ("very much", vilnius, ("HU", ""), 999_999_999_999, "huf"),
         ] {
             let invoice = invoice(kind, seller, buyer, net, currency);
@@ -100,4 +104,36 @@ fn the_judge_sees_what_is_wrong() {
         assert!(wrong != good);
         assert!(judged(&[("wrong".to_owned(), wrong)]).contains(rule), "{rule}");
     }
+}
+
+#[test]
+fn a_country_is_a_code_whatever_somebody_typed() {
+    for (country, tax_id, code) in [
+        ("EL", "", "GR"),
+        ("gr", "", "GR"),
+        ("UK", "", "GB"),
+        ("GERMANY", "DE136695976", "DE"),
+        ("", "EL123456789", "GR"),
+        ("GERMANY", "", "LT"),
+        ("XX", "", "LT"),
+        ("<&>", "", "LT"),
+    ] {
+        let xml = e_invoice(&invoice(Kind::Invoice, ("LT", "LT100001919017"), (country, tax_id), 5_000, "eur"));
+        let buyer = xml.split("<cac:AccountingCustomerParty>").nth(1).unwrap();
+        let printed = buyer.split("IdentificationCode>").nth(1).unwrap().trim_end_matches("</cbc:");
+        assert_eq!(printed, code, "{country} {tax_id}");
+    }
+    // Where nothing is known of the seller either, nothing is said.
+    assert!(!e_invoice(&invoice(Kind::Invoice, ("", ""), ("", ""), 5_000, "usd")).contains("cac:Country"));
+}
+
+#[test]
+fn whatever_is_typed_is_letters_that_xml_knows() {
+    let mut invoice = invoice(Kind::Invoice, ("LT", "LT100001919017"), ("LT", ""), 5_000, "eur");
+    invoice.buyer.name = "A\u{fffe}d\u{ffff}a\u{0}\u{1b}\u{7f}\u{fffd}\u{1ffff} & 株".to_owned();
+    let xml = e_invoice(&invoice);
+    assert!(xml.contains("<cbc:RegistrationName>Ada   \u{fffd}\u{1ffff} &amp; 株</cbc:RegistrationName>"), "{xml}");
+    // The production Char of XML 1.0, of which a letter is never a surrogate.
+    let is_char = |it: char| matches!(it, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    assert!(xml.chars().all(is_char), "{xml}");
 }

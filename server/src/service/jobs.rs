@@ -10,7 +10,7 @@ use billing::time::{Span, Timestamp};
 use store::{Change, Document, Fault, Kinds};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::{Error, card_expiry, payment_methods, payments, provider, refunds, subscriptions};
+use super::{Error, card_expiry, deliveries, emails, payment_methods, payments, provider, refunds, subscriptions};
 use crate::app::App;
 
 /// Jobs that ask the provider, carried out at once: they wait for it, mostly.
@@ -38,6 +38,11 @@ impl Underway {
     }
 }
 
+/// Whether documents of this kind are told to somebody who may be slow, or not there.
+fn is_told(kind: &str) -> bool {
+    deliveries::is_delivery(kind) || kind == emails::KIND
+}
+
 /// When what has been failing since an instant is tried again: after as long again, within bounds.
 pub(super) fn again_at(since: Timestamp, now: Timestamp) -> Timestamp {
     now + Span::from_millis(now.millis() - since.millis()).clamp(REST_MIN, REST_MAX)
@@ -45,20 +50,36 @@ pub(super) fn again_at(since: Timestamp, now: Timestamp) -> Timestamp {
 
 impl App {
     /// Does the jobs that are due and ask nobody outside, or wait for nobody, and says how many there were.
+    ///
+    /// Of each who is told things it takes `limit` at most, and of those who rest none: what waits for one stays due as
+    /// it is, however much it is, and stands before nobody else's.
     pub fn work(self: &Arc<Self>, limit: usize) -> Result<usize, Error> {
-        let due = self.store.documents_due(Kinds::But(&MONEY), self.now(), limit)?;
-        let count = due.len();
-        let mut later = Vec::new();
-        for document in due {
-            if let Err(error) = self.work_one(document.clone(), &mut later) {
-                self.put_off(document, &error);
+        let (now, mut count) = (self.now(), 0);
+        let mut passed_by = self.desk.resting(now);
+        loop {
+            let others: Vec<&str> = MONEY.iter().copied().chain(passed_by.iter().map(|it| &**it)).collect();
+            let due = self.store.documents_due(Kinds::But(&others), now, limit)?;
+            count += due.len();
+            let is_last = due.len() < limit;
+            let mut told: Vec<String> = due.iter().map(|it| it.kind.clone()).filter(|it| is_told(it)).collect();
+            told.sort_unstable();
+            told.dedup();
+            let mut ends = Vec::new();
+            for document in due {
+                if let Err(error) = self.work_one(document.clone(), &mut ends) {
+                    self.put_off(document, &error);
+                }
             }
+            // Should another have been first with one of them, they are all due still.
+            if !ends.is_empty() {
+                self.keep(&ends)?;
+            }
+            // Each turn passes by somebody more.
+            if is_last || told.is_empty() {
+                return Ok(count);
+            }
+            passed_by.extend(told);
         }
-        // Should another have been first with one of them, they are all due still.
-        if !later.is_empty() {
-            self.keep(&later)?;
-        }
-        Ok(count)
     }
 
     /// Begins the due jobs that ask the provider, and says how many: waits for room, and not for their end.
@@ -100,8 +121,8 @@ impl App {
         }
     }
 
-    fn work_one(self: &Arc<Self>, document: Document, later: &mut Vec<Change>) -> Result<(), Error> {
-        match self.work_notices(document, later)? {
+    fn work_one(self: &Arc<Self>, document: Document, ends: &mut Vec<Change>) -> Result<(), Error> {
+        match self.work_notices(document, ends)? {
             None => Ok(()),
             Some(document) if document.kind == card_expiry::KIND => self.tell_of_expiry(document),
             // A newer node has written it, perhaps.

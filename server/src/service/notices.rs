@@ -171,26 +171,27 @@ fn of_transaction(transaction: &Transaction, what: Happening, about: Value) -> C
 }
 
 impl App {
-    /// Does the job of a document if it is one of a notice's; gives it back otherwise. What is to be done later after
-    /// all goes to `put_off`.
+    /// Does the job of a document if it is one of a notice's; gives it back otherwise. What only ends goes to `ends`.
     pub(super) fn work_notices(
         self: &Arc<Self>,
         document: Document,
-        put_off: &mut Vec<Change>,
+        ends: &mut Vec<Change>,
     ) -> Result<Option<Document>, Error> {
         match &*document.kind {
             NOTICE => self.spread(&read(document)?)?,
             REMINDER => self.remind(&read(document)?)?,
-            kind if super::deliveries::is_delivery(kind) => self.deliver(read(document)?, put_off)?,
-            _ => return self.work_emails(document, put_off),
+            kind if super::deliveries::is_delivery(kind) => self.deliver(read(document)?, ends)?,
+            _ => return self.work_emails(document, ends),
         }
         Ok(None)
     }
 
-    /// Makes of a notice a delivery to each endpoint that wants it, and an e-mail.
+    /// Makes of a notice a delivery to each endpoint that wants it, and an e-mail. What it says they say from then on.
     fn spread(&self, notice: &Kept<Notice>) -> Result<(), Error> {
         let now = self.now();
-        let mut changes = vec![notice.next(now, None)];
+        let mut told = notice.clone();
+        told.body.about = Value::Null;
+        let mut changes = vec![told.next(now, None)];
         let mut about = notice.body.about.clone();
         let known = self.known_number(notice.document.account)?;
         if let Some(known) = &known {
@@ -205,7 +206,7 @@ impl App {
         if known.is_some() || notice.document.account == Document::HOUSE {
             let at = jiff::Timestamp::from_millisecond(notice.document.at.millis()).unwrap_or_default();
             let body = json!({"type": notice.body.what, "timestamp": format!("{at:.3}"), "data": about}).to_string();
-            for endpoint in self.endpoints_for(&notice.body.what)? {
+            for endpoint in self.endpoints_for(&notice.body.what, now)? {
                 changes.push(super::deliveries::first(&endpoint, notice, &body, now));
             }
         }

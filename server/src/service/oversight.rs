@@ -21,6 +21,10 @@ use crate::app::App;
 
 /// Accounts looked at that have the longest word of a search.
 const CALLED_MAX: usize = 1_000;
+/// Payments that fill a page, those of one read, and reads for one page.
+const PAYMENTS_PAGE: usize = 100;
+const PAYMENTS_READ: usize = 300;
+const PAYMENT_READS_MAX: usize = 20;
 /// How long a payment may be under way before somebody should look.
 const UNDER_WAY_MAX: Span = Span::HOUR;
 
@@ -65,12 +69,15 @@ impl Attention {
     }
 }
 
-/// A payment of any account, and when its state last changed.
+/// Payments of every account, as far as it took to find those that were asked for.
 #[derive(Clone, Debug)]
-pub struct SeenPayment {
-    pub view: PaymentView,
-    pub changed_at: Timestamp,
-    pub attention: Option<Attention>,
+pub struct SeenPayments {
+    /// Those that were asked for, the latest change first.
+    pub payments: Vec<PaymentView>,
+    /// Of each that was looked at, why it wants somebody, if it does.
+    pub looked_at: Vec<Option<Attention>>,
+    /// Before when to look further; None where nothing is left.
+    pub older: Option<Timestamp>,
 }
 
 /// What a refund would take and give, were it made now.
@@ -104,16 +111,34 @@ impl App {
         Ok(found)
     }
 
-    /// Payments of every account that changed before `before`, the latest change first.
-    pub fn recent_payments(&self, before: Timestamp, limit: usize) -> Result<Vec<SeenPayment>, Error> {
+    /// Payments of every account that changed before `before` and that `admits` lets through, the latest change first:
+    /// as many as fill a page, or as there are within as many reads as one request may make.
+    pub fn recent_payments(
+        &self,
+        before: Timestamp,
+        admits: impl Fn(Option<Attention>) -> bool,
+    ) -> Result<SeenPayments, Error> {
         let now = self.now();
-        let mut seen = Vec::new();
-        for document in self.store.payments(before, limit)? {
-            let Some(known) = self.known_number(document.account)? else { continue };
-            let kept: Kept<Payment> = read(document)?;
-            let changed_at = kept.document.at;
-            let attention = Attention::of(&kept.body, changed_at, now);
-            seen.push(SeenPayment { view: self.payment_view(&known, kept, false)?, changed_at, attention });
+        let mut seen = SeenPayments { payments: Vec::new(), looked_at: Vec::new(), older: Some(before) };
+        for _ in 0..PAYMENT_READS_MAX {
+            let Some(before) = seen.older.filter(|_| seen.payments.len() < PAYMENTS_PAGE) else { break };
+            let mut documents = self.store.payments(before, PAYMENTS_READ)?;
+            seen.older = documents.last().filter(|_| documents.len() == PAYMENTS_READ).map(|it| it.at);
+            // Of those that changed in the last instant some may be missing: the next read begins with all of them.
+            if let Some(edge) = seen.older.filter(|it| documents.first().is_some_and(|first| first.at != *it)) {
+                documents.retain(|it| it.at != edge);
+                seen.older = Some(edge + Span::from_millis(1));
+            }
+            for document in documents {
+                let kept: Kept<Payment> = read(document)?;
+                let attention = Attention::of(&kept.body, kept.document.at, now);
+                seen.looked_at.push(attention);
+                if !admits(attention) {
+                    continue;
+                }
+                let Some(known) = self.known_number(kept.document.account)? else { continue };
+                seen.payments.push(self.payment_view(&known, kept, false)?);
+            }
         }
         Ok(seen)
     }

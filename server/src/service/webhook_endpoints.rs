@@ -27,6 +27,9 @@ const READ_MAX: usize = 10_000;
 /// An endpoint that has heard nothing for so long is told nothing more.
 const DISABLED_AFTER: Span = Span::DAY.times(5);
 
+/// How long what it misses from then on is kept for it. Nobody has come for it by then, and it would pile up for ever.
+const MISSED_FOR: Span = Span::DAY.times(30);
+
 /// How long an old secret signs beside the new one.
 const CHANGE_OVER: Span = Span::DAY;
 
@@ -65,9 +68,10 @@ impl Endpoint {
         in_force.rev().filter_map(|it| SigningSecret::read(&it.secret)).collect()
     }
 
-    /// Also of one that is told nothing just now: what it misses is kept, to be told when somebody asks.
-    fn wants(&self, what: &str) -> bool {
-        !self.is_deleted && (self.events.is_empty() || self.events.iter().any(|it| it == what))
+    /// Also of one that is told nothing just now: what it misses is kept for a while, to be told when somebody asks.
+    fn wants(&self, what: &str, now: Timestamp) -> bool {
+        let is_missed = self.disabled_at.is_none_or(|it| now < Timestamp::from_millis(it) + MISSED_FOR);
+        !self.is_deleted && is_missed && (self.events.is_empty() || self.events.iter().any(|it| it == what))
     }
 }
 
@@ -227,9 +231,9 @@ impl App {
     }
 
     /// The endpoints that want to hear of something.
-    pub(super) fn endpoints_for(&self, what: &str) -> Result<Vec<Kept<Endpoint>>, Error> {
+    pub(super) fn endpoints_for(&self, what: &str, now: Timestamp) -> Result<Vec<Kept<Endpoint>>, Error> {
         let mut all = self.live_endpoints()?;
-        all.retain(|it| it.body.wants(what));
+        all.retain(|it| it.body.wants(what, now));
         Ok(all)
     }
 

@@ -1,9 +1,12 @@
 //! The operators' console without a browser: what it does, that it asks first, does it once and writes it down.
+use billing::id::{PaymentId, Place};
+use billing::time::{Span, Timestamp};
 use serde_json::json;
+use store::{Change, Document};
 
 use crate::money_shop::Shop;
 use crate::pages::mark_of;
-use crate::served::{Reply, Served, chat};
+use crate::served::{Reply, Served, chat, store_of};
 
 /// An operator who is signed in.
 struct Operator<'a> {
@@ -134,6 +137,13 @@ fn what_is_done_to_an_account_is_asked_first_done_once_and_written_down() {
     let charge = server.charge(&chat("ada", "m", 80_000)).json();
     let charge = format!("/console/charges/{}", charge["id"].as_str().unwrap());
     assert!(operator.look(home).contains(&charge), "the account's entries lead there");
+    let long = "x".repeat(501);
+    for reason in ["", "two\u{7}bells", &long] {
+        for sure in [("sure", ""), ("sure", "1")] {
+            let refused = operator.send(&charge, &[("credits", "4"), ("reason", reason), ("key", "k"), sure]);
+            assert_eq!(refused.status, 422, "{reason:?}: {}", refused.text);
+        }
+    }
     operator.did(&charge, &[("credits", "4"), ("reason", "Half was wrong")], &["4.00 of the 10.00 credits"]);
     operator.did(&charge, &[("reason", "All of it")], &["6.00 of the 6.00 credits"]);
     assert_eq!(server.available("ada"), "600");
@@ -283,4 +293,50 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     let found = operator.look("/console/payments?show=failed");
     assert!(found.contains(refused["id"].as_str().unwrap()), "{found}");
     assert!(operator.look("/console/accounts/bob").contains("failed"));
+}
+
+#[test]
+fn an_open_dispute_is_found_behind_a_thousand_payments_that_changed_since() {
+    const LATER: usize = 1_000;
+    let shop = Shop::open();
+    let card = shop.customer("ada", "4242424242424242");
+    for key in ["disputed", "plain"] {
+        let bought = shop.buy("ada", key, &json!({"credits": 1000, "payment_method": card}));
+        assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+    }
+    let charged = shop.control("GET", "totals", &json!({}))["succeeded"][0]["id"].clone();
+    shop.control("POST", "disputes", &json!({"payment": charged}));
+    shop.settle();
+    let directory = shop.server.stop();
+    let store = store_of(&directory);
+    let bought = store.payments(Timestamp::NEVER, 9).unwrap();
+    let (disputed, plain): (Vec<_>, Vec<_>) = bought.into_iter().partition(|it| it.body.contains("\"open\""));
+    assert_eq!((disputed.len(), plain.len()), (1, 1));
+    // Several in each instant, so that pages end in the midst of one.
+    let later = |number: usize| {
+        let at = disputed[0].at + Span::from_millis(1 + i64::try_from(number / 7).unwrap());
+        let place = Place { account: plain[0].account, version: 1_000 + number as u64 };
+        let id = PaymentId::new(at, place).to_string();
+        Change::Document(Document { id, at, version: 1, ..plain[0].clone() })
+    };
+    store.commit(&(0..LATER).map(later).collect::<Vec<_>>()).unwrap();
+    drop(store);
+    let server = Served::start_with(directory, &[], "");
+    let operator = Operator::of(&server);
+    for path in ["/console/payments", "/console/payments?show=disputed"] {
+        assert!(operator.look(path).contains(&disputed[0].id), "{path}");
+    }
+    // Each is on one page, and all are on some.
+    let (mut ids, mut next) = (Vec::new(), Some("/console/payments?show=all".to_owned()));
+    while let Some(path) = next {
+        let page = operator.look(&path);
+        let rows = page.split("<th scope=\"row\"><a href=\"/console/payments/").skip(1);
+        ids.extend(rows.map(|it| it.split('"').next().unwrap().to_owned()));
+        let older = page.split("<a class=\"quiet\" href=\"/console/payments").nth(1);
+        next = older.map(|it| format!("/console/payments{}", it.split('"').next().unwrap().replace("&#38;", "&")));
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((all, ids.len()), (LATER + 2, LATER + 2));
 }

@@ -7,7 +7,15 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use billing::id::Name;
+use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
+use server::app::{App, Settings};
+use server::notify::MailRoute;
+use server::rate_card;
+use server::service::{AccountProfile, ChargeOrder, Order, Registration};
+use store::sqlite::{Options, Sqlite};
+use store::{Change, Document, Kinds, Store};
 use tempfile::TempDir;
 
 use crate::served::{Served, chat};
@@ -246,10 +254,9 @@ fn a_mail_is_tried_for_three_days_and_not_at_all_where_nobody_is() {
     office.next();
     assert_eq!(tries(&server.email_until("ada", |it| it["status"] == "delivered")), 5);
     // A mailbox that is not there is not tried again.
-    office.answer("550 no such mailbox");
+    office.answer("RCPT 550 no such mailbox");
     server.contact("bob", "Bob");
     server.runs_low("bob");
-    office.next();
     let email = server.email_until("bob", |it| it["status"] == "failed");
     assert_eq!((tries(&email), &email["next_try_at"]), (1, &Value::Null));
     // Nor is one that cannot be an address, and none whose account was closed.
@@ -265,6 +272,30 @@ fn a_mail_is_tried_for_three_days_and_not_at_all_where_nobody_is() {
     let path = format!("/v1/accounts/bob/emails/{}/resend", email["id"].as_str().unwrap());
     assert_eq!(server.post(&path, "", &json!({})).status, 200);
     server.email_until("bob", |it| it["status"] == "canceled");
+}
+
+#[test]
+fn a_mail_is_given_up_where_its_address_is_refused_and_not_where_the_server_takes_none() {
+    let mut office = Office::open("plain");
+    let server = fresh(&office.url());
+    // Never three of the server's own in a row: then it would rest.
+    for (number, (answer, status)) in [
+        ("BANNER 554 not today", "pending"),
+        ("RCPT 550 5.4.5 daily quota exceeded", "pending"),
+        ("MAIL 550 5.7.1 not from you", "pending"),
+        ("RCPT 550 5.1.1 no such user", "failed"),
+        ("554 5.7.1 looks like spam", "pending"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        office.answer(answer);
+        let account = format!("acct_{number}");
+        server.contact(&account, "Somebody");
+        server.runs_low(&account);
+        let email = server.email_until(&account, |it| 1 <= tries(it));
+        assert_eq!(email["status"], status, "{answer}: {email}");
+    }
 }
 
 #[test]
@@ -390,6 +421,11 @@ fn mondays_tell_of_last_week_once_each() {
     server.move_to("2031-03-17T12:00:00Z");
     let letter = opened(&office.next());
     assert!(letter.head.contains("Subject: Last week in credits: 10 Mar to 16 Mar"), "{}", letter.head);
+    // Dated as it is sent, by the clock of the world outside, and not by the week that it is about.
+    let date = letter.head.lines().find_map(|it| it.strip_prefix("Date: ")).unwrap();
+    let date = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
+    let age = server::clock::Clock::default().now().millis() - date.as_millisecond();
+    assert!((-1_000..600_000).contains(&age), "{date}");
     assert!(letter.text.contains("AI conversations: 80 credits (EUR\u{a0}0.80)"), "{}", letter.text);
     assert!(letter.html.contains("Project The &#60;shop&#62;"), "{}", letter.html);
     server.email_until("ada", |it| it["status"] == "delivered");
@@ -401,4 +437,45 @@ fn mondays_tell_of_last_week_once_each() {
     let letter = opened(&office.next());
     assert!(letter.head.contains("24 Mar to 30 Mar"), "{}", letter.head);
     assert_eq!((server.emails("ada").len(), server.emails("idle").len(), server.emails("deaf").len()), (2, 0, 0));
+}
+
+#[test]
+fn a_late_summary_that_somebody_wrote_already_is_over() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let directory = TempDir::new().unwrap();
+    runtime.block_on(async {
+        let store = Arc::new(Sqlite::open(&directory.path().join("scrip.db"), Options::default()).unwrap());
+        // Nobody is there; what is to be sent is written down all the same.
+        let mail = Some(MailRoute::parse("smtp://127.0.0.1:9?tls=none", "billing@acme.example", None).unwrap());
+        let settings = Settings { mail, is_sandbox: true, ..Settings::default() };
+        let card = rate_card::parse_toml(rate_card::DEFAULT).unwrap();
+        let app = Arc::new(App::open(Arc::<Sqlite>::clone(&store), settings, &card).unwrap());
+        let ada: Name = "ada".parse().unwrap();
+        let profile = AccountProfile { email: Some("ada@example.com".to_owned()), ..AccountProfile::default() };
+        let registration = Registration { id: ada.clone(), profile, fingerprints: Vec::new() };
+        app.register(&registration, &"test".into()).unwrap();
+        let order = Order {
+            meter: "ai_chat".into(),
+            quantities: vec![("input_tokens".into(), 80_000)],
+            dimensions: vec![("model".into(), "gpt-6.1-terra".into())],
+            ..Order::default()
+        };
+        app.charge(ChargeOrder { account: ada.clone(), order, key: "a".into(), by: "test".into() }).await.unwrap();
+        let round = store.document(Document::HOUSE, "digest_round", "1").unwrap().unwrap();
+        let ahead = round.due_at.unwrap().millis() - app.now().millis();
+        app.clock().advance(Span::from_millis(ahead));
+        app.work(100).unwrap();
+        let number = app.account(&ada).unwrap().number;
+        let emails = || store.documents(number, "email", None, 9).unwrap().len();
+        assert_eq!(emails(), 1);
+        // Another node could not write it in its round, and left it for later.
+        let (kind, id, at) = ("digest_late".to_owned(), "1".to_owned(), app.now());
+        let body = "null".to_owned();
+        let late = Document { account: number, kind, id, version: 1, at, due_at: Some(at), body };
+        store.commit(&[Change::Document(late)]).unwrap();
+        app.work(100).unwrap();
+        assert!(store.documents_due(Kinds::Of(&["digest_late"]), Timestamp::NEVER, 9).unwrap().is_empty());
+        assert_eq!(emails(), 1);
+        app.close();
+    });
 }

@@ -131,6 +131,30 @@ fn the_papers_of_a_period_come_in_one_file_with_an_index() {
 }
 
 #[test]
+fn a_period_out_of_all_time_is_refused_at_the_pages_too() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let ask = |from: &str, to: &str| {
+        shop.server.browse(&format!("/settings/billing/invoices.zip?from={from}&to={to}"), &cookie)
+    };
+    for (from, to, day) in [
+        ("2026-01-01", "9999-12-31", "last"),
+        ("2026-01-01", "2500-01-01", "last"),
+        ("1969-12-31", "1969-12-31", "first"),
+        ("-009999-01-01", "2026-01-01", "first"),
+    ] {
+        let refused = ask(from, to);
+        assert_eq!(refused.status, 422, "{from} to {to}: {}", refused.text);
+        let said = format!("The {day} day must be between the years 1970 and 2500.");
+        assert!(refused.text.contains(&said), "{from} to {to}");
+    }
+    // The widest there is.
+    let widest = format!("{}/settings/billing/invoices.zip?from=1970-01-01&to=2499-12-31", shop.server.url);
+    assert_eq!(ureq::get(widest).header("cookie", &cookie).call().unwrap().status(), 200);
+}
+
+#[test]
 fn a_lost_dispute_is_credited_and_numbers_have_no_gap_whoever_buys_at_once() {
     let shop = Shop::open();
     let cards: Vec<String> = (0..4).map(|it| shop.customer(&format!("buyer{it}"), VISA)).collect();

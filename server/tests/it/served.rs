@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use server::database::Database;
+use store::Store;
 use tempfile::TempDir;
 
 use crate::cluster::Schema;
@@ -250,6 +252,12 @@ fn database_of(directory: &Arc<TempDir>) -> Option<String> {
         schemas.push((directory.path().to_owned(), Schema::new()));
     }
     schemas.iter().find(|it| it.0 == directory.path()).map(|it| it.1.url())
+}
+
+/// The store of a directory whose server was stopped, for what no server would write by itself.
+pub fn store_of(directory: &Arc<TempDir>) -> Arc<dyn Store> {
+    let file = || Database::Sqlite(directory.path().join("data/scrip.db"));
+    database_of(directory).map_or_else(file, Database::Postgres).open().unwrap()
 }
 
 /// What a server says on the way, for tests that read it.

@@ -322,8 +322,12 @@ pub fn documents_due(file: &Connection, kinds: Kinds<'_>, at: Timestamp, limit: 
         Kinds::Of(kinds) => ("in", kinds),
         Kinds::But(kinds) => ("not in", kinds),
     };
+    // Found in the index alone, and only then read: however many are due of other kinds, none of them is looked up.
     let query = format!(
-        "{DOCUMENT} where due_at <= ?1 and kind {is_one} (select value from json_each(?2)) order by due_at limit ?3"
+        "select account, kind, id, version, at, due_at, body from (
+             select account, kind, id from documents
+             where due_at <= ?1 and kind {is_one} (select value from json_each(?2)) order by due_at limit ?3
+         ) cross join documents using (account, kind, id) order by due_at"
     );
     let kinds = serde_json::to_string(kinds).expect("words are plain JSON");
     all(file, &query, (at.millis(), kinds, rows_max(limit)), read_document)

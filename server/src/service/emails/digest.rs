@@ -45,6 +45,11 @@ pub(super) struct Round {
     after: Option<String>,
 }
 
+/// When the round of an instant's week began: the same for whoever goes it, however long it takes.
+fn round_of(at: Timestamp) -> Timestamp {
+    Calendar::default().around(Period::Week, at).0 + HOUR
+}
+
 /// The first Monday noon after an instant.
 fn next_monday(after: Timestamp) -> Timestamp {
     let (monday, next) = Calendar::default().around(Period::Week, after);
@@ -102,7 +107,11 @@ impl App {
         if let Some(known) = known.filter(|_| is_of_use) {
             changes.extend(self.digest_of(&known.account, made_at)?);
         }
-        self.keep(&changes).map(drop)
+        if !self.keep(&changes)? {
+            // It was made by another who went the same round: there is nothing left to do.
+            self.keep(&changes[..1])?;
+        }
+        Ok(())
     }
 
     fn digest_of(&self, account: &Account, now: Timestamp) -> Result<Option<store::Change>, Error> {
@@ -144,7 +153,8 @@ impl App {
             "runs_out_at": balance.runs_out_at.map(instant),
         });
         let cause = format!("{WHAT} of {}", from.millis());
-        Ok(Some(new(account.number, &cause, from, WHAT, about).next(now, Some(now))))
+        // It is a letter of its round's day, not of the week it tells of.
+        Ok(Some(new(account.number, &cause, round_of(now), WHAT, about).next(now, Some(now))))
     }
 }
 
@@ -197,6 +207,8 @@ mod tests {
             ("2026-12-06T23:59:59Z", "2026-12-07T12:00:00Z"),
         ] {
             assert_eq!(next_monday(at(now)), at(next), "{now}");
+            assert_eq!(round_of(at(next)), at(next));
+            assert_eq!(round_of(at(next) + Span::DAY.times(6)), at(next), "a round that takes days is still that one");
         }
     }
 }

@@ -26,11 +26,10 @@ use super::order::Fingerprint;
 use super::preferences::Topic;
 use super::{By, Error, Happening};
 use crate::app::{App, Known};
-use crate::notify::{Admission, Mail, Posted};
+use crate::notify::{Mail, Posted};
 
-const KIND: &str = "email";
-/// What the mail server is called among those who are told things.
-const MAIL_SERVER: &str = "the mail server";
+/// Also what the mail server is called among those who are told things.
+pub(super) const KIND: &str = "email";
 /// Mails handed in at once: mail servers count connections.
 const UNDER_WAY_MAX: usize = 4;
 
@@ -153,10 +152,10 @@ impl App {
     pub(super) fn work_emails(
         self: &Arc<Self>,
         document: Document,
-        put_off: &mut Vec<Change>,
+        ends: &mut Vec<Change>,
     ) -> Result<Option<Document>, Error> {
         match &*document.kind {
-            KIND => self.deliver_email(read(document)?, put_off)?,
+            KIND => self.deliver_email(read(document)?, ends)?,
             digest::ROUND => self.digest_round(read(document)?)?,
             digest::LATE => self.late_digest(&read(document)?)?,
             _ => return Ok(Some(document)),
@@ -165,23 +164,23 @@ impl App {
     }
 
     /// Begins a try, and does not wait for it: how long a mail server takes is nobody else's business.
-    fn deliver_email(self: &Arc<Self>, mut kept: Kept<Email>, put_off: &mut Vec<Change>) -> Result<(), Error> {
+    fn deliver_email(self: &Arc<Self>, mut kept: Kept<Email>, ends: &mut Vec<Change>) -> Result<(), Error> {
         let now = self.now();
         let known = self.known_number(kept.document.account)?;
         let addressed = known.and_then(|it| Some((it.account.email.clone()?, it)));
         let (Some((to, known)), Some(postbox)) = (addressed, self.postbox.clone()) else {
             kept.body.state = DeliveryState::Canceled;
-            return self.keep(&[kept.next(now, None)]).map(drop);
+            ends.push(kept.next(now, None));
+            return Ok(());
         };
-        if let Admission::Later(at) = self.desk.admit_few(MAIL_SERVER, UNDER_WAY_MAX, now) {
-            put_off.push(kept.next(now, Some(at)));
+        if !self.desk.admit_few(KIND, UNDER_WAY_MAX, now) {
             return Ok(());
         }
         let claimed = self
             .claim(&mut kept, now)
             .and_then(|it| if it { self.mail(&kept, &known, to).map(Some) } else { Ok(None) });
         let Ok(Some(mail)) = claimed else {
-            self.desk.done(MAIL_SERVER, None, now);
+            self.desk.done(KIND, None, now);
             return claimed.map(drop);
         };
         let app = Arc::clone(self);
@@ -204,7 +203,7 @@ impl App {
     fn settle_email(&self, mut kept: Kept<Email>, to: &str, posted: &Posted) -> Result<(), Error> {
         let now = self.now();
         let is_there = !matches!(posted, Posted::Later { is_there: false, .. });
-        self.desk.done(MAIL_SERVER, Some(is_there), now);
+        self.desk.done(KIND, Some(is_there), now);
         let email = &mut kept.body;
         email.tries += 1;
         let (Posted::Taken { said } | Posted::Later { said, .. } | Posted::Never { said }) = posted;
@@ -292,7 +291,8 @@ impl App {
     fn email_view(&self, known: &Known, kept: Kept<Email>) -> EmailView {
         let created_at = kept.document.id.parse().map_or(kept.document.at, |it: DeliveryId| it.made_at());
         let subject = words::letter(self, known, &kept.body.what, &kept.body.about).subject;
-        EmailView { id: kept.document.id, created_at, next_try_at: kept.document.due_at, subject, email: kept.body }
+        let next_try_at = kept.document.due_at.map(|it| it.max(self.desk.rests_until(KIND)));
+        EmailView { id: kept.document.id, created_at, next_try_at, subject, email: kept.body }
     }
 }
 

@@ -5,6 +5,7 @@
 //! currency's code, months by name.
 use billing::invoice::Decimal;
 use billing::money::{Credits, Currency, Money};
+use billing::payment::Failure;
 use billing::time::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -168,7 +169,8 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
 fn of_trouble(facts: &Facts<'_>, what: &str) -> Letter {
     match what {
         "payment.failed" => {
-            facts.refused("Your payment did not go through", "Nothing was charged.").button("Try again", facts.link())
+            let (title, text, what_to_do) = of_failure(facts.about);
+            facts.refused(title, text).button(what_to_do, facts.link())
         }
         "payment.requires_action" => facts
             .refused(
@@ -191,21 +193,68 @@ fn of_trouble(facts: &Facts<'_>, what: &str) -> Letter {
                 .row("Payment", facts.plain("payment"))
         }
         "auto_topup.failed" => facts
-            .refused(
-                "Auto-topup did not go through",
-                "Nothing was charged, and it is tried again. Add credits by hand, or another card, to be safe.",
-            )
+            .refused("Auto-topup did not go through", &topup_failed(facts.about))
             .button("Look at billing", facts.link()),
-        "auto_topup.paused" => facts
-            .refused("Auto-topup is paused", "It charges nothing until you switch it on again.")
-            .button("Switch it on again", facts.link()),
-        "subscription.past_due" => facts
-            .refused(
-                "Your renewal could not be paid",
-                "Your credits stay and keep working. We try again; a card that works settles it at once.",
-            )
-            .button("Update the card", facts.link()),
+        "auto_topup.paused" => {
+            let (text, what_to_do) = topup_paused(facts.about);
+            facts.refused("Auto-topup is paused", text).button(what_to_do, facts.link())
+        }
+        "subscription.past_due" => {
+            let again = if is_tried_again(facts.about) { " We try again;" } else { "" };
+            let settles = if again.is_empty() { " A card that works" } else { " a card that works" };
+            let text = format!("Your credits stay and keep working.{again}{settles} settles it at once.");
+            facts.refused("Your renewal could not be paid", &text).button("Update the card", facts.link())
+        }
         _ => facts.letter("Something happened to your payments", ""),
+    }
+}
+
+fn failure_of(about: &Value) -> Option<Failure> {
+    about["failure"]["code"].as_str()?.parse().ok()
+}
+
+/// Whether it is tried again by itself: then the notice says when.
+fn is_tried_again(about: &Value) -> bool {
+    about["next_try_at"].is_string()
+}
+
+/// Title, text and what to do, of a payment that failed.
+fn of_failure(about: &Value) -> (&'static str, &'static str, &'static str) {
+    match failure_of(about) {
+        // Money was collected, and whoever reads that nothing was pays twice.
+        Some(Failure::WrongAmount) => (
+            "Your payment came in with another amount",
+            "Your credits wait until that is cleared up. Please do not pay again.",
+            "Look at billing",
+        ),
+        _ => ("Your payment did not go through", "Nothing was charged.", "Try again"),
+    }
+}
+
+fn topup_failed(about: &Value) -> String {
+    let charged = match failure_of(about) {
+        Some(Failure::WrongAmount) => "Another amount was collected than was asked for, and its credits wait",
+        _ => "Nothing was charged",
+    };
+    if is_tried_again(about) {
+        format!("{charged}; it is tried again. Add credits by hand, or another card, to be safe.")
+    } else {
+        format!("{charged}; it is not tried again before you switch it on again. Add credits by hand meanwhile.")
+    }
+}
+
+/// Text and what to do, of an auto-topup that paused.
+fn topup_paused(about: &Value) -> (&'static str, &'static str) {
+    match failure_of(about) {
+        // The month's maximum is reached, which is no failure.
+        _ if is_tried_again(about) => {
+            ("It goes on by itself, and at once when you raise the maximum.", "Look at billing")
+        }
+        Some(Failure::AuthenticationRequired) => {
+            ("It goes on when you have confirmed the payment, or switched it on again.", "Look at billing")
+        }
+        Some(Failure::Disputed) => ("It charges nothing until that is settled.", "Look at billing"),
+        _ => ("It charges nothing until you switch it on again.", "Switch it on again"),
     }
 }
 
@@ -376,5 +425,29 @@ mod tests {
         assert_eq!(money(1_250, "jpy"), "JPY\u{a0}1\u{202f}250");
         let at = Timestamp::from_millis("2026-11-26T12:02:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
         assert_eq!(moment(at, &TimeZone::get("Europe/Vilnius").unwrap()), "26 Nov 2026, 14:02 (Europe/Vilnius)");
+    }
+
+    #[test]
+    fn no_mail_says_that_nothing_was_charged_where_something_was_nor_that_it_is_tried_where_it_is_not() {
+        let about = |code: &str, next_try_at: Option<&str>| {
+            let failure = serde_json::json!({"code": code});
+            serde_json::json!({"failure": failure, "next_try_at": next_try_at})
+        };
+        let later = Some("2026-12-01T00:00:00.000Z");
+        for failure in Failure::ALL {
+            let is_charged = failure == Failure::WrongAmount;
+            for next_try_at in [None, later] {
+                let about = about(failure.as_str(), next_try_at);
+                for text in [of_failure(&about).1, &topup_failed(&about)] {
+                    assert_eq!(text.contains("Nothing was charged"), !is_charged, "{failure}: {text}");
+                }
+                assert_eq!(topup_failed(&about).contains("it is tried again"), next_try_at.is_some(), "{failure}");
+            }
+        }
+        let paused = |code, next_try_at| topup_paused(&about(code, next_try_at)).0;
+        assert!(paused("declined", None).contains("until you switch it on again"));
+        assert!(paused("monthly_maximum", later).contains("by itself"));
+        assert!(paused("authentication_required", None).contains("confirmed"));
+        assert!(paused("disputed", None).contains("until that is settled"));
     }
 }

@@ -144,6 +144,8 @@ fn in_words(refusal: &Refusal) -> String {
                 "tax_id" => "The VAT number",
                 "name" => "The name",
                 "address" => "The address",
+                "from" => "The first day",
+                "to" => "The last day",
                 _ => "What was sent",
             };
             format!("{label} {why}.")

@@ -1,4 +1,5 @@
 //! Papers to take away: monthly statements of usage, of the account or of one project, and a period's invoices at once.
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -23,6 +24,9 @@ pub const SECTION: &str = "statements";
 const MONTHS_MAX: usize = 36;
 /// A project that nobody named is offered while something was used for it so lately.
 const LATELY: Span = Span::DAY.times(35);
+
+/// What ids can say the time of, as at the API.
+const YEARS: Range<i16> = 1970..2500;
 
 /// What statements there are: the months since the account began, newest first, and its projects.
 pub struct Statements {
@@ -100,7 +104,11 @@ fn packed(app: &App, visitor: &Visitor) -> Result<(String, Vec<u8>), Error> {
     let zone = &visitor.known.zone;
     let day = |name: &'static str| -> Result<Date, Refusal> {
         let text = visitor.query.get(name).unwrap_or_default();
-        text.parse().map_err(|_| Refusal::invalid(name, "must be a day such as 2026-11-01"))
+        let day: Date = text.parse().map_err(|_| Refusal::invalid(name, "must be a day such as 2026-11-01"))?;
+        if !YEARS.contains(&day.year()) {
+            return Err(Refusal::invalid(name, "must be between the years 1970 and 2500"));
+        }
+        Ok(day)
     };
     let (first, last) = (day("from")?, day("to")?);
     let midnight = |date: Date, zone: &TimeZone| {

@@ -14,7 +14,7 @@ use super::form::Form;
 use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, ReverseOrder};
+use crate::service::{Error, ReverseOrder, check_reversal};
 use crate::web::usage::{EntryRow, Reader};
 use crate::web::visit::Host;
 
@@ -77,6 +77,7 @@ pub async fn reverse(State(site): State<Arc<Site>>, Path(charge): Path<String>, 
         Some(text) => Some(text.parse().map_err(|why| failed(Refusal::invalid("credits", why).into()))?),
     };
     let reason = form.get("reason").unwrap_or_default().to_owned();
+    check_reversal(&reason).map_err(|it| failed(it.into()))?;
     let view = site.look(move |app| app.charge_by_id(id)).await.map_err(|it| message::failed(&site, it))?;
     let account = view.answer.account.to_string();
     if !form.is_sure() {

@@ -21,9 +21,6 @@ use crate::web::frame::When;
 use crate::web::range::Query;
 use crate::web::visit::Host;
 
-/// Payments looked at for a page of the list, the latest changed.
-const LOOKED_AT: usize = 300;
-
 /// A payment in a list.
 pub struct PaymentRow {
     pub id: String,
@@ -84,34 +81,43 @@ struct PaymentsPage {
     choices: Vec<Choice>,
     payments: Vec<PaymentRow>,
     sells: bool,
-    older: Option<String>,
+    older: Option<Older>,
+}
+
+/// How far it was looked, and where those are that were not looked at.
+struct Older {
+    looked_at: usize,
+    since: When,
+    href: String,
 }
 
 pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
     let filled = site.look(move |app| {
         let before = host.query.get("before").and_then(|it| it.parse().ok());
         let before = before.map_or(Timestamp::NEVER, Timestamp::from_millis);
-        let seen = app.recent_payments(before, LOOKED_AT)?;
         let wanted = host.query.get("show").unwrap_or("attention");
         let admits = |choice: &str, it: Option<Attention>| match choice {
             "all" => true,
             "attention" => it.is_some_and(|it| it != Attention::Failed),
             other => it.is_some_and(|it| it.as_str() == other),
         };
+        let seen = app.recent_payments(before, |it| admits(wanted, it))?;
         let choice = |id: &str, label: &'static str| Choice {
             label,
             href: Query::default().with(&[("show", id)]).href("/console/payments"),
-            count: seen.iter().filter(|it| admits(id, it.attention)).count(),
+            count: seen.looked_at.iter().filter(|it| admits(id, **it)).count(),
             is_on: id == wanted,
         };
         let mut choices = vec![choice("attention", "Want somebody")];
         choices.extend(Attention::ALL.map(|it| choice(it.as_str(), in_words(it))));
         choices.push(choice("all", "All"));
-        let last = seen.last().filter(|_| seen.len() == LOOKED_AT).map(|it| it.changed_at.millis().to_string());
-        let older = last.map(|it| host.query.with(&[("before", &it), ("did", "")]).href("/console/payments"));
-        let chosen = seen.iter().filter(|it| admits(wanted, it.attention));
+        let older = seen.older.map(|it| Older {
+            looked_at: seen.looked_at.len(),
+            since: When::moment(it, &TimeZone::UTC),
+            href: host.query.with(&[("before", &it.millis().to_string()), ("did", "")]).href("/console/payments"),
+        });
         Ok(PaymentsPage {
-            payments: chosen.map(|it| PaymentRow::of(&it.view, &TimeZone::UTC)).collect(),
+            payments: seen.payments.iter().map(|it| PaymentRow::of(it, &TimeZone::UTC)).collect(),
             choices,
             sells: app.settings().payments.is_some(),
             older,
