@@ -1,5 +1,5 @@
 //! The typesetter's world: one template, one file of values, our fonts; no clock, no disk, no network.
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub enum Letters<'a> {
     /// All that some font draws.
     Drawn,
     /// The same, but for these texts.
-    PlainIn(&'a HashSet<String>),
+    PlainIn(&'a BTreeSet<String>),
     /// Those that can be set whatever stands beside them.
     Plain,
 }
@@ -56,8 +56,8 @@ impl Letters<'_> {
 }
 
 /// The texts of a paper that cannot be set even where nothing else is on it.
-pub fn unfit(paper: &Paper) -> HashSet<String> {
-    let mut texts = HashSet::new();
+pub fn unfit(paper: &Paper) -> BTreeSet<String> {
+    let mut texts = BTreeSet::new();
     gather(&serde_json::to_value(paper).expect("a paper is plain JSON"), &mut texts);
     texts.retain(|it| !is_plain(it));
     let mut tried = 0;
@@ -88,7 +88,7 @@ fn alone(text: &str) -> Paper {
     }
 }
 
-fn gather(value: &Value, texts: &mut HashSet<String>) {
+fn gather(value: &Value, texts: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => _ = texts.insert(text.clone()),
         Value::Array(items) => items.iter().for_each(|it| gather(it, texts)),
@@ -192,7 +192,7 @@ mod tests {
         let paper = Paper { headline: "€60.50 paid – 株".to_owned(), ..alone(name) };
         assert!(typeset(&paper, None, None, Letters::Drawn).is_err());
         let unfit = unfit(&paper);
-        assert_eq!(unfit, HashSet::from([name.to_owned()]));
+        assert_eq!(unfit, BTreeSet::from([name.to_owned()]));
         let letters = Letters::PlainIn(&unfit);
         assert_eq!((&*letters.fit(name), &*letters.fit(&paper.headline)), ("□ & Ödön €5 □", "€60.50 paid – 株"));
         assert!(typeset(&paper, None, None, letters).is_ok());

@@ -26,7 +26,12 @@ pub fn url(flag: Option<String>, data_dir: Option<&Path>, of_file: Option<String
     if flag.is_some() || data_dir.is_some() {
         return flag;
     }
-    std::env::var("SCRIP_DATABASE_URL").ok().filter(|it| !it.is_empty()).or(of_file)
+    of_environment().or(of_file)
+}
+
+/// The store that the environment names.
+pub fn of_environment() -> Option<String> {
+    std::env::var("SCRIP_DATABASE_URL").ok().filter(|it| !it.is_empty())
 }
 
 impl Database {

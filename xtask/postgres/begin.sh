@@ -15,9 +15,11 @@ if [ "$(id -u)" = 0 ]; then
     cp "$(dirname "$0")"/*.sh "$scripts"
     chown -R postgres "$scripts"
     cd /
-    exec setpriv --reuid=postgres --regid=postgres --clear-groups sh "$scripts/$(basename "$0")" "$@"
+    SCRIP_SCRIPTS=$scripts exec setpriv --reuid=postgres --regid=postgres --clear-groups \
+        sh "$scripts/$(basename "$0")" "$@"
 fi
-case $0 in */scrip-scripts-*) rm -rf "$(dirname "$0")" ;; esac
+[ -z "${SCRIP_SCRIPTS:-}" ] || rm -rf "$SCRIP_SCRIPTS"
+unset SCRIP_SCRIPTS
 
 place=$(mktemp -d "${TMPDIR:-/tmp}/scrip-postgres-XXXXXX")
 chmod 755 "$place"

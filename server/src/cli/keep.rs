@@ -96,20 +96,30 @@ impl Copy {
     fn beside(store: &Path) -> std::io::Result<Copy> {
         let directory = store.with_file_name(format!("{}{}", Copy::PREFIX, std::process::id()));
         Copy::tidy(store);
-        std::fs::create_dir(&directory)?;
-        let lock = File::create(directory.join(Copy::LOCK))?;
+        // Under its name there is none that is not locked.
+        let new = store.with_file_name(format!("new-{}{}", Copy::PREFIX, std::process::id()));
+        std::fs::create_dir(&new)?;
+        let lock = File::create(new.join(Copy::LOCK))?;
         lock.lock()?;
+        std::fs::rename(&new, &directory)?;
         Ok(Copy { directory, _lock: lock })
     }
 
     /// Takes away what was left by who was killed: each is as large as the store.
     fn tidy(store: &Path) {
         let beside = store.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
-        let is_copy = |it: &Path| it.file_name().is_some_and(|it| it.to_string_lossy().starts_with(Copy::PREFIX));
-        let is_left = |it: &Path| File::open(it.join(Copy::LOCK)).is_ok_and(|it| it.try_lock().is_ok());
+        let is_copy = |it: &Path| {
+            let name = it.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+            name.strip_prefix(Copy::PREFIX).is_some_and(|it| it.parse::<u32>().is_ok())
+        };
         let found = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|it| it.path());
-        // What cannot be taken away is only in the way.
-        found.filter(|it| is_copy(it) && is_left(it)).for_each(|it| _ = std::fs::remove_dir_all(it));
+        for copy in found.filter(|it| is_copy(it)) {
+            let Ok(lock) = File::open(copy.join(Copy::LOCK)) else { continue };
+            if lock.try_lock().is_ok() {
+                // What cannot be taken away is only in the way.
+                let _ = std::fs::remove_dir_all(copy);
+            }
+        }
     }
 }
 

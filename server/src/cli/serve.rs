@@ -97,6 +97,9 @@ impl Stripe {
 impl Serve {
     pub fn run(self) -> Outcome {
         let file = self.config.as_deref().map_or(Ok(File::default()), config::read)?;
+        if self.data_dir.is_some() && database::of_environment().is_some() {
+            return Err("--data-dir and SCRIP_DATABASE_URL each name a store: say one of them".to_owned());
+        }
         let is_sandbox = self.sandbox.map_or(file.sandbox, |it| !matches!(&*it, "" | "0" | "false"));
         let config = File {
             listen: self.listen.or(file.listen),

@@ -9,17 +9,6 @@ use billing::invoice::{Decimal, Invoice, Kind, Party};
 use billing::money::Money;
 use billing::tax::{Country, VatId};
 
-/// The codes of ISO 3166-1, which are all that the model takes for a country.
-const COUNTRIES: &str = "\
-    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV \
-    BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES \
-    ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE \
-    IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY \
-    MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU \
-    NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM \
-    SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE \
-    VG VI VN VU WF WS YE YT ZA ZM ZW";
-
 /// The invoice as XML.
 pub fn e_invoice(invoice: &Invoice) -> String {
     let (root, of_kind) = match invoice.kind {
@@ -90,7 +79,9 @@ fn party(xml: &mut Xml, role: &str, party: &Party, invoice: &Invoice) {
                     }
                 }
                 if let Some(country) = country {
-                    xml.within("cac:Country", |xml| xml.value("cbc:IdentificationCode", country.as_str()));
+                    // Kosovo has a code of its own in the model, and another in the world.
+                    let code = if country.as_str() == "XK" { "1A" } else { country.as_str() };
+                    xml.within("cac:Country", |xml| xml.value("cbc:IdentificationCode", code));
                 }
             });
             if let Some(vat_id) = vat_id.filter(|_| is_subject) {
@@ -114,13 +105,8 @@ fn party(xml: &mut Xml, role: &str, party: &Party, invoice: &Invoice) {
 
 /// The country somebody gave, whatever they call it; else the one that gave them their VAT id. None where that is none.
 fn country_of(party: &Party) -> Option<Country> {
-    let said = match party.country.trim() {
-        it if it.eq_ignore_ascii_case("UK") => "GB",
-        it => it,
-    };
     let of_vat_id = || party.tax_id.as_deref().and_then(VatId::parse).map(|it| it.country);
-    let is_one = |it: &Country| COUNTRIES.split(' ').any(|code| code == it.as_str());
-    said.parse().ok().filter(is_one).or_else(of_vat_id)
+    party.country.trim().parse().ok().or_else(of_vat_id)
 }
 
 fn tax_total(xml: &mut Xml, invoice: &Invoice) {

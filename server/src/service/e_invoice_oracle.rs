@@ -84,6 +84,7 @@ fn every_kind_of_invoice_is_accepted() {
             ("to Greece as the Union calls it", vilnius, ("EL", ""), 5_000, "eur"),
             ("to a country written out, with a VAT id", vilnius, ("GERMANY", "DE136695976"), 5_000, "eur"),
             ("to a country that is none", vilnius, ("XX", ""), 5_000, "eur"),
+            ("to Kosovo", vilnius, ("XK", ""), 5_000, "eur"),
             ("to Britain as it calls itself", vilnius, ("UK", ""), 5_000, "eur"),
             ("very much", vilnius, ("HU", ""), 999_999_999_999, "huf"),
         ] {
@@ -112,6 +113,7 @@ fn a_country_is_a_code_whatever_somebody_typed() {
         ("EL", "", "GR"),
         ("gr", "", "GR"),
         ("UK", "", "GB"),
+        ("xk", "", "1A"),
         ("GERMANY", "DE136695976", "DE"),
         ("", "EL123456789", "GR"),
         ("GERMANY", "", "LT"),

@@ -373,7 +373,10 @@ impl App {
         let expired = |it: &Book| it.grant(grant).map_or(Credits::ZERO, |it| it.expired);
         let remaining = book.grant(grant).map_or(Credits::ZERO, |it| it.remaining);
         // What was voided, and what expired long ago, the months know; what expires now stands nowhere yet.
-        self.count_account(account)?;
+        if !self.count_account(account)? {
+            // Counted by half, what was never used might be owed.
+            return Err(Error::Busy);
+        }
         let counted = self.paid_grant(account, grant)?.map_or(Credits::ZERO, |it| it.forfeited);
         let lapsed = counted.max(expired(&written)) + expired(&written).short_of(expired(&book));
         Ok(Some(Leftover { grant, remaining, lapsed }))

@@ -1,5 +1,6 @@
 //! Backup and restore. A backup is the journal file alone, whole at one moment: what is derived is made again from it.
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -78,20 +79,34 @@ fn copy(from: &Path, to: &Path, doing: &'static str) -> Result<(), Fault> {
     let lost = |it: std::io::Error| Fault::new(doing, it);
     let file = open(from).map_err(fault)?;
     let part = beside(to, ".partial");
-    // What a copy left that was broken off.
-    for leftover in [part.clone(), beside(&part, "-journal")] {
-        match std::fs::remove_file(leftover) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(lost(error)),
-            _ => {}
-        }
-    }
+    // Locked until it has its name: of two who copy to one place, one is told.
+    let lock = part_of_ones_own(&part)
+        .map_err(lost)?
+        .ok_or_else(|| Fault::new(doing, format!("another copy to {} is under way", to.display())))?;
     // `vacuum into` reads in one transaction and syncs what it wrote. A path is bound, never spliced.
     let path = part.to_str().ok_or_else(|| Fault::new(doing, "the path is not UTF-8"))?;
     file.execute("vacuum into ?1", [path]).map_err(fault)?;
     refuse_existing(to, doing)?;
     std::fs::rename(&part, to).map_err(lost)?;
+    drop(lock);
     let directory = to.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(directory).and_then(|it| it.sync_all()).map_err(lost)
+}
+
+/// An empty file that nobody else writes to: new, or what a copy left that was broken off. None where one is under way.
+fn part_of_ones_own(part: &Path) -> std::io::Result<Option<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(part)?;
+    // Who has just finished may have given it its name meanwhile.
+    let is_there = || std::fs::metadata(part).is_ok_and(|it| file.metadata().is_ok_and(|own| it.ino() == own.ino()));
+    if file.try_lock().is_err() || !is_there() {
+        return Ok(None);
+    }
+    match std::fs::remove_file(beside(part, "-journal")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    file.set_len(0)?;
+    Ok(Some(file))
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 
 use super::journal::JournalFile;
 use super::memory::{Kept, Memory};
@@ -70,8 +70,12 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
 fn settle_log(file: &Connection, log: &File) -> Result<(), Fault> {
     const DOING: &str = "settling what was written before";
     log.sync_all().map_err(|it| Fault::new(DOING, it))?;
-    // Whoever reads meanwhile, as for a backup, keeps what it reads: then it is copied as far as that.
-    file.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).map_err(|it| Fault::new(DOING, it))
+    // Whoever reads meanwhile, as for a backup, keeps what it reads: then it is copied as far as that. Where the disk is
+    // full the log stays, and reads are served: a commit will say so.
+    match file.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())) {
+        Err(error) if error.sqlite_error_code() != Some(ErrorCode::DiskFull) => Err(Fault::new(DOING, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the lock that makes this process the only one that writes. The system lets go of it when the process ends,

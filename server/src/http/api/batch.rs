@@ -69,7 +69,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     // Each who works on it has it: when the client goes away, this ends before they do.
     let room = Arc::new(site.room_for(call.length().unwrap_or(BYTES_MAX).min(BYTES_MAX))?);
     let body = call.read_unsifted(&[JSON, NDJSON], BYTES_MAX).await?;
-    let is_to_measure = body.windows(INPUT.len()).any(|it| it == INPUT);
+    let is_to_measure = has_input(&body);
     let parse = {
         let room = Arc::clone(&room);
         move || {
@@ -105,6 +105,12 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let body = rendered.await?.map_err(Problem::internal)?;
     site.gauges.batched(body.accepted, body.duplicates);
     Ok(reply::with_body(StatusCode::OK, JSON, body.text))
+}
+
+/// Whether a member of that name is in it: what is to be measured stands there.
+fn has_input(body: &[u8]) -> bool {
+    let is_member = |it: usize| body[it + INPUT.len()..].trim_ascii_start().starts_with(b":");
+    body.windows(INPUT.len()).enumerate().any(|(place, it)| it == INPUT && is_member(place))
 }
 
 type Parsed = Vec<Result<ChargeOrder, Problem>>;
