@@ -70,8 +70,8 @@ pub fn open(path: &Path, options: Options) -> Result<Sqlite, Fault> {
 fn settle_log(file: &Connection, log: &File) -> Result<(), Fault> {
     const DOING: &str = "settling what was written before";
     log.sync_all().map_err(|it| Fault::new(DOING, it))?;
-    // Whoever reads meanwhile, as for a backup, keeps what it reads: then it is copied as far as that. Where the disk is
-    // full the log stays, and reads are served: a commit will say so.
+    // Whoever reads meanwhile, as for a backup, keeps what it reads: then it is copied as far as that. Where the disk
+    // is full the log stays, and reads are served: a commit will say so.
     match file.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())) {
         Err(error) if error.sqlite_error_code() != Some(ErrorCode::DiskFull) => Err(Fault::new(DOING, error)),
         _ => Ok(()),
