@@ -114,7 +114,7 @@ test("a payment is refunded, with what that does said before", async () => {
   await scrip.ask("POST", "/v1/accounts/buyer/purchases", { credits: "1000", payment_method: method });
   const page = await operator();
   await page.getByRole("link", { name: "Payments" }).click();
-  await page.getByText("None of the latest payments is like that.").waitFor();
+  await page.getByText("None of the payments is like that.").waitFor();
   await page.getByRole("link", { name: /^All/ }).click();
   await sound(page, "payments");
   await page.getByRole("link", { name: /1000 credits|1,000 credits/ }).first().click();
