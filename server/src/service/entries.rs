@@ -35,6 +35,20 @@ pub struct EntryFilter {
     pub actor: Option<Name>,
 }
 
+/// What a page may come to.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryBounds {
+    pub entries: usize,
+    /// Transactions looked at, whether or not they fit; there is a bound whatever is asked for.
+    pub looked_at: usize,
+}
+
+impl From<usize> for EntryBounds {
+    fn from(entries: usize) -> EntryBounds {
+        EntryBounds { entries, looked_at: LOOKED_AT_MAX }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct EntryPage {
     pub entries: Vec<Arc<Transaction>>,
@@ -45,24 +59,26 @@ pub struct EntryPage {
 }
 
 impl App {
-    /// Up to `limit` entries of an account below the cursor `before`, newest first.
+    /// Entries of an account below the cursor `before`, newest first, up to a limit.
     pub fn entries(
         &self,
         account: &Name,
         filter: &EntryFilter,
         before: Option<u64>,
-        limit: usize,
+        bounds: impl Into<EntryBounds>,
     ) -> Result<EntryPage, Error> {
+        let EntryBounds { entries: limit, looked_at: most } = bounds.into();
+        let most = most.min(LOOKED_AT_MAX);
         let number = self.known(account)?.account.number;
         let mut cursor = before.unwrap_or(u64::MAX);
         let mut entries = Vec::new();
         let mut looked_at = 0;
         // Most filters match most of what there is. One that does not is given more with every read.
         let mut at_once = limit;
-        while looked_at < LOOKED_AT_MAX {
+        while looked_at < most {
             let wanted = if filter.is_open() { limit - entries.len() } else { at_once };
             at_once = at_once.saturating_mul(4);
-            let wanted = wanted.clamp(1, READ_AT_ONCE).min(LOOKED_AT_MAX - looked_at);
+            let wanted = wanted.clamp(1, READ_AT_ONCE).min(most - looked_at);
             let read = self.store.transactions(number, cursor, wanted)?;
             if read.is_empty() {
                 return Ok(EntryPage { entries, next: None, looked_at });

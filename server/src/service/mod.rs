@@ -92,7 +92,7 @@ pub use console::{AuditFilter, AuditPage, CONSOLE_LASTS, Operator, WaitingJob};
 pub use deliveries::{Delivery, DeliveryState, DeliveryView, Try};
 pub use due::Settling;
 pub use emails::{Email, EmailTry, EmailView};
-pub use entries::{EntryFilter, EntryPage};
+pub use entries::{EntryBounds, EntryFilter, EntryPage};
 pub use follow::{News, PaymentsSeen};
 pub use forecast::{ForecastView, MeterForecast, MonthEnd, ServerForecast};
 pub use grants::{GrantOrder, GrantState, GrantView};

@@ -7,7 +7,7 @@ use super::entry::{Reader, draws, gain};
 use super::{breakdown, show};
 use crate::app::{App, Known};
 use crate::csv;
-use crate::service::{EntryFilter, Error, Overview, PartLine, ProjectNames};
+use crate::service::{EntryBounds, EntryFilter, Error, Overview, PartLine, ProjectNames};
 
 /// What one file may come to. Beyond it, the file says where the next one is, so that all of a range can be had however
 /// much it is, and no request costs more than another.
@@ -182,7 +182,9 @@ impl Activity {
         let mut rest = which.before;
         let (mut rows, mut looked_at) = (0, 0);
         loop {
-            let page = app.entries(which.account, which.filter, rest, READ_AT_ONCE.min(bounds.rows - rows))?;
+            let entries = READ_AT_ONCE.min(bounds.rows - rows);
+            let at_once = EntryBounds { entries, looked_at: bounds.looked_at - looked_at };
+            let page = app.entries(which.account, which.filter, rest, at_once)?;
             for transaction in &page.entries {
                 sheet.row(&entry(transaction, reader));
             }
@@ -318,21 +320,29 @@ mod tests {
         }
         let (names, zone) = (app.project_names(&ada).expect("names"), TimeZone::UTC);
         let reader = Reader::of(&app, &zone, &names);
-        let filter = EntryFilter { is_for_people: true, ..EntryFilter::default() };
-        let file = |before, bounds: &Bounds| {
-            let which = Which { account: &ada, filter: &filter, before };
+        let all = EntryFilter { is_for_people: true, ..EntryFilter::default() };
+        let none = EntryFilter { project: Some("none".parse().expect("a name")), ..all.clone() };
+        let file = |filter, before, bounds: &Bounds| {
+            let which = Which { account: &ada, filter, before };
             let activity = Activity::read(As::Csv, &app, &reader, &which, bounds).expect("it is read");
             let (rest, is_whole) = (activity.rest, activity.is_whole());
             (activity.text(|it| format!("https://example.com/activity.csv?cursor={it}")), rest, is_whole)
         };
-        let (all, rest, is_whole) = file(None, &BOUNDS);
-        assert_eq!((rest, is_whole, all.contains(NOT_COMPLETE)), (None, true, false));
-        let rows: Vec<&str> = all.lines().skip(1).collect();
-        assert!(5 <= rows.len(), "{all}");
-        for bounds in [Bounds { rows: 2, ..BOUNDS }, Bounds { rows: 3, bytes: 1, ..BOUNDS }] {
-            let (mut parts, mut before) = (Vec::new(), None);
+        let (whole, rest, is_whole) = file(&all, None, &BOUNDS);
+        assert_eq!((rest, is_whole, whole.contains(NOT_COMPLETE)), (None, true, false));
+        let rows: Vec<&str> = whole.lines().skip(1).collect();
+        assert!(5 <= rows.len(), "{whole}");
+        for (filter, bounds, rows) in [
+            (&all, Bounds { rows: 2, ..BOUNDS }, &rows[..]),
+            (&all, Bounds { rows: 3, bytes: 1, ..BOUNDS }, &rows),
+            (&all, Bounds { looked_at: 2, ..BOUNDS }, &rows),
+            // Of what does not fit it looks at no more, and says no less that there is more.
+            (&none, Bounds { looked_at: 2, ..BOUNDS }, &[]),
+        ] {
+            let (mut files, mut parts, mut before) = (0, Vec::new(), None);
             loop {
-                let (text, rest, is_whole) = file(before, &bounds);
+                files += 1;
+                let (text, rest, is_whole) = file(filter, before, &bounds);
                 let mut lines = text.lines().skip(1).map(str::to_owned);
                 if !is_whole {
                     let said = lines.next().expect("it says so");
@@ -346,6 +356,7 @@ mod tests {
                 }
             }
             assert_eq!(parts, rows, "all of them, each once");
+            assert!(2 < files, "one bound by so little is not whole");
         }
         app.close();
     }
