@@ -20,7 +20,7 @@ use crate::brand::Brand;
 use crate::clock::Clock;
 use crate::notify::{Desk, MailRoute, Postbox, Reach};
 use crate::rate_card;
-use crate::service::{Backlog, Caller, Lately, Seal};
+use crate::service::{Backlog, Caller, Lately, ProjectsLately, Seal};
 use crate::stripe::{Access, Patience, Provider, Secret};
 use crate::turnstile::Turnstile;
 
@@ -162,6 +162,7 @@ pub struct App {
     cards: RwLock<Arc<RateCards>>,
     pub(crate) at_hand: AtHand,
     pub(crate) lately: Lately,
+    pub(crate) projects_lately: ProjectsLately,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
     reread_at: AtomicI64,
     /// Held while rate cards and keys are read and put in their place: what was read first does not come last.
@@ -203,6 +204,7 @@ impl App {
             cards: RwLock::default(),
             at_hand: AtHand::default(),
             lately: Lately::default(),
+            projects_lately: ProjectsLately::default(),
             keys: RwLock::default(),
             reread_at: AtomicI64::new(0),
             rereading: Mutex::default(),

@@ -3,14 +3,14 @@
 //!
 //! What is kept is of a version of the account, and goes on with it: the few transactions since are read and added. It
 //! is bounded, and what is not kept is read. Invariant: what is given is what the store would have said.
-use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use billing::id::AccountNumber;
 use billing::time::{Span, Timestamp};
 use store::{Fault, UsageRow};
 
+use super::shelf::Shelf;
 use crate::app::App;
 
 /// Rows that are kept of all accounts: some fifty megabytes.
@@ -18,18 +18,16 @@ const KEPT_MAX: usize = 250_000;
 /// An account with fewer is read as quickly as it is looked for.
 const KEPT_MIN: usize = 1_000;
 /// Transactions that are added to what is kept; whoever is further behind is read anew.
-const FOLLOWED_MAX: u64 = 256;
+pub(super) const FOLLOWED_MAX: u64 = 256;
 /// Reading up to now reads on to here, so that what is asked a moment later is inside.
 const BEYOND_NOW: Span = Span::DAY.times(2);
 
-/// The account used last comes first.
-#[derive(Default)]
-pub struct Lately(Mutex<VecDeque<Slot>>);
+pub struct Lately(Shelf<Kept>);
 
-struct Slot {
-    account: AccountNumber,
-    rows: usize,
-    kept: Arc<Mutex<Kept>>,
+impl Default for Lately {
+    fn default() -> Lately {
+        Lately(Shelf::of(KEPT_MAX))
+    }
 }
 
 /// An account's usage in a range, by key, at a version.
@@ -95,31 +93,9 @@ impl Kept {
 }
 
 impl Lately {
-    fn shelf(&self) -> MutexGuard<'_, VecDeque<Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, account: AccountNumber) -> Option<Arc<Mutex<Kept>>> {
-        let mut shelf = self.shelf();
-        let place = shelf.iter().position(|it| it.account == account)?;
-        let slot = shelf.remove(place)?;
-        let found = Arc::clone(&slot.kept);
-        shelf.push_front(slot);
-        Some(found)
-    }
-
     fn keep(&self, kept: Kept) {
-        let mut shelf = self.shelf();
-        shelf.retain(|it| it.account != kept.account);
-        if KEPT_MIN <= kept.rows.len() {
-            let (account, rows) = (kept.account, kept.rows.len());
-            shelf.push_front(Slot { account, rows, kept: Arc::new(Mutex::new(kept)) });
-        }
-        let mut rows = 0;
-        shelf.retain(|it| {
-            rows += it.rows;
-            rows <= KEPT_MAX
-        });
+        let (account, rows) = (kept.account, kept.rows.len());
+        if KEPT_MIN <= rows { self.0.keep(account, rows, kept) } else { self.0.forget(account) }
     }
 }
 
@@ -131,7 +107,7 @@ impl App {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<(u64, Rows), Fault> {
-        if let Some(kept) = self.lately.find(account) {
+        if let Some(kept) = self.lately.0.find(account) {
             let version = self.book(account)?.version;
             // Whoever panicked with it may have added some of what is new: it is read anew.
             if let Ok(mut kept) = kept.lock()

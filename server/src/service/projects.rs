@@ -2,8 +2,11 @@
 //!
 //! A project that a charge names is there from then on, without a write of its own: the months say that it was named,
 //! and when, and the transactions since they were counted. Only what a platform says of a project (its name, that it is
-//! gone) is kept apart. Invariant: what is looked at is a few rows a month and project, however much was used.
+//! gone) is kept apart. The months are read once while an account is at hand: from then on what came since is added.
+//! Invariant: what is looked at is a few rows an hour and project of some weeks, however much was used and for however
+//! long.
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
@@ -12,18 +15,40 @@ use billing::time::{Span, Timestamp};
 use store::{Change, CommitError, Project};
 
 use super::bookkeeping::ACCOUNT_MONTH;
+use super::lately::FOLLOWED_MAX;
 use super::months::{AccountMonth, OTHERS, UsedRow};
+use super::shelf::Shelf;
 use super::{By, Error};
 use crate::app::App;
 
 /// A hundred years of them.
 const MONTHS_MAX: usize = 1_200;
-/// Transactions read at once.
-const READ_AT_ONCE: u64 = 1_000;
+/// How far before it was written something may have been used: usage told of late, and the hours of another zone.
+const REACH: Span = Span::from_millis(LATE_MAX.millis() + Span::DAY.millis());
+/// Projects that are kept of all accounts: some twenty megabytes.
+const KEPT_MAX: usize = 200_000;
+/// An account counts for as many at least, so that there are not more of them than are quickly looked through.
+const KEPT_MIN: usize = 64;
 
 /// Projects that something was used for, and since when.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Begun(BTreeMap<Name, Timestamp>);
+
+/// What was read lately of which projects have begun.
+pub struct ProjectsLately(Shelf<Read>);
+
+impl Default for ProjectsLately {
+    fn default() -> ProjectsLately {
+        ProjectsLately(Shelf::of(KEPT_MAX))
+    }
+}
+
+/// What an account's transactions up to a version, and up to an instant, say; it may say some of later ones.
+struct Read {
+    version: u64,
+    at: Timestamp,
+    begun: Begun,
+}
 
 impl Begun {
     fn add(&mut self, id: &Name, at: Timestamp) {
@@ -57,9 +82,17 @@ impl App {
     /// An account's projects, deleted ones included.
     pub fn projects(&self, account: &Name) -> Result<Vec<Project>, Error> {
         let number = self.known(account)?.account.number;
-        let mut begun = Begun::default();
-        let counted = self.begun_in_months(number, &mut begun)?;
-        self.begun_since(number, counted, &mut begun)?;
+        if let Some(read) = self.projects_lately.0.find(number) {
+            // Whoever panicked with it has left all that was in it.
+            let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+            self.go_on(number, &mut read)?;
+            let begun = read.begun.clone();
+            drop(read);
+            return self.with_named(number, begun);
+        }
+        let read = self.read_begun(number)?;
+        let begun = read.begun.clone();
+        self.projects_lately.0.keep(number, read.begun.0.len().max(KEPT_MIN), read);
         self.with_named(number, begun)
     }
 
@@ -80,17 +113,49 @@ impl App {
         Ok(projects.into_values().collect())
     }
 
-    /// By the months as they are counted, and up to which version they are.
-    fn begun_in_months(&self, number: AccountNumber, begun: &mut Begun) -> Result<u64, Error> {
-        let mut counted = 0;
+    /// By all that is written. How far that goes is asked before: what comes meanwhile is added again.
+    fn read_begun(&self, number: AccountNumber) -> Result<Read, Error> {
+        let (version, at) = (self.book(number)?.version, self.now());
+        let mut begun = Begun::default();
+        let counted = self.begun_in_months(number, &mut begun)?;
+        // What is not counted yet was written in the newest month or after it.
+        self.begun_between(number, (counted - REACH, at + Span::DAY), &mut begun)?;
+        Ok(Read { version, at, begun })
+    }
+
+    /// Adds what was written since.
+    fn go_on(&self, number: AccountNumber, read: &mut Read) -> Result<(), Error> {
+        let (version, at) = (self.book(number)?.version, self.now());
+        let since = version.saturating_sub(read.version);
+        if since == 0 {
+            return Ok(());
+        }
+        if since <= FOLLOWED_MAX {
+            let count = usize::try_from(since).expect("a few");
+            for transaction in self.store.transactions(number, version + 1, count)? {
+                let key = transaction.usage().map(|it| it.0);
+                key.iter()
+                    .filter_map(|it| Some((it.project.as_ref()?, it.hour)))
+                    .for_each(|it| read.begun.add(it.0, it.1));
+            }
+        } else {
+            self.begun_between(number, (read.at - REACH, at + Span::DAY), &mut read.begun)?;
+        }
+        (read.version, read.at) = (version, at);
+        Ok(())
+    }
+
+    /// By the months as they are counted, and when the newest of them began; when the account did where there is none.
+    fn begun_in_months(&self, number: AccountNumber, begun: &mut Begun) -> Result<Timestamp, Error> {
+        let mut newest = None;
         for month in self.all_kept::<AccountMonth>(number, ACCOUNT_MONTH, None, MONTHS_MAX)? {
             let month = month.body;
-            counted = month.version.max(counted);
             let (from, to) = (Timestamp::from_millis(month.from), Timestamp::from_millis(month.to));
+            newest = newest.max(Some(from));
             // What a month does not say for each project, usage does: there are very many, or it was counted long ago.
             let is_untold = |it: &UsedRow| it.since.is_none() || it.project.as_deref() == Some(OTHERS);
             if month.used.iter().any(|it| it.project.is_some() && is_untold(it)) {
-                self.begun_between(number, (from - LATE_MAX - Span::DAY, to), begun)?;
+                self.begun_between(number, (from - REACH, to), begun)?;
             }
             for row in &month.used {
                 let id = row.project.as_deref().and_then(|it| it.parse::<Name>().ok());
@@ -99,22 +164,10 @@ impl App {
                 }
             }
         }
-        Ok(counted)
-    }
-
-    /// By the transactions after a version.
-    fn begun_since(&self, number: AccountNumber, counted: u64, begun: &mut Begun) -> Result<(), Error> {
-        let mut above = self.book(number)?.version + 1;
-        while counted + 1 < above {
-            let room = (above - 1 - counted).min(READ_AT_ONCE);
-            let newest = self.store.transactions(number, above, usize::try_from(room).unwrap_or(usize::MAX))?;
-            let Some(oldest) = newest.last() else { break };
-            above = oldest.place.version;
-            for (key, _) in newest.iter().filter_map(|it| it.usage()) {
-                key.project.iter().for_each(|it| begun.add(it, key.hour));
-            }
+        if let Some(newest) = newest {
+            return Ok(newest);
         }
-        Ok(())
+        Ok(self.known_number(number)?.map_or(self.now(), |it| it.account.created_at))
     }
 
     /// By usage itself.
@@ -160,3 +213,6 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
