@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
@@ -12,9 +13,10 @@ use axum::http::{HeaderMap, header};
 use billing::id::Name;
 use billing::payment::looks_like_card_number;
 use billing::rating::Text;
+use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::catalogue;
 use super::json;
@@ -210,6 +212,41 @@ pub async fn oversize(body: Body, length: usize, most: usize) -> Problem {
     too_large(most)
 }
 
+/// How fast somebody at a page has to send: slower than any line that sends the largest file in time.
+const PACE: Pace = Pace { rests: Duration::from_secs(20), bytes_per_second: 16 << 10 };
+
+#[derive(Clone, Copy)]
+struct Pace {
+    /// How long nothing may come.
+    rests: Duration,
+    /// So much on the whole, that rest apart.
+    bytes_per_second: u64,
+}
+
+/// The same body, which breaks off where it stalls: what it holds of the room for pages is for others, too.
+pub fn paced(body: Body) -> Body {
+    paced_at(PACE, body)
+}
+
+fn paced_at(pace: Pace, body: Body) -> Body {
+    let begun = Instant::now();
+    let parts = stream::unfold(Some((body.into_data_stream(), 0)), move |state| async move {
+        let (mut parts, received) = state?;
+        let on_the_whole = Duration::from_millis(received * 1_000 / pace.bytes_per_second);
+        let until = (begun + pace.rests + on_the_whole).min(Instant::now() + pace.rests);
+        match timeout_at(until, parts.next()).await {
+            Ok(Some(Ok(part))) => {
+                let received = received + part.len() as u64;
+                Some((Ok(part), Some((parts, received))))
+            }
+            Ok(Some(Err(error))) => Some((Err(error.into()), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err::<_, BoxError>("it came too slowly".into()), None)),
+        }
+    });
+    Body::from_stream(parts)
+}
+
 /// What reads a body, for as long as a client may take to send one.
 pub async fn in_time<T>(reading: impl Future<Output = T>) -> Result<T, Problem> {
     within(BODY_TIME_MAX, reading).await
@@ -275,8 +312,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_body_that_stalls_or_trickles_is_not_waited_for() {
+        let pace = Pace { rests: Duration::from_millis(20), bytes_per_second: 1 << 20 };
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let trickle = Body::from_stream(stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        }));
+        for body in [never, trickle] {
+            let error = paced_at(pace, body).collect().await.expect_err("it is broken off");
+            assert!(error.to_string().contains("too slowly"), "{error}");
+        }
+        let whole = paced_at(pace, Body::from("all of it")).collect().await.expect("it is read");
+        assert_eq!(whole.to_bytes(), "all of it");
+    }
+
+    #[tokio::test]
     async fn a_body_that_never_ends_is_waited_for_so_long_and_no_longer() {
-        let stalled = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let stalled = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let waited = within(Duration::from_millis(1), read(stalled, JSON_BYTES_MAX)).await;
         let problem = waited.expect_err("nothing was sent");
         assert_eq!((problem.kind.status, problem.detail.contains("was not all sent within")), (400, true));

@@ -7,15 +7,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use billing::id::Name;
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::problem::Problem;
+use super::share::Share;
 use super::site::Site;
 use crate::app::App;
 use crate::service::{Error, News, PaymentsSeen};
@@ -47,7 +48,7 @@ struct Listener {
     audience: Audience,
     pulse: Interval,
     waiting: std::vec::IntoIter<Event>,
-    _place: OwnedSemaphorePermit,
+    _place: Share,
 }
 
 /// Streams the account's news from `last_event_id` on; from now on where nothing is said.
@@ -57,7 +58,7 @@ pub async fn stream(
     headers: &HeaderMap,
     audience: Audience,
 ) -> Result<Response, Problem> {
-    let place = site.listener_place()?;
+    let place = site.listener_place(&account)?;
     let followed = account.clone();
     let moved = site.look(move |app| app.follow(&followed)).await?;
     let seen = headers.get("last-event-id").and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
@@ -73,6 +74,8 @@ pub async fn stream(
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response();
     // Proxies that gather answers would hold the events back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    // What is in it is as private as any page.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 

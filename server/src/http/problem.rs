@@ -65,6 +65,12 @@ impl Problem {
         let detail = "more is waiting than this server takes at once; send the same again in a moment";
         Problem { retry_after_seconds: Some(BUSY_SECONDS), ..Problem::new(&catalogue::BUSY, detail) }
     }
+    /// The same where what is waiting is all of one account.
+    pub fn busy_with_own() -> Problem {
+        let detail = "more of this account is on its way than this server takes at once; send the same again when some \
+                      of it is done";
+        Problem { retry_after_seconds: Some(BUSY_SECONDS), ..Problem::new(&catalogue::BUSY, detail) }
+    }
     /// The store cannot be reached just now.
     pub fn away(cause: &impl ToString) -> Problem {
         let detail = "the database cannot be reached just now; send the same again in a moment";

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::catalogue;
 use super::gauges::{Gauges, count};
 use super::problem::Problem;
+use super::share::{Share, Shares};
 use crate::app::App;
 use crate::service::{Caller, Error, Scope};
 use crate::traces::Traces;
@@ -21,12 +22,17 @@ const UPLOADS_BYTES_MAX: usize = 512 << 20;
 /// The same of what people send to pages. It is apart, so that no number of people who send slowly or never end leaves
 /// the API without room.
 const PAGE_UPLOADS_BYTES_MAX: usize = 200 << 20;
+/// Of one account: a file as large as any may be, and messages beside it. Those who work together wait for each other,
+/// and nobody for the files of a stranger.
+const ACCOUNT_UPLOADS_BYTES_MAX: usize = PAGE_UPLOADS_BYTES_MAX / 3;
 /// Artefacts measured at once: measuring is work for a core, and the charges need one too.
 const MEASURING_MAX: usize = 2;
 /// Of these, so many for pages: the API never waits for a queue of them.
 const PAGE_MEASURING_MAX: usize = 1;
 /// Event streams open at once; each is a connection and a task that sleeps.
 const LISTENERS_MAX: usize = 8_192;
+/// Of one account: a platform that follows it, and all who look at it.
+const ACCOUNT_LISTENERS_MAX: usize = 512;
 /// One permit stands for so many bytes.
 const UPLOAD_UNIT: usize = 1 << 10;
 
@@ -37,10 +43,10 @@ pub struct Site {
     /// None where keys may send as fast as they can.
     limiter: Option<DefaultKeyedRateLimiter<Text>>,
     uploads: Arc<Semaphore>,
-    page_uploads: Arc<Semaphore>,
+    page_uploads: Shares,
     measuring: Arc<Semaphore>,
     page_measuring: Arc<Semaphore>,
-    listeners: Arc<Semaphore>,
+    listeners: Shares,
     closing: watch::Sender<bool>,
 }
 
@@ -59,10 +65,10 @@ impl Site {
             traces: Traces::start(),
             limiter: requests_per_second.map(|it| RateLimiter::keyed(Quota::per_second(it))),
             uploads: Arc::new(Semaphore::new(UPLOADS_BYTES_MAX / UPLOAD_UNIT)),
-            page_uploads: Arc::new(Semaphore::new(PAGE_UPLOADS_BYTES_MAX / UPLOAD_UNIT)),
+            page_uploads: Shares::of(PAGE_UPLOADS_BYTES_MAX / UPLOAD_UNIT, ACCOUNT_UPLOADS_BYTES_MAX / UPLOAD_UNIT),
             measuring: Arc::new(Semaphore::new(MEASURING_MAX)),
             page_measuring: Arc::new(Semaphore::new(PAGE_MEASURING_MAX)),
-            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            listeners: Shares::of(LISTENERS_MAX, ACCOUNT_LISTENERS_MAX),
             closing: watch::Sender::new(false),
         }
     }
@@ -79,9 +85,9 @@ impl Site {
         self.closing.subscribe()
     }
 
-    /// Room for one more event stream.
-    pub fn listener_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.listeners).try_acquire_owned().map_err(|_| Problem::busy())
+    /// Room for one more event stream of an account.
+    pub fn listener_place(&self, account: &Name) -> Result<Share, Problem> {
+        self.listeners.take(account, 1)
     }
 
     /// Where people reach this server: as configured, or as the caller reached it.
@@ -150,11 +156,12 @@ impl Site {
     /// Room for an upload of up to `bytes`; busy when there is none. It goes to wherever the upload does: who asked may
     /// have gone long before that is done with it.
     pub fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        room(&self.uploads, bytes)
+        let units = u32::try_from(bytes.div_ceil(UPLOAD_UNIT)).unwrap_or(u32::MAX);
+        Arc::clone(&self.uploads).try_acquire_many_owned(units).map_err(|_| Problem::busy())
     }
-    /// The same for what is sent to a page.
-    pub fn page_room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        room(&self.page_uploads, bytes)
+    /// The same for what somebody of an account sends to a page.
+    pub fn page_room_for(&self, account: &Name, bytes: usize) -> Result<Share, Problem> {
+        self.page_uploads.take(account, bytes.div_ceil(UPLOAD_UNIT))
     }
 
     /// Runs a measurement on a thread of its own, not too many at once.
@@ -183,9 +190,4 @@ impl Site {
         };
         self.measure(measure).await
     }
-}
-
-fn room(pool: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-    let units = u32::try_from(bytes.div_ceil(UPLOAD_UNIT)).unwrap_or(u32::MAX);
-    Arc::clone(pool).try_acquire_many_owned(units).map_err(|_| Problem::busy())
 }

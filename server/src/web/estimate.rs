@@ -20,7 +20,7 @@ use super::prices::{self, PriceTable};
 use super::visit::Visitor;
 use super::{Paged, message, page, show};
 use crate::app::App;
-use crate::http::{CHAT_BYTES_MAX, DIMENSION_LENGTH_MAX, Problem, Site, in_time, length_of, oversize};
+use crate::http::{CHAT_BYTES_MAX, DIMENSION_LENGTH_MAX, Problem, Site, in_time, length_of, oversize, paced};
 use crate::service::{Error, Order, QuoteOrder, QuoteView};
 
 const PATH: &str = "/settings/estimate";
@@ -29,7 +29,8 @@ const FILE_BYTES_MAX: usize = 64 << 20;
 /// Of the whole form.
 const FORM_BYTES_MAX: usize = FILE_BYTES_MAX + (1 << 20);
 const TOO_LARGE: &str = "A file may have at most 64 MiB, and a message 24 MiB. Please send less.";
-const BROKEN: &str = "The form broke off on its way; a file may have at most 64 MiB. Please send it again.";
+const BROKEN: &str =
+    "The form broke off on its way, or came too slowly; a file may have at most 64 MiB. Please send it again.";
 /// Replies as people know them, in tokens.
 const REPLIES: [(&str, u64); 3] = [("A short reply", 150), ("A usual reply", 500), ("A long reply", 2_000)];
 /// Times a server may run, in hours. A month has 730, as everywhere servers are rented.
@@ -97,7 +98,9 @@ async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, request: Requ
         let _ = oversize(request.into_body(), length, FORM_BYTES_MAX).await;
         return filled(&site, visitor, Asked::default(), Some(Err(TOO_LARGE.to_owned()))).await;
     }
-    let room = site.page_room_for(length.unwrap_or(FORM_BYTES_MAX)).map_err(|it| message::failed(&site, it))?;
+    let room = site.page_room_for(&visitor.session.account, length.unwrap_or(FORM_BYTES_MAX));
+    let room = room.map_err(|it| message::failed(&site, it))?;
+    let request = request.map(paced);
     let read = in_time(read(request, &site)).await.map_err(|it| message::failed(&site, it))?;
     let mut asked = match read {
         Ok(asked) => asked,

@@ -45,7 +45,11 @@ fn uploads_that_stall_on_a_page_leave_the_api_its_room() {
     let stalled: Vec<_> = (0..8).map(|_| stall(&server, &cookie, 64 << 20)).collect();
     let waited_for = stalled.iter().filter(|it| it.1.starts_with("HTTP/1.1 100 ")).count();
     let refused = stalled.iter().filter(|it| it.1.starts_with("HTTP/1.1 503 ")).count();
-    assert_eq!((waited_for, refused), (3, 5));
+    assert_eq!((waited_for, refused), (1, 7));
+    // Nor do they keep off the files of another account.
+    server.account("bob");
+    let (of_bob, said) = stall(&server, &visit(&server, "bob", "viewer"), 64 << 20);
+    assert!(said.starts_with("HTTP/1.1 100 "), "{said}");
     assert_eq!(server.post("/v1/charges/batch", "", &json!([chat("ada", "a", 8_000)])).status, 200);
     let plan = "services:\n  web:\n    image: nginx\n";
     assert_eq!(server.send("/v1/measure/plan", "", "application/yaml", plan).status, 200);
@@ -56,7 +60,7 @@ fn uploads_that_stall_on_a_page_leave_the_api_its_room() {
         server.submit_as("/settings/estimate", &cookie, "multipart/form-data; boundary=x", &multipart(&fields))
     };
     assert!(ask("Why is my build slow?").text.contains("A short reply"));
-    drop(stalled);
+    drop((stalled, of_bob));
 }
 
 #[test]
