@@ -78,6 +78,22 @@ test("signing out ends the session in every tab", async () => {
   assert.equal((await other.goto(`${scrip.url}/settings/activity`)).status(), 401);
 });
 
+test("a page whose session has ended says so, keeps what was typed, and asks no more", async () => {
+  await scrip.account("over");
+  const page = await tab(chrome, { expected: [REFUSED] });
+  await page.goto(await scrip.link("over"));
+  await page.goto(`${scrip.url}/settings/estimate`);
+  await page.getByLabel("Your message").fill("Half a thought");
+  await live(page);
+  const other = await page.context().newPage();
+  await other.goto(`${scrip.url}/settings/activity`);
+  await other.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("alert").filter({ hasText: "You are signed out" }).waitFor();
+  assert.match(await page.locator("#pill").innerText(), /signed out/);
+  assert.equal(await page.getByLabel("Your message").inputValue(), "Half a thought");
+  await sound(page, "a page whose session has ended");
+});
+
 test("who signs out finds the way back to the app", async () => {
   await scrip.account("returning");
   const page = await tab(chrome);
@@ -109,7 +125,29 @@ test("a page can be walked through by keyboard alone", async () => {
     assert.notEqual(focused.outline, "none", `${focused.name} does not show that it has the focus`);
     seen.add(focused.name);
   }
-  for (const name of ["Usage", "Activity", "Sign out", "30 days", "Dates and filters", "Show as a table"]) assert.ok(seen.has(name), name);
+  for (const name of ["Usage", "Activity", "Sign out", "30 days", "Dates and filters", "Skip the chart", "Show as a table"]) assert.ok(seen.has(name), name);
+});
+
+test("a page nobody looks at holds no connection, and is up to date when somebody does again", async () => {
+  await scrip.account("hidden");
+  const page = await tab(chrome);
+  let streams = 0;
+  page.on("request", (it) => (streams += it.url().endsWith("/settings/stream")));
+  const ended = page.waitForEvent("requestfailed", (it) => it.url().endsWith("/settings/stream"));
+  await page.goto(await scrip.link("hidden"));
+  await live(page);
+  const hide = (is) =>
+    page.evaluate((is) => {
+      Object.defineProperty(document, "hidden", { value: is, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, is);
+  await hide(true);
+  await ended;
+  await scrip.chat("hidden", 80_000);
+  await hide(false);
+  await page.locator("summary", { hasText: "AI chat message" }).waitFor();
+  assert.match(await page.locator("#pill").innerText(), /890\.00/);
+  assert.equal(streams, 2);
 });
 
 test("a lost connection is said, and comes back by itself with what was missed", async () => {

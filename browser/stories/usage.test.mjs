@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { filled } from "../month.mjs";
-import { Scrip, browser, eventually, live, sound, tab } from "../scrip.mjs";
+import { SIZES, Scrip, browser, eventually, live, sound, tab } from "../scrip.mjs";
 
 let scrip, chrome;
 before(async () => {
@@ -93,6 +93,41 @@ test("a day opens into its hours, filters are in the address, and the export is 
   await page.waitForURL((it) => !it.search.includes("by=hour"));
   await page.getByRole("link", { name: "Clear filters" }).click();
   await page.waitForURL((it) => !it.search.includes("project"));
+});
+
+test("a date can be typed, and what is chosen by hand takes effect at once", async () => {
+  await scrip.account("typed");
+  const page = await tab(chrome);
+  await page.goto(await scrip.link("typed"));
+  await page.getByText("Dates and filters").click();
+  let asked = 0;
+  page.on("request", (it) => (asked += it.isNavigationRequest()));
+  const from = page.getByLabel("From");
+  const first = await from.inputValue();
+  for (let step = 0; step < 3; step++) await from.press("ArrowDown");
+  const typed = await from.inputValue();
+  assert.notEqual(typed, first);
+  await page.getByRole("button", { name: "Show", exact: true }).click();
+  await page.waitForURL(new RegExp(`from=${typed}`));
+  assert.equal(asked, 1, "not for each step");
+  await page.getByText("Dates and filters").click();
+  await page.getByLabel("Category").selectOption("Code analysis");
+  await page.waitForURL(/category=Code/);
+});
+
+test("a table that was scrolled to its side stays so, and the focus where it is, while the page follows its account", async () => {
+  await scrip.account("scrolled");
+  await scrip.chat("scrolled", 8_000);
+  const page = await tab(chrome, { viewport: SIZES.phone });
+  await page.goto(await scrip.link("scrolled"));
+  await live(page);
+  const projects = page.getByRole("region", { name: "Projects, table" });
+  await projects.focus();
+  await projects.evaluate((it) => (it.scrollLeft = 150));
+  await scrip.chat("scrolled", 16_000);
+  await projects.filter({ hasText: "3.00" }).waitFor();
+  assert.equal(await projects.evaluate((it) => it.scrollLeft), 150);
+  assert.equal(await projects.evaluate((it) => it === document.activeElement), true);
 });
 
 test("a server shows what setting it up and running it cost apart, and how it stands", async () => {

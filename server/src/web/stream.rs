@@ -2,7 +2,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::sse::Event;
+use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 
 use super::frame::Live;
@@ -12,7 +14,16 @@ use crate::app::App;
 use crate::http::{Audience, Site, stream};
 use crate::service::News;
 
-pub async fn follow(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+/// Whoever has no session is answered that there is nothing: a browser comes back for ever to any other end of a
+/// stream, also to that of one whose session was over.
+pub async fn follow(State(site): State<Arc<Site>>, visitor: Result<Visitor, Response>) -> Paged {
+    let visitor = match visitor {
+        Ok(visitor) => visitor,
+        Err(refused) if refused.status() == StatusCode::UNAUTHORIZED => {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        Err(refused) => return Err(refused),
+    };
     let zone = visitor.known.zone.clone();
     let account = visitor.session.account.clone();
     let render = move |news: &News| told(news, &zone);

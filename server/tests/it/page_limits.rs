@@ -141,6 +141,7 @@ fn a_stream_ends_with_the_key_or_the_session_that_opened_it() {
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).build().into();
     let open = |path: &str, header: &str, value: &str| {
         let answer = agent.get(format!("{}{path}", server.url)).header(header, value).call().unwrap();
+        assert_eq!(answer.headers()["cache-control"], "no-store");
         let mut stream = BufReader::new(answer.into_body().into_reader());
         let mut line = String::new();
         stream.read_line(&mut line).unwrap();
@@ -163,6 +164,11 @@ fn a_stream_ends_with_the_key_or_the_session_that_opened_it() {
         std::io::copy(&mut stream, &mut std::io::sink()).expect("it ends, and in good order");
     }
     server.as_key(&secret, |it| assert_eq!(it.get("/v1/accounts/ada/balance").status, 401));
+    // A browser whose stream ended comes back; to this answer alone it does not come back again.
+    for cookie in [&*cookie, ""] {
+        let again = server.browse("/settings/stream", cookie);
+        assert_eq!((again.status, &*again.text), (204, ""));
+    }
 }
 
 #[test]

@@ -8,22 +8,53 @@ const text = (name, value) => {
   }
 };
 
+const state = (name, words) => {
+  document.documentElement.dataset.stream = name;
+  for (const it of document.querySelectorAll("[data-fresh]")) if (it.textContent !== words) it.textContent = words;
+};
+
+// A session that is over does not come back: nothing is asked for any more. What was typed stays where it is.
+let isOver = false;
+const over = () => {
+  if (isOver) return;
+  isOver = true;
+  state("over", "Signed out; last updated");
+  const note = Object.assign(document.createElement("p"), { className: "card alert", role: "alert" });
+  note.textContent = "You are signed out: what you see here does not change any more. Open Settings in the app you came from to come back.";
+  document.getElementById("main").prepend(note);
+};
+
+// Where the focus is, so that it is found again in what is new; null for what has something typed or chosen in it.
+const place = (it) => {
+  const said = (name) => `[${name}="${CSS.escape(it.getAttribute(name))}"]`;
+  if (it.matches("details[id] > summary")) return `#${CSS.escape(it.parentElement.id)} > summary`;
+  if (it.matches(".scroll")) return `.scroll${said("aria-label")}`;
+  return it.matches("a[href]") ? `a${said("href")}` : null;
+};
+
 // The page is asked for again and what has news is put in the place of what was there. What is open stays open.
 let asked = 0;
 const refresh = async () => {
+  if (isOver) return;
   const mine = ++asked;
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (answer.status === 401) over();
   if (!answer.ok || mine !== asked) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const open = new Set([...document.querySelectorAll("details[open][id]")].map((it) => it.id));
-  const focused = document.activeElement?.id;
   for (const part of parts()) {
     const next = fresh.getElementById(part.id);
-    if (!next || next.innerHTML === part.innerHTML || part.contains(document.activeElement)) continue;
+    if (!next || next.innerHTML === part.innerHTML) continue;
+    const focus = part.contains(document.activeElement) ? place(document.activeElement) : "";
+    if (focus === null) continue;
     for (const it of next.querySelectorAll("details[id]")) it.open = open.has(it.id);
-    part.replaceWith(document.adoptNode(next));
+    const scrolled = new Map([...part.querySelectorAll(".scroll")].map((it) => [it.ariaLabel, it.scrollLeft]));
+    // The part itself stays, so that those who cannot see it are told what is new in it.
+    part.replaceChildren(...next.childNodes);
+    if (!next.dataset.poll) delete part.dataset.poll;
+    for (const it of part.querySelectorAll(".scroll")) it.scrollLeft = scrolled.get(it.ariaLabel) ?? 0;
+    if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
   }
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 };
 
 // The first news sets the time; what comes meanwhile is in the same answer, and what comes while that is on its way asks
@@ -42,12 +73,22 @@ const soon = (after = 150) => {
   }, after);
 };
 
-const follow = (address) => {
-  const state = (name, words) => {
-    document.documentElement.dataset.stream = name;
-    for (const it of document.querySelectorAll("[data-fresh]")) it.textContent = words;
-  };
-  const stream = new EventSource(address);
+// A stream that was refused does not come back by itself: it is opened again, unless nobody may listen any more.
+const address = document.body.dataset.stream;
+const again = async () => {
+  const answer = await fetch(address, { method: "HEAD" }).catch(() => null);
+  if (answer?.status === 204) over();
+  else setTimeout(follow, 5000);
+};
+
+let stream = null;
+const rest = () => {
+  stream?.close();
+  stream = null;
+};
+const follow = () => {
+  if (stream || isOver || document.hidden) return;
+  stream = new EventSource(address);
   stream.addEventListener("balance", (event) => {
     const live = JSON.parse(event.data);
     for (const [name, value] of Object.entries(live)) text(name, value);
@@ -60,18 +101,32 @@ const follow = (address) => {
   });
   stream.addEventListener("error", () => {
     state("lost", "Reconnecting; last updated");
-    // A stream that was refused does not come back by itself: the session may be over.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => follow(address), 5000);
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    rest();
+    again();
   });
-  addEventListener("pagehide", () => stream.close(), { once: true });
 };
 
-if (document.body.dataset.stream) follow(document.body.dataset.stream);
+if (address) {
+  follow();
+  addEventListener("pagehide", rest);
+  // A page nobody looks at follows nothing: browsers open few connections to one place, and another tab may need them.
+  // Whoever comes back to one finds it as it was left.
+  const comeBack = () => {
+    follow();
+    soon();
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : comeBack()));
+  addEventListener("pageshow", (event) => event.persisted && comeBack());
+}
 
-// Filters take effect when they are changed; the button is for those without a script.
+// What is chosen from a list by hand takes effect at once. By keyboard every step would, and of a date every digit: there
+// the button is for.
 for (const form of document.querySelectorAll("form[data-auto]")) {
-  form.addEventListener("change", () => form.requestSubmit());
-  form.classList.add("auto");
+  let isTyped = false;
+  form.addEventListener("keydown", () => (isTyped = true));
+  form.addEventListener("pointerdown", () => (isTyped = false));
+  form.addEventListener("change", (event) => event.target.matches("select") && !isTyped && form.requestSubmit());
 }
 
 // A page that waits for something outside asks again by itself.
