@@ -9,6 +9,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("AD", "Andorra"),
     ("AO", "Angola"),
     ("AI", "Anguilla"),
+    ("AQ", "Antarctica"),
     ("AG", "Antigua and Barbuda"),
     ("AR", "Argentina"),
     ("AM", "Armenia"),
@@ -30,7 +31,9 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("BQ", "Bonaire, Sint Eustatius and Saba"),
     ("BA", "Bosnia and Herzegovina"),
     ("BW", "Botswana"),
+    ("BV", "Bouvet Island"),
     ("BR", "Brazil"),
+    ("IO", "British Indian Ocean Territory"),
     ("VG", "British Virgin Islands"),
     ("BN", "Brunei"),
     ("BG", "Bulgaria"),
@@ -45,6 +48,8 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("TD", "Chad"),
     ("CL", "Chile"),
     ("CN", "China"),
+    ("CX", "Christmas Island"),
+    ("CC", "Cocos (Keeling) Islands"),
     ("CO", "Colombia"),
     ("KM", "Comoros"),
     ("CG", "Congo"),
@@ -76,6 +81,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("FR", "France"),
     ("GF", "French Guiana"),
     ("PF", "French Polynesia"),
+    ("TF", "French Southern Territories"),
     ("GA", "Gabon"),
     ("GM", "Gambia"),
     ("GE", "Georgia"),
@@ -93,6 +99,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("GW", "Guinea-Bissau"),
     ("GY", "Guyana"),
     ("HT", "Haiti"),
+    ("HM", "Heard Island and McDonald Islands"),
     ("HN", "Honduras"),
     ("HK", "Hong Kong"),
     ("HU", "Hungary"),
@@ -112,6 +119,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("KZ", "Kazakhstan"),
     ("KE", "Kenya"),
     ("KI", "Kiribati"),
+    ("XK", "Kosovo"),
     ("KW", "Kuwait"),
     ("KG", "Kyrgyzstan"),
     ("LA", "Laos"),
@@ -155,6 +163,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("NE", "Niger"),
     ("NG", "Nigeria"),
     ("NU", "Niue"),
+    ("NF", "Norfolk Island"),
     ("KP", "North Korea"),
     ("MK", "North Macedonia"),
     ("MP", "Northern Mariana Islands"),
@@ -168,6 +177,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("PY", "Paraguay"),
     ("PE", "Peru"),
     ("PH", "Philippines"),
+    ("PN", "Pitcairn Islands"),
     ("PL", "Poland"),
     ("PT", "Portugal"),
     ("PR", "Puerto Rico"),
@@ -198,6 +208,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("SB", "Solomon Islands"),
     ("SO", "Somalia"),
     ("ZA", "South Africa"),
+    ("GS", "South Georgia and the South Sandwich Islands"),
     ("KR", "South Korea"),
     ("SS", "South Sudan"),
     ("ES", "Spain"),
@@ -214,6 +225,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("TH", "Thailand"),
     ("TL", "Timor-Leste"),
     ("TG", "Togo"),
+    ("TK", "Tokelau"),
     ("TO", "Tonga"),
     ("TT", "Trinidad and Tobago"),
     ("TN", "Tunisia"),
@@ -227,6 +239,7 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("AE", "United Arab Emirates"),
     ("GB", "United Kingdom"),
     ("US", "United States"),
+    ("UM", "United States Minor Outlying Islands"),
     ("UY", "Uruguay"),
     ("UZ", "Uzbekistan"),
     ("VU", "Vanuatu"),
@@ -234,7 +247,28 @@ pub const COUNTRIES: &[(&str, &str)] = &[
     ("VE", "Venezuela"),
     ("VN", "Vietnam"),
     ("WF", "Wallis and Futuna"),
+    ("EH", "Western Sahara"),
     ("YE", "Yemen"),
     ("ZM", "Zambia"),
     ("ZW", "Zimbabwe"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use billing::tax::Country;
+
+    use super::COUNTRIES;
+
+    /// What decides the tax of a country is not what is shown of it: whoever can be taxed can be chosen, and the other
+    /// way round.
+    #[test]
+    fn the_countries_that_can_be_chosen_are_those_that_there_are() {
+        let letters = || 'A'..='Z';
+        let codes = letters().flat_map(|it| letters().map(move |next| format!("{it}{next}")));
+        // The Union's own names for Greece and the United Kingdom are read as theirs.
+        let known = |it: &String| it.parse::<Country>().is_ok_and(|country| country.as_str() == it);
+        let mut shown: Vec<&str> = COUNTRIES.iter().map(|it| it.0).collect();
+        shown.sort_unstable();
+        assert_eq!(codes.filter(known).collect::<Vec<_>>(), shown);
+    }
+}
