@@ -18,9 +18,12 @@ pub fn line<'a>(text: &mut String, values: impl IntoIterator<Item = &'a str>) {
     }
 }
 
+/// What formulas begin with; where characters are wide, also the wide ones.
+const FORMULAS: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 fn quoted(line: &mut String, value: &str) {
     let is_number = value.strip_prefix('-').unwrap_or(value).bytes().all(|it| it.is_ascii_digit() || it == b'.');
-    let is_formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
+    let is_formula = value.starts_with(FORMULAS) && !is_number;
     if !is_formula && !value.contains(['"', ',', '\n', '\r']) {
         return line.push_str(value);
     }
@@ -39,9 +42,9 @@ mod tests {
     #[test]
     fn a_spreadsheet_sees_texts_and_numbers_and_no_formulas() {
         let mut line = String::new();
-        for text in ["plain", "-12.5", "=1+1", "-x", "a,b", "say \"hi\"", ""] {
+        for text in ["plain", "-12.5", "=1+1", "-x", "\u{ff1d}1+1", "a,b", "say \"hi\"", ""] {
             value(&mut line, text);
         }
-        assert_eq!(line, "plain,-12.5,\"'=1+1\",\"'-x\",\"a,b\",\"say \"\"hi\"\"\",");
+        assert_eq!(line, "plain,-12.5,\"'=1+1\",\"'-x\",\"'\u{ff1d}1+1\",\"a,b\",\"say \"\"hi\"\"\",");
     }
 }
