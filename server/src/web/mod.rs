@@ -37,7 +37,6 @@ use crate::http::Site;
 type Paged = Result<Response, Response>;
 
 pub fn router(site: &Site) -> Router<Arc<Site>> {
-    let policy = policy(&site.app.settings().brand.embed_origins);
     let pages = Router::new()
         .route("/", get(async || Redirect::to("/settings/usage")))
         .route("/portal", get(portal::follow))
@@ -54,9 +53,15 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/settings/stream", get(stream::follow))
         .route("/emails/confirm", get(confirm::show).post(confirm::ask))
         .route("/emails/unsubscribe", get(unsubscribe::show).post(unsubscribe::end))
-        .merge(billing::router())
-        .merge(console::router());
-    let asked = axum::middleware::map_response(move |mut response: Response| {
+        .merge(billing::router());
+    let pages = guarded(pages, policy(&site.app.settings().brand.embed_origins));
+    // Nobody but customers is shown in the frame of another: an operator could be made to press what they do not see.
+    pages.merge(guarded(console::router(), policy(&[]))).merge(asset::router())
+}
+
+/// These pages under this policy.
+fn guarded(pages: Router<Arc<Site>>, policy: HeaderValue) -> Router<Arc<Site>> {
+    pages.layer(axum::middleware::map_response(move |mut response: Response| {
         let policy = policy.clone();
         async move {
             let has_own_style = response.extensions_mut().remove::<OwnStyle>().is_some();
@@ -67,8 +72,7 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
             headers.insert(PERMISSIONS, HeaderValue::from_static("camera=(), geolocation=(), microphone=()"));
             response
         }
-    });
-    pages.layer(asked).merge(asset::router())
+    }))
 }
 
 /// Beside an answer that is a document of its own, styled by itself: an invoice.

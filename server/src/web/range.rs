@@ -22,6 +22,8 @@ const PRESETS: [(&str, &str); 6] = [
 const DEFAULT: &str = "30d";
 /// The longest range, in days; that of a usage report.
 const DAYS_MAX: i32 = 799;
+/// What a day is believed of, as of invoices.
+const YEARS: std::ops::Range<i16> = 1970..2500;
 
 /// What an address says beside its path. Empty values are as good as none: forms send them.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +89,10 @@ impl Range {
     /// The range the query asks for; one that makes no sense is the default.
     pub fn of(query: &Query, now: Timestamp, zone: &TimeZone) -> Range {
         let today = super::show::zoned(now, zone).date();
-        let asked = |name: &str| query.get(name).and_then(|it| it.parse::<Date>().ok());
+        let asked = |name: &str| {
+            let date = query.get(name).and_then(|it| it.parse::<Date>().ok());
+            date.filter(|it| YEARS.contains(&it.year()))
+        };
         let named = query.get("range").and_then(|it| PRESETS.iter().find(|(name, _)| *name == it));
         let (preset, (first, last)) = match (named, asked("from"), asked("to")) {
             (None, Some(from), to) => {
@@ -111,7 +116,9 @@ impl Range {
     pub fn presets(&self, query: &Query, path: &str) -> Vec<Choice> {
         let choice = |(name, label): &(&'static str, &str)| Choice {
             label: (*label).to_owned(),
-            href: query.with(&[("range", name), ("from", ""), ("to", ""), ("by", ""), ("cursor", "")]).href(path),
+            href: query
+                .with(&[("range", name), ("from", ""), ("to", ""), ("by", ""), ("back", ""), ("cursor", "")])
+                .href(path),
             is_on: self.preset == Some(*name),
         };
         PRESETS.iter().map(choice).collect()
@@ -202,6 +209,8 @@ mod tests {
             ("from=2026-11-12&to=2026-11-12&by=hour", "12 Nov 2026", Interval::Hour),
             ("from=2026-11-12&to=2026-11-02", "12 Nov 2026", Interval::Hour),
             ("from=nonsense&project=", "25 Oct – 23 Nov 2026", Interval::Day),
+            ("from=9999-12-31", "25 Oct – 23 Nov 2026", Interval::Day),
+            ("from=-9999-01-01&to=2026-11-12", "25 Oct – 23 Nov 2026", Interval::Day),
             ("range=12m&by=hour", "1 Dec 2025 – 23 Nov 2026", Interval::Month),
         ] {
             let range = Range::of(&Query::parse(query), now, &zone);

@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 
 use crate::money_shop::Shop;
+use crate::pages::visit;
 use crate::served::Reply;
 
 const VISA: &str = "4242424242424242";
@@ -313,4 +314,22 @@ fn what_is_given_back_of_a_grant_that_was_used_up_stays_frozen_until_the_dispute
     shop.control("POST", &format!("disputes/{}/close", dispute["id"].as_str().unwrap()), &json!({"outcome": "won"}));
     shop.settle();
     assert_eq!((shop.server.available("ada"), shop.spend("ada", "more", 400).status), ("500".to_owned(), 201));
+}
+
+#[test]
+fn a_payment_that_went_back_says_so_on_its_page() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    let cookie = visit(&shop.server, "ada", "owner");
+    let page = || shop.server.browse(&format!("/settings/billing/payments/{id}"), &cookie).text;
+    assert!(page().contains("1,000.00 credits were added to your account."));
+    for (key, body, said) in [
+        ("r1", json!({"credits": 100}), "€1.21 went back to you"),
+        ("r2", json!({}), "€12.10 went back to you, and its credits are not on your account any more."),
+    ] {
+        assert_eq!(refund(&shop, &id, key, body).status, 201);
+        shop.wait_until("it was refunded", |it| it.totals().1 == if key == "r1" { 121 } else { 1_210 });
+        let page = page();
+        assert!(page.contains(said) && !page.contains("were added"), "{page}");
+    }
 }

@@ -213,7 +213,7 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
     let credits = shown::have(Credits::from_micros(it.credits));
     let is_hosted = it.way == Way::Hosted;
     let (title, text) = match it.status() {
-        Status::Succeeded => ("Credits added", format!("{credits} credits are on your account.")),
+        Status::Succeeded => paid(view, &credits),
         Status::Failed => ("The payment failed", failure(view)),
         Status::Canceled => ("The payment was canceled", "No money was taken.".to_owned()),
         Status::RequiresAction if is_hosted => {
@@ -244,6 +244,32 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
         invoice: it.invoice.clone(),
         may_change: visitor.session.role.changes_billing(),
     })
+}
+
+/// What has become of money that came in.
+fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
+    let it = &view.payment;
+    let back = shown::money(it.money(it.returned.net + it.returned.tax));
+    match rows::status(view).0 {
+        "disputed" => {
+            let text = "Your bank was asked to give the money back. Until it has decided, what is unused of the credits \
+                        is frozen.";
+            ("The payment is disputed", text.to_owned())
+        }
+        "dispute lost" => {
+            ("The bank gave the money back", "The credits it paid for are not on your account any more.".to_owned())
+        }
+        "refunded" => (
+            "The payment was refunded",
+            format!("{back} went back to you, and its credits are not on your account any more."),
+        ),
+        "refunded in part" => {
+            let text =
+                format!("{back} went back to you, and the credits that it paid for are not on your account any more.");
+            ("Refunded in part", text)
+        }
+        _ => ("Credits added", format!("{credits} credits were added to your account.")),
+    }
 }
 
 fn failure(view: &PaymentView) -> String {

@@ -157,7 +157,10 @@ impl Tables<'_> {
                 },
             }
         };
-        lines.iter().take(super::ROWS_MAX).map(row).collect()
+        let (shown, rest) = parted(lines);
+        let mut rows: Vec<PartRow> = shown.iter().map(row).collect();
+        rows.extend(rest.map(|(label, line)| PartRow { label, href: None, ..row(&line) }));
+        rows
     }
 
     fn made_of(&self, credits: &[Credits]) -> String {
@@ -166,6 +169,23 @@ impl Tables<'_> {
             named.map(|(it, (category, _))| format!("{} {}", category.as_str(), show::used(*it))).collect();
         said.join(", ")
     }
+}
+
+/// The lines of a table that are shown, and all others as one with its label: a table adds up however long it is.
+pub fn parted(lines: &[PartLine]) -> (&[PartLine], Option<(String, PartLine)>) {
+    let (shown, others) = lines.split_at(lines.len().min(super::ROWS_MAX));
+    let Some((first, more)) = others.split_first() else { return (shown, None) };
+    let mut rest = PartLine { id: None, ..first.clone() };
+    for line in more {
+        rest.part.credits = rest.part.credits.saturating_add(line.part.credits);
+        rest.part.before += line.part.before;
+        rest.part.count += line.part.count;
+        rest.by_category.iter_mut().zip(&line.by_category).for_each(|(sum, it)| *sum += *it);
+        rest.last_at = rest.last_at.max(line.last_at);
+        rest.set_up += line.set_up;
+        rest.seconds += line.seconds;
+    }
+    (shown, Some((format!("{} more, in the export", show::thousands(others.len() as u64)), rest)))
 }
 
 /// A row's bar, cut by category.

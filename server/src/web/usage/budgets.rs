@@ -206,10 +206,14 @@ pub async fn save(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -
         return Err(no);
     }
     let by = visitor.by().name;
-    let done = match (order(&site.app, &visitor, &form, &by), form.get("do")) {
-        (Err(refusal), _) => Err(refusal.into()),
-        (Ok(order), Some("delete")) => site.app.delete_budget(&order.account, &order.budget, order.by).await,
-        (Ok(order), _) => site.app.put_budget(order).await.map(drop),
+    // Nothing else that stands in the form keeps anybody from taking it away.
+    let done = match (form.get("do"), named(&form)) {
+        (_, Err(refusal)) => Err(refusal.into()),
+        (Some("delete"), Ok(budget)) => site.app.delete_budget(&visitor.session.account, &budget, by.clone()).await,
+        (_, Ok(budget)) => match order(&site.app, &visitor, (&form, budget), &by) {
+            Ok(order) => site.app.put_budget(order).await.map(drop),
+            Err(refusal) => Err(refusal.into()),
+        },
     };
     match done {
         Ok(()) => Ok(Redirect::to(&format!("{}#budgets", super::PATH)).into_response()),
@@ -221,18 +225,23 @@ pub async fn save(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -
     }
 }
 
-fn order(app: &App, visitor: &Visitor, form: &Form, by: &str) -> Result<BudgetOrder, Refusal> {
+const NAMES: &str = "must be letters, digits, points and hyphens, 128 at most";
+
+fn named(form: &Form) -> Result<Name, Refusal> {
     let name = form.get("budget").unwrap_or_default().replace(' ', "-");
-    let why = "must be letters, digits, points and hyphens, 128 at most";
+    name.parse().map_err(|_| Refusal::invalid("name", NAMES))
+}
+
+fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) -> Result<BudgetOrder, Refusal> {
     let optional = |field: &'static str| form.get(field).map(str::parse::<Name>).transpose();
     let chosen = PERIODS.into_iter().find(|it| Some(it.1) == form.get("period"));
     let limit = form.get("credits").unwrap_or_default().replace([',', ' '], "");
     Ok(BudgetOrder {
         account: visitor.session.account.clone(),
-        budget: name.parse().map_err(|_| Refusal::invalid("name", why))?,
+        budget,
         scope: BudgetScope {
             project: optional("project").map_err(|_| Refusal::invalid("project", "is not known"))?,
-            actor: optional("actor").map_err(|_| Refusal::invalid("actor", why))?,
+            actor: optional("actor").map_err(|_| Refusal::invalid("actor", NAMES))?,
             meters: meters(app, form.get("kind").unwrap_or_default()),
         },
         period: chosen.unwrap_or(PERIODS[2]).0,

@@ -91,16 +91,22 @@ impl Chart {
             unit,
             is_empty: !most.is_positive(),
             categories: overview.categories.iter().map(|(it, _)| it.as_str().to_owned()).collect(),
-            back: query.get("back").map(|_| back(query)),
+            back: query.get("back").map(|whole| back(query, whole)),
             line: (most_before.is_positive() && 1 < overview.bars.len()).then(|| line(overview, top)),
         }
     }
 }
 
-fn back(query: &Query) -> String {
-    query
-        .with(&[("from", ""), ("to", ""), ("by", ""), ("back", ""), ("range", query.get("back").unwrap_or_default())])
-        .href(super::PATH)
+/// The whole range, however far one has gone into it: by its name, or by its first and last day.
+fn whole_range(query: &Query) -> String {
+    let days = || Some(format!("{}..{}", query.get("from")?, query.get("to")?));
+    let named = query.get("back").or(query.get("range")).map(str::to_owned);
+    named.or_else(days).unwrap_or_else(|| "30d".to_owned())
+}
+
+fn back(query: &Query, whole: &str) -> String {
+    let (range, from, to) = whole.split_once("..").map_or((whole, "", ""), |(from, to)| ("", from, to));
+    query.with(&[("from", from), ("to", to), ("by", ""), ("back", ""), ("range", range)]).href(super::PATH)
 }
 
 fn line(overview: &Overview, top: Credits) -> Line {
@@ -183,15 +189,30 @@ fn href(bar: &Bar, interval: Interval, zone: &TimeZone, query: &Query) -> Option
         Interval::Day => "hour",
         Interval::Week | Interval::Month => "day",
     };
-    let back = query.get("range").unwrap_or("30d");
-    let (first, last) = (first.to_string(), last.to_string());
-    let to = query.with(&[("range", ""), ("from", &first), ("to", &last), ("by", by), ("back", back), ("cursor", "")]);
+    let (first, last, back) = (first.to_string(), last.to_string(), whole_range(query));
+    let to = query.with(&[("range", ""), ("from", &first), ("to", &last), ("by", by), ("back", &back), ("cursor", "")]);
     Some(to.href(super::PATH))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn back_leads_to_the_whole_range_from_however_deep() {
+        for whole in ["", "range=12m", "from=2026-10-01&to=2026-10-31", "range=7d&project=shop"] {
+            let mut query = Query::parse(whole);
+            for by in ["day", "hour"] {
+                let back = whole_range(&query);
+                let narrower =
+                    [("range", ""), ("from", "2026-10-03"), ("to", "2026-10-04"), ("by", by), ("back", &back)];
+                query = query.with(&narrower);
+            }
+            let said = if whole.is_empty() { "range=30d" } else { whole };
+            let to = back(&query, query.get("back").expect("it says where from"));
+            assert_eq!(to, Query::parse(said).href(super::super::PATH), "{whole}");
+        }
+    }
 
     #[test]
     fn scales_are_round() {

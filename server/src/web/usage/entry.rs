@@ -381,7 +381,7 @@ fn joined<'v>(members: impl Iterator<Item = (String, &'v serde_json::Value)>) ->
     parts.join(if is_deep { "; " } else { ", " })
 }
 
-fn lower(text: &str) -> String {
+pub fn lower(text: &str) -> String {
     // "AI chat message" keeps its letters.
     let is_name = text.chars().nth(1).is_some_and(char::is_uppercase);
     let mut letters = text.to_owned();

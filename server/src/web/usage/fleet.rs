@@ -3,13 +3,14 @@ use billing::money::Credits;
 use billing::server::Phase;
 use jiff::tz::TimeZone;
 
-use super::breakdown::{Cell, Tables, project_label};
+use super::breakdown::{Cell, Tables, parted, project_label};
 use super::show;
 use crate::service::{PartLine, ServerView};
 
 pub struct ServerRow {
     pub label: String,
-    pub href: String,
+    /// Narrows the page to it; none for all that are not shown.
+    pub href: Option<String>,
     /// Tier and region; of servers that are only charged for, nothing is known but that.
     pub kind: String,
     pub project: String,
@@ -31,12 +32,15 @@ pub struct ServerRow {
 /// Those that were used in the range, most used first; then those that stand and were not.
 pub fn rows(tables: &Tables<'_>, fleet: &[ServerView], zone: &TimeZone) -> Vec<ServerRow> {
     let is_narrowed = ["project", "model", "actor", "category"].iter().any(|it| tables.query.get(it).is_some());
-    let used = tables.overview.servers.iter().filter_map(|line| Some((line.id.as_deref()?, Some(line))));
-    let mut all: Vec<(&str, Option<&PartLine>)> = used.collect();
+    let used: Vec<PartLine> = tables.overview.servers.iter().filter(|it| it.id.is_some()).cloned().collect();
+    let (shown, rest) = parted(&used);
+    let mut all: Vec<(&str, Option<&PartLine>)> =
+        shown.iter().filter_map(|line| Some((line.id.as_deref()?, Some(line)))).collect();
     let standing = fleet.iter().filter(|it| !it.server.run.phase.is_over() && !is_narrowed);
     for it in standing {
         let id = it.server.id.as_str();
-        if !all.iter().any(|(name, _)| *name == id) && tables.query.get("server").is_none_or(|it| it == id) {
+        let is_used = used.iter().any(|it| it.id.as_deref() == Some(id));
+        if !is_used && tables.query.get("server").is_none_or(|it| it == id) {
             all.push((id, None));
         }
     }
@@ -44,7 +48,9 @@ pub fn rows(tables: &Tables<'_>, fleet: &[ServerView], zone: &TimeZone) -> Vec<S
         let view = fleet.iter().find(|it| it.server.id.as_str() == *id);
         row(tables, (id, *line, view), zone)
     };
-    all.iter().take(super::ROWS_MAX).map(row).collect()
+    let mut rows: Vec<ServerRow> = all.iter().take(super::ROWS_MAX).map(row).collect();
+    rows.extend(rest.map(|(label, line)| ServerRow { label, href: None, ..row(&("", Some(&line))) }));
+    rows
 }
 
 fn row(
@@ -57,7 +63,7 @@ fn row(
     let seconds = line.map_or(0, |it| it.seconds);
     let mut row = ServerRow {
         label: id.to_owned(),
-        href: tables.query.with(&[("server", if is_on { "" } else { id }), ("cursor", "")]).href(super::PATH),
+        href: Some(tables.query.with(&[("server", if is_on { "" } else { id }), ("cursor", "")]).href(super::PATH)),
         kind: String::new(),
         project: String::new(),
         state: "",

@@ -46,7 +46,7 @@ const ACTIVITY: &str = "/settings/activity";
 /// Entries at the foot of the usage page, and on a page of their own.
 const LATEST: usize = 8;
 const PAGE: usize = 50;
-/// Rows of a table before the rest is summed up: the export has them all.
+/// Rows of a table before the rest is summed up in one: the export has them all.
 const ROWS_MAX: usize = 50;
 
 #[derive(Template)]

@@ -5,6 +5,7 @@ use billing::server::Phase;
 use billing::subscription::State;
 use billing::time::Timestamp;
 
+use super::entry::lower;
 use super::show;
 use crate::app::App;
 use crate::service::{BalanceView, Error, GraceView, ServerView, StandingGrant};
@@ -141,13 +142,14 @@ fn said_of(grace: &GraceView, visitor: &Visitor) -> String {
 fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
     let mut said = Vec::new();
     let scope = &grants[0].terms.scope;
-    if !scope.meters.is_empty() {
-        let names: Vec<String> = scope.meters.iter().map(|it| app.category_of(it).as_str().to_lowercase()).collect();
-        said.push(format!("for {} only", names.join(" and ")));
-    }
-    if !scope.projects.is_empty() {
-        let names: Vec<&str> = scope.projects.iter().map(|it| it.as_str()).collect();
-        said.push(format!("for {} only", names.join(" and ")));
+    if grants.iter().any(|it| it.terms.scope != *scope) {
+        said.push("each for some work only".to_owned());
+    } else {
+        let mut work: Vec<String> = scope.meters.iter().map(|it| lower(app.category_of(it).as_str())).collect();
+        work.dedup();
+        let projects: Vec<String> = scope.projects.iter().map(ToString::to_string).collect();
+        let only = [work, projects].into_iter().filter(|it| !it.is_empty());
+        said.extend(only.map(|it| format!("for {} only", it.join(" and "))));
     }
     let lapsing = grants.iter().filter(|it| it.terms.expires_at < Timestamp::NEVER);
     let soonest = lapsing.min_by_key(|it| it.terms.expires_at);
