@@ -11,6 +11,9 @@ pub mod config;
 pub mod csv;
 pub mod database;
 pub mod demo;
+#[cfg(test)]
+#[path = "../../store/tests/it/forwarded.rs"]
+mod forwarded;
 pub mod http;
 pub mod notify;
 pub mod rate_card;

@@ -16,7 +16,7 @@ use billing::rating::Text;
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::catalogue;
 use super::json;
@@ -213,14 +213,13 @@ pub async fn oversize(body: Body, length: usize, most: usize) -> Problem {
 }
 
 /// How fast somebody at a page has to send: slower than any line that sends the largest file in time.
-const PACE: Pace = Pace { rests: Duration::from_secs(20), bytes_per_second: 16 << 10 };
+const PACE: Pace = Pace { bytes: 320 << 10, within: Duration::from_secs(20) };
 
+/// So much in so long, or the rest.
 #[derive(Clone, Copy)]
 struct Pace {
-    /// How long nothing may come.
-    rests: Duration,
-    /// So much on the whole, that rest apart.
-    bytes_per_second: u64,
+    bytes: usize,
+    within: Duration,
 }
 
 /// The same body, which breaks off where it stalls: what it holds of the room for pages is for others, too.
@@ -229,22 +228,24 @@ pub fn paced(body: Body) -> Body {
 }
 
 fn paced_at(pace: Pace, body: Body) -> Body {
-    let begun = Instant::now();
-    let parts = stream::unfold(Some((body.into_data_stream(), 0)), move |state| async move {
-        let (mut parts, received) = state?;
-        let on_the_whole = Duration::from_millis(received * 1_000 / pace.bytes_per_second);
-        let until = (begun + pace.rests + on_the_whole).min(Instant::now() + pace.rests);
-        match timeout_at(until, parts.next()).await {
-            Ok(Some(Ok(part))) => {
-                let received = received + part.len() as u64;
-                Some((Ok(part), Some((parts, received))))
+    let pieces = stream::unfold(Some(body.into_data_stream()), move |parts| async move {
+        let mut parts = parts?;
+        let mut piece = Vec::new();
+        let gathered = timeout(pace.within, async {
+            while piece.len() < pace.bytes {
+                let Some(part) = parts.next().await else { return Ok(false) };
+                piece.extend_from_slice(&part?);
             }
-            Ok(Some(Err(error))) => Some((Err(error.into()), None)),
-            Ok(None) => None,
+            Ok::<bool, axum::Error>(true)
+        });
+        match gathered.await {
+            Ok(Ok(false)) if piece.is_empty() => None,
+            Ok(Ok(has_more)) => Some((Ok(Bytes::from(piece)), has_more.then_some(parts))),
+            Ok(Err(error)) => Some((Err(error.into()), None)),
             Err(_) => Some((Err::<_, BoxError>("it came too slowly".into()), None)),
         }
     });
-    Body::from_stream(parts)
+    Body::from_stream(pieces)
 }
 
 /// What reads a body, for as long as a client may take to send one.
@@ -313,18 +314,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_stalls_or_trickles_is_not_waited_for() {
-        let pace = Pace { rests: Duration::from_millis(20), bytes_per_second: 1 << 20 };
+        let pace = Pace { bytes: usize::MAX, within: Duration::from_millis(20) };
         let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let trickle = Body::from_stream(stream::unfold((), async |()| {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
             Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
         }));
         for body in [never, trickle] {
             let error = paced_at(pace, body).collect().await.expect_err("it is broken off");
             assert!(error.to_string().contains("too slowly"), "{error}");
         }
-        let whole = paced_at(pace, Body::from("all of it")).collect().await.expect("it is read");
-        assert_eq!(whole.to_bytes(), "all of it");
+        for bytes in [1, 9, 10, usize::MAX] {
+            let parts = stream::iter(["all ", "of it"].map(|it| Ok::<_, std::io::Error>(Bytes::from(it))));
+            let whole = paced_at(Pace { bytes, ..pace }, Body::from_stream(parts)).collect().await;
+            assert_eq!(whole.expect("it is read").to_bytes(), "all of it", "{bytes} at once");
+        }
     }
 
     #[tokio::test]

@@ -14,13 +14,10 @@ use store::{Account, Change, CommitError, Document, Fault, NameHash, Store};
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
-use self::forwarded::forwarded;
 use super::committer::HANDED_OVER_MIN;
 use super::{Ask, Key, Turned, Turnstile, WAITING_MAX};
 use crate::clock::Clock;
-
-#[path = "../../../store/tests/it/forwarded.rs"]
-mod forwarded;
+use crate::forwarded::forwarded;
 
 /// What a commit, or a sync of what was written, is told to do when it comes.
 enum Order {

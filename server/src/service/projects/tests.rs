@@ -8,14 +8,11 @@ use billing::ledger::Transaction;
 use store::sqlite::{Options, Sqlite};
 use store::{Document, Fault, Store};
 
-use self::forwarded::forwarded;
 use super::*;
 use crate::app::Settings;
+use crate::forwarded::forwarded;
 use crate::rate_card;
 use crate::service::{AccountProfile, ChargeOrder, Order, Registration};
-
-#[path = "../../../../store/tests/it/forwarded.rs"]
-mod forwarded;
 
 /// A store that counts what of an account's past is read.
 struct Watched {
