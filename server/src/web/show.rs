@@ -43,10 +43,12 @@ pub fn thousandths(part: Credits, whole: Credits) -> u64 {
     u64::try_from(i128::from(part) * 1_000 / i128::from(whole)).unwrap_or(0).min(1_000)
 }
 
-/// `part` of `whole` as `34%`, and `<1%` for what is there and hardly shows.
+/// `part` of `whole` as `34%`, and `<1%` for what is there and hardly shows. More than the whole is said to be more.
 pub fn percent(part: Credits, whole: Credits) -> String {
-    match thousandths(part, whole) {
-        0 if !part.is_positive() => "0%".to_owned(),
+    let (part, whole) = (part.micros().max(0), whole.micros());
+    let exact = if whole <= 0 { 0 } else { i128::from(part) * 1_000 / i128::from(whole) };
+    match exact {
+        0 if part == 0 => "0%".to_owned(),
         0..10 => "<1%".to_owned(),
         it => format!("{}%", (it + 5) / 10),
     }
@@ -146,6 +148,20 @@ mod tests {
         }
         assert_eq!(signed(-credits("3.5")), "\u{2212}3.50");
         assert_eq!(signed(credits("3.5")), "+3.50");
+    }
+
+    #[test]
+    fn a_share_is_said_as_it_is_also_where_it_is_more_than_the_whole() {
+        for (part, whole, said) in [
+            ("0", "0", "0%"),
+            ("5", "0", "<1%"),
+            ("0.1", "100", "<1%"),
+            ("34.4", "100", "34%"),
+            ("115.2", "100", "115%"),
+        ] {
+            assert_eq!(percent(credits(part), credits(whole)), said, "{part} of {whole}");
+        }
+        assert_eq!(thousandths(credits("115.2"), credits("100")), 1_000, "no bar is longer than its place");
     }
 
     #[test]

@@ -252,8 +252,8 @@ fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
     let back = shown::money(it.money(it.returned.net + it.returned.tax));
     match rows::status(view).0 {
         "disputed" => {
-            let text = "Your bank was asked to give the money back. Until it has decided, what is unused of the credits \
-                        is frozen.";
+            let text =
+                "Your bank was asked to give the money back. Until it has decided, unused credits of it are frozen.";
             ("The payment is disputed", text.to_owned())
         }
         "dispute lost" => {
