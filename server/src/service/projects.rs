@@ -88,6 +88,7 @@ impl App {
             self.go_on(number, &mut read)?;
             let begun = read.begun.clone();
             drop(read);
+            self.projects_lately.0.resize(number, begun.0.len().max(KEPT_MIN));
             return self.with_named(number, begun);
         }
         let read = self.read_begun(number)?;

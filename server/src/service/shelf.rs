@@ -38,11 +38,14 @@ impl<T> Shelf<T> {
         let mut slots = self.slots();
         slots.retain(|it| it.account != account);
         slots.push_front(Slot { account, size, kept: Arc::new(Mutex::new(kept)) });
-        let mut all = 0;
-        slots.retain(|it| {
-            all += it.size;
-            all <= self.most
-        });
+        trim(&mut slots, self.most);
+    }
+
+    /// What is kept of an account has grown, or shrunk, to so much.
+    pub fn resize(&self, account: AccountNumber, size: usize) {
+        let mut slots = self.slots();
+        slots.iter_mut().filter(|it| it.account == account).for_each(|it| it.size = size);
+        trim(&mut slots, self.most);
     }
 
     pub fn forget(&self, account: AccountNumber) {
@@ -51,5 +54,35 @@ impl<T> Shelf<T> {
 
     fn slots(&self) -> MutexGuard<'_, VecDeque<Slot<T>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn trim<T>(slots: &mut VecDeque<Slot<T>>, most: usize) {
+    let mut all = 0;
+    slots.retain(|it| {
+        let fits = all + it.size <= most;
+        all += if fits { it.size } else { 0 };
+        fits
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_last_stays_and_all_comes_to_so_much() {
+        let shelf = Shelf::of(10);
+        let account = AccountNumber::from_random;
+        let there = || (1..5).filter(|it| shelf.find(account(*it)).is_some()).collect::<Vec<_>>();
+        (1..4).for_each(|it| shelf.keep(account(it), 3, ()));
+        assert_eq!(there(), [1, 2, 3]);
+        assert!(shelf.find(account(1)).is_some());
+        shelf.keep(account(4), 3, ());
+        assert_eq!(there(), [1, 3, 4], "2 was asked for longest ago");
+        shelf.resize(account(4), 6);
+        assert_eq!(there(), [3, 4], "what grows takes the room of others");
+        shelf.keep(account(2), 11, ());
+        assert_eq!(there(), [3, 4], "what is too large for it drives out nobody");
     }
 }
