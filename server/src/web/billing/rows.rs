@@ -170,7 +170,7 @@ pub struct PaymentRow {
     pub what: String,
     pub total: String,
     pub tax: String,
-    /// What it was charged to; nothing where no card was named yet.
+    /// What it was charged to; nothing where no card has been named.
     pub card: String,
     pub status: &'static str,
     /// Names its colour.
@@ -187,7 +187,12 @@ impl PaymentRow {
             what: it.payment.item.clone(),
             total: show::money(it.payment.money(it.payment.total())),
             tax: show::money(it.payment.money(it.payment.tax)),
-            card: app.card_behind(it)?.as_ref().map(in_short).unwrap_or_default(),
+            card: match app.card_behind(it)? {
+                Some(card) => in_short(&card),
+                // Typed in on the provider's page, for this once.
+                None if it.payment.card.is_some() => "not saved".to_owned(),
+                None => String::new(),
+            },
             status,
             class,
             why: it.payment.failure().map(billing::payment::Failure::in_words),
