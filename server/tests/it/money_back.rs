@@ -113,6 +113,21 @@ fn two_disputes_over_one_payment_freeze_it_until_both_are_settled() {
     assert_eq!(shop.totals(), (1210, 0, 600));
 }
 
+#[test]
+fn a_dispute_in_another_currency_than_was_paid_is_over_all_of_it() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    let asked = json!({"payment": at_provider(&shop), "amount": 900, "currency": "usd"});
+    let dispute = shop.control("POST", "disputes", &asked);
+    shop.settle();
+    assert_eq!(shop.payment(&id)["dispute"]["status"], "open");
+    let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
+    shop.control("POST", &close, &json!({"outcome": "lost"}));
+    shop.settle();
+    let payment = shop.payment(&id);
+    assert_eq!((&payment["refunded"]["amount"], &payment["dispute"]["lost"]["amount"]), (&json!(1210), &json!(1210)));
+}
+
 /// A shop that settles in another currency than ada pays in, and her payment of 12.10 dollars, disputed.
 fn disputed_in_dollars() -> (Shop, String, String) {
     let shop = Shop::open();

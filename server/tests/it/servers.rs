@@ -44,6 +44,48 @@ fn a_balance_is_foretold_as_far_as_that_takes_a_moment() {
     assert_eq!(balance(2499).problem(), (422, "invalid_request".to_owned(), "at".to_owned()));
 }
 
+/// An outage is made good by hand, and the stop that was told late afterwards gives back no more of the same hour.
+#[test]
+fn an_hour_of_a_server_is_reversed_once_by_whichever_road() {
+    let served = Served::sandbox();
+    assert_eq!(served.put("/v1/accounts/ada", &json!({})).status, 201);
+    grant(&served, "1000", "g");
+    at(&served, "2027-03-01T10:00:00Z");
+    order(&served, "web", "entry-level");
+    report(&served, "web", "start", &json!({"at": "2027-03-01T10:00:00Z"}));
+    at(&served, "2027-03-01T15:30:00Z");
+    let entries = served.get("/v1/accounts/ada/entries?server=web&limit=100").json();
+    let hour = |begins: &str| {
+        let is_it = |it: &&Value| it["kind"] == "charge" && it["work"]["at"] == begins;
+        let found = entries["data"].as_array().unwrap().iter().find(is_it);
+        found.unwrap_or_else(|| panic!("{begins} in {entries}"))["charge"].as_str().unwrap().to_owned()
+    };
+    let (thirteen, eleven) = (hour("2027-03-01T13:00:00.000Z"), hour("2027-03-01T11:00:00.000Z"));
+    let reverse = |charge: &str, key: &str, credits: Value| {
+        let body = json!({"credits": credits, "reason": "The network was down"});
+        served.post(&format!("/v1/charges/{charge}/reverse"), key, &body)
+    };
+    let available = || served.get("/v1/accounts/ada/balance").json()["available"].as_str().unwrap().to_owned();
+    let before = available();
+    let reversed = reverse(&thirteen, "r1", json!("1.5"));
+    assert_eq!(reversed.status, 201, "{}", reversed.text);
+    assert_ne!(available(), before);
+    // It had stopped at one: the rest of that hour goes back, and the others whole.
+    report(&served, "web", "stop", &json!({"at": "2027-03-01T13:00:00Z"}));
+    let three_hours = available();
+    let left = reverse(&thirteen, "r2", Value::Null);
+    assert_eq!(left.problem().1, "reversal_exceeds_charge", "{}", left.text);
+    assert_eq!(available(), three_hours);
+    let again = reverse(&thirteen, "r1", json!("1.5"));
+    assert_eq!((again.status, &again.text), (201, &reversed.text));
+    let other = reverse(&eleven, "r3", Value::Null);
+    assert_eq!(other.status, 201, "{}", other.text);
+    let directory = served.stop();
+    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_scrip"));
+    let verified = verify.args(["verify", "--data-dir"]).arg(directory.path()).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
 /// March 2027 in Vilnius has 743 hours: clocks go forward on the 28th.
 #[test]
 fn a_month_of_three_servers_is_what_a_clerk_would_count() {

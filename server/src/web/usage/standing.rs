@@ -149,18 +149,18 @@ fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
         let names: Vec<&str> = scope.projects.iter().map(|it| it.as_str()).collect();
         said.push(format!("for {} only", names.join(" and ")));
     }
-    let lapsing = grants.iter().filter(|it| it.terms.expires_at < Timestamp::NEVER);
-    let soonest = lapsing.min_by_key(|it| it.terms.expires_at);
+    let lapsing = grants.iter().filter(|it| it.expires_at < Timestamp::NEVER);
+    let soonest = lapsing.min_by_key(|it| it.expires_at);
     said.push(match soonest {
         None if grants[0].terms.cost.is_some() || grants[0].terms.source == Source::Purchase => {
             "never expire".to_owned()
         }
         None => "no expiry".to_owned(),
         Some(first) => {
-            let left = billing::time::Span::from_millis(first.terms.expires_at.millis() - visitor.now.millis());
-            let day = show::day(first.terms.expires_at, &visitor.known.zone);
+            let left = billing::time::Span::from_millis(first.expires_at.millis() - visitor.now.millis());
+            let day = show::day(first.expires_at, &visitor.known.zone);
             let credits: Credits =
-                grants.iter().filter(|it| it.terms.expires_at == first.terms.expires_at).map(|it| it.remaining).sum();
+                grants.iter().filter(|it| it.expires_at == first.expires_at).map(|it| it.remaining).sum();
             if grants.len() == 1 {
                 format!("until {day}, in {}", show::span(left))
             } else {
