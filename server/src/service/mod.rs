@@ -12,6 +12,7 @@ mod card_expiry;
 mod charges;
 mod collect;
 mod console;
+mod customers;
 mod deliveries;
 mod disputes;
 mod documents;
