@@ -9,7 +9,8 @@
 //! | `POST faults {when, what, method?, path?, skip?, times?, retry_after?}` | plans a fault, see `faults` |
 //! | `DELETE faults`, `POST faults/release` | forgets them; lets go of what stalls |
 //! | `GET faults` | how many requests stall |
-//! | `POST disputes {payment, amount?, currency?, reason?, inquiry?}`, `POST disputes/{id}/close {outcome, reinstated?}` | |
+//! | `POST disputes {payment, amount?, currency?, reason?, inquiry?}` | |
+//! | `POST disputes/{id}/close {outcome, reinstated?}` | |
 //! | `POST settlement {currency, per_mille}` | keeps the operator's balance in one currency, all others converted |
 //! | `POST refunds/{id} {status}`, `POST refunds/settle` | ends a refund; ends the slow ones |
 //! | `GET cards` | the saved cards' names |

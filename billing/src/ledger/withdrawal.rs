@@ -116,6 +116,13 @@ impl Book {
         self.known(it.grant).remaining += it.credits;
     }
 
+    pub(super) fn apply_repaid(&mut self, grant: GrantId, credits: Credits) {
+        self.known(grant).remaining -= credits;
+        self.debt -= credits;
+        // Nothing is left of a grant whose dispute left a debt, so this came back to it.
+        self.unlose(grant, self.lost(grant).min(credits));
+    }
+
     /// Freezing stops a grant's clock, and letting it go starts it again: it expires later by the time between.
     pub(super) fn freeze(&self, grant: GrantId, is_frozen: bool, expires_at: Timestamp, at: Timestamp) -> What {
         let freeze = self.freeze_of(grant);

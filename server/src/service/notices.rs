@@ -159,7 +159,7 @@ pub(super) fn of_grants(transaction: &Transaction) -> Option<Change> {
     // One that was frozen expires later, and is reminded of anew.
     if let What::Frozen { grant, expires_at: Some(at), .. } = transaction.what {
         let due_at = Some(at - BEFORE_EXPIRY).filter(|it| transaction.at < *it)?;
-        let (account, name) = (transaction.place.account, format!("{grant}:{}", at.millis()));
+        let (account, name) = (transaction.place.account, format!("{grant}-{}", at.millis()));
         return Some(Kept::new(account, REMINDER, name, json!({})).next(transaction.at, Some(due_at)));
     }
     let (grant, terms) = transaction.granted()?;
@@ -232,7 +232,7 @@ impl App {
         let account = reminder.document.account;
         let book = self.book(account)?.brought_up_to(now);
         let cause = &reminder.document.id;
-        let id = cause.split_once(':').map_or(&**cause, |it| it.0);
+        let id = cause.split_once('-').map_or(&**cause, |it| it.0);
         let left = id.parse().ok().and_then(|it| book.grant(it)).filter(|it| it.remaining.is_positive());
         // While one is frozen nobody knows when it will expire, and once it is free again it may be later.
         if let Some(grant) = left.filter(|it| !it.is_frozen && it.expires_at() <= now + BEFORE_EXPIRY) {

@@ -53,6 +53,11 @@ fn an_hour_of_a_server_is_reversed_once_by_whichever_road() {
     at(&served, "2027-03-01T10:00:00Z");
     order(&served, "web", "entry-level");
     report(&served, "web", "start", &json!({"at": "2027-03-01T10:00:00Z"}));
+    // Its twin is stopped in time.
+    order(&served, "twin", "entry-level");
+    report(&served, "twin", "start", &json!({"at": "2027-03-01T10:00:00Z"}));
+    at(&served, "2027-03-01T13:00:01Z");
+    report(&served, "twin", "stop", &json!({"at": "2027-03-01T13:00:00Z"}));
     at(&served, "2027-03-01T15:30:00Z");
     let entries = served.get("/v1/accounts/ada/entries?server=web&limit=100").json();
     let hour = |begins: &str| {
@@ -66,13 +71,18 @@ fn an_hour_of_a_server_is_reversed_once_by_whichever_road() {
         served.post(&format!("/v1/charges/{charge}/reverse"), key, &body)
     };
     let available = || served.get("/v1/accounts/ada/balance").json()["available"].as_str().unwrap().to_owned();
-    let before = available();
     let reversed = reverse(&thirteen, "r1", json!("1.5"));
-    assert_eq!(reversed.status, 201, "{}", reversed.text);
-    assert_ne!(available(), before);
+    assert_eq!((reversed.status, &reversed.json()["reversed"]), (201, &json!("1.5")), "{}", reversed.text);
     // It had stopped at one: the rest of that hour goes back, and the others whole.
     report(&served, "web", "stop", &json!({"at": "2027-03-01T13:00:00Z"}));
     let three_hours = available();
+    let day = "from=2027-03-01T00:00:00Z&to=2027-03-02T00:00:00Z&group_by=server";
+    let by_server = usage(&served, day)["buckets"][0]["groups"].clone();
+    let used = |server: &str| {
+        let mut groups = by_server.as_array().unwrap().iter();
+        groups.find(|it| it["server"] == server).unwrap()["credits"].clone()
+    };
+    assert_eq!(used("web"), used("twin"));
     let left = reverse(&thirteen, "r2", Value::Null);
     assert_eq!(left.problem().1, "reversal_exceeds_charge", "{}", left.text);
     assert_eq!(available(), three_hours);
@@ -80,10 +90,7 @@ fn an_hour_of_a_server_is_reversed_once_by_whichever_road() {
     assert_eq!((again.status, &again.text), (201, &reversed.text));
     let other = reverse(&eleven, "r3", Value::Null);
     assert_eq!(other.status, 201, "{}", other.text);
-    let directory = served.stop();
-    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_scrip"));
-    let verified = verify.args(["verify", "--data-dir"]).arg(directory.path()).output().unwrap();
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    served.verified();
 }
 
 /// March 2027 in Vilnius has 743 hours: clocks go forward on the 28th.

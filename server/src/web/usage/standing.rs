@@ -156,6 +156,8 @@ fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
             "never expire".to_owned()
         }
         None => "no expiry".to_owned(),
+        // Its time stands still: until when it lasts is known when the dispute is over.
+        Some(first) if first.expires_at <= visitor.now => "frozen while the payment is disputed".to_owned(),
         Some(first) => {
             let left = billing::time::Span::from_millis(first.expires_at.millis() - visitor.now.millis());
             let day = show::day(first.expires_at, &visitor.known.zone);
