@@ -9,7 +9,8 @@
 //! | `POST faults {when, what, method?, path?, skip?, times?, retry_after?}` | plans a fault, see `faults` |
 //! | `DELETE faults`, `POST faults/release` | forgets them; lets go of what stalls |
 //! | `GET faults` | how many requests stall |
-//! | `POST disputes {payment, amount?, reason?, inquiry?}`, `POST disputes/{id}/close {outcome, reinstated?}` | |
+//! | `POST disputes {payment, amount?, currency?, reason?, inquiry?}` | |
+//! | `POST disputes/{id}/close {outcome, reinstated?}` | |
 //! | `POST settlement {currency, per_mille}` | keeps the operator's balance in one currency, all others converted |
 //! | `POST refunds/{id} {status}`, `POST refunds/settle` | ends a refund; ends the slow ones |
 //! | `GET cards` | the saved cards' names |
@@ -119,7 +120,7 @@ fn spoil(world: &mut World, said: &Value) -> Value {
 fn open_dispute(world: &mut World, said: &Value) -> Result<Value, String> {
     let charge = plain(world.charge_of(said["payment"].as_str().map(str::to_owned), None))?;
     let reason = said["reason"].as_str().unwrap_or("fraudulent").to_owned();
-    plain(world.open_dispute(&charge, said["amount"].as_i64(), &reason, said["inquiry"] == true))
+    plain(world.open_dispute(&charge, said, &reason, said["inquiry"] == true))
 }
 
 fn change_card(world: &mut World, id: &str, said: &Value) -> Result<Value, String> {

@@ -65,9 +65,16 @@ impl World {
 
     pub fn delete_customer(&mut self, id: &str) -> Outcome {
         let customer = self.find("customer", id, "id")?;
-        self.shelf.remove(id);
+        let cards = self.shelf.all("payment_method").filter(|it| it["customer"] == *id);
+        let cards: Vec<Value> = cards.cloned().collect();
+        for mut card in cards {
+            card["customer"] = Value::Null;
+            self.shelf.put(&card);
+        }
+        let deleted = json!({"id": id, "object": "customer", "deleted": true});
+        self.shelf.put(&deleted);
         self.tell("customer.deleted", &customer);
-        Ok(json!({"id": id, "object": "customer", "deleted": true}))
+        Ok(deleted)
     }
 
     pub fn list_customers(&mut self, params: &mut Params) -> Outcome {

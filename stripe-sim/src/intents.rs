@@ -244,8 +244,8 @@ impl World {
         self.tell("payment_intent.succeeded", &intent);
         let after = self.cards[&text(method, "id")].card.after;
         match after {
-            After::Disputed(reason) => drop(self.open_dispute(&charge, None, reason, false)),
-            After::Inquiry => drop(self.open_dispute(&charge, None, "fraudulent", true)),
+            After::Disputed(reason) => drop(self.open_dispute(&charge, &Value::Null, reason, false)),
+            After::Inquiry => drop(self.open_dispute(&charge, &Value::Null, "fraudulent", true)),
             After::Nothing | After::SlowRefund | After::FailedRefund => {}
         }
         intent

@@ -121,17 +121,21 @@ impl World {
         open.map(|it| it["amount"].as_i64().unwrap_or_default()).sum()
     }
 
-    /// The bank takes the money back, or with an inquiry asks about it first.
-    pub fn open_dispute(&mut self, charge: &Value, amount: Option<i64>, reason: &str, is_inquiry: bool) -> Outcome {
+    /// The bank takes the money back, or with an inquiry asks about it first: what is `wanted`, an `amount` in a
+    /// `currency`, or else all there is.
+    pub fn open_dispute(&mut self, charge: &Value, wanted: &Value, reason: &str, is_inquiry: bool) -> Outcome {
         let number = |member: &str| charge[member].as_i64().unwrap_or_default();
         let left = number("amount_captured") - number("amount_refunded") - self.disputed(&text(charge, "id"));
-        let amount = amount.unwrap_or(left);
+        let amount = wanted["amount"].as_i64().unwrap_or(left);
         if amount < 1 || left < amount {
             return Err(Problem::state("", format!("of this charge {left} can be disputed, not {amount}")));
         }
         let id = self.shelf.new_id("du");
         let mut dispute = objects::dispute(&id, self.now(), amount, charge);
         dispute["reason"] = json!(reason);
+        if let Some(currency) = wanted["currency"].as_str() {
+            dispute["currency"] = json!(currency);
+        }
         self.shelf.put(&dispute);
         if is_inquiry {
             dispute["status"] = json!("warning_needs_response");

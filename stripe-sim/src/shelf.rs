@@ -29,12 +29,6 @@ impl Shelf {
         self.things.get(self.serials.get(id)?)
     }
 
-    pub fn remove(&mut self, id: &str) {
-        if let Some(serial) = self.serials.get(id) {
-            self.things.remove(serial);
-        }
-    }
-
     /// All of it, to be put away.
     pub fn memory(&self) -> Value {
         let things: Vec<Value> = self.things.iter().map(|(serial, thing)| json!([serial, thing])).collect();

@@ -57,7 +57,8 @@ impl World {
 
     /// An object by its id. `name` is the parameter that named it.
     pub fn find(&self, kind: &str, id: &str, name: &str) -> Outcome {
-        let found = self.shelf.get(id).filter(|it| it["object"] == kind);
+        // What was deleted is shown to whoever asks for it, and is no good for anything else.
+        let found = self.shelf.get(id).filter(|it| it["object"] == kind && it["deleted"] != true);
         found.cloned().ok_or_else(|| Problem::no_such(kind, id, name))
     }
 
@@ -100,7 +101,9 @@ impl World {
         let created = created(params)?;
         let wanted = |it: &&Value| {
             let at = it["created"].as_i64().unwrap_or_default();
-            is_wanted(it) && created.iter().all(|(relation, bound)| holds(at, relation, *bound))
+            it["deleted"] != true
+                && is_wanted(it)
+                && created.iter().all(|(relation, bound)| holds(at, relation, *bound))
         };
         let all: Vec<&Value> = self.shelf.all(kind).filter(wanted).collect();
         let place = |id: &str, name: &str| {

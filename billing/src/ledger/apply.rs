@@ -23,10 +23,7 @@ impl Book {
         self.count_budgets(&transaction.what, at, transaction.place.version);
         match &transaction.what {
             What::Granted { grant, terms } => self.insert(*grant, terms).remaining += terms.credits,
-            What::Repaid { grant, credits } => {
-                self.known(*grant).remaining -= *credits;
-                self.debt -= *credits;
-            }
+            What::Repaid { grant, credits } => self.apply_repaid(*grant, *credits),
             What::Charged { draws, owed, closing, .. } => {
                 draws.iter().for_each(|it| self.take(it));
                 self.debt += *owed;
@@ -69,7 +66,7 @@ impl Book {
             What::Closed => self.closed = true,
             What::Withdrawn(it) => self.apply_withdrawn(it),
             What::Restored { withdrawal, terms } => self.apply_restored(withdrawal, terms),
-            What::Frozen { grant, is_frozen } => self.apply_frozen(*grant, *is_frozen),
+            What::Frozen { grant, is_frozen, expires_at } => self.apply_frozen(*grant, *is_frozen, *expires_at, at),
             What::Topup(change) => self.apply_topup(change, at),
             What::Server(report) => self.apply_report(report, at),
             What::BurnTerms(terms) => self.apply_burn_terms(terms),
@@ -112,6 +109,9 @@ impl Book {
                 Pot::Held => unreachable!("nothing is given back into a hold"),
             }
         }
+        for (grant, credits) in &reversal.unlost {
+            self.unlose(*grant, *credits);
+        }
         self.debt -= reversal.forgiven;
         assert!(Credits::ZERO <= self.debt, "no more is forgiven than is owed");
         if let Some((grant, terms)) = &reversal.regranted {
@@ -120,8 +120,13 @@ impl Book {
     }
 
     pub(super) fn insert(&mut self, id: GrantId, terms: &Arc<Terms>) -> &mut Grant {
-        let mut grant = Grant::new(id, Arc::clone(terms));
+        let mut grant = Grant::new(id, Arc::clone(terms), self.expiry_of(id, terms));
         grant.is_frozen = self.is_frozen(id);
+        self.put(grant)
+    }
+
+    /// Puts a grant in its place in draw order.
+    pub(super) fn put(&mut self, grant: Grant) -> &mut Grant {
         let place = self.grants.partition_point(|it| it.comes_before(&grant));
         self.grants.insert(place, grant);
         &mut self.grants[place]
@@ -168,7 +173,7 @@ impl Book {
     fn forget(&mut self, at: Timestamp) {
         self.forget_servers(at);
         self.grants.retain(|it| {
-            let reachable = it.expired.is_positive() && at < it.terms.expires_at + LATE_MAX;
+            let reachable = it.expired.is_positive() && at < it.expires_at() + LATE_MAX;
             it.remaining.is_positive() || it.held.is_positive() || reachable
         });
     }

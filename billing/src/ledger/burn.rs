@@ -9,11 +9,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::budget::Spending;
-use super::grant::Terms;
-use super::journal::{Draw, Pot, Reversal, Transaction, What, Work};
+use super::journal::{Draw, Reversal, Transaction, What, Work};
 use super::ladder::{Grace, Ladder};
 use super::{Book, Due, EARLY_MAX, LATE_MAX};
-use crate::id::{ChargeId, GrantId, Name};
+use crate::id::{GrantId, Name};
 use crate::money::Credits;
 use crate::rating::{Price, PriceLine, Text, Usage};
 use crate::refusal::Refusal;
@@ -133,7 +132,7 @@ impl Book {
             // One that took effect as it was made was no credit before.
             let begins = Some(grant.terms.effective_at).filter(|it| grant.id.made_at() < *it);
             // The last instant it lives: at the next, nothing is drawn from it any more.
-            let ends = Some(grant.terms.expires_at).filter(|it| *it < Timestamp::NEVER);
+            let ends = Some(grant.expires_at()).filter(|it| *it < Timestamp::NEVER && !grant.is_frozen);
             let ends = ends.map(|it| it - Span::from_millis(1));
             for instant in begins.into_iter().chain(ends) {
                 cut.is_now |= instant == self.at;
@@ -225,45 +224,6 @@ impl Book {
         Ok(What::Charged { work, credits, draws, owed, closing: None, settled: Some(settled) })
     }
 
-    /// A correction undoes the server's latest draws, the last first.
-    fn take_back(&self, server: &Server, work: Arc<Work>, mut settled: Settled, at: Timestamp) -> Reversal {
-        let (mut due, mut unowed) = (work.price.credits, Credits::ZERO);
-        let (mut draws, mut reopened): (Vec<Draw>, Vec<(GrantId, Arc<Terms>)>) = Default::default();
-        for drawn in server.drawn.iter().rev() {
-            let taken = due.min(drawn.credits);
-            due -= taken;
-            match &drawn.grant {
-                _ if taken.is_zero() => {}
-                None if drawn.is_beyond => settled.beyond += taken,
-                None => unowed += taken,
-                Some((id, terms)) => {
-                    let pot = if at < terms.expires_at { Pot::Free } else { Pot::Expired };
-                    if self.grant(*id).is_none() && !reopened.iter().any(|(it, _)| it == id) {
-                        reopened.push((*id, Arc::clone(terms)));
-                    }
-                    draws.push(Draw { grant: *id, credits: taken, pot });
-                }
-            }
-        }
-        // What was drawn so long ago that nobody remembers from where comes back as credits of its own.
-        let unowed = unowed + due;
-        let credits = work.price.credits - settled.beyond;
-        let forgiven = unowed.min(self.debt);
-        let reason: Text = "server time corrected".into();
-        Reversal {
-            charge: server.last_charge.unwrap_or_else(|| ChargeId::new(at, self.next_place())),
-            work,
-            credits,
-            draws,
-            reopened,
-            forgiven,
-            regranted: self.regrant(unowed - forgiven, &reason, at),
-            total: credits,
-            reason,
-            settled: Some(settled),
-        }
-    }
-
     /// A stretch as work. Of a correction its size: the transaction says in which direction it goes.
     fn work_of(&self, server: &Server, part: Option<&Part>) -> Work {
         let tariff = part.map_or(&server.run.tariff, |it| &it.tariff);
@@ -281,10 +241,14 @@ impl Book {
         let unit = Text::from(unit);
         let line = PriceLine { item: item.into(), quantity: seconds, unit, unit_price, per, credits: uncapped };
         let mut lines = Vec::from([line]);
-        if credits != uncapped {
-            let (item, unit) = ("Monthly cap".into(), "charge".into());
-            let less = credits - uncapped;
-            lines.push(PriceLine { item, quantity: 1, unit, unit_price: less, per: 1, credits: less });
+        // What was reversed of the hour by hand is not given back again, nor charged if it was used after all.
+        let set_off = -part.map_or(Credits::ZERO, |it| size(it.set_off));
+        let capped = credits - set_off - uncapped;
+        for (item, less) in [("Monthly cap", capped), ("Reversed before", set_off)] {
+            if !less.is_zero() {
+                let (item, unit) = (item.into(), "charge".into());
+                lines.push(PriceLine { item, quantity: 1, unit, unit_price: less, per: 1, credits: less });
+            }
         }
         let mut dimensions: Vec<(Text, Text)> = Vec::new();
         dimensions.extend(tariff.region.as_ref().map(|it| ("region".into(), Arc::clone(it))));
@@ -345,6 +309,9 @@ impl Book {
 
     /// Moves the meter by what was settled, and remembers what it drew.
     pub(super) fn apply_settlement(&mut self, transaction: &Transaction) {
+        if let What::Reversed(reversal @ Reversal { of_server: Some(server), .. }) = &transaction.what {
+            return self.apply_reversal_of(server, reversal);
+        }
         let (What::Charged { settled: Some(settled), .. } | What::Reversed(Reversal { settled: Some(settled), .. })) =
             &transaction.what
         else {

@@ -12,6 +12,7 @@ use crate::id::{ChargeId, GrantId, HoldId, Name, PaymentId};
 use crate::money::Credits;
 use crate::payment::Failure;
 use crate::rating::Text;
+use crate::server::PartKind;
 use crate::time::Timestamp;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +57,8 @@ pub enum Command {
     Freeze {
         grant: GrantId,
         is_frozen: bool,
+        /// When it expires by its terms: it may be gone from the book.
+        expires_at: Timestamp,
     },
     /// Set the auto-topup rule. Where that would charge at once, `charge_now` says that the customer knows.
     SetTopup {
@@ -149,6 +152,8 @@ pub struct Reverse {
     pub owed: Credits,
     /// The terms of every grant it drew from: some may be gone from the book.
     pub grants: Vec<(GrantId, Arc<Terms>)>,
+    /// The server whose time, or set-up, it settled.
+    pub server: Option<(Name, PartKind)>,
     /// None for all that is left.
     pub credits: Option<Credits>,
     pub reason: Text,

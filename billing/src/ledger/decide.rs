@@ -3,13 +3,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::budget::Spending;
-use super::command::{Captured, Command, Over, Reverse, Spend};
-use super::grant::{Grant, Scope, Source, Terms};
-use super::journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Reversal, Transaction, What, Work};
+use super::command::{Captured, Command, Over, Spend};
+use super::grant::{Grant, Terms};
+use super::journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Transaction, What, Work};
 use super::{Book, EARLY_MAX, GRANTS_MAX, HOLDS_MAX, Hold, LATE_MAX};
 use crate::id::{GrantId, HoldId};
 use crate::money::Credits;
-use crate::rating::Text;
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 
@@ -43,7 +42,7 @@ impl Book {
             Command::Restore { withdrawal, terms } => {
                 What::Restored { withdrawal: withdrawal.clone(), terms: Arc::clone(terms) }
             }
-            Command::Freeze { grant, is_frozen } => What::Frozen { grant: *grant, is_frozen: *is_frozen },
+            Command::Freeze { grant, is_frozen, expires_at } => self.freeze(*grant, *is_frozen, *expires_at, at),
             Command::SetTopup { rule, is_on, charge_now } => self.set_topup(rule, *is_on, *charge_now, at)?,
             Command::FailTopup { payment, failure, is_over } => self.fail_topup(*payment, *failure, *is_over)?,
             Command::StartTopup => self.start_topup(at)?,
@@ -197,70 +196,6 @@ impl Book {
         Ok(What::Released { hold: hold.id, draws: hold.draws.clone(), end })
     }
 
-    /// Unwinds the recorded draws from the last to the first: debt was last, so it goes first.
-    fn reverse(&self, reverse: &Reverse, at: Timestamp) -> Result<What, Refusal> {
-        let left = reverse.charged - reverse.reversed;
-        let credits = reverse.credits.unwrap_or(left);
-        if left < credits || left.is_zero() {
-            return Err(Refusal::ReversalExceedsCharge { left });
-        }
-        amount_of(credits, "credits")?;
-        let mut skip = reverse.reversed;
-        let mut due = credits;
-        let mut unwind = |credits: Credits| {
-            let left = credits - skip.min(credits);
-            skip -= skip.min(credits);
-            let taken = due.min(left);
-            due -= taken;
-            taken
-        };
-        let unowed = unwind(reverse.owed);
-        let forgiven = unowed.min(self.debt);
-        let mut draws: Vec<Draw> = Vec::new();
-        let mut reopened = Vec::new();
-        for draw in reverse.draws.iter().rev() {
-            let credits = unwind(draw.credits);
-            if credits.is_zero() {
-                continue;
-            }
-            let (id, terms) = reverse.grants.iter().find(|(id, _)| *id == draw.grant).expect("its terms came along");
-            let pot = if at < terms.expires_at { Pot::Free } else { Pot::Expired };
-            if self.grant(*id).is_none() && !reopened.iter().any(|(it, _)| it == id) {
-                reopened.push((*id, Arc::clone(terms)));
-            }
-            draws.push(Draw { grant: *id, credits, pot });
-        }
-        assert!(due.is_zero(), "a charge's draws and debt add up to it");
-        Ok(What::Reversed(Reversal {
-            charge: reverse.charge,
-            work: Arc::clone(&reverse.work),
-            credits,
-            draws,
-            reopened,
-            forgiven,
-            regranted: self.regrant(unowed - forgiven, &reverse.reason, at),
-            total: reverse.reversed + credits,
-            reason: Arc::clone(&reverse.reason),
-            settled: None,
-        }))
-    }
-
-    /// Debt that was repaid before the charge that made it was reversed comes back as credits of their own.
-    pub(super) fn regrant(&self, credits: Credits, reason: &Text, at: Timestamp) -> Option<(GrantId, Arc<Terms>)> {
-        let terms = Terms {
-            source: Source::Refund,
-            credits,
-            effective_at: at,
-            expires_at: Timestamp::NEVER,
-            priority: Terms::PRIORITY,
-            scope: Scope::default(),
-            cost: None,
-            payment: None,
-            reason: Arc::clone(reason),
-        };
-        credits.is_positive().then(|| (GrantId::new(at, self.next_place()), Arc::new(terms)))
-    }
-
     /// Refuses work that may not be done at all, whatever it costs.
     fn admits(&self, work: &Work, at: Timestamp) -> Result<(), Refusal> {
         if self.closed {
@@ -336,11 +271,11 @@ impl Book {
                 debt += it.owed;
             }
             What::Restored { withdrawal: it, terms } => {
-                let is_live = terms.live_at(at) && !self.is_frozen(it.grant);
+                let is_live = self.would_live(it.grant, terms, at);
                 posted += if is_live { it.credits } else { Credits::ZERO };
             }
-            What::Frozen { grant, is_frozen } => {
-                posted += self.thawed(*grant, *is_frozen, |it| it.terms.live_at(at));
+            What::Frozen { grant, is_frozen, expires_at } => {
+                posted += self.thawed(*grant, *is_frozen, *expires_at, at);
             }
             What::Repaid { credits, .. } => debt -= *credits,
             What::Charged { credits, draws, owed, closing, settled, .. } => {
@@ -376,7 +311,7 @@ impl Book {
     }
 }
 
-fn amount_of(credits: Credits, field: &str) -> Result<(), Refusal> {
+pub(super) fn amount_of(credits: Credits, field: &str) -> Result<(), Refusal> {
     if credits.is_positive() && credits <= Credits::MAX {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! Grants: every credit sits in one. Their terms never change; what is left of them does.
+//! Grants: every credit sits in one. Their terms never change; what is left of them does. Where a dispute kept one from
+//! being used, it expires so much later than its terms say.
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -100,11 +101,6 @@ impl Terms {
     pub fn live_at(&self, at: Timestamp) -> bool {
         self.effective_at <= at && at < self.expires_at
     }
-
-    /// Scoped before general, then priority, soonest expiring, free before paid. Oldest last, by the grant's id.
-    fn draw_order(&self) -> (bool, u8, Timestamp, bool) {
-        (self.scope.is_general(), self.priority, self.expires_at, self.cost.is_some())
-    }
 }
 
 /// What a book knows of a grant that is not used up.
@@ -128,14 +124,22 @@ pub struct Grant {
 }
 
 impl Grant {
-    pub(super) fn new(id: GrantId, terms: Arc<Terms>) -> Grant {
+    /// As its terms say, but for when it expires.
+    pub(super) fn new(id: GrantId, terms: Arc<Terms>, expires_at: Timestamp) -> Grant {
         let (none, is_general) = (Credits::ZERO, terms.scope.is_general());
-        let (effective_at, expires_at) = (terms.effective_at, terms.expires_at);
+        let effective_at = terms.effective_at;
         let (remaining, held, expired) = (none, none, none);
         Grant { id, terms, remaining, held, expired, is_frozen: false, is_general, effective_at, expires_at }
     }
     pub(super) fn comes_before(&self, other: &Grant) -> bool {
-        (self.terms.draw_order(), self.id) < (other.terms.draw_order(), other.id)
+        (self.draw_order(), self.id) < (other.draw_order(), other.id)
+    }
+    /// Scoped before general, then priority, soonest expiring, free before paid. Oldest last, by the grant's id.
+    fn draw_order(&self) -> (bool, u8, Timestamp, bool) {
+        (self.is_general, self.terms.priority, self.expires_at, self.terms.cost.is_some())
+    }
+    pub(super) fn expire_at(&mut self, expires_at: Timestamp) {
+        self.expires_at = expires_at;
     }
     /// Whether it can be drawn from at `at`.
     pub fn live_at(&self, at: Timestamp) -> bool {
@@ -145,7 +149,7 @@ impl Grant {
     pub fn admits(&self, meter: &str, project: Option<&Name>) -> bool {
         self.is_general || self.terms.scope.admits(meter, project)
     }
-    /// As its terms say.
+    /// As its terms say, and later by the time it was frozen. While it is frozen, its time stands still.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }

@@ -16,6 +16,7 @@ use super::withdrawal::Withdrawal;
 use crate::id::{ChargeId, EntryId, GrantId, HoldId, Name, Place};
 use crate::money::Credits;
 use crate::rating::{Price, Text, Usage};
+use crate::server::PartKind;
 use crate::time::Timestamp;
 
 /// One decision, written down.
@@ -235,6 +236,8 @@ pub enum What {
     Frozen {
         grant: GrantId,
         is_frozen: bool,
+        /// When it expires now, where that is later than before by the time it was frozen.
+        expires_at: Option<Timestamp>,
     },
     Topup(TopupChange),
     /// A server was provisioned, or something was reported of one. What it costs follows in charges of its own.
@@ -257,13 +260,17 @@ pub struct Reversal {
     pub draws: Vec<Draw>,
     /// Grants that were used up and gone from the book, here again.
     pub reopened: Vec<(GrantId, Arc<Terms>)>,
-    /// Debt of the charge that is still owed, let go.
+    /// Credits of grants that have expired and whose money a bank took back: they are owed no longer.
+    pub unlost: Vec<(GrantId, Credits)>,
+    /// Debt of the charge, or of such a grant, that is still owed, let go.
     pub forgiven: Credits,
-    /// Debt of the charge that has been repaid since, given back as a grant of its own.
+    /// Such debt that has been repaid since, given back as a grant of its own.
     pub regranted: Option<(GrantId, Arc<Terms>)>,
     /// Of this charge reversed so far, this included.
     pub total: Credits,
     pub reason: Text,
     /// The stretch of a server's life that is taken back, when it is one.
     pub settled: Option<Settled>,
+    /// The server whose time, or set-up, it was that was charged; where facts take it back, `settled` says so.
+    pub of_server: Option<(Name, PartKind)>,
 }

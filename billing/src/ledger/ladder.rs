@@ -103,8 +103,8 @@ impl Book {
             .grants
             .iter()
             .filter(usable)
-            .filter(|it| it.terms.expires_at <= at && it.remaining.is_positive())
-            .map(|it| (it.terms.expires_at, it.remaining))
+            .filter(|it| it.expires_at() <= at && it.remaining.is_positive())
+            .map(|it| (it.expires_at(), it.remaining))
             .collect();
         expiring.sort_unstable();
         let (mut lost, mut expired) = (Credits::ZERO, Credits::ZERO);
@@ -166,7 +166,7 @@ impl Book {
         let mut apart: Credits = others.map(|it| it.remaining).sum();
         if let What::Granted { grant, terms } = what
             && terms.live_at(at)
-            && !self.pays_servers(&Grant::new(*grant, Arc::clone(terms)))
+            && !self.pays_servers(&Grant::new(*grant, Arc::clone(terms), terms.expires_at))
         {
             apart += terms.credits;
         }

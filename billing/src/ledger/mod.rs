@@ -17,6 +17,7 @@ mod journal;
 mod ladder;
 mod notice;
 mod topup;
+mod undo;
 mod withdrawal;
 
 pub use budget::{
@@ -30,7 +31,7 @@ pub use journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Reversal, Transa
 pub use ladder::{Grace, Ladder};
 pub use notice::{Notice, Rung};
 pub use topup::{Rule, Topup, TopupChange, UnderWay};
-pub use withdrawal::{Cause, Withdrawal};
+pub use withdrawal::{Cause, Freeze, Withdrawal};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -71,9 +72,8 @@ pub struct Book {
     budgets: Option<Box<budget::Budgets>>,
     /// Payments that are disputed and not settled.
     disputes: u32,
-    /// The grants of such payments, sorted: those that are used up, and so not here, among them. What comes back to one
-    /// comes back frozen.
-    frozen: Vec<GrantId>,
+    /// The grants of such payments, and of others that were, by id; also those that are used up, and so not here.
+    freezes: Vec<Freeze>,
     burning: Burning,
     /// The next instant at which `due` has something to say.
     due_at: Timestamp,
@@ -137,7 +137,7 @@ impl Book {
             topup: None,
             budgets: None,
             disputes: 0,
-            frozen: Vec::new(),
+            freezes: Vec::new(),
             burning: Burning::default(),
             due_at: Timestamp::NEVER,
         }
@@ -209,10 +209,9 @@ impl Book {
 
     /// The soonest expiry ahead of `at`, and the credits that will expire then unless they are spent.
     pub fn next_expiry(&self, at: Timestamp) -> Option<(Timestamp, Credits)> {
-        let expiring =
-            |it: &&Grant| it.live_at(at) && it.terms.expires_at < Timestamp::NEVER && it.remaining.is_positive();
-        let soonest = self.grants.iter().filter(expiring).map(|it| it.terms.expires_at).min()?;
-        let then = self.grants.iter().filter(expiring).filter(|it| it.terms.expires_at == soonest);
+        let expiring = |it: &&Grant| it.live_at(at) && it.expires_at() < Timestamp::NEVER && it.remaining.is_positive();
+        let soonest = self.grants.iter().filter(expiring).map(Grant::expires_at).min()?;
+        let then = self.grants.iter().filter(expiring).filter(|it| it.expires_at() == soonest);
         Some((soonest, then.map(|it| it.remaining).sum()))
     }
 
@@ -249,8 +248,9 @@ impl Book {
         let not_before = |when: Timestamp| when.max(self.at);
         let holds = self.holds.iter().map(|it| (not_before(it.expires_at), Due::ExpireHold(it.id)));
         let unspent = || self.grants.iter().filter(|it| it.remaining.is_positive());
+        // Nobody can use what is frozen, so its time stands still.
         let expiries = unspent()
-            .filter(|it| it.expires_at() < Timestamp::NEVER)
+            .filter(|it| it.expires_at() < Timestamp::NEVER && !it.is_frozen)
             .map(|it| (not_before(it.expires_at()), Due::ExpireGrant(it.id)));
         let repayments = unspent()
             .filter(|it| self.debt.is_positive() && it.terms.scope.is_general())

@@ -9,10 +9,11 @@
 //! is over, and nothing but a payment that came through ends it early; nothing is started while a payment is disputed.
 use alloc::string::ToString;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::journal::{Transaction, What};
-use super::{Book, Due};
-use crate::id::{GrantId, PaymentId};
+use super::{Book, Due, Freeze};
+use crate::id::PaymentId;
 use crate::money::{Credits, Money};
 use crate::payment::Failure;
 use crate::rating::Text;
@@ -182,14 +183,19 @@ impl Book {
         self.topup.as_deref()
     }
 
-    /// Puts back what was read of a stored book: the rule, how many payments are disputed, and those of their grants
-    /// that are used up. For whoever stores books, and nobody else.
-    pub fn restore_money(&mut self, topup: Option<Topup>, disputes: u32, frozen: &[GrantId]) {
+    /// Puts back what was read of a stored book: what disputes did to grants, before any grant is put back. For whoever
+    /// stores books, and nobody else.
+    pub fn restore_freezes(&mut self, mut freezes: Vec<Freeze>) {
+        assert!(self.grants.is_empty(), "grants are put back as their disputes left them");
+        freezes.sort_unstable_by_key(|it| it.grant);
+        freezes.dedup_by_key(|it| it.grant);
+        self.freezes = freezes;
+    }
+
+    /// Puts back the rule, and how many payments are disputed.
+    pub fn restore_money(&mut self, topup: Option<Topup>, disputes: u32) {
         self.topup = topup.map(alloc::boxed::Box::new);
         self.disputes = disputes;
-        self.frozen.extend_from_slice(frozen);
-        self.frozen.sort_unstable();
-        self.frozen.dedup();
         self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
     }
 

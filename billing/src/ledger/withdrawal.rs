@@ -3,6 +3,9 @@
 //! A refund takes what is unused of the very grant the payment made. A lost dispute takes what is left of it, and what
 //! was spent of it is owed; what had expired or been voided is in no command, for it is neither there nor used. It
 //! reckons no money: what a part of a payment is worth is said in `refund`, and written down here.
+//!
+//! Invariant: the time for which a grant is frozen is not of its life. Who wins a dispute finds what there was, and as
+//! long to use it as there would have been.
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
@@ -14,6 +17,7 @@ use crate::id::GrantId;
 use crate::money::Credits;
 use crate::rating::Text;
 use crate::refusal::Refusal;
+use crate::time::{Span, Timestamp};
 
 /// Why paid credits went back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +62,27 @@ pub struct Withdrawal {
     pub reason: Text,
 }
 
+/// What disputes did to a grant, or are doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freeze {
+    pub grant: GrantId,
+    /// When it was frozen, while it is.
+    pub since: Option<Timestamp>,
+    /// When it expires, where it was frozen before and its terms say sooner.
+    pub expires_at: Option<Timestamp>,
+    /// Spent of it when a dispute was lost, and so owed, less what of it was reversed after it had expired.
+    pub lost: Credits,
+}
+
+impl Freeze {
+    fn of(grant: GrantId) -> Freeze {
+        Freeze { grant, since: None, expires_at: None, lost: Credits::ZERO }
+    }
+    fn says_nothing(&self) -> bool {
+        *self == Freeze::of(self.grant)
+    }
+}
+
 impl Book {
     pub(super) fn withdraw(&self, asked: &Withdrawal) -> Result<What, Refusal> {
         let wanted = asked.credits;
@@ -78,6 +103,7 @@ impl Book {
         }
         self.debt += it.owed;
         if it.cause == Cause::Dispute {
+            self.change_freeze(it.grant, |freeze| freeze.lost += it.owed);
             self.lose_dispute();
         }
     }
@@ -90,30 +116,108 @@ impl Book {
         self.known(it.grant).remaining += it.credits;
     }
 
-    pub(super) fn apply_frozen(&mut self, grant: GrantId, is_frozen: bool) {
-        match (self.frozen.binary_search(&grant), is_frozen) {
-            (Err(place), true) => self.frozen.insert(place, grant),
-            (Ok(place), false) => drop(self.frozen.remove(place)),
-            _ => {}
-        }
-        if let Some(grant) = self.grants.iter_mut().find(|it| it.id == grant) {
+    pub(super) fn apply_repaid(&mut self, grant: GrantId, credits: Credits) {
+        self.known(grant).remaining -= credits;
+        self.debt -= credits;
+        // Nothing is left of a grant whose dispute left a debt, so this came back to it.
+        self.unlose(grant, self.lost(grant).min(credits));
+    }
+
+    /// Freezing stops a grant's clock, and letting it go starts it again: it expires later by the time between.
+    pub(super) fn freeze(&self, grant: GrantId, is_frozen: bool, expires_at: Timestamp, at: Timestamp) -> What {
+        let freeze = self.freeze_of(grant);
+        let before = freeze.and_then(|it| it.expires_at).unwrap_or(expires_at);
+        let since = freeze.and_then(|it| it.since).filter(|_| !is_frozen);
+        // What had expired before it was frozen stays expired.
+        let since = since.filter(|it| *it < before && before < Timestamp::NEVER);
+        let expires_at = since.map(|since| before + Span::from_millis(at.millis() - since.millis()));
+        What::Frozen { grant, is_frozen, expires_at: expires_at.filter(|it| before < *it) }
+    }
+
+    pub(super) fn apply_frozen(
+        &mut self,
+        grant: GrantId,
+        is_frozen: bool,
+        expires_at: Option<Timestamp>,
+        at: Timestamp,
+    ) {
+        self.change_freeze(grant, |freeze| {
+            freeze.since = is_frozen.then(|| freeze.since.unwrap_or(at));
+            freeze.expires_at = expires_at.or(freeze.expires_at);
+        });
+        if let Some(place) = self.grants.iter().position(|it| it.id == grant) {
+            // A grant that expires later is drawn from later.
+            let mut grant = self.grants.remove(place);
             grant.is_frozen = is_frozen;
+            grant.expire_at(self.expiry_of(grant.id, &grant.terms));
+            self.put(grant);
         }
         self.dispute_topup(is_frozen);
     }
 
-    /// Whether the payment of a grant is disputed, be anything left of the grant or not.
-    pub(super) fn is_frozen(&self, grant: GrantId) -> bool {
-        self.frozen.binary_search(&grant).is_ok()
+    fn change_freeze(&mut self, grant: GrantId, change: impl FnOnce(&mut Freeze)) {
+        let place = self.freezes.partition_point(|it| it.grant < grant);
+        if self.freeze_of(grant).is_none() {
+            self.freezes.insert(place, Freeze::of(grant));
+        }
+        change(&mut self.freezes[place]);
+        if self.freezes[place].says_nothing() {
+            self.freezes.remove(place);
+        }
     }
 
-    /// Frozen grants of which nothing is here: used up before their payment was disputed, or since.
-    pub fn frozen_elsewhere(&self) -> impl Iterator<Item = GrantId> {
-        self.frozen.iter().copied().filter(|it| self.grant(*it).is_none())
+    /// `credits` less is owed for what was spent of a grant that a bank took back.
+    pub(super) fn unlose(&mut self, grant: GrantId, credits: Credits) {
+        if credits.is_positive() {
+            self.change_freeze(grant, |it| it.lost -= credits);
+            assert!(Credits::ZERO <= self.lost(grant), "no more of a grant is let go than was owed for it");
+        }
+    }
+
+    fn freeze_of(&self, grant: GrantId) -> Option<&Freeze> {
+        self.freezes.binary_search_by_key(&grant, |it| it.grant).ok().map(|it| &self.freezes[it])
+    }
+
+    /// What disputes did to grants, by their ids.
+    pub fn freezes(&self) -> &[Freeze] {
+        &self.freezes
+    }
+
+    /// Whether the payment of a grant is disputed, be anything left of the grant or not.
+    pub(super) fn is_frozen(&self, grant: GrantId) -> bool {
+        self.freeze_of(grant).is_some_and(|it| it.since.is_some())
+    }
+
+    /// Owed for what was spent of a grant whose dispute was lost.
+    pub(super) fn lost(&self, grant: GrantId) -> Credits {
+        self.freeze_of(grant).map_or(Credits::ZERO, |it| it.lost)
+    }
+
+    /// When a grant of these terms expires, here or used up.
+    pub fn expiry_of(&self, grant: GrantId, terms: &Terms) -> Timestamp {
+        self.freeze_of(grant).and_then(|it| it.expires_at).unwrap_or(terms.expires_at)
+    }
+
+    /// Whether a grant of these terms has expired by `at`: while it is frozen, it does not.
+    pub(super) fn has_expired(&self, grant: GrantId, terms: &Terms, at: Timestamp) -> bool {
+        let since = self.freeze_of(grant).and_then(|it| it.since);
+        self.expiry_of(grant, terms) <= since.unwrap_or(at)
+    }
+
+    /// Whether a grant of these terms could be drawn from at `at`, were anything left of it.
+    pub fn would_live(&self, grant: GrantId, terms: &Terms, at: Timestamp) -> bool {
+        !self.is_frozen(grant) && terms.effective_at <= at && at < self.expiry_of(grant, terms)
     }
 
     /// What freezing a grant, or letting it go, adds to the posted balance.
-    pub(super) fn thawed(&self, grant: GrantId, is_frozen: bool, lives: impl Fn(&Grant) -> bool) -> Credits {
+    pub(super) fn thawed(
+        &self,
+        grant: GrantId,
+        is_frozen: bool,
+        expires_at: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Credits {
+        let lives = |it: &Grant| it.terms.effective_at <= at && at < expires_at.unwrap_or(it.expires_at());
         let found = self.grant(grant).filter(|it| it.is_frozen != is_frozen && lives(it));
         let remaining = found.map_or(Credits::ZERO, |it| it.remaining);
         if is_frozen { -remaining } else { remaining }

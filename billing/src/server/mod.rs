@@ -11,10 +11,12 @@ mod run;
 mod tariff;
 #[cfg(test)]
 pub(crate) mod tests;
+mod undone;
 
 pub use fleet::{Cut, Fleet};
 pub use run::{Meter, Part, PartKind, Phase, Run};
 pub use tariff::{PROVISIONED, RUNTIME_SECONDS, Tariff};
+pub use undone::Undone;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -112,6 +114,8 @@ pub struct Server {
     /// Used beyond the debt floor: settled, and not charged.
     pub beyond: Credits,
     pub drawn: Vec<Drawn>,
+    /// By hour, what of its time was given back lately: as long as facts may come in.
+    pub undone: Vec<Undone>,
     pub last_charge: Option<ChargeId>,
 }
 
@@ -131,6 +135,7 @@ impl Server {
             runtime_seconds: 0,
             beyond: Credits::ZERO,
             drawn: Vec::new(),
+            undone: Vec::new(),
             last_charge: None,
         }
     }
@@ -167,7 +172,9 @@ impl Server {
             let (_, old) = self.replay(&self.facts, self.run.at, calendar);
             let (mut run, mut new) = (self.base.clone(), Vec::new());
             play(&mut run, &facts, self.run.at, calendar, &mut new).map_err(Denied::Impossible)?;
-            self.pending.extend(run::difference(old, new));
+            let mut parts = run::difference(old, new);
+            self.set_off(&mut parts);
+            self.pending.extend(parts);
             self.run = run;
         }
         self.facts = facts;
@@ -227,6 +234,7 @@ impl Server {
         let mut parts = Vec::new();
         self.run.advance(self.stage(at, calendar), calendar, &mut parts);
         parts.iter().for_each(|it| self.count(it));
+        self.forget_undone(at);
         let horizon = at - KEPT;
         while self.facts.first().is_some_and(|it| it.at < horizon) {
             let fact = self.facts.remove(0);

@@ -62,6 +62,9 @@ pub struct Part {
     /// Before the month's cap.
     pub uncapped: Credits,
     pub credits: Credits,
+    /// What of a correction was reversed by hand before, so that `credits` are nearer to nothing by so much. It has the
+    /// opposite sign.
+    pub set_off: Credits,
 }
 
 /// Time counted on one tariff within a month.
@@ -226,13 +229,15 @@ impl Run {
             seconds: seconds(after.0 - before.0),
             uncapped: tariff.uncapped(after.0) - tariff.uncapped(before.0),
             credits: after.1 - before.1,
+            set_off: Credits::ZERO,
             tariff,
         });
     }
 
     fn set_up_part(&self, from: Timestamp, calendar: &Calendar) -> Part {
         let (hour, tariff) = (calendar.hour_start(from), Arc::clone(&self.tariff));
-        Part { from, hour, kind: PartKind::SetUp, seconds: 1, uncapped: tariff.set_up, credits: tariff.set_up, tariff }
+        let (kind, credits) = (PartKind::SetUp, tariff.set_up);
+        Part { from, hour, kind, seconds: 1, uncapped: credits, credits, set_off: Credits::ZERO, tariff }
     }
 
     fn seconds(&self, place: usize) -> u64 {

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{ChargeId, GrantId, Name};
-use billing::ledger::{Command, Draw, Reverse, Spend, Terms, Transaction, What, Work};
+use billing::ledger::{Command, Draw, Reverse, Settled, Spend, Terms, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::{RateCards, Text};
+use billing::server::PartKind;
 use billing::time::Timestamp;
 use store::{Fault, NameHash};
 
-use super::order::{Fingerprint, done, in_force};
+use super::order::{Fingerprint, check_reason, done, in_force};
 use super::{Answer, By, ChargeOrder, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Once, Turned};
 
-/// Bytes of what a customer reads as the reason of a reversal.
-const REASON_BYTES_MAX: usize = 500;
 /// Parts one charge may be reversed in.
 const REVERSALS_MAX: u64 = 1_000;
 /// Reversals looked for in one read.
@@ -33,6 +32,8 @@ pub struct ChargeView {
     pub answer: Answer,
     /// Of it given back so far.
     pub reversed: Credits,
+    /// What may still be given back.
+    pub left: Credits,
 }
 
 #[derive(Clone, Debug)]
@@ -54,14 +55,9 @@ enum Place {
     Answered(Answer),
 }
 
-/// Whether a charge may be reversed for this reason, as far as that can be said before.
-///
-/// # Errors
-/// When nobody could read it.
-pub fn check_reversal(reason: &str) -> Result<(), Refusal> {
-    let fits = (1..=REASON_BYTES_MAX).contains(&reason.len()) && !reason.chars().any(char::is_control);
-    let why = "must be 1 to 500 bytes without control characters: the customer reads it";
-    if fits { Ok(()) } else { Err(Refusal::invalid("reason", why)) }
+/// The server whose time, or set-up, a charge settled.
+fn of_server(settled: Option<&Settled>) -> Option<(Name, PartKind)> {
+    settled.map(|it| (it.server.clone(), it.kind))
 }
 
 impl App {
@@ -112,8 +108,20 @@ impl App {
     pub fn charge_by_id(&self, id: ChargeId) -> Result<ChargeView, Error> {
         let (known, transaction) = self.charged(id)?;
         let (_, reversed) = self.reversed_so_far(id)?;
+        let What::Charged { work, credits, settled, .. } = &transaction.what else {
+            unreachable!("it was read as a charge")
+        };
+        let mut left = *credits - reversed;
+        if settled.is_some() {
+            // What facts told late took back of a server's time is there already.
+            let now = self.now();
+            let book = self.book(known.account.number)?.brought_up_to(now);
+            let of_server = of_server(settled.as_ref());
+            let found = book.left_to_reverse(work, of_server.as_ref(), (*credits, reversed), now);
+            left = found.unwrap_or(Credits::ZERO);
+        }
         let answer = Answer { account: known.account.id.clone(), transaction, is_replay: false };
-        Ok(ChargeView { answer, reversed })
+        Ok(ChargeView { answer, reversed, left })
     }
 
     /// Gives credits of a charge back to the grants they came from.
@@ -122,14 +130,10 @@ impl App {
         let mut request = Fingerprint::of("reverse");
         request.text(&order.charge.to_string()).credits(order.credits).text(&order.reason);
         let key = self.key(known.account.number, &order.key, request)?;
-        check_reversal(&order.reason)?;
+        check_reason(&order.reason)?;
         let What::Charged { work, credits: charged, draws, owed, settled, .. } = &transaction.what else {
             unreachable!("it was read as a charge")
         };
-        if settled.is_some() {
-            let why = "is of a server: report when it stopped, and the bill follows; or grant credits";
-            return Err(Refusal::invalid("charge", why).into());
-        }
         let grants = self.terms_of(draws)?;
         let much = order.credits.map_or_else(|| "all that is left".to_owned(), |it| it.to_string());
         let detail = format!("{much}: {}", order.reason);
@@ -147,6 +151,7 @@ impl App {
                 draws: draws.clone(),
                 owed: *owed,
                 grants: grants.clone(),
+                server: of_server(settled.as_ref()),
                 credits: order.credits,
                 reason: Arc::clone(&order.reason),
             });

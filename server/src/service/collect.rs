@@ -22,6 +22,8 @@ use crate::stripe::{self, PaymentStatus, PurchaseLine, PurchaseOrder, SavedCharg
 pub(super) const ATTEMPTS_MAX: u32 = 16;
 /// After so many sendings without an answer, the provider's lists are read instead.
 const SENDINGS_MAX: u32 = 4;
+/// How often a payment's customer may be deleted at the provider before it is given up.
+const CUSTOMERS_MAX: u32 = 3;
 /// How long a customer is waited for.
 const PATIENCE: Span = Span::HOUR.times(24);
 
@@ -33,6 +35,8 @@ pub(super) enum Progress {
     Seen(stripe::Payment),
     /// Nothing new.
     Nothing,
+    /// The customer was deleted at the provider.
+    NoCustomer,
     /// The provider has no time, or did not answer.
     Later(Span),
     /// It is over, and no money came.
@@ -71,18 +75,28 @@ pub(super) fn look_again_at(tries: u32, now: Timestamp) -> Timestamp {
 impl App {
     /// Goes as far with a payment as the provider answers now. What is over or in other hands is left alone.
     pub(crate) async fn carry_out(self: &Arc<Self>, id: PaymentId) -> Result<(), Error> {
-        let Some(known) = self.known_now(id.place().account)? else { return Ok(()) };
-        let Some(kept) = self.payment_kept(id)? else { return Ok(()) };
-        if kept.body.status().is_final() {
-            return self.after_payment(&known, kept).await;
+        for _ in 0..=CUSTOMERS_MAX {
+            let Some(known) = self.known_now(id.place().account)? else { return Ok(()) };
+            let Some(kept) = self.payment_kept(id)? else { return Ok(()) };
+            if kept.body.status().is_final() {
+                return self.after_payment(&known, kept).await;
+            }
+            let Some(mut claimed) = self.claim_payment(&known, id, kept).await? else { return Ok(()) };
+            let progress = match claimed.over {
+                Some(failure) => Progress::Over(failure),
+                None => self.step(id, &claimed).await,
+            };
+            if !matches!(progress, Progress::NoCustomer) {
+                // Whoever was first knows as much.
+                return self.settle_payment(id, claimed.kept, progress).await.map(drop);
+            }
+            claimed.kept.body.lose_customer();
+            let now = self.now();
+            if !self.keep(&[claimed.kept.next(now, Some(now + LEASE))])? {
+                return Ok(());
+            }
         }
-        let Some(claimed) = self.claim_payment(&known, id, kept).await? else { return Ok(()) };
-        let progress = match claimed.over {
-            Some(failure) => Progress::Over(failure),
-            None => self.step(id, &claimed).await,
-        };
-        // Whoever was first knows as much.
-        self.settle_payment(id, claimed.kept, progress).await.map(drop)
+        Ok(())
     }
 
     /// News of a payment, which has this name at the provider: looks at it there, and commits what is found.
@@ -193,6 +207,15 @@ impl App {
             }
             other => other,
         };
+        if let Err(stripe::Failure::Refused { why: stripe::RefusedFor::Missing, .. }) = &asked
+            && let Some(customer) = payment.customer.as_deref().filter(|_| payment.customers_lost < CUSTOMERS_MAX)
+        {
+            match self.has_lost_customer(id.place().account, customer).await {
+                Ok(true) => return Progress::NoCustomer,
+                Ok(false) => {}
+                Err(_) => return Progress::Later(Span::default()),
+            }
+        }
         match asked {
             Ok(progress) => progress,
             Err(stripe::Failure::Busy { after, detail }) => {
@@ -235,7 +258,7 @@ impl App {
                 cancel_url: back,
                 expires_at: ends_at,
             };
-            provider.start_purchase_page(&order, &ours)
+            provider.start_purchase_page(&order, &payment.key(&ours))
         });
         Ok(Progress::Page(page.await?))
     }
@@ -252,7 +275,7 @@ impl App {
                 total: payment.money(payment.total()),
                 return_url: back.as_deref().filter(|_| payment.way == Way::OnSession),
             };
-            provider.charge_saved(&order, &ours)
+            provider.charge_saved(&order, &payment.key(&ours))
         });
         Ok(Progress::Seen(seen.await?))
     }

@@ -2,8 +2,8 @@
 //!
 //! While one is open the grant is frozen, nothing tops up by itself, nothing is taken. Lost, what is left of the
 //! disputed part is taken back and what was spent of it is owed; nothing is owed for what had expired or been voided,
-//! which nobody had. Won, the grant is as it was. What the provider says now is what is applied, so that notices may
-//! come in any order and as often as they like.
+//! which nobody had. Won, the grant is as it was, and lasts as much longer as it was frozen. What the provider says now
+//! is what is applied, so that notices may come in any order and as often as they like.
 use std::sync::Arc;
 
 use billing::id::PaymentId;
@@ -12,7 +12,7 @@ use billing::payment::Status;
 
 use super::Error;
 use super::payment_methods::told;
-use super::payments::{ByHand, Disputed, Taken};
+use super::payments::{ByHand, Disputed, Payment, Taken};
 use crate::app::App;
 use crate::stripe::{Dispute, DisputeStatus, RefundStatus};
 use crate::turnstile::Turned;
@@ -53,6 +53,17 @@ fn next_step(known: Option<&Disputed>, dispute: &Dispute) -> Option<Step> {
     (known.status == "open").then_some(Step::Close(over))
 }
 
+/// The dispute in the currency that was paid. What a bank wants in another cannot be compared with the payment: then
+/// all of it is disputed, for less is nowhere said.
+fn in_money_of(id: PaymentId, payment: &Payment, dispute: &Dispute) -> Dispute {
+    if dispute.disputed.currency == payment.currency() {
+        return dispute.clone();
+    }
+    let (reference, disputed) = (&dispute.reference, dispute.disputed);
+    tracing::warn!(payment = %id, reference, ?disputed, "is disputed in another currency: all of it is taken to be");
+    Dispute { disputed: payment.money(payment.total()), withdrawn: None, ..dispute.clone() }
+}
+
 impl App {
     /// News of a dispute: looks at it, and brings the payment and its grant where it says.
     pub(super) async fn hear_of_dispute(self: &Arc<Self>, reference: &str) -> Result<(), Error> {
@@ -78,7 +89,9 @@ impl App {
     /// One step towards what the dispute says. True when there is nothing left to do.
     async fn apply_dispute(&self, id: PaymentId, dispute: &Dispute) -> Result<bool, Error> {
         let Some(mut kept) = self.payment_kept(id)? else { return Ok(true) };
-        let Some((grant, _)) = self.grant_paid_by(id)? else { return Ok(true) };
+        let Some((grant, terms)) = self.grant_paid_by(id)? else { return Ok(true) };
+        let dispute = &in_money_of(id, &kept.body, dispute);
+        let freeze = |is_frozen| Command::Freeze { grant, is_frozen, expires_at: terms.expires_at };
         let known = kept.body.disputed(&dispute.reference).cloned();
         let Some(step) = next_step(known.as_ref(), dispute) else { return Ok(true) };
         let now = self.now();
@@ -89,7 +102,7 @@ impl App {
         }
         let mut noted = Vec::new();
         let command = match step {
-            Step::Open => is_only_one.then_some(Command::Freeze { grant, is_frozen: true }),
+            Step::Open => is_only_one.then(|| freeze(true)),
             Step::Take(amount) => {
                 let Some(of) = self.leftover(id)? else { return Ok(true) };
                 next.lost += amount;
@@ -102,7 +115,7 @@ impl App {
             }
             Step::Close(status) => {
                 next.status = status.to_owned();
-                is_only_one.then_some(Command::Freeze { grant, is_frozen: false })
+                is_only_one.then(|| freeze(false))
             }
         };
         let is_news = known.is_none_or(|it| it.status != next.status);

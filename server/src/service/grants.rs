@@ -8,7 +8,7 @@ use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;
 
-use super::order::{Fingerprint, done};
+use super::order::{Fingerprint, check_reason, done};
 use super::{Answer, By, Error};
 use crate::app::App;
 use crate::turnstile::Ask;
@@ -42,6 +42,8 @@ pub enum GrantState {
 pub struct GrantView {
     pub id: GrantId,
     pub terms: Arc<Terms>,
+    /// As its terms say, and later by the time it was frozen.
+    pub expires_at: Timestamp,
     pub created_at: Timestamp,
     /// Unspent and not in a hold.
     pub remaining: Credits,
@@ -69,9 +71,7 @@ impl App {
         }
         order.scope.projects.iter().for_each(|it| _ = request.text(it.as_str()));
         let key = self.key_of_transaction(known.account.number, &order.key, request)?;
-        if order.reason.is_empty() || 500 < order.reason.len() {
-            return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
-        }
+        check_reason(&order.reason)?;
         let cards = self.cards();
         if let Some(unknown) = order.scope.meters.iter().find(|it| cards.iter().all(|card| card.meter(it).is_none())) {
             let why = format!("names `{unknown}`, which no rate card has: nothing could ever be paid with it");
@@ -113,9 +113,7 @@ impl App {
         let mut request = Fingerprint::of("void");
         request.text(&grant.to_string()).text(&reason);
         let key = self.key_of_transaction(known.account.number, key, request)?;
-        if reason.is_empty() || 500 < reason.len() {
-            return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
-        }
+        check_reason(&reason)?;
         let ask = Ask {
             account: known.account.number,
             command: Some(Command::Void { grant, keep: Credits::ZERO, reason: Arc::clone(&reason) }),
@@ -138,17 +136,20 @@ impl App {
         let view = |transaction: &Arc<billing::ledger::Transaction>| {
             let (id, terms) = transaction.granted()?;
             let left = book.grant(id);
+            let expires_at = book.expiry_of(id, terms);
             let remaining = left.map_or(Credits::ZERO, |it| it.remaining);
             let held = left.map_or(Credits::ZERO, |it| it.held);
+            let is_frozen = left.is_some_and(|it| it.is_frozen);
             let state = match () {
                 () if now < terms.effective_at => GrantState::Pending,
-                () if terms.expires_at <= now => GrantState::Expired,
+                () if is_frozen && remaining.is_positive() => GrantState::Live,
+                () if expires_at <= now => GrantState::Expired,
                 () if remaining.is_zero() && held.is_zero() => GrantState::Spent,
                 () => GrantState::Live,
             };
-            let is_frozen = left.is_some_and(|it| it.is_frozen);
             let (created_at, cursor) = (transaction.at, transaction.place.version);
-            Some(GrantView { id, terms: Arc::clone(terms), created_at, remaining, held, state, is_frozen, cursor })
+            let terms = Arc::clone(terms);
+            Some(GrantView { id, terms, expires_at, created_at, remaining, held, state, is_frozen, cursor })
         };
         Ok(made.iter().filter_map(view).collect())
     }

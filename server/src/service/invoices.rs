@@ -224,17 +224,18 @@ impl App {
         (kind, at): (Kind, Timestamp),
     ) -> Result<Issued, Error> {
         let (year, prefix) = (Date::of(at).year, series(kind));
-        let seller = &self.settings.seller;
-        let id = counter_id(kind, year, seller);
+        let number: AccountNumber = known.account.number;
+        let first = body.invoice.as_deref().map(|it| self.kept::<Body>(number, KIND, it)).transpose()?.flatten();
+        let first = first.map(|it| it.body);
+        // What comes after the first is about the same sale, and names who sold and who bought then, whoever that is by
+        // now; and is counted with what that seller sold.
+        let seller = first.as_ref().map_or_else(|| self.settings.seller.clone(), |it| it.seller.clone().read());
+        let id = counter_id(kind, year, &seller);
         let counter = self.kept::<Counter>(Document::HOUSE, COUNTER, &id)?;
         let blank = || Kept::new(Document::HOUSE, COUNTER, id, Counter::of(&seller.name));
         let mut counter = counter.unwrap_or_else(blank);
         counter.body.add(Month::at(at), &body.currency, &body.taxed, part);
-        let number: AccountNumber = known.account.number;
         let id = InvoiceId::new(at, self.place_beside(number)?).to_string();
-        let first = body.invoice.as_deref().map(|it| self.kept::<Body>(number, KIND, it)).transpose()?.flatten();
-        let first = first.map(|it| it.body);
-        // What comes after the first is about the same sale, and names who bought then, whoever that is by now.
         let (buyer, paid_with) = match &first {
             Some(first) => (first.buyer.clone(), first.paid_with.clone()),
             None => (PartyBody::of(&buyer(known)), self.paid_with(number, body)?),
@@ -246,7 +247,7 @@ impl App {
             year,
             sequence: counter.document.version + 1,
             issued_at: at.millis(),
-            seller: PartyBody::of(seller),
+            seller: PartyBody::of(&seller),
             buyer,
             currency: body.currency.clone(),
             text: body.item.clone(),

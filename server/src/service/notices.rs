@@ -156,6 +156,12 @@ pub(super) fn of_grants(transaction: &Transaction) -> Option<Change> {
         let about = json!({"grant": grant.to_string(), "credits": credits.to_string()});
         return credits.is_positive().then(|| of_transaction(transaction, Happening::GrantExpired, about));
     }
+    // One that was frozen expires later, and is reminded of anew.
+    if let What::Frozen { grant, expires_at: Some(at), .. } = transaction.what {
+        let due_at = Some(at - BEFORE_EXPIRY).filter(|it| transaction.at < *it)?;
+        let (account, name) = (transaction.place.account, format!("{grant}-{}", at.millis()));
+        return Some(Kept::new(account, REMINDER, name, json!({})).next(transaction.at, Some(due_at)));
+    }
     let (grant, terms) = transaction.granted()?;
     let due_at = terms.expires_at - BEFORE_EXPIRY;
     let is_worth_it = terms.expires_at < Timestamp::NEVER && transaction.at < due_at;
@@ -225,14 +231,16 @@ impl App {
         let mut changes = vec![reminder.next(now, None)];
         let account = reminder.document.account;
         let book = self.book(account)?.brought_up_to(now);
-        let id = &reminder.document.id;
+        let cause = &reminder.document.id;
+        let id = cause.split_once('-').map_or(&**cause, |it| it.0);
         let left = id.parse().ok().and_then(|it| book.grant(it)).filter(|it| it.remaining.is_positive());
-        if let Some(grant) = left {
-            let at = jiff::Timestamp::from_millisecond(grant.terms.expires_at.millis()).unwrap_or_default();
+        // While one is frozen nobody knows when it will expire, and once it is free again it may be later.
+        if let Some(grant) = left.filter(|it| !it.is_frozen && it.expires_at() <= now + BEFORE_EXPIRY) {
+            let at = jiff::Timestamp::from_millisecond(grant.expires_at().millis()).unwrap_or_default();
             let about = json!({
                 "grant": id, "credits": grant.remaining.to_string(), "expires_at": format!("{at:.3}"),
             });
-            changes.push(raise(&Tidings { account, what: Happening::GrantExpiring, cause: id, about }, now));
+            changes.push(raise(&Tidings { account, what: Happening::GrantExpiring, cause, about }, now));
         }
         self.keep(&changes).map(drop)
     }

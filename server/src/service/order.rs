@@ -15,6 +15,8 @@ use super::{Answer, Error};
 use crate::app::{App, Known};
 use crate::turnstile::{Key, Once};
 
+/// Bytes of what a customer reads as the reason of something.
+const REASON_BYTES_MAX: usize = 500;
 /// The longest idempotency key.
 pub const KEY_LENGTH_MAX: usize = 255;
 /// The longest caller's metadata, as JSON text.
@@ -241,6 +243,16 @@ impl App {
     }
 }
 
+/// Whether a customer can read a reason: of a grant, a refund, a reversal, wherever it was given.
+///
+/// # Errors
+/// When nobody could.
+pub fn check_reason(reason: &str) -> Result<(), Refusal> {
+    let fits = (1..=REASON_BYTES_MAX).contains(&reason.len()) && !reason.chars().any(char::is_control);
+    let why = "must be 1 to 500 bytes without control characters: the customer reads it";
+    if fits { Ok(()) } else { Err(Refusal::invalid("reason", why)) }
+}
+
 /// What the turnstile did, or why it did nothing.
 pub(super) fn done(turned: crate::turnstile::Turned) -> Result<(Arc<billing::ledger::Transaction>, bool), Error> {
     use crate::turnstile::Turned;
@@ -260,6 +272,17 @@ mod tests {
     use siphasher::sip128::Hasher128 as _;
 
     use super::*;
+
+    #[test]
+    fn a_reason_is_what_a_customer_can_read() {
+        let (fits, long) = ("x".repeat(500), "x".repeat(501));
+        for reason in ["An outage on the 3rd", "Gestört: ≈ 2 h", &fits] {
+            assert_eq!(check_reason(reason), Ok(()));
+        }
+        for reason in ["", &long, "two\nlines", "a bell \u{7}"] {
+            assert!(check_reason(reason).is_err(), "{reason:?}");
+        }
+    }
 
     #[test]
     fn a_fingerprint_is_what_stores_have_of_it() {

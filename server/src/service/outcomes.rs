@@ -31,7 +31,7 @@ impl App {
         let body = &mut kept.body;
         let mut due_at = look_again_at(body.tries, now);
         let next = match found {
-            Progress::Nothing => body.status(),
+            Progress::Nothing | Progress::NoCustomer => body.status(),
             Progress::Later(after) => {
                 due_at = due_at.max(now + after);
                 body.status()

@@ -10,7 +10,7 @@ use billing::id::{AccountNumber, Name, PaymentMethodId};
 use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Account, Document};
+use store::Document;
 
 use super::documents::Kept;
 use super::order::Fingerprint;
@@ -19,18 +19,14 @@ use super::purchases::check_return_url;
 use super::requests::answer_in;
 use super::{By, Error};
 use crate::app::{App, Known};
-use crate::stripe::{self, CardOrder, NewCustomer};
+use crate::stripe::{self, CardOrder};
 
 pub(super) const KIND: &str = "method";
-const WALLET: &str = "wallet";
-const OWNER: &str = "wallet_of";
 pub(super) const SETUP: &str = "card_setup";
 /// Cards read at a time, and how many times: somebody who changes cards every day for five years is seen whole.
 const CARDS_MAX: usize = 200;
 const PAGES_MAX: usize = 10;
 const ATTEMPTS_MAX: u32 = 8;
-/// How long an account is made known to the provider under one key: several times what a search takes to show it.
-const CUSTOMER_KEY_TURN: Span = Span::MINUTE.times(10);
 /// How often the saving of a card is looked at without having been heard of.
 const LOOKS_MAX: u32 = 12;
 
@@ -46,13 +42,6 @@ pub struct PaymentMethod {
     pub added_at: i64,
     /// It cannot be charged any more.
     pub is_gone: bool,
-}
-
-/// Whom the provider knows the account as, and what is charged where nothing is named.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Wallet {
-    pub customer: String,
-    pub default: Option<String>,
 }
 
 /// The saving of a card that has been begun.
@@ -105,11 +94,32 @@ impl App {
             return Err(Refusal::AccountClosed.into());
         }
         check_return_url(return_url.as_deref())?;
-        let customer = self.customer_of(&known).await?;
-        let key = self.key(known.account.number, key, Fingerprint::of("card setup"))?;
-        let key = format!("setup:{}:{}", known.account.number.get(), key.text);
-        let ours = known.account.id.to_string();
-        let currency = known.account.currency;
+        let number = known.account.number;
+        let key = self.key(number, key, Fingerprint::of("card setup"))?;
+        let mut customer = self.customer_of(&known).await?;
+        let mut begun = self.begin_setup(&known, &customer, (return_url.clone(), &*key.text)).await;
+        if is_missing(&begun) && self.has_lost_customer(number, &customer).await? {
+            customer = self.customer_of(&known).await?;
+            begun = self.begin_setup(&known, &customer, (return_url, &*key.text)).await;
+        }
+        let (reference, view) = begun.map_err(|it| told(&it))?;
+        let now = self.now();
+        let setup = Kept::new(known.account.number, SETUP, reference, Setup { looks: 0 });
+        // A key that comes again leads to the same saving, which is known already.
+        let is_replay = !self.keep(&[setup.next(now, Some(now + Span::MINUTE))])?;
+        Ok(SetupView { is_replay, ..view })
+    }
+
+    /// The provider's name for the saving of a card, and what the browser needs for it.
+    async fn begin_setup(
+        self: &Arc<Self>,
+        known: &Known,
+        customer: &str,
+        (return_url, key): (Option<String>, &str),
+    ) -> Result<(String, SetupView), stripe::Failure> {
+        // Of one customer: whose was deleted there begins anew.
+        let key = format!("setup:{}:{key}:{customer}", known.account.number.get());
+        let (ours, customer, currency) = (known.account.id.to_string(), customer.to_owned(), known.account.currency);
         let begun = self.at_provider(move |provider| {
             let publishable_key = provider.publishable_key().map(str::to_owned);
             match return_url {
@@ -127,12 +137,7 @@ impl App {
                 }
             }
         });
-        let (reference, view) = begun.await.map_err(|it| told(&it))?;
-        let now = self.now();
-        let setup = Kept::new(known.account.number, SETUP, reference, Setup { looks: 0 });
-        // A key that comes again leads to the same saving, which is known already.
-        let is_replay = !self.keep(&[setup.next(now, Some(now + Span::MINUTE))])?;
-        Ok(SetupView { is_replay, ..view })
+        begun.await
     }
 
     /// A saving that nobody was told the end of: looks whether there is a card now.
@@ -232,8 +237,13 @@ impl App {
     pub(super) async fn cards_changed(self: &Arc<Self>, account: AccountNumber) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut wallet) = self.wallet(account)? else { return Ok(()) };
-            let customer = wallet.body.customer.clone();
-            let cards = self.at_provider(move |it| it.cards(&customer)).await.map_err(|it| told(&it))?;
+            let Some(customer) = wallet.body.customer.clone() else { return Ok(()) };
+            let name = customer.clone();
+            let cards = self.at_provider(move |it| it.cards(&name)).await;
+            if is_missing(&cards) && self.has_lost_customer(account, &customer).await? {
+                return Ok(());
+            }
+            let cards = cards.map_err(|it| told(&it))?;
             let now = self.now();
             let (gone, mut live): (Vec<_>, Vec<_>) =
                 self.all_methods(account)?.into_iter().partition(|it| it.body.is_gone);
@@ -291,50 +301,6 @@ impl App {
         Err(Error::Busy)
     }
 
-    /// Whom the provider knows the account as; makes it known where it is not. One that was made and whose answer was
-    /// lost is found; for as long as a search may not show it yet, the same order comes under the same key.
-    pub(super) async fn customer_of(self: &Arc<Self>, known: &Arc<Known>) -> Result<String, Error> {
-        let number = known.account.number;
-        if let Some(wallet) = self.wallet(number)? {
-            return Ok(wallet.body.customer);
-        }
-        let account = known.account.clone();
-        let key = customer_key(&account, self.now());
-        let made = self.at_provider(move |provider| {
-            match provider.find_customer(number.get()) {
-                Ok(None) => {}
-                // Not every key may search, nor is it possible everywhere.
-                Err(stripe::Failure::Refused { why, detail }) => {
-                    tracing::warn!(?why, detail, "whether there is such a customer could not be looked up");
-                }
-                Ok(Some(found)) => return Ok(found),
-                Err(failure) => return Err(failure),
-            }
-            let order = NewCustomer {
-                ours: account.id.as_str(),
-                number: number.get(),
-                name: account.name.as_deref(),
-                email: account.email.as_deref(),
-            };
-            provider.create_customer(&order, &key)
-        });
-        let customer = made.await.map_err(|it| told(&it))?;
-        let now = self.now();
-        let wallet = Wallet { customer: customer.clone(), default: None };
-        let owner = Kept::new(Document::HOUSE, OWNER, customer.clone(), number.get());
-        let changes = [Kept::new(number, WALLET, WALLET.to_owned(), wallet).next(now, None), owner.next(now, None)];
-        if self.keep(&changes)? {
-            return Ok(customer);
-        }
-        Ok(self.wallet(number)?.ok_or(Error::Busy)?.body.customer)
-    }
-
-    /// The account that the provider knows by this name.
-    pub(super) fn account_of_customer(&self, customer: &str) -> Result<Option<AccountNumber>, Error> {
-        let owner = self.kept::<u64>(Document::HOUSE, OWNER, customer)?;
-        Ok(owner.map(|it| AccountNumber::from_random(it.body)))
-    }
-
     /// The card to charge: the one named, or the default.
     pub(super) fn method_for(&self, known: &Known, named: Option<&str>) -> Result<Option<String>, Error> {
         let number = known.account.number;
@@ -377,11 +343,7 @@ impl App {
         Ok(all.into_iter().map(|it| it.body).find(|it| it.reference == reference))
     }
 
-    fn wallet(&self, account: AccountNumber) -> Result<Option<Kept<Wallet>>, Error> {
-        self.kept(account, WALLET, WALLET)
-    }
-
-    fn live_methods(&self, account: AccountNumber) -> Result<Vec<Kept<PaymentMethod>>, Error> {
+    pub(super) fn live_methods(&self, account: AccountNumber) -> Result<Vec<Kept<PaymentMethod>>, Error> {
         let mut all = self.all_methods(account)?;
         all.retain(|it| !it.body.is_gone);
         Ok(all)
@@ -397,16 +359,6 @@ impl App {
         }
         Ok(all)
     }
-}
-
-/// The key an account is made known under. It is another once the account is called otherwise, and after a while: an
-/// error that the provider keeps under a key holds nobody up for the day that the key lives.
-fn customer_key(account: &Account, now: Timestamp) -> String {
-    let mut order = Fingerprint::of("customer");
-    order.text(account.id.as_str());
-    order.text(account.name.as_deref().unwrap_or_default()).text(account.email.as_deref().unwrap_or_default());
-    let turn = now.millis() / CUSTOMER_KEY_TURN.millis();
-    format!("customer:{}:{:032x}:{turn}", account.number.get(), order.finish())
 }
 
 /// The card that is charged: the one named if it is there still, or the default.
@@ -455,6 +407,11 @@ fn is_same(one: &PaymentMethod, other: &PaymentMethod) -> bool {
     one.reference == other.reference
         && (one.expiry_month, one.expiry_year) == (other.expiry_month, other.expiry_year)
         && one.fingerprint == other.fingerprint
+}
+
+/// Whether the provider knows no such thing.
+fn is_missing<T>(asked: &Result<T, stripe::Failure>) -> bool {
+    matches!(asked, Err(stripe::Failure::Refused { why: stripe::RefusedFor::Missing, .. }))
 }
 
 /// The provider could not, or would not: the caller may try again.

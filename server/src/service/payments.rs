@@ -126,6 +126,9 @@ pub struct Payment {
     pub tries: u32,
     /// Our customer, page, card and payment, by the provider's names.
     pub customer: Option<String>,
+    /// Customers of ours that were deleted there before it was paid: each time it is sent under another key.
+    #[serde(default)]
+    pub customers_lost: u32,
     pub card: Option<String>,
     pub page: Option<String>,
     pub page_url: Option<String>,
@@ -168,6 +171,15 @@ impl Payment {
     }
     pub fn total(&self) -> i64 {
         self.net + self.tax
+    }
+    /// The key it is sent to the provider under.
+    pub(super) fn key(&self, ours: &str) -> String {
+        if self.customers_lost == 0 { ours.to_owned() } else { format!("{ours}:{}", self.customers_lost) }
+    }
+    /// Who pays is not there any more, and so nothing was sent. With what card is asked anew: theirs are gone too.
+    pub(super) fn lose_customer(&mut self) {
+        (self.customer, self.card, self.sent_at) = (None, None, None);
+        self.customers_lost += 1;
     }
     pub(super) fn bought(&self) -> Bought {
         let step = self.currency().step();
@@ -244,6 +256,7 @@ impl Payment {
             is_given_up: false,
             tries: 0,
             customer: None,
+            customers_lost: 0,
             card: None,
             page: None,
             page_url: None,

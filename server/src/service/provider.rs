@@ -101,6 +101,7 @@ impl App {
                 None => Ok(()),
             },
             Event::Dispute(dispute) => self.hear_of_dispute(&dispute.reference).await,
+            Event::CustomerDeleted(customer) => self.hear_of_lost_customer(customer).await,
             Event::Other(_) => Ok(()),
         }
     }

@@ -8,12 +8,13 @@ use billing::id::{Name, PaymentId};
 use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Span;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::documents::{Kept, LEASE};
 use super::order::Fingerprint;
 use super::payments::{KIND, Payment, PaymentView, Purpose, Way};
-use super::requests::Asked;
+use super::requests::{Asked, Fresh, answer_in};
 use crate::app::{App, Known};
 
 /// How long a page for paying stays open.
@@ -51,6 +52,15 @@ pub(super) fn check_return_url(url: Option<&str>) -> Result<(), Refusal> {
     if url.is_none_or(is_url) { Ok(()) } else { Err(Refusal::invalid("return_url", why)) }
 }
 
+/// A payment as it was when its order was answered.
+#[derive(Serialize, Deserialize)]
+struct Then {
+    id: String,
+    payment: Payment,
+    /// Its grant was there.
+    is_credited: bool,
+}
+
 impl PurchaseOrder {
     fn fingerprint(&self) -> Fingerprint {
         let mut request = Fingerprint::of("purchase");
@@ -73,7 +83,7 @@ impl App {
         self.provider()?;
         let fresh = match self.asked(known.account.number, &order.key, order.fingerprint())? {
             Asked::Fresh(fresh) => fresh,
-            Asked::Before(id) => return self.purchased(&known, &id, true).await,
+            Asked::Before(led_to) => return self.purchased_then(&known, &led_to),
         };
         let payment = self.ordered(&known, &order)?;
         let now = self.now();
@@ -81,22 +91,39 @@ impl App {
         let kept = Kept::new(known.account.number, KIND, id.clone(), payment);
         // Made with a lease: the one who orders carries it out; should they die, the worker does.
         if self.keep(&[kept.next(now, Some(now + LEASE)), fresh.led_to(&id, now)])? {
-            return self.purchased(&known, &id, false).await;
+            return self.purchased(&known, &id, &fresh).await;
         }
         // The same key came at the same moment, and was first.
         match self.asked(known.account.number, &order.key, order.fingerprint())? {
-            Asked::Before(id) => self.purchased(&known, &id, true).await,
+            Asked::Before(led_to) => self.purchased_then(&known, &led_to),
             Asked::Fresh(_) => Err(Error::Busy),
         }
     }
 
-    async fn purchased(self: &Arc<Self>, known: &Arc<Known>, id: &str, is_replay: bool) -> Result<PaymentView, Error> {
+    /// Carries a payment out as far as the provider answers now, and notes that this was the answer.
+    async fn purchased(self: &Arc<Self>, known: &Arc<Known>, id: &str, fresh: &Fresh) -> Result<PaymentView, Error> {
         let id: PaymentId = id.parse().map_err(|_| Refusal::PaymentNotFound)?;
-        if !is_replay {
-            self.carry_out(id).await?;
-        }
+        self.carry_out(id).await?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
-        self.payment_view(known, kept, is_replay)
+        let view = self.payment_view(known, kept, false)?;
+        let then = Then { id: view.id.clone(), payment: view.payment.clone(), is_credited: view.grant.is_some() };
+        self.keep(&[fresh.answered_at_last(&then, self.now())])?;
+        Ok(view)
+    }
+
+    /// The answer that a key led to before. Where none was given, for the process died or is at it still, it is what
+    /// there is now.
+    fn purchased_then(&self, known: &Arc<Known>, led_to: &str) -> Result<PaymentView, Error> {
+        let then: Option<Then> = answer_in(led_to);
+        let id = then.as_ref().map_or(led_to, |it| &it.id);
+        let id: PaymentId = id.parse().map_err(|_| Refusal::PaymentNotFound)?;
+        let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
+        let mut view = self.payment_view(known, kept, true)?;
+        if let Some(then) = then {
+            view.grant = view.grant.filter(|_| then.is_credited);
+            view.payment = then.payment;
+        }
+        Ok(view)
     }
 
     /// The payment of an order, priced by what is sold and not by who buys.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use store::{Change, Document};
 
 use super::documents::{Kept, LEASE, read};
-use super::order::{Fingerprint, done};
+use super::order::{Fingerprint, check_reason, done};
 use super::payments::{Payment, Returned, Taken};
 use super::requests::Asked;
 use super::{By, Error};
@@ -90,9 +90,7 @@ impl App {
         self.provider()?;
         let account = order.payment.place().account;
         self.known_number(account)?.ok_or(Refusal::PaymentNotFound)?;
-        if order.reason.is_empty() || 500 < order.reason.len() {
-            return Err(Refusal::invalid("reason", "must be 1 to 500 bytes: the customer reads it").into());
-        }
+        check_reason(&order.reason)?;
         for _ in 0..ATTEMPTS_MAX {
             let mut request = Fingerprint::of("refund");
             request.text(&order.payment.to_string()).text(&order.reason);

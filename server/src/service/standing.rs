@@ -14,6 +14,8 @@ use crate::app::App;
 pub struct StandingGrant {
     pub id: GrantId,
     pub terms: Arc<Terms>,
+    /// As its terms say, and later by the time it was frozen.
+    pub expires_at: Timestamp,
     /// Unspent and not in a hold.
     pub remaining: Credits,
     pub held: Credits,
@@ -45,10 +47,16 @@ impl App {
     pub fn standing_grants(&self, account: &Name) -> Result<Vec<StandingGrant>, Error> {
         let now = self.now();
         let book = self.book(self.known(account)?.account.number)?.brought_up_to(now);
-        let left = book.grants().iter().filter(|it| now < it.terms.expires_at || it.held.is_positive());
+        let left = book.grants().iter().filter(|it| now < it.expires_at() || it.is_frozen || it.held.is_positive());
         let left = left.filter(|it| it.remaining.is_positive() || it.held.is_positive());
         Ok(left
-            .map(|it| StandingGrant { id: it.id, terms: Arc::clone(&it.terms), remaining: it.remaining, held: it.held })
+            .map(|it| StandingGrant {
+                id: it.id,
+                terms: Arc::clone(&it.terms),
+                expires_at: it.expires_at(),
+                remaining: it.remaining,
+                held: it.held,
+            })
             .collect())
     }
 }

@@ -2,7 +2,7 @@
 use super::Provider;
 use super::form::Form;
 use super::read;
-use super::words::{Failure, NewCustomer};
+use super::words::{Failure, NewCustomer, RefusedFor};
 
 /// Where an account's number stands in the provider's metadata.
 const NUMBER: &str = "scrip_number";
@@ -25,6 +25,18 @@ impl Provider {
         let query = format!("metadata['{NUMBER}']:'{number}'");
         let found = self.wire.get("/v1/customers/search", Form::new().with("query", query))?;
         Ok(found["data"].get(0).and_then(read::reference))
+    }
+
+    /// Whether the customer was there and was deleted. A secret key of somebody else's finds none, which says nothing.
+    ///
+    /// # Errors
+    /// See [`Failure`]; never ambiguous.
+    pub fn is_customer_deleted(&self, customer: &str) -> Result<bool, Failure> {
+        match self.wire.get(&format!("/v1/customers/{customer}"), Form::new()) {
+            Ok(object) => Ok(object["deleted"] == true),
+            Err(Failure::Refused { why: RefusedFor::Missing, .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Tells the provider the account's new name and address.

@@ -11,7 +11,7 @@ const ANSWERS_MAX: usize = 20;
 
 /// What is heard of (see `read::notice`), by the provider's names, of which it takes twenty. Nothing else is asked for:
 /// an operator's other business with the provider may be a thousand times as much.
-const HEARD: [&str; 19] = [
+const HEARD: [&str; 20] = [
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.requires_action",
@@ -23,6 +23,7 @@ const HEARD: [&str; 19] = [
     "payment_method.automatically_updated",
     "payment_method.detached",
     "payment_method.updated",
+    "customer.deleted",
     "refund.created",
     "refund.updated",
     "refund.failed",

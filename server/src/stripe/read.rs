@@ -223,6 +223,7 @@ fn event(kind: &str, data: &Value) -> Event {
         ("payment_method", "attached") => Event::CardAdded(card(object)),
         ("payment_method", "detached") => Event::CardRemoved(removed_card(data)),
         ("payment_method", _) => Event::CardChanged(card(object)),
+        ("customer", "deleted") => Event::CustomerDeleted(text(&object["id"])),
         ("refund", _) => Event::Refund(refund(object)),
         ("charge.dispute", _) => Event::Dispute(dispute(object)),
         _ => Event::Other(kind.to_owned()),

@@ -298,6 +298,8 @@ pub enum Event {
     /// New expiry, or the bank replaced it.
     CardChanged(Card),
     CardRemoved(Card),
+    /// By hand, and its cards with it.
+    CustomerDeleted(String),
     Refund(Refund),
     Dispute(Dispute),
     /// Something else, by the provider's name for it: nothing to us.

@@ -510,6 +510,7 @@ async fn a_panic_is_the_end_of_its_group_and_of_no_more() {
         draws: Vec::new(),
         owed: none,
         grants: Vec::new(),
+        server: None,
         credits: None,
         reason: "a test".into(),
     });

@@ -123,6 +123,15 @@ fn what_is_done_to_an_account_is_asked_first_done_once_and_written_down() {
     assert_eq!(wrong.status, 422);
     let grants = server.get("/v1/accounts/ada/grants").json();
     let promo = grants["data"].as_array().unwrap().iter().find(|it| it["source"] == "promo").unwrap();
+    let bells = [("reason", "two\u{7}bells"), ("key", "k"), ("sure", "1")];
+    let what = [
+        ("grant", vec![("credits", "5"), ("source", "promo")]),
+        ("void", vec![("grant", promo["id"].as_str().unwrap())]),
+    ];
+    for (act, mut form) in what {
+        form.extend(bells);
+        assert_eq!(operator.send(&format!("{home}/{act}"), &form).status, 422, "{act}");
+    }
     let void = [("grant", promo["id"].as_str().unwrap()), ("reason", "A mistake")];
     operator.did(&format!("{home}/void"), &void, &["25.00 credits that are unused", "A mistake"]);
     assert_eq!(server.available("ada"), "600");

@@ -114,6 +114,21 @@ fn two_disputes_over_one_payment_freeze_it_until_both_are_settled() {
     assert_eq!(shop.totals(), (1210, 0, 600));
 }
 
+#[test]
+fn a_dispute_in_another_currency_than_was_paid_is_over_all_of_it() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    let asked = json!({"payment": at_provider(&shop), "amount": 900, "currency": "usd"});
+    let dispute = shop.control("POST", "disputes", &asked);
+    shop.settle();
+    assert_eq!(shop.payment(&id)["dispute"]["status"], "open");
+    let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
+    shop.control("POST", &close, &json!({"outcome": "lost"}));
+    shop.settle();
+    let payment = shop.payment(&id);
+    assert_eq!((&payment["refunded"]["amount"], &payment["dispute"]["lost"]["amount"]), (&json!(1210), &json!(1210)));
+}
+
 /// A shop that settles in another currency than ada pays in, and her payment of 12.10 dollars, disputed.
 fn disputed_in_dollars() -> (Shop, String, String) {
     let shop = Shop::open();
@@ -297,6 +312,37 @@ fn nothing_is_owed_for_credits_that_expired_when_their_payment_is_lost() {
     let gone = shop.payments("ada").iter().map(|it| it["refunded"]["amount"].as_i64().unwrap()).sum::<i64>();
     assert_eq!((gone, debt(&shop)), (shop.totals().2, (json!("0"), json!("0"))));
     assert_eq!(shop.server.available("ada"), "250", "the welcome has paid for what was spent");
+}
+
+#[test]
+fn who_wins_a_dispute_has_the_credits_for_as_long_as_before_it() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let plan = json!({"name": "Short", "credits": "2000", "price": {"amount": 1500, "currency": "eur"},
+        "every": "month", "carry_over_periods": 1});
+    assert_eq!(shop.server.put("/v1/plans/short", &plan).status, 201);
+    let made = shop.server.post("/v1/accounts/ada/subscription", "s", &json!({"plan": "short"}));
+    assert_eq!(made.json()["state"], "active", "{}", made.text);
+    assert_eq!(shop.server.post("/v1/accounts/ada/subscription/cancel", "c", &json!({})).status, 201);
+    let grant = || {
+        let grants = shop.server.get("/v1/accounts/ada/grants").json();
+        grants["data"].as_array().unwrap().iter().find(|it| it["source"] == "subscription").unwrap().clone()
+    };
+    let expires_at = || grant()["expires_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let before = expires_at();
+    let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
+    shop.settle();
+    assert_eq!(shop.server.available("ada"), "600");
+    shop.pass(150 * 24 * 3600);
+    shop.wait_until("the welcome for servers has expired", |it| it.server.available("ada") == "500");
+    assert_eq!((&grant()["state"], &grant()["remaining"]), (&json!("live"), &json!("2000")));
+    shop.control("POST", &format!("disputes/{}/close", dispute["id"].as_str().unwrap()), &json!({"outcome": "won"}));
+    shop.settle();
+    assert_eq!(shop.server.available("ada"), "2500");
+    let later = expires_at().as_second() - before.as_second();
+    assert!((150 * 24 * 3600..151 * 24 * 3600).contains(&later), "{later}");
+    shop.pass(70 * 24 * 3600);
+    shop.wait_until("they expire after all", |it| it.server.available("ada") == "500");
 }
 
 #[test]

@@ -189,6 +189,22 @@ fn a_lost_dispute_is_credited_and_numbers_have_no_gap_whoever_buys_at_once() {
 }
 
 #[test]
+fn a_credit_note_names_who_sold_and_is_counted_with_what_they_sold() {
+    let shop = Shop::open();
+    let id = crate::money_back::bought(&shop, VISA);
+    let other = SELLER.replace("Hydron UAB", "Other GmbH").replace("LT100001919017", "DE136695976");
+    let shop = shop.sold_to(&other.replace("\"LT\"", "\"DE\""));
+    let refunded = crate::money_back::refund(&shop, &id, "r1", json!({"credits": 100}));
+    assert_eq!(refunded.status, 201, "{}", refunded.text);
+    shop.settle();
+    let papers = shop.server.get("/v1/accounts/ada/invoices").json();
+    let note = &papers["data"][0];
+    assert_eq!(note["corrects"], papers["data"][1]["number"], "{note}");
+    assert_eq!((&note["seller"]["name"], &note["seller"]["tax_id"]), (&json!("Hydron UAB"), &json!("LT100001919017")));
+    assert!(note["number"].as_str().unwrap().ends_with("-000001"), "{note}");
+}
+
+#[test]
 fn each_seller_has_numbers_and_taxes_of_its_own_wherever_it_moves() {
     let shop = Shop::open();
     let card = shop.customer("ada", VISA);

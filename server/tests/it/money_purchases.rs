@@ -334,6 +334,89 @@ fn a_card_that_is_taken_away_at_the_provider_is_not_shown_any_more() {
     assert_eq!(cards(), 0);
 }
 
+/// Somebody tidied up at the provider: the account is made known anew, and pays again.
+#[test]
+fn a_customer_that_was_deleted_at_the_provider_is_made_anew() {
+    for is_told in [true, false] {
+        let shop = if is_told { Shop::open() } else { Shop::deaf() };
+        shop.server.account("ada");
+        let first = shop.buy("ada", "one", &hosted(json!({"credits": 1000}))).json();
+        shop.type_card(first["checkout_url"].as_str().unwrap(), VISA).unwrap();
+        shop.wait_until("the first is paid for", |it| {
+            it.pass(30);
+            it.payment(first["id"].as_str().unwrap())["status"] == "succeeded"
+        });
+        let before = shop.customers_at_provider();
+        shop.delete_customer();
+        shop.settle();
+        let next = shop.buy("ada", "two", &hosted(json!({"credits": 1000}))).json();
+        assert_eq!(next["status"], "requires_action", "{next}");
+        shop.type_card(next["checkout_url"].as_str().unwrap(), VISA).unwrap();
+        shop.wait_until("the second is paid for", |it| {
+            it.pass(30);
+            it.payment(next["id"].as_str().unwrap())["status"] == "succeeded"
+        });
+        let after = shop.customers_at_provider();
+        assert!(after.len() == 1 && after != before, "{after:?}");
+        assert_eq!((shop.server.available("ada"), shop.totals().0), ("2600".to_owned(), 2_420));
+    }
+}
+
+#[test]
+fn the_cards_of_a_customer_that_was_deleted_are_gone_and_others_are_saved() {
+    for is_told in [true, false] {
+        let shop = Shop::open();
+        let card = shop.customer("ada", VISA);
+        if !is_told {
+            shop.control("POST", "webhook", &json!({}));
+        }
+        shop.delete_customer();
+        shop.settle();
+        let reply = shop.buy("ada", "one", &json!({"credits": 1000, "payment_method": card}));
+        if is_told {
+            assert_eq!(reply.problem().1, "payment_method_not_found");
+        } else {
+            assert_eq!(reply.json()["failure"]["code"], "no_payment_method", "{}", reply.text);
+        }
+        let cards = shop.server.get("/v1/accounts/ada/payment-methods").json();
+        assert_eq!(cards["data"], json!([]));
+        shop.listen();
+        let card = shop.card_of("ada", "5555555555554444");
+        let bought = shop.buy("ada", "two", &json!({"credits": 1000, "payment_method": card}));
+        assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+        assert_eq!(shop.totals().0, 1_210);
+    }
+}
+
+/// A secret key of another's finds none of our customers: none is forgotten for that.
+#[test]
+fn a_customer_that_is_not_found_is_not_taken_for_deleted() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    shop.fault(&json!({"what": "404", "method": "GET", "path": "/v1/customers/cus", "times": 99}));
+    shop.fault(&json!({"what": "404", "method": "POST", "path": "/v1/payment_intents", "times": 99}));
+    let reply = shop.buy("ada", "one", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(reply.json()["failure"]["code"], "processing_error", "{}", reply.text);
+    shop.control("DELETE", "faults", &json!({}));
+    let bought = shop.buy("ada", "two", &json!({"credits": 1000, "payment_method": card}));
+    assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
+}
+
+#[test]
+fn the_key_of_a_purchase_gives_the_first_answer_again_whatever_has_become_of_it() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    let order = hosted(json!({"credits": 1000}));
+    let first = shop.buy("ada", "one", &order);
+    let payment = first.json();
+    shop.type_card(payment["checkout_url"].as_str().unwrap(), VISA).unwrap();
+    shop.settle();
+    assert_eq!(shop.payment(payment["id"].as_str().unwrap())["status"], "succeeded");
+    let again = shop.buy("ada", "one", &order);
+    assert_eq!((again.status, again.header("idempotent-replay"), &again.text), (201, Some("true"), &first.text));
+    assert_eq!(shop.totals().0, 1_210);
+}
+
 #[test]
 fn the_price_is_the_servers_and_what_is_wrong_is_named() {
     let shop = Shop::open();

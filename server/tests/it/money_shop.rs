@@ -211,6 +211,20 @@ impl Shop {
         let text = request.send(body).unwrap().body_mut().read_to_string().unwrap();
         serde_json::from_str(&text).unwrap()
     }
+    /// The provider's customers, without those that were deleted there.
+    pub fn customers_at_provider(&self) -> Vec<String> {
+        let memory = self.control("GET", "memory", &json!({}));
+        let things = memory["shelf"]["things"].as_array().unwrap().iter().map(|it| &it[1]);
+        let live = things.filter(|it| it["object"] == "customer" && it["deleted"] != true);
+        live.map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+    }
+    /// Deletes the only customer by hand at the provider.
+    pub fn delete_customer(&self) {
+        let customers = self.customers_at_provider();
+        let [customer] = customers.as_slice() else { panic!("one customer, and not {customers:?}") };
+        let request = ureq::delete(format!("{}/v1/customers/{customer}", self.sim.url()));
+        request.header("authorization", "Bearer sk_test_by_hand").call().unwrap();
+    }
     /// Moves the server's clock.
     pub fn pass(&self, seconds: i64) {
         let ahead = self.ahead.fetch_add(seconds, Ordering::Relaxed) + seconds;

@@ -44,6 +44,55 @@ fn a_balance_is_foretold_as_far_as_that_takes_a_moment() {
     assert_eq!(balance(2499).problem(), (422, "invalid_request".to_owned(), "at".to_owned()));
 }
 
+/// An outage is made good by hand, and the stop that was told late afterwards gives back no more of the same hour.
+#[test]
+fn an_hour_of_a_server_is_reversed_once_by_whichever_road() {
+    let served = Served::sandbox();
+    assert_eq!(served.put("/v1/accounts/ada", &json!({})).status, 201);
+    grant(&served, "1000", "g");
+    at(&served, "2027-03-01T10:00:00Z");
+    order(&served, "web", "entry-level");
+    report(&served, "web", "start", &json!({"at": "2027-03-01T10:00:00Z"}));
+    // Its twin is stopped in time.
+    order(&served, "twin", "entry-level");
+    report(&served, "twin", "start", &json!({"at": "2027-03-01T10:00:00Z"}));
+    at(&served, "2027-03-01T13:00:01Z");
+    report(&served, "twin", "stop", &json!({"at": "2027-03-01T13:00:00Z"}));
+    at(&served, "2027-03-01T15:30:00Z");
+    let entries = served.get("/v1/accounts/ada/entries?server=web&limit=100").json();
+    let hour = |begins: &str| {
+        let is_it = |it: &&Value| it["kind"] == "charge" && it["work"]["at"] == begins;
+        let found = entries["data"].as_array().unwrap().iter().find(is_it);
+        found.unwrap_or_else(|| panic!("{begins} in {entries}"))["charge"].as_str().unwrap().to_owned()
+    };
+    let (thirteen, eleven) = (hour("2027-03-01T13:00:00.000Z"), hour("2027-03-01T11:00:00.000Z"));
+    let reverse = |charge: &str, key: &str, credits: Value| {
+        let body = json!({"credits": credits, "reason": "The network was down"});
+        served.post(&format!("/v1/charges/{charge}/reverse"), key, &body)
+    };
+    let available = || served.get("/v1/accounts/ada/balance").json()["available"].as_str().unwrap().to_owned();
+    let reversed = reverse(&thirteen, "r1", json!("1.5"));
+    assert_eq!((reversed.status, &reversed.json()["reversed"]), (201, &json!("1.5")), "{}", reversed.text);
+    // It had stopped at one: the rest of that hour goes back, and the others whole.
+    report(&served, "web", "stop", &json!({"at": "2027-03-01T13:00:00Z"}));
+    let three_hours = available();
+    let day = "from=2027-03-01T00:00:00Z&to=2027-03-02T00:00:00Z&group_by=server";
+    let by_server = usage(&served, day)["buckets"][0]["groups"].clone();
+    let used = |server: &str| {
+        let mut groups = by_server.as_array().unwrap().iter();
+        groups.find(|it| it["server"] == server).unwrap()["credits"].clone()
+    };
+    assert_eq!(used("web"), used("twin"));
+    let left = reverse(&thirteen, "r2", Value::Null);
+    assert_eq!(left.problem().1, "reversal_exceeds_charge", "{}", left.text);
+    assert_eq!(available(), three_hours);
+    let again = reverse(&thirteen, "r1", json!("1.5"));
+    assert_eq!((again.status, &again.text), (201, &reversed.text));
+    let other = reverse(&eleven, "r3", Value::Null);
+    assert_eq!(other.status, 201, "{}", other.text);
+    served.verified();
+}
+
 /// March 2027 in Vilnius has 743 hours: clocks go forward on the 28th.
 #[test]
 fn a_month_of_three_servers_is_what_a_clerk_would_count() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::id::{AccountNumber, GrantId};
-use billing::ledger::{Balance, Book, Draw, Grant, Hold, Origin, Pot, Terms, Transaction, What, Work};
+use billing::ledger::{Balance, Book, Draw, Freeze, Grant, Hold, Origin, Pot, Terms, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::{Price, Text, Usage};
 use billing::time::Timestamp;
@@ -53,9 +53,8 @@ fn write_with(json: &mut Json, book: &Book, has_terms: bool) {
         if book.disputes() != 0 {
             json.key("disputes").integer(book.disputes());
         }
-        // Those that are here say so themselves.
-        if book.frozen_elsewhere().next().is_some() {
-            json.key("frozen").array(|json| book.frozen_elsewhere().for_each(|it| json.string(&it.text())));
+        if !book.freezes().is_empty() {
+            json.key("freezes").array(|json| book.freezes().iter().for_each(|it| write_freeze(json, it)));
         }
         burn::write_burning(json, book.burning());
     });
@@ -72,8 +71,19 @@ fn write_one_grant(json: &mut Json, grant: &Grant, has_terms: bool) {
                 json.key(name).integer(credits.micros());
             }
         }
-        if grant.is_frozen {
-            json.key("frozen").integer(1);
+    });
+}
+
+fn write_freeze(json: &mut Json, freeze: &Freeze) {
+    json.object(|json| {
+        json.key("grant").string(&freeze.grant.text());
+        for (name, at) in [("since", freeze.since), ("until", freeze.expires_at)] {
+            if let Some(at) = at {
+                json.key(name).integer(at.millis());
+            }
+        }
+        if !freeze.lost.is_zero() {
+            json.key("lost").integer(freeze.lost.micros());
         }
     });
 }
@@ -106,7 +116,7 @@ struct BookJson {
     #[serde(default)]
     disputes: u32,
     #[serde(default)]
-    frozen: Vec<Text>,
+    freezes: Vec<FreezeJson>,
     burning: Option<BurningJson>,
 }
 
@@ -121,8 +131,27 @@ struct GrantJson {
     held: i64,
     #[serde(default)]
     expired: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreezeJson {
+    grant: Text,
+    since: Option<i64>,
+    until: Option<i64>,
     #[serde(default)]
-    frozen: u8,
+    lost: i64,
+}
+
+impl FreezeJson {
+    fn read(self) -> Result<Freeze, Malformed> {
+        Ok(Freeze {
+            grant: read_grant(&self.grant)?,
+            since: self.since.map(Timestamp::from_millis),
+            expires_at: self.until.map(Timestamp::from_millis),
+            lost: Credits::from_micros(self.lost),
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -151,8 +180,10 @@ pub fn read_lean(
 ) -> Result<Book, Malformed> {
     let stored: BookJson = serde_json::from_str(text)?;
     let mut story = Story::new(account, Timestamp::from_millis(stored.at));
+    let freezes = stored.freezes.into_iter().map(FreezeJson::read).collect::<Result<Vec<_>, _>>()?;
+    // What is put back after it comes back frozen, and to expire when it did.
+    story.book.restore_freezes(freezes);
     let mut pots = BTreeMap::new();
-    let mut frozen = Vec::new();
     for grant in stored.grants {
         let id = read_grant(&grant.id)?;
         let terms = grant.terms.map_or_else(|| terms(id), TermsJson::read)?;
@@ -162,7 +193,6 @@ pub fn read_lean(
             return Err(Malformed::not("a grant of its own", &grant.id));
         }
         story.granted(id, &terms)?;
-        frozen.extend((grant.frozen != 0).then_some(id));
     }
     let holds = stored.holds.into_iter().map(HoldJson::read).collect::<Result<Vec<_>, _>>()?;
     check_holds(&holds, &pots)?;
@@ -172,15 +202,13 @@ pub fn read_lean(
         return Err(Malformed::not("a debt", &stored.debt.to_string()));
     }
     story.owes(Credits::from_micros(stored.debt));
-    frozen.into_iter().for_each(|it| story.frozen(it));
     if stored.closed != 0 {
         story.tell(What::Closed);
     }
     let mut book = story.book;
     book.version = version;
     book.at = story.at;
-    let frozen = stored.frozen.iter().map(|it| read_grant(it)).collect::<Result<Vec<_>, _>>()?;
-    book.restore_money(stored.topup.map(TopupJson::read).transpose()?, stored.disputes, &frozen);
+    book.restore_money(stored.topup.map(TopupJson::read).transpose()?, stored.disputes);
     if let Some(burning) = stored.burning {
         book.resume(burning.read()?);
     }
@@ -278,7 +306,7 @@ impl Story {
     }
 
     fn granted(&mut self, grant: GrantId, terms: &Arc<Terms>) -> Result<(), Malformed> {
-        if terms.live_at(self.at) {
+        if self.book.would_live(grant, terms, self.at) {
             let free = self.free.checked_add(terms.credits);
             self.free = free.ok_or_else(|| Malformed::not("an amount of credits", "the sum of the grants"))?;
         }
@@ -315,17 +343,11 @@ impl Story {
             if credits.is_zero() {
                 continue;
             }
-            if terms.live_at(self.at) {
+            if self.book.would_live(grant, terms, self.at) {
                 self.free -= credits;
             }
             self.tell(what);
         }
-    }
-
-    fn frozen(&mut self, grant: GrantId) {
-        let found = self.book.grant(grant).filter(|it| it.terms.live_at(self.at));
-        self.free -= found.map_or(Credits::ZERO, |it| it.remaining);
-        self.tell(What::Frozen { grant, is_frozen: true });
     }
 
     fn owes(&mut self, owed: Credits) {

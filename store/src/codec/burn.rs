@@ -8,7 +8,7 @@ use billing::id::Name;
 use billing::ledger::{BurnTerms, Burning, Grace, Ladder, Rung, ServerAct, ServerReport, Settled};
 use billing::money::Credits;
 use billing::rating::Text;
-use billing::server::{Change, Drawn, Fact, Fleet, Meter, Part, PartKind, Phase, Run, Server, Tariff};
+use billing::server::{Change, Drawn, Fact, Fleet, Meter, Part, PartKind, Phase, Run, Server, Tariff, Undone};
 use billing::time::{Span, Timestamp};
 use billing::zone::Calendar;
 use serde::{Deserialize, Serialize};
@@ -46,10 +46,27 @@ pub struct SettledJson {
 
 impl SettledJson {
     pub fn read(self) -> Result<Settled, Malformed> {
-        let kind = if self.set_up == 0 { PartKind::Runtime } else { PartKind::SetUp };
+        let kind = part_kind(self.set_up != 0);
         let (until, beyond) = (self.until.map(Timestamp::from_millis), Credits::from_micros(self.beyond));
         Ok(Settled { server: name(&self.server)?, kind, until, beyond })
     }
+}
+
+/// Whose time was reversed by hand, and whether it was the set-up.
+pub fn write_of_server(json: &mut Json, of_server: Option<&(Name, PartKind)>) {
+    let Some((server, kind)) = of_server else { return };
+    json.key("of_server").array(|json| {
+        json.string(server.as_str());
+        json.integer(u8::from(*kind == PartKind::SetUp));
+    });
+}
+
+pub fn read_of_server((server, set_up): (String, u8)) -> Result<(Name, PartKind), Malformed> {
+    Ok((name(&server)?, part_kind(set_up != 0)))
+}
+
+fn part_kind(is_set_up: bool) -> PartKind {
+    if is_set_up { PartKind::SetUp } else { PartKind::Runtime }
 }
 
 pub fn write_report(json: &mut Json, report: &ServerReport) {
@@ -214,6 +231,7 @@ fn write_server(json: &mut Json, server: &Server) {
         runtime: server.runtime.micros(),
         seconds: server.runtime_seconds,
         beyond: server.beyond.micros(),
+        undone: server.undone.iter().map(UndoneJson::of).collect(),
         last_charge: server.last_charge.map(|it| it.to_string()),
         tariffs: tariffs.iter().map(|it| TariffJson::of(it)).collect(),
     };
@@ -278,6 +296,8 @@ struct ServerJson {
     seconds: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     beyond: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    undone: Vec<UndoneJson>,
     last_charge: Option<String>,
     tariffs: Vec<TariffJson>,
 }
@@ -342,6 +362,7 @@ impl ServerJson {
             runtime_seconds: self.seconds,
             beyond: Credits::from_micros(self.beyond),
             drawn: drawn.collect::<Result<_, _>>()?,
+            undone: self.undone.into_iter().map(UndoneJson::read).collect(),
             last_charge: self.last_charge.map(charge).transpose()?,
         })
     }
@@ -399,25 +420,43 @@ impl FactJson {
     }
 }
 
-/// From, hour, whether a set-up, tariff, seconds, uncapped, credits.
+/// Hour, whether a set-up, tier, reversed, set off, corrected.
 #[derive(Serialize, Deserialize)]
-struct PartJson(i64, i64, bool, usize, i64, i64, i64);
+struct UndoneJson(i64, bool, Text, i64, i64, i64);
+
+impl UndoneJson {
+    fn of(it: &Undone) -> UndoneJson {
+        let [reversed, set_off, corrected] = [it.reversed, it.set_off, it.corrected].map(Credits::micros);
+        let is_set_up = it.kind == PartKind::SetUp;
+        UndoneJson(it.hour.millis(), is_set_up, Arc::clone(&it.tier), reversed, set_off, corrected)
+    }
+    fn read(self) -> Undone {
+        let [reversed, set_off, corrected] = [self.3, self.4, self.5].map(Credits::from_micros);
+        let (hour, kind) = (Timestamp::from_millis(self.0), part_kind(self.1));
+        Undone { hour, kind, tier: self.2, reversed, set_off, corrected }
+    }
+}
+
+/// From, hour, whether a set-up, tariff, seconds, uncapped, credits, set off.
+#[derive(Serialize, Deserialize)]
+struct PartJson(i64, i64, bool, usize, i64, i64, i64, i64);
 
 impl PartJson {
     fn of(it: &Part, tariffs: &mut Vec<Arc<Tariff>>) -> PartJson {
         let (from, hour, is_set_up) = (it.from.millis(), it.hour.millis(), it.kind == PartKind::SetUp);
-        let (uncapped, credits) = (it.uncapped.micros(), it.credits.micros());
-        PartJson(from, hour, is_set_up, place(&it.tariff, tariffs), it.seconds, uncapped, credits)
+        let [uncapped, credits, set_off] = [it.uncapped, it.credits, it.set_off].map(Credits::micros);
+        PartJson(from, hour, is_set_up, place(&it.tariff, tariffs), it.seconds, uncapped, credits, set_off)
     }
     fn read(self, tariffs: &[Arc<Tariff>]) -> Result<Part, Malformed> {
         Ok(Part {
             from: Timestamp::from_millis(self.0),
             hour: Timestamp::from_millis(self.1),
-            kind: if self.2 { PartKind::SetUp } else { PartKind::Runtime },
+            kind: part_kind(self.2),
             tariff: placed(self.3, tariffs)?,
             seconds: self.4,
             uncapped: Credits::from_micros(self.5),
             credits: Credits::from_micros(self.6),
+            set_off: Credits::from_micros(self.7),
         })
     }
 }

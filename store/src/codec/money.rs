@@ -46,7 +46,12 @@ pub fn write(json: &mut Json, what: &What) {
             write_withdrawal(json, withdrawal);
             write_terms(json.key("terms"), terms);
         }
-        What::Frozen { grant, .. } => json.key("grant").string(&grant.text()),
+        What::Frozen { grant, expires_at, .. } => {
+            json.key("grant").string(&grant.text());
+            if let Some(at) = expires_at {
+                json.key("until").integer(at.millis());
+            }
+        }
         What::Topup(change) => write_change(json.key("topup"), change),
         _ => {}
     }

@@ -105,12 +105,26 @@ fn reversed() -> BoxedStrategy<What> {
     let charge = (instant(), place()).prop_map(|(at, place)| ChargeId::new(at, place));
     let grants = (vec((grant(), terms()), 0..3), option::of((grant(), terms())));
     let amounts = (credits(), credits(), credits());
-    (charge, work(), amounts, draws(), grants, (text(), option::of(settled())))
-        .prop_map(|(charge, work, amounts, draws, grants, (reason, settled))| {
+    let unlost = vec((grant(), credits()), 0..3);
+    (charge, work(), amounts, draws(), grants, (text(), option::of(settled()), unlost))
+        .prop_map(|(charge, work, amounts, draws, grants, (reason, settled, unlost))| {
             let ((credits, forgiven, total), (reopened, regranted)) = (amounts, grants);
-            let reversal =
-                Reversal { charge, work, credits, draws, reopened, forgiven, regranted, total, reason, settled };
-            What::Reversed(reversal)
+            // By hand, or because of facts.
+            let of_server = settled.clone().filter(|_| credits.micros() % 2 == 0).map(|it| (it.server, it.kind));
+            What::Reversed(Reversal {
+                charge,
+                work,
+                credits,
+                draws,
+                reopened,
+                unlost,
+                forgiven,
+                regranted,
+                total,
+                reason,
+                settled: settled.filter(|_| of_server.is_none()),
+                of_server,
+            })
         })
         .boxed()
 }
@@ -281,7 +295,11 @@ fn what() -> BoxedStrategy<What> {
         Just(What::Closed),
         withdrawal().prop_map(What::Withdrawn),
         (withdrawal(), terms()).prop_map(|(withdrawal, terms)| What::Restored { withdrawal, terms }),
-        (grant(), any::<bool>()).prop_map(|(grant, is_frozen)| What::Frozen { grant, is_frozen }),
+        (grant(), any::<bool>(), option::of(instant())).prop_map(|(grant, is_frozen, expires_at)| What::Frozen {
+            grant,
+            is_frozen,
+            expires_at
+        }),
         topup().prop_map(What::Topup),
         report().prop_map(What::Server),
         burn_terms().prop_map(What::BurnTerms),
@@ -449,7 +467,10 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         13..=17 => Command::Server(server_report(kind, amount, now)),
         7 => Command::Capture(Captured { hold: hold?, work: work(now), over: Over::ToLimit }),
         8 if amount < 3 => Command::Close,
-        9 => Command::Freeze { grant: book.grants().first()?.id, is_frozen: amount % 2 == 0 },
+        9 => {
+            let grant = book.grants().first()?;
+            Command::Freeze { grant: grant.id, is_frozen: amount % 2 == 0, expires_at: grant.terms.expires_at }
+        }
         10 => {
             let cause = if amount % 2 == 0 { Cause::Refund } else { Cause::Dispute };
             let grant = book.grants().first()?.id;

@@ -147,6 +147,16 @@ fn write_reversal(json: &mut Json, reversal: &Reversal, known: Known<'_>) {
     write_work(json.key("work"), &reversal.work, known);
     write_draws(json.key("draws"), &reversal.draws);
     json.key("reopened").array(|json| reversal.reopened.iter().for_each(|it| grant(json, it)));
+    if !reversal.unlost.is_empty() {
+        json.key("unlost").array(|json| {
+            for (id, credits) in &reversal.unlost {
+                json.array(|json| {
+                    json.string(&id.text());
+                    json.integer(credits.micros());
+                });
+            }
+        });
+    }
     json.key("forgiven").integer(reversal.forgiven.micros());
     if let Some(regranted) = &reversal.regranted {
         grant(json.key("regranted"), regranted);
@@ -154,6 +164,7 @@ fn write_reversal(json: &mut Json, reversal: &Reversal, known: Known<'_>) {
     json.key("total").integer(reversal.total.micros());
     json.key("reason").string(&reversal.reason);
     burn::write_settled(json, reversal.settled.as_ref());
+    burn::write_of_server(json, reversal.of_server.as_ref());
 }
 
 /// What a row's columns say, to be read together with its body.
@@ -194,6 +205,8 @@ struct BodyJson {
     #[serde(default)]
     reopened: Vec<(Text, TermsJson)>,
     #[serde(default)]
+    unlost: Vec<(Text, i64)>,
+    #[serde(default)]
     forgiven: i64,
     regranted: Option<(Text, TermsJson)>,
     total: Option<i64>,
@@ -201,6 +214,7 @@ struct BodyJson {
     cause: Option<Text>,
     topup: Option<ChangeJson>,
     settled: Option<SettledJson>,
+    of_server: Option<(String, u8)>,
     server: Option<ReportJson>,
     burn_terms: Option<BurnTermsJson>,
     budget: Option<budget::ChangeJson>,
@@ -286,7 +300,9 @@ impl BodyJson {
                 money::read_restored(self.read_withdrawal(credits)?, terms)?
             }
             "frozen" | "thawed" => {
-                What::Frozen { grant: read_grant(&needed(self.grant, "grant")?)?, is_frozen: kind == "frozen" }
+                let expires_at = self.until.map(Timestamp::from_millis);
+                let grant = read_grant(&needed(self.grant, "grant")?)?;
+                What::Frozen { grant, is_frozen: kind == "frozen", expires_at }
             }
             "topup_set" | "topup_started" | "topup_failed" => {
                 What::Topup(needed(self.topup, "topup")?.read(kind, credits)?)
@@ -308,6 +324,7 @@ impl BodyJson {
 
     fn read_reversal(self, known: Known<'_>) -> Result<Reversal, Malformed> {
         let grant = |(id, terms): (Text, TermsJson)| Ok((read_grant(&id)?, terms.read()?));
+        let unlost = |it: &(Text, i64)| Ok((read_grant(&it.0)?, Credits::from_micros(it.1)));
         let charge = needed(self.charge, "charge")?;
         Ok(Reversal {
             charge: charge.parse().map_err(|_| Malformed::not("a charge", &charge))?,
@@ -315,11 +332,13 @@ impl BodyJson {
             credits: Credits::from_micros(known.credits),
             draws: read_draws(self.draws)?,
             reopened: self.reopened.into_iter().map(grant).collect::<Result<_, Malformed>>()?,
+            unlost: self.unlost.iter().map(unlost).collect::<Result<_, Malformed>>()?,
             forgiven: Credits::from_micros(self.forgiven),
             regranted: self.regranted.map(grant).transpose()?,
             total: Credits::from_micros(needed(self.total, "total")?),
             reason: needed(self.reason, "reason")?,
             settled: self.settled.map(SettledJson::read).transpose()?,
+            of_server: self.of_server.map(burn::read_of_server).transpose()?,
         })
     }
 }

@@ -132,10 +132,10 @@ impl Town {
         let transactions = self.record.accounts.get(&number).map_or(&[][..], Vec::as_slice);
         let recent = &transactions[transactions.len().saturating_sub(40)..];
         let charged = recent.iter().find(|it| matches!(it.what, What::Charged { .. }))?;
-        let What::Charged { work, credits, draws, owed, .. } = &charged.what else { return None };
+        let What::Charged { work, credits, draws, owed, settled, .. } = &charged.what else { return None };
         let charge: ChargeId = charged.charge_id();
         let reversed = transactions.iter().rev().find_map(|it| match &it.what {
-            What::Reversed(it) if it.charge == charge => Some(it.total),
+            What::Reversed(it) if it.charge == charge && it.settled.is_none() => Some(it.total),
             _ => None,
         });
         let reversed = reversed.unwrap_or_default();
@@ -150,6 +150,7 @@ impl Town {
             draws: draws.clone(),
             owed: *owed,
             grants,
+            server: settled.as_ref().map(|it| (it.server.clone(), it.kind)),
             credits: half.is_positive().then_some(half),
             reason: "wrong".into(),
         }))

@@ -20,15 +20,15 @@ use crate::zone::Period;
 /// Two days before clocks go back, eight before the month ends.
 const BEGIN: Timestamp = Timestamp::from_millis(1_792_717_234_567);
 
-struct History {
-    book: Book,
-    journal: Vec<Transaction>,
-    now: Timestamp,
+pub struct History {
+    pub book: Book,
+    pub journal: Vec<Transaction>,
+    pub now: Timestamp,
     terms: Arc<BurnTerms>,
 }
 
 impl History {
-    fn new(credits: i64) -> History {
+    pub fn new(credits: i64) -> History {
         let grace = Grace { debt_max: Credits::whole(50), ..Grace::default() };
         let terms = Arc::new(BurnTerms { calendar: vilnius(), grace });
         let book = Book::open(AccountNumber::from_random(1));
@@ -39,17 +39,17 @@ impl History {
         history
     }
 
-    fn grant(&mut self, credits: i64) {
+    pub fn grant(&mut self, credits: i64) {
         let terms = Terms { credits: Credits::from_micros(credits), effective_at: self.now, ..terms(1) };
         self.ask(&Command::Grant(Arc::new(terms))).unwrap();
     }
 
-    fn wait(&mut self, span: Span) {
+    pub fn wait(&mut self, span: Span) {
         self.now = self.now + span;
         self.settle();
     }
 
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let foreseen = self.book.brought_up_to(self.now).balance(self.now);
         while let Some((command, when)) = self.book.due(self.now) {
             let transaction = self.book.decide(&command, when).expect("what is due is never refused");
@@ -59,7 +59,7 @@ impl History {
         assert_eq!(self.book.balance(self.now), foreseen);
     }
 
-    fn ask(&mut self, command: &Command) -> Result<(), Refusal> {
+    pub fn ask(&mut self, command: &Command) -> Result<(), Refusal> {
         self.settle();
         let transaction = self.book.decide(command, self.now)?;
         self.post(transaction);
@@ -71,11 +71,11 @@ impl History {
         self.journal.push(transaction);
     }
 
-    fn report(&mut self, server: &str, act: ServerAct, ago: Span) -> Result<(), Refusal> {
+    pub fn report(&mut self, server: &str, act: ServerAct, ago: Span) -> Result<(), Refusal> {
         let (server, at, terms) = (server.parse().unwrap(), self.now - ago, Some(self.terms.clone()));
         self.ask(&Command::Server(ServerReport { server, act, at, terms }))
     }
-    fn change(&mut self, server: &str, change: Change) {
+    pub fn change(&mut self, server: &str, change: Change) {
         self.report(server, ServerAct::Change(change), Span::default()).unwrap();
     }
     fn budget(&mut self, limit: i64, blocks: bool, period: Period) {
@@ -107,7 +107,7 @@ impl History {
         let is_one = |it: &&Transaction| matches!(it.what, What::Topup(TopupChange::Started { .. }));
         self.journal.iter().filter(is_one).collect()
     }
-    fn run(&mut self, server: &str, tier: usize) {
+    pub fn run(&mut self, server: &str, tier: usize) {
         self.report(server, ServerAct::Provision { project: None, tariff: tariff(tier, 1) }, Span::default()).unwrap();
         self.change(server, Change::Start(tariff(tier, 1)));
     }
@@ -117,7 +117,7 @@ impl History {
     }
 
     /// What was charged and given back for a server.
-    fn charged(&self, server: &Name) -> Credits {
+    pub fn charged(&self, server: &Name) -> Credits {
         let sum = |it: &Transaction| match &it.what {
             What::Charged { credits, settled: Some(settled), .. } if settled.server == *server => *credits,
             What::Reversed(it) if it.settled.as_ref().is_some_and(|it| it.server == *server) => -it.credits,

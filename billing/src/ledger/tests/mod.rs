@@ -6,3 +6,4 @@ mod money;
 mod properties;
 mod script;
 mod tables;
+mod undo;

@@ -334,6 +334,106 @@ fn what_comes_back_to_a_grant_that_was_used_up_is_frozen_while_its_payment_is_di
 }
 
 #[test]
+fn the_time_of_a_dispute_is_not_of_a_grants_life() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        0    grant 7 until 180             -> ok
+        10   charge 10                     -> charged g1:10
+        50   freeze g1                     -> ok
+        120  balance                       -> 7
+        150  thaw g1                       -> ok
+        150  balance                       -> 97
+        151  charge 8                      -> charged g2:7 g1:1
+        160  freeze g1                     -> ok
+        170  thaw g1                       -> ok
+        209  charge 9                      -> charged g1:9
+        210  due                           -> expired g1:80
+        211  reverse c1                    -> reversed expired:g1:10
+    ",
+    );
+}
+
+#[test]
+fn what_expired_before_its_payment_was_disputed_stays_expired() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        0    grant 50 until 300 paid 100   -> ok
+        10   charge 120                    -> charged g1:100 g2:20
+        20   reverse c1 30                 -> reversed g2:20 g1:10
+        100  due                           -> expired g1:10
+        110  freeze g1                     -> ok
+        120  reverse c1 5                  -> reversed expired:g1:5
+        130  thaw g1                       -> ok
+        130  balance                       -> 50
+        131  freeze g2                     -> ok
+        141  charge 0                      -> charged
+        151  thaw g2                       -> ok
+        161  charge 50                     -> charged g2:50
+        310  reverse c3 10                 -> reversed g2:10
+        320  due                           -> expired g2:10
+    ",
+    );
+}
+
+#[test]
+fn a_lost_dispute_takes_what_would_have_expired_meanwhile() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 60                     -> charged g1:60
+        50   freeze g1                     -> ok
+        150  withdraw g1 100 dispute       -> withdrawn g1:40 owed 60
+        150  thaw g1                       -> ok
+        150  balance                       -> -60 debt 60
+    ",
+    );
+}
+
+#[test]
+fn a_reversal_after_a_lost_dispute_of_an_expired_grant_lets_go_of_the_debt_first() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 60                     -> charged g1:60
+        100  due                           -> expired g1:40
+        101  freeze g1                     -> ok
+        102  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        103  thaw g1                       -> ok
+        103  balance                       -> -50 debt 50
+        104  reverse c1 10                 -> reversed forgiven 10
+        104  balance                       -> -40 debt 40
+        105  grant 30                      -> ok
+        105  due                           -> repaid g2:30
+        106  reverse c1 30                 -> reversed forgiven 10 regranted 20
+        106  balance                       -> 20
+        107  reverse c1 20                 -> reversed expired:g1:10 regranted 10
+        107  balance                       -> 30
+    ",
+    );
+}
+
+#[test]
+fn what_came_back_to_a_lost_grant_and_repaid_its_debt_is_not_let_go_again() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 100                    -> charged g1:100
+        20   freeze g1                     -> ok
+        30   withdraw g1 40 dispute        -> withdrawn g1:0 owed 40
+        40   thaw g1                       -> ok
+        50   reverse c1 60                 -> reversed g1:60
+        50   due                           -> repaid g1:40
+        50   balance                       -> 20
+        120  due                           -> expired g1:20
+        121  reverse c1                    -> reversed expired:g1:40
+        121  balance                       -> 0
+    ",
+    );
+}
+
+#[test]
 fn a_dispute_stops_the_auto_topup_until_it_is_settled() {
     check(
         "
@@ -455,7 +555,7 @@ fn command(step: &Step, book: &Book, at: Timestamp) -> Option<Command> {
             let payment = Some(std::format!("{}", under_way.payment).as_str().into());
             Command::Grant(Arc::new(Terms { cost, payment, effective_at: at, ..terms(under_way.credits.micros()) }))
         }
-        Step::Freeze(is_frozen) => Command::Freeze { grant: first?, is_frozen },
+        Step::Freeze(is_frozen) => Command::Freeze { grant: first?, is_frozen, expires_at: Timestamp::NEVER },
         Step::Withdraw { credits, is_dispute } => Command::Withdraw(Withdrawal {
             grant: first?,
             credits: Credits::from_micros(credits),

@@ -53,12 +53,16 @@ pub fn terms(credits: i64) -> Terms {
 /// The reversal of a charge, made of its journal as the service makes it.
 pub fn reversal(journal: &[Transaction], charge: ChargeId, credits: Option<Credits>) -> Reverse {
     let charged = journal.iter().find(|it| it.charge_id() == charge).expect("the charge is in the journal");
-    let What::Charged { work, credits: moved, draws, owed, .. } = &charged.what else { panic!("not a charge") };
+    let What::Charged { work, credits: moved, draws, owed, settled, .. } = &charged.what else {
+        panic!("not a charge")
+    };
     let mut reversed = Credits::ZERO;
     let mut grants = Vec::new();
     for transaction in journal {
         if let What::Reversed(it) = &transaction.what
             && it.charge == charge
+            // What facts take back names the server's last charge, and is no reversal of it.
+            && it.settled.is_none()
         {
             reversed = it.total;
         }
@@ -72,6 +76,7 @@ pub fn reversal(journal: &[Transaction], charge: ChargeId, credits: Option<Credi
         draws: draws.clone(),
         owed: *owed,
         grants,
+        server: settled.as_ref().map(|it| (it.server.clone(), it.kind)),
         credits,
         reason: "test".into(),
     }
@@ -294,7 +299,10 @@ impl Run {
             "unbudget" => Command::DeleteBudget { budget: words[1].parse().expect("a name") },
             "close" => Command::Close,
             "freeze" | "thaw" => {
-                Command::Freeze { grant: find(&self.grants, words[1]), is_frozen: words[0] == "freeze" }
+                let grant = find(&self.grants, words[1]);
+                let mut made = self.journal.iter().filter_map(Transaction::granted);
+                let expires_at = made.find(|it| it.0 == grant).expect("it was made").1.expires_at;
+                Command::Freeze { grant, is_frozen: words[0] == "freeze", expires_at }
             }
             "withdraw" | "restore" => {
                 let withdrawal = Withdrawal {

@@ -24,7 +24,7 @@ use super::super::wire::{
 };
 use super::order::{Artefact, DrawShown, Draws, Said};
 use super::reply::{self, Answered, BalanceShown, LineShown, Lines};
-use crate::service::{Answer, ChargeOrder, ReverseOrder, Scope};
+use crate::service::{Answer, ChargeOrder, ReverseOrder, Scope, check_reason};
 
 /// Work done, to be paid for. Says its quantities, or sends the `input` they are measured from.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -280,6 +280,9 @@ impl<'a> ReversalShown<'a> {
 }
 
 /// Reverse a charge, wholly or partly
+///
+/// The credits go back to the very grants they came from. An hour of a server can be reversed for 35 days, as long as
+/// late reports may correct it; of what they took back, nothing is left to reverse.
 #[utoipa::path(post, path = "/v1/charges/{charge}/reverse", operation_id = "reverseCharge", tag = "Using credits",
     params(
         ("charge" = ChargeRef, Path, description = "The charge's id."),
@@ -303,6 +306,6 @@ pub async fn reverse(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// A reason that a customer can read.
 pub fn reason(text: TextIn) -> Result<Text, Problem> {
-    let fits = (1..=500).contains(&text.0.len()) && !text.0.chars().any(char::is_control);
-    if fits { Ok(text.0) } else { Err(Problem::invalid("reason", "must be 1 to 500 bytes without control characters")) }
+    check_reason(&text.0)?;
+    Ok(text.0)
 }

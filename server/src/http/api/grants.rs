@@ -131,7 +131,7 @@ pub struct GrantShown {
     held: Amount,
     state: GrantStateShown,
     effective_at: Instant,
-    /// Null for credits that stay.
+    /// Null for credits that stay. Later than was agreed by the time for which a dispute of its payment kept it frozen.
     expires_at: Option<Instant>,
     priority: u8,
     scope: ReachShown,
@@ -169,7 +169,7 @@ impl GrantShown {
                 GrantState::Spent => GrantStateShown::Spent,
             },
             effective_at: Instant(terms.effective_at),
-            expires_at: Instant::unless_never(terms.expires_at),
+            expires_at: Instant::unless_never(view.expires_at),
             priority: terms.priority,
             scope: ReachShown {
                 meters: terms.scope.meters.iter().map(ToString::to_string).collect(),
@@ -191,9 +191,9 @@ impl GrantShown {
         let state = if created_at < terms.effective_at { GrantState::Pending } else { GrantState::Live };
         let (remaining, held) = (terms.credits, billing::money::Credits::ZERO);
         let (is_frozen, cursor) = (false, 0);
-        let view =
-            GrantView { id: *grant, terms: Arc::clone(terms), created_at, remaining, held, state, is_frozen, cursor };
-        Ok(GrantShown::of(*grant, terms, &view))
+        let (terms, expires_at) = (Arc::clone(terms), terms.expires_at);
+        let view = GrantView { id: *grant, terms, expires_at, created_at, remaining, held, state, is_frozen, cursor };
+        Ok(GrantShown::of(*grant, &view.terms, &view))
     }
 }
 

@@ -297,7 +297,7 @@ impl PaymentShown {
 /// Buy credits
 ///
 /// The price is the server's. Credits come when the money does, exactly once, never because a customer came back from
-/// a page. The same key again is the same payment, as it is by then.
+/// a page. The same key again gives the first answer again; ask for the payment to see what has become of it.
 #[utoipa::path(post, path = "/v1/accounts/{account}/purchases", operation_id = "createPurchase", tag = "Credits in",
     params(
         ("account" = NameIn, Path, description = "The account."),

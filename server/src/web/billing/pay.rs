@@ -148,6 +148,11 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         by: visitor.by().name,
     };
     let payment = match site.app.purchase(order).await {
+        // Sent twice it is one payment, and who sent it wants to know how that stands now.
+        Ok(payment) if payment.is_replay => match own(&site, &visitor, &payment.id).await {
+            Ok(payment) => payment,
+            Err(page) => return Ok(page),
+        },
         Ok(payment) => payment,
         Err(error) => return refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     };

@@ -206,7 +206,7 @@ impl Around<'_> {
         let own = grants.iter().filter(|it| it.terms.source == Source::Subscription);
         let left: Credits = own.map(|it| it.remaining + it.held).sum();
         let unused = format!("{} credits from subscriptions are unused.", show::have(left));
-        let soonest = grants.iter().filter(|it| it.terms.source == Source::Subscription).map(|it| it.terms.expires_at);
+        let soonest = grants.iter().filter(|it| it.terms.source == Source::Subscription).map(|it| it.expires_at);
         let text = match soonest.min().filter(|it| *it < Timestamp::NEVER) {
             None => format!("{unused} They carry over and do not expire."),
             Some(at) => format!("{unused} They carry over; the first expire on {}.", self.day(at.millis())),

@@ -133,9 +133,9 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
     })
 }
 
-/// Work that was charged for. Of a server's time the platform reports when it stopped, and the bill follows.
+/// Work that was charged for.
 fn is_reversible(it: &Transaction) -> bool {
-    matches!(&it.what, What::Charged { credits, settled: None, .. } if credits.is_positive())
+    matches!(&it.what, What::Charged { credits, .. } if credits.is_positive())
 }
 
 fn facts(app: &App, known: &Known) -> Result<Facts, Error> {
@@ -188,11 +188,7 @@ fn grant(it: &GrantView, zone: &TimeZone) -> GrantRow {
         made: When::moment(it.created_at, zone),
         credits: show::have(it.terms.credits),
         remaining: show::have(it.remaining + it.held),
-        until: if it.terms.expires_at == Timestamp::NEVER {
-            "never".to_owned()
-        } else {
-            show::day(it.terms.expires_at, zone)
-        },
+        until: if it.expires_at == Timestamp::NEVER { "never".to_owned() } else { show::day(it.expires_at, zone) },
         state: match it.state {
             _ if it.is_frozen => "frozen by a dispute",
             GrantState::Pending => "pending",

@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use billing::Refusal;
 use billing::id::ChargeId;
-use billing::ledger::What;
 use billing::money::Credits;
 
 use super::confirm::{Question, ask};
@@ -14,7 +13,7 @@ use super::form::Form;
 use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, ReverseOrder, check_reversal};
+use crate::service::{Error, ReverseOrder, check_reason};
 use crate::web::usage::{EntryRow, Reader};
 use crate::web::visit::Host;
 
@@ -47,25 +46,15 @@ fn charge_page(app: &App, host: &Host, charge: &str) -> Result<ChargePage, Error
     let names = app.project_names(account)?;
     let reader = Reader::of(app, &known.zone, &names);
     let transaction = &view.answer.transaction;
-    let (credits, is_of_server) = charged(&transaction.what);
-    let left = credits - view.reversed;
     Ok(ChargePage {
         desk: Desk::of(app, host, "/console")?,
         id: charge.to_owned(),
         account: account.to_string(),
         entries: reader.rows(std::slice::from_ref(transaction))?,
         reversed: show::used(view.reversed),
-        left: left.to_string(),
-        can_reverse: left.is_positive() && !is_of_server,
+        left: view.left.to_string(),
+        can_reverse: view.left.is_positive(),
     })
-}
-
-/// What was charged, and whether it is of a server's time, which is corrected by what the platform reports.
-fn charged(what: &What) -> (Credits, bool) {
-    match what {
-        What::Charged { credits, settled, .. } => (*credits, settled.is_some()),
-        _ => (Credits::ZERO, false),
-    }
 }
 
 pub async fn reverse(State(site): State<Arc<Site>>, Path(charge): Path<String>, host: Host, form: Form) -> Paged {
@@ -77,11 +66,11 @@ pub async fn reverse(State(site): State<Arc<Site>>, Path(charge): Path<String>, 
         Some(text) => Some(text.parse().map_err(|why| failed(Refusal::invalid("credits", why).into()))?),
     };
     let reason = form.get("reason").unwrap_or_default().to_owned();
-    check_reversal(&reason).map_err(|it| failed(it.into()))?;
+    check_reason(&reason).map_err(|it| failed(it.into()))?;
     let view = site.look(move |app| app.charge_by_id(id)).await.map_err(|it| message::failed(&site, it))?;
     let account = view.answer.account.to_string();
     if !form.is_sure() {
-        let left = charged(&view.answer.transaction.what).0 - view.reversed;
+        let left = view.left;
         let much = credits.unwrap_or(left);
         let says = vec![
             format!(

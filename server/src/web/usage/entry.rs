@@ -213,6 +213,9 @@ impl<'a> Reader<'a> {
                     receipt.facts.push(("Valid until", show::day(terms.expires_at, self.zone)));
                 }
             }
+            What::Frozen { expires_at: Some(at), .. } => {
+                receipt.facts.push(("Valid until", show::day(*at, self.zone)));
+            }
             What::Charged { owed, .. } if owed.is_positive() => {
                 let of = "the next credits: there were not enough".to_owned();
                 receipt.draws.push(Drawn { credits: owed.to_string(), of, grant: String::new() });

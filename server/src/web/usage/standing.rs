@@ -151,18 +151,20 @@ fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
         let only = [work, projects].into_iter().filter(|it| !it.is_empty());
         said.extend(only.map(|it| format!("for {} only", it.join(" and "))));
     }
-    let lapsing = grants.iter().filter(|it| it.terms.expires_at < Timestamp::NEVER);
-    let soonest = lapsing.min_by_key(|it| it.terms.expires_at);
+    let lapsing = grants.iter().filter(|it| it.expires_at < Timestamp::NEVER);
+    let soonest = lapsing.min_by_key(|it| it.expires_at);
     said.push(match soonest {
         None if grants[0].terms.cost.is_some() || grants[0].terms.source == Source::Purchase => {
             "never expire".to_owned()
         }
         None => "no expiry".to_owned(),
+        // Its time stands still: until when it lasts is known when the dispute is over.
+        Some(first) if first.expires_at <= visitor.now => "frozen while the payment is disputed".to_owned(),
         Some(first) => {
-            let left = billing::time::Span::from_millis(first.terms.expires_at.millis() - visitor.now.millis());
-            let day = show::day(first.terms.expires_at, &visitor.known.zone);
+            let left = billing::time::Span::from_millis(first.expires_at.millis() - visitor.now.millis());
+            let day = show::day(first.expires_at, &visitor.known.zone);
             let credits: Credits =
-                grants.iter().filter(|it| it.terms.expires_at == first.terms.expires_at).map(|it| it.remaining).sum();
+                grants.iter().filter(|it| it.expires_at == first.expires_at).map(|it| it.remaining).sum();
             if grants.len() == 1 {
                 format!("until {day}, in {}", show::span(left))
             } else {
