@@ -129,7 +129,7 @@ pub(super) fn first(endpoint: &Kept<Endpoint>, notice: &Kept<Notice>, body: &str
     Kept::new(Document::HOUSE, &kind_of(&endpoint.document.id), id, delivery).next(now, is_told.then_some(now))
 }
 
-fn kind_of(endpoint: &str) -> String {
+pub(super) fn kind_of(endpoint: &str) -> String {
     format!("{KIND}{endpoint}")
 }
 
@@ -203,7 +203,9 @@ impl App {
         let due_at = pause.filter(|_| !is_heard).map(|it| now + *it);
         // One that listens as before is not read again for each of its deliveries.
         if !is_heard || was_failing {
-            self.note_health(&kept.body.endpoint, is_heard, now)?;
+            let began = delivery.log.iter().rev().nth(delivery.tries - 1);
+            let began = began.map_or(now, |it| Timestamp::from_millis(it.at));
+            self.note_health(&kept.body.endpoint, is_heard, (began, now))?;
         }
         self.keep(&[kept.next(now, due_at)]).map(drop)
     }

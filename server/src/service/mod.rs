@@ -23,6 +23,7 @@ mod emails;
 mod entries;
 mod follow;
 mod forecast;
+mod forgetting;
 mod free_tier;
 mod grants;
 mod holds;

@@ -30,6 +30,8 @@ use crate::notify::{Mail, Posted};
 
 /// Also what the mail server is called among those who are told things.
 pub(super) const KIND: &str = "email";
+/// Kinds that are over once a mail has gone or was given up.
+pub(super) const PASSING: [&str; 2] = [KIND, digest::LATE];
 /// Mails handed in at once: mail servers count connections.
 const UNDER_WAY_MAX: usize = 4;
 
