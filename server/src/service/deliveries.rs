@@ -20,7 +20,7 @@ use super::order::Fingerprint;
 use super::webhook_endpoints::Endpoint;
 use super::{By, Error, Under};
 use crate::app::App;
-use crate::notify::{Letter, Told};
+use crate::notify::{Letter, Told, Turn};
 
 /// Deliveries are listed by endpoint, so each endpoint has a kind of its own.
 const KIND: &str = "delivery to ";
@@ -148,13 +148,9 @@ impl App {
             ends.push(kept.next(now, None));
             return Ok(());
         };
-        if !self.desk.admit(&kept.document.kind, now) {
+        let Some(turn) = self.desk.admit(&kept.document.kind, now) else { return Ok(()) };
+        if !self.keep(&[kept.next(now, Some(now + LEASE))])? {
             return Ok(());
-        }
-        let claimed = self.keep(&[kept.next(now, Some(now + LEASE))]);
-        if !matches!(claimed, Ok(true)) {
-            self.desk.done(&kept.document.kind, None, now);
-            return claimed.map(drop);
         }
         kept.document.version += 1;
         let letter = Letter {
@@ -169,7 +165,7 @@ impl App {
         let app = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let told = app.desk.courier.send(&letter);
-            if let Err(error) = app.settle_delivery(kept, &told, was_failing) {
+            if let Err(error) = app.settle_delivery(kept, turn, &told, was_failing) {
                 tracing::warn!(
                     endpoint = id,
                     ?error,
@@ -180,10 +176,16 @@ impl App {
         Ok(())
     }
 
-    fn settle_delivery(&self, mut kept: Kept<Delivery>, told: &Told, was_failing: bool) -> Result<(), Error> {
+    fn settle_delivery(
+        &self,
+        mut kept: Kept<Delivery>,
+        turn: Turn,
+        told: &Told,
+        was_failing: bool,
+    ) -> Result<(), Error> {
         let now = self.now();
         let is_heard = matches!(told, Told::Heard { .. });
-        self.desk.done(&kept.document.kind, Some(is_heard), now);
+        turn.end(is_heard, now);
         let (status, why) = match told {
             Told::Heard { status } | Told::Refused { status } => (Some(*status), None),
             Told::Silent { why } => (None, Some(why.clone())),

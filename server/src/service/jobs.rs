@@ -4,6 +4,7 @@
 //! at once: while the provider is slow or silent, money waits and nothing else does. Must never know what a job is
 //! about. Invariant: a job that failed is put off, longer each time, so that it neither spins nor stands before others.
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use billing::time::{Span, Timestamp};
@@ -56,7 +57,9 @@ impl App {
         let count = due.len();
         let mut ends = Vec::new();
         for document in due {
-            if let Err(error) = self.work_one(document.clone(), &mut ends) {
+            // One that panics fails like any other: it would take with it whoever does all the others.
+            let done = catch_unwind(AssertUnwindSafe(|| self.work_one(document.clone(), &mut ends)));
+            if let Err(error) = done.unwrap_or_else(|_| Err(Fault::new("doing a job", "it panicked").into())) {
                 self.put_off(document, &error);
             }
         }
