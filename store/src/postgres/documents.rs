@@ -21,10 +21,17 @@ pub const ALL: &str =
     concat!(document!(), "where (account, kind, id) > ($1, $2, $3) order by account, kind, id limit $4");
 pub const PAYMENTS: &str = concat!(document!(), "where kind = 'payment' and at < $1 order by at desc limit $2");
 pub const DUE: &str = concat!(document!(), "where due_at <= $1 order by due_at limit $2");
-pub const DUE_OF_KIND: &str = concat!(document!(), "where kind = $1 and due_at <= $2 order by due_at limit $3");
+/// By the index that is of this question alone: see where it is made.
+pub const DUE_OF_KIND: &str =
+    concat!(document!(), "where kind = $1 and due_at is not null and due_at + 0 <= $2 order by due_at + 0 limit $3");
 /// The next kind of which anything is due at any time.
 pub const NEXT_KIND: &str = "select kind from documents where $1 < kind and due_at is not null order by kind limit 1";
-pub const AT_REST: &str = concat!(document!(), "where kind = $1 and due_at is null and at < $2 order by at limit $3");
+/// As the index says it of which kinds it is.
+pub const AT_REST: &str = concat!(
+    document!(),
+    "where kind = $1 and due_at is null and kind <> 'account_month' and kind <> 'house_month' \
+     and kind <> 'request' and at < $2 order by at limit $3"
+);
 
 pub fn read(row: &Row) -> Result<Document, Fault> {
     Ok(Document {

@@ -359,7 +359,11 @@ pub fn documents_at_rest(
     before: Timestamp,
     limit: usize,
 ) -> Result<Vec<Document>, Fault> {
-    let query = format!("{DOCUMENT} where kind = ?1 and due_at is null and at < ?2 order by at limit ?3");
+    // As the index says it of which kinds it is.
+    let query = format!(
+        "{DOCUMENT} where kind = ?1 and due_at is null and kind <> 'account_month' and kind <> 'house_month' \
+         and kind <> 'request' and at < ?2 order by at limit ?3"
+    );
     all(file, &query, (kind, before.millis(), rows_max(limit)), read_document)
 }
 

@@ -40,7 +40,7 @@ const SPREAD: &[&str] = &["journal", "books", "snapshots", "usage", "projects", 
 /// of them, and whole streams.
 const EVERYWHERE: &[&str] = &[
     "where due_at <= $1",
-    "where kind = $1 and due_at <= $2",
+    "where kind = $1 and due_at is not null",
     "where $1 < kind and due_at is not null",
     "where kind = $1 and due_at is null",
     "where kind = 'payment' and at < $1",
