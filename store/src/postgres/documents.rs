@@ -63,8 +63,8 @@ pub async fn listed(
     }
 }
 
-/// In one question, as long as all that is due fits into a page. Where it does not, kind by kind, so that what is due of
-/// those that are not asked for is not walked over: very many questions of a few rows, on a cluster to each of its parts.
+/// In one question, as long as all that is due fits into a page. Where it does not, kind by kind, so that what is due
+/// of those that are not asked for is not walked over: many questions of a few rows, on a cluster to each of its parts.
 pub async fn due(session: &Session, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Trouble> {
     let (at, most) = (at.millis(), rows_max(limit));
     let mut due = all(session, DUE, &[&at, &most], read).await?;
