@@ -1,5 +1,5 @@
-//! The worker: loops over what is due, what the payment provider is asked for, what is to be counted, and what others
-//! did. None waits for another.
+//! The worker: loops over what is due, what the payment provider is asked for, what is to be counted, what is over, and
+//! what others did. None waits for another.
 //!
 //! Holds and grants whose time is up are posted, so that the ledger shows them even where nobody asks; jobs are done.
 //! Balances do not wait for it: a reader brings a book up to its own instant.
@@ -85,6 +85,26 @@ pub async fn keep_books(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         });
         tokio::select! {
             () = tokio::time::sleep(if is_more { REST } else { EVERY }) => {}
+            _ = stop.wait_for(|it| *it) => return,
+        }
+    }
+}
+
+/// How often it is looked for what may be forgotten, and how soon again while there is more: what is forgotten at once
+/// is as much as a commit holds well.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Forgets what has been over for long, a little at a time, until `stop` turns true.
+pub async fn forget(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let forgetful = Arc::clone(&app);
+        let forgot = tokio::task::spawn_blocking(move || forgetful.forget()).await.expect("forgetting does not panic");
+        let is_more = forgot.unwrap_or_else(|error| {
+            tracing::error!(?error, "forgetting what is over failed, and is tried again");
+            false
+        });
+        tokio::select! {
+            () = tokio::time::sleep(if is_more { SOON } else { FORGET_EVERY }) => {}
             _ = stop.wait_for(|it| *it) => return,
         }
     }

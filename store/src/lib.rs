@@ -51,6 +51,8 @@ pub enum Change {
     Document(Document),
     /// A document as it stood in another store, at whatever version. `Repeated` when there is one.
     Arrived(Document),
+    /// A document of which nothing is to be remembered any more, as it was read. `Stale` when it has changed since.
+    Forget(Document),
     /// A binding quote. `Repeated` when its account has one with its id.
     Quote(QuoteRecord),
     /// The answer to a request that belongs to no account. `Repeated` when its key is taken.
@@ -192,8 +194,12 @@ pub trait Store: Send + Sync {
         before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Document>, Fault>;
-    /// Documents of every account that are due by `at`, those due longest first.
+    /// Documents of every account that are due by `at`, at most `limit` of each kind, those due longest first. However
+    /// much is due of a kind, asking for others does not cost more for it.
     fn documents_due(&self, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
+    /// Documents of a kind, of every account, that are due at no time and were last written before `before`, the oldest
+    /// first. None of those that are never forgotten: months, and what keys led to.
+    fn documents_at_rest(&self, kind: &str, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     /// Payments of every account that were changed before `before`, the latest change first.
     fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     fn reply(&self, key: NameHash) -> Result<Option<Reply>, Fault>;

@@ -124,6 +124,13 @@ pub enum Kinds<'a> {
 
 impl Kinds<'_> {
     pub const ALL: Kinds<'static> = Kinds::But(&[]);
+
+    pub(crate) fn has(self, kind: &str) -> bool {
+        match self {
+            Kinds::Of(kinds) => kinds.contains(&kind),
+            Kinds::But(others) => !others.contains(&kind),
+        }
+    }
 }
 
 impl Document {

@@ -87,3 +87,55 @@ impl Courier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Sends a letter to somebody who answers once, by `answer`.
+    fn sent(answer: impl FnOnce(&mut TcpStream) + Send + 'static) -> Told {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let other_side = std::thread::spawn(move || {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                stream.read_line(&mut line).unwrap();
+            }
+            answer(stream.get_mut());
+        });
+        let letter = Letter { url, id: "notice_1".to_owned(), at: 1, body: "{}".to_owned(), secrets: Vec::new() };
+        let told = Courier::new(Reach::Anywhere).send(&letter);
+        other_side.join().unwrap();
+        told
+    }
+
+    #[test]
+    fn an_answer_leads_nowhere() {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        let location = elsewhere.local_addr().unwrap();
+        for status in [301, 302, 307, 308] {
+            let told = sent(move |stream| {
+                write!(stream, "HTTP/1.1 {status} So\r\nlocation: http://{location}/\r\ncontent-length: 0\r\n\r\n")
+                    .unwrap();
+            });
+            assert_eq!(told, Told::Refused { status });
+        }
+        assert_eq!(elsewhere.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+    }
+
+    #[test]
+    fn of_an_answer_without_end_only_the_beginning_is_read() {
+        let told = sent(|stream| {
+            write!(stream, "HTTP/1.1 200 So\r\ncontent-length: 1000000000000\r\n\r\n").unwrap();
+            // Until the other side has had enough.
+            while stream.write_all(&[b'x'; 4_096]).is_ok() {}
+        });
+        assert_eq!(told, Told::Heard { status: 200 });
+    }
+}

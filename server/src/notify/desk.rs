@@ -22,8 +22,10 @@ const LONGEST_REST: Span = Span::MINUTE.times(30);
 #[derive(Debug)]
 pub struct Desk {
     pub courier: Arc<Courier>,
-    standings: Mutex<HashMap<String, Standing>>,
+    standings: Arc<Standings>,
 }
+
+type Standings = Mutex<HashMap<String, Standing>>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
@@ -32,59 +34,75 @@ struct Standing {
     rests_until: Timestamp,
 }
 
+/// Leave to tell one something. Its place is given back when it is dropped, however that comes about.
+#[derive(Debug)]
+#[must_use]
+pub struct Turn {
+    standings: Arc<Standings>,
+    endpoint: String,
+}
+
 impl Desk {
     pub fn new(reach: Reach) -> Desk {
-        Desk { courier: Arc::new(Courier::new(reach)), standings: Mutex::default() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
-        self.standings.lock().expect("no holder panics")
+        Desk { courier: Arc::new(Courier::new(reach)), standings: Arc::default() }
     }
 
     /// Those who rest, having failed too often: nothing of theirs need be looked at.
     pub fn resting(&self, now: Timestamp) -> Vec<String> {
-        let standings = self.lock();
+        let standings = lock(&self.standings);
         standings.iter().filter(|it| now < it.1.rests_until).map(|it| it.0.clone()).collect()
     }
 
     /// Until when one rests; long ago for those who do not.
     pub fn rests_until(&self, endpoint: &str) -> Timestamp {
-        self.lock().get(endpoint).map_or(Timestamp::EPOCH, |it| it.rests_until)
+        lock(&self.standings).get(endpoint).map_or(Timestamp::EPOCH, |it| it.rests_until)
     }
 
-    /// Whether a notice may be sent now. Then [`Desk::done`] is to be told how it went.
-    pub fn admit(&self, endpoint: &str, now: Timestamp) -> bool {
+    /// Leave to send a notice now, if there is any.
+    pub fn admit(&self, endpoint: &str, now: Timestamp) -> Option<Turn> {
         self.admit_few(endpoint, UNDER_WAY_EACH_MAX, now)
     }
 
     /// Like [`Desk::admit`], for one that takes no more than `few` at once.
-    pub fn admit_few(&self, endpoint: &str, few: usize, now: Timestamp) -> bool {
-        let mut standings = self.lock();
+    pub fn admit_few(&self, endpoint: &str, few: usize, now: Timestamp) -> Option<Turn> {
+        let mut standings = lock(&self.standings);
         let under_way: usize = standings.values().map(|it| it.under_way).sum();
         let standing = standings.entry(endpoint.to_owned()).or_default();
         let most = if FAILURES <= standing.failures { 1 } else { few };
         let may = standing.rests_until <= now && standing.under_way < most && under_way < UNDER_WAY_MAX;
         standing.under_way += usize::from(may);
-        may
+        may.then(|| Turn { standings: Arc::clone(&self.standings), endpoint: endpoint.to_owned() })
     }
+}
 
-    /// Ends what [`Desk::admit`] allowed. `heard` is None when it was not tried after all.
-    pub fn done(&self, endpoint: &str, heard: Option<bool>, now: Timestamp) {
-        let mut standings = self.lock();
-        let standing = standings.entry(endpoint.to_owned()).or_default();
-        standing.under_way = standing.under_way.saturating_sub(1);
-        match heard {
-            None => {}
-            Some(true) => (standing.failures, standing.rests_until) = (0, Timestamp::EPOCH),
-            Some(false) => {
-                standing.failures = standing.failures.saturating_add(1);
-                if FAILURES <= standing.failures {
-                    let doublings = (standing.failures - FAILURES).min(16);
-                    standing.rests_until = now + FIRST_REST.times(1 << doublings).min(LONGEST_REST);
-                }
-            }
+impl Turn {
+    /// Ends it, with whether it was heard.
+    pub fn end(self, is_heard: bool, now: Timestamp) {
+        let mut standings = lock(&self.standings);
+        let standing = standings.entry(self.endpoint.clone()).or_default();
+        if is_heard {
+            (standing.failures, standing.rests_until) = (0, Timestamp::EPOCH);
+            return;
+        }
+        standing.failures = standing.failures.saturating_add(1);
+        if FAILURES <= standing.failures {
+            let doublings = (standing.failures - FAILURES).min(16);
+            standing.rests_until = now + FIRST_REST.times(1 << doublings).min(LONGEST_REST);
         }
     }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut standings = lock(&self.standings);
+        if let Some(standing) = standings.get_mut(&self.endpoint) {
+            standing.under_way -= 1;
+        }
+    }
+}
+
+fn lock(standings: &Standings) -> MutexGuard<'_, HashMap<String, Standing>> {
+    standings.lock().expect("no holder panics")
 }
 
 #[cfg(test)]
@@ -99,24 +117,22 @@ mod tests {
     fn who_does_not_listen_rests_longer_each_time_and_comes_back_at_once() {
         let desk = Desk::new(Reach::Public);
         let fail = |seconds| {
-            assert!(desk.admit("a", at(seconds)), "at {seconds}");
-            desk.done("a", Some(false), at(seconds));
+            desk.admit("a", at(seconds)).expect("it may be told").end(false, at(seconds));
         };
         (1..=3).for_each(fail);
-        assert!(!desk.admit("a", at(32)));
+        assert!(desk.admit("a", at(32)).is_none());
         assert_eq!((desk.resting(at(32)), desk.resting(at(33))), (vec!["a".to_owned()], vec![]));
         assert_eq!((desk.rests_until("a"), desk.rests_until("b")), (at(33), at(0)));
-        assert!(desk.admit("b", at(4)), "another is not concerned");
+        assert!(desk.admit("b", at(4)).is_some(), "another is not concerned");
         // One at a time, until it listens.
-        assert!(desk.admit("a", at(33)));
-        assert!(!desk.admit("a", at(33)));
-        desk.done("a", Some(false), at(34));
-        assert!(!desk.admit("a", at(93)));
-        assert!(desk.admit("a", at(94)));
-        desk.done("a", Some(true), at(94));
-        for _ in 0..UNDER_WAY_EACH_MAX {
-            assert!(desk.admit("a", at(95)));
-        }
-        assert!(!desk.admit("a", at(95)));
+        let turn = desk.admit("a", at(33)).unwrap();
+        assert!(desk.admit("a", at(33)).is_none());
+        turn.end(false, at(34));
+        assert!(desk.admit("a", at(93)).is_none());
+        desk.admit("a", at(94)).unwrap().end(true, at(94));
+        let turns: Vec<Turn> = (0..UNDER_WAY_EACH_MAX).map(|_| desk.admit("a", at(95)).unwrap()).collect();
+        assert!(desk.admit("a", at(95)).is_none());
+        drop(turns);
+        assert!(desk.admit("a", at(95)).is_some(), "places are given back without a word");
     }
 }

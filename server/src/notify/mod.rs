@@ -10,7 +10,7 @@ mod smtp;
 mod target;
 
 pub use courier::{Courier, Letter, Told};
-pub use desk::Desk;
+pub use desk::{Desk, Turn};
 pub use mail::{Mail, MailRoute, Postbox, Posted};
 pub use signature::SigningSecret;
 pub use target::{Reach, TargetFault, check_target};

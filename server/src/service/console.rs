@@ -115,7 +115,8 @@ impl App {
 
     /// What waits to be done, now or later, soonest first.
     pub fn waiting_jobs(&self, limit: usize) -> Result<Vec<WaitingJob>, Error> {
-        let documents = self.store.documents_due(Kinds::ALL, self.now() + AHEAD, limit)?;
+        let mut documents = self.store.documents_due(Kinds::ALL, self.now() + AHEAD, limit)?;
+        documents.truncate(limit);
         let named = |document: Document| {
             let account = self.name_of(document.account)?;
             Ok(WaitingJob { document, account })

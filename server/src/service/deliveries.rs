@@ -20,7 +20,7 @@ use super::order::Fingerprint;
 use super::webhook_endpoints::Endpoint;
 use super::{By, Error, Under};
 use crate::app::App;
-use crate::notify::{Letter, Told};
+use crate::notify::{Letter, Told, Turn};
 
 /// Deliveries are listed by endpoint, so each endpoint has a kind of its own.
 const KIND: &str = "delivery to ";
@@ -129,7 +129,7 @@ pub(super) fn first(endpoint: &Kept<Endpoint>, notice: &Kept<Notice>, body: &str
     Kept::new(Document::HOUSE, &kind_of(&endpoint.document.id), id, delivery).next(now, is_told.then_some(now))
 }
 
-fn kind_of(endpoint: &str) -> String {
+pub(super) fn kind_of(endpoint: &str) -> String {
     format!("{KIND}{endpoint}")
 }
 
@@ -148,13 +148,9 @@ impl App {
             ends.push(kept.next(now, None));
             return Ok(());
         };
-        if !self.desk.admit(&kept.document.kind, now) {
+        let Some(turn) = self.desk.admit(&kept.document.kind, now) else { return Ok(()) };
+        if !self.keep(&[kept.next(now, Some(now + LEASE))])? {
             return Ok(());
-        }
-        let claimed = self.keep(&[kept.next(now, Some(now + LEASE))]);
-        if !matches!(claimed, Ok(true)) {
-            self.desk.done(&kept.document.kind, None, now);
-            return claimed.map(drop);
         }
         kept.document.version += 1;
         let letter = Letter {
@@ -169,7 +165,7 @@ impl App {
         let app = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let told = app.desk.courier.send(&letter);
-            if let Err(error) = app.settle_delivery(kept, &told, was_failing) {
+            if let Err(error) = app.settle_delivery(kept, turn, &told, was_failing) {
                 tracing::warn!(
                     endpoint = id,
                     ?error,
@@ -180,10 +176,16 @@ impl App {
         Ok(())
     }
 
-    fn settle_delivery(&self, mut kept: Kept<Delivery>, told: &Told, was_failing: bool) -> Result<(), Error> {
+    fn settle_delivery(
+        &self,
+        mut kept: Kept<Delivery>,
+        turn: Turn,
+        told: &Told,
+        was_failing: bool,
+    ) -> Result<(), Error> {
         let now = self.now();
         let is_heard = matches!(told, Told::Heard { .. });
-        self.desk.done(&kept.document.kind, Some(is_heard), now);
+        turn.end(is_heard, now);
         let (status, why) = match told {
             Told::Heard { status } | Told::Refused { status } => (Some(*status), None),
             Told::Silent { why } => (None, Some(why.clone())),
@@ -203,7 +205,9 @@ impl App {
         let due_at = pause.filter(|_| !is_heard).map(|it| now + *it);
         // One that listens as before is not read again for each of its deliveries.
         if !is_heard || was_failing {
-            self.note_health(&kept.body.endpoint, is_heard, now)?;
+            let began = delivery.log.iter().rev().nth(delivery.tries - 1);
+            let began = began.map_or(now, |it| Timestamp::from_millis(it.at));
+            self.note_health(&kept.body.endpoint, is_heard, (began, now))?;
         }
         self.keep(&[kept.next(now, due_at)]).map(drop)
     }

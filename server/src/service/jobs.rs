@@ -4,13 +4,14 @@
 //! at once: while the provider is slow or silent, money waits and nothing else does. Must never know what a job is
 //! about. Invariant: a job that failed is put off, longer each time, so that it neither spins nor stands before others.
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use billing::time::{Span, Timestamp};
 use store::{Change, Document, Fault, Kinds};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::{Error, card_expiry, deliveries, emails, payment_methods, payments, provider, refunds, subscriptions};
+use super::{Error, card_expiry, payment_methods, payments, provider, refunds, subscriptions};
 use crate::app::App;
 
 /// Jobs that ask the provider, carried out at once: they wait for it, mostly.
@@ -38,11 +39,6 @@ impl Underway {
     }
 }
 
-/// Whether documents of this kind are told to somebody who may be slow, or not there.
-fn is_told(kind: &str) -> bool {
-    deliveries::is_delivery(kind) || kind == emails::KIND
-}
-
 /// When what has been failing since an instant is tried again: after as long again, within bounds.
 pub(super) fn again_at(since: Timestamp, now: Timestamp) -> Timestamp {
     now + Span::from_millis(now.millis() - since.millis()).clamp(REST_MIN, REST_MAX)
@@ -51,35 +47,25 @@ pub(super) fn again_at(since: Timestamp, now: Timestamp) -> Timestamp {
 impl App {
     /// Does the jobs that are due and ask nobody outside, or wait for nobody, and says how many there were.
     ///
-    /// Of each who is told things it takes `limit` at most, and of those who rest none: what waits for one stays due as
-    /// it is, however much it is, and stands before nobody else's.
+    /// Of each kind it takes `limit` at most, and of those who are told things and rest none: what waits for one stays
+    /// due as it is, however much it is, and stands before nobody else's.
     pub fn work(self: &Arc<Self>, limit: usize) -> Result<usize, Error> {
-        let (now, mut count) = (self.now(), 0);
-        let mut passed_by = self.desk.resting(now);
-        loop {
-            let others: Vec<&str> = MONEY.iter().copied().chain(passed_by.iter().map(|it| &**it)).collect();
-            let due = self.store.documents_due(Kinds::But(&others), now, limit)?;
-            count += due.len();
-            let is_last = due.len() < limit;
-            let mut told: Vec<String> = due.iter().map(|it| it.kind.clone()).filter(|it| is_told(it)).collect();
-            told.sort_unstable();
-            told.dedup();
-            let mut ends = Vec::new();
-            for document in due {
-                if let Err(error) = self.work_one(document.clone(), &mut ends) {
-                    self.put_off(document, &error);
-                }
+        let now = self.now();
+        let resting = self.desk.resting(now);
+        let others: Vec<&str> = MONEY.into_iter().chain(resting.iter().map(|it| &**it)).collect();
+        let due = self.store.documents_due(Kinds::But(&others), now, limit)?;
+        let count = due.len();
+        let mut ends = Vec::new();
+        for document in due {
+            // One that panics fails like any other: it would take with it whoever does all the others.
+            let done = catch_unwind(AssertUnwindSafe(|| self.work_one(document.clone(), &mut ends)));
+            if let Err(error) = done.unwrap_or_else(|_| Err(Fault::new("doing a job", "it panicked").into())) {
+                self.put_off(document, &error);
             }
-            // Should another have been first with one of them, they are all due still.
-            if !ends.is_empty() {
-                self.keep(&ends)?;
-            }
-            // Each turn passes by somebody more.
-            if is_last || told.is_empty() {
-                return Ok(count);
-            }
-            passed_by.extend(told);
         }
+        // Should another have been first with one of them, they are all due still.
+        ends.chunks(limit).try_for_each(|it| self.keep(it).map(drop))?;
+        Ok(count)
     }
 
     /// Begins the due jobs that ask the provider, and says how many: waits for room, and not for their end.

@@ -24,6 +24,7 @@ mod emails;
 mod entries;
 mod follow;
 mod forecast;
+mod forgetting;
 mod free_tier;
 mod grants;
 mod holds;

@@ -23,6 +23,9 @@ const NOTICE: &str = "notice";
 /// Looks at a grant shortly before it expires.
 const REMINDER: &str = "expiry_reminder";
 
+/// Kinds that are over once they have been looked at.
+pub(super) const PASSING: [&str; 2] = [NOTICE, REMINDER];
+
 /// How long before its end a grant's customer is told.
 const BEFORE_EXPIRY: Span = Span::DAY.times(7);
 

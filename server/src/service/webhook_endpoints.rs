@@ -27,6 +27,9 @@ const READ_MAX: usize = 10_000;
 /// An endpoint that has heard nothing for so long is told nothing more.
 const DISABLED_AFTER: Span = Span::DAY.times(5);
 
+/// For how long what it is told at last must have been tried by then: it may have been told nothing for weeks.
+const TRIED_FOR: Span = Span::HOUR;
+
 /// How long what it misses from then on is kept for it. Nobody has come for it by then, and it would pile up for ever.
 const MISSED_FOR: Span = Span::DAY.times(30);
 
@@ -224,8 +227,13 @@ impl App {
         self.kept(Document::HOUSE, KIND, id)
     }
 
+    /// Deleted ones too.
+    pub(super) fn all_endpoints(&self) -> Result<Vec<Kept<Endpoint>>, Error> {
+        self.all_kept(Document::HOUSE, KIND, None, READ_MAX)
+    }
+
     fn live_endpoints(&self) -> Result<Vec<Kept<Endpoint>>, Error> {
-        let mut all = self.all_kept::<Endpoint>(Document::HOUSE, KIND, None, READ_MAX)?;
+        let mut all = self.all_endpoints()?;
         all.retain(|it| !it.body.is_deleted);
         Ok(all)
     }
@@ -256,8 +264,13 @@ impl App {
     }
 
     /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long
-    /// is told nothing more, and others hear of that.
-    pub(super) fn note_health(&self, id: &str, is_heard: bool, now: Timestamp) -> Result<(), Error> {
+    /// is told nothing more, and others hear of that. `began` is when what it was told now was first tried.
+    pub(super) fn note_health(
+        &self,
+        id: &str,
+        is_heard: bool,
+        (began, now): (Timestamp, Timestamp),
+    ) -> Result<(), Error> {
         let Some(mut kept) = self.endpoint(id)? else { return Ok(()) };
         let endpoint = &mut kept.body;
         let mut news = None;
@@ -266,7 +279,8 @@ impl App {
             (true, Some(_)) => endpoint.failing_since = None,
             (false, None) => endpoint.failing_since = Some(now.millis()),
             (false, Some(since)) => {
-                if endpoint.disabled_at.is_some() || now < Timestamp::from_millis(since) + DISABLED_AFTER {
+                let is_dead = Timestamp::from_millis(since) + DISABLED_AFTER <= now && began + TRIED_FOR <= now;
+                if endpoint.disabled_at.is_some() || !is_dead {
                     return Ok(());
                 }
                 endpoint.disabled_at = Some(now.millis());

@@ -152,6 +152,26 @@ fn jobs_that_nobody_can_do_stand_before_no_others() {
 }
 
 #[test]
+fn a_job_that_panics_takes_no_other_with_it() {
+    in_town(async |town| {
+        let ada = town.app.account(&ada()).unwrap().number;
+        let notice = |id: &str, about: serde_json::Value, at: Timestamp| {
+            let (kind, id) = ("notice".to_owned(), id.to_owned());
+            let body = json!({"what": "grant.expired", "about": about}).to_string();
+            Change::Document(Document { account: ada, kind, id, version: 1, at, due_at: Some(at), body })
+        };
+        // What is said of a thing is an object, always: this is not.
+        let long_ago = town.app.now() - Span::MINUTE;
+        town.app.store().commit(&[notice("bad", json!("text"), long_ago)]).unwrap();
+        town.app.store().commit(&[notice("good", json!({}), town.app.now())]).unwrap();
+        town.work().await;
+        let due_at = |id| town.app.store().document(ada, "notice", id).unwrap().unwrap().due_at;
+        assert_eq!(due_at("good"), None, "it was spread");
+        assert!(town.app.now() < due_at("bad").unwrap(), "it is put off");
+    });
+}
+
+#[test]
 fn a_provider_that_does_not_answer_holds_up_nothing_but_money() {
     let shop = Shop::open();
     let ear = Ear::open(200);

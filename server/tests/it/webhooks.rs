@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use billing::Refusal;
+use billing::id::AccountNumber;
 use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use server::app::{App, Settings};
 use server::notify::Reach;
-use server::rate_card;
+use server::service::{DeliveryState, Error};
+use server::{rate_card, worker};
 use standardwebhooks::Webhook;
 use store::sqlite::{Options, Sqlite};
-use store::{Change, Document, Store};
+use store::{Change, CommitError, Document, Store};
 use tempfile::TempDir;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -328,6 +331,120 @@ fn an_endpoint_that_is_switched_off_costs_a_row_for_a_month_and_a_notice_that_wa
         raise(app, store, "later");
         app.work(200).unwrap();
         assert_eq!(missed().len(), 1, "nobody has come for it");
+    });
+}
+
+/// A delivery that is over since an instant.
+fn over(endpoint: &str, number: usize, at: Timestamp) -> Change {
+    let body = json!({"endpoint": endpoint, "notice": format!("n{number}"), "what": "balance.low", "body": "{}",
+        "state": "delivered", "tries": 1, "log": [{"at": at.millis(), "status": 200, "why": null}]});
+    at_rest(Document::HOUSE, &format!("delivery to {endpoint}"), &format!("delivery_{number:04}"), at, &body)
+}
+
+fn at_rest(account: AccountNumber, kind: &str, id: &str, at: Timestamp, body: &Value) -> Change {
+    let (kind, id, body) = (kind.to_owned(), id.to_owned(), body.to_string());
+    Change::Document(Document { account, kind, id, version: 1, at, due_at: None, body })
+}
+
+#[test]
+fn what_was_told_is_forgotten_after_ninety_days_and_what_it_was_made_of_later_so_that_it_is_not_told_anew() {
+    at_hand(|app, store| {
+        let ear = Ear::open(200);
+        let id = made(app, &ear.url, "balance.low");
+        raise(app, store, "first");
+        for _ in 0..2 {
+            app.work(200).unwrap();
+        }
+        ear.next();
+        let told = || app.deliveries(id.parse().unwrap(), None, 9).unwrap();
+        crate::nodes::eventually("it was heard", || told()[0].delivery.state == DeliveryState::Delivered);
+        let delivery = told().remove(0).id;
+        app.clock().advance(Span::DAY.times(89));
+        assert!(!app.forget().unwrap());
+        assert_eq!(told().len(), 1);
+        // Told again by hand, it has its time again.
+        app.resend(id.parse().unwrap(), delivery.parse().unwrap(), &"test".into(), None).unwrap();
+        app.work(200).unwrap();
+        ear.next();
+        crate::nodes::eventually("it was heard again", || told()[0].delivery.state == DeliveryState::Delivered);
+        app.clock().advance(Span::DAY.times(89));
+        assert!(!app.forget().unwrap());
+        assert_eq!(told().len(), 1);
+        app.clock().advance(Span::DAY.times(2));
+        assert!(!app.forget().unwrap());
+        assert!(told().is_empty());
+        let again = app.resend(id.parse().unwrap(), delivery.parse().unwrap(), &"test".into(), None);
+        assert!(matches!(again, Err(Error::Refused(Refusal::DeliveryNotFound))));
+        // Its cause comes again.
+        let notice = || store.document(Document::HOUSE, "notice", "notice_first").unwrap();
+        let again =
+            document("notice", "notice_first".to_owned(), app.now(), &json!({"what": "balance.low", "about": {}}));
+        assert!(matches!(store.commit(&[again]), Err(CommitError::Stale)));
+        app.work(200).unwrap();
+        assert!(told().is_empty());
+        app.clock().advance(Span::DAY.times(219));
+        assert!(!app.forget().unwrap());
+        assert!(notice().is_some());
+        app.clock().advance(Span::DAY.times(2));
+        assert!(!app.forget().unwrap());
+        assert_eq!(notice(), None);
+    });
+}
+
+#[test]
+fn much_that_is_over_is_forgotten_a_little_at_a_time_and_nothing_that_is_on_its_way() {
+    at_hand(|app, store| {
+        let (id, gone) =
+            (made(app, "http://127.0.0.1:9/", "balance.low"), made(app, "http://127.0.0.1:9/", "grant.expired"));
+        app.delete_endpoint(gone.parse().unwrap(), "test").unwrap();
+        let long_ago = app.now() - Span::DAY.times(91);
+        let account = AccountNumber::from_random(7);
+        let mut changes: Vec<Change> = (0..300).map(|it| over(&id, it, long_ago)).collect();
+        changes.extend((0..149).map(|it| over(&gone, it, long_ago)));
+        let mail = json!({"what": "balance.low", "about": {}, "state": "failed", "tries": 11, "log": []});
+        changes.push(at_rest(account, "email", "delivery_1", long_ago, &mail));
+        // These stay.
+        let pending = over(&id, 9_000, long_ago);
+        let Change::Document(pending) = pending else { unreachable!() };
+        changes.push(Change::Document(Document { due_at: Some(app.now() + Span::DAY), ..pending }));
+        changes.push(over(&id, 9_001, app.now() - Span::DAY.times(89)));
+        changes.push(at_rest(account, "payment", "pay_1", long_ago, &json!({})));
+        changes.push(at_rest(account, "notice", "notice_1", long_ago, &json!({})));
+        store.commit(&changes).unwrap();
+        let left = |account, kind: &str| store.documents(account, kind, None, 999).unwrap().len();
+        let of = |id: &str| left(Document::HOUSE, &format!("delivery to {id}"));
+        assert!(app.forget().unwrap(), "there is more");
+        assert_eq!(of(&id) + of(&gone) + left(account, "email"), 452 - 200);
+        // The loop does the rest, and goes on.
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let forgetting = tokio::spawn(worker::forget(Arc::clone(app), stopped));
+        crate::nodes::eventually("all of it is forgotten", || (of(&id), of(&gone)) == (2, 0));
+        assert_eq!(left(account, "email") + left(account, "payment") + left(account, "notice"), 2);
+        assert!(!forgetting.is_finished());
+        stop.send(true).unwrap();
+        crate::nodes::eventually("it stops when it is told to", || forgetting.is_finished());
+    });
+}
+
+/// Two bad moments, and a quiet month between: nobody knows whether it would have listened.
+#[test]
+fn one_that_was_told_nothing_for_long_has_an_hour_to_listen_again_before_it_is_switched_off() {
+    at_hand(|app, store| {
+        let id = made(app, "http://127.0.0.1:9/", "balance.low");
+        let endpoint = || store.document(Document::HOUSE, "webhook_endpoint", &id).unwrap().unwrap();
+        let since = format!("\"failing_since\":{}", (app.now() - Span::DAY.times(30)).millis());
+        let body = endpoint().body.replace("\"failing_since\":null", &since);
+        store.commit(&[Change::Document(Document { version: 2, body, ..endpoint() })]).unwrap();
+        raise(app, store, "first");
+        app.work(200).unwrap();
+        let is_off = || !endpoint().body.contains("\"disabled_at\":null");
+        for (tries, off) in [(1, false), (2, false), (3, true)] {
+            app.work(200).unwrap();
+            let told = || app.deliveries(id.parse().unwrap(), None, 9).unwrap().remove(0).delivery.log.len();
+            crate::nodes::eventually("it was tried", || told() == tries);
+            assert_eq!(is_off(), off, "after {tries}");
+            app.clock().advance(Span::MINUTE.times(31));
+        }
     });
 }
 

@@ -354,6 +354,9 @@ impl Store for Postgres {
     fn documents_due(&self, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.read(async |it| documents::due(it, kinds, at, limit).await)
     }
+    fn documents_at_rest(&self, kind: &str, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.read(async |it| documents::at_rest(it, kind, before, limit).await)
+    }
     fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.read(async |it| documents::payments(it, before, limit).await)
     }

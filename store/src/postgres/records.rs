@@ -38,6 +38,7 @@ pub const ADD_DOCUMENT: &str = "insert into documents (account, kind, id, versio
     values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
 pub const CHANGE_DOCUMENT: &str = "update documents set version = $4, at = $5, due_at = $6, body = $7 \
     where account = $1 and kind = $2 and id = $3 and version + 1 = $4";
+pub const FORGET_DOCUMENT: &str = "delete from documents where account = $1 and kind = $2 and id = $3 and version = $4";
 pub const ADD_QUOTE: &str =
     "insert into quotes (account, id, expires_at, body) values ($1, $2, $3, $4) on conflict do nothing";
 pub const ADD_REPLY: &str =
@@ -122,6 +123,10 @@ pub fn writes(change: &Change, audits: &Numbering) -> Vec<Write> {
             .into_iter()
             .map(|write| Write { sql: ADD_DOCUMENT, on_nothing: OnNothing::Repeated, ..write })
             .collect(),
+        Change::Forget(it) => {
+            let (number, version) = (signed(it.account.get()), signed(it.version));
+            write!(FORGET_DOCUMENT, Stale, number, it.kind.clone(), it.id.clone(), version)
+        }
         Change::Quote(QuoteRecord { account, id, expires_at, body }) => {
             write!(ADD_QUOTE, Repeated, signed(account.get()), id.clone(), expires_at.millis(), body.clone())
         }

@@ -261,6 +261,9 @@ impl Store for Sqlite {
     fn documents_due(&self, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.shared.read(|it| records::documents_due(&it.journal.file, kinds, at, limit))
     }
+    fn documents_at_rest(&self, kind: &str, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
+        self.shared.read(|it| records::documents_at_rest(&it.journal.file, kind, before, limit))
+    }
     fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
         self.shared.read(|it| records::payments(&it.journal.file, before, limit))
     }

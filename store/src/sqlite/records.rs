@@ -32,6 +32,11 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
         Change::ApiKey(it) => api_key(file, it),
         Change::Document(it) => document_change(file, it),
         Change::Arrived(it) => arrival(file, it),
+        Change::Forget(it) => {
+            let query = "delete from documents where account = ?1 and kind = ?2 and id = ?3 and version = ?4";
+            let gone = run(file, query, (signed(it.account.get()), &it.kind, &it.id, signed(it.version)))?;
+            if gone == 0 { Err(CommitError::Stale) } else { Ok(()) }
+        }
         Change::Quote(it) => {
             let query =
                 "insert into quotes (account, id, expires_at, body) values (?1, ?2, ?3, ?4) on conflict do nothing";
@@ -317,20 +322,49 @@ pub fn documents(
     }
 }
 
+/// The next kind of which anything is due at any time.
+const NEXT_KIND: &str = "select kind from documents where ?1 < kind and due_at is not null order by kind limit 1";
+/// Found in the index alone, and only then read.
+const DUE_OF_KIND: &str = "select account, kind, id, version, at, due_at, body from (
+        select account, kind, id from documents where kind = ?1 and due_at <= ?2 order by due_at limit ?3
+    ) cross join documents using (account, kind, id)";
+
 pub fn documents_due(file: &Connection, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {
-    let (is_one, kinds) = match kinds {
-        Kinds::Of(kinds) => ("in", kinds),
-        Kinds::But(kinds) => ("not in", kinds),
-    };
-    // Found in the index alone, and only then read: however many are due of other kinds, none of them is looked up.
+    let mut due: Vec<Document> = Vec::new();
+    for kind in wanted(file, kinds)? {
+        due.extend(all(file, DUE_OF_KIND, (&kind, at.millis(), rows_max(limit)), read_document)?);
+    }
+    due.sort_by_key(|it| it.due_at);
+    Ok(due)
+}
+
+/// The kinds that are asked for. Where it is all but some, from kind to kind: what is due of one is not walked over.
+fn wanted(file: &Connection, kinds: Kinds<'_>) -> Result<Vec<String>, Fault> {
+    if let Kinds::Of(kinds) = kinds {
+        return Ok(kinds.iter().map(|it| (*it).to_owned()).collect());
+    }
+    let (mut found, mut before) = (Vec::new(), String::new());
+    while let Some(kind) = one(file, NEXT_KIND, [&before], |row| row.get::<_, String>(0))? {
+        if kinds.has(&kind) {
+            found.push(kind.clone());
+        }
+        before = kind;
+    }
+    Ok(found)
+}
+
+pub fn documents_at_rest(
+    file: &Connection,
+    kind: &str,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<Document>, Fault> {
+    // As the index says it of which kinds it is.
     let query = format!(
-        "select account, kind, id, version, at, due_at, body from (
-             select account, kind, id from documents
-             where due_at <= ?1 and kind {is_one} (select value from json_each(?2)) order by due_at limit ?3
-         ) cross join documents using (account, kind, id) order by due_at"
+        "{DOCUMENT} where kind = ?1 and due_at is null and kind <> 'account_month' and kind <> 'house_month' \
+         and kind <> 'request' and at < ?2 order by at limit ?3"
     );
-    let kinds = serde_json::to_string(kinds).expect("words are plain JSON");
-    all(file, &query, (at.millis(), kinds, rows_max(limit)), read_document)
+    all(file, &query, (kind, before.millis(), rows_max(limit)), read_document)
 }
 
 pub fn payments(file: &Connection, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault> {

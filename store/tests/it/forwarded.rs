@@ -41,6 +41,7 @@ macro_rules! forwarded {
                 -> Vec<store::Document>;
             documents_due(kinds: store::Kinds<'_>, at: billing::time::Timestamp, limit: usize)
                 -> Vec<store::Document>;
+            documents_at_rest(kind: &str, before: billing::time::Timestamp, limit: usize) -> Vec<store::Document>;
             payments(before: billing::time::Timestamp, limit: usize) -> Vec<store::Document>;
             reply(key: store::NameHash) -> Option<store::Reply>;
             audit(before: u64, limit: usize) -> Vec<(u64, store::Audit)>;

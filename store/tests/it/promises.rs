@@ -369,6 +369,105 @@ fn a_document_goes_from_one_version_to_the_next() {
     }
 }
 
+#[test]
+fn of_what_is_due_each_kind_has_its_page() {
+    for home in homes() {
+        let store = home.open();
+        let of = |kind: &str, id: u64, due_at| {
+            let kind = kind.to_owned();
+            Change::Document(Document { kind, ..document(&format!("{id}"), 1, due_at) })
+        };
+        let waiting = (1..=5).flat_map(|it| [of("hook a", it, Some(minute(1))), of("hook b", it, Some(minute(9)))]);
+        let others = [of("notice", 1, Some(minute(3))), of("notice", 2, Some(minute(2))), of("notice", 3, None)];
+        store.commit(&waiting.chain(others).collect::<Vec<_>>()).unwrap();
+        let due = |kinds, at, limit| -> Vec<(String, String)> {
+            store.documents_due(kinds, at, limit).unwrap().into_iter().map(|it| (it.kind, it.id)).collect()
+        };
+        let counts = |kinds, at, limit| {
+            let found = due(kinds, at, limit);
+            ["hook a", "hook b", "notice"].map(|kind| found.iter().filter(|it| it.0 == kind).count())
+        };
+        assert_eq!(counts(Kinds::ALL, minute(9), 99), [5, 5, 2]);
+        assert_eq!(counts(Kinds::ALL, minute(9), 3), [3, 3, 2]);
+        assert_eq!(counts(Kinds::ALL, minute(8), 3), [3, 0, 2]);
+        assert_eq!(counts(Kinds::But(&["hook a"]), minute(9), 3), [0, 3, 2], "what is passed by takes nobody's place");
+        assert_eq!(counts(Kinds::Of(&["notice", "hook b", "plan"]), minute(9), 1), [0, 1, 1]);
+        let notices = [("notice".to_owned(), "2".to_owned()), ("notice".to_owned(), "1".to_owned())];
+        assert_eq!(due(Kinds::But(&["hook a", "hook b"]), minute(9), 2), notices, "longest due first");
+        assert_eq!(due(Kinds::But(&["hook b"]), minute(9), 2)[2..], notices);
+    }
+}
+
+/// As a ratio of two times that each was measured at its best: nothing else of what a question costs can be told here.
+#[test]
+fn what_is_due_of_one_kind_costs_nothing_to_who_asks_for_others() {
+    const WAITING: u64 = 20_000;
+    for home in homes() {
+        let store = home.open();
+        let waiting = |it: u64| {
+            let kind = "delivery to nobody".to_owned();
+            let (account, body) = (Document::HOUSE, "x".repeat(200));
+            Change::Document(Document { account, kind, body, ..document(&format!("{it}"), 1, Some(minute(1))) })
+        };
+        let waiting: Vec<Change> = (0..WAITING).map(waiting).collect();
+        waiting.chunks(2_000).for_each(|it| store.commit(it).unwrap());
+        store.commit(&[Change::Document(document("a", 1, Some(minute(2))))]).unwrap();
+        let best = |ask: &dyn Fn() -> usize, expected| {
+            let timed = |_| {
+                let began = std::time::Instant::now();
+                assert_eq!(ask(), expected);
+                began.elapsed()
+            };
+            // A statement's plan may be another once it has been asked a few times.
+            (0..8).for_each(|it| _ = timed(it));
+            (0..5).map(timed).min().unwrap()
+        };
+        let ask = |kinds, limit| store.documents_due(kinds, minute(5), limit).unwrap().len();
+        let all = best(&|| ask(Kinds::Of(&["delivery to nobody"]), 50_000), 20_000);
+        let others = best(&|| ask(Kinds::But(&["delivery to nobody"]), 20), 1);
+        let payments = best(&|| ask(Kinds::Of(&["payment", "plan"]), 20), 1);
+        assert!(others * 15 < all && payments * 15 < all, "{others:?} and {payments:?}, and all of it {all:?}");
+    }
+}
+
+#[test]
+fn what_is_at_rest_is_found_by_its_age_and_forgotten_as_it_was_read() {
+    for home in homes() {
+        let store = home.open();
+        let other = |kind: &str, id| Document { kind: kind.to_owned(), ..document(id, 1, None) };
+        let house = Document { account: Document::HOUSE, at: minute(4), ..document("c", 1, None) };
+        let all = [document("a", 1, None), house.clone(), document("due", 1, Some(minute(3))), other("plan", "p")];
+        store.commit(&all.map(Change::Document)).unwrap();
+        store.commit(&[Change::Document(document("a", 2, None))]).unwrap();
+        let at_rest = |before, limit| store.documents_at_rest("payment", before, limit).unwrap();
+        assert_eq!(
+            at_rest(minute(9), 9),
+            [document("a", 2, None), house.clone()],
+            "the oldest first, of every account"
+        );
+        assert_eq!(at_rest(minute(9), 1), [document("a", 2, None)]);
+        assert_eq!((at_rest(minute(4), 9), at_rest(minute(2), 9)), (vec![document("a", 2, None)], vec![]));
+
+        // As it was before: somebody has written it since.
+        let forget = |it: Document| store.commit(&[Change::Forget(house.clone()), Change::Forget(it)]);
+        assert!(matches!(forget(document("a", 1, None)), Err(CommitError::Stale)));
+        assert_eq!(at_rest(minute(9), 9).len(), 2, "all or nothing");
+        forget(document("a", 2, None)).unwrap();
+        assert_eq!(at_rest(minute(9), 9), []);
+        assert_eq!(store.document(account(1), "payment", "a").unwrap(), None);
+        assert!(matches!(forget(document("a", 2, None)), Err(CommitError::Stale)), "it is gone");
+        let next = store.commit(&[Change::Document(document("a", 3, None))]);
+        assert!(matches!(next, Err(CommitError::Stale)), "nothing follows from what is forgotten");
+        assert_eq!(store.documents(account(1), "payment", None, 9).unwrap(), [document("due", 1, Some(minute(3)))]);
+        assert_eq!(store.documents_at_rest("plan", minute(9), 9).unwrap(), [other("plan", "p")]);
+        store.commit(&["request", "account_month"].map(|it| Change::Document(other(it, "x")))).unwrap();
+        let kept = |kind| store.documents_at_rest(kind, minute(9), 9).unwrap();
+        assert!(kept("request").is_empty() && kept("account_month").is_empty(), "these are kept for ever");
+        drop(store);
+        assert_eq!(home.open().document(Document::HOUSE, "payment", "c").unwrap(), None);
+    }
+}
+
 /// A report that comes late takes back what a server was charged: a reversal which no caller asked for, and which is
 /// found by no name.
 #[test]

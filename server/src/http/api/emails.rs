@@ -162,7 +162,8 @@ pub async fn put_preferences(State(site): State<Arc<Site>>, knock: Knock) -> Ans
     ),
     security(("api_key" = ["read"])),
     responses(
-        (status = 200, body = Page<EmailShown>, description = "Newest first, with every try."),
+        (status = 200, body = Page<EmailShown>,
+            description = "Newest first, with every try; until ninety days after the last."),
         (status = 404, description = "No such account."),
     ))]
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {

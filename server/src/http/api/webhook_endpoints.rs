@@ -284,7 +284,8 @@ pub async fn replay(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     ),
     security(("api_key" = ["admin"])),
     responses(
-        (status = 200, body = Page<DeliveryShown>, description = "Newest first, with every try."),
+        (status = 200, body = Page<DeliveryShown>,
+            description = "Newest first, with every try; until ninety days after the last."),
         (status = 404, description = "No such endpoint."),
     ))]
 pub async fn deliveries(State(site): State<Arc<Site>>, knock: Knock) -> Answered {

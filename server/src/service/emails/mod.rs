@@ -26,10 +26,12 @@ use super::order::Fingerprint;
 use super::preferences::Topic;
 use super::{By, Error, Happening};
 use crate::app::{App, Known};
-use crate::notify::{Mail, Posted};
+use crate::notify::{Mail, Posted, Turn};
 
 /// Also what the mail server is called among those who are told things.
 pub(super) const KIND: &str = "email";
+/// Kinds that are over once a mail has gone or was given up.
+pub(super) const PASSING: [&str; 2] = [KIND, digest::LATE];
 /// Mails handed in at once: mail servers count connections.
 const UNDER_WAY_MAX: usize = 4;
 
@@ -173,21 +175,16 @@ impl App {
             ends.push(kept.next(now, None));
             return Ok(());
         };
-        if !self.desk.admit_few(KIND, UNDER_WAY_MAX, now) {
+        let Some(turn) = self.desk.admit_few(KIND, UNDER_WAY_MAX, now) else { return Ok(()) };
+        if !self.claim(&mut kept, now)? {
             return Ok(());
         }
-        let claimed = self
-            .claim(&mut kept, now)
-            .and_then(|it| if it { self.mail(&kept, &known, to).map(Some) } else { Ok(None) });
-        let Ok(Some(mail)) = claimed else {
-            self.desk.done(KIND, None, now);
-            return claimed.map(drop);
-        };
+        let mail = self.mail(&kept, &known, to)?;
         let app = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let posted = postbox.send(&mail);
             let id = kept.document.id.clone();
-            if let Err(error) = app.settle_email(kept, &mail.to, &posted) {
+            if let Err(error) = app.settle_email(kept, turn, &mail.to, &posted) {
                 tracing::warn!(id, ?error, "how an e-mail went could not be written down; it is sent again");
             }
         });
@@ -200,10 +197,10 @@ impl App {
         Ok(claimed)
     }
 
-    fn settle_email(&self, mut kept: Kept<Email>, to: &str, posted: &Posted) -> Result<(), Error> {
+    fn settle_email(&self, mut kept: Kept<Email>, turn: Turn, to: &str, posted: &Posted) -> Result<(), Error> {
         let now = self.now();
         let is_there = !matches!(posted, Posted::Later { is_there: false, .. });
-        self.desk.done(KIND, Some(is_there), now);
+        turn.end(is_there, now);
         let email = &mut kept.body;
         email.tries += 1;
         let (Posted::Taken { said } | Posted::Later { said, .. } | Posted::Never { said }) = posted;
