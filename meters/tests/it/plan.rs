@@ -268,7 +268,7 @@ services:
     image: nginx
     extends: {file: common.yaml, service: web}
 ";
-    // services 4 × 4, databases base and copy 2 × 3, volumes 2 × 2, ports 3, health checks 2, variables 2 + 3 + 3 at 0.2.
+    // services 4 × 4, databases base and copy 2 × 3, volumes 2 × 2, ports 3, health checks 2, variables 8 × 0.2.
     check(file, "32.60", "M", 6);
     let notes = scored(file).evidence["notes"].clone();
     assert_eq!(notes, json!(["services.other.extends names another file, which was not counted"]));
