@@ -86,14 +86,12 @@ impl Pattern {
                     back = Some((at, names.clone()));
                     continue;
                 }
-                Some(Part::Name(tokens)) => {
-                    if names.next().is_some_and(|name| fits(tokens, name.as_bytes(), steps)) {
-                        at += 1;
-                        continue;
-                    }
+                Some(Part::Name(tokens)) if names.next().is_some_and(|name| fits(tokens, name.as_bytes(), steps)) => {
+                    at += 1;
+                    continue;
                 }
                 None if names.next().is_none() => return true,
-                None => {}
+                Some(Part::Name(_)) | None => {}
             }
             // The last `**` stands for one name more.
             let Some((part, mut from)) = back.take() else { return false };
@@ -168,7 +166,7 @@ fn set(text: &[u8]) -> Option<(Box<[bool; 256]>, &[u8])> {
                     after.iter().position(|it| *it == b']').filter(|end| 0 < *end && after[end - 1] == b':')
                 {
                     let class = class(&after[..end - 1])?;
-                    (0..=255_u8).filter(|it| class(it)).for_each(|it| set[usize::from(it)] = true);
+                    (0..=255_u8).filter(class).for_each(|it| set[usize::from(it)] = true);
                     (rest, is_first) = (&after[end + 1..], false);
                     continue;
                 }
