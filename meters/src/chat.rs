@@ -38,28 +38,34 @@ const FRAME_REPLY: u64 = 3;
 /// where the provider reports it, `cache_write_tokens`. Dimensions: `model`; `asked_model` when another model was asked
 /// for; `outcome` (`empty` or `failed`) when there was no usable reply.
 ///
-/// The provider's usage object wins over a local count, which is then kept in the evidence beside it.
+/// The provider's usage object wins over a local count, which is then kept in the evidence beside it, or is null where
+/// something in the request cannot be counted here.
+///
+/// Tools are counted as the JSON that they are, which is an estimate: how a provider writes them down is its own.
 ///
 /// # Errors
 /// [`MeasureError`] when the request is too long, has a part without text, or a usage object of no known shape.
 pub fn measure(request: &ChatRequest) -> Result<Measurement, MeasureError> {
-    request.check()?;
     let tokenizer = Tokenizer::of_model(&request.model);
-    let counted = count(request, &tokenizer)?;
+    let counted = match request.check().and_then(|()| count(request, &tokenizer)) {
+        // Its provider has counted what cannot be counted here.
+        Err(MeasureError::UnsupportedPart { .. } | MeasureError::ChatTooLong { .. }) if request.usage.is_some() => None,
+        counted => Some(counted?),
+    };
+    let here = counted.as_ref();
+    let (input, output) = here.map_or((0, 0), |it| (it.input, it.reply.unwrap_or(0)));
     let (tokens, mut evidence) = match &request.usage {
-        None => (
-            usage::Tokens { input: counted.input, output: counted.reply.unwrap_or(0), ..usage::Tokens::default() },
-            json!({ "source": "text" }),
-        ),
+        None => (usage::Tokens { input, output, ..usage::Tokens::default() }, json!({ "source": "text" })),
         Some(reported) => {
             let (shape, tokens) = usage::read(reported)?;
             (tokens, json!({ "source": "usage", "usage_shape": shape, "usage": reported }))
         }
     };
     if request.input.is_some() || request.reply.is_some() {
-        evidence["counted"] = counted.evidence(&tokenizer);
+        evidence["counted"] = here.map_or(serde_json::Value::Null, |it| it.evidence(&tokenizer));
     }
-    evidence["estimated"] = json!(request.usage.is_none() && (tokenizer.estimated || !counted.framing_exact));
+    let framing_exact = here.is_none_or(|it| it.framing_exact);
+    evidence["estimated"] = json!(request.usage.is_none() && (tokenizer.estimated || !framing_exact));
 
     let mut measurement = Measurement::new("ai_chat", evidence)
         .quantity("input_tokens", tokens.input)
@@ -136,10 +142,16 @@ fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, Measur
                 counted.framing += framing;
                 counted.input += text + framing;
                 counted.messages.push((message.role.clone(), text + framing));
-                counted.framing_exact &= message.tool_calls.is_empty();
+                counted.framing_exact &= message.tool_calls.is_empty() && message.function_call.is_none();
             }
             counted.input += FRAME_REPLY;
         }
+    }
+    if !request.tools.is_empty() {
+        let tokens = request.tools.iter().map(|it| counter::count_whole(tokenizer, &it.to_string())).sum();
+        counted.messages.push(("tools".to_owned(), tokens));
+        counted.input += tokens;
+        counted.framing_exact = false;
     }
     counted.reply = request.reply.as_deref().map(|reply| counter::count_whole(tokenizer, reply));
     Ok(counted)

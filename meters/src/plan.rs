@@ -55,7 +55,7 @@ fn json_plan(text: &str) -> Result<Score, MeasureError> {
     match marks {
         Marks { format_version: Some(_), .. } => terraform::score(text),
         Marks { scrip_plan: Some(_), .. } => scrip::score(text),
-        Marks { services: Some(_), .. } => compose::score(text),
+        Marks { services: Some(_), .. } => compose::score_json(text),
         _ => Err(MeasureError::UnknownPlan {
             problem: "it has none of format_version, scrip_plan and services".to_owned(),
         }),

@@ -48,6 +48,8 @@ pub struct Options {
     pub total_bytes_max: u64,
     /// An archive that expands to more than this many times its size, and to more than 16 MiB, is refused as a bomb.
     pub ratio_max: u64,
+    /// Comparisons of paths with the wildcards of `.gitattributes`: rules times files, and more. More is refused.
+    pub attribute_steps_max: u64,
     /// How long `git` may take in all.
     pub git_time_max: Duration,
 }
@@ -59,6 +61,7 @@ impl Default for Options {
             entries_max: 200_000,
             total_bytes_max: 1 << 30,
             ratio_max: 200,
+            attribute_steps_max: 1 << 30,
             git_time_max: Duration::from_secs(120),
         }
     }

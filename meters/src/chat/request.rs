@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{MESSAGES_MAX, TEXT_BYTES_MAX};
 use crate::MeasureError;
 
-/// `{model, asked_model?, messages | text, reply?, usage?, outcome?}`
+/// `{model, asked_model?, messages | text, system?, tools?, reply?, usage?, outcome?}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct ChatRequest {
@@ -19,6 +19,8 @@ pub struct ChatRequest {
     pub asked_model: Option<String>,
     /// What was sent to the model. May be left out when `usage` is there.
     pub input: Option<Input>,
+    /// What the model was told that it may call.
+    pub tools: Vec<serde_json::Value>,
     /// What came back; none before the work (a quote).
     pub reply: Option<String>,
     /// The provider's usage object, unchanged.
@@ -46,7 +48,7 @@ pub enum Outcome {
 }
 
 /// One message, as chat APIs write it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub role: String,
     #[serde(default)]
@@ -55,6 +57,9 @@ pub struct Message {
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<serde_json::Value>,
+    /// As calls were written before there were several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function_call: Option<serde_json::Value>,
 }
 
 /// A message's content: nothing (a tool call), words, or parts.
@@ -84,6 +89,7 @@ impl ChatRequest {
             model: model.to_owned(),
             asked_model: None,
             input: Some(Input::Text(text.to_owned())),
+            tools: Vec::new(),
             reply: None,
             usage: None,
             outcome: None,
@@ -113,6 +119,7 @@ impl ChatRequest {
                 }
             }
         }
+        bytes += self.tools.iter().map(|tool| tool.to_string().len()).sum::<usize>();
         limit("text", bytes as u64, TEXT_BYTES_MAX)
     }
 }
@@ -141,7 +148,7 @@ impl Message {
                 }
             }
         }
-        for (call_index, call) in self.tool_calls.iter().enumerate() {
+        for (call_index, call) in self.tool_calls.iter().chain(&self.function_call).enumerate() {
             let called = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
             let words = ["name", "arguments", "input"].into_iter().filter_map(|key| called.get(key));
             let before = texts.len();
@@ -165,6 +172,11 @@ struct Raw {
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     messages: Option<Vec<Message>>,
+    /// Some providers take it beside the messages.
+    #[serde(default, alias = "instructions", skip_serializing)]
+    system: Option<Content>,
+    #[serde(default, alias = "functions", skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reply: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,7 +192,12 @@ impl TryFrom<Raw> for ChatRequest {
         if raw.model.trim().is_empty() {
             return Err("model is empty");
         }
-        let input = match (raw.text, raw.messages) {
+        let mut messages = raw.messages;
+        if let Some(content) = raw.system.filter(|it| *it != Content::None) {
+            let system = Message { role: "system".to_owned(), content, ..Message::default() };
+            messages.as_mut().ok_or("system goes with messages")?.insert(0, system);
+        }
+        let input = match (raw.text, messages) {
             (Some(_), Some(_)) => return Err("both text and messages are given; one is enough"),
             (Some(text), None) => Some(Input::Text(text)),
             (None, Some(messages)) => Some(Input::Messages(messages)),
@@ -191,6 +208,7 @@ impl TryFrom<Raw> for ChatRequest {
             model: raw.model,
             asked_model: raw.asked_model,
             input,
+            tools: raw.tools,
             reply: raw.reply,
             usage: raw.usage,
             outcome: raw.outcome,
@@ -210,6 +228,8 @@ impl From<ChatRequest> for Raw {
             asked_model: request.asked_model,
             text,
             messages,
+            system: None,
+            tools: request.tools,
             reply: request.reply,
             usage: request.usage,
             outcome: request.outcome,

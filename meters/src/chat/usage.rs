@@ -4,10 +4,12 @@
 //!
 //! | shape | input holds cached? | output holds reasoning? |
 //! |---|---|---|
-//! | OpenAI chat completions, and those who copy it | yes | yes |
+//! | OpenAI chat completions, and those who copy it | yes | yes; where the total says so (xAI), no |
 //! | OpenAI responses | yes | yes |
 //! | Anthropic messages | no: cache reads and writes stand beside it | yes |
-//! | Gemini `usageMetadata` | yes | no: thoughts stand beside it |
+//! | Gemini `usageMetadata` | yes | no: thoughts stand beside it; where the total says so, yes |
+//!
+//! Totals decide only where reasoning stands: the parts are what is priced.
 
 use serde_json::Value;
 
@@ -54,6 +56,10 @@ fn openai_chat(usage: &Value) -> Result<Tokens, MeasureError> {
     let input = without(number(usage, &["prompt_tokens"])?, cached, "usage.prompt_tokens")?;
     let output = number(usage, &["completion_tokens"])?;
     let reasoning = number(usage, &["completion_tokens_details", "reasoning_tokens"])?;
+    let total = number(usage, &["total_tokens"])?;
+    if 0 < reasoning && total == input + cached + output + reasoning {
+        return Ok(Tokens { input, cached, output: output + reasoning, cache_write: None });
+    }
     within(reasoning, output, "usage.completion_tokens_details.reasoning_tokens")?;
     Ok(Tokens { input, cached, output, cache_write: None })
 }
@@ -81,7 +87,10 @@ fn gemini(usage: &Value) -> Result<Tokens, MeasureError> {
     let prompt = without(number(usage, &["promptTokenCount"])?, cached, "usage.promptTokenCount")?;
     // What tools answered is fed back to the model: input, reported beside the prompt.
     let tools = number(usage, &["toolUsePromptTokenCount"])?;
-    let output = number(usage, &["candidatesTokenCount"])? + number(usage, &["thoughtsTokenCount"])?;
+    let (candidates, thoughts) = (number(usage, &["candidatesTokenCount"])?, number(usage, &["thoughtsTokenCount"])?);
+    let total = number(usage, &["totalTokenCount"])?;
+    let holds_thoughts = thoughts <= candidates && total == prompt + cached + tools + candidates;
+    let output = if holds_thoughts { candidates } else { candidates + thoughts };
     Ok(Tokens { input: prompt + tools, cached, output, cache_write: None })
 }
 

@@ -1,7 +1,7 @@
 //! Compose files: the services of `docker compose`, in YAML or JSON.
 //!
 //! Must never know: weights. Invariant: a file is judged by itself; what it names elsewhere (`env_file`, `include`,
-//! `extends`) is noted, not fetched.
+//! `extends` with a `file`) is noted, not fetched. A service that extends another of this file has what that one has.
 //!
 //! Domains are those of Traefik `Host(…)` rules, Caddy labels and `VIRTUAL_HOST`. Volumes are distinct sources, named
 //! or bound. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
@@ -18,13 +18,29 @@ use crate::MeasureError;
 /// A service's name: what is made of it repeats it.
 const NAME_BYTES_MAX: usize = 255;
 
+/// Services of this file that one may extend, one after another.
+const LINEAGE_MAX: usize = 16;
+/// What services have of those that they extend, together.
+const EXTENDED_BYTES_MAX: usize = 64 << 20;
+
+/// Of YAML.
 pub fn score(text: &str) -> Result<Score, MeasureError> {
     if text.len() > YAML_BYTES_MAX {
         return Err(MeasureError::PlanTooLarge { what: "bytes of YAML", max: YAML_BYTES_MAX as u64 });
     }
     // The parser's default budget bounds depth, aliases and what aliases expand to; a doubled key is an error.
-    let file: Value =
-        serde_saphyr::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?;
+    score_of(&serde_saphyr::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
+}
+
+/// Of JSON, which writes some characters as no YAML does.
+pub fn score_json(text: &str) -> Result<Score, MeasureError> {
+    if text.len() > YAML_BYTES_MAX {
+        return Err(MeasureError::PlanTooLarge { what: "bytes of a compose file", max: YAML_BYTES_MAX as u64 });
+    }
+    score_of(&serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
+}
+
+fn score_of(file: &Value) -> Result<Score, MeasureError> {
     let services = match file.get("services") {
         Some(Value::Object(services)) if !services.is_empty() => services,
         Some(Value::Object(_) | Value::Null) => return Err(invalid("services", "it is empty")),
@@ -36,6 +52,7 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
     }
     let mut design = Design { services: services.keys().cloned().collect(), ..Design::default() };
     let mut notes = Vec::new();
+    let mut extended_bytes = 0;
     for (name, service) in services {
         let Value::Object(service) = service else {
             return Err(invalid(&format!("services.{name}"), "it is not a map"));
@@ -43,9 +60,18 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
         if NAME_BYTES_MAX < name.len() {
             return Err(invalid("services", "a name is longer than 255 bytes"));
         }
-        add(&mut design, name, service);
-        for elsewhere in ["env_file", "extends"] {
-            if service.contains_key(elsewhere) {
+        let lineage = lineage(services, name, service)?;
+        extended_bytes += lineage[1..].iter().map(|it| bytes_of_map(it)).sum::<usize>();
+        if EXTENDED_BYTES_MAX < extended_bytes {
+            return Err(MeasureError::PlanTooLarge {
+                what: "bytes of extended services",
+                max: EXTENDED_BYTES_MAX as u64,
+            });
+        }
+        add(&mut design, name, &lineage);
+        let other_file = service.get("extends").is_some_and(|it| it.get("file").is_some());
+        for (elsewhere, is_there) in [("env_file", service.contains_key("env_file")), ("extends", other_file)] {
+            if is_there {
                 notes.push(format!("services.{name}.{elsewhere} names another file, which was not counted"));
             }
         }
@@ -58,17 +84,67 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
     Ok(score)
 }
 
-fn add(design: &mut Design, name: &str, service: &Map<String, Value>) {
-    let shared = Arc::<str>::from(name);
-    if service.get("image").and_then(Value::as_str).is_some_and(is_database) {
+/// A service, and those of this file that it extends, nearest first.
+fn lineage<'v>(
+    services: &'v Map<String, Value>,
+    name: &str,
+    service: &'v Map<String, Value>,
+) -> Result<Vec<&'v Map<String, Value>>, MeasureError> {
+    let field = || format!("services.{name}.extends");
+    let mut lineage = vec![service];
+    loop {
+        let last = lineage[lineage.len() - 1];
+        let extended = match last.get("extends") {
+            Some(Value::String(extended)) => extended,
+            Some(Value::Object(place)) if !place.contains_key("file") => match place.get("service") {
+                Some(Value::String(extended)) => extended,
+                _ => return Err(invalid(&field(), "it names no service")),
+            },
+            _ => return Ok(lineage),
+        };
+        if lineage.len() == LINEAGE_MAX {
+            return Err(invalid(&field(), "it goes on for more than 16 services, or for ever"));
+        }
+        match services.get(extended) {
+            Some(Value::Object(next)) => lineage.push(next),
+            _ => return Err(invalid(&field(), "it names no service of this file")),
+        }
+    }
+}
+
+fn bytes_of_map(map: &Map<String, Value>) -> usize {
+    map.iter().map(|(name, value)| 1 + name.len() + bytes_of(value)).sum()
+}
+
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 1 + text.len(),
+        Value::Array(items) => items.iter().map(bytes_of).sum::<usize>() + 1,
+        Value::Object(map) => bytes_of_map(map) + 1,
+        _ => 1,
+    }
+}
+
+/// Adds a service: its own image and check, or else those of the nearest that it extends; of all else what they all
+/// have.
+fn add(design: &mut Design, name: &str, lineage: &[&Map<String, Value>]) {
+    let first = |field: &str| lineage.iter().find_map(|service| service.get(field));
+    if first("image").and_then(Value::as_str).is_some_and(is_database) {
         design.databases.insert(name.to_owned());
     }
-    design.ports.extend(items(service, "ports").into_iter().map(|port| (Arc::clone(&shared), port_of(port))));
-    design.volumes.extend(items(service, "volumes").into_iter().filter_map(|volume| volume_of(name, volume)));
-    let off = service.get("healthcheck").is_none_or(|check| check.get("disable") == Some(&Value::Bool(true)));
+    let off = first("healthcheck").is_none_or(|check| check.get("disable") == Some(&Value::Bool(true)));
     if !off {
         design.health_checks.insert(name.to_owned());
     }
+    let shared = Arc::<str>::from(name);
+    for service in lineage {
+        add_parts(design, &shared, service);
+    }
+}
+
+fn add_parts(design: &mut Design, shared: &Arc<str>, service: &Map<String, Value>) {
+    design.ports.extend(items(service, "ports").into_iter().map(|port| (Arc::clone(shared), port_of(port))));
+    design.volumes.extend(items(service, "volumes").into_iter().filter_map(|volume| volume_of(shared, volume)));
     for (label, value) in pairs(service, "labels") {
         design.domains.extend(domains_of_label(&label, &value));
     }
@@ -81,14 +157,14 @@ fn add(design: &mut Design, name: &str, service: &Map<String, Value>) {
         _ => items(service, "depends_on").into_iter().filter_map(Value::as_str).collect::<Vec<_>>(),
     };
     for target in depends.into_iter().chain(links) {
-        design.dependencies.insert((Arc::clone(&shared), target.to_owned()));
+        design.dependencies.insert((Arc::clone(shared), target.to_owned()));
     }
     for (variable, value) in pairs(service, "environment") {
-        add_references(design, &shared, &value);
+        add_references(design, shared, &value);
         if ["VIRTUAL_HOST", "LETSENCRYPT_HOST"].contains(&variable.as_str()) {
             design.domains.extend(value.split(',').map(|host| host.trim().to_ascii_lowercase()));
         }
-        design.variables.insert((Arc::clone(&shared), variable));
+        design.variables.insert((Arc::clone(shared), variable));
     }
 }
 
@@ -147,7 +223,13 @@ fn volume_of(service: &str, volume: &Value) -> Option<String> {
         }
         short => {
             let text = short.as_str()?;
-            Some(text.split_once(':').map_or_else(|| anonymous(text), |(source, _)| source.to_owned()))
+            // `C:\data:/data`: the first colon is the drive's.
+            let drive = match text.as_bytes() {
+                [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic() && text[2..].contains(':') => 2,
+                _ => 0,
+            };
+            let source = text[drive..].find(':').map(|colon| &text[..drive + colon]);
+            Some(source.map_or_else(|| anonymous(text), str::to_owned))
         }
     }
 }

@@ -32,6 +32,9 @@ struct Plan {
     planned_values: Option<IgnoredAny>,
     values: Option<IgnoredAny>,
     resource_changes: Option<Vec<ResourceChange>>,
+    /// What cannot be planned yet.
+    #[serde(default)]
+    deferred_changes: Vec<IgnoredAny>,
     #[serde(default)]
     configuration: Configuration,
 }
@@ -136,6 +139,11 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
 
     let mut score = Score::new("terraform");
     score.resources = changes.len() as u64;
+    score.notes = match plan.deferred_changes.len() {
+        0 => Vec::new(),
+        1 => vec!["1 change is put off by the plan until more is known, and was not counted".to_owned()],
+        count => vec![format!("{count} changes are put off by the plan until more is known, and were not counted")],
+    };
     add_parents(&mut score, &changes);
     add_children(&mut score, &changes, &references);
     add_references(&mut score, &changes, &references);

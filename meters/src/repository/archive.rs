@@ -7,6 +7,7 @@
 //! followed; links that point outside, absolute paths, `..`, devices, pipes, sparse files and doubled names are
 //! refused: no honest tool packs source that way.
 
+mod directory;
 mod names;
 mod tarball;
 mod zipfile;
@@ -101,7 +102,7 @@ impl Source for Archive<'_> {
         match self.format {
             Format::Tar => tarball::read(self.bytes, self.limits, wanted, on_content),
             Format::TarGz => tarball::read(tarball::gunzip(self.bytes, self.limits), self.limits, wanted, on_content),
-            Format::Zip => zipfile::read(self.bytes, wanted, on_content),
+            Format::Zip => zipfile::read(self.bytes, self.limits, wanted, on_content),
         }
     }
 }

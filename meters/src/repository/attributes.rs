@@ -2,13 +2,24 @@
 //!
 //! Must never know: languages, counting. Invariant: as in Git, a file in a deeper folder overrides one above it, and a
 //! later line an earlier one. Files outside the tree (global or system attributes) are never read.
+//!
+//! A path is held against the rules of the folders it is in, and no others; names without wildcards are looked up. What
+//! is left, wildcards times files, is counted and has a limit: as many of both as fit into an archive are hours.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+mod pattern;
 
-/// Rules in all `.gitattributes` of a tree; further ones are ignored.
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::MeasureError;
+use pattern::Pattern;
+
+/// Rules in all `.gitattributes` of a tree.
 const RULES_MAX: usize = 10_000;
-/// A longer pattern is no rule.
-const PATTERN_BYTES_MAX: usize = 4_096;
+/// Bytes of their patterns.
+const PATTERNS_BYTES_MAX: usize = 1 << 20;
+/// Git passes over longer lines.
+const LINE_BYTES_MAX: usize = 2_048;
 
 /// What the attributes say about one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,51 +28,143 @@ pub struct Said {
     pub generated: Option<bool>,
     pub documentation: Option<bool>,
     pub detectable: Option<bool>,
-    pub language: Option<String>,
+    /// Shared with all that are told the same.
+    pub language: Option<Arc<str>>,
 }
 
-/// All rules of a tree, weakest first.
+/// How many comparisons may still be made.
 #[derive(Debug)]
+pub struct Steps {
+    max: u64,
+    left: u64,
+}
+
+impl Steps {
+    pub fn up_to(max: u64) -> Self {
+        Self { max, left: max }
+    }
+
+    fn spend(&mut self, steps: u64) -> Result<(), MeasureError> {
+        let what = "comparisons of paths with .gitattributes";
+        self.left = self.left.checked_sub(steps).ok_or(MeasureError::RepositoryTooLarge { what, max: self.max })?;
+        Ok(())
+    }
+}
+
+/// All rules of a tree.
+#[derive(Debug, Default)]
 pub struct Attributes {
-    globs: GlobSet,
+    /// By the folder of their file: empty, or ending in `/`.
+    folders: HashMap<String, Folder>,
+    /// Bytes of the longest of these.
+    folder_bytes: usize,
+    rules: usize,
+    pattern_bytes: usize,
+}
+
+/// The rules of one file, each under its line.
+#[derive(Debug, Default)]
+struct Folder {
     rules: Vec<Rule>,
+    /// By a name at any depth, and by a path from here.
+    names: HashMap<String, Vec<usize>>,
+    paths: HashMap<String, Vec<usize>>,
+    name_patterns: Vec<(Pattern, usize)>,
+    path_patterns: Vec<(Pattern, usize)>,
 }
 
 impl Attributes {
-    /// From the files: their folder (empty, or ending in `/`) and content.
-    pub fn of(mut files: Vec<(String, Vec<u8>)>) -> Self {
-        files.sort_by_key(|(folder, _)| (folder.matches('/').count(), folder.clone()));
-        let mut globs = GlobSetBuilder::new();
-        let mut rules = Vec::new();
-        for (folder, content) in &files {
-            for line in String::from_utf8_lossy(content).lines() {
-                let Some((pattern, attributes)) = split(line) else { continue };
-                let said = parse(attributes);
-                // Most attributes are about other things (text, diff); and a pattern that Git would not take says
-                // nothing.
-                if said == Rule::default() || rules.len() == RULES_MAX {
-                    continue;
-                }
-                if let Some(glob) = glob(folder, &pattern) {
-                    globs.add(glob);
-                    rules.push(said);
-                }
+    /// Takes in a file, by its folder.
+    pub fn add(&mut self, folder: &str, content: &[u8]) -> Result<(), MeasureError> {
+        let mut taken = Folder::default();
+        let text = String::from_utf8_lossy(content);
+        let lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines();
+        for line in lines.filter(|line| line.len() <= LINE_BYTES_MAX) {
+            let Some((pattern, attributes)) = split(line) else { continue };
+            let rule = parse(attributes);
+            // Most attributes are about other things (text, diff).
+            if rule == Rule::default() || !taken.admit(&pattern, rule) {
+                continue;
+            }
+            self.rules += 1;
+            self.pattern_bytes += pattern.len();
+            let limits = [
+                ("rules in .gitattributes", self.rules, RULES_MAX),
+                ("bytes of patterns in .gitattributes", self.pattern_bytes, PATTERNS_BYTES_MAX),
+            ];
+            if let Some((what, _, max)) = limits.into_iter().find(|(_, found, max)| max < found) {
+                return Err(MeasureError::RepositoryTooLarge { what, max: max as u64 });
             }
         }
-        // A set too large to build is as good as none: the tree is then measured by the default rules.
-        let globs = globs.build().unwrap_or_else(|_| GlobSet::empty());
-        Self { globs, rules }
+        if !taken.rules.is_empty() {
+            self.folder_bytes = self.folder_bytes.max(folder.len());
+            self.folders.insert(folder.to_owned(), taken);
+        }
+        Ok(())
     }
 
     /// What all matching rules say together.
-    pub fn of_path(&self, path: &str) -> Said {
+    pub fn of_path(&self, path: &str, steps: &mut Steps) -> Result<Said, MeasureError> {
         let mut said = Said::default();
-        let mut matches = self.globs.matches(path);
-        matches.sort_unstable();
-        for rule in matches.into_iter().map(|index| &self.rules[index]) {
-            rule.apply(&mut said);
+        if self.folders.is_empty() {
+            return Ok(said);
         }
-        said
+        // Weakest first: from the top to the file's own folder.
+        let folders = std::iter::once(0).chain(path.match_indices('/').map(|(slash, _)| slash + 1));
+        for at in folders.take_while(|at| *at <= self.folder_bytes) {
+            steps.spend(1 + at as u64 / 8)?;
+            let Some(folder) = self.folders.get(&path[..at]) else { continue };
+            for rule in folder.matching(&path[at..], steps)? {
+                folder.rules[rule].apply(&mut said);
+            }
+        }
+        Ok(said)
+    }
+}
+
+impl Folder {
+    /// Takes in a rule; false where its pattern is none, or matches no file.
+    fn admit(&mut self, pattern: &str, rule: Rule) -> bool {
+        // A pattern for folders only (`dir/`) matches nothing, as in Git.
+        if pattern.ends_with('/') {
+            return false;
+        }
+        let is_anchored = pattern.contains('/');
+        let Some(read) = Pattern::read(pattern.strip_prefix('/').unwrap_or(pattern)) else { return false };
+        let line = self.rules.len();
+        self.rules.push(rule);
+        let (literals, patterns) = if is_anchored {
+            (&mut self.paths, &mut self.path_patterns)
+        } else {
+            (&mut self.names, &mut self.name_patterns)
+        };
+        match read.literal() {
+            Some(literal) => literals.entry(literal).or_default().push(line),
+            None => patterns.push((read, line)),
+        }
+        true
+    }
+
+    /// The rules that match a path from here, in their order.
+    fn matching(&self, path: &str, steps: &mut Steps) -> Result<Vec<usize>, MeasureError> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let mut found = Vec::new();
+        for (literals, patterns, path) in
+            [(&self.names, &self.name_patterns, name), (&self.paths, &self.path_patterns, path)]
+        {
+            let looked_up = literals.get(path).map(Vec::as_slice).unwrap_or_default();
+            steps.spend(1 + looked_up.len() as u64 + path.len() as u64 / 8)?;
+            found.extend_from_slice(looked_up);
+            for (pattern, line) in patterns {
+                let mut made = 0;
+                if pattern.matches(path, &mut made) {
+                    found.push(*line);
+                }
+                steps.spend(made)?;
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
     }
 }
 
@@ -72,7 +175,7 @@ struct Rule {
     generated: Option<Option<bool>>,
     documentation: Option<Option<bool>>,
     detectable: Option<Option<bool>>,
-    language: Option<Option<String>>,
+    language: Option<Option<Arc<str>>>,
 }
 
 impl Rule {
@@ -111,7 +214,7 @@ fn parse(attributes: &str) -> Rule {
             "linguist-generated" => rule.generated = Some(flag),
             "linguist-documentation" => rule.documentation = Some(flag),
             "linguist-detectable" => rule.detectable = Some(flag),
-            "linguist-language" => rule.language = Some(value.map(|value| value.replace('-', " "))),
+            "linguist-language" => rule.language = Some(value.map(|value| value.replace('-', " ").into())),
             _ => {}
         }
     }
@@ -142,31 +245,4 @@ fn split(line: &str) -> Option<(String, &str)> {
         }
     }
     None
-}
-
-/// Git knows no alternatives: its braces are letters like others. (As alternatives they could be nested without end.)
-fn with_plain_braces(pattern: &str) -> String {
-    let mut whole = String::with_capacity(pattern.len());
-    let mut is_escaped = false;
-    for character in pattern.chars() {
-        if ['{', '}'].contains(&character) && !is_escaped {
-            whole.push('\\');
-        }
-        is_escaped = character == '\\' && !is_escaped;
-        whole.push(character);
-    }
-    whole
-}
-
-/// Git's pattern as a glob over paths from the top: without a slash it matches a name at any depth below its folder,
-/// with one it is anchored at its folder. A pattern for folders only (`dir/`) matches nothing, as in Git.
-fn glob(folder: &str, pattern: &str) -> Option<globset::Glob> {
-    if pattern.ends_with('/') || PATTERN_BYTES_MAX < pattern.len() {
-        return None;
-    }
-    let anchored = pattern.contains('/');
-    let below = if anchored { "" } else { "**/" };
-    let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
-    let whole = format!("{}{below}{}", globset::escape(folder), with_plain_braces(pattern));
-    GlobBuilder::new(&whole).literal_separator(true).backslash_escape(true).build().ok()
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Said, Steps};
 use super::lines::{COUNTER_VERSION, Verdict};
 use super::rules::Reason;
 use super::snapshot::{Counted, FileCount, Snapshot, hex};
@@ -53,19 +53,22 @@ const EXAMPLES: usize = 5;
 /// Counts a source.
 pub fn take(source: &mut dyn Source, options: &Options, on_progress: OnProgress<'_>) -> Result<Counted, MeasureError> {
     let mut listed = source.list()?;
+    // What Git keeps for itself is no source, wherever somebody packed it along.
+    listed.retain(|entry| entry.path.split('/').all(|name| name != ".git"));
     listed.sort_by(|a, b| a.path.cmp(&b.path));
     check(&listed, options)?;
     let attributes = read_attributes(source, &listed, options)?;
 
     let mut tally = Tally::default();
     let mut wanted = Vec::new();
+    let mut steps = Steps::up_to(options.attribute_steps_max);
     for entry in &listed {
-        match excluded(entry, &attributes, options) {
-            Some(reason) => tally.exclude(reason, &entry.path),
-            None => wanted.push(entry),
+        match verdict(entry, &attributes, options, &mut steps)? {
+            Ok(said) => wanted.push((entry, said)),
+            Err(reason) => tally.exclude(reason, &entry.path),
         }
     }
-    for (path, verdict) in count(source, wanted, &attributes, on_progress)? {
+    for (path, verdict) in count(source, wanted, on_progress)? {
         match verdict {
             Verdict::Counted(file) => tally.files.push((path, file)),
             Verdict::Excluded(reason) => tally.exclude(reason, &path),
@@ -94,44 +97,52 @@ fn read_attributes(source: &mut dyn Source, listed: &[Listed], options: &Options
     let mut wanted: Vec<&Listed> = listed.iter().filter(is_attributes).collect();
     wanted.sort_by_key(|entry| entry.handle);
     let paths: BTreeMap<usize, &str> = wanted.iter().map(|entry| (entry.handle, entry.path.as_str())).collect();
-    let mut files = Vec::new();
+    let mut attributes = Attributes::default();
     source.read(&wanted, &mut |handle, content| {
-        let folder = paths[&handle].strip_suffix(".gitattributes").expect("chosen by this name");
-        files.push((folder.to_owned(), content));
-        Ok(())
+        attributes.add(paths[&handle].strip_suffix(".gitattributes").expect("chosen by this name"), &content)
     })?;
-    Ok(Attributes::of(files))
+    Ok(attributes)
 }
 
-/// Why an entry does not count, as far as can be told without its content.
-fn excluded(entry: &Listed, attributes: &Attributes, options: &Options) -> Option<Reason> {
-    match entry.kind {
-        Kind::Link => Some(Reason::Link),
-        Kind::Submodule => Some(Reason::Submodule),
-        Kind::File if entry.bytes > options.file_bytes_max => Some(Reason::TooLarge),
-        Kind::File => rules::by_path(&entry.path, &attributes.of_path(&entry.path)),
-    }
+/// What the attributes say of an entry that may count; else why it does not, as far as can be told without its content.
+fn verdict(
+    entry: &Listed,
+    attributes: &Attributes,
+    options: &Options,
+    steps: &mut Steps,
+) -> Result<Result<Said, Reason>, MeasureError> {
+    let said = match entry.kind {
+        Kind::Link => return Ok(Err(Reason::Link)),
+        Kind::Submodule => return Ok(Err(Reason::Submodule)),
+        Kind::File if entry.bytes > options.file_bytes_max => return Ok(Err(Reason::TooLarge)),
+        Kind::File => attributes.of_path(&entry.path, steps)?,
+    };
+    Ok(match rules::by_path(&entry.path, &said) {
+        Some(reason) => Err(reason),
+        None => Ok(said),
+    })
 }
 
 /// Reads in the source's order, counts in batches on all cores, answers in the order of paths.
 fn count(
     source: &mut dyn Source,
-    mut wanted: Vec<&Listed>,
-    attributes: &Attributes,
+    mut wanted: Vec<(&Listed, Said)>,
     on_progress: OnProgress<'_>,
 ) -> Result<Vec<(String, Verdict)>, MeasureError> {
-    wanted.sort_by_key(|entry| entry.handle);
-    let paths: BTreeMap<usize, &str> = wanted.iter().map(|entry| (entry.handle, entry.path.as_str())).collect();
+    wanted.sort_by_key(|(entry, _)| entry.handle);
+    let known: BTreeMap<usize, (&str, &Said)> =
+        wanted.iter().map(|(entry, said)| (entry.handle, (entry.path.as_str(), said))).collect();
+    let entries: Vec<&Listed> = wanted.iter().map(|(entry, _)| *entry).collect();
     let files_total = wanted.len() as u64;
     let mut verdicts: Vec<(String, Verdict)> = Vec::with_capacity(wanted.len());
-    let mut batch: Vec<(&str, Vec<u8>)> = Vec::new();
+    let mut batch: Vec<((&str, &Said), Vec<u8>)> = Vec::new();
     let mut batch_bytes = 0;
-    let judge = |(path, content): (&str, Vec<u8>)| {
-        (path.to_owned(), lines::judge(path, &content, &attributes.of_path(path), sha256))
+    let judge = |((path, said), content): ((&str, &Said), Vec<u8>)| {
+        (path.to_owned(), lines::judge(path, &content, said, sha256))
     };
-    source.read(&wanted, &mut |handle, content| {
+    source.read(&entries, &mut |handle, content| {
         batch_bytes += content.len();
-        batch.push((paths[&handle], content));
+        batch.push((known[&handle], content));
         if batch_bytes >= BATCH_BYTES {
             batch_bytes = 0;
             verdicts.par_extend(std::mem::take(&mut batch).into_par_iter().map(judge));

@@ -18,6 +18,10 @@ use crate::MeasureError;
 
 /// Characters of a revision.
 const COMMIT_CHARS_MAX: usize = 250;
+/// Bytes of what `ls-tree` says of an entry, its path included, and of all paths together. A tree may be in many others
+/// under names of any length, so a small repository can have more of them than there is memory.
+const RECORD_BYTES_MAX: u64 = 64 << 10;
+const PATHS_BYTES_MAX: usize = 128 << 20;
 /// Bytes kept of what `git` says on failing.
 const COMPLAINT_BYTES_MAX: u64 = 2048;
 const TOO_LONG: &str = "it took longer than";
@@ -83,10 +87,19 @@ impl Source for Objects {
         let mut listed = Vec::new();
         run(command, self.deadline, Vec::new(), |output| {
             let mut record = Vec::new();
-            while output.read_until(0, &mut record).map_err(failed)? > 0 {
+            let mut paths_bytes = 0;
+            while output.take(RECORD_BYTES_MAX).read_until(0, &mut record).map_err(failed)? > 0 {
+                if record.len() as u64 == RECORD_BYTES_MAX && !record.ends_with(&[0]) {
+                    return Err(MeasureError::RepositoryTooLarge { what: "bytes in a path", max: RECORD_BYTES_MAX });
+                }
                 let (entry, id) = entry(&record, ids.len()).ok_or_else(|| failed("ls-tree wrote an odd line"))?;
                 if listed.len() as u64 == entries_max {
                     return Err(MeasureError::RepositoryTooLarge { what: "files", max: entries_max });
+                }
+                paths_bytes += entry.path.len();
+                if paths_bytes > PATHS_BYTES_MAX {
+                    let max = PATHS_BYTES_MAX as u64;
+                    return Err(MeasureError::RepositoryTooLarge { what: "bytes in its paths", max });
                 }
                 listed.push(entry);
                 ids.push(id);

@@ -75,6 +75,60 @@ fn usage_objects_of_every_provider_read_alike() {
         14,
     );
     check(usage(json!({"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": null})), 1, 0, 1);
+    // Where reasoning stands beside the rest, or within it, against the shape's custom: the total tells.
+    let reasons = |total: u64| {
+        json!({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": total,
+               "prompt_tokens_details": {"cached_tokens": 5}, "completion_tokens_details": {"reasoning_tokens": 386}})
+    };
+    check(usage(reasons(399)), 7, 5, 387);
+    assert_eq!(refused(&usage(reasons(13))).code(), "invalid_usage");
+    let thinks = |total: u64| json!({"promptTokenCount": 10, "candidatesTokenCount": 30, "thoughtsTokenCount": 20, "totalTokenCount": total});
+    check(usage(thinks(60)), 10, 0, 50);
+    check(usage(thinks(40)), 10, 0, 30);
+}
+
+/// What its message asks for must help: a picture, and what its provider counted.
+#[test]
+fn a_usage_object_stands_for_what_cannot_be_counted() {
+    let image = json!({"type": "image_url", "image_url": {"url": "data:…"}});
+    let mut request = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": [image]}], "reply": "A cat."});
+    assert_eq!(refused(&request).code(), "unsupported_message_part");
+    request["usage"] = json!({"prompt_tokens": 90, "completion_tokens": 4});
+    check(request.clone(), 90, 0, 4);
+    let evidence = measured(&request).evidence;
+    assert_eq!((&evidence["counted"], &evidence["estimated"]), (&Value::Null, &json!(false)));
+    let long = json!({"model": "m", "text": "a".repeat(17 << 20), "usage": request["usage"]});
+    check(long, 90, 0, 4);
+}
+
+/// As providers take them: beside the messages.
+#[test]
+fn the_system_prompt_and_the_tools_count_wherever_they_stand() {
+    let words = "You answer in verse. ".repeat(50);
+    let user = json!({"role": "user", "content": "Hello"});
+    let within = json!({"model": "gpt-4o", "messages": [{"role": "system", "content": words}, user]});
+    let expected = measured(&within);
+    for beside in [
+        json!({"model": "gpt-4o", "system": words, "messages": [user]}),
+        json!({"model": "gpt-4o", "instructions": words, "messages": [user]}),
+        json!({"model": "gpt-4o", "system": [{"type": "text", "text": words}], "messages": [user]}),
+    ] {
+        assert_eq!(measured(&beside), expected);
+    }
+    assert_eq!(refused(&json!({"model": "m", "system": "a", "text": "b"})).code(), "invalid_chat");
+    let mut with_tools = within.clone();
+    with_tools["tools"] = json!([{"type": "function", "function": {"name": "find", "description": words}}]);
+    let found = measured(&with_tools);
+    assert!(found.quantities["input_tokens"] > expected.quantities["input_tokens"] + 200);
+    assert_eq!((&expected.evidence["estimated"], &found.evidence["estimated"]), (&json!(false), &json!(true)));
+    with_tools["tools"] = json!([]);
+    assert_eq!(measured(&with_tools), expected);
+    let called = |call: Value| measured(&json!({"model": "gpt-4o", "messages": [call]})).quantities["input_tokens"];
+    let call = json!({"name": "find", "arguments": words});
+    assert_eq!(
+        called(json!({"role": "assistant", "content": null, "function_call": call})),
+        called(json!({"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": call}]})),
+    );
 }
 
 #[test]

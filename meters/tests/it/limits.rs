@@ -181,15 +181,144 @@ fn a_repository_of_too_many_files_is_refused_as_what_it_is() {
     refused(&encoder.finish().unwrap(), &Options::default(), "repository_too_large");
 }
 
-/// A directory of entries that tells none of them, as a 64-bit one does.
+/// A file that holds whole directories of other zips, as it is stored.
 #[test]
-fn a_zip_is_not_opened_for_entries_it_does_not_tell() {
-    let mut bytes = zip_of(&[("a.rs", b"x\n")], "");
+fn zips_in_a_zip_are_not_looked_into() {
+    let inner = [b"PK\x01\x02".repeat(1_000), zip_of(&[("a.rs", b"x\n"), ("b.rs", b"x\n")], "")].concat();
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [("inner.jar", &inner[..]), ("c.rs", b"x\n"), ("last.zip", &inner[..])] {
+        writer.start_file(name, stored).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    let bytes = writer.finish().unwrap().into_inner();
+    let few = Options { entries_max: 3, ..Options::default() };
+    let found = measure_archive(&bytes, &few, &quietly).unwrap();
+    assert_eq!(found.measurement.quantities["code_lines"], 1);
+    refused(&bytes, &Options { entries_max: 2, ..Options::default() }, "repository_too_large");
+}
+
+/// The end record of a zip, its directory's first entry, and a change of so many bytes there.
+fn changed(bytes: &[u8], mark: &[u8; 4], at: usize, to: &[u8]) -> Vec<u8> {
+    let place = bytes.windows(4).rposition(|window| window == mark).unwrap() + at;
+    let mut changed = bytes.to_vec();
+    changed[place..place + to.len()].copy_from_slice(to);
+    changed
+}
+
+#[test]
+fn a_directory_that_lies_is_refused() {
+    let honest = zip_of(&[("a.rs", b"x\n"), ("b.rs", b"y\n")], "");
+    let (end, central) = (b"PK\x05\x06", b"PK\x01\x02");
+    assert!(measure_archive(&honest, &Options::default(), &quietly).is_ok());
+    // Fewer, more, on several disks, longer, elsewhere, and an entry that is beyond the directory.
+    for lying in [
+        changed(&honest, end, 8, &[1, 0, 1, 0]),
+        changed(&honest, end, 8, &[3, 0, 3, 0]),
+        changed(&honest, end, 8, &[1, 0, 2, 0]),
+        changed(&honest, end, 12, &[1, 1, 0, 0]),
+        changed(&honest, end, 16, &[0xff, 0xff, 0, 0]),
+        changed(&honest, central, 42, &[0xff, 0xff, 0, 0]),
+        changed(&honest, central, 20, &[0xff, 0xff, 0, 0]),
+        changed(&honest, central, 20, &[0xff; 4]),
+    ] {
+        refused(&lying, &Options::default(), "invalid_archive");
+    }
+    // All ones, and no 64-bit record that tells more.
+    let few = Options { entries_max: 10, ..Options::default() };
+    refused(&changed(&honest, end, 8, &[0xff; 4]), &few, "repository_too_large");
+    refused(&changed(&honest, end, 8, &[0xff; 4]), &Options::default(), "invalid_archive");
+    // A checksum that is another's.
+    refused(&changed(&honest, central, 16, &[1, 2, 3, 4]), &Options::default(), "invalid_archive");
+}
+
+/// A short end record, with a 64-bit one before it that tells `entries`.
+fn with_long_end(bytes: &[u8], entries: u64, ones: bool) -> Vec<u8> {
     let end = bytes.windows(4).rposition(|window| window == b"PK\x05\x06").unwrap();
-    bytes[end + 8..end + 12].fill(0xff);
-    let directory = b"PK\x01\x02".repeat(11);
-    bytes.splice(4..4, directory);
-    refused(&bytes, &Options { entries_max: 10, ..Options::default() }, "repository_too_large");
+    let number = |at: usize| u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()));
+    let mut long = [b"PK\x06\x06".as_slice(), &44_u64.to_le_bytes(), &[45, 0, 45, 0], &[0; 8]].concat();
+    for value in [entries, entries, number(end + 12), number(end + 16)] {
+        long.extend(value.to_le_bytes());
+    }
+    let at = end as u64;
+    let locator = [b"PK\x06\x07".as_slice(), &[0; 4], &at.to_le_bytes(), &1_u32.to_le_bytes()].concat();
+    let mut short = bytes[end..].to_vec();
+    if ones {
+        short[8..20].fill(0xff);
+    }
+    [&bytes[..end], &long, &locator, &short].concat()
+}
+
+#[test]
+fn a_long_end_record_tells_as_a_short_one_does() {
+    let plain = zip_of(&[("a.rs", b"x\n"), ("b.rs", b"y\n")], "");
+    let expected = measure_archive(&plain, &Options::default(), &quietly).unwrap();
+    for ones in [true, false] {
+        let long = with_long_end(&plain, 2, ones);
+        assert_eq!(measure_archive(&long, &Options::default(), &quietly).unwrap(), expected);
+        refused(&with_long_end(&plain, 1, ones), &Options::default(), "invalid_archive");
+    }
+    refused(&with_long_end(&plain, 1 << 40, true), &Options::default(), "repository_too_large");
+    // With a comment, and with something before it that shifts all offsets.
+    let mut commented = plain.clone();
+    let end = commented.len() - 22;
+    commented[end + 20] = 5;
+    commented.extend(b"PK\x05\x06!");
+    assert_eq!(measure_archive(&commented, &Options::default(), &quietly).unwrap(), expected);
+    let before = zip_of(&[("z.rs", b"z\n")], "");
+    for shifted in [[&before[..], &plain].concat(), [&before[..], &with_long_end(&plain, 2, true)].concat()] {
+        assert_eq!(measure_archive(&shifted, &Options::default(), &quietly).unwrap(), expected);
+    }
+}
+
+/// As many entries as one likes, each of which is the same few bytes.
+#[test]
+fn entries_that_share_their_data_are_refused() {
+    let honest = zip_of(&[("a.rs", &b"fn a() {}\n".repeat(50)), ("b.rs", &b"fn a() {}\n".repeat(50))], "");
+    // The second one's head says that it is where the first one is.
+    refused(&changed(&honest, b"PK\x01\x02", 42, &[0; 4]), &Options::default(), "unsafe_archive");
+}
+
+#[test]
+fn what_git_keeps_for_itself_is_no_source_in_an_archive_either() {
+    let files: &[(&str, &[u8])] = &[
+        ("a.rs", b"fn a() {}\n"),
+        (".git/hooks/pre-commit.sample", b"#!/bin/sh\nexec git diff\n"),
+        ("sub/.git/config.py", b"x = 1\n"),
+    ];
+    for bytes in [tar_of(files, "site/"), gzip(&tar_of(files, "./")), zip_of(files, "")] {
+        let found = measure_archive(&bytes, &Options::default(), &quietly).unwrap();
+        assert_eq!(found.measurement.quantities["code_lines"], 1);
+        assert_eq!(found.measurement.evidence["excluded"], serde_json::json!({}));
+    }
+}
+
+/// Wildcards times files are the work of hours, all in an archive of a megabyte: what is done of it is counted.
+#[test]
+fn rules_times_files_are_bounded() {
+    let rule = |number: usize| format!("*{number}*.x linguist-vendored\n");
+    let rules: String = (0..1_000).map(rule).collect();
+    let names: Vec<String> = (0..1_000).map(|it| format!("{}{it}.rs", "abc".repeat(30))).collect();
+    let of = |rules: &str, under: &str| {
+        let place = format!("{under}.gitattributes");
+        let mut files: Vec<(&str, &[u8])> = names.iter().map(|it| (it.as_str(), b"x\n".as_slice())).collect();
+        files.push((&place, rules.as_bytes()));
+        gzip(&tar_of(&files, ""))
+    };
+    let steps = |attribute_steps_max| Options { attribute_steps_max, ..Options::default() };
+    refused(&of(&rules, ""), &steps(10_000_000), "repository_too_large");
+    // In another folder they are about nothing here, and names without wildcards are looked up.
+    let rule = |it: usize| format!("n{it}.rs linguist-vendored\n/a/{it}/x -linguist-vendored\n");
+    let looked_up: String = (0..4_500).map(rule).collect();
+    for cheap in [of(&rules, "elsewhere/"), of(&looked_up, "")] {
+        let found = measure_archive(&cheap, &steps(100_000), &quietly).unwrap();
+        assert_eq!(found.measurement.quantities["code_lines"], 1_000);
+    }
+    let too_many: String = (0..10_001).map(|it| format!("{it}.rs linguist-vendored\n")).collect();
+    refused(&of(&too_many, ""), &Options::default(), "repository_too_large");
+    let long: String = (0..400).map(|it| format!("{}{it} linguist-vendored\n", "n".repeat(1_500))).collect();
+    let twice: &[(&str, &[u8])] = &[(".gitattributes", long.as_bytes()), ("a/.gitattributes", long.as_bytes())];
+    refused(&gzip(&tar_of(twice, "t/")), &Options::default(), "repository_too_large");
 }
 
 #[test]

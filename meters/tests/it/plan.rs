@@ -146,6 +146,16 @@ fn bands_are_cut_on_the_exact_score() {
 }
 
 #[test]
+fn what_a_plan_puts_off_is_noted() {
+    let deferred = json!([{"reason": "provider_config_unknown", "resource_change": change("aws_lb.l", &["create"])}]);
+    let text = json!({"format_version": "1.2", "resource_changes": [change("aws_instance.x", &["create"])],
+                      "deferred_changes": deferred});
+    check(&text.to_string(), "4.00", "S", 1);
+    let note = "1 change is put off by the plan until more is known, and was not counted";
+    assert_eq!(scored(&text.to_string()).evidence["notes"], json!([note]));
+}
+
+#[test]
 fn versions_and_failures_are_told_apart() {
     for minor in ["1.0", "1.1", "1.2", "1.99"] {
         let text = json!({"format_version": minor, "resource_changes": []}).to_string();
@@ -228,6 +238,48 @@ fn a_compose_file_is_scored_by_hand() {
     let found = scored(COMPOSE);
     assert_eq!(found.dimensions["kind"], "compose");
     assert_eq!(found.evidence["notes"][0], "services.db.env_file names another file, which was not counted");
+}
+
+/// `docker compose config --format json`, by a writer that escapes what is not ASCII.
+#[test]
+fn a_compose_file_as_json_is_json() {
+    let file = r#"{"services": {"web": {"image": "nginx", "environment": {"GREETING": "\ud83d\ude00"}}}}"#;
+    check(file, "4.20", "S", 1);
+}
+
+#[test]
+fn a_service_has_what_the_ones_it_extends_have() {
+    let file = "
+services:
+  base:
+    image: postgres:17
+    ports: ['5432:5432']
+    environment: {A: x, B: y}
+    healthcheck: {test: pg_isready}
+  copy:
+    extends: base
+    environment: [A=z, C=1]
+    volumes: ['C:\\one:/one', 'C:\\two:/two']
+  tool:
+    extends: {service: copy}
+    image: adminer
+    healthcheck: {disable: true}
+  other:
+    image: nginx
+    extends: {file: common.yaml, service: web}
+";
+    // services 4 × 4, databases base and copy 2 × 3, volumes 2 × 2, ports 3, health checks 2, variables 8 × 0.2.
+    check(file, "32.60", "M", 6);
+    let notes = scored(file).evidence["notes"].clone();
+    assert_eq!(notes, json!(["services.other.extends names another file, which was not counted"]));
+    for wrong in ["extends: nobody", "extends: web", "extends: {}", "extends: {service: web}"] {
+        let error = refused(format!("services:\n  web:\n    {wrong}").as_bytes(), "invalid_plan");
+        assert_eq!(error.field().as_deref(), Some("services.web.extends"));
+    }
+    // A large one that is extended by many.
+    let value = "x".repeat(1 << 20);
+    let many: String = (0..100).map(|it| format!("  s{it}: {{extends: base}}\n")).collect();
+    refused(format!("services:\n  base: {{environment: {{A: {value}}}}}\n{many}").as_bytes(), "plan_too_large");
 }
 
 #[test]

@@ -138,6 +138,24 @@ fn a_tree_measures_alike_however_it_is_wrapped() {
     }
 }
 
+/// Beside the folder stands what it knows of each file, which is no text.
+#[test]
+fn what_macos_packs_measures_alike() {
+    let files: Files<'_> = &[("src/main.rs", b"fn main() {}\n"), ("docs/conf.py", b"x = 1\n")];
+    let mut packed: Vec<(String, &[u8])> = Vec::new();
+    for (path, content) in files {
+        packed.push((format!("site/{path}"), content));
+        packed.push((format!("__MACOSX/site/{}", path.replace('/', "/._")), b"\0\x05\x16\x07\0\x02\0\0"));
+    }
+    let packed: Vec<(&str, &[u8])> = packed.iter().map(|(path, content)| (path.as_str(), *content)).collect();
+    let found = measure_archive(&zip_of(&packed, ""), &Options::default(), &quietly).unwrap();
+    let fates = fates(&found);
+    assert_eq!(fates["main.rs"], "1");
+    assert_eq!(fates["docs/conf.py"], "documentation");
+    assert_eq!(fates["__MACOSX/site/src/._main.rs"], "binary");
+    assert_eq!(found.snapshot, measured(files).snapshot);
+}
+
 #[test]
 fn what_git_packs_itself_measures_alike() {
     let folder = committed(SOME);
@@ -387,6 +405,31 @@ fn git_is_given_up_at_its_deadline() {
     let options = Options { git_time_max: std::time::Duration::ZERO, ..Options::default() };
     let error = measure_git(folder.path(), "HEAD", &options, &quietly).unwrap_err();
     assert_eq!(error.code(), "git_failed", "{error}");
+}
+
+/// A name may be in a tree, and a tree in a tree, that no disk could hold.
+#[test]
+fn paths_without_end_are_refused() {
+    let folder = committed(&[("a.rs", b"x\n")]);
+    let said = |arguments: &[&str], input: &[u8]| {
+        let mut child = Command::new("git")
+            .current_dir(folder.path())
+            .args(["-c", "user.name=T", "-c", "user.email=t@example.org"])
+            .args(arguments)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    };
+    let blob = said(&["hash-object", "-w", "--stdin"], b"fn a() {}\n");
+    for (bytes, code) in [(3_000, None), (70_000, Some("repository_too_large"))] {
+        let tree = said(&["mktree"], format!("100644 blob {blob}\t{}.rs\n", "n".repeat(bytes)).as_bytes());
+        let commit = said(&["commit-tree", "-m", "Long", &tree], b"");
+        let measured = measure_git(folder.path(), &commit, &Options::default(), &quietly);
+        assert_eq!(measured.err().map(|error| error.code()), code);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use store::postgres::Postgres;
 use store::sqlite;
 use store::{Difference, Movable};
 
-use super::{Outcome, counted, say};
+use super::{Failure, Outcome, counted, say};
 use crate::config;
 use crate::database::{self, Database};
 
@@ -57,13 +57,15 @@ impl At {
 }
 
 const VERIFY: &str = "\
-Every transaction is folded again from the first, and every book, name, usage sum and month compared
-with what the store says.
+Every transaction is folded again from the first, and every book, name, usage
+sum and month compared with what the store says.
 
-Servers may go on writing meanwhile: what is verified is the store as it was at one moment. Of a SQLite store that is
-a copy, made beside it, of the same size, and taken away again; of PostgreSQL one transaction, which keeps old rows
-from being cleared away as long as it takes. Spread over the machines of a Citus cluster, a store has no such moment:
-verify it while nothing is written, or a restored backup.
+Servers may go on writing meanwhile: what is verified is the store as it was at
+one moment. Of a SQLite store that is a copy, made beside it, of the same size,
+and taken away again; of PostgreSQL one transaction, which keeps old rows from
+being cleared away as long as it takes. Spread over the machines of a Citus
+cluster, a store has no such moment: verify it while nothing is written, or a
+restored backup.
 
 Exits 1 when anything differs.
 
@@ -185,7 +187,8 @@ impl Verify {
             return Ok(());
         }
         let differences = counted(report.difference_count, "difference");
-        Err(format!("{differences}: what the store says is not what its entries say"))
+        let text = format!("{differences}: what the store says is not what its entries say");
+        Err(Failure::of("store_differs", text))
     }
 }
 
@@ -252,8 +255,9 @@ impl Restore {
 }
 
 const MIGRATE: &str = "\
-`scrip serve` does this by itself when it starts; do it beforehand to know that it went well. Steps only add, or say
-which program is the oldest that may still serve: so nodes of two versions serve together while they are exchanged.
+`scrip serve` does this by itself when it starts; do it beforehand to know that
+it went well. Steps only add, or say which program is the oldest that may still
+serve: so nodes of two versions serve together while they are exchanged.
 
 Examples:
   scrip migrate --database-url postgres://scrip@db/scrip
@@ -285,7 +289,7 @@ impl Migrate {
                 done(self.json, &said, &json!({"store": shown, "distributed": true}));
             }
             Database::Sqlite(_) if self.distributed => {
-                return Err("--distributed is for a Citus cluster: name one as postgres://…".to_owned());
+                return Err("--distributed is for a Citus cluster: name one as postgres://…".to_owned().into());
             }
             _ => {
                 let shown = database.shown();

@@ -10,7 +10,7 @@ use meters::server::{Lifecycle, Terms};
 use meters::{MeasureError, Measurement, chat, plan, server};
 use serde::Serialize;
 
-use super::{Outcome, say};
+use super::{Failure, Outcome, say};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,6 +64,12 @@ pub struct Repository {
     /// Write what was counted to this file, for a later --since
     #[arg(long)]
     snapshot: Option<PathBuf>,
+    /// Files it may have, whatever becomes of them
+    #[arg(long, value_name = "N", default_value_t = Options::default().entries_max)]
+    files_max: u64,
+    /// Bytes that its files may have together
+    #[arg(long, value_name = "N", default_value_t = Options::default().total_bytes_max)]
+    bytes_max: u64,
     /// As JSON, with the evidence
     #[arg(long)]
     json: bool,
@@ -84,13 +90,13 @@ impl Measure {
             Measure::Chat(it) => it.run(),
             Measure::Repository(it) => it.run(),
             Measure::Plan(it) => {
-                let measured = plan::measure(&read(&it.file)?).map_err(said)?;
+                let measured = plan::measure(&read(&it.file)?)?;
                 show(&[measured], it.json)
             }
             Measure::Server(it) => {
                 let lifecycle: Lifecycle = serde_json::from_slice(&read(&it.file)?)
-                    .map_err(|error| format!("{}: {error}", it.file.display()))?;
-                let runtime = server::measure(&lifecycle, &Terms::default()).map_err(said)?;
+                    .map_err(|error| format!("{} is no server's lifecycle: {error}", it.file.display()))?;
+                let runtime = server::measure(&lifecycle, &Terms::default())?;
                 show(&runtime.measurements, it.json)
             }
         }
@@ -101,10 +107,10 @@ impl Chat {
     fn run(self) -> Outcome {
         let request = match (&self.file, &self.model, &self.text) {
             (_, Some(model), Some(text)) => ChatRequest::of_text(model, text),
-            (Some(file), _, _) => ChatRequest::from_json(&read(file)?).map_err(said)?,
-            _ => return Err("name a file, or give --model and --text".to_owned()),
+            (Some(file), _, _) => ChatRequest::from_json(&read(file)?)?,
+            _ => return Err("name a file, or give --model and --text".to_owned().into()),
         };
-        show(&[chat::measure(&request).map_err(said)?], self.json)
+        show(&[chat::measure(&request)?], self.json)
     }
 }
 
@@ -117,14 +123,14 @@ impl Repository {
             bar.set_length(it.files_total);
             bar.set_position(it.files_done);
         };
-        let options = Options::default();
+        let options = Options { entries_max: self.files_max, total_bytes_max: self.bytes_max, ..Options::default() };
         let counted: Result<Counted, MeasureError> = match &self.commit {
             Some(commit) => measure_git(&self.path, commit, &options, &progress),
             None if self.path.is_dir() => measure_directory(&self.path, &options, &progress),
             None => measure_archive(&read(&self.path)?, &options, &progress),
         };
         bar.finish_and_clear();
-        let counted = counted.map_err(said)?;
+        let counted = counted?;
         if let Some(path) = &self.snapshot {
             let text = serde_json::to_string(&counted.snapshot).map_err(|it| it.to_string())?;
             std::fs::write(path, text).map_err(|it| format!("cannot write {}: {it}", path.display()))?;
@@ -141,8 +147,11 @@ impl Repository {
     }
 }
 
-fn said(error: MeasureError) -> String {
-    format!("{error} ({})", error.code())
+impl From<MeasureError> for Failure {
+    fn from(error: MeasureError) -> Failure {
+        let failure = Failure::of(error.code(), error.to_string()).at(error.field().as_deref());
+        Failure { text: format!("{error} ({})", error.code()), ..failure }
+    }
 }
 
 /// A file's bytes; those of standard input for `-`.

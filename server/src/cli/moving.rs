@@ -6,21 +6,24 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use store::{Moved, Plan, Progress, move_house};
 
-use super::{Outcome, counted, say};
+use super::{Failure, Outcome, counted, say};
 use crate::clock::Clock;
 use crate::database::Database;
 
 const EXAMPLES: &str = "\
-Stop every `scrip serve` on both stores first. The old store is only read; the new one must be empty, and is made when
-it is not there. Should it be interrupted, however that happens, run the same command again: it goes on where it was.
-Until it is done nobody can serve from the new store.
+Stop every `scrip serve` on both stores first. The old store is only read; the
+new one must be empty, and is made when it is not there. Should it be
+interrupted, however that happens, run the same command again: it goes on where
+it was. Until it is done nobody can serve from the new store.
 
-At the end both stores are compared, row by row and transaction by transaction, and the new one is verified from its
-own entries. Balances, ids, API keys and what was answered under every idempotency key stay what they were.
+At the end both stores are compared, row by row and transaction by transaction,
+and the new one is verified from its own entries. Balances, ids, API keys and
+what was answered under every idempotency key stay what they were.
 
 Examples:
-  scrip migrate-data --from sqlite:scrip-data/scrip.db --to postgres://scrip@db/scrip
-  scrip migrate-data --from postgres://scrip@db/scrip --to sqlite:back/scrip.db --json";
+  scrip migrate-data --from sqlite:scrip-data/scrip.db \\
+      --to postgres://scrip@db/scrip
+  scrip migrate-data --from postgres://scrip@db/scrip --to sqlite:back/scrip.db";
 
 /// Move everything from one store to another: a file to PostgreSQL, or back
 #[derive(Debug, Args)]
@@ -45,12 +48,12 @@ impl Move {
         let named = |url: &str| Database::named(Some(url), Path::new(""));
         let (from, to) = (named(&self.from)?, named(&self.to)?);
         if from == to {
-            return Err("--from and --to are the same store".to_owned());
+            return Err("--from and --to are the same store".to_owned().into());
         }
         if let Database::Sqlite(path) = &from
             && !path.is_file()
         {
-            return Err(format!("there is no store at {}", path.display()));
+            return Err(format!("there is no store at {}", path.display()).into());
         }
         let (source, target) = (from.open_whole()?, to.open_whole()?);
         let bar = Bar::new();
@@ -71,10 +74,11 @@ impl Move {
             return Ok(());
         }
         let count = moved.report.difference_count;
-        Err(format!(
+        let text = format!(
             "everything was moved, and the new store has {count} differences from its own entries: run `scrip verify` \
              on both, and do not serve from the new one"
-        ))
+        );
+        Err(Failure::of("store_differs", text))
     }
 }
 

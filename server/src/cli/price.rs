@@ -6,14 +6,17 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::remote::{Server, Work, show_lines};
-use super::{Outcome, say};
+use super::{Failure, Outcome, say};
 use crate::{config, rate_card};
 
 const QUOTE: &str = "\
 Examples:
-  scrip quote --meter ai_chat --dimension model=gpt-6.1-terra --quantity input_tokens=1200 --quantity output_tokens=350
-  scrip quote --rate-card my-card.toml --meter code_analysis --quantity code_lines=120000
-  scrip quote --account acct_ada --meter infra_plan --quantity points=38        asks the server at SCRIP_URL";
+  scrip quote --meter ai_chat --dimension model=gpt-6.1-terra \\
+      --quantity input_tokens=1200 --quantity output_tokens=350
+  scrip quote --rate-card my-card.toml \\
+      --meter code_analysis --quantity code_lines=120000
+  scrip quote --account acct_ada --meter infra_plan --quantity points=38
+                                             asks the server at SCRIP_URL";
 
 /// Price work before it is done: by the card Scrip comes with, by --rate-card, or for --account by its server
 #[derive(Debug, Args)]
@@ -58,7 +61,7 @@ impl Quote {
         Ok(())
     }
 
-    fn here(&self) -> Result<Value, String> {
+    fn here(&self) -> Result<Value, Failure> {
         let card = card(self.rate_card.as_ref())?;
         let mut usage = Usage {
             meter: self.work.meter.as_str().into(),
@@ -72,7 +75,7 @@ impl Quote {
         };
         usage.quantities.sort();
         usage.dimensions.sort();
-        let price = card.price(&usage).map_err(|it| it.to_string())?;
+        let price = card.price(&usage).map_err(|it| Failure::of(it.code(), it.to_string()).at(it.field()))?;
         let lines: Vec<Value> = price
             .lines
             .iter()
@@ -97,9 +100,9 @@ fn card(path: Option<&PathBuf>) -> Result<RateCard, String> {
 
 const CARDS: &str = "\
 Examples:
-  scrip rate-card show > my-card.toml               the card Scrip comes with, to begin from
-  scrip rate-card check my-card.toml                every fault, with its line and field
-  scrip rate-card diff my-card.toml                 against the one in force at SCRIP_URL
+  scrip rate-card show > my-card.toml        the one Scrip comes with
+  scrip rate-card check my-card.toml         every fault, with line and field
+  scrip rate-card diff my-card.toml          against the one at SCRIP_URL
   scrip rate-card upload my-card.toml --dry-run";
 
 #[derive(Debug, Subcommand)]
@@ -191,10 +194,10 @@ impl Card {
     }
 }
 
-fn in_force(server: &Server) -> Result<RateCard, String> {
+fn in_force(server: &Server) -> Result<RateCard, Failure> {
     let text = server.get("/v1/rate-card")?.to_string();
     let faults = |it: Vec<rate_card::DocumentFault>| it.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    rate_card::parse_json(&text).map_err(faults)
+    Ok(rate_card::parse_json(&text).map_err(faults)?)
 }
 
 fn shown(it: &Difference) -> Value {

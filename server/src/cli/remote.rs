@@ -2,7 +2,7 @@
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, pair, quantity, say};
+use super::{Failure, Outcome, pair, part, quantity, say};
 
 /// Which server, and who asks.
 #[derive(Clone, Debug, Args)]
@@ -16,27 +16,29 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn get(&self, path: &str) -> Result<Value, String> {
+    pub fn get(&self, path: &str) -> Result<Value, Failure> {
         let request = self.agent().get(self.at(path));
         answer(path, request.header("authorization", self.authorization()?).call())
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let request = self.agent().post(self.at(path));
         answer(path, request.header("authorization", self.authorization()?).send_json(body))
     }
 
-    pub fn get_csv(&self, path: &str) -> Result<String, String> {
+    pub fn get_csv(&self, path: &str) -> Result<String, Failure> {
         let request = self.agent().get(self.at(path)).header("accept", "text/csv");
         let sent = request.header("authorization", self.authorization()?).call();
-        let mut response = sent.map_err(|it| format!("no answer to {path}: {it}; is the server up?"))?;
-        let (status, text) = (response.status().as_u16(), response.body_mut().read_to_string());
-        let text = text.map_err(|it| format!("{path}: {it}"))?;
-        if status < 400 { Ok(text) } else { Err(format!("{path} was answered {status}: {text}")) }
+        if sent.as_ref().is_ok_and(|it| it.status().is_success()) {
+            let text = sent.map_err(|it| unanswered(path, &it))?.body_mut().read_to_string();
+            return Ok(text.map_err(|it| format!("{path}: {it}"))?);
+        }
+        // What was refused is not CSV.
+        answer(path, sent).map(|it| it.to_string())
     }
 
     /// Posts a document as it is.
-    pub fn post_text(&self, path: &str, content_type: &str, text: &str) -> Result<Value, String> {
+    pub fn post_text(&self, path: &str, content_type: &str, text: &str) -> Result<Value, Failure> {
         let request = self.agent().post(self.at(path)).header("content-type", content_type);
         answer(path, request.header("authorization", self.authorization()?).send(text))
     }
@@ -96,8 +98,7 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
 fn tried(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<(u16, Value), Trouble> {
     let away = |text: String| Trouble { text, is_passing: true, problem: Value::Null };
-    let mut response =
-        answer.map_err(|it| away(format!("no answer to {path}: {it}; is SCRIP_URL right and the server up?")))?;
+    let mut response = answer.map_err(|it| away(unanswered(path, &it).text))?;
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_json::<Value>();
     let body = body.map_err(|it| away(format!("{path} was answered {status}, not JSON: {it}")))?;
@@ -109,17 +110,21 @@ fn tried(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Erro
     Err(Trouble { text, is_passing: status == 429 || 500 <= status, problem: body })
 }
 
-fn answer(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, String> {
-    let mut response =
-        answer.map_err(|it| format!("no answer to {path}: {it}; is SCRIP_URL right and the server up?"))?;
+fn unanswered(path: &str, why: &ureq::Error) -> Failure {
+    Failure::of("no_answer", format!("no answer to {path}: {why}; is SCRIP_URL right and the server up?"))
+}
+
+fn answer(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failure> {
+    let mut response = answer.map_err(|it| unanswered(path, &it))?;
     let status = response.status().as_u16();
-    let body: Value =
-        response.body_mut().read_json().map_err(|it| format!("{path} was answered {status}, not JSON: {it}"))?;
+    let body = response.body_mut().read_json::<Value>();
+    let body = body.map_err(|it| Failure::of("no_answer", format!("{path} was answered {status}, not JSON: {it}")))?;
     if status < 400 {
         return Ok(body);
     }
     let said = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
-    Err(format!("{} ({status} {})", said("detail"), said("code")))
+    let text = format!("{} ({status} {})", said("detail"), said("code"));
+    Err(Failure { text, told: body })
 }
 
 /// What may be said of work on the command line.
@@ -155,8 +160,9 @@ impl Work {
 
 const CHARGE: &str = "\
 Example:
-  scrip charge acct_ada --meter ai_chat --dimension model=gpt-6.1-terra \\
-      --quantity input_tokens=1200 --quantity output_tokens=350 --idempotency-key msg_8412";
+  scrip charge acct_ada --idempotency-key msg_8412 \\
+      --meter ai_chat --dimension model=gpt-6.1-terra \\
+      --quantity input_tokens=1200 --quantity output_tokens=350";
 
 /// Charge an account for work done
 #[derive(Debug, Args)]
@@ -233,8 +239,8 @@ pub struct Balance {
 
 impl Balance {
     pub fn run(self) -> Outcome {
-        let at = self.at.map_or_else(String::new, |it| format!("?at={}", it.replace('+', "%2B")));
-        let balance = self.server.get(&format!("/v1/accounts/{}/balance{at}", self.account))?;
+        let at = self.at.map_or_else(String::new, |it| format!("?at={}", part(&it)));
+        let balance = self.server.get(&format!("/v1/accounts/{}/balance{at}", part(&self.account)))?;
         if self.json {
             say(&format!("{balance:#}"));
             return Ok(());
@@ -252,7 +258,7 @@ impl Balance {
 const USAGE: &str = "\
 Examples:
   scrip usage acct_ada --group-by meter
-  scrip usage acct_ada --from 2026-11-01T00:00:00Z --interval day --group-by meter,project --json";
+  scrip usage acct_ada --from 2026-11-01T00:00:00Z --interval day --json";
 
 /// Show an account's usage
 #[derive(Debug, Args)]
@@ -281,11 +287,11 @@ pub struct Usage {
 
 impl Usage {
     pub fn run(self) -> Outcome {
-        let mut path =
-            format!("/v1/accounts/{}/usage?interval={}&group_by={}", self.account, self.interval, self.group_by);
+        let (account, interval, group_by) = (part(&self.account), part(&self.interval), part(&self.group_by));
+        let mut path = format!("/v1/accounts/{account}/usage?interval={interval}&group_by={group_by}");
         for (name, value) in [("from", &self.from), ("to", &self.to)] {
             if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", value.replace('+', "%2B")));
+                path.push_str(&format!("&{name}={}", part(value)));
             }
         }
         let usage = self.server.get(&path)?;

@@ -3,14 +3,15 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::remote::Server;
-use super::{Outcome, say};
+use super::{Outcome, part, say};
 
 const REPORT: &str = "\
 Examples:
-  scrip report revenue --month 2026-11               credits, money and taxes of a month
+  scrip report revenue --month 2026-11       credits, money and taxes of a month
   scrip report revenue --month 2026-11 --csv > november.csv
-  scrip report liability --at 2026-12-31T00:00:00Z   what is owed at the end of that day
-  scrip report ledger                                the trial balance, which is always zero";
+  scrip report liability --at 2026-12-31T00:00:00Z
+                                             what is owed at the end of that day
+  scrip report ledger                        the trial balance: always zero";
 
 /// Reports for the accountant
 #[derive(Debug, Args)]
@@ -79,7 +80,7 @@ impl Report {
 }
 
 fn with(path: &str, name: &str, value: Option<&str>) -> String {
-    value.map_or_else(|| path.to_owned(), |it| format!("{path}?{name}={}", it.replace('+', "%2B")))
+    value.map_or_else(|| path.to_owned(), |it| format!("{path}?{name}={}", part(it)))
 }
 
 /// Each number on a line, after what it is.

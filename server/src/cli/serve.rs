@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use super::{Outcome, say};
+use super::{Outcome, complain, say};
 use crate::app::App;
 use crate::config::{self, Config, File, Payments};
 use crate::http::{self, Door, Site};
@@ -18,21 +18,25 @@ use crate::{database, demo, worker};
 
 const EXAMPLES: &str = "\
 Examples:
-  scrip serve                                        on 127.0.0.1:8080, with its data in ./scrip-data
+  scrip serve                      on 127.0.0.1:8080, its data in ./scrip-data
   scrip serve --data-dir /var/lib/scrip --listen 0.0.0.0:80
   SCRIP_ADMIN_KEY=$(openssl rand -hex 32) scrip serve --config scrip.toml
   SCRIP_DATABASE_URL=postgres://scrip@db/scrip scrip serve
-                                                     one of several nodes on a PostgreSQL
-  SCRIP_LOG=debug scrip serve                        a JSON line for every request, on standard error
+                                   one of several nodes on a PostgreSQL
+  SCRIP_LOG=debug scrip serve      a line for every request on standard error
 
 Configuration (TOML, every line optional):
-  listen = \"127.0.0.1:8080\"        data_dir = \"scrip-data\"          rate_card = \"prices.toml\"
-  currency = \"eur\"                 hundred_credits_cost = 1          requests_per_second = 500
-  low_balance_credits = \"100\"       webhooks_anywhere = false      renewal_reminder_days = 3
-  purchase_url = \"https://example.com/buy?for={account}&package={package}&missing={shortfall}\"
-  [[welcome]]                       one for each grant a new account gets
-  credits = \"500\"                  reason = \"Welcome\"               days = 30
-  public_url, [pages], [mail], [seller], [grace]: docs/OPERATIONS.md says what they are for";
+  listen = \"127.0.0.1:8080\"          data_dir = \"scrip-data\"
+  rate_card = \"prices.toml\"          currency = \"eur\"
+  hundred_credits_cost = 1            requests_per_second = 500
+  low_balance_credits = \"100\"        webhooks_anywhere = false
+  renewal_reminder_days = 3
+  purchase_url = \"https://example.com/buy?for={account}&missing={shortfall}\"
+  [[welcome]]                         one for each grant a new account gets
+  credits = \"500\"                    reason = \"Welcome\"
+  days = 30
+  public_url, [pages], [mail], [seller], [grace]: docs/OPERATIONS.md says what
+  they are for";
 
 /// Serve the API until told to stop; what is under way is finished first
 #[derive(Debug, Args)]
@@ -98,7 +102,7 @@ impl Serve {
     pub fn run(self) -> Outcome {
         let file = self.config.as_deref().map_or(Ok(File::default()), config::read)?;
         if self.data_dir.is_some() && database::of_environment().is_some() {
-            return Err("--data-dir and SCRIP_DATABASE_URL each name a store: say one of them".to_owned());
+            return Err("--data-dir and SCRIP_DATABASE_URL each name a store: say one of them".to_owned().into());
         }
         let is_sandbox = self.sandbox.map_or(file.sandbox, |it| !matches!(&*it, "" | "0" | "false"));
         let config = File {
@@ -123,10 +127,11 @@ impl Serve {
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
-  scrip demo                                         fill ./scrip-demo, print what to look at, keep serving
+  scrip demo             fill ./scrip-demo, print what to look at, keep serving
   scrip demo --listen 127.0.0.1:9000
 
-Its store is its own, in --data-dir: one that SCRIP_DATABASE_URL names is left alone.";
+Its store is its own, in --data-dir: one that SCRIP_DATABASE_URL names is left
+alone.";
 
 /// Fill a store with a believable month of one account, and serve it
 #[derive(Debug, Args)]
@@ -148,7 +153,8 @@ impl Demo {
         // Made-up customers have no business in a store that is somebody's.
         if std::env::var_os("SCRIP_DATABASE_URL").is_some_and(|it| !it.is_empty()) {
             let place = self.data_dir.display();
-            eprintln!("scrip: the demonstration has a store of its own, in {place}: SCRIP_DATABASE_URL is left alone");
+            let text = "the demonstration has a store of its own";
+            complain(&format!("scrip: {text}, in {place}: SCRIP_DATABASE_URL is left alone"));
         }
         let provider = DemoProvider::start(&self.data_dir)?;
         let payments = Payments {
@@ -253,7 +259,7 @@ fn fill(url: &str) {
             ));
             say("Stop with Ctrl-C.");
         }
-        Err(error) => eprintln!("scrip: the month could not be told: {error}"),
+        Err(error) => complain(&format!("scrip: the month could not be told: {error}")),
     }
 }
 
@@ -271,7 +277,13 @@ fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, O
     let site = Arc::new(Site::new(Arc::clone(&app), config.requests_per_second));
     let served = runtime.block_on(async {
         let door = Door::open(site, &config.listen).await;
-        let door = door.map_err(|it| format!("cannot listen on {}: {it}; is it in use?", config.listen))?;
+        let door = door.map_err(|it| {
+            let advice = match it.kind() {
+                std::io::ErrorKind::InvalidInput => "say an address and a port, such as 127.0.0.1:8080",
+                _ => "is it in use?",
+            };
+            format!("cannot listen on {}: {it}; {advice}", config.listen)
+        })?;
         let address = door.address().map_err(|it| it.to_string())?;
         // Not before it can be told: it is told once.
         let first_key = first_key(&app, admin_key)?;
@@ -297,7 +309,7 @@ fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnOnce(&str, O
     });
     drop(runtime);
     app.close();
-    served
+    Ok(served?)
 }
 
 /// The first key of a new store, unless the operator brought one.

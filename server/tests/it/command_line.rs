@@ -58,6 +58,51 @@ fn artefacts_are_measured_and_priced_without_a_server() {
     failed(&scrip(&["meter"]), 2, "meter");
 }
 
+/// Programs read why, too.
+#[test]
+fn with_json_a_failure_is_json() {
+    let told = |words: &[&str]| {
+        let output = scrip(words);
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true));
+        serde_json::from_slice::<Value>(&output.stderr).unwrap()
+    };
+    let directory = TempDir::new().unwrap();
+    let chat = directory.path().join("chat.json");
+    std::fs::write(&chat, json!({"model": "m", "usage": {"prompt_tokens": -1}}).to_string()).unwrap();
+    let found = told(&["measure", "chat", chat.to_str().unwrap(), "--json"]);
+    assert_eq!((&found["code"], &found["field"]), (&json!("invalid_usage"), &json!("usage.prompt_tokens")));
+    for (words, code) in [
+        (&["measure", "plan", "/dev/null", "--json"][..], "unknown_plan"),
+        (&["measure", "plan", "/nowhere", "--json"], "failed"),
+        (&["quote", "--meter", "nope", "--json"], "unpriced"),
+        (&["balance", "ada", "--json"], "failed"),
+        (&["balance", "ada", "--key", "x", "--url", "http://127.0.0.1:1", "--json"], "no_answer"),
+        (&["verify", "--data-dir", "/nowhere", "--json"], "failed"),
+    ] {
+        let found = told(words);
+        assert_eq!(found["code"], code);
+        assert!(found["detail"].as_str().is_some_and(|it| it.len() > 10), "{found}");
+    }
+}
+
+/// Where nobody reads any more, nobody is told; and where no terminal is, no bar is drawn.
+#[test]
+fn closed_ends_and_files_are_no_terminals() {
+    let shell = |line: &str| {
+        let line = line.replace("scrip", env!("CARGO_BIN_EXE_scrip"));
+        Command::new("sh").args(["-c", &line]).output().unwrap()
+    };
+    assert_eq!(said(&shell("scrip verify --data-dir /nowhere 2>/dev/full; echo $?")), "1\n");
+    assert_eq!(shell("{ scrip rate-card show; echo $? >&2; } | true").stderr, b"0\n");
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("main.rs"), "fn main() {}\n".repeat(3)).unwrap();
+    let path = directory.path().to_str().unwrap();
+    let measured = scrip(&["measure", "repository", path]);
+    assert!(said(&measured).contains("3  code_lines") && measured.stderr.is_empty());
+    failed(&scrip(&["measure", "repository", path, "--files-max", "0"]), 1, "more than 0 files");
+    assert!(said(&scrip(&["help", "measure"])).contains("scrip measure repository ."));
+}
+
 #[test]
 fn a_server_is_asked_from_a_terminal() {
     let server = Served::start();
@@ -82,6 +127,12 @@ fn a_server_is_asked_from_a_terminal() {
     assert!(said(&ask(&["balance", "ada"])).contains("599  available"));
     assert_eq!(json_said(&ask(&["usage", "ada", "--json"]))["total"], "1");
     failed(&ask(&["balance", "nobody"]), 1, "account_not_found");
+    let why: Value = serde_json::from_slice(&ask(&["balance", "nobody", "--json"]).stderr).unwrap();
+    assert_eq!((&why["code"], &why["status"]), (&json!("account_not_found"), &json!(404)));
+    // What is typed is a name, not a place on the server.
+    failed(&ask(&["balance", "../accounts/ada/usage?"]), 1, "(");
+    failed(&ask(&["balance", "ada", "--key", "wrong"]), 1, "unauthenticated");
+    failed(&ask(&["report", "ledger", "--csv", "--key", "wrong"]), 1, "unauthenticated");
     let directory = TempDir::new().unwrap();
     let card = directory.path().join("card.toml");
     std::fs::write(&card, said(&ask(&["rate-card", "show"]))).unwrap();

@@ -97,12 +97,16 @@ pub fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
+/// Beside everything that macOS packs stands what it knows of it, in a folder of this name.
+const SHADOWS: &str = "__MACOSX";
+
 /// Takes off the one folder around everything, if there is one.
 pub fn strip_top_folder(listed: &mut [Listed]) {
     let top = |entry: &Listed| entry.path.split_once('/').map(|(top, _)| top.to_owned());
-    let Some(first) = listed.first().and_then(top) else { return };
-    if listed.iter().all(|entry| top(entry).as_ref() == Some(&first)) {
-        for entry in listed {
+    let is_shadow = |entry: &Listed| top(entry).is_some_and(|top| top == SHADOWS);
+    let Some(first) = listed.iter().find(|entry| !is_shadow(entry)).and_then(top) else { return };
+    if listed.iter().all(|entry| is_shadow(entry) || top(entry).as_ref() == Some(&first)) {
+        for entry in listed.iter_mut().filter(|entry| !is_shadow(entry)) {
             entry.path.drain(..=first.len());
         }
     }

@@ -1,15 +1,17 @@
 //! Zip.
 //!
-//! Must never know: tar. Invariant: no entry gives more bytes than its directory entry says, and all say together no
-//! more than the limits allow; so entries that share one stream of data (a flat bomb) are bounded too.
+//! Must never know: tar. Invariant: the directory is walked where it lies, and nothing is kept of an entry but what is
+//! listed; no two entries share a byte, and none gives more bytes than its directory entry says. So the work is linear
+//! in the archive and in what it says it expands to, which the limits allow or do not.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
-use zip::ZipArchive;
-use zip::result::ZipError;
+use flate2::Crc;
+use flate2::read::DeflateDecoder;
 
 use super::super::census::{Kind, Listed, OnContent};
-use super::names::{Names, check_link, folder, refuse};
+use super::directory::{self, Entry};
+use super::names::{Names, check_link, folder, plain, refuse, shown};
 use super::{Limits, invalid};
 use crate::MeasureError;
 
@@ -20,86 +22,89 @@ const TYPE: u32 = 0o170_000;
 const PLAIN: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 const LINK: u32 = 0o120_000;
+/// Ways of packing.
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
 
 pub fn list(bytes: &[u8], limits: Limits) -> Result<Vec<Listed>, MeasureError> {
-    let told = entries_told(bytes);
-    limits.check_entries(told.unwrap_or_default())?;
-    // Opening reads every entry of the directory, whatever number it tells.
-    limits.check_entries(bytes.windows(4).filter(|window| window == b"PK\x01\x02").count() as u64)?;
-    let mut archive = open(bytes)?;
-    // The reader keeps entries by name, so a doubled name shows only in the number.
-    if told.is_some_and(|told| told != archive.len() as u64) {
-        return Err(refuse("", "or another is there twice"));
-    }
+    let directory = directory::of(bytes, limits)?;
     let mut names = Names::default();
     let mut listed = Vec::new();
+    let mut places = Vec::new();
     let mut total = 0_u64;
-    for handle in 0..archive.len() {
-        let entry = archive.by_index_raw(handle).map_err(|error| broken(&error, ""))?;
-        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-        total = total.saturating_add(entry.size());
+    for (handle, entry) in directory.entries().enumerate() {
+        let entry = entry?;
+        places.push(directory.place(&entry)?.0);
+        total = total.saturating_add(entry.bytes);
         if total > limits.bytes {
             return Err(limits.too_many_bytes());
         }
-        if entry.encrypted() {
-            return Err(MeasureError::EncryptedArchive { path: name });
+        if entry.is_encrypted() {
+            return Err(MeasureError::EncryptedArchive { path: shown(entry.name) });
         }
-        let kind = match entry.unix_mode().map_or(0, |mode| mode & TYPE) {
-            _ if entry.is_dir() => {
-                super::names::plain(entry.name_raw())?;
-                continue;
-            }
-            0 | PLAIN => Kind::File,
-            LINK => Kind::Link,
-            FOLDER => continue,
-            _ => return Err(refuse(&name, "is a device or a pipe")),
-        };
-        let path = names.admit(entry.name_raw())?;
-        listed.push(Listed { path, kind, bytes: entry.size(), handle });
+        let Some(kind) = kind(&entry)? else { continue };
+        let path = names.admit(entry.name)?;
+        if kind == Kind::Link && entry.bytes > TARGET_BYTES_MAX {
+            return Err(refuse(&path, "is a link with too long a target"));
+        }
+        listed.push(Listed { path, kind, bytes: entry.bytes, handle });
     }
-    for link in listed.iter().filter(|entry| entry.kind == Kind::Link) {
-        let target = content(&mut archive, link, TARGET_BYTES_MAX)?;
-        check_link(&link.path, folder(&link.path), &target)?;
+    // Nothing is expanded before this is sure: entries over the same bytes would expand them as often as they are.
+    places.sort_unstable_by_key(|place| place.start);
+    if places.windows(2).any(|two| two[1].start < two[0].end) {
+        return Err(refuse("", "or another shares its bytes with a third"));
     }
+    let links: Vec<&Listed> = listed.iter().filter(|entry| entry.kind == Kind::Link).collect();
+    let mut each = links.iter();
+    read(bytes, limits, &links, &mut |_, target| {
+        let link = each.next().expect("each is read once, in order");
+        check_link(&link.path, folder(&link.path), &target)
+    })?;
     Ok(listed)
 }
 
-pub fn read(bytes: &[u8], wanted: &[&Listed], on_content: OnContent<'_>) -> Result<(), MeasureError> {
-    let mut archive = open(bytes)?;
-    for entry in wanted {
-        let content = content(&mut archive, entry, u64::MAX - 1)?;
-        on_content(entry.handle, content)?;
+/// None for a folder.
+fn kind(entry: &Entry<'_>) -> Result<Option<Kind>, MeasureError> {
+    if entry.name.ends_with(b"/") || entry.name.ends_with(b"\\") {
+        return plain(entry.name).map(|_| None);
+    }
+    match entry.unix_mode() & TYPE {
+        0 | PLAIN => Ok(Some(Kind::File)),
+        LINK => Ok(Some(Kind::Link)),
+        FOLDER => Ok(None),
+        _ => Err(refuse(&shown(entry.name), "is a device or a pipe")),
+    }
+}
+
+pub fn read(bytes: &[u8], limits: Limits, wanted: &[&Listed], on_content: OnContent<'_>) -> Result<(), MeasureError> {
+    let directory = directory::of(bytes, limits)?;
+    let mut wanted = wanted.iter().peekable();
+    for (handle, entry) in directory.entries().enumerate() {
+        let Some(next) = wanted.next_if(|next| next.handle == handle) else { continue };
+        let entry = entry?;
+        on_content(handle, content(directory.packed(&entry)?, &entry, &next.path)?)?;
     }
     Ok(())
 }
 
-fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, MeasureError> {
-    ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(&error, ""))
-}
-
-fn content(archive: &mut ZipArchive<Cursor<&[u8]>>, entry: &Listed, max: u64) -> Result<Vec<u8>, MeasureError> {
-    let file = archive.by_index(entry.handle).map_err(|error| broken(&error, &entry.path))?;
-    let bytes = entry.bytes.min(max);
+/// What an entry holds, exactly as long as it says.
+fn content(packed: &[u8], entry: &Entry<'_>, path: &str) -> Result<Vec<u8>, MeasureError> {
+    // One more would be too many.
+    let most = entry.bytes.saturating_add(1);
     let mut content = Vec::new();
-    file.take(bytes + 1).read_to_end(&mut content).map_err(invalid)?;
-    if content.len() as u64 > bytes {
-        return Err(refuse(&entry.path, "is larger than it says"));
+    match entry.method() {
+        STORED => packed.take(most).read_to_end(&mut content),
+        DEFLATED => DeflateDecoder::new(packed).take(most).read_to_end(&mut content),
+        _ => return Err(invalid(format!("{path:?} is packed in a way that is not known here; deflate it"))),
+    }
+    .map_err(invalid)?;
+    if content.len() as u64 > entry.bytes {
+        return Err(refuse(path, "is larger than it says"));
+    }
+    let mut checksum = Crc::new();
+    checksum.update(&content);
+    if content.len() as u64 != entry.bytes || checksum.sum() != entry.checksum() {
+        return Err(invalid(format!("{path:?} is not what was packed")));
     }
     Ok(content)
-}
-
-/// The number of entries in the end record, unless it is the mark for "see the 64-bit record".
-fn entries_told(bytes: &[u8]) -> Option<u64> {
-    let at = bytes.windows(4).rposition(|window| window == b"PK\x05\x06")?;
-    let told = u16::from_le_bytes([*bytes.get(at + 10)?, *bytes.get(at + 11)?]);
-    (told != u16::MAX).then_some(u64::from(told))
-}
-
-fn broken(error: &ZipError, path: &str) -> MeasureError {
-    match error {
-        ZipError::UnsupportedArchive(problem) if problem.contains("assword") => {
-            MeasureError::EncryptedArchive { path: path.to_owned() }
-        }
-        _ => invalid(error),
-    }
 }

@@ -2,7 +2,9 @@
 //!
 //! Must never know: counting. Invariant: the answer depends on the file's name and content alone, never on the disk.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use tokei::{Config, LanguageType};
 
@@ -17,10 +19,13 @@ pub fn of(path: &str, text: &[u8], said: Option<&str>) -> Option<LanguageType> {
 
 /// Names as people write them in `.gitattributes`: any case.
 pub fn by_name(name: &str) -> Option<LanguageType> {
-    let matches = |language: &LanguageType| {
-        language.name().eq_ignore_ascii_case(name) || format!("{language:?}").eq_ignore_ascii_case(name)
-    };
-    LanguageType::list().iter().map(|(language, _)| *language).find(matches)
+    // Made once: every file of a repository may ask.
+    static NAMES: LazyLock<HashMap<String, LanguageType>> = LazyLock::new(|| {
+        let languages = || LanguageType::list().iter().map(|(language, _)| *language).rev();
+        let names = languages().map(|it| (format!("{it:?}"), it)).chain(languages().map(|it| (it.name().into(), it)));
+        names.map(|(name, language)| (name.to_ascii_lowercase(), language)).collect()
+    });
+    NAMES.get(&name.to_ascii_lowercase()).copied()
 }
 
 /// Names that decide, and are not in the tables.

@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::remote::{Server, Trouble};
-use super::{Outcome, counted, say};
+use super::{Failure, Outcome, complain, counted, say};
 use journey::{Done, Journey, Refused};
 use rows::{Place, Row, Rows};
 
@@ -26,26 +26,27 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  scrip import usage november.csv --dry-run          what it would cost, and which rows are wrong
-  scrip import usage november.csv                    the same again goes on where it was interrupted
-  scrip import usage events.ndjson --strict          nothing at all if any row is wrong
-  scrip import usage november.csv --anew             from its first row, though it was interrupted
+  scrip import usage november.csv --dry-run    what it costs, and what is wrong
+  scrip import usage november.csv              again, it goes on where it was
+  scrip import usage events.ndjson --strict    nothing at all if a row is wrong
+  scrip import usage november.csv --anew       from its first row all the same
   scrip import accounts customers.csv
 
 november.csv:
-  account,project,meter,at,dimensions.model,quantities.input_tokens,quantities.output_tokens
-  acct_ada,storefront,ai_chat,2026-11-02T09:30:00Z,gpt-6.1-terra,1200,350
+  account,project,meter,at,dimensions.model,quantities.input_tokens
+  acct_ada,storefront,ai_chat,2026-11-02T09:30:00Z,gpt-6.1-terra,1200
 
 events.ndjson, a charge a line, as POST /v1/charges has it:
-  {\"account\": \"acct_ada\", \"meter\": \"infra_plan\", \"quantities\": {\"points\": 38}}
+  {\"account\":\"acct_ada\",\"meter\":\"infra_plan\",\"quantities\":{\"points\":38}}
 
 customers.csv:
   account,name,email,currency,timezone,credits
   acct_ada,Ada Lovelace,ada@example.com,eur,Europe/Vilnius,120.5
 
-Work may have happened up to 35 days ago; it is priced by the card of its time and counted in its hour.
-A row without an idempotency_key is named by the file's name, its line and what it says: the same row there
-again is done once. Rows that were refused are in FILE.errors.csv; mend them in place and import the file again.";
+Work may have happened up to 35 days ago; it is priced by the card of its time
+and counted in its hour. A row without an idempotency_key is named by the file's
+name, its line and what it says: the same row there again is done once. Rows
+that were refused are in FILE.errors.csv; mend them in place and import again.";
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
@@ -153,7 +154,7 @@ impl Manner {
         let mut rows = Rows::open(&self.file, &work.columns(), journey.from)?;
         let bar = self.bar();
         if journey.from.is_some() {
-            bar.suspend(|| eprintln!("going on after {}", counted(journey.tally().rows, "row")));
+            bar.suspend(|| complain(&format!("going on after {}", counted(journey.tally().rows, "row"))));
         }
         let mut stopped_at = None;
         while stopped_at.is_none() {
@@ -190,7 +191,7 @@ impl Manner {
             refused.extend(work.rehearse(&ready)?.1);
             if let Some(first) = refused.iter().min_by_key(|it| it.line) {
                 let Refused { line, field, detail, .. } = first;
-                return Err(format!("line {line}: {field} {detail}; nothing was sent"));
+                return Err(Failure::of("rows_refused", format!("line {line}: {field} {detail}; nothing was sent")));
             }
         }
     }
@@ -233,15 +234,16 @@ impl Manner {
                 say(&format!("{credits} credits"));
             }
         }
-        match (report, stopped_at) {
-            (None, _) => Ok(()),
-            (Some(path), Some(line)) => Err(format!(
-                "stopped at line {line}, which was refused; {path} says why; imported again, it goes on there"
-            )),
-            (Some(path), None) => {
-                Err(format!("{} of {} refused; {path} says why", tally.refused, counted(tally.rows, "row")))
+        let refused = match (report, stopped_at) {
+            (None, _) => return Ok(()),
+            (Some(path), Some(line)) => {
+                format!("stopped at line {line}, which was refused; {path} says why; imported again, it goes on there")
             }
-        }
+            (Some(path), None) => {
+                format!("{} of {} refused; {path} says why", tally.refused, counted(tally.rows, "row"))
+            }
+        };
+        Err(Failure::of("rows_refused", refused))
     }
 }
 

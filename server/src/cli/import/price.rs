@@ -20,10 +20,11 @@ type Fault = (&'static str, String, String);
 
 impl Prices {
     pub fn of(server: &Server) -> Result<Prices, String> {
-        let list = server.get("/v1/rate-cards")?;
+        let list = server.get("/v1/rate-cards").map_err(|it| it.text)?;
         let mut cards = Vec::new();
         for it in list["data"].as_array().into_iter().flatten() {
-            let text = server.get(&format!("/v1/rate-cards/{}", it["version"]))?.to_string();
+            let card = server.get(&format!("/v1/rate-cards/{}", it["version"])).map_err(|it| it.text)?;
+            let text = card.to_string();
             cards.push(
                 rate_card::parse_json(&text).map_err(|_| "the server's rate card is not one this program reads")?,
             );

@@ -21,8 +21,6 @@ use crate::service::{Answer, ChargeOrder, Scope};
 const ITEMS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 32 << 20;
 const NDJSON: &str = "application/x-ndjson";
-/// The member that holds an artefact.
-const INPUT: &[u8] = b"\"input\"";
 
 /// What came of a batch.
 #[derive(Serialize, ToSchema)]
@@ -69,16 +67,19 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     // Each who works on it has it: when the client goes away, this ends before they do.
     let room = Arc::new(site.room_for(call.length().unwrap_or(BYTES_MAX).min(BYTES_MAX))?);
     let body = call.read_unsifted(&[JSON, NDJSON], BYTES_MAX).await?;
-    let is_to_measure = has_input(&body);
-    let parse = {
-        let room = Arc::clone(&room);
+    let parse = |measuring: Measuring| {
+        let (body, by, room) = (body.clone(), Text::clone(&by), Arc::clone(&room));
         move || {
             let _room = room;
-            orders(&body, is_lines, &by)
+            orders(&body, is_lines, &by, measuring)
         }
     };
-    // What is to be measured waits for its turn, as it does when it is sent alone.
-    let parsed = if is_to_measure { site.measure(parse).await? } else { site.aside(parse).await?? };
+    // What is to be measured waits for its turn, as it does when it is sent alone. Whether anything is, is known when
+    // it has been read: a name may be written in more ways than one.
+    let parsed = match site.aside(parse(Measuring::Later)).await?? {
+        Some(parsed) => parsed,
+        None => site.measure(parse(Measuring::Now)).await?.expect("it is measured now"),
+    };
     let mut asked = Vec::with_capacity(parsed.len());
     let mut problems = Vec::with_capacity(parsed.len());
     for order in parsed {
@@ -107,38 +108,41 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     Ok(reply::with_body(StatusCode::OK, JSON, body.text))
 }
 
-/// Whether a member of that name is in it: what is to be measured stands there.
-fn has_input(body: &[u8]) -> bool {
-    let is_member = |it: usize| body[it + INPUT.len()..].trim_ascii_start().starts_with(b":");
-    body.windows(INPUT.len()).enumerate().any(|(place, it)| it == INPUT && is_member(place))
+/// Whether a batch that is read may be measured at once: that is work for which there are turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Measuring {
+    Later,
+    Now,
 }
 
 type Parsed = Vec<Result<ChargeOrder, Problem>>;
 
-fn orders(body: &Bytes, is_lines: bool, by: &Text) -> Result<Parsed, Problem> {
+/// The orders of a batch; none where one of them is to be measured, and not now.
+fn orders(body: &Bytes, is_lines: bool, by: &Text, measuring: Measuring) -> Result<Option<Parsed>, Problem> {
     let sift = |text: &[u8]| no_card_number(&String::from_utf8_lossy(text));
-    let order = |text: &[u8]| {
-        sift(text)?;
-        json::object::<ChargeIn<'_>>(text)?.into_order(Arc::clone(by))
+    // None of one that has to wait; then so has the batch.
+    let admitted = |read: Result<ChargeIn<'_>, Problem>| match read {
+        Ok(charge) if charge.is_to_measure() && measuring == Measuring::Later => None,
+        read => Some(read.and_then(|it| it.into_order(Arc::clone(by)))),
     };
+    let order = |text: &[u8]| admitted(sift(text).and_then(|()| json::object::<ChargeIn<'_>>(text)));
     if is_lines {
         let lines = body.split(|it| *it == b'\n').filter(|it| !it.trim_ascii().is_empty());
-        let read: Parsed = lines.take(ITEMS_MAX + 1).map(order).collect();
-        return bounded(read);
+        return bounded(lines.take(ITEMS_MAX + 1).map(order).collect());
     }
     // Most batches are good: read whole, in one pass. Only where one item is wrong is each read by itself.
     let sifted = sift(body);
     if sifted.is_ok()
         && let Ok(charges) = serde_json::from_slice::<Vec<json::Object<ChargeIn<'_>>>>(body)
     {
-        return bounded(charges.into_iter().take(ITEMS_MAX + 1).map(|it| it.0.into_order(Arc::clone(by))).collect());
+        return bounded(charges.into_iter().take(ITEMS_MAX + 1).map(|it| admitted(Ok(it.0))).collect());
     }
     let items: Vec<&RawValue> = json::parse(body).map_err(|wrong| sifted.err().unwrap_or(wrong))?;
     bounded(items.into_iter().take(ITEMS_MAX + 1).map(|it| order(it.get().as_bytes())).collect())
 }
 
-fn bounded(parsed: Parsed) -> Result<Parsed, Problem> {
-    match parsed.len() {
+fn bounded(parsed: Option<Parsed>) -> Result<Option<Parsed>, Problem> {
+    match parsed.as_ref().map_or(1, Vec::len) {
         0 => Err(Problem::invalid("body", "holds no charges; send at least one")),
         count if ITEMS_MAX < count => {
             Err(Problem::invalid("body", format_args!("holds more than {ITEMS_MAX} charges; send several batches")))
@@ -192,4 +196,40 @@ fn render_problem(items: &mut Vec<u8>, problem: &Problem) -> Result<(), serde_js
     serde_json::to_writer(&mut *items, problem)?;
     items.push(b'}');
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However its name is written, an artefact waits for its turn; and what is none does not, whatever it says.
+    #[test]
+    fn what_is_to_be_measured_is_told_by_what_was_read() {
+        let plain = r#"{"account":"ada","meter":"ai_chat","quantities":{"input_tokens":1},"idempotency_key":"a",
+            "metadata":{"input":1,"\u0069nput":2}}"#
+            .replace('\n', "");
+        let with = |name: &str| {
+            format!(
+                r#"{{"account":"ada","meter":"ai_chat","{name}":{{"model":"m","text":"b"}},"idempotency_key":"b"}}"#
+            )
+        };
+        let wrong = r#"{"account":1}"#;
+        let orders = |items: &[&str], is_lines: bool, measuring| {
+            let text = if is_lines { items.join("\n") } else { format!("[{}]", items.join(",")) };
+            let read = orders(&Bytes::from(text), is_lines, &"key".into(), measuring).expect("it is a batch");
+            read.map(|all| all.iter().map(Result::is_ok).collect::<Vec<bool>>())
+        };
+        for is_lines in [true, false] {
+            assert_eq!(orders(&[&plain], is_lines, Measuring::Later), Some(vec![true]));
+            assert_eq!(orders(&[&plain, wrong], is_lines, Measuring::Later), Some(vec![true, false]));
+            for name in ["input", r"\u0069nput", r"inpu\u0074", r"\u0069\u006e\u0070\u0075\u0074"] {
+                let measured = with(name);
+                for items in [&[&*plain, &*measured][..], &[wrong, &*measured]] {
+                    assert_eq!(orders(items, is_lines, Measuring::Later), None, "{name}");
+                    let expected = vec![items[0] != wrong, true];
+                    assert_eq!(orders(items, is_lines, Measuring::Now), Some(expected), "{name}");
+                }
+            }
+        }
+    }
 }

@@ -66,6 +66,10 @@ pub struct ChatIn {
     text: Option<String>,
     /// What was sent, as messages `{role, content, name?, tool_calls?}`.
     messages: Option<Vec<BTreeMap<String, Value>>>,
+    /// The system prompt, where the provider takes it beside the messages.
+    system: Option<String>,
+    /// The tools the model was told of, which are counted as an estimate.
+    tools: Option<Vec<BTreeMap<String, Value>>>,
     /// What came back; none before the work.
     reply: Option<String>,
     /// The provider's usage object, unchanged: it wins over a count.
@@ -114,8 +118,9 @@ pub async fn chat(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// Count the lines of a repository
 ///
 /// The body is a tar, tar.gz or zip of the sources, at most 256 MiB. Nothing of it is kept or run. More than 200 000
-/// files, or 1 GiB, are `repository_too_large`; what expands to 200 times its own size, and to more than 16 MiB, is
-/// `archive_too_large`.
+/// files, or 1 GiB, are `repository_too_large`, and so are more than 10 000 rules in `.gitattributes`, or so many
+/// wildcards in them that they make more than a thousand million comparisons with the paths; what expands to 200 times
+/// its own size, and to more than 16 MiB, is `archive_too_large`.
 #[utoipa::path(post, path = "/v1/measure/repository", operation_id = "measureRepository", tag = "Prices and measuring",
     request_body(description = "A tar, tar.gz or zip.", content(
         (Vec<u8> = "application/gzip"), (Vec<u8> = "application/x-tar"), (Vec<u8> = "application/zip"),
