@@ -132,8 +132,8 @@ test("a page nobody looks at holds no connection, and is up to date when somebod
   await scrip.account("hidden");
   const page = await tab(chrome);
   let streams = 0;
-  page.on("request", (it) => (streams += it.url().endsWith("/settings/stream")));
-  const ended = page.waitForEvent("requestfailed", (it) => it.url().endsWith("/settings/stream"));
+  page.on("request", (it) => (streams += it.url().includes("/settings/stream")));
+  const ended = page.waitForEvent("requestfailed", (it) => it.url().includes("/settings/stream"));
   await page.goto(await scrip.link("hidden"));
   await live(page);
   const hide = (is) =>
@@ -146,8 +146,29 @@ test("a page nobody looks at holds no connection, and is up to date when somebod
   await scrip.chat("hidden", 80_000);
   await hide(false);
   await page.locator("summary", { hasText: "AI chat message" }).waitFor();
-  assert.match(await page.locator("#pill").innerText(), /890\.00/);
+  await page.locator("#pill", { hasText: "890.00" }).waitFor();
   assert.equal(streams, 2);
+});
+
+test("a page whose visitor has opened another account meanwhile shows nothing of it under the name of the first", async () => {
+  for (const name of ["first", "second"]) await scrip.account(name, { name });
+  const page = await tab(chrome, { expected: [REFUSED] });
+  await page.goto(await scrip.link("first"));
+  await live(page);
+  const other = await page.context().newPage();
+  await other.goto(await scrip.link("second"));
+  await live(other);
+  const header = page.locator("header .account");
+  assert.equal(await header.innerText(), "first");
+  await page.evaluate(() => {
+    document.body.insertAdjacentHTML("beforeend", "<i id=mixed></i>");
+    for (const is of [true, false]) {
+      Object.defineProperty(document, "hidden", { value: is, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }
+  });
+  await header.filter({ hasText: "second" }).waitFor();
+  assert.equal(await page.locator("#mixed").count(), 0, "the whole page is the other account's");
 });
 
 test("a lost connection is said, and comes back by itself with what was missed", async () => {

@@ -38,12 +38,13 @@ impl Shares {
     /// Room for somebody of an account; busy where there is none, of all or of theirs.
     pub fn take(&self, account: &Name, count: usize) -> Result<Share, Problem> {
         let permits = u32::try_from(count).unwrap_or(u32::MAX);
-        let of_all = Arc::clone(&self.all).try_acquire_many_owned(permits).map_err(|_| Problem::busy())?;
+        // Theirs first: what one account is refused takes the room of nobody else, not for an instant.
         let mut held = lock(&self.held);
         let before = held.get(account).copied().unwrap_or_default();
-        if self.most < before + count {
+        if self.most.saturating_sub(before) < count {
             return Err(Problem::busy_with_own());
         }
+        let of_all = Arc::clone(&self.all).try_acquire_many_owned(permits).map_err(|_| Problem::busy())?;
         held.insert(account.clone(), before + count);
         Ok(Share { _of_all: of_all, held: Arc::clone(&self.held), account: account.clone(), count })
     }

@@ -20,7 +20,9 @@ use super::prices::{self, PriceTable};
 use super::visit::Visitor;
 use super::{Paged, message, page, show};
 use crate::app::App;
-use crate::http::{CHAT_BYTES_MAX, DIMENSION_LENGTH_MAX, Problem, Site, in_time, length_of, oversize, paced};
+use crate::http::{
+    CHAT_BYTES_MAX, DIMENSION_LENGTH_MAX, Problem, Site, in_time, length_of, oversize, paced, turn_away,
+};
 use crate::service::{Error, Order, QuoteOrder, QuoteView};
 
 const PATH: &str = "/settings/estimate";
@@ -98,8 +100,14 @@ async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, request: Requ
         let _ = oversize(request.into_body(), length, FORM_BYTES_MAX).await;
         return filled(&site, visitor, Asked::default(), Some(Err(TOO_LARGE.to_owned()))).await;
     }
-    let room = site.page_room_for(&visitor.session.account, length.unwrap_or(FORM_BYTES_MAX));
-    let room = room.map_err(|it| message::failed(&site, it))?;
+    let room = match site.page_room_for(&visitor.session.account, length.unwrap_or(FORM_BYTES_MAX)) {
+        Ok(room) => room,
+        Err(busy) => {
+            let (head, body) = request.into_parts();
+            turn_away(&head.headers, body).await;
+            return Err(message::failed(&site, busy));
+        }
+    };
     let request = request.map(paced);
     let read = in_time(read(request, &site)).await.map_err(|it| message::failed(&site, it))?;
     let mut asked = match read {

@@ -36,6 +36,8 @@ pub struct Tab {
 pub struct Frame {
     pub house: House,
     pub tabs: Vec<Tab>,
+    /// The account's id.
+    pub id: String,
     /// The account's name, or its id where it has none.
     pub account: String,
     pub return_url: Option<String>,
@@ -118,6 +120,7 @@ impl Frame {
         Ok(Frame {
             house: House::of(&settings.brand),
             tabs: tabs.into_iter().map(tab).collect(),
+            id: account.id.to_string(),
             account: account.name.clone().unwrap_or_else(|| account.id.to_string()),
             return_url: visitor.session.return_url.clone(),
             mark: app.form_mark(&visitor.session.id)?,

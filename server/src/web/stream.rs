@@ -1,22 +1,27 @@
 //! The pages' own stream: the balance as it changes, and word that something happened.
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 
 use super::frame::Live;
+use super::range::Query;
 use super::visit::Visitor;
 use super::{Paged, message};
 use crate::app::App;
 use crate::http::{Audience, Site, stream};
 use crate::service::News;
 
-/// Whoever has no session is answered that there is nothing: a browser comes back for ever to any other end of a
-/// stream, also to that of one whose session was over.
-pub async fn follow(State(site): State<Arc<Site>>, visitor: Result<Visitor, Response>) -> Paged {
+/// Whoever has no session, or one of another account than the page is of, is answered that there is nothing: to any other
+/// end of a stream, also of one whose session was over, a browser comes back for ever.
+pub async fn follow(
+    State(site): State<Arc<Site>>,
+    RawQuery(query): RawQuery,
+    visitor: Result<Visitor, Response>,
+) -> Paged {
     let visitor = match visitor {
         Ok(visitor) => visitor,
         Err(refused) if refused.status() == StatusCode::UNAUTHORIZED => {
@@ -24,6 +29,11 @@ pub async fn follow(State(site): State<Arc<Site>>, visitor: Result<Visitor, Resp
         }
         Err(refused) => return Err(refused),
     };
+    // Another tab may have opened another account since the page was made.
+    let of = query.as_deref().map(Query::parse).and_then(|it| it.get("account").map(str::to_owned));
+    if of.is_some_and(|it| it != visitor.session.account.as_str()) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let zone = visitor.known.zone.clone();
     let account = visitor.session.account.clone();
     let render = move |news: &News| told(news, &zone);

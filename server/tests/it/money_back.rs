@@ -90,6 +90,8 @@ fn a_dispute_after_a_refund_takes_what_the_refund_left() {
     let balance = shop.server.get("/v1/accounts/ada/balance").json();
     assert_eq!((&balance["available"], &balance["debt"]), (&json!("100"), &json!("0")));
     assert_eq!(shop.totals(), (1210, 484, 726));
+    let page = shop.server.browse(&format!("/settings/billing/payments/{id}"), &visit(&shop.server, "ada", "owner"));
+    assert!(page.text.contains("You have €12.10 back from it."), "{}", page.text);
 }
 
 #[test]
@@ -370,8 +372,8 @@ fn a_payment_that_went_back_says_so_on_its_page() {
     let page = || shop.server.browse(&format!("/settings/billing/payments/{id}"), &cookie).text;
     assert!(page().contains("1,000.00 credits were added to your account."));
     for (key, body, said) in [
-        ("r1", json!({"credits": 100}), "€1.21 went back to you"),
-        ("r2", json!({}), "€12.10 went back to you, and its credits are not on your account any more."),
+        ("r1", json!({"credits": 100}), "€1.21 goes back to you; a bank may take ten days to show it."),
+        ("r2", json!({}), "€12.10 goes back to you; a bank may take ten days to show it."),
     ] {
         assert_eq!(refund(&shop, &id, key, body).status, 201);
         shop.wait_until("it was refunded", |it| it.totals().1 == if key == "r1" { 121 } else { 1_210 });

@@ -152,7 +152,9 @@ fn a_stream_ends_with_the_key_or_the_session_that_opened_it() {
     let page = server.browse("/settings/usage", &cookie).text;
     let minted = server.post("/v1/api-keys", "", &json!({"name": "reader", "scopes": ["read"]})).json();
     let secret = minted["secret"].as_str().unwrap().to_owned();
-    let of_session = open("/settings/stream", "cookie", &cookie);
+    let of_session = open("/settings/stream?account=ada", "cookie", &cookie);
+    // A page of another account, opened before this one in another tab, hears nothing.
+    assert_eq!(server.browse("/settings/stream?account=bob", &cookie).status, 204);
     let of_key = open("/v1/accounts/ada/events", "authorization", &format!("Bearer {secret}"));
     server.submit("/sign-out", &cookie, &format!("mark={}", mark_of(&page)));
     let revoked = server.delete(&format!("/v1/api-keys/{}", minted["id"].as_str().unwrap()));

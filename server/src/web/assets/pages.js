@@ -8,27 +8,36 @@ const text = (name, value) => {
   }
 };
 
+// A session that is over does not come back: nothing is asked for any more. What was typed stays where it is.
+let isOver = false;
 const state = (name, words) => {
+  if (isOver && name !== "over") return;
   document.documentElement.dataset.stream = name;
   for (const it of document.querySelectorAll("[data-fresh]")) if (it.textContent !== words) it.textContent = words;
 };
 
-// A session that is over does not come back: nothing is asked for any more. What was typed stays where it is.
-let isOver = false;
 const over = () => {
   if (isOver) return;
   isOver = true;
+  rest();
   state("over", "Signed out; last updated");
-  const note = Object.assign(document.createElement("p"), { className: "card alert", role: "alert" });
+  const note = Object.assign(document.createElement("p"), { className: "card alert" });
+  note.setAttribute("role", "alert");
   note.textContent = "You are signed out: what you see here does not change any more. Open Settings in the app you came from to come back.";
   document.getElementById("main").prepend(note);
+};
+
+// A table that is scrolled, told from those of the same name in other details.
+const region = (it) => {
+  const within = it.closest("details[id]");
+  return `${within ? `#${CSS.escape(within.id)} ` : ""}.scroll[aria-label="${CSS.escape(it.getAttribute("aria-label"))}"]`;
 };
 
 // Where the focus is, so that it is found again in what is new; null for what has something typed or chosen in it.
 const place = (it) => {
   const said = (name) => `[${name}="${CSS.escape(it.getAttribute(name))}"]`;
   if (it.matches("details[id] > summary")) return `#${CSS.escape(it.parentElement.id)} > summary`;
-  if (it.matches(".scroll")) return `.scroll${said("aria-label")}`;
+  if (it.matches(".scroll")) return region(it);
   return it.matches("a[href]") ? `a${said("href")}` : null;
 };
 
@@ -41,6 +50,8 @@ const refresh = async () => {
   if (answer.status === 401) over();
   if (!answer.ok || mine !== asked) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  // Another account was opened in another tab: nothing of it is shown, or sent, under the name of this one.
+  if (fresh.body.dataset.account !== document.body.dataset.account) return location.reload();
   const open = new Set([...document.querySelectorAll("details[open][id]")].map((it) => it.id));
   for (const part of parts()) {
     const next = fresh.getElementById(part.id);
@@ -48,11 +59,11 @@ const refresh = async () => {
     const focus = part.contains(document.activeElement) ? place(document.activeElement) : "";
     if (focus === null) continue;
     for (const it of next.querySelectorAll("details[id]")) it.open = open.has(it.id);
-    const scrolled = new Map([...part.querySelectorAll(".scroll")].map((it) => [it.ariaLabel, it.scrollLeft]));
+    const scrolled = new Map([...part.querySelectorAll(".scroll")].map((it) => [region(it), it.scrollLeft]));
     // The part itself stays, so that those who cannot see it are told what is new in it.
     part.replaceChildren(...next.childNodes);
     if (!next.dataset.poll) delete part.dataset.poll;
-    for (const it of part.querySelectorAll(".scroll")) it.scrollLeft = scrolled.get(it.ariaLabel) ?? 0;
+    for (const it of part.querySelectorAll(".scroll")) it.scrollLeft = scrolled.get(region(it)) ?? 0;
     if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
   }
 };
@@ -73,15 +84,21 @@ const soon = (after = 150) => {
   }, after);
 };
 
-// A stream that was refused does not come back by itself: it is opened again, unless nobody may listen any more.
+// A stream that was refused does not come back by itself: it is opened again, unless nobody may listen any more. The page
+// itself says whether that is because the session is over, or is another account's.
 const address = document.body.dataset.stream;
 const again = async () => {
   const answer = await fetch(address, { method: "HEAD" }).catch(() => null);
-  if (answer?.status === 204) over();
-  else setTimeout(follow, 5000);
+  if (answer?.status === 204) await refresh().catch(() => {});
+  setTimeout(follow, 5000);
+};
+
+const news = () => {
+  if (parts().length) soon();
 };
 
 let stream = null;
+let hasFollowed = false;
 const rest = () => {
   stream?.close();
   stream = null;
@@ -89,6 +106,11 @@ const rest = () => {
 const follow = () => {
   if (stream || isOver || document.hidden) return;
   stream = new EventSource(address);
+  // One that is opened anew tells nothing of what happened meanwhile: the page is asked for that.
+  stream.addEventListener("open", () => {
+    if (hasFollowed) news();
+    hasFollowed = true;
+  });
   stream.addEventListener("balance", (event) => {
     const live = JSON.parse(event.data);
     for (const [name, value] of Object.entries(live)) text(name, value);
@@ -96,9 +118,7 @@ const follow = () => {
     if (pill) pill.dataset.state = live.state;
     state("live", "Live, updated");
   });
-  stream.addEventListener("moved", () => {
-    if (parts().length) soon();
-  });
+  stream.addEventListener("moved", news);
   stream.addEventListener("error", () => {
     state("lost", "Reconnecting; last updated");
     if (stream?.readyState !== EventSource.CLOSED) return;
@@ -112,12 +132,8 @@ if (address) {
   addEventListener("pagehide", rest);
   // A page nobody looks at follows nothing: browsers open few connections to one place, and another tab may need them.
   // Whoever comes back to one finds it as it was left.
-  const comeBack = () => {
-    follow();
-    soon();
-  };
-  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : comeBack()));
-  addEventListener("pageshow", (event) => event.persisted && comeBack());
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : follow()));
+  addEventListener("pageshow", (event) => event.persisted && follow());
 }
 
 // What is chosen from a list by hand takes effect at once. By keyboard every step would, and of a date every digit: there

@@ -251,6 +251,9 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
     })
 }
 
+const ON_ITS_WAY: &str = "goes back to you; a bank may take ten days to show it. The credits that paid for are not on your \
+                          account any more.";
+
 /// What has become of money that came in.
 fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
     let it = &view.payment;
@@ -262,17 +265,13 @@ fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
             ("The payment is disputed", text.to_owned())
         }
         "dispute lost" => {
-            ("The bank gave the money back", "The credits it paid for are not on your account any more.".to_owned())
-        }
-        "refunded" => (
-            "The payment was refunded",
-            format!("{back} went back to you, and its credits are not on your account any more."),
-        ),
-        "refunded in part" => {
             let text =
-                format!("{back} went back to you, and the credits that it paid for are not on your account any more.");
-            ("Refunded in part", text)
+                format!("You have {back} back from it. The credits that paid for are not on your account any more.");
+            ("The bank gave money back", text)
         }
+        // A refund is one from when it is asked for: that it has come nobody tells.
+        "refunded" => ("The payment was refunded", format!("{back} {ON_ITS_WAY}")),
+        "refunded in part" => ("Refunded in part", format!("{back} {ON_ITS_WAY}")),
         _ => ("Credits added", format!("{credits} credits were added to your account.")),
     }
 }

@@ -99,7 +99,7 @@ impl Chart {
 
 /// The whole range, however far one has gone into it: by its name, or by its first and last day.
 fn whole_range(query: &Query) -> String {
-    let days = || Some(format!("{}..{}", query.get("from")?, query.get("to")?));
+    let days = || Some(format!("{}..{}", query.get("from")?, query.get("to").unwrap_or_default()));
     let named = query.get("back").or(query.get("range")).map(str::to_owned);
     named.or_else(days).unwrap_or_else(|| "30d".to_owned())
 }
