@@ -33,10 +33,11 @@ pub fn listen() -> (String, Receiver<(String, Vec<u8>)>) {
                 }
                 let mut body = vec![0; length];
                 stream.read_exact(&mut body).unwrap();
-                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                // First, so that whoever has waited for the answer finds it here.
                 if say.send((signature, body)).is_err() {
                     return;
                 }
+                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
             }
         }
     });
