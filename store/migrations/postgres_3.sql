@@ -1,4 +1,4 @@
--- both are built in one transaction, in which documents are not written: docs/OPERATIONS.md says when to take this step.
+-- both are built in one transaction, in which no document is written: docs/OPERATIONS.md says when to take it.
 
 -- what has to be looked at by now, of a kind? asked where so much is due that a page does not hold it: very much of it
 -- may be of one kind and wait for somebody who does not listen. the sum keeps this question from the index by time
