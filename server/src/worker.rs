@@ -98,11 +98,18 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 pub async fn forget(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let forgetful = Arc::clone(&app);
-        let forgot = tokio::task::spawn_blocking(move || forgetful.forget()).await.expect("forgetting does not panic");
-        let is_more = forgot.unwrap_or_else(|error| {
-            tracing::error!(?error, "forgetting what is over failed, and is tried again");
-            false
-        });
+        let is_more = match tokio::task::spawn_blocking(move || forgetful.forget()).await {
+            Ok(Ok(is_more)) => is_more,
+            Ok(Err(error)) => {
+                tracing::error!(?error, "forgetting what is over failed, and is tried again");
+                false
+            }
+            // Ended by it, the loop would be missed by nobody.
+            Err(panic) => {
+                tracing::error!(%panic, "forgetting what is over panicked, and is tried again");
+                false
+            }
+        };
         tokio::select! {
             () = tokio::time::sleep(if is_more { SOON } else { FORGET_EVERY }) => {}
             _ = stop.wait_for(|it| *it) => return,

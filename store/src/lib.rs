@@ -198,7 +198,8 @@ pub trait Store: Send + Sync {
     /// much is due of a kind, asking for others does not cost more for it.
     fn documents_due(&self, kinds: Kinds<'_>, at: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     /// Documents of a kind, of every account, that are due at no time and were last written before `before`, the oldest
-    /// first. None of those that are never forgotten: months, and what keys led to.
+    /// first. None of those that are never forgotten and are many or written often: months, what keys led to, and how
+    /// busy servers are.
     fn documents_at_rest(&self, kind: &str, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;
     /// Payments of every account that were changed before `before`, the latest change first.
     fn payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Document>, Fault>;

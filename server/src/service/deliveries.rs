@@ -4,6 +4,7 @@
 //! A try is claimed by committing the delivery's next version with a lease before anything is sent. So a delivery is
 //! tried by one process at a time, and one whose process died is tried again when the lease is over: an endpoint may
 //! hear a notice twice, under the same name, and never not at all.
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -45,6 +46,8 @@ pub(super) const LOG_MAX: usize = 50;
 /// Deliveries that one replay sends again, and those of one commit.
 const REPLAYED_MAX: usize = 10_000;
 const REPLAYED_AT_ONCE: usize = 200;
+/// Times that such a commit is tried although others write to what it sends again.
+const REPLAY_TRIES: usize = 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,7 +167,9 @@ impl App {
         let was_failing = endpoint.body.failing_since.is_some();
         let app = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let told = app.desk.courier.send(&letter);
+            // A try that panics has failed like any other: not counted, it would be made again for ever.
+            let told = catch_unwind(AssertUnwindSafe(|| app.desk.courier.send(&letter)));
+            let told = told.unwrap_or_else(|_| Told::Silent { why: "sending it panicked".to_owned() });
             if let Err(error) = app.settle_delivery(kept, turn, &told, was_failing) {
                 tracing::warn!(
                     endpoint = id,
@@ -206,7 +211,9 @@ impl App {
         // One that listens as before is not read again for each of its deliveries.
         if !is_heard || was_failing {
             let began = delivery.log.iter().rev().nth(delivery.tries - 1);
-            let began = began.map_or(now, |it| Timestamp::from_millis(it.at));
+            // What waited for its first try is as old as it was written: of one that is told much and hears nothing it
+            // is nearly always something new that is tried.
+            let began = began.map_or(now, |it| Timestamp::from_millis(it.at)).min(kept.document.at);
             self.note_health(&kept.body.endpoint, is_heard, (began, now))?;
         }
         self.keep(&[kept.next(now, due_at)]).map(drop)
@@ -252,7 +259,7 @@ impl App {
 
     fn replay_now(&self, id: &str, since: Timestamp) -> Result<usize, Error> {
         self.endpoint(id)?.filter(|it| !it.body.is_deleted).ok_or(Refusal::WebhookEndpointNotFound)?;
-        let (mut count, mut before) = (0, None::<String>);
+        let (mut count, mut before, mut tries) = (0, None::<String>, 0);
         while count < REPLAYED_MAX {
             let page = self.all_kept::<Delivery>(Document::HOUSE, &kind_of(id), before.as_deref(), REPLAYED_AT_ONCE)?;
             let now = self.now();
@@ -265,8 +272,15 @@ impl App {
                 (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
                 changes.push(kept.next(now, Some(now)));
             }
-            // Overtaken by somebody who sends one of them again: then this page is left to whoever asks next.
-            count += if changes.is_empty() || self.keep(&changes)? { changes.len() } else { 0 };
+            if !changes.is_empty() && !self.keep(&changes)? {
+                // Overtaken by somebody who sends one of them again or forgets it: the rest is missed still.
+                tries += 1;
+                if tries < REPLAY_TRIES {
+                    continue;
+                }
+                return Err(Error::Busy);
+            }
+            (count, tries) = (count + changes.len(), 0);
             match page.last().filter(|it| page.len() == REPLAYED_AT_ONCE && since <= made_at(it)) {
                 Some(last) => before = Some(last.document.id.clone()),
                 None => break,

@@ -27,7 +27,7 @@ const READ_MAX: usize = 10_000;
 /// An endpoint that has heard nothing for so long is told nothing more.
 const DISABLED_AFTER: Span = Span::DAY.times(5);
 
-/// For how long what it is told at last must have been tried by then: it may have been told nothing for weeks.
+/// For how long what it is told at last must have waited by then: it may have been told nothing for weeks.
 const TRIED_FOR: Span = Span::HOUR;
 
 /// How long what it misses from then on is kept for it. Nobody has come for it by then, and it would pile up for ever.
@@ -264,7 +264,7 @@ impl App {
     }
 
     /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long
-    /// is told nothing more, and others hear of that. `began` is when what it was told now was first tried.
+    /// is told nothing more, and others hear of that. `began` is since when what it was told now has waited.
     pub(super) fn note_health(
         &self,
         id: &str,

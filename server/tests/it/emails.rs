@@ -479,3 +479,37 @@ fn a_late_summary_that_somebody_wrote_already_is_over() {
         app.close();
     });
 }
+
+#[test]
+fn a_mail_that_cannot_be_written_is_put_off_like_any_job_that_fails() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let directory = TempDir::new().unwrap();
+    runtime.block_on(async {
+        let store = Arc::new(Sqlite::open(&directory.path().join("scrip.db"), Options::default()).unwrap());
+        let mail = Some(MailRoute::parse("smtp://127.0.0.1:9?tls=none", "billing@acme.example", None).unwrap());
+        let public_url = Some("https://billing.example.com".to_owned());
+        let settings = Settings { mail, public_url, is_sandbox: true, ..Settings::default() };
+        let card = rate_card::parse_toml(rate_card::DEFAULT).unwrap();
+        let app = Arc::new(App::open(Arc::<Sqlite>::clone(&store), settings, &card).unwrap());
+        let ada: Name = "ada".parse().unwrap();
+        let profile = AccountProfile { email: Some("ada@example.com".to_owned()), ..AccountProfile::default() };
+        let registration = Registration { id: ada.clone(), profile, fingerprints: Vec::new() };
+        app.register(&registration, &"test".into()).unwrap();
+        let number = app.account(&ada).unwrap().number;
+        let put = |account, kind: &str, due_at, body: Value| {
+            let (kind, id, at) = (kind.to_owned(), "1".to_owned(), app.now());
+            let document = Document { account, kind, id, version: 1, at, due_at, body: body.to_string() };
+            store.commit(&[Change::Document(document)]).unwrap();
+        };
+        // No link can be sealed.
+        put(Document::HOUSE, "seal", None, json!("broken"));
+        let email = json!({"what": "balance.low", "about": {}, "state": "pending", "tries": 0, "log": []});
+        put(number, "email", Some(app.now()), email);
+        app.work(100).unwrap();
+        let put_off = store.document(number, "email", "1").unwrap().unwrap();
+        assert_eq!(put_off.version, 2);
+        let soon = app.now() + Span::SECOND.times(10);
+        assert!(put_off.due_at.is_some_and(|it| it < soon), "longer each time, and not for the time of a claim");
+        app.close();
+    });
+}

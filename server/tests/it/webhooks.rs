@@ -1,9 +1,9 @@
 //! Webhooks, as a platform hears them: signed, tried again, sent again, and none in another's way.
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use billing::Refusal;
@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::served::{Served, chat};
+use crate::forwarded::forwarded;
 
 /// Longer than anything here takes, so that a fault shows as one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -251,15 +252,54 @@ fn document(kind: &str, id: String, due_at: Timestamp, body: &Value) -> Change {
     Change::Document(Document { account, kind, id, version: 1, at: due_at, due_at: Some(due_at), body })
 }
 
+/// What comes of a commit instead of what it says.
+#[derive(Clone, Copy)]
+enum Mood {
+    Overtaken,
+    Panics,
+}
+
+/// A store that has moods, each for one commit.
+struct Moody {
+    inner: Arc<Sqlite>,
+    moods: Mutex<Vec<Mood>>,
+}
+
+impl Moody {
+    fn set(&self, mood: Mood, commits: usize) {
+        *self.moods.lock().unwrap() = vec![mood; commits];
+    }
+    fn left(&self) -> usize {
+        self.moods.lock().unwrap().len()
+    }
+}
+
+impl Store for Moody {
+    fn commit(&self, changes: &[Change]) -> Result<(), CommitError> {
+        let mood = self.moods.lock().unwrap().pop();
+        match mood {
+            None => self.inner.commit(changes),
+            Some(Mood::Overtaken) => Err(CommitError::Stale),
+            Some(Mood::Panics) => panic!("it was told to"),
+        }
+    }
+    forwarded!();
+}
+
 /// A server in this process, whose time passes only as it is worked.
 fn at_hand(story: impl FnOnce(&Arc<App>, &Sqlite)) {
+    at_hand_of(|app, store| story(app, &store.inner));
+}
+
+fn at_hand_of(story: impl FnOnce(&Arc<App>, &Moody)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let directory = TempDir::new().unwrap();
     runtime.block_on(async {
-        let store = Arc::new(Sqlite::open(&directory.path().join("scrip.db"), Options::default()).unwrap());
+        let inner = Arc::new(Sqlite::open(&directory.path().join("scrip.db"), Options::default()).unwrap());
+        let store = Arc::new(Moody { inner, moods: Mutex::default() });
         let settings = Settings { notices_reach: Reach::Anywhere, is_sandbox: true, ..Settings::default() };
         let card = rate_card::parse_toml(rate_card::DEFAULT).unwrap();
-        let app = Arc::new(App::open(Arc::<Sqlite>::clone(&store), settings, &card).unwrap());
+        let app = Arc::new(App::open(Arc::<Moody>::clone(&store), settings, &card).unwrap());
         story(&app, &store);
         app.close();
     });
@@ -426,23 +466,114 @@ fn much_that_is_over_is_forgotten_a_little_at_a_time_and_nothing_that_is_on_its_
     });
 }
 
+#[test]
+fn of_endpoints_that_were_deleted_long_ago_nothing_is_left_either() {
+    at_hand(|app, store| {
+        let gone: Vec<String> = (0..3).map(|_| made(app, "http://127.0.0.1:9/", "balance.low")).collect();
+        gone.iter().for_each(|it| app.delete_endpoint(it.parse().unwrap(), "test").unwrap());
+        app.clock().advance(Span::DAY.times(300));
+        let long_ago = app.now() - Span::DAY.times(91);
+        store.commit(&[over(&gone[0], 0, long_ago), over(&gone[1], 1, long_ago), over(&gone[2], 2, long_ago)]).unwrap();
+        let left = || {
+            let of =
+                |it: &String| store.documents(Document::HOUSE, &format!("delivery to {it}"), None, 9).unwrap().len();
+            gone.iter().map(of).sum::<usize>()
+        };
+        app.forget().unwrap();
+        assert_eq!(left(), 2, "one of them is asked for at a time");
+        for _ in 0..6 {
+            app.clock().advance(Span::MINUTE);
+            app.forget().unwrap();
+        }
+        assert_eq!(left(), 0);
+    });
+}
+
+#[test]
+fn forgetting_that_panics_is_tried_again_like_any_other_that_fails() {
+    at_hand_of(|app, store| {
+        let id = made(app, "http://127.0.0.1:9/", "balance.low");
+        store.commit(&[over(&id, 0, app.now() - Span::DAY.times(91))]).unwrap();
+        store.set(Mood::Panics, 1);
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (app, has_gone_on) = (Arc::clone(app), Arc::new(AtomicBool::new(false)));
+        let goes_on = Arc::clone(&has_gone_on);
+        tokio::spawn(async move {
+            worker::forget(app, stopped).await;
+            goes_on.store(true, Ordering::SeqCst);
+        });
+        crate::nodes::eventually("it has panicked", || store.left() == 0);
+        stop.send(true).unwrap();
+        crate::nodes::eventually("it has lived until it was told to stop", || has_gone_on.load(Ordering::SeqCst));
+    });
+}
+
+#[test]
+fn a_replay_that_is_overtaken_leaves_nothing_out() {
+    at_hand_of(|app, store| {
+        let id = made(app, "http://127.0.0.1:9/", "balance.low");
+        let long_ago = app.now() - Span::HOUR;
+        let missed = |number| match over(&id, number, long_ago) {
+            Change::Document(it) => {
+                Change::Document(Document { body: it.body.replace("\"delivered\"", "\"failed\""), ..it })
+            }
+            other => other,
+        };
+        store.commit(&[missed(0), missed(1), missed(2)]).unwrap();
+        let replay = || app.replay(id.parse().unwrap(), long_ago, &"test".into(), None);
+        store.set(Mood::Overtaken, 1_000);
+        assert!(matches!(replay(), Err(Error::Busy)), "and is not taken to be done");
+        store.set(Mood::Overtaken, 1);
+        assert_eq!(replay().unwrap(), (3, false));
+        assert_eq!(replay().unwrap(), (0, false));
+    });
+}
+
+/// Writes down that nothing an endpoint was told was heard for a month.
+fn has_failed_for_a_month(app: &App, store: &Sqlite, id: &str) {
+    let endpoint = store.document(Document::HOUSE, "webhook_endpoint", id).unwrap().unwrap();
+    let since = format!("\"failing_since\":{}", (app.now() - Span::DAY.times(30)).millis());
+    let body = endpoint.body.replace("\"failing_since\":null", &since);
+    store.commit(&[Change::Document(Document { version: 2, body, ..endpoint })]).unwrap();
+}
+
+fn is_off(store: &Sqlite, id: &str) -> bool {
+    let endpoint = store.document(Document::HOUSE, "webhook_endpoint", id).unwrap().unwrap();
+    !endpoint.body.contains("\"disabled_at\":null")
+}
+
+#[test]
+fn one_that_is_told_much_and_stays_dead_is_switched_off_though_it_is_always_something_new_that_is_tried() {
+    at_hand(|app, store| {
+        let id = made(app, "http://127.0.0.1:9/", "balance.low");
+        has_failed_for_a_month(app, store, &id);
+        let body = json!({"endpoint": id, "notice": "n", "what": "balance.low", "body": "{}", "state": "pending",
+            "tries": 0, "log": []});
+        for (number, minutes, off) in [(1, 50, false), (2, 61, true)] {
+            let waits_since = app.now() - Span::MINUTE.times(minutes);
+            let kind = format!("delivery to {id}");
+            store.commit(&[document(&kind, format!("delivery_{number}"), waits_since, &body)]).unwrap();
+            app.work(200).unwrap();
+            let tried = || app.deliveries(id.parse().unwrap(), None, 9).unwrap().remove(0).delivery.log.len();
+            crate::nodes::eventually("it was tried", || tried() == 1);
+            assert_eq!(is_off(store, &id), off, "after {minutes} minutes");
+        }
+    });
+}
+
 /// Two bad moments, and a quiet month between: nobody knows whether it would have listened.
 #[test]
 fn one_that_was_told_nothing_for_long_has_an_hour_to_listen_again_before_it_is_switched_off() {
     at_hand(|app, store| {
         let id = made(app, "http://127.0.0.1:9/", "balance.low");
-        let endpoint = || store.document(Document::HOUSE, "webhook_endpoint", &id).unwrap().unwrap();
-        let since = format!("\"failing_since\":{}", (app.now() - Span::DAY.times(30)).millis());
-        let body = endpoint().body.replace("\"failing_since\":null", &since);
-        store.commit(&[Change::Document(Document { version: 2, body, ..endpoint() })]).unwrap();
+        has_failed_for_a_month(app, store, &id);
         raise(app, store, "first");
         app.work(200).unwrap();
-        let is_off = || !endpoint().body.contains("\"disabled_at\":null");
         for (tries, off) in [(1, false), (2, false), (3, true)] {
             app.work(200).unwrap();
             let told = || app.deliveries(id.parse().unwrap(), None, 9).unwrap().remove(0).delivery.log.len();
             crate::nodes::eventually("it was tried", || told() == tries);
-            assert_eq!(is_off(), off, "after {tries}");
+            assert_eq!(is_off(store, &id), off, "after {tries}");
             app.clock().advance(Span::MINUTE.times(31));
         }
     });

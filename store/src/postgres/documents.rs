@@ -30,7 +30,7 @@ pub const NEXT_KIND: &str = "select kind from documents where $1 < kind and due_
 pub const AT_REST: &str = concat!(
     document!(),
     "where kind = $1 and due_at is null and kind <> 'account_month' and kind <> 'house_month' \
-     and kind <> 'request' and at < $2 order by at limit $3"
+     and kind <> 'request' and kind <> 'utilisation' and at < $2 order by at limit $3"
 );
 
 pub fn read(row: &Row) -> Result<Document, Fault> {

@@ -362,7 +362,7 @@ pub fn documents_at_rest(
     // As the index says it of which kinds it is.
     let query = format!(
         "{DOCUMENT} where kind = ?1 and due_at is null and kind <> 'account_month' and kind <> 'house_month' \
-         and kind <> 'request' and at < ?2 order by at limit ?3"
+         and kind <> 'request' and kind <> 'utilisation' and at < ?2 order by at limit ?3"
     );
     all(file, &query, (kind, before.millis(), rows_max(limit)), read_document)
 }

@@ -8,6 +8,7 @@ mod digest;
 mod letter;
 mod words;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -176,13 +177,17 @@ impl App {
             return Ok(());
         };
         let Some(turn) = self.desk.admit_few(KIND, UNDER_WAY_MAX, now) else { return Ok(()) };
+        // Before it is claimed: one that cannot be written is put off like any job, longer each time.
+        let mail = self.mail(&kept, &known, to)?;
         if !self.claim(&mut kept, now)? {
             return Ok(());
         }
-        let mail = self.mail(&kept, &known, to)?;
         let app = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let posted = postbox.send(&mail);
+            // A try that panics has failed like any other: not counted, it would be made again for ever.
+            let posted = catch_unwind(AssertUnwindSafe(|| postbox.send(&mail)));
+            let panicked = |_| Posted::Later { said: "sending it panicked".to_owned(), is_there: true };
+            let posted = posted.unwrap_or_else(panicked);
             let id = kept.document.id.clone();
             if let Err(error) = app.settle_email(kept, turn, &mail.to, &posted) {
                 tracing::warn!(id, ?error, "how an e-mail went could not be written down; it is sent again");

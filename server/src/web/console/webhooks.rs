@@ -56,7 +56,7 @@ fn row(app: &App, it: EndpointView) -> Result<EndpointRow, Error> {
         failing: it.endpoint.failing_since.map(|at| When::moment(Timestamp::from_millis(at), &TimeZone::UTC)),
         is_disabled: it.endpoint.disabled_at.is_some(),
         health: match recent.len() {
-            0 => "nothing told yet".to_owned(),
+            0 => "nothing told lately".to_owned(),
             all => format!("{heard} of the last {all} heard"),
         },
         url: it.endpoint.url,
