@@ -434,6 +434,47 @@ fn what_came_back_to_a_lost_grant_and_repaid_its_debt_is_not_let_go_again() {
 }
 
 #[test]
+fn what_a_hold_gives_back_to_an_expired_grant_whose_dispute_was_lost_repays_the_debt_for_it() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 40                     -> charged g1:40
+        20   hold 60 until 300             -> held g1:60
+        110  freeze g1                     -> ok
+        111  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        112  thaw g1                       -> ok
+        112  balance                       -> 10 held 60 debt 50
+        200  release h1                    -> released g1:60
+        200  due                           -> repaid g1:50
+        200  due                           -> expired g1:10
+        200  balance                       -> 0
+        201  reverse c1                    -> reversed expired:g1:40
+    ",
+    );
+}
+
+#[test]
+fn an_expired_grant_repays_no_debt_but_its_own() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        0    grant 5                       -> ok
+        10   hold 60 until 300             -> held g1:60
+        20   charge 40                     -> charged g1:40
+        110  charge 25 debt 20             -> charged g2:5 owed 20
+        111  freeze g1                     -> ok
+        112  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        113  thaw g1                       -> ok
+        113  balance                       -> -10 held 60 debt 70
+        300  due                           -> expired g1:60
+        300  due                           -> repaid g1:50
+        300  due                           -> expired g1:10
+        300  balance                       -> -20 debt 20
+    ",
+    );
+}
+
+#[test]
 fn a_dispute_stops_the_auto_topup_until_it_is_settled() {
     check(
         "
