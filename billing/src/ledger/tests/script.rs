@@ -308,9 +308,14 @@ impl Run {
                 let withdrawal = Withdrawal {
                     grant: find(&self.grants, words[1]),
                     credits: credits(words[2]),
-                    owed: if words.get(3) == Some(&"dispute") { credits(words[2]) } else { Credits::ZERO },
+                    // Of a refund that was made by hand, too, what was spent is owed.
+                    owed: if words[0] == "withdraw" && (words.contains(&"dispute") || words.contains(&"by_hand")) {
+                        credits(words[2])
+                    } else {
+                        Credits::ZERO
+                    },
                     net: 0,
-                    cause: words.get(3).unwrap_or(&"refund").parse().expect("a cause"),
+                    cause: if words.contains(&"dispute") { Cause::Dispute } else { Cause::Refund },
                     reason: "test".into(),
                 };
                 let made = self.journal.iter().filter_map(Transaction::granted);
