@@ -264,7 +264,8 @@ impl Book {
             .map(|it| (self.at, Due::Repay(it.id)));
         // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay, but
         // for those that owe. What credits are short of is known when all of these are done.
-        let others = holds.chain(lapsed).chain(expiries).chain(repayments).chain(self.topup_due()).chain(self.budgets_due());
+        let others =
+            holds.chain(lapsed).chain(expiries).chain(repayments).chain(self.topup_due()).chain(self.budgets_due());
         let next = self.settlement().into_iter().chain(others).min_by_key(|(when, _)| *when);
         let before_it = self.budget_settlement(next.as_ref().map_or(Timestamp::NEVER, |it| it.0));
         let next = before_it.or(next);
