@@ -402,6 +402,7 @@ fn a_reversal_after_a_lost_dispute_of_an_expired_grant_lets_go_of_the_debt_first
         102  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
         103  thaw g1                       -> ok
         103  balance                       -> -50 debt 50
+        103  counted g1                    -> used 60 forfeited 40 returned 0
         104  reverse c1 10                 -> reversed forgiven 10
         104  balance                       -> -40 debt 40
         105  grant 30                      -> ok
@@ -410,6 +411,7 @@ fn a_reversal_after_a_lost_dispute_of_an_expired_grant_lets_go_of_the_debt_first
         106  balance                       -> 20
         107  reverse c1 20                 -> reversed expired:g1:10 regranted 10
         107  balance                       -> 30
+        107  counted g1                    -> used 0 forfeited 50 returned 50
     ",
     );
 }

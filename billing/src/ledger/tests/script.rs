@@ -99,6 +99,7 @@ pub fn check(script: &str) {
         assert_eq!(run.book.due(at), None, "something is due before: {line}");
         let got = match words[0] {
             "balance" => run.balance(at),
+            "counted" => run.counted(words[1]),
             "budget" => run.budget(&words, at),
             _ => {
                 let command = run.command(&words, at);
@@ -232,6 +233,15 @@ impl Run {
         if let Some((grant, _)) = transaction.granted() {
             self.grants.push((format!("g{}", self.grants.len() + 1), grant));
         }
+    }
+
+    /// What the accounts say became of a paid grant's credits.
+    fn counted(&self, grant: &str) -> String {
+        let mut tally = Tally::default();
+        self.journal.iter().for_each(|it| drop(tally.count(it, &mut |_| None)));
+        let paid = tally.paid[&find(&self.grants, grant)];
+        let (used, forfeited, returned) = (paid.used.micros(), paid.forfeited.micros(), paid.returned.micros());
+        format!("used {used} forfeited {forfeited} returned {returned}")
     }
 
     fn balance(&self, at: Timestamp) -> String {
