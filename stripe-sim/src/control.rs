@@ -12,6 +12,7 @@
 //! | `POST disputes {payment, amount?, currency?, reason?, inquiry?}` | |
 //! | `POST disputes/{id}/close {outcome, reinstated?}` | |
 //! | `POST settlement {currency, per_mille}` | keeps the operator's balance in one currency, all others converted |
+//! | `POST search {late}` | whether it shows customers that were deleted from here on |
 //! | `POST refunds/{id} {status}`, `POST refunds/settle` | ends a refund; ends the slow ones |
 //! | `GET cards` | the saved cards' names |
 //! | `POST cards/{id} {exp_month, exp_year}` | the bank changes a card; a month that is over expires it |
@@ -63,6 +64,10 @@ pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Resu
         ("POST", ["settlement"]) => {
             let per_mille = said["per_mille"].as_i64().ok_or("per_mille is a whole number")?;
             world.settlement = Some(Settlement { currency: text(said, "currency"), per_mille });
+            json!({})
+        }
+        ("POST", ["search"]) => {
+            world.shown_still = (said["late"] == true).then(Vec::new);
             json!({})
         }
         ("POST", ["refunds", "settle"]) => {
