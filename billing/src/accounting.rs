@@ -25,7 +25,7 @@ pub struct PaidGrant {
     pub used: Credits,
     /// Expired, or taken back unspent.
     pub forfeited: Credits,
-    /// Gone back for money, unspent.
+    /// Gone back for money, unspent, or spent and reversed since.
     pub returned: Credits,
     /// What went back for those and for others that were spent, in minor units.
     pub refunded: i64,
@@ -195,6 +195,7 @@ impl Tally {
             self.paid.insert(grant, paid);
         }
         self.withdraw(transaction, &mut sums, forgotten);
+        self.unlose(transaction, &mut sums, forgotten);
         for entry in transaction.entries() {
             let micros = entry.credits.micros();
             *sums.ledger.entry(entry.from.clone()).or_default() -= micros;
@@ -209,6 +210,23 @@ impl Tally {
             );
         }
         sums
+    }
+
+    /// What was spent of a grant when its money went back, and was reversed: it was not used, and not left to expire.
+    fn unlose(
+        &mut self,
+        transaction: &Transaction,
+        sums: &mut Sums,
+        forgotten: &mut dyn FnMut(GrantId) -> Option<PaidGrant>,
+    ) {
+        let What::Reversed(reversal) = &transaction.what else { return };
+        for (grant, credits) in &reversal.unlost {
+            let unuse = |it: &mut PaidGrant| {
+                it.used -= *credits;
+                it.returned += *credits;
+            };
+            self.change(*grant, sums, unuse, Some(&mut *forgotten));
+        }
     }
 
     /// The money of a refund, of a lost dispute, or of a refund that failed after all.

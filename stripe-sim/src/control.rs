@@ -12,6 +12,7 @@
 //! | `POST disputes {payment, amount?, currency?, reason?, inquiry?}` | |
 //! | `POST disputes/{id}/close {outcome, reinstated?}` | |
 //! | `POST settlement {currency, per_mille}` | keeps the operator's balance in one currency, all others converted |
+//! | `POST search {late}` | whether it shows customers that were deleted from here on |
 //! | `POST refunds/{id} {status}`, `POST refunds/settle` | ends a refund; ends the slow ones |
 //! | `GET cards` | the saved cards' names |
 //! | `POST cards/{id} {exp_month, exp_year}` | the bank changes a card; a month that is over expires it |
@@ -65,6 +66,7 @@ pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Resu
             world.settlement = Some(Settlement { currency: text(said, "currency"), per_mille });
             json!({})
         }
+        ("POST", ["search"]) => delay_search(world, said),
         ("POST", ["refunds", "settle"]) => {
             world.settle_slow_refunds();
             json!({})
@@ -115,6 +117,11 @@ fn spoil(world: &mut World, said: &Value) -> Value {
     notices.lose = said["lose"].as_u64().unwrap_or(notices.lose);
     notices.delay = said["delay_seconds"].as_i64().unwrap_or(notices.delay);
     json!({"held": notices.is_held, "repeats": notices.repeats, "lose": notices.lose, "delay_seconds": notices.delay})
+}
+
+fn delay_search(world: &mut World, said: &Value) -> Value {
+    world.shown_still = (said["late"] == true).then(Vec::new);
+    json!({})
 }
 
 fn open_dispute(world: &mut World, said: &Value) -> Result<Value, String> {

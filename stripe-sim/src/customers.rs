@@ -71,6 +71,9 @@ impl World {
             card["customer"] = Value::Null;
             self.shelf.put(&card);
         }
+        if let Some(shown) = &mut self.shown_still {
+            shown.push(customer.clone());
+        }
         let deleted = json!({"id": id, "object": "customer", "deleted": true});
         self.shelf.put(&deleted);
         self.tell("customer.deleted", &customer);
@@ -93,8 +96,10 @@ impl World {
                 _ => return Err(Problem::parameter("query", "", "The simulator searches by metadata alone.")),
             }
         }
-        let mut found =
-            self.list(kind, url, params, |it| wanted.iter().all(|(name, value)| it["metadata"][name] == **value))?;
+        let is_wanted = |it: &Value| wanted.iter().all(|(name, value)| it["metadata"][name] == **value);
+        let mut found = self.list(kind, url, params, is_wanted)?;
+        let still = self.shown_still.iter().flatten().filter(|it| it["object"] == kind && is_wanted(it));
+        found["data"].as_array_mut().into_iter().for_each(|page| page.extend(still.clone().cloned()));
         found["object"] = json!("search_result");
         found["next_page"] = Value::Null;
         Ok(found)

@@ -28,6 +28,8 @@ pub struct World {
     pub key: Option<String>,
     /// What the operator's balance is kept in, where it is one currency for all.
     pub settlement: Option<Settlement>,
+    /// Customers that the search shows still, though they were deleted; none where it is never late.
+    pub shown_still: Option<Vec<Value>>,
 }
 
 /// Money of other currencies is converted into this one when it reaches the operator's balance.
@@ -48,6 +50,7 @@ impl World {
             url,
             key: None,
             settlement: None,
+            shown_still: None,
         }
     }
 

@@ -283,7 +283,7 @@ impl Book {
         next.accrued(at)
     }
 
-    pub(super) fn apply_report(&mut self, report: &ServerReport, _at: Timestamp) {
+    pub(super) fn apply_report(&mut self, report: &ServerReport, at: Timestamp) {
         if let Some(terms) = &report.terms {
             self.apply_burn_terms(terms);
         }
@@ -295,7 +295,11 @@ impl Book {
                 self.burning.servers.insert(server, calendar);
             }
             ServerAct::Change(change) => {
-                let change = |server: &mut Server| server.change(change, report.at, calendar);
+                let change = |server: &mut Server| {
+                    // One that stands still settles nothing, and would remember for ever.
+                    server.forget_undone(at);
+                    server.change(change, report.at, calendar)
+                };
                 let changed = self.burning.servers.change(&report.server, calendar, change);
                 assert_eq!(changed, Ok(()), "a report was decided on");
             }
@@ -310,7 +314,7 @@ impl Book {
     /// Moves the meter by what was settled, and remembers what it drew.
     pub(super) fn apply_settlement(&mut self, transaction: &Transaction) {
         if let What::Reversed(reversal @ Reversal { of_server: Some(server), .. }) = &transaction.what {
-            return self.apply_reversal_of(server, reversal);
+            return self.apply_reversal_of(server, reversal, transaction.at);
         }
         let (What::Charged { settled: Some(settled), .. } | What::Reversed(Reversal { settled: Some(settled), .. })) =
             &transaction.what

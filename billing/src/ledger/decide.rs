@@ -53,7 +53,9 @@ impl Book {
             }
             Command::Repay { grant } => {
                 let grant = self.grant(*grant).ok_or(Refusal::GrantNotFound)?;
-                What::Repaid { grant: grant.id, credits: grant.remaining.min(self.debt) }
+                // One that has expired repays no more than is owed for what was spent of it.
+                let most = if grant.live_at(at) { self.debt } else { self.debt.min(self.lost(grant.id)) };
+                What::Repaid { grant: grant.id, credits: grant.remaining.min(most) }
             }
             Command::Server(report) => self.report(report, at)?,
             Command::BurnTerms(terms) => What::BurnTerms(Arc::clone(terms)),
@@ -277,7 +279,10 @@ impl Book {
             What::Frozen { grant, is_frozen, expires_at } => {
                 posted += self.thawed(*grant, *is_frozen, *expires_at, at);
             }
-            What::Repaid { credits, .. } => debt -= *credits,
+            What::Repaid { grant, credits } => {
+                posted += if live(grant) { Credits::ZERO } else { *credits };
+                debt -= *credits;
+            }
             What::Charged { credits, draws, owed, closing, settled, .. } => {
                 accrued -= settled.as_ref().map_or(Credits::ZERO, |it| *credits + it.beyond);
                 let revived: Credits = draws.iter().filter(|it| it.pot == Pot::Expired).map(|it| it.credits).sum();

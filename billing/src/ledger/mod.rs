@@ -257,9 +257,15 @@ impl Book {
             .map(|it| (not_before(it.terms.effective_at), it))
             .filter(|(when, it)| it.live_at(*when))
             .map(|(when, it)| (when, Due::Repay(it.id)));
-        // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay.
-        // What credits are short of is known when all of these are done.
-        let others = holds.chain(expiries).chain(repayments).chain(self.topup_due()).chain(self.budgets_due());
+        // What comes back to a grant that expired, whose money went back too, was never used: nothing is owed for it.
+        let lapsed = unspent()
+            .filter(|it| self.debt.is_positive() && it.terms.scope.is_general() && !it.is_frozen)
+            .filter(|it| it.expires_at() <= self.at && self.lost(it.id).is_positive())
+            .map(|it| (self.at, Due::Repay(it.id)));
+        // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay, but
+        // for those that owe. What credits are short of is known when all of these are done.
+        let others =
+            holds.chain(lapsed).chain(expiries).chain(repayments).chain(self.topup_due()).chain(self.budgets_due());
         let next = self.settlement().into_iter().chain(others).min_by_key(|(when, _)| *when);
         let before_it = self.budget_settlement(next.as_ref().map_or(Timestamp::NEVER, |it| it.0));
         let next = before_it.or(next);

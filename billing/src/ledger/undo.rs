@@ -230,7 +230,7 @@ impl Book {
     }
 
     /// Remembers with the server that its time was reversed, and of which draws.
-    pub(super) fn apply_reversal_of(&mut self, (server, kind): &(Name, PartKind), reversal: &Reversal) {
+    pub(super) fn apply_reversal_of(&mut self, (server, kind): &(Name, PartKind), reversal: &Reversal, at: Timestamp) {
         let calendar = &self.burning.terms.calendar;
         let owned = reversal.draws.iter().map(|it| (Some(it.grant), it.credits));
         let unlost = reversal.unlost.iter().map(|it| (Some(it.0), it.1));
@@ -240,6 +240,7 @@ impl Book {
             for (grant, credits) in owned.chain(unlost).chain([(None, unowed)]) {
                 Drawn::forget(&mut server.drawn, grant, credits);
             }
+            server.forget_undone(at);
             server.reverse(&reversal.work, *kind, reversal.credits);
         });
     }

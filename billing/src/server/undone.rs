@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Forgets hours of which no fact can tell anything any more.
-    pub(super) fn forget_undone(&mut self, at: Timestamp) {
+    pub(crate) fn forget_undone(&mut self, at: Timestamp) {
         let horizon = at - KEPT - Span::HOUR.times(2);
         self.undone.retain(|it| horizon <= it.hour);
     }

@@ -50,25 +50,31 @@ impl App {
         let lost = wallet.as_ref().map_or(0, |it| it.body.lost);
         let account = known.account.clone();
         let key = customer_key(&account, lost, self.now());
-        let made = self.at_provider(move |provider| {
-            match provider.find_customer(number.get()) {
-                Ok(None) => {}
-                // Not every key may search, nor is it possible everywhere.
-                Err(stripe::Failure::Refused { why, detail }) => {
-                    tracing::warn!(?why, detail, "whether there is such a customer could not be looked up");
-                }
-                Ok(Some(found)) => return Ok(found),
-                Err(failure) => return Err(failure),
+        let found = match self.at_provider(move |it| it.find_customer(number.get())).await {
+            Ok(found) => found,
+            // Not every key may search, nor is it possible everywhere.
+            Err(stripe::Failure::Refused { why, detail }) => {
+                tracing::warn!(?why, detail, "whether there is such a customer could not be looked up");
+                None
             }
-            let order = NewCustomer {
-                ours: account.id.as_str(),
-                number: number.get(),
-                name: account.name.as_deref(),
-                email: account.email.as_deref(),
-            };
-            provider.create_customer(&order, &key)
-        });
-        let customer = made.await.map_err(|it| told(&it))?;
+            Err(failure) => return Err(told(&failure)),
+        };
+        let customer = match found {
+            // One that was known here and is not any more was deleted; the search shows it for a while.
+            Some(found) if self.account_of_customer(&found)?.is_none() => found,
+            _ => {
+                let made = self.at_provider(move |provider| {
+                    let order = NewCustomer {
+                        ours: account.id.as_str(),
+                        number: number.get(),
+                        name: account.name.as_deref(),
+                        email: account.email.as_deref(),
+                    };
+                    provider.create_customer(&order, &key)
+                });
+                made.await.map_err(|it| told(&it))?
+            }
+        };
         let now = self.now();
         let body = Wallet { customer: Some(customer.clone()), default: None, lost };
         let mut wallet = wallet.unwrap_or_else(|| Kept::new(number, WALLET, WALLET.to_owned(), body.clone()));

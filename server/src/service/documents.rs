@@ -29,6 +29,11 @@ impl<T: Serialize> Kept<T> {
         Kept { document, body }
     }
 
+    /// Whether somebody took it, and is at it still unless they died.
+    pub fn is_leased(&self, now: Timestamp) -> bool {
+        self.document.due_at.is_some_and(|it| now < it && it == self.document.at + LEASE)
+    }
+
     /// The change that makes this its next state.
     pub fn next(&self, at: Timestamp, due_at: Option<Timestamp>) -> Change {
         let body = serde_json::to_string(&self.body).expect("a body is plain JSON");

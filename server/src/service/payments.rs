@@ -176,9 +176,11 @@ impl Payment {
     pub(super) fn key(&self, ours: &str) -> String {
         if self.customers_lost == 0 { ours.to_owned() } else { format!("{ours}:{}", self.customers_lost) }
     }
-    /// Who pays is not there any more, and so nothing was sent. With what card is asked anew: theirs are gone too.
+    /// Who pays is not there any more, and so nothing was sent. With what card is asked anew: theirs are gone too. The
+    /// tries were at that customer; how often this happens has a bound of its own.
     pub(super) fn lose_customer(&mut self) {
         (self.customer, self.card, self.sent_at) = (None, None, None);
+        self.tries = 0;
         self.customers_lost += 1;
     }
     pub(super) fn bought(&self) -> Bought {

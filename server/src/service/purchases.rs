@@ -61,6 +61,12 @@ struct Then {
     is_credited: bool,
 }
 
+impl Then {
+    fn of(view: &PaymentView) -> Then {
+        Then { id: view.id.clone(), payment: view.payment.clone(), is_credited: view.grant.is_some() }
+    }
+}
+
 impl PurchaseOrder {
     fn fingerprint(&self) -> Fingerprint {
         let mut request = Fingerprint::of("purchase");
@@ -83,7 +89,7 @@ impl App {
         self.provider()?;
         let fresh = match self.asked(known.account.number, &order.key, order.fingerprint())? {
             Asked::Fresh(fresh) => fresh,
-            Asked::Before(led_to) => return self.purchased_then(&known, &led_to),
+            Asked::Before(led_to) => return self.purchased_then(&known, &order, &led_to),
         };
         let payment = self.ordered(&known, &order)?;
         let now = self.now();
@@ -95,7 +101,7 @@ impl App {
         }
         // The same key came at the same moment, and was first.
         match self.asked(known.account.number, &order.key, order.fingerprint())? {
-            Asked::Before(led_to) => self.purchased_then(&known, &led_to),
+            Asked::Before(led_to) => self.purchased_then(&known, &order, &led_to),
             Asked::Fresh(_) => Err(Error::Busy),
         }
     }
@@ -106,22 +112,30 @@ impl App {
         self.carry_out(id).await?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
         let view = self.payment_view(known, kept, false)?;
-        let then = Then { id: view.id.clone(), payment: view.payment.clone(), is_credited: view.grant.is_some() };
-        self.keep(&[fresh.answered_at_last(&then, self.now())])?;
+        self.keep(&[fresh.answered_at_last(&Then::of(&view), self.now())])?;
         Ok(view)
     }
 
-    /// The answer that a key led to before. Where none was given, for the process died or is at it still, it is what
-    /// there is now.
-    fn purchased_then(&self, known: &Arc<Known>, led_to: &str) -> Result<PaymentView, Error> {
+    /// The answer that a key led to before. Where none was given it is what there is now: while a process is at it,
+    /// until that one answers; and for good where it died.
+    fn purchased_then(&self, known: &Arc<Known>, order: &PurchaseOrder, led_to: &str) -> Result<PaymentView, Error> {
         let then: Option<Then> = answer_in(led_to);
         let id = then.as_ref().map_or(led_to, |it| &it.id);
         let id: PaymentId = id.parse().map_err(|_| Refusal::PaymentNotFound)?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
+        let is_at_rest = kept.body.status().is_final() || !kept.is_leased(self.now());
         let mut view = self.payment_view(known, kept, true)?;
-        if let Some(then) = then {
-            view.grant = view.grant.filter(|_| then.is_credited);
-            view.payment = then.payment;
+        match then {
+            Some(then) => {
+                view.grant = view.grant.filter(|_| then.is_credited);
+                view.payment = then.payment;
+            }
+            None if is_at_rest => {
+                let asked = self.asked_before(known.account.number, &order.key, order.fingerprint())?;
+                // Whoever was first to note it saw it at rest too.
+                self.keep(&[asked.answered_at_last(&Then::of(&view), self.now())])?;
+            }
+            None => {}
         }
         Ok(view)
     }

@@ -26,7 +26,7 @@ struct Note {
     led_to: String,
 }
 
-/// A key that nobody has used yet.
+/// A key that nobody has used yet, or whose answer nobody has noted.
 pub(super) struct Fresh {
     account: AccountNumber,
     name: String,
@@ -58,6 +58,17 @@ impl App {
             Some(led_to) => Asked::Before(led_to),
             None => Asked::Fresh(fresh),
         })
+    }
+
+    /// A key that came before, to note at last what was answered.
+    pub(super) fn asked_before(
+        &self,
+        account: AccountNumber,
+        key: &Text,
+        request: Fingerprint,
+    ) -> Result<Fresh, Error> {
+        let key = self.key(account, key, request)?;
+        Ok(Fresh { account, name: name_of(&key), request: format!("{:032x}", key.request) })
     }
 
     /// What a key led to that was fresh a moment ago.

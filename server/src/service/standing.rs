@@ -19,6 +19,8 @@ pub struct StandingGrant {
     /// Unspent and not in a hold.
     pub remaining: Credits,
     pub held: Credits,
+    /// Its payment is disputed: its time stands still, and when it expires is not known yet.
+    pub is_frozen: bool,
 }
 
 /// Credits have run out under running servers: what happens to those, and when.
@@ -56,6 +58,7 @@ impl App {
                 expires_at: it.expires_at(),
                 remaining: it.remaining,
                 held: it.held,
+                is_frozen: it.is_frozen,
             })
             .collect())
     }

@@ -47,6 +47,29 @@ fn a_purchase_survives_death_at_every_step() {
     });
 }
 
+/// Where the process died before it had noted what it answered, the first answer that is given stays.
+#[test]
+fn a_purchase_whose_answer_was_never_noted_is_answered_alike_from_then_on() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        // Its order is committed; it is taken; it is paid.
+        for commit in 1..4 {
+            let mut town = Town::new(1, false).await;
+            town.doom.seal(commit);
+            assert_eq!(town.buy().await, None);
+            town.restart().await;
+            let first = town.app.purchase(Town::order(false)).await.unwrap();
+            assert_eq!((&*first.payment.status, first.is_replay), ("succeeded", true));
+            town.refund(first.id.parse().unwrap()).await;
+            let now = town.app.payment(first.id.parse().unwrap()).unwrap().payment;
+            assert_ne!(now.returned, first.payment.returned);
+            let again = town.app.purchase(Town::order(false)).await.unwrap();
+            assert_eq!((again.payment.returned, again.grant), (first.payment.returned, first.grant));
+            town.app.close();
+        }
+    });
+}
+
 #[test]
 fn a_purchase_on_the_hosted_page_survives_death_at_every_step() {
     at_every_step("hosted purchase", async |town: &mut Town, doom: &dyn Fn(&Town)| {

@@ -334,7 +334,8 @@ fn a_card_that_is_taken_away_at_the_provider_is_not_shown_any_more() {
     assert_eq!(cards(), 0);
 }
 
-/// Somebody tidied up at the provider: the account is made known anew, and pays again.
+/// Somebody tidied up at the provider: the account is made known anew, and pays again; also while the search there
+/// shows the customer still.
 #[test]
 fn a_customer_that_was_deleted_at_the_provider_is_made_anew() {
     for is_told in [true, false] {
@@ -347,6 +348,7 @@ fn a_customer_that_was_deleted_at_the_provider_is_made_anew() {
             it.payment(first["id"].as_str().unwrap())["status"] == "succeeded"
         });
         let before = shop.customers_at_provider();
+        shop.control("POST", "search", &json!({"late": true}));
         shop.delete_customer();
         shop.settle();
         let next = shop.buy("ada", "two", &hosted(json!({"credits": 1000}))).json();

@@ -202,9 +202,8 @@ impl Town {
     pub async fn buy(&self) -> Option<PaymentId> {
         self.buy_by(false).await.map(|it| it.0)
     }
-    /// The payment, and the page to pay on.
-    pub async fn buy_by(&self, is_hosted: bool) -> Option<(PaymentId, Option<String>)> {
-        let order = PurchaseOrder {
+    pub fn order(is_hosted: bool) -> PurchaseOrder {
+        PurchaseOrder {
             account: ada(),
             goods: Goods::Credits(Credits::whole(1_000)),
             method: None,
@@ -213,8 +212,11 @@ impl Town {
             return_url: Some("http://shop.example/".to_owned()),
             key: "order".into(),
             by: "test".into(),
-        };
-        let view = self.app.purchase(order).await.ok()?;
+        }
+    }
+    /// The payment, and the page to pay on.
+    pub async fn buy_by(&self, is_hosted: bool) -> Option<(PaymentId, Option<String>)> {
+        let view = self.app.purchase(Town::order(is_hosted)).await.ok()?;
         Some((view.id.parse().ok()?, view.payment.page_url))
     }
     /// Ada lives in another country, which decides her tax.

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::id::{AccountNumber, GrantId};
-use billing::ledger::{Balance, Book, Draw, Freeze, Grant, Hold, Origin, Pot, Terms, Transaction, What, Work};
+use billing::ledger::{
+    Balance, Book, Cause, Draw, Freeze, Grant, Hold, Origin, Pot, Terms, Transaction, What, Withdrawal, Work,
+};
 use billing::money::Credits;
 use billing::rating::{Price, Text, Usage};
 use billing::time::Timestamp;
@@ -182,17 +184,17 @@ pub fn read_lean(
     let mut story = Story::new(account, Timestamp::from_millis(stored.at));
     let freezes = stored.freezes.into_iter().map(FreezeJson::read).collect::<Result<Vec<_>, _>>()?;
     // What is put back after it comes back frozen, and to expire when it did.
-    story.book.restore_freezes(freezes);
+    story.book.restore_freezes(freezes.clone());
     let mut pots = BTreeMap::new();
     for grant in stored.grants {
         let id = read_grant(&grant.id)?;
         let terms = grant.terms.map_or_else(|| terms(id), TermsJson::read)?;
         let pot = Pots { remaining: grant.remaining, held: grant.held, expired: grant.expired };
         pot.check(&terms)?;
-        if pots.insert(id, (Arc::clone(&terms), pot)).is_some() {
+        story.granted(id, &terms, &pot)?;
+        if pots.insert(id, (terms, pot)).is_some() {
             return Err(Malformed::not("a grant of its own", &grant.id));
         }
-        story.granted(id, &terms)?;
     }
     let holds = stored.holds.into_iter().map(HoldJson::read).collect::<Result<Vec<_>, _>>()?;
     check_holds(&holds, &pots)?;
@@ -208,6 +210,8 @@ pub fn read_lean(
     let mut book = story.book;
     book.version = version;
     book.at = story.at;
+    // What was put back in the story told of no refund that failed: what is owed for a grant is as it was.
+    book.restore_freezes(freezes);
     book.restore_money(stored.topup.map(TopupJson::read).transpose()?, stored.disputes);
     if let Some(burning) = stored.burning {
         book.resume(burning.read()?);
@@ -229,7 +233,8 @@ pub fn read_apart(text: &str) -> Result<Arc<Terms>, Malformed> {
     serde_json::from_str::<TermsJson>(text)?.read()
 }
 
-/// What is where of a grant's credits; the rest is spent.
+/// What is where of a grant's credits; the rest is spent. It may be more than there was at first: a refund took what
+/// was spent, its debt was repaid otherwise, the refund failed, and what was spent came back.
 struct Pots {
     remaining: i64,
     held: i64,
@@ -240,11 +245,17 @@ impl Pots {
     fn check(&self, terms: &Terms) -> Result<(), Malformed> {
         let all = [self.remaining, self.held, self.expired];
         let sum = all.iter().try_fold(0_i64, |sum, it| sum.checked_add(*it));
-        let fits = terms.credits <= Credits::MAX && sum.is_some_and(|it| (1..=terms.credits.micros()).contains(&it));
+        let is_amount = terms.credits.is_positive() && terms.credits <= Credits::MAX;
+        let fits = is_amount && sum.is_some_and(|it| (1..=Credits::MAX.micros()).contains(&it));
         if all.iter().all(|it| 0 <= *it) && fits {
             return Ok(());
         }
         Err(Malformed::not("what may be left of its grant", &format!("{all:?}")))
+    }
+
+    /// What of a grant of these terms was spent; less than nothing where more is there than it was made with.
+    fn spent(&self, terms: &Terms) -> Credits {
+        terms.credits - Credits::from_micros(self.remaining + self.held + self.expired)
     }
 }
 
@@ -305,12 +316,23 @@ impl Story {
         });
     }
 
-    fn granted(&mut self, grant: GrantId, terms: &Arc<Terms>) -> Result<(), Malformed> {
+    /// A grant as it was made, and what was put back into it beyond that, which holds may have reserved.
+    fn granted(&mut self, grant: GrantId, terms: &Arc<Terms>, pots: &Pots) -> Result<(), Malformed> {
+        let more = (-pots.spent(terms)).at_least_zero();
         if self.book.would_live(grant, terms, self.at) {
-            let free = self.free.checked_add(terms.credits);
-            self.free = free.ok_or_else(|| Malformed::not("an amount of credits", "the sum of the grants"))?;
+            let free = self.free.checked_add(terms.credits).and_then(|it| it.checked_add(more));
+            free.ok_or_else(|| Malformed::not("an amount of credits", "the sum of the grants"))?;
+            self.free += terms.credits;
         }
         self.tell(What::Granted { grant, terms: Arc::clone(terms) });
+        if more.is_positive() {
+            if self.book.would_live(grant, terms, self.at) {
+                self.free += more;
+            }
+            let (owed, reason) = (Credits::ZERO, "put back".into());
+            let withdrawal = Withdrawal { grant, credits: more, owed, net: 0, cause: Cause::Refund, reason };
+            self.tell(What::Restored { withdrawal, terms: Arc::clone(terms) });
+        }
         Ok(())
     }
 
@@ -335,7 +357,7 @@ impl Story {
     /// What of a grant has expired, and what was spent: for the book it is as if that had been taken back.
     fn used_up(&mut self, grant: GrantId, terms: &Terms, pots: &Pots) {
         let expired = Credits::from_micros(pots.expired);
-        let spent = terms.credits - Credits::from_micros(pots.remaining + pots.held) - expired;
+        let spent = pots.spent(terms).at_least_zero();
         for (credits, what) in [
             (expired, What::Expired { grant, credits: expired }),
             (spent, What::Voided { grant, credits: spent, reason: "spent".into() }),

@@ -414,7 +414,7 @@ proptest! {
     }
 
     #[test]
-    fn a_book_reads_as_it_was_written(steps in vec((0..24_u8, 1..500_i64, 1..400_i64), 1..60)) {
+    fn a_book_reads_as_it_was_written(steps in vec((0..25_u8, 1..500_i64, 1..400_i64), 1..60)) {
         let mut book = Book::open(AccountNumber::from_random(5));
         let mut now = Timestamp::from_millis(1_795_000_000_000);
         for (kind, amount, minutes) in steps {
@@ -433,6 +433,23 @@ proptest! {
             prop_assert_eq!(read_book(json.as_str(), book.account, book.version).unwrap(), book.clone());
         }
     }
+}
+
+/// A refund that took what was spent and failed puts that back too; and then the work is reversed.
+#[test]
+fn a_book_with_more_of_a_grant_than_it_was_made_with_reads_as_it_was_written() {
+    let mut book = Book::open(AccountNumber::from_random(5));
+    let now = Timestamp::from_millis(1_795_000_000_000);
+    // Granted 300, put back 80; held and not.
+    for (kind, amount) in [(0, 100), (24, 80), (4, 350)] {
+        let asked = command(&book, kind, amount, now).unwrap();
+        let transaction = book.decide(&asked, now).unwrap();
+        book.apply(&transaction);
+    }
+    assert_eq!(book.grants()[0].held.micros(), 350);
+    let mut json = Json::new();
+    write_book(&mut json, &book);
+    assert_eq!(read_book(json.as_str(), book.account, book.version).unwrap(), book);
 }
 
 fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command> {
@@ -505,6 +522,12 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
             let budget = book.budgets().iter().find(|it| !it.is_counted())?;
             let since = budget.counting_since?;
             Command::CountBudget { budget: budget.id.clone(), since, used: vec![(now, Credits::from_micros(amount))] }
+        }
+        24 => {
+            let (grant, terms) = book.grants().first().map(|it| (it.id, Arc::clone(&it.terms)))?;
+            let (owed, cause) = (Credits::ZERO, Cause::Refund);
+            let withdrawal = Withdrawal { grant, credits, owed, net: amount, cause, reason: "test".into() };
+            Command::Restore { withdrawal, terms }
         }
         23 if amount < 50 => Command::DeleteBudget { budget: book.budgets().first()?.id.clone() },
         _ => Command::Release { hold: hold? },

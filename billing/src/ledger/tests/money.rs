@@ -402,6 +402,7 @@ fn a_reversal_after_a_lost_dispute_of_an_expired_grant_lets_go_of_the_debt_first
         102  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
         103  thaw g1                       -> ok
         103  balance                       -> -50 debt 50
+        103  counted g1                    -> used 60 forfeited 40 returned 0
         104  reverse c1 10                 -> reversed forgiven 10
         104  balance                       -> -40 debt 40
         105  grant 30                      -> ok
@@ -410,6 +411,7 @@ fn a_reversal_after_a_lost_dispute_of_an_expired_grant_lets_go_of_the_debt_first
         106  balance                       -> 20
         107  reverse c1 20                 -> reversed expired:g1:10 regranted 10
         107  balance                       -> 30
+        107  counted g1                    -> used 0 forfeited 50 returned 50
     ",
     );
 }
@@ -429,6 +431,84 @@ fn what_came_back_to_a_lost_grant_and_repaid_its_debt_is_not_let_go_again() {
         120  due                           -> expired g1:20
         121  reverse c1                    -> reversed expired:g1:40
         121  balance                       -> 0
+    ",
+    );
+}
+
+#[test]
+fn what_a_hold_gives_back_to_an_expired_grant_whose_dispute_was_lost_repays_the_debt_for_it() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 40                     -> charged g1:40
+        20   hold 60 until 300             -> held g1:60
+        110  freeze g1                     -> ok
+        111  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        112  thaw g1                       -> ok
+        112  balance                       -> 10 held 60 debt 50
+        200  release h1                    -> released g1:60
+        200  due                           -> repaid g1:50
+        200  due                           -> expired g1:10
+        200  balance                       -> 0
+        201  reverse c1                    -> reversed expired:g1:40
+    ",
+    );
+}
+
+#[test]
+fn an_expired_grant_repays_no_debt_but_its_own() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        0    grant 5                       -> ok
+        10   hold 60 until 300             -> held g1:60
+        20   charge 40                     -> charged g1:40
+        110  charge 25 debt 20             -> charged g2:5 owed 20
+        111  freeze g1                     -> ok
+        112  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        113  thaw g1                       -> ok
+        113  balance                       -> -10 held 60 debt 70
+        300  due                           -> expired g1:60
+        300  due                           -> repaid g1:50
+        300  due                           -> expired g1:10
+        300  balance                       -> -20 debt 20
+    ",
+    );
+}
+
+#[test]
+fn a_refund_by_hand_of_what_was_spent_is_owed_no_longer_than_it_was_used() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 80                     -> charged g1:80
+        20   withdraw g1 100 by_hand       -> withdrawn g1:20 owed 80
+        20   balance                       -> -80 debt 80
+        120  reverse c1 30                 -> reversed forgiven 30
+        120  balance                       -> -50 debt 50
+        121  restore g1 100                -> restored g1:100
+        121  due                           -> repaid g1:50
+        121  due                           -> expired g1:50
+        121  balance                       -> 0
+        122  reverse c1                    -> reversed expired:g1:50
+    ",
+    );
+}
+
+#[test]
+fn a_refund_by_hand_that_fails_after_its_debt_was_repaid_leaves_nothing_owed() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 80                     -> charged g1:80
+        20   withdraw g1 100 by_hand       -> withdrawn g1:20 owed 80
+        30   grant 80                      -> ok
+        30   due                           -> repaid g2:80
+        40   restore g1 100                -> restored g1:100
+        40   balance                       -> 100
+        100  due                           -> expired g1:100
+        101  reverse c1                    -> reversed expired:g1:80
+        101  balance                       -> 0
     ",
     );
 }

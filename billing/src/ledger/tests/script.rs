@@ -99,6 +99,7 @@ pub fn check(script: &str) {
         assert_eq!(run.book.due(at), None, "something is due before: {line}");
         let got = match words[0] {
             "balance" => run.balance(at),
+            "counted" => run.counted(words[1]),
             "budget" => run.budget(&words, at),
             _ => {
                 let command = run.command(&words, at);
@@ -234,6 +235,15 @@ impl Run {
         }
     }
 
+    /// What the accounts say became of a paid grant's credits.
+    fn counted(&self, grant: &str) -> String {
+        let mut tally = Tally::default();
+        self.journal.iter().for_each(|it| drop(tally.count(it, &mut |_| None)));
+        let paid = tally.paid[&find(&self.grants, grant)];
+        let (used, forfeited, returned) = (paid.used.micros(), paid.forfeited.micros(), paid.returned.micros());
+        format!("used {used} forfeited {forfeited} returned {returned}")
+    }
+
     fn balance(&self, at: Timestamp) -> String {
         let Balance { posted, held, debt, .. } = self.book.balance(at);
         let mut text = posted.micros().to_string();
@@ -308,9 +318,14 @@ impl Run {
                 let withdrawal = Withdrawal {
                     grant: find(&self.grants, words[1]),
                     credits: credits(words[2]),
-                    owed: if words.get(3) == Some(&"dispute") { credits(words[2]) } else { Credits::ZERO },
+                    // Of a refund that was made by hand, too, what was spent is owed.
+                    owed: if words[0] == "withdraw" && (words.contains(&"dispute") || words.contains(&"by_hand")) {
+                        credits(words[2])
+                    } else {
+                        Credits::ZERO
+                    },
                     net: 0,
-                    cause: words.get(3).unwrap_or(&"refund").parse().expect("a cause"),
+                    cause: if words.contains(&"dispute") { Cause::Dispute } else { Cause::Refund },
                     reason: "test".into(),
                 };
                 let made = self.journal.iter().filter_map(Transaction::granted);

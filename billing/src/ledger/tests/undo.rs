@@ -188,6 +188,21 @@ fn time_that_facts_can_no_longer_correct_is_not_reversed_either() {
     assert!(matches!(history.reverse(charge, None), Err(Refusal::Invalid { .. })));
 }
 
+#[test]
+fn what_was_given_back_of_a_server_that_stands_still_is_forgotten_when_it_is_heard_of_again() {
+    let mut history = five_hours();
+    let (charge, _) = history.last_charges()[0];
+    history.change("vm", Change::Stop);
+    history.reverse(charge, Some(1)).unwrap();
+    let undone = |it: &History| it.book.server(&vm()).unwrap().undone.len();
+    assert_eq!(undone(&history), 1);
+    history.wait(LATE_MAX);
+    history.wait(HOUR.times(9));
+    history.change("vm", Change::Start(tariff(0, 1)));
+    assert_eq!(undone(&history), 0);
+    assert_folds(&history.journal, &history.book);
+}
+
 impl History {
     fn reversed_by_facts(&self) -> Credits {
         let of = |it: &Transaction| match &it.what {

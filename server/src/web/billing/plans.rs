@@ -203,12 +203,15 @@ impl Around<'_> {
     /// Credits that came with subscriptions and are still there.
     fn carried(&self) -> Result<Option<String>, Error> {
         let grants = self.app.standing_grants(&self.visitor.session.account)?;
-        let own = grants.iter().filter(|it| it.terms.source == Source::Subscription);
-        let left: Credits = own.map(|it| it.remaining + it.held).sum();
+        let own = || grants.iter().filter(|it| it.terms.source == Source::Subscription);
+        let left: Credits = own().map(|it| it.remaining + it.held).sum();
         let unused = format!("{} credits from subscriptions are unused.", show::have(left));
-        let soonest = grants.iter().filter(|it| it.terms.source == Source::Subscription).map(|it| it.expires_at);
-        let text = match soonest.min().filter(|it| *it < Timestamp::NEVER) {
-            None => format!("{unused} They carry over and do not expire."),
+        // Of one that is frozen nobody knows when it expires; and one that has expired is there for its holds alone.
+        let now = self.app.now();
+        let dated = || own().filter(|it| it.expires_at < Timestamp::NEVER);
+        let text = match dated().filter(|it| !it.is_frozen && now < it.expires_at).map(|it| it.expires_at).min() {
+            None if dated().next().is_none() => format!("{unused} They carry over and do not expire."),
+            None => format!("{unused} They carry over."),
             Some(at) => format!("{unused} They carry over; the first expire on {}.", self.day(at.millis())),
         };
         Ok(left.is_positive().then_some(text))
