@@ -2,7 +2,8 @@
 //!
 //! Must never know: which names are safe, how data are packed. Invariant: nothing is allocated for an entry, whatever
 //! number of them is told; and there is one directory: it ends where its end record begins, holds as many entries as
-//! that tells (as far as it can), and where there are two end records they agree. What files hold (other zips, say) is never looked into.
+//! that tells (as far as it can), and where there are two end records they agree. What files hold (other zips, say) is
+//! never looked into.
 //!
 //! Own code, because this is where a zip attacks: a library that serves every zip there is keeps an index of as many
 //! entries as are told, and where one directory is odd looks for another in all the bytes.
@@ -113,8 +114,8 @@ impl<'a> Directory<'a> {
 /// What the end records tell.
 struct Told {
     entries: u64,
-    /// There is no 64-bit record, as some tools (macOS's own) write none however many entries there are: of their number
-    /// the lowest 16 bits are told.
+    /// There is no 64-bit record, as some tools (macOS's own) write none however many entries there are: the lowest 16
+    /// bits of their number are told.
     is_short: bool,
     size: u64,
     offset: u64,
