@@ -278,7 +278,7 @@ fn unquoted(quoted: &str) -> Option<(String, &str)> {
             b'0'..=b'3' => {
                 let &[second @ b'0'..=b'7', third @ b'0'..=b'7'] = bytes.get(at..at + 2)? else { return None };
                 at += 2;
-                (escaped - b'0') << 6 | (second - b'0') << 3 | (third - b'0')
+                ((escaped - b'0') << 6) | ((second - b'0') << 3) | (third - b'0')
             }
             _ => return None,
         });
