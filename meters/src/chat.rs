@@ -14,6 +14,9 @@ pub use counter::Counter;
 pub use request::{ChatRequest, Content, Input, Message, Outcome, Part};
 pub use tokenizer::{TOKENIZER_VERSION, Tokenizer};
 
+use std::borrow::Cow;
+
+use request::SYSTEM;
 use serde_json::json;
 
 use crate::{MeasureError, Measurement};
@@ -109,6 +112,18 @@ struct Counted {
 }
 
 impl Counted {
+    fn add(&mut self, role: &str, texts: &[Cow<'_, str>], name: Option<&str>, tokenizer: &Tokenizer) {
+        let (mut words, mut framing) = (tokenizer.count(role), FRAME_MESSAGE);
+        words += texts.iter().map(|text| counter::count_whole(tokenizer, text)).sum::<u64>();
+        if let Some(name) = name {
+            words += tokenizer.count(name);
+            framing += FRAME_NAME;
+        }
+        self.framing += framing;
+        self.input += words + framing;
+        self.messages.push((role.to_owned(), words + framing));
+    }
+
     fn evidence(&self, tokenizer: &Tokenizer) -> serde_json::Value {
         let messages: Vec<_> =
             self.messages.iter().map(|(role, tokens)| json!({ "role": role, "tokens": tokens })).collect();
@@ -136,14 +151,14 @@ fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, Measur
             counted.messages.push(("text".to_owned(), counted.input));
         }
         Some(Input::Messages(messages)) => {
-            counted.framing = FRAME_REPLY;
+            if let Some(system) = &request.system {
+                counted.add(SYSTEM, &system.texts(SYSTEM)?, None, tokenizer);
+            }
             for (index, message) in messages.iter().enumerate() {
-                let (text, framing) = count_message(message, index, tokenizer)?;
-                counted.framing += framing;
-                counted.input += text + framing;
-                counted.messages.push((message.role.clone(), text + framing));
+                counted.add(&message.role, &message.texts(index)?, message.name.as_deref(), tokenizer);
                 counted.framing_exact &= message.tool_calls.is_empty() && message.function_call.is_none();
             }
+            counted.framing += FRAME_REPLY;
             counted.input += FRAME_REPLY;
         }
     }
@@ -155,18 +170,4 @@ fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, Measur
     }
     counted.reply = request.reply.as_deref().map(|reply| counter::count_whole(tokenizer, reply));
     Ok(counted)
-}
-
-/// Tokens of a message's own words, and of its frame.
-fn count_message(message: &Message, index: usize, tokenizer: &Tokenizer) -> Result<(u64, u64), MeasureError> {
-    let mut text = tokenizer.count(&message.role);
-    let mut framing = FRAME_MESSAGE;
-    for piece in message.texts(index)? {
-        text += counter::count_whole(tokenizer, &piece);
-    }
-    if let Some(name) = &message.name {
-        text += tokenizer.count(name);
-        framing += FRAME_NAME;
-    }
-    Ok((text, framing))
 }

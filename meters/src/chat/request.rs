@@ -4,10 +4,13 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{MESSAGES_MAX, TEXT_BYTES_MAX};
 use crate::MeasureError;
+
+/// The role of what a model is told beside the messages, and the field where it is told.
+pub(super) const SYSTEM: &str = "system";
 
 /// `{model, asked_model?, messages | text, system?, tools?, reply?, usage?, outcome?}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub struct ChatRequest {
     pub asked_model: Option<String>,
     /// What was sent to the model. May be left out when `usage` is there.
     pub input: Option<Input>,
+    /// Where the provider takes it beside the messages; counted with them, as a message.
+    pub system: Option<Content>,
     /// What the model was told that it may call.
     pub tools: Vec<serde_json::Value>,
     /// What came back; none before the work (a quote).
@@ -55,7 +60,7 @@ pub struct Message {
     pub content: Content,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_none")]
     pub tool_calls: Vec<serde_json::Value>,
     /// As calls were written before there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +94,7 @@ impl ChatRequest {
             model: model.to_owned(),
             asked_model: None,
             input: Some(Input::Text(text.to_owned())),
+            system: None,
             tools: Vec::new(),
             reply: None,
             usage: None,
@@ -107,7 +113,11 @@ impl ChatRequest {
 
     /// The limits, before any counting.
     pub(super) fn check(&self) -> Result<(), MeasureError> {
+        let length = |texts: Vec<Cow<'_, str>>| texts.iter().map(|text| text.len()).sum::<usize>();
         let mut bytes = self.reply.as_deref().map_or(0, str::len);
+        if let Some(system) = &self.system {
+            bytes += length(system.texts(SYSTEM)?);
+        }
         match &self.input {
             None => {}
             Some(Input::Text(text)) => bytes += text.len(),
@@ -115,7 +125,7 @@ impl ChatRequest {
                 limit("messages", messages.len() as u64, MESSAGES_MAX)?;
                 for (index, message) in messages.iter().enumerate() {
                     bytes += message.role.len() + message.name.as_deref().map_or(0, str::len);
-                    bytes += message.texts(index)?.iter().map(|text| text.len()).sum::<usize>();
+                    bytes += length(message.texts(index)?);
                 }
             }
         }
@@ -131,36 +141,52 @@ fn limit(field: &str, found: u64, max: u64) -> Result<(), MeasureError> {
     Err(MeasureError::ChatTooLong { field: field.to_owned(), found, max })
 }
 
+impl Content {
+    /// Its words, if it has no others than those; `field` is where it stands.
+    pub(super) fn texts(&self, field: &str) -> Result<Vec<Cow<'_, str>>, MeasureError> {
+        let parts = match self {
+            Content::None => return Ok(Vec::new()),
+            Content::Text(text) => return Ok(vec![Cow::from(text)]),
+            Content::Parts(parts) => parts.iter().enumerate(),
+        };
+        // A part without text would be free if it were skipped: better no answer than a wrong one.
+        let mut texts = Vec::new();
+        for (index, part) in parts {
+            texts.push(part.text.as_deref().map(Cow::from).ok_or_else(|| MeasureError::UnsupportedPart {
+                field: format!("{field}[{index}]"),
+                kind: part.kind.clone(),
+            })?);
+        }
+        Ok(texts)
+    }
+}
+
 impl Message {
     /// All of the message's own words: content, then what it calls.
     pub(super) fn texts(&self, index: usize) -> Result<Vec<Cow<'_, str>>, MeasureError> {
-        let mut texts = Vec::new();
-        match &self.content {
-            Content::None => {}
-            Content::Text(text) => texts.push(Cow::from(text)),
-            Content::Parts(parts) => {
-                for (part_index, part) in parts.iter().enumerate() {
-                    // A part without text would be free if it were skipped: better no answer than a wrong one.
-                    texts.push(part.text.as_deref().map(Cow::from).ok_or_else(|| MeasureError::UnsupportedPart {
-                        field: format!("messages[{index}].content[{part_index}]"),
-                        kind: part.kind.clone(),
-                    })?);
-                }
-            }
-        }
-        for (call_index, call) in self.tool_calls.iter().chain(&self.function_call).enumerate() {
+        let mut texts = self.content.texts(&format!("messages[{index}].content"))?;
+        let several = self.tool_calls.iter().enumerate().map(|(at, call)| (Some(at), call));
+        for (at, call) in several.chain(self.function_call.iter().map(|call| (None, call))) {
             let called = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
             let words = ["name", "arguments", "input"].into_iter().filter_map(|key| called.get(key));
             let before = texts.len();
             texts.extend(words.map(|it| it.as_str().map_or_else(|| Cow::from(it.to_string()), Cow::from)));
             if texts.len() == before {
                 let kind = call.get("type").and_then(serde_json::Value::as_str).unwrap_or("tool call").to_owned();
-                let field = format!("messages[{index}].tool_calls[{call_index}]");
+                let field = match at {
+                    Some(at) => format!("messages[{index}].tool_calls[{at}]"),
+                    None => format!("messages[{index}].function_call"),
+                };
                 return Err(MeasureError::UnsupportedPart { field, kind });
             }
         }
         Ok(texts)
     }
+}
+
+/// A list; none where it is null, as clients write what they have not.
+fn null_as_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(list: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(list)?.unwrap_or_default())
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,11 +198,16 @@ struct Raw {
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     messages: Option<Vec<Message>>,
-    /// Some providers take it beside the messages.
-    #[serde(default, alias = "instructions", skip_serializing)]
+    /// Some providers take it beside the messages, under one name or the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     system: Option<Content>,
-    #[serde(default, alias = "functions", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing)]
+    instructions: Option<Content>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_none")]
     tools: Vec<serde_json::Value>,
+    /// As tools were written before there were others than functions.
+    #[serde(default, skip_serializing, deserialize_with = "null_as_none")]
+    functions: Vec<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reply: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,23 +223,34 @@ impl TryFrom<Raw> for ChatRequest {
         if raw.model.trim().is_empty() {
             return Err("model is empty");
         }
-        let mut messages = raw.messages;
-        if let Some(content) = raw.system.filter(|it| *it != Content::None) {
-            let system = Message { role: "system".to_owned(), content, ..Message::default() };
-            messages.as_mut().ok_or("system goes with messages")?.insert(0, system);
+        let spoken = |content: Option<Content>| content.filter(|it| *it != Content::None);
+        let system = match (spoken(raw.system), spoken(raw.instructions)) {
+            (Some(_), Some(_)) => return Err("both system and instructions are given; one is enough"),
+            (system, instructions) => system.or(instructions),
+        };
+        if !raw.tools.is_empty() && !raw.functions.is_empty() {
+            return Err("both tools and functions are given; one is enough");
         }
-        let input = match (raw.text, messages) {
+        let input = match (raw.text, raw.messages) {
             (Some(_), Some(_)) => return Err("both text and messages are given; one is enough"),
+            // Beside a system prompt it is a message: the two are told apart by their frames.
+            (Some(text), None) if system.is_some() => {
+                let content = Content::Text(text);
+                Some(Input::Messages(vec![Message { role: "user".to_owned(), content, ..Message::default() }]))
+            }
             (Some(text), None) => Some(Input::Text(text)),
             (None, Some(messages)) => Some(Input::Messages(messages)),
             (None, None) if raw.usage.is_none() => return Err("none of text, messages or usage is given"),
             (None, None) => None,
         };
+        // Alone beside the provider's count it is the least of what was sent: that is not counted here.
+        let system = system.filter(|_| input.is_some());
         Ok(Self {
             model: raw.model,
             asked_model: raw.asked_model,
             input,
-            tools: raw.tools,
+            system,
+            tools: if raw.tools.is_empty() { raw.functions } else { raw.tools },
             reply: raw.reply,
             usage: raw.usage,
             outcome: raw.outcome,
@@ -228,8 +270,10 @@ impl From<ChatRequest> for Raw {
             asked_model: request.asked_model,
             text,
             messages,
-            system: None,
+            system: request.system,
+            instructions: None,
             tools: request.tools,
+            functions: Vec::new(),
             reply: request.reply,
             usage: request.usage,
             outcome: request.outcome,

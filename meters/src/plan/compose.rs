@@ -20,8 +20,12 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// Services of this file that one may extend, one after another.
 const LINEAGE_MAX: usize = 16;
-/// What services have of those that they extend, together.
+/// What services have of those that they extend, together, as long as it is when it is made.
 const EXTENDED_BYTES_MAX: usize = 64 << 20;
+/// What is made of the shortest part: `1` in the file is an entry with its owner here.
+const PART_BYTES: usize = 64;
+/// References: one word of a value makes one, for each service that has the value.
+const REFERENCES_MAX: usize = 1_000_000;
 
 /// Of YAML.
 pub fn score(text: &str) -> Result<Score, MeasureError> {
@@ -69,6 +73,9 @@ fn score_of(file: &Value) -> Result<Score, MeasureError> {
             });
         }
         add(&mut design, name, &lineage);
+        if REFERENCES_MAX < design.references.len() {
+            return Err(MeasureError::PlanTooLarge { what: "references between services", max: REFERENCES_MAX as u64 });
+        }
         let other_file = service.get("extends").is_some_and(|it| it.get("file").is_some());
         for (elsewhere, is_there) in [("env_file", service.contains_key("env_file")), ("extends", other_file)] {
             if is_there {
@@ -113,16 +120,18 @@ fn lineage<'v>(
 }
 
 fn bytes_of_map(map: &Map<String, Value>) -> usize {
-    map.iter().map(|(name, value)| 1 + name.len() + bytes_of(value)).sum()
+    map.iter().map(|(name, value)| name.len() + bytes_of(value)).sum()
 }
 
+/// Of what is made of it, not of what is written.
 fn bytes_of(value: &Value) -> usize {
-    match value {
-        Value::String(text) => 1 + text.len(),
-        Value::Array(items) => items.iter().map(bytes_of).sum::<usize>() + 1,
-        Value::Object(map) => bytes_of_map(map) + 1,
-        _ => 1,
-    }
+    PART_BYTES
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(bytes_of).sum(),
+            Value::Object(map) => bytes_of_map(map),
+            _ => 0,
+        }
 }
 
 /// Adds a service: its own image and check, or else those of the nearest that it extends; of all else what they all

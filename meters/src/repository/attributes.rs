@@ -1,7 +1,8 @@
 //! `.gitattributes`: what a repository says about its own files.
 //!
 //! Must never know: languages, counting. Invariant: as in Git, a file in a deeper folder overrides one above it, and a
-//! later line an earlier one. Files outside the tree (global or system attributes) are never read.
+//! later line an earlier one. Files outside the tree (global or system attributes) are never read, and neither are
+//! macros (`[attr]…`): what a rule says of a file stands in its own line.
 //!
 //! A path is held against the rules of the folders it is in, and no others; names without wildcards are looked up. What
 //! is left, wildcards times files, is counted and has a limit: as many of both as fit into an archive are hours.
@@ -11,6 +12,7 @@ mod pattern;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::directory::readable;
 use crate::MeasureError;
 use pattern::Pattern;
 
@@ -20,6 +22,8 @@ const RULES_MAX: usize = 10_000;
 const PATTERNS_BYTES_MAX: usize = 1 << 20;
 /// Git passes over longer lines.
 const LINE_BYTES_MAX: usize = 2_048;
+/// What ends a pattern, and stands between attributes; other white space is a part of names.
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// What the attributes say about one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +81,8 @@ impl Attributes {
     /// Takes in a file, by its folder.
     pub fn add(&mut self, folder: &str, content: &[u8]) -> Result<(), MeasureError> {
         let mut taken = Folder::default();
-        let text = String::from_utf8_lossy(content);
+        // As the paths are that it is held against.
+        let text = readable(content);
         let lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines();
         for line in lines.filter(|line| line.len() <= LINE_BYTES_MAX) {
             let Some((pattern, attributes)) = split(line) else { continue };
@@ -149,15 +154,22 @@ impl Folder {
     fn matching(&self, path: &str, steps: &mut Steps) -> Result<Vec<usize>, MeasureError> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let mut found = Vec::new();
+        let mut names = Vec::new();
         for (literals, patterns, path) in
             [(&self.names, &self.name_patterns, name), (&self.paths, &self.path_patterns, path)]
         {
             let looked_up = literals.get(path).map(Vec::as_slice).unwrap_or_default();
             steps.spend(1 + looked_up.len() as u64 + path.len() as u64 / 8)?;
             found.extend_from_slice(looked_up);
+            if patterns.is_empty() {
+                continue;
+            }
+            names.clear();
+            names.extend(path.split('/'));
+            steps.spend(names.len() as u64)?;
             for (pattern, line) in patterns {
                 let mut made = 0;
-                if pattern.matches(path, &mut made) {
+                if pattern.matches(&names, &mut made) {
                     found.push(*line);
                 }
                 steps.spend(made)?;
@@ -199,7 +211,7 @@ impl Rule {
 
 fn parse(attributes: &str) -> Rule {
     let mut rule = Rule::default();
-    for word in attributes.split_ascii_whitespace() {
+    for word in attributes.split(BLANK).filter(|word| !word.is_empty()) {
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (word, None),
@@ -221,28 +233,93 @@ fn parse(attributes: &str) -> Rule {
     rule
 }
 
-/// A line's pattern and attributes. A pattern in double quotes may hold spaces and C escapes.
+/// A line's pattern and attributes. What begins like a quoted pattern and is none as C writes it is taken as it stands.
 fn split(line: &str) -> Option<(String, &str)> {
-    let line = line.trim_start();
-    if line.is_empty() || line.starts_with(['#', '!']) || line.starts_with("[attr]") {
+    let line = line.trim_start_matches(BLANK);
+    if line.starts_with('#') {
         return None;
     }
-    let Some(quoted) = line.strip_prefix('"') else {
-        let (pattern, attributes) = line.split_once(char::is_whitespace)?;
-        return Some((pattern.to_owned(), attributes));
+    let (pattern, attributes) = match line.strip_prefix('"').and_then(unquoted) {
+        Some(unquoted) => unquoted,
+        None => {
+            let (pattern, attributes) = line.split_once(BLANK)?;
+            (pattern.to_owned(), attributes)
+        }
     };
-    let mut pattern = String::new();
-    let mut characters = quoted.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((pattern, &quoted[at + 1..])),
-            '\\' => match characters.next()?.1 {
-                'n' => pattern.push('\n'),
-                't' => pattern.push('\t'),
-                other => pattern.push(other),
-            },
-            other => pattern.push(other),
+    let is_pattern = !pattern.is_empty() && !pattern.starts_with('!') && !pattern.starts_with("[attr]");
+    is_pattern.then_some((pattern, attributes))
+}
+
+/// What stands before the closing quote, with C's escapes, and what follows it. A name's bytes may be written in octal.
+fn unquoted(quoted: &str) -> Option<(String, &str)> {
+    let bytes = quoted.as_bytes();
+    let (mut pattern, mut at) = (Vec::new(), 0);
+    loop {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        if byte == b'"' {
+            return Some((readable(&pattern), &quoted[at..]));
+        }
+        if byte != b'\\' {
+            pattern.push(byte);
+            continue;
+        }
+        let escaped = *bytes.get(at)?;
+        at += 1;
+        pattern.push(match escaped {
+            b'a' => 0x07,
+            b'b' => 0x08,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'v' => 0x0b,
+            b'f' => 0x0c,
+            b'r' => b'\r',
+            b'\\' | b'"' => escaped,
+            b'0'..=b'3' => {
+                let &[second @ b'0'..=b'7', third @ b'0'..=b'7'] = bytes.get(at..at + 2)? else { return None };
+                at += 2;
+                ((escaped - b'0') << 6) | ((second - b'0') << 3) | (third - b'0')
+            }
+            _ => return None,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_as_git_cuts_them() {
+        for (line, pattern) in [
+            ("  a.rs x", Some("a.rs")),
+            ("\"a b\" x", Some("a b")),
+            (r#""src/\303\251.js"x"#, Some("src/é.js")),
+            (r#""\377\"\\\a\b\t\n\v\f\r" x"#, Some("%FF\"\\\u{7}\u{8}\t\n\u{b}\u{c}\r")),
+            // No escape of C: the quote is a letter.
+            (r#""a\q" x"#, Some(r#""a\q""#)),
+            (r#""a\12" x"#, Some(r#""a\12""#)),
+            (r#""a\400" x"#, Some(r#""a\400""#)),
+            ("\"open x", Some("\"open")),
+            ("n\u{a0}\u{b}\u{c}b.rs x", Some("n\u{a0}\u{b}\u{c}b.rs")),
+            ("!a x", None),
+            ("\"!a\" x", None),
+            ("[attr]m x", None),
+            ("# x", None),
+            ("\"\" x", None),
+            ("\\\" x", Some("\\\"")),
+        ] {
+            assert_eq!(split(line).map(|it| it.0).as_deref(), pattern, "{line}");
         }
     }
-    None
+
+    /// Cutting a path is work too, in each folder whose rules it is cut for.
+    #[test]
+    fn the_names_of_a_path_are_counted() {
+        let mut attributes = Attributes::default();
+        attributes.add("", b"x/*.c linguist-vendored\n").unwrap();
+        let mut steps = Steps::up_to(1_000);
+        attributes.of_path(&format!("{}b", "a/".repeat(250)), &mut steps).unwrap();
+        assert!(250 <= 1_000 - steps.left, "{}", steps.left);
+    }
 }

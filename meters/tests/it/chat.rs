@@ -115,7 +115,18 @@ fn the_system_prompt_and_the_tools_count_wherever_they_stand() {
     ] {
         assert_eq!(measured(&beside), expected);
     }
-    assert_eq!(refused(&json!({"model": "m", "system": "a", "text": "b"})).code(), "invalid_chat");
+    // Beside plain text it makes that a message; beside a count alone it is in the count.
+    assert_eq!(measured(&json!({"model": "gpt-4o", "system": words, "text": "Hello"})), expected);
+    let usage = json!({"prompt_tokens": 90, "completion_tokens": 4});
+    let counted = measured(&json!({"model": "gpt-4o", "usage": usage}));
+    assert_eq!(measured(&json!({"model": "gpt-4o", "usage": usage, "instructions": words})), counted);
+    for twice in [
+        json!({"model": "m", "text": "a", "system": "b", "instructions": "c"}),
+        json!({"model": "m", "text": "a", "tools": [{}], "functions": [{}]}),
+        json!({"model": "m", "system": "a"}),
+    ] {
+        assert_eq!(refused(&twice).code(), "invalid_chat");
+    }
     let mut with_tools = within.clone();
     with_tools["tools"] = json!([{"type": "function", "function": {"name": "find", "description": words}}]);
     let found = measured(&with_tools);
@@ -129,6 +140,33 @@ fn the_system_prompt_and_the_tools_count_wherever_they_stand() {
         called(json!({"role": "assistant", "content": null, "function_call": call})),
         called(json!({"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": call}]})),
     );
+}
+
+/// Clients write null for what they have not.
+#[test]
+fn null_is_nothing() {
+    let plain = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]});
+    let with_nulls = json!({
+        "model": "gpt-4o", "asked_model": null, "text": null, "system": null, "instructions": null, "tools": null,
+        "functions": null, "reply": null, "usage": null, "outcome": null,
+        "messages": [{"role": "user", "content": "Hello", "name": null, "tool_calls": null, "function_call": null}],
+    });
+    assert_eq!(measured(&with_nulls), measured(&plain));
+}
+
+/// What stands beside the messages is not one of them, and is named by its own field.
+#[test]
+fn a_refused_part_is_named_where_it_stands() {
+    let image = json!({"type": "image", "source": {}});
+    let field = |request: Value| refused(&request).field();
+    let of = |system: Value, content: Value| {
+        field(json!({"model": "m", "system": system, "messages": [{"role": "user", "content": content}]}))
+    };
+    assert_eq!(of(json!("a"), json!([image])).as_deref(), Some("messages[0].content[0]"));
+    assert_eq!(of(json!([{"type": "text", "text": "a"}, image]), json!("b")).as_deref(), Some("system[1]"));
+    let call = |name: &str, call: Value| field(json!({"model": "m", "messages": [{"role": "assistant", name: call}]}));
+    assert_eq!(call("function_call", json!({})).as_deref(), Some("messages[0].function_call"));
+    assert_eq!(call("tool_calls", json!([{}])).as_deref(), Some("messages[0].tool_calls[0]"));
 }
 
 #[test]

@@ -271,6 +271,29 @@ fn a_long_end_record_tells_as_a_short_one_does() {
     }
 }
 
+/// A short end record tells the lowest 16 bits of their number, and where there is no long one, no more.
+#[test]
+fn more_entries_than_a_short_end_record_can_tell_are_read() {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    writer.start_file("a.rs", stored).unwrap();
+    writer.write_all(b"x\n").unwrap();
+    for number in 0..65_536 {
+        writer.start_file(format!("f{number}"), stored).unwrap();
+    }
+    let bytes = writer.finish().unwrap().into_inner();
+    let long = bytes.windows(4).rposition(|window| window == b"PK\x06\x06").unwrap();
+    let place = [&bytes[long + 40..long + 44], &bytes[long + 48..long + 52]].concat();
+    let told = |entries: u16| {
+        let entries = entries.to_le_bytes();
+        [&bytes[..long], b"PK\x05\x06\0\0\0\0", &entries, &entries, &place, &[0; 2]].concat()
+    };
+    let found = measure_archive(&told(1), &Options::default(), &quietly).unwrap();
+    assert_eq!(found.measurement.quantities["code_lines"], 1);
+    refused(&told(2), &Options::default(), "invalid_archive");
+    refused(&told(1), &Options { entries_max: 65_536, ..Options::default() }, "repository_too_large");
+}
+
 /// As many entries as one likes, each of which is the same few bytes.
 #[test]
 fn entries_that_share_their_data_are_refused() {

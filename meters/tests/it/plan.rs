@@ -282,6 +282,23 @@ services:
     refused(format!("services:\n  base: {{environment: {{A: {value}}}}}\n{many}").as_bytes(), "plan_too_large");
 }
 
+/// A megabyte may not become gigabytes: ports that are numbers, and words that are services.
+#[test]
+fn what_is_extended_is_bounded_by_what_is_made_of_it() {
+    let file = |base: Value, number: usize| {
+        let mut services: serde_json::Map<String, Value> =
+            (0..number).map(|it| (format!("s{it}"), json!({"extends": "b"}))).collect();
+        services.insert("b".to_owned(), base);
+        json!({ "services": services }).to_string()
+    };
+    let ports: Vec<u32> = (100_000..200_000).collect();
+    refused(file(json!({ "ports": ports }), 600).as_bytes(), "plan_too_large");
+    let words: String = (0..3_000).map(|it| format!("s{it} ")).collect();
+    refused(file(json!({"environment": {"A": words}}), 3_000).as_bytes(), "plan_too_large");
+    let honest = json!({"ports": (8_000..8_020).collect::<Vec<u32>>(), "environment": {"A": "s1 s2 s3"}});
+    assert_eq!(scored(&file(honest, 600)).quantities["resources"], 601);
+}
+
 #[test]
 fn broken_or_hostile_yaml_is_refused() {
     refused(b"services: {}", "invalid_plan");

@@ -133,6 +133,7 @@ fn a_tree_measures_alike_however_it_is_wrapped() {
         ("tar.gz", archive(&gzip(&tar_of(SOME, "top/")))),
         ("zip", archive(&zip_of(SOME, ""))),
         ("zip, backwards, in a folder", archive(&zip_of(&backwards, "x-main/"))),
+        ("zip with ./", archive(&zip_of(&[&[("", b"".as_slice())], SOME].concat(), "./"))),
     ] {
         assert_eq!(found, expected, "{name}");
     }
@@ -154,6 +155,17 @@ fn what_macos_packs_measures_alike() {
     assert_eq!(fates["docs/conf.py"], "documentation");
     assert_eq!(fates["__MACOSX/site/src/._main.rs"], "binary");
     assert_eq!(found.snapshot, measured(files).snapshot);
+}
+
+/// Two files are two, though their names would be one without the folder around one of them.
+#[test]
+fn a_folder_named_as_macos_names_its_own_hides_nothing() {
+    let files: Files<'_> = &[("site/__MACOSX/a.rs", b"fn a() {}\n"), ("__MACOSX/a.rs", b"fn b() {}\n")];
+    for packed in [zip_of(files, ""), tar_of(files, "")] {
+        let found = measure_archive(&packed, &Options::default(), &quietly).unwrap();
+        assert_eq!(found.snapshot, measured(files).snapshot);
+        assert_eq!(found.snapshot.files.len(), 2);
+    }
 }
 
 #[test]

@@ -11,7 +11,9 @@ mod remote;
 mod report;
 mod serve;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Value, json};
@@ -140,7 +142,9 @@ pub fn main() -> ExitCode {
             Ok(())
         }
     };
-    match done {
+    noted(std::io::stdout().flush());
+    let unsaid = UNSAID.get().map(|why| Failure::from(format!("cannot write to standard output: {why}")));
+    match done.and_then(|()| unsaid.map_or(Ok(()), Err)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { told, .. }) if is_json => {
             complain(&told.to_string());
@@ -159,15 +163,25 @@ fn is_json_wanted(words: &ArgMatches) -> bool {
     innermost.is_some_and(|it| matches!(it.try_get_one("json"), Ok(Some(true))))
 }
 
-/// A line on standard output. A reader that has gone away, such as `head`, is no failure.
+/// Why something could not be said; the command fails in the end, when what it was to do is done.
+static UNSAID: OnceLock<String> = OnceLock::new();
+
+/// A line on standard output.
 fn say(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
+    noted(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// A reader that has gone away, such as `head`, is no failure; a full disk is.
+fn noted(written: std::io::Result<()>) {
+    if let Err(why) = written
+        && why.kind() != ErrorKind::BrokenPipe
+    {
+        UNSAID.get_or_init(|| why.to_string());
+    }
 }
 
 /// A line on standard error, which may be closed.
 fn complain(text: &str) {
-    use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

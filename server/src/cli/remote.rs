@@ -30,7 +30,7 @@ impl Server {
         let request = self.agent().get(self.at(path)).header("accept", "text/csv");
         let sent = request.header("authorization", self.authorization()?).call();
         if sent.as_ref().is_ok_and(|it| it.status().is_success()) {
-            let text = sent.map_err(|it| unanswered(path, &it))?.body_mut().read_to_string();
+            let text = sent.map_err(|it| Trouble::away(unanswered(path, &it)))?.body_mut().read_to_string();
             return Ok(text.map_err(|it| format!("{path}: {it}"))?);
         }
         // What was refused is not CSV.
@@ -80,7 +80,7 @@ impl Server {
 /// Why a request came to nothing.
 #[derive(Debug)]
 pub struct Trouble {
-    pub text: String,
+    text: String,
     /// The same may go well in a moment.
     pub is_passing: bool,
     /// What the server said; null where it said nothing.
@@ -91,40 +91,53 @@ impl Trouble {
     fn lasting(text: String) -> Trouble {
         Trouble { text, is_passing: false, problem: Value::Null }
     }
+    /// There was no answer, or it was not the server's.
+    fn away(text: String) -> Trouble {
+        Trouble { text, is_passing: true, problem: Value::Null }
+    }
+    /// As what a command has to say in the end, with what to do then.
+    pub fn and(mut self, advice: &str) -> Failure {
+        self.text = format!("{}; {advice}", self.text);
+        self.into()
+    }
+}
+
+/// What the server said is told as it said it.
+impl From<Trouble> for Failure {
+    fn from(it: Trouble) -> Failure {
+        match it.problem {
+            Value::Null if it.is_passing => Failure::of("no_answer", it.text),
+            Value::Null => it.text.into(),
+            told => Failure { text: it.text, told },
+        }
+    }
 }
 
 /// The answers of a large batch are larger than it.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
 fn tried(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<(u16, Value), Trouble> {
-    let away = |text: String| Trouble { text, is_passing: true, problem: Value::Null };
-    let mut response = answer.map_err(|it| away(unanswered(path, &it).text))?;
+    let mut response = answer.map_err(|it| Trouble::away(unanswered(path, &it)))?;
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_json::<Value>();
-    let body = body.map_err(|it| away(format!("{path} was answered {status}, not JSON: {it}")))?;
+    let body = body.map_err(|it| Trouble::away(format!("{path} was answered {status}, not JSON: {it}")))?;
     if status < 400 {
         return Ok((status, body));
     }
-    let said = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
-    let text = format!("{} ({status} {})", said("detail"), said("code"));
+    // Its problems have a code; what has none is of something that stands before it.
+    let Some(code) = body["code"].as_str() else {
+        return Err(Trouble::away(format!("{path} was answered {status}, but not by Scrip; is SCRIP_URL right?")));
+    };
+    let text = format!("{} ({status} {code})", body["detail"].as_str().unwrap_or_default());
     Err(Trouble { text, is_passing: status == 429 || 500 <= status, problem: body })
 }
 
-fn unanswered(path: &str, why: &ureq::Error) -> Failure {
-    Failure::of("no_answer", format!("no answer to {path}: {why}; is SCRIP_URL right and the server up?"))
+fn unanswered(path: &str, why: &ureq::Error) -> String {
+    format!("no answer to {path}: {why}; is SCRIP_URL right and the server up?")
 }
 
 fn answer(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failure> {
-    let mut response = answer.map_err(|it| unanswered(path, &it))?;
-    let status = response.status().as_u16();
-    let body = response.body_mut().read_json::<Value>();
-    let body = body.map_err(|it| Failure::of("no_answer", format!("{path} was answered {status}, not JSON: {it}")))?;
-    if status < 400 {
-        return Ok(body);
-    }
-    let said = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
-    let text = format!("{} ({status} {})", said("detail"), said("code"));
-    Err(Failure { text, told: body })
+    Ok(tried(path, answer)?.1)
 }
 
 /// What may be said of work on the command line.

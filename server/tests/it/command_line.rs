@@ -94,6 +94,11 @@ fn closed_ends_and_files_are_no_terminals() {
     };
     assert_eq!(said(&shell("scrip verify --data-dir /nowhere 2>/dev/full; echo $?")), "1\n");
     assert_eq!(shell("{ scrip rate-card show; echo $? >&2; } | true").stderr, b"0\n");
+    failed(&shell("scrip rate-card show >/dev/full"), 1, "cannot write to standard output");
+    let json = shell(
+        "scrip quote --meter ai_chat --dimension model=gpt-6.1-terra --quantity input_tokens=1 --json >/dev/full",
+    );
+    assert_eq!(serde_json::from_slice::<Value>(&json.stderr).unwrap()["code"], "failed");
     let directory = TempDir::new().unwrap();
     std::fs::write(directory.path().join("main.rs"), "fn main() {}\n".repeat(3)).unwrap();
     let path = directory.path().to_str().unwrap();
@@ -129,6 +134,13 @@ fn a_server_is_asked_from_a_terminal() {
     failed(&ask(&["balance", "nobody"]), 1, "account_not_found");
     let why: Value = serde_json::from_slice(&ask(&["balance", "nobody", "--json"]).stderr).unwrap();
     assert_eq!((&why["code"], &why["status"]), (&json!("account_not_found"), &json!(404)));
+    let rows = server.directory.path().join("rows.ndjson");
+    std::fs::write(&rows, format!("{}\n", json!({"account": "ada", "meter": "ai_chat"}))).unwrap();
+    for more in [&["--dry-run"][..], &["--strict"], &[]] {
+        let words = ["import", "usage", rows.to_str().unwrap(), "--json", "--key", "wrong"];
+        let why: Value = serde_json::from_slice(&ask(&[&words[..], more].concat()).stderr).unwrap();
+        assert_eq!((&why["code"], &why["status"]), (&json!("unauthenticated"), &json!(401)));
+    }
     // What is typed is a name, not a place on the server.
     failed(&ask(&["balance", "../accounts/ada/usage?"]), 1, "(");
     failed(&ask(&["balance", "ada", "--key", "wrong"]), 1, "unauthenticated");
@@ -142,6 +154,24 @@ fn a_server_is_asked_from_a_terminal() {
     failed(&ask(&["rate-card", "upload", card, "--dry-run"]), 1, "version");
     std::fs::write(card, "version = 1\n[meters]\nx = 1\n").unwrap();
     failed(&ask(&["rate-card", "check", card]), 1, "line 3");
+}
+
+/// What stands before a server has errors of its own, which are none of the server's.
+#[test]
+fn an_answer_of_another_is_no_answer() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = proxy.accept().unwrap();
+        let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
+        while head.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let body = r#"{"error":"bad gateway"}"#;
+        write!(stream, "HTTP/1.1 502 Bad Gateway\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    });
+    let output = scrip(&["balance", "ada", "--key", "x", "--url", &url, "--json"]);
+    answering.join().unwrap();
+    let why: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((output.status.code(), &why["code"]), (Some(1), &json!("no_answer")));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Must never know: which names are safe, how data are packed. Invariant: nothing is allocated for an entry, whatever
 //! number of them is told; and there is one directory: it ends where its end record begins, holds as many entries as
-//! that tells, and where there are two end records they agree. What files hold (other zips, say) is never looked into.
+//! that tells (as far as it can), and where there are two end records they agree. What files hold (other zips, say) is
+//! never looked into.
 //!
 //! Own code, because this is where a zip attacks: a library that serves every zip there is keeps an index of as many
 //! entries as are told, and where one directory is odd looks for another in all the bytes.
@@ -45,13 +46,16 @@ pub fn of(bytes: &[u8], limits: Limits) -> Result<Directory<'_>, MeasureError> {
     let start = u64::try_from(told.end).ok().and_then(|end| end.checked_sub(told.size)).ok_or_else(odd)?;
     let shift = start.checked_sub(told.offset).ok_or_else(odd)?;
     let start = usize::try_from(start).map_err(|_| odd())?;
-    let directory = Directory { bytes, place: start..told.end, count: told.entries, shift };
+    let mut directory = Directory { bytes, place: start..told.end, count: 0, shift };
     let mut at = start;
-    for _ in 0..told.entries {
+    while at < told.end {
+        directory.count += 1;
+        limits.check_entries(directory.count)?;
         at = directory.entry(at)?.end;
     }
-    // Entries behind those that are told would be there for some readers.
-    if at == told.end { Ok(directory) } else { Err(invalid("its directory holds more than its end record says")) }
+    // Entries beside those that are told would be there for some readers.
+    let found = if told.is_short { directory.count % (u64::from(u16::MAX) + 1) } else { directory.count };
+    if found == told.entries { Ok(directory) } else { Err(invalid("its directory holds not what its end record says")) }
 }
 
 impl<'a> Directory<'a> {
@@ -110,6 +114,9 @@ impl<'a> Directory<'a> {
 /// What the end records tell.
 struct Told {
     entries: u64,
+    /// There is no 64-bit record, as some tools (macOS's own) write none however many entries there are: the lowest 16
+    /// bits of their number are told.
+    is_short: bool,
     size: u64,
     offset: u64,
     /// Where the directory must end.
@@ -124,7 +131,8 @@ impl Told {
             if short(record, 4) != 0 || short(record, 6) != 0 || short(record, 8) != entries {
                 return Err(invalid("it is a part of several"));
             }
-            return Ok(Told { entries: entries.into(), size: size.into(), offset: offset.into(), end });
+            let (entries, size, offset) = (entries.into(), size.into(), offset.into());
+            return Ok(Told { entries, is_short: true, size, offset, end });
         };
         // A number that is too long for the short record is told as all ones; any other must be the same in both.
         let agree = |short: u64, ones: u64, wide: u64| short == ones || short == wide;
@@ -153,7 +161,8 @@ impl Told {
         if several || 1 < long(locator, 16) {
             return Err(invalid("it is a part of several"));
         }
-        Ok(Some(Told { entries: very_long(wide, 32), size: very_long(wide, 40), offset: very_long(wide, 48), end: at }))
+        let (entries, size, offset) = (very_long(wide, 32), very_long(wide, 40), very_long(wide, 48));
+        Ok(Some(Told { entries, is_short: false, size, offset, end: at }))
     }
 }
 

@@ -71,6 +71,11 @@ pub fn plain(raw: &[u8]) -> Result<String, MeasureError> {
     Ok(parts.join("/"))
 }
 
+/// Whether a folder of this raw name is the top itself, as `./` is.
+pub fn is_top(raw: &[u8]) -> bool {
+    raw.split(|byte| *byte == b'/').all(|name| name.is_empty() || name == b".")
+}
+
 /// Refuses a link whose target is absolute or climbs above the top. `from` is the folder its target starts from.
 pub fn check_link(path: &str, from: &str, target: &[u8]) -> Result<(), MeasureError> {
     if target.len() > PATH_BYTES_MAX {
@@ -105,6 +110,11 @@ pub fn strip_top_folder(listed: &mut [Listed]) {
     let top = |entry: &Listed| entry.path.split_once('/').map(|(top, _)| top.to_owned());
     let is_shadow = |entry: &Listed| top(entry).is_some_and(|top| top == SHADOWS);
     let Some(first) = listed.iter().find(|entry| !is_shadow(entry)).and_then(top) else { return };
+    // In a folder that has one of that name itself, two entries would become one path.
+    let is_inner = |entry: &Listed| entry.path.split('/').nth(1) == Some(SHADOWS);
+    if listed.iter().any(is_shadow) && listed.iter().any(|entry| !is_shadow(entry) && is_inner(entry)) {
+        return;
+    }
     if listed.iter().all(|entry| is_shadow(entry) || top(entry).as_ref() == Some(&first)) {
         for entry in listed.iter_mut().filter(|entry| !is_shadow(entry)) {
             entry.path.drain(..=first.len());

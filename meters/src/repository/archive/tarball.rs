@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, EntryType, PaxExtensions};
 
 use super::super::census::{Kind, Listed, OnContent};
-use super::names::{Names, check_link, folder, plain, refuse, shown};
+use super::names::{Names, check_link, folder, is_top, plain, refuse, shown};
 use super::{Limits, invalid};
 use crate::MeasureError;
 
@@ -137,10 +137,7 @@ pub fn list(from: impl Read, limits: Limits) -> Result<Vec<Listed>, MeasureError
         let kind = match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => Kind::File,
             EntryType::Symlink | EntryType::Link => Kind::Link,
-            // `./` is a folder without a name.
-            EntryType::Directory if raw.iter().all(|byte| b"./".contains(byte)) && !raw.starts_with(b"..") => {
-                return Ok(true);
-            }
+            EntryType::Directory if is_top(&raw) => return Ok(true),
             EntryType::Directory => {
                 plain(&raw)?;
                 return Ok(true);

@@ -11,7 +11,7 @@ use flate2::read::DeflateDecoder;
 
 use super::super::census::{Kind, Listed, OnContent};
 use super::directory::{self, Entry};
-use super::names::{Names, check_link, folder, plain, refuse, shown};
+use super::names::{Names, check_link, folder, is_top, plain, refuse, shown};
 use super::{Limits, invalid};
 use crate::MeasureError;
 
@@ -65,6 +65,9 @@ pub fn list(bytes: &[u8], limits: Limits) -> Result<Vec<Listed>, MeasureError> {
 
 /// None for a folder.
 fn kind(entry: &Entry<'_>) -> Result<Option<Kind>, MeasureError> {
+    if entry.name.ends_with(b"/") && is_top(entry.name) {
+        return Ok(None);
+    }
     if entry.name.ends_with(b"/") || entry.name.ends_with(b"\\") {
         return plain(entry.name).map(|_| None);
     }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::journey::{Done, Refused};
 use super::rows::Row;
 use super::usage::told;
-use super::{Outcomes, Ready, Work, patiently, refused};
+use super::{GO_ON, Outcomes, Ready, Work, patiently, refused};
+use crate::cli::Failure;
 use crate::cli::remote::{Server, Trouble};
 
 const COLUMNS: [&str; 9] =
@@ -64,18 +65,16 @@ impl Work for Registering<'_> {
             .map_err(|(field, why)| refused(line, field, why))
     }
 
-    fn rehearse(&self, group: &[Ready<Registration>]) -> Result<Outcomes, String> {
+    fn rehearse(&self, group: &[Ready<Registration>]) -> Result<Outcomes, Failure> {
         Ok((group.iter().map(|it| done(it, true)).collect(), Vec::new()))
     }
 
-    fn send(&self, group: Vec<Ready<Registration>>) -> Result<Outcomes, String> {
+    fn send(&self, group: Vec<Ready<Registration>>) -> Result<Outcomes, Failure> {
         let (mut all, mut refused) = (Vec::new(), Vec::new());
         for ready in group {
             match patiently(|| self.register(&ready.value)) {
                 Ok(is_new) => all.push(done(&ready, is_new)),
-                Err(it) if it.is_passing || it.problem.is_null() => {
-                    return Err(format!("{}; import the file again to go on", it.text));
-                }
+                Err(it) if it.is_passing || it.problem.is_null() => return Err(it.and(GO_ON)),
                 Err(it) => refused.push(told(ready.line, &it.problem)),
             }
         }

@@ -134,9 +134,9 @@ trait Work {
     /// Makes of a row what is sent, or says what is wrong with it.
     fn read(&self, row: Row) -> Result<Ready<Self::Item>, Refused>;
     /// What would come of it, without doing it.
-    fn rehearse(&self, group: &[Ready<Self::Item>]) -> Result<Outcomes, String>;
+    fn rehearse(&self, group: &[Ready<Self::Item>]) -> Result<Outcomes, Failure>;
     /// Sends a group, and says what came of each of its rows.
-    fn send(&self, group: Vec<Ready<Self::Item>>) -> Result<Outcomes, String>;
+    fn send(&self, group: Vec<Ready<Self::Item>>) -> Result<Outcomes, Failure>;
 }
 
 impl Manner {
@@ -153,7 +153,8 @@ impl Manner {
         let mut journey = Journey::open(&self.file, self.errors.as_deref(), &what, manner)?;
         let mut rows = Rows::open(&self.file, &work.columns(), journey.from)?;
         let bar = self.bar();
-        if journey.from.is_some() {
+        // Who reads JSON on standard error finds nothing else there.
+        if journey.from.is_some() && !self.json {
             bar.suspend(|| complain(&format!("going on after {}", counted(journey.tally().rows, "row"))));
         }
         let mut stopped_at = None;
@@ -280,6 +281,9 @@ fn gather<W: Work>(rows: &mut Rows, work: &W, most: usize) -> Result<Group<W::It
 fn refused(line: u64, field: impl Into<String>, detail: impl Into<String>) -> Refused {
     Refused { line, code: "invalid_row".to_owned(), field: field.into(), detail: detail.into() }
 }
+
+/// What to do when the server stops an import on its way.
+const GO_ON: &str = "import the file again to go on";
 
 /// How often what failed for no reason of its own is tried again, and how long after: twice as long each time.
 const TRIES: u32 = 6;

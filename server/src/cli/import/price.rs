@@ -6,6 +6,7 @@ use billing::rating::{RateCards, Usage};
 use billing::time::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::cli::Failure;
 use crate::cli::remote::Server;
 use crate::rate_card;
 
@@ -19,14 +20,15 @@ pub struct Prices {
 type Fault = (&'static str, String, String);
 
 impl Prices {
-    pub fn of(server: &Server) -> Result<Prices, String> {
-        let list = server.get("/v1/rate-cards").map_err(|it| it.text)?;
+    pub fn of(server: &Server) -> Result<Prices, Failure> {
+        let list = server.get("/v1/rate-cards")?;
         let mut cards = Vec::new();
         for it in list["data"].as_array().into_iter().flatten() {
-            let card = server.get(&format!("/v1/rate-cards/{}", it["version"])).map_err(|it| it.text)?;
+            let card = server.get(&format!("/v1/rate-cards/{}", it["version"]))?;
             let text = card.to_string();
             cards.push(
-                rate_card::parse_json(&text).map_err(|_| "the server's rate card is not one this program reads")?,
+                rate_card::parse_json(&text)
+                    .map_err(|_| "the server's rate card is not one this program reads".to_owned())?,
             );
         }
         cards.sort_by_key(billing::rating::RateCard::version);

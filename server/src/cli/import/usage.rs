@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use super::journey::{Done, Refused};
 use super::price::Prices;
 use super::rows::Row;
-use super::{Manner, Outcomes, Ready, Work, name_of, patiently, refused};
+use super::{GO_ON, Manner, Outcomes, Ready, Work, name_of, patiently, refused};
+use crate::cli::Failure;
 use crate::cli::remote::Server;
 use billing::money::Credits;
 
@@ -42,7 +43,7 @@ pub struct Charge {
 }
 
 impl<'a> Charging<'a> {
-    pub fn new(manner: &'a Manner, key_column: Option<&str>) -> Result<Charging<'a>, String> {
+    pub fn new(manner: &'a Manner, key_column: Option<&str>) -> Result<Charging<'a>, Failure> {
         let prices = if manner.dry_run || manner.strict { Some(Prices::of(&manner.server)?) } else { None };
         let visible = |it: char| if it.is_ascii_graphic() { it } else { '_' };
         let file = name_of(&manner.file).chars().take(100).map(visible).collect();
@@ -67,17 +68,17 @@ impl<'a> Charging<'a> {
 
 impl Charging<'_> {
     /// What the server says of each row of a group.
-    fn results(&self, group: &[Ready<Charge>]) -> Result<Vec<Value>, String> {
+    fn results(&self, group: &[Ready<Charge>]) -> Result<Vec<Value>, Failure> {
         let mut body = String::with_capacity(group.iter().map(|it| it.bytes + 1).sum());
         for ready in group {
             body.push_str(&ready.value.text);
             body.push('\n');
         }
         let asked = patiently(|| self.server.try_post("/v1/charges/batch", "application/x-ndjson", &body));
-        let mut answer = asked.map_err(|it| format!("{}; import the file again to go on", it.text))?;
+        let mut answer = asked.map_err(|it| it.and(GO_ON))?;
         match answer["results"].take() {
             Value::Array(results) if results.len() == group.len() => Ok(results),
-            _ => Err("the server did not answer for every row; import the file again to go on".to_owned()),
+            _ => Err(format!("the server did not answer for every row; {GO_ON}").into()),
         }
     }
 }
@@ -100,8 +101,8 @@ impl Work for Charging<'_> {
         Ok(Ready { line: row.line, bytes: text.len(), value: Charge { members, text } })
     }
 
-    fn rehearse(&self, group: &[Ready<Charge>]) -> Result<Outcomes, String> {
-        let prices = self.prices.as_ref().ok_or("prices are read for a rehearsal")?;
+    fn rehearse(&self, group: &[Ready<Charge>]) -> Result<Outcomes, Failure> {
+        let prices = self.prices.as_ref().ok_or_else(|| "prices are read for a rehearsal".to_owned())?;
         let (mut done, mut all) = (Vec::new(), Vec::new());
         for &Ready { line, ref value, .. } in group {
             match prices.price(&value.members) {
@@ -112,7 +113,7 @@ impl Work for Charging<'_> {
         Ok((done, all))
     }
 
-    fn send(&self, mut group: Vec<Ready<Charge>>) -> Result<Outcomes, String> {
+    fn send(&self, mut group: Vec<Ready<Charge>>) -> Result<Outcomes, Failure> {
         let (mut done, mut all) = (Vec::new(), Vec::new());
         for attempt in 1..=ROUNDS {
             let results = self.results(&group)?;

@@ -126,28 +126,32 @@ fn orders(body: &Bytes, is_lines: bool, by: &Text, measuring: Measuring) -> Resu
         read => Some(read.and_then(|it| it.into_order(Arc::clone(by)))),
     };
     let order = |text: &[u8]| admitted(sift(text).and_then(|()| json::object::<ChargeIn<'_>>(text)));
+    // Their number is looked at before anything is measured, or waits for that: it may be all that is wrong.
     if is_lines {
         let lines = body.split(|it| *it == b'\n').filter(|it| !it.trim_ascii().is_empty());
-        return bounded(lines.take(ITEMS_MAX + 1).map(order).collect());
+        bounded(lines.clone().count())?;
+        return Ok(lines.map(order).collect());
     }
     // Most batches are good: read whole, in one pass. Only where one item is wrong is each read by itself.
     let sifted = sift(body);
     if sifted.is_ok()
         && let Ok(charges) = serde_json::from_slice::<Vec<json::Object<ChargeIn<'_>>>>(body)
     {
-        return bounded(charges.into_iter().take(ITEMS_MAX + 1).map(|it| admitted(Ok(it.0))).collect());
+        bounded(charges.len())?;
+        return Ok(charges.into_iter().map(|it| admitted(Ok(it.0))).collect());
     }
     let items: Vec<&RawValue> = json::parse(body).map_err(|wrong| sifted.err().unwrap_or(wrong))?;
-    bounded(items.into_iter().take(ITEMS_MAX + 1).map(|it| order(it.get().as_bytes())).collect())
+    bounded(items.len())?;
+    Ok(items.into_iter().map(|it| order(it.get().as_bytes())).collect())
 }
 
-fn bounded(parsed: Option<Parsed>) -> Result<Option<Parsed>, Problem> {
-    match parsed.as_ref().map_or(1, Vec::len) {
+fn bounded(count: usize) -> Result<(), Problem> {
+    match count {
         0 => Err(Problem::invalid("body", "holds no charges; send at least one")),
         count if ITEMS_MAX < count => {
             Err(Problem::invalid("body", format_args!("holds more than {ITEMS_MAX} charges; send several batches")))
         }
-        _ => Ok(parsed),
+        _ => Ok(()),
     }
 }
 
@@ -201,6 +205,20 @@ fn render_problem(items: &mut Vec<u8>, problem: &Problem) -> Result<(), serde_js
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nothing is measured of what is refused, and no turn is waited for.
+    #[test]
+    fn a_batch_of_too_many_is_refused_before_it_is_measured() {
+        let measured = r#"{"account":"ada","meter":"ai_chat","input":{"model":"m","text":"b"},"idempotency_key":"b"}"#;
+        let mut some = vec![measured; ITEMS_MAX + 1];
+        // All good, and with one that is not.
+        for last in [measured, r#"{"account":1}"#] {
+            some[ITEMS_MAX] = last;
+            for (text, is_lines) in [(some.join("\n"), true), (format!("[{}]", some.join(",")), false)] {
+                assert!(orders(&Bytes::from(text), is_lines, &"key".into(), Measuring::Later).is_err());
+            }
+        }
+    }
 
     /// However its name is written, an artefact waits for its turn; and what is none does not, whatever it says.
     #[test]

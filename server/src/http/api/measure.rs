@@ -68,8 +68,12 @@ pub struct ChatIn {
     messages: Option<Vec<BTreeMap<String, Value>>>,
     /// The system prompt, where the provider takes it beside the messages.
     system: Option<String>,
+    /// The same under another provider's name.
+    instructions: Option<String>,
     /// The tools the model was told of, which are counted as an estimate.
     tools: Option<Vec<BTreeMap<String, Value>>>,
+    /// The same, as they were written before there were others than functions.
+    functions: Option<Vec<BTreeMap<String, Value>>>,
     /// What came back; none before the work.
     reply: Option<String>,
     /// The provider's usage object, unchanged: it wins over a count.
