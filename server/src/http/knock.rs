@@ -212,8 +212,8 @@ pub async fn oversize(body: Body, length: usize, most: usize) -> Problem {
     too_large(most)
 }
 
-/// How fast somebody at a page has to send: slower than the slowest line that is alive. How much they may keep from others
-/// is bounded by their share.
+/// How fast somebody at a page has to send: slower than the slowest line that is alive. How much they may keep from
+/// others is bounded by their share.
 const PACE: Pace = Pace { bytes: 16 << 10, within: Duration::from_secs(30) };
 
 /// So much in so long, or the rest.
@@ -285,8 +285,8 @@ fn expect_type(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Pro
     Err(Problem::new(&catalogue::UNSUPPORTED_MEDIA_TYPE, detail).with("expected", expected.to_vec()))
 }
 
-/// Reads a body to its end and keeps none of it: who is answered in the midst of sending sees no answer. Nothing is waited
-/// for where the client waits for a word itself.
+/// Reads a body to its end and keeps none of it: who is answered in the midst of sending sees no answer. Nothing is
+/// waited for where the client waits for a word itself.
 pub async fn turn_away(headers: &HeaderMap, body: Body) {
     if !headers.contains_key(header::EXPECT) {
         drain(paced(body)).await;

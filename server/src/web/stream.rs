@@ -15,8 +15,8 @@ use crate::app::App;
 use crate::http::{Audience, Site, stream};
 use crate::service::News;
 
-/// Whoever has no session, or one of another account than the page is of, is answered that there is nothing: to any other
-/// end of a stream, also of one whose session was over, a browser comes back for ever.
+/// Whoever has no session, or one of another account than the page is of, is answered that there is nothing: to any
+/// other end of a stream, also of one whose session was over, a browser comes back for ever.
 pub async fn follow(
     State(site): State<Arc<Site>>,
     RawQuery(query): RawQuery,

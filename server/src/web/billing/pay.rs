@@ -251,8 +251,8 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
     })
 }
 
-const ON_ITS_WAY: &str = "goes back to you; a bank may take ten days to show it. The credits that paid for are not on your \
-                          account any more.";
+const ON_ITS_WAY: &str = "goes back to you; a bank may take ten days to show it. The credits that paid for are not on \
+                          your account any more.";
 
 /// What has become of money that came in.
 fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
