@@ -51,7 +51,10 @@ const refresh = async () => {
   if (!answer.ok || mine !== asked) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   // Another account was opened in another tab: nothing of it is shown, or sent, under the name of this one.
-  if (fresh.body.dataset.account !== document.body.dataset.account) return location.reload();
+  if (fresh.body.dataset.account !== document.body.dataset.account) {
+    // Asked for anew, not reloaded: what was sent to get here is not sent again.
+    return location.replace(location.pathname + location.search);
+  }
   const open = new Set([...document.querySelectorAll("details[open][id]")].map((it) => it.id));
   for (const part of parts()) {
     const next = fresh.getElementById(part.id);
