@@ -186,10 +186,10 @@ impl Book {
     /// Puts back what was read of a stored book: what disputes and refunds did to grants, before any grant is put back,
     /// which then lives as it should, and after all are. For whoever stores books, and nobody else.
     pub fn restore_freezes(&mut self, mut freezes: Vec<Freeze>) {
+        assert!(self.grants.is_empty(), "grants are put back as their disputes left them");
         freezes.sort_unstable_by_key(|it| it.grant);
         freezes.dedup_by_key(|it| it.grant);
         self.freezes = freezes;
-        self.due_at = self.next_due().map_or(Timestamp::NEVER, |(when, _)| when);
     }
 
     /// Puts back the rule, and how many payments are disputed.

@@ -62,7 +62,7 @@ pub struct Withdrawal {
     pub reason: Text,
 }
 
-/// What disputes and refunds did to a grant, or are doing.
+/// What disputes did to a grant, or are doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Freeze {
     pub grant: GrantId,
@@ -70,7 +70,7 @@ pub struct Freeze {
     pub since: Option<Timestamp>,
     /// When it expires, where it was frozen before and its terms say sooner.
     pub expires_at: Option<Timestamp>,
-    /// Spent of it when its money went back, and so owed, less what of it was reversed after it had expired.
+    /// Spent of it when a dispute was lost, and so owed, less what of it was reversed after it had expired.
     pub lost: Credits,
 }
 
@@ -102,10 +102,8 @@ impl Book {
             assert!(Credits::ZERO <= grant.remaining, "no more is taken back than is left");
         }
         self.debt += it.owed;
-        if it.owed.is_positive() {
-            self.change_freeze(it.grant, |freeze| freeze.lost += it.owed);
-        }
         if it.cause == Cause::Dispute {
+            self.change_freeze(it.grant, |freeze| freeze.lost += it.owed);
             self.lose_dispute();
         }
     }
@@ -116,15 +114,12 @@ impl Book {
             self.insert(it.grant, terms);
         }
         self.known(it.grant).remaining += it.credits;
-        // What was owed and still is, these credits repay at once. What was repaid otherwise has come back with them.
-        let lost = self.lost(it.grant);
-        self.unlose(it.grant, (lost - self.debt).at_least_zero().min(it.credits));
     }
 
     pub(super) fn apply_repaid(&mut self, grant: GrantId, credits: Credits) {
         self.known(grant).remaining -= credits;
         self.debt -= credits;
-        // Nothing is left of a grant whose money went back and left a debt, so this came back to it.
+        // Nothing is left of a grant whose dispute left a debt, so this came back to it.
         self.unlose(grant, self.lost(grant).min(credits));
     }
 
@@ -171,7 +166,7 @@ impl Book {
         }
     }
 
-    /// `credits` less is owed for what was spent of a grant whose money went back.
+    /// `credits` less is owed for what was spent of a grant that a bank took back.
     pub(super) fn unlose(&mut self, grant: GrantId, credits: Credits) {
         if credits.is_positive() {
             self.change_freeze(grant, |it| it.lost -= credits);
@@ -183,7 +178,7 @@ impl Book {
         self.freezes.binary_search_by_key(&grant, |it| it.grant).ok().map(|it| &self.freezes[it])
     }
 
-    /// What disputes and refunds did to grants, by their ids.
+    /// What disputes did to grants, by their ids.
     pub fn freezes(&self) -> &[Freeze] {
         &self.freezes
     }
@@ -193,7 +188,7 @@ impl Book {
         self.freeze_of(grant).is_some_and(|it| it.since.is_some())
     }
 
-    /// Owed for what was spent of a grant whose money went back.
+    /// Owed for what was spent of a grant whose dispute was lost.
     pub(super) fn lost(&self, grant: GrantId) -> Credits {
         self.freeze_of(grant).map_or(Credits::ZERO, |it| it.lost)
     }

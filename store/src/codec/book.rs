@@ -184,7 +184,7 @@ pub fn read_lean(
     let mut story = Story::new(account, Timestamp::from_millis(stored.at));
     let freezes = stored.freezes.into_iter().map(FreezeJson::read).collect::<Result<Vec<_>, _>>()?;
     // What is put back after it comes back frozen, and to expire when it did.
-    story.book.restore_freezes(freezes.clone());
+    story.book.restore_freezes(freezes);
     let mut pots = BTreeMap::new();
     for grant in stored.grants {
         let id = read_grant(&grant.id)?;
@@ -210,8 +210,6 @@ pub fn read_lean(
     let mut book = story.book;
     book.version = version;
     book.at = story.at;
-    // What was put back in the story told of no refund that failed: what is owed for a grant is as it was.
-    book.restore_freezes(freezes);
     book.restore_money(stored.topup.map(TopupJson::read).transpose()?, stored.disputes);
     if let Some(burning) = stored.burning {
         book.resume(burning.read()?);

@@ -477,43 +477,6 @@ fn an_expired_grant_repays_no_debt_but_its_own() {
 }
 
 #[test]
-fn a_refund_by_hand_of_what_was_spent_is_owed_no_longer_than_it_was_used() {
-    check(
-        "
-        0    grant 100 until 100 paid 100  -> ok
-        10   charge 80                     -> charged g1:80
-        20   withdraw g1 100 by_hand       -> withdrawn g1:20 owed 80
-        20   balance                       -> -80 debt 80
-        120  reverse c1 30                 -> reversed forgiven 30
-        120  balance                       -> -50 debt 50
-        121  restore g1 100                -> restored g1:100
-        121  due                           -> repaid g1:50
-        121  due                           -> expired g1:50
-        121  balance                       -> 0
-        122  reverse c1                    -> reversed expired:g1:50
-    ",
-    );
-}
-
-#[test]
-fn a_refund_by_hand_that_fails_after_its_debt_was_repaid_leaves_nothing_owed() {
-    check(
-        "
-        0    grant 100 until 100 paid 100  -> ok
-        10   charge 80                     -> charged g1:80
-        20   withdraw g1 100 by_hand       -> withdrawn g1:20 owed 80
-        30   grant 80                      -> ok
-        30   due                           -> repaid g2:80
-        40   restore g1 100                -> restored g1:100
-        40   balance                       -> 100
-        100  due                           -> expired g1:100
-        101  reverse c1                    -> reversed expired:g1:80
-        101  balance                       -> 0
-    ",
-    );
-}
-
-#[test]
 fn a_dispute_stops_the_auto_topup_until_it_is_settled() {
     check(
         "

@@ -318,14 +318,9 @@ impl Run {
                 let withdrawal = Withdrawal {
                     grant: find(&self.grants, words[1]),
                     credits: credits(words[2]),
-                    // Of a refund that was made by hand, too, what was spent is owed.
-                    owed: if words[0] == "withdraw" && (words.contains(&"dispute") || words.contains(&"by_hand")) {
-                        credits(words[2])
-                    } else {
-                        Credits::ZERO
-                    },
+                    owed: if words.get(3) == Some(&"dispute") { credits(words[2]) } else { Credits::ZERO },
                     net: 0,
-                    cause: if words.contains(&"dispute") { Cause::Dispute } else { Cause::Refund },
+                    cause: words.get(3).unwrap_or(&"refund").parse().expect("a cause"),
                     reason: "test".into(),
                 };
                 let made = self.journal.iter().filter_map(Transaction::granted);
