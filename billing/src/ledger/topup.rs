@@ -183,8 +183,8 @@ impl Book {
         self.topup.as_deref()
     }
 
-    /// Puts back what was read of a stored book: what disputes and refunds did to grants, before any grant is put back,
-    /// which then lives as it should, and after all are. For whoever stores books, and nobody else.
+    /// Puts back what was read of a stored book: what disputes did to grants, before any grant is put back, which then
+    /// lives as it should. For whoever stores books, and nobody else.
     pub fn restore_freezes(&mut self, mut freezes: Vec<Freeze>) {
         assert!(self.grants.is_empty(), "grants are put back as their disputes left them");
         freezes.sort_unstable_by_key(|it| it.grant);

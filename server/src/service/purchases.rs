@@ -65,6 +65,12 @@ impl Then {
     fn of(view: &PaymentView) -> Then {
         Then { id: view.id.clone(), payment: view.payment.clone(), is_credited: view.grant.is_some() }
     }
+    /// The payment as it was then.
+    fn told_of(self, mut view: PaymentView) -> PaymentView {
+        view.grant = view.grant.filter(|_| self.is_credited);
+        view.payment = self.payment;
+        view
+    }
 }
 
 impl PurchaseOrder {
@@ -112,8 +118,19 @@ impl App {
         self.carry_out(id).await?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
         let view = self.payment_view(known, kept, false)?;
-        self.keep(&[fresh.answered_at_last(&Then::of(&view), self.now())])?;
-        Ok(view)
+        self.noted_at_last(fresh, view)
+    }
+
+    /// A first answer, noted; or the one that somebody else has noted meanwhile, which then is the first.
+    fn noted_at_last(&self, fresh: &Fresh, view: PaymentView) -> Result<PaymentView, Error> {
+        if self.keep(&[fresh.answered_at_last(&Then::of(&view), self.now())])? {
+            return Ok(view);
+        }
+        let then: Option<Then> = self.noted_of(fresh)?.and_then(|it| answer_in(&it));
+        Ok(match then {
+            Some(then) => then.told_of(view),
+            None => view,
+        })
     }
 
     /// The answer that a key led to before. Where none was given it is what there is now: while a process is at it,
@@ -124,20 +141,15 @@ impl App {
         let id: PaymentId = id.parse().map_err(|_| Refusal::PaymentNotFound)?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
         let is_at_rest = kept.body.status().is_final() || !kept.is_leased(self.now());
-        let mut view = self.payment_view(known, kept, true)?;
+        let view = self.payment_view(known, kept, true)?;
         match then {
-            Some(then) => {
-                view.grant = view.grant.filter(|_| then.is_credited);
-                view.payment = then.payment;
-            }
+            Some(then) => Ok(then.told_of(view)),
             None if is_at_rest => {
                 let asked = self.asked_before(known.account.number, &order.key, order.fingerprint())?;
-                // Whoever was first to note it saw it at rest too.
-                self.keep(&[asked.answered_at_last(&Then::of(&view), self.now())])?;
+                self.noted_at_last(&asked, view)
             }
-            None => {}
+            None => Ok(view),
         }
-        Ok(view)
     }
 
     /// The payment of an order, priced by what is sold and not by who buys.

@@ -183,7 +183,8 @@ impl App {
             }
             Much::Credits(credits) => bought.part_of_credits(gone, credits),
             Much::Amount(amount) => bought.part_of_amount(gone, amount),
-            Much::Unused => bought.part_of_credits(gone, unused),
+            // What came back may be more than what is left to refund.
+            Much::Unused => bought.part_of_credits(gone, unused.min(bought.credits - gone.credits)),
         };
         let part = part.filter(|it| 0 < it.total()).ok_or(Refusal::NothingToRefund)?;
         if unused < part.credits {

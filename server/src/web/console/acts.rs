@@ -108,7 +108,7 @@ pub async fn void(State(site): S, Path(account): Path<String>, host: Host, form:
             ),
             format!(
                 "{} credits of it that were spent or are set aside stay as they are.",
-                show::used(grant.terms.credits - grant.remaining)
+                show::used((grant.terms.credits - grant.remaining).at_least_zero())
             ),
             format!("The customer reads: “{reason}”"),
         ];
