@@ -150,6 +150,19 @@ test("a page nobody looks at holds no connection, and is up to date when somebod
   assert.equal(streams, 2);
 });
 
+test("a page that was opened behind another is up to date when it is looked at", async () => {
+  await scrip.account("behind");
+  const page = await tab(chrome);
+  await page.addInitScript(() => Object.defineProperty(document, "hidden", { value: true, configurable: true }));
+  await page.goto(await scrip.link("behind"));
+  await scrip.chat("behind", 80_000);
+  await page.evaluate(() => {
+    Object.defineProperty(document, "hidden", { value: false, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  await page.locator("summary", { hasText: "AI chat message" }).waitFor();
+});
+
 test("a page whose visitor has opened another account meanwhile shows nothing of it under the name of the first", async () => {
   for (const name of ["first", "second"]) await scrip.account(name, { name });
   const page = await tab(chrome, { expected: [REFUSED] });

@@ -142,6 +142,14 @@ fn limit(field: &str, found: u64, max: u64) -> Result<(), MeasureError> {
 }
 
 impl Content {
+    fn is_empty(&self) -> bool {
+        match self {
+            Content::None => true,
+            Content::Text(text) => text.is_empty(),
+            Content::Parts(parts) => parts.is_empty(),
+        }
+    }
+
     /// Its words, if it has no others than those; `field` is where it stands.
     pub(super) fn texts(&self, field: &str) -> Result<Vec<Cow<'_, str>>, MeasureError> {
         let parts = match self {
@@ -223,7 +231,7 @@ impl TryFrom<Raw> for ChatRequest {
         if raw.model.trim().is_empty() {
             return Err("model is empty");
         }
-        let spoken = |content: Option<Content>| content.filter(|it| *it != Content::None);
+        let spoken = |content: Option<Content>| content.filter(|it| !it.is_empty());
         let system = match (spoken(raw.system), spoken(raw.instructions)) {
             (Some(_), Some(_)) => return Err("both system and instructions are given; one is enough"),
             (system, instructions) => system.or(instructions),

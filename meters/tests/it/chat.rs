@@ -152,6 +152,10 @@ fn null_is_nothing() {
         "messages": [{"role": "user", "content": "Hello", "name": null, "tool_calls": null, "function_call": null}],
     });
     assert_eq!(measured(&with_nulls), measured(&plain));
+    // Nor is a prompt that was left empty.
+    let text = |system: Value| measured(&json!({"model": "gpt-4o", "text": "Hello", "system": system}));
+    assert_eq!(text(json!("")), text(Value::Null));
+    assert_eq!(text(json!([])), text(Value::Null));
 }
 
 /// What stands beside the messages is not one of them, and is named by its own field.

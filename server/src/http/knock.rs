@@ -212,9 +212,10 @@ pub async fn oversize(body: Body, length: usize, most: usize) -> Problem {
     too_large(most)
 }
 
-/// How fast somebody at a page has to send: slower than the slowest line that is alive. How much they may keep from
-/// others is bounded by their share.
+/// How fast somebody at a page has to send at least: slower than the slowest line that is alive.
 const PACE: Pace = Pace { bytes: 16 << 10, within: Duration::from_secs(30) };
+/// And of what they announced such a part in that time: half as fast as would end in [`BODY_TIME_MAX`].
+const PARTS: usize = 20;
 
 /// So much in so long, or the rest.
 #[derive(Clone, Copy)]
@@ -223,9 +224,10 @@ struct Pace {
     within: Duration,
 }
 
-/// The same body, which breaks off where it stalls: what it holds of the room for pages is for others, too.
-pub fn paced(body: Body) -> Body {
-    paced_at(PACE, body)
+/// The same body, of about this length, which breaks off where it stalls or cannot end in time: what it holds of the
+/// room for pages is for others, too.
+pub fn paced(body: Body, length: usize) -> Body {
+    paced_at(Pace { bytes: PACE.bytes.max(length / PARTS), ..PACE }, body)
 }
 
 fn paced_at(pace: Pace, body: Body) -> Body {
@@ -289,7 +291,7 @@ fn expect_type(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Pro
 /// waited for where the client waits for a word itself.
 pub async fn turn_away(headers: &HeaderMap, body: Body) {
     if !headers.contains_key(header::EXPECT) {
-        drain(paced(body)).await;
+        drain(paced(body, length_of(headers).unwrap_or_default())).await;
     }
 }
 

@@ -108,7 +108,7 @@ async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, request: Requ
             return Err(message::failed(&site, busy));
         }
     };
-    let request = request.map(paced);
+    let request = request.map(|it| paced(it, length.unwrap_or_default()));
     let read = in_time(read(request, &site)).await.map_err(|it| message::failed(&site, it))?;
     let mut asked = match read {
         Ok(asked) => asked,

@@ -48,7 +48,7 @@ const refresh = async () => {
   const mine = ++asked;
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (answer.status === 401) over();
-  if (!answer.ok || mine !== asked) return;
+  if (!answer.ok || mine !== asked) return answer.status;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   // Another account was opened in another tab: nothing of it is shown, or sent, under the name of this one.
   if (fresh.body.dataset.account !== document.body.dataset.account) {
@@ -92,8 +92,10 @@ const soon = (after = 150) => {
 const address = document.body.dataset.stream;
 const again = async () => {
   const answer = await fetch(address, { method: "HEAD" }).catch(() => null);
-  if (answer?.status === 204) await refresh().catch(() => {});
-  setTimeout(follow, 5000);
+  const status = answer?.status === 204 ? await refresh().catch(() => 0) : 0;
+  // What is not for who is signed in now: the server says so in the place of what stands here.
+  if (!isOver && 400 <= status && status < 500) location.replace(location.pathname + location.search);
+  else setTimeout(follow, 5000);
 };
 
 const news = () => {
@@ -101,8 +103,10 @@ const news = () => {
 };
 
 let stream = null;
-let hasFollowed = false;
+// Whether something may have happened that no stream told this page of.
+let mayHaveMissed = document.hidden;
 const rest = () => {
+  mayHaveMissed = true;
   stream?.close();
   stream = null;
 };
@@ -111,8 +115,8 @@ const follow = () => {
   stream = new EventSource(address);
   // One that is opened anew tells nothing of what happened meanwhile: the page is asked for that.
   stream.addEventListener("open", () => {
-    if (hasFollowed) news();
-    hasFollowed = true;
+    if (mayHaveMissed) news();
+    mayHaveMissed = false;
   });
   stream.addEventListener("balance", (event) => {
     const live = JSON.parse(event.data);
@@ -123,6 +127,7 @@ const follow = () => {
   });
   stream.addEventListener("moved", news);
   stream.addEventListener("error", () => {
+    mayHaveMissed = true;
     state("lost", "Reconnecting; last updated");
     if (stream?.readyState !== EventSource.CLOSED) return;
     rest();

@@ -251,8 +251,8 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
     })
 }
 
-const ON_ITS_WAY: &str = "goes back to you; a bank may take ten days to show it. The credits that paid for are not on \
-                          your account any more.";
+const ON_ITS_WAY: &str = "goes back to you; a bank may take ten days to show it. The credits this money paid for are \
+                          not on your account any more.";
 
 /// What has become of money that came in.
 fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
@@ -265,8 +265,9 @@ fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
             ("The payment is disputed", text.to_owned())
         }
         "dispute lost" => {
-            let text =
-                format!("You have {back} back from it. The credits that paid for are not on your account any more.");
+            let text = format!(
+                "You have {back} back from it. The credits this money paid for are not on your account any more."
+            );
             ("The bank gave money back", text)
         }
         // A refund is one from when it is asked for: that it has come nobody tells.
