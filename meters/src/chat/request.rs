@@ -239,6 +239,9 @@ impl TryFrom<Raw> for ChatRequest {
         if !raw.tools.is_empty() && !raw.functions.is_empty() {
             return Err("both tools and functions are given; one is enough");
         }
+        if !raw.tools.iter().chain(&raw.functions).all(serde_json::Value::is_object) {
+            return Err("one of tools or functions is no object");
+        }
         let input = match (raw.text, raw.messages) {
             (Some(_), Some(_)) => return Err("both text and messages are given; one is enough"),
             // Beside a system prompt it is a message: the two are told apart by their frames.

@@ -171,6 +171,9 @@ fn a_refused_part_is_named_where_it_stands() {
     let call = |name: &str, call: Value| field(json!({"model": "m", "messages": [{"role": "assistant", name: call}]}));
     assert_eq!(call("function_call", json!({})).as_deref(), Some("messages[0].function_call"));
     assert_eq!(call("tool_calls", json!([{}])).as_deref(), Some("messages[0].tool_calls[0]"));
+    for name in ["tools", "functions"] {
+        assert_eq!(refused(&json!({"model": "m", "text": "a", name: [[null]]})).code(), "invalid_chat");
+    }
 }
 
 #[test]
