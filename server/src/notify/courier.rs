@@ -90,10 +90,12 @@ impl Courier {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    const BODY: &str = "{}";
 
     /// Sends a letter to somebody who answers once, by `answer`.
     fn sent(answer: impl FnOnce(&mut TcpStream) + Send + 'static) -> Told {
@@ -106,9 +108,11 @@ mod tests {
                 line.clear();
                 stream.read_line(&mut line).unwrap();
             }
+            // All of it: a connection that is closed with something unread in it is reset, and its answer with it.
+            stream.read_exact(&mut [0; BODY.len()]).unwrap();
             answer(stream.get_mut());
         });
-        let letter = Letter { url, id: "notice_1".to_owned(), at: 1, body: "{}".to_owned(), secrets: Vec::new() };
+        let letter = Letter { url, id: "notice_1".to_owned(), at: 1, body: BODY.to_owned(), secrets: Vec::new() };
         let told = Courier::new(Reach::Anywhere).send(&letter);
         other_side.join().unwrap();
         told

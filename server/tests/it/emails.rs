@@ -19,6 +19,7 @@ use store::{Change, Document, Kinds, Store};
 use tempfile::TempDir;
 
 use crate::served::{Served, chat};
+use crate::webhooks::Ear;
 
 /// Longer than anything here takes, so that a fault shows as one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -304,26 +305,17 @@ fn a_mail_server_that_is_down_holds_up_nobody_and_gets_everything_when_it_is_bac
     let port = office.port;
     drop(office);
     let server = fresh(&format!("smtp://127.0.0.1:{port}"));
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hear", listener.local_addr().unwrap());
-    assert_eq!(server.post("/v1/webhook-endpoints", "", &json!({"url": url, "events": ["balance.low"]})).status, 201);
-    let heard = std::thread::spawn(move || {
-        for stream in listener.incoming().take(12) {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut line = String::new();
-            while 0 < stream.read_line(&mut line).unwrap() && line != "\r\n" {
-                line.clear();
-            }
-            let _ = stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-        }
-    });
+    let ear = Ear::open(200);
+    server.endpoint(&ear, &["balance.low"]);
     for number in 0..12 {
         let account = format!("acct_{number}");
         server.contact(&account, "Somebody");
         server.runs_low(&account);
     }
     // All webhooks come while no mail goes.
-    heard.join().unwrap();
+    for _ in 0..12 {
+        ear.next();
+    }
     let waiting = server.email_until("acct_0", |it| 1 <= tries(it));
     assert_eq!(waiting["status"], "pending");
     let office = Office::at("plain", port);
