@@ -1,4 +1,6 @@
 //! Sends one notice to one endpoint, once, and says how it went.
+use billing::time::Span;
+use ureq::http::header::RETRY_AFTER;
 use ureq::unversioned::transport::DefaultConnector;
 
 use super::signature::SigningSecret;
@@ -30,6 +32,8 @@ pub enum Told {
     /// Answered, and not with success.
     Refused {
         status: u16,
+        /// For how long it asks not to be told anything; zero where it does not say.
+        retry_after: Span,
     },
     /// No answer; why, in a few words.
     Silent {
@@ -80,12 +84,27 @@ impl Courier {
             Err(error) => Told::Silent { why: error.to_string() },
             Ok(mut response) => {
                 let status = response.status().as_u16();
+                let retry_after = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+                let retry_after = retry_after.and_then(|it| wait_of(it, letter.at)).unwrap_or_default();
                 // Read, so that the connection can be used again; what it says is not heeded.
                 let _ = response.body_mut().with_config().limit(ANSWER_MAX).read_to_vec();
-                if (200..300).contains(&status) { Told::Heard { status } } else { Told::Refused { status } }
+                if (200..300).contains(&status) {
+                    Told::Heard { status }
+                } else {
+                    Told::Refused { status, retry_after }
+                }
             }
         }
     }
+}
+
+/// What `Retry-After` asks for: seconds, or a date, which is compared with `at`, in seconds since 1970.
+fn wait_of(text: &str, at: i64) -> Option<Span> {
+    let seconds = match text.parse::<u32>() {
+        Ok(it) => i64::from(it),
+        Err(_) => jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second() - at,
+    };
+    Some(Span::SECOND.times(seconds.max(0)))
 }
 
 #[cfg(test)]
@@ -128,9 +147,28 @@ mod tests {
                 write!(stream, "HTTP/1.1 {status} So\r\nlocation: http://{location}/\r\ncontent-length: 0\r\n\r\n")
                     .unwrap();
             });
-            assert_eq!(told, Told::Refused { status });
+            assert_eq!(told, Told::Refused { status, retry_after: Span::default() });
         }
         assert_eq!(elsewhere.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+    }
+
+    #[test]
+    fn who_wants_to_be_left_alone_says_for_how_long() {
+        for (text, seconds) in [
+            ("120", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(77)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("4294967295", Some(4_294_967_295)),
+            ("-1", None),
+            ("1e3", None),
+            ("tomorrow", None),
+        ] {
+            assert_eq!(wait_of(text, 784_111_700), seconds.map(|it| Span::SECOND.times(it)), "{text}");
+        }
+        let told = sent(|stream| {
+            write!(stream, "HTTP/1.1 429 So\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        assert_eq!(told, Told::Refused { status: 429, retry_after: Span::SECOND.times(7) });
     }
 
     #[test]

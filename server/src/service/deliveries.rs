@@ -18,7 +18,7 @@ use super::documents::{Kept, LEASE};
 use super::house_requests::HouseKey;
 use super::notices::Notice;
 use super::order::Fingerprint;
-use super::webhook_endpoints::Endpoint;
+use super::webhook_endpoints::{Endpoint, Health};
 use super::{By, Error, Under};
 use crate::app::App;
 use crate::notify::{Letter, Told, Turn};
@@ -39,6 +39,12 @@ pub(super) const PAUSES: [Span; 10] = [
     Span::HOUR.times(20),
     Span::HOUR.times(24),
 ];
+
+/// The longest that an endpoint which asks to be left alone for a while (`Retry-After`) is.
+const ASKED_MAX: Span = Span::DAY;
+
+/// The status of an endpoint that wants to be told nothing more, as Standard Webhooks has it.
+const GONE: u16 = 410;
 
 /// Tries kept in the log: those of a delivery that was sent again by hand a few times.
 pub(super) const LOG_MAX: usize = 50;
@@ -190,10 +196,12 @@ impl App {
     ) -> Result<(), Error> {
         let now = self.now();
         let is_heard = matches!(told, Told::Heard { .. });
+        let is_gone = matches!(told, Told::Refused { status: GONE, .. });
         turn.end(is_heard, now);
-        let (status, why) = match told {
-            Told::Heard { status } | Told::Refused { status } => (Some(*status), None),
-            Told::Silent { why } => (None, Some(why.clone())),
+        let (status, why, asked) = match told {
+            Told::Heard { status } => (Some(*status), None, Span::default()),
+            Told::Refused { status, retry_after } => (Some(*status), None, *retry_after),
+            Told::Silent { why } => (None, Some(why.clone()), Span::default()),
         };
         let delivery = &mut kept.body;
         delivery.tries += 1;
@@ -201,20 +209,25 @@ impl App {
         if LOG_MAX < delivery.log.len() {
             delivery.log.remove(0);
         }
-        let pause = PAUSES.get(delivery.tries - 1);
+        let pause = PAUSES.get(delivery.tries - 1).filter(|_| !is_heard && !is_gone);
         delivery.state = match (is_heard, pause) {
             (true, _) => DeliveryState::Delivered,
             (false, Some(_)) => DeliveryState::Pending,
             (false, None) => DeliveryState::Failed,
         };
-        let due_at = pause.filter(|_| !is_heard).map(|it| now + *it);
+        let due_at = pause.map(|it| now + (*it).max(asked.min(ASKED_MAX)));
         // One that listens as before is not read again for each of its deliveries.
         if !is_heard || was_failing {
-            let began = delivery.log.iter().rev().nth(delivery.tries - 1);
+            let first = delivery.log.iter().rev().nth(delivery.tries - 1);
             // What waited for its first try is as old as it was written: of one that is told much and hears nothing it
             // is nearly always something new that is tried.
-            let began = began.map_or(now, |it| Timestamp::from_millis(it.at)).min(kept.document.at);
-            self.note_health(&kept.body.endpoint, is_heard, (began, now))?;
+            let began = first.map_or(now, |it| Timestamp::from_millis(it.at)).min(kept.document.at);
+            let health = match told {
+                Told::Heard { .. } => Health::Listens,
+                _ if is_gone => Health::Gone,
+                _ => Health::Fails { began },
+            };
+            self.note_health(&kept.body.endpoint, health, now)?;
         }
         self.keep(&[kept.next(now, due_at)]).map(drop)
     }

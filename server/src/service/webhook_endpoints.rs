@@ -36,6 +36,29 @@ const MISSED_FOR: Span = Span::DAY.times(30);
 /// How long an old secret signs beside the new one.
 const CHANGE_OVER: Span = Span::DAY;
 
+/// What a try tells of an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Health {
+    Listens,
+    /// Did not hear what has waited for it since `began`.
+    Fails {
+        began: Timestamp,
+    },
+    /// Says itself that it is no more.
+    Gone,
+}
+
+impl Health {
+    /// Whether one that has failed since `since` is told nothing more.
+    fn is_the_end(self, since: Timestamp, now: Timestamp) -> bool {
+        match self {
+            Health::Listens => false,
+            Health::Fails { began } => since + DISABLED_AFTER <= now && began + TRIED_FOR <= now,
+            Health::Gone => true,
+        }
+    }
+}
+
 /// An endpoint as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -263,26 +286,25 @@ impl App {
         Ok((view(found.ok_or(Refusal::WebhookEndpointNotFound)?), true))
     }
 
-    /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long
-    /// is told nothing more, and others hear of that. `began` is since when what it was told now has waited.
-    pub(super) fn note_health(
-        &self,
-        id: &str,
-        is_heard: bool,
-        (began, now): (Timestamp, Timestamp),
-    ) -> Result<(), Error> {
+    /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long,
+    /// or says that it is gone, is told nothing more, and others hear of that.
+    pub(super) fn note_health(&self, id: &str, health: Health, now: Timestamp) -> Result<(), Error> {
         let Some(mut kept) = self.endpoint(id)? else { return Ok(()) };
         let endpoint = &mut kept.body;
+        let was_failing = endpoint.failing_since.is_some();
         let mut news = None;
-        match (is_heard, endpoint.failing_since) {
-            (true, None) => return Ok(()),
-            (true, Some(_)) => endpoint.failing_since = None,
-            (false, None) => endpoint.failing_since = Some(now.millis()),
-            (false, Some(since)) => {
-                let is_dead = Timestamp::from_millis(since) + DISABLED_AFTER <= now && began + TRIED_FOR <= now;
-                if endpoint.disabled_at.is_some() || !is_dead {
-                    return Ok(());
-                }
+        if health == Health::Listens {
+            if !was_failing {
+                return Ok(());
+            }
+            endpoint.failing_since = None;
+        } else {
+            let since = *endpoint.failing_since.get_or_insert(now.millis());
+            let is_off_now = endpoint.disabled_at.is_none() && health.is_the_end(Timestamp::from_millis(since), now);
+            if was_failing && !is_off_now {
+                return Ok(());
+            }
+            if is_off_now {
                 endpoint.disabled_at = Some(now.millis());
                 let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
                 let about = json!({"endpoint": id, "url": endpoint.url, "failing_since": format!("{since:.3}")});

@@ -60,6 +60,9 @@ impl Heard {
     }
 }
 
+/// With it an ear asks to be left alone for two hours.
+const TOO_MANY: u16 = 429;
+
 impl Ear {
     /// Listens, and answers with `status` until told otherwise.
     pub fn open(status: u16) -> Ear {
@@ -108,7 +111,8 @@ fn hear(mut stream: BufReader<std::net::TcpStream>, say: &std::sync::mpsc::Sende
             let _ = stream.read_line(&mut String::new());
             return;
         }
-        let _ = write!(stream.get_mut(), "HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n");
+        let wait = if status == TOO_MANY { "retry-after: 7200\r\n" } else { "" };
+        let _ = write!(stream.get_mut(), "HTTP/1.1 {status} So\r\n{wait}content-length: 0\r\n\r\n");
     }
 }
 
@@ -659,6 +663,31 @@ fn endpoints_are_checked_listed_and_deleted() {
     let gone = server.delete(&format!("/v1/webhook-endpoints/{id}")).problem();
     assert_eq!((gone.0, &*gone.1), (404, "webhook_endpoint_not_found"));
     assert_eq!(server.get(&format!("/v1/webhook-endpoints/{id}/deliveries")).json()["data"], json!([]));
+}
+
+#[test]
+fn an_endpoint_that_is_gone_is_told_nothing_more_and_one_that_asks_for_time_has_it() {
+    let server = fresh();
+    let (ear, live) = (Ear::open(TOO_MANY), Ear::open(200));
+    let (endpoint, _) = server.endpoint(&ear, &["balance.low"]);
+    server.endpoint(&live, &["webhook_endpoint.disabled"]);
+    server.account("acct_ada");
+    server.spend("acct_ada", "1", 500);
+    ear.next();
+    let tried = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == 1);
+    let instant = |it: &Value| it.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let wait = instant(&tried["next_try_at"]).duration_since(instant(&tried["tries"][0]["at"]));
+    assert_eq!(wait, jiff::SignedDuration::from_hours(2), "and not the five seconds of a first try: {tried}");
+
+    ear.answer(410);
+    server.advance_to_next_try(&tried);
+    ear.next();
+    let tried = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == 2);
+    assert_eq!((&tried["status"], &tried["next_try_at"]), (&json!("failed"), &Value::Null));
+    assert_eq!(live.next().json()["data"]["endpoint"], json!(endpoint));
+    let shown = server.get("/v1/webhook-endpoints").json()["data"].as_array().unwrap().clone();
+    let shown = shown.into_iter().find(|it| it["id"] == *endpoint).unwrap();
+    assert!(shown["disabled_at"].is_string() && shown["failing_since"].is_string(), "{shown}");
 }
 
 #[test]
