@@ -35,12 +35,15 @@ pub struct BudgetScope {
     /// A user, an agent, or an API key of the platform's customer.
     pub actor: Option<Name>,
     pub meters: Vec<Text>,
+    /// Meters that it is not for: all others are admitted, also those that a later rate card brings.
+    pub except: Vec<Text>,
 }
 
 impl BudgetScope {
     pub fn admits(&self, meter: &str, project: Option<&Name>, actor: Option<&Name>) -> bool {
         let fits = |own: &Option<Name>, said: Option<&Name>| own.is_none() || own.as_ref() == said;
-        let meter_fits = self.meters.is_empty() || self.meters.iter().any(|it| &**it == meter);
+        let names = |meters: &[Text]| meters.iter().any(|it| &**it == meter);
+        let meter_fits = (self.meters.is_empty() || names(&self.meters)) && !names(&self.except);
         meter_fits && fits(&self.project, project) && fits(&self.actor, actor)
     }
     pub fn admits_work(&self, work: &Work) -> bool {

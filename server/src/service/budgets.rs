@@ -79,8 +79,10 @@ impl App {
             return Err(Refusal::AccountClosed.into());
         }
         let BudgetOrder { mut scope, period, limit, blocks, .. } = order;
-        scope.meters.sort();
-        scope.meters.dedup();
+        for meters in [&mut scope.meters, &mut scope.except] {
+            meters.sort();
+            meters.dedup();
+        }
         let terms =
             Arc::new(BudgetTerms { scope, period, limit, blocks, calendar: burn_terms(self, &known).calendar.clone() });
         let before = self.book(known.account.number)?.budget(&order.budget).cloned();

@@ -70,9 +70,9 @@ impl App {
         Charged { net, tax, taxed: Taxed::of(treatment) }
     }
 
-    /// What of tax an account's purchases bear.
-    pub fn tax_rate(&self, account: &Name) -> Result<Rate, Error> {
-        Ok(self.treatment(&*self.known(account)?).rate())
+    /// How an account's purchases are taxed as things stand.
+    pub fn tax_treatment(&self, account: &Name) -> Result<Treatment, Error> {
+        Ok(self.treatment(&*self.known(account)?))
     }
 
     fn treatment(&self, known: &Known) -> Treatment {

@@ -4,6 +4,7 @@
 use billing::calendar::Date;
 use billing::invoice::{Line, Party};
 use billing::money::{Credits, Currency, Money};
+use billing::tax::Country;
 use billing::time::Timestamp;
 
 const MINUS: char = '\u{2212}';
@@ -131,59 +132,11 @@ pub fn address(party: &Party) -> Vec<String> {
     lines.into_iter().filter(|it| !it.is_empty()).map(str::to_owned).collect()
 }
 
-/// A country's name; its code where we know no more.
+/// A country's name; what was written where it is none's code.
 fn country(code: &str) -> &str {
-    NAMES.iter().find(|it| it.0 == code).map_or(code, |it| it.1)
+    let known = code.parse::<Country>().ok();
+    known.and_then(super::countries::name).unwrap_or(code)
 }
-
-const NAMES: &[(&str, &str)] = &[
-    ("AT", "Austria"),
-    ("AU", "Australia"),
-    ("BE", "Belgium"),
-    ("BG", "Bulgaria"),
-    ("BR", "Brazil"),
-    ("CA", "Canada"),
-    ("CH", "Switzerland"),
-    ("CN", "China"),
-    ("CY", "Cyprus"),
-    ("CZ", "Czechia"),
-    ("DE", "Germany"),
-    ("DK", "Denmark"),
-    ("EE", "Estonia"),
-    ("ES", "Spain"),
-    ("FI", "Finland"),
-    ("FR", "France"),
-    ("GB", "United Kingdom"),
-    ("GR", "Greece"),
-    ("HR", "Croatia"),
-    ("HU", "Hungary"),
-    ("IE", "Ireland"),
-    ("IL", "Israel"),
-    ("IN", "India"),
-    ("IS", "Iceland"),
-    ("IT", "Italy"),
-    ("JP", "Japan"),
-    ("KR", "South Korea"),
-    ("KW", "Kuwait"),
-    ("LI", "Liechtenstein"),
-    ("LT", "Lithuania"),
-    ("LU", "Luxembourg"),
-    ("LV", "Latvia"),
-    ("MT", "Malta"),
-    ("NL", "Netherlands"),
-    ("NO", "Norway"),
-    ("NZ", "New Zealand"),
-    ("PL", "Poland"),
-    ("PT", "Portugal"),
-    ("RO", "Romania"),
-    ("SE", "Sweden"),
-    ("SG", "Singapore"),
-    ("SI", "Slovenia"),
-    ("SK", "Slovakia"),
-    ("TR", "Türkiye"),
-    ("UA", "Ukraine"),
-    ("US", "United States"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -201,6 +154,15 @@ mod tests {
             [(1_210, "eur", "€12.10"), (-5, "usd", "−$0.05"), (1_000, "jpy", "¥1,000"), (5, "kwd", "KWD 0.005")]
         {
             assert_eq!(money(Money { amount, currency: currency.parse().unwrap() }), text);
+        }
+    }
+
+    #[test]
+    fn an_address_names_its_country_wherever_that_is() {
+        let party =
+            |country: &str| Party { city: "Anywhere".to_owned(), country: country.to_owned(), ..Party::default() };
+        for (code, name) in [("MX", "Mexico"), ("lt", "Lithuania"), ("EL", "Greece"), ("Atlantis", "Atlantis")] {
+            assert_eq!(address(&party(code)), ["Anywhere", name]);
         }
     }
 

@@ -186,8 +186,7 @@ impl App {
         match before.state() {
             State::Canceled => Ok(Vec::new()),
             State::Incomplete => {
-                let id = before.payment.as_deref().ok_or(Refusal::SubscriptionExists)?;
-                let payment = self.kept::<Payment>(account, payments::KIND, id)?;
+                let payment = self.payment_under_way(account, before)?;
                 let waits = |it: &Kept<Payment>| it.body.status() == Status::RequiresAction;
                 let mut payment = payment.filter(waits).ok_or(Refusal::SubscriptionExists)?;
                 payment.body.is_given_up = true;
@@ -238,7 +237,41 @@ impl App {
         self.subscription_after(&order.account, &fresh)
     }
 
-    /// Ends it when its period ends, or takes that back. Credits stay either way. Says whether its key did that before.
+    /// Whether an end takes effect when it is said: no period that was paid is left for it to wait for. An upgrade that
+    /// waits for the bank is of a period that was.
+    pub fn ends_at_once(&self, account: AccountNumber, it: &Subscription) -> Result<bool, Error> {
+        if it.state() != State::Active {
+            return Ok(it.state() != State::Canceled);
+        }
+        let waiting = self.payment_under_way(account, it)?;
+        Ok(waiting.and_then(|it| it.body.period).is_some_and(|it| !it.is_upgrade))
+    }
+
+    /// Ends it now. A payment that is under way is given up with it; money that comes in after all is believed, and
+    /// its credits are given.
+    fn end_at_once(&self, known: &Known, body: &mut Subscription, now: Timestamp) -> Result<Vec<Change>, Error> {
+        let mut changes = Vec::new();
+        if let Some(mut payment) = self.payment_under_way(known.account.number, body)? {
+            payment.body.is_given_up = true;
+            changes.push(payment.next(now, Some(now)));
+        }
+        let has_begun = body.state() != State::Incomplete;
+        (body.payment, body.next_try_at) = (None, None);
+        body.set(State::Canceled);
+        if has_begun {
+            let told = (Happening::SubscriptionCanceled, &*body.id.clone());
+            changes.push(self.subscription_news(known, told, body, now));
+        }
+        Ok(changes)
+    }
+
+    fn payment_under_way(&self, account: AccountNumber, it: &Subscription) -> Result<Option<Kept<Payment>>, Error> {
+        let Some(id) = it.payment.as_deref() else { return Ok(None) };
+        Ok(self.kept::<Payment>(account, payments::KIND, id)?.filter(|it| !it.body.status().is_final()))
+    }
+
+    /// Ends it when its period ends, and at once where none that was paid is left; or takes that back. Credits stay
+    /// either way. Says whether its key did that before.
     pub fn end_subscription(
         &self,
         account: &Name,
@@ -257,20 +290,18 @@ impl App {
             let now = self.now();
             let (mut due_at, mut changes) = (None, Vec::new());
             match (kept.body.state(), ends) {
-                (State::Active, _) => {
+                (State::Canceled, _) => return Err(not_now("it is over; subscribe again").into()),
+                (State::Incomplete, false) => return Err(not_now("its first payment is not settled yet").into()),
+                (State::PastDue, false) => return Err(not_now("its renewal is not paid, and no end is said").into()),
+                (_, true) if self.ends_at_once(known.account.number, &kept.body)? => {
+                    changes.extend(self.end_at_once(&known, &mut kept.body, now)?);
+                }
+                _ => {
                     kept.body.ends = ends;
                     kept.body.ends_anyway = ends && kept.body.payment.is_some();
                     // While a payment is under way, whoever carries it out says when it is due.
                     due_at = kept.body.payment.is_none().then(|| self.renewal_due(&kept.body));
                 }
-                (State::PastDue, true) if kept.body.payment.is_none() => {
-                    kept.body.set(State::Canceled);
-                    let told = (Happening::SubscriptionCanceled, &*kept.body.id.clone());
-                    changes.push(self.subscription_news(&known, told, &kept.body, now));
-                }
-                (State::PastDue, _) => return Err(not_now("a payment of it is being tried; wait for its end").into()),
-                (State::Incomplete, _) => return Err(not_now("its first payment is not settled yet").into()),
-                (State::Canceled, _) => return Err(not_now("it is over; subscribe again").into()),
             }
             changes.push(kept.next(now, due_at));
             changes.extend(by.noted(now, action, account.to_string(), kept.body.plan.id.clone()));

@@ -130,7 +130,7 @@ impl App {
                 Refusal::invalid("payment_method", "is needed: the account has no card yet; add one first").into()
             );
         }
-        let tax = self.tax_rate(&order.account)?.at_most(Money { amount: net, currency });
+        let tax = self.tax_treatment(&order.account)?.rate().at_most(Money { amount: net, currency });
         let rule = Arc::new(Rule {
             threshold: order.threshold,
             credits: order.credits,

@@ -111,8 +111,8 @@ impl Frame {
         let account = &visitor.known.account;
         let settings = app.settings();
         let mut tabs = vec![("Usage", "/settings/usage"), ("Activity", "/settings/activity")];
-        // Where nothing can be bought there is nothing to see.
-        if visitor.session.role.sees_billing() && settings.payments.is_some() {
+        // Where nothing can be bought there are statements still, e-mails, and who is billed.
+        if visitor.session.role.sees_billing() {
             tabs.push(("Billing", super::billing::PATH));
         }
         tabs.push(("Estimate", "/settings/estimate"));

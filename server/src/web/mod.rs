@@ -9,7 +9,6 @@ mod asset;
 mod billing;
 mod confirm;
 mod console;
-mod countries;
 mod estimate;
 mod form;
 mod frame;

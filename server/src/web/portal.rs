@@ -24,20 +24,20 @@ pub async fn follow(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) ->
         Followed::Expired { return_url } => Err(message::expired(&site, return_url)),
         Followed::Opened { token, page } => {
             let cookie = set_cookie(&site, PORTAL, &token, SESSION_LASTS.millis() / 1_000);
-            let has_billing = site.app.settings().payments.is_some();
-            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&path(page, has_billing))).into_response())
+            let can_buy = site.app.settings().payments.is_some();
+            Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&path(page, can_buy))).into_response())
         }
     }
 }
 
-fn path(page: PortalPage, has_billing: bool) -> String {
+fn path(page: PortalPage, can_buy: bool) -> String {
     let billing = super::billing::PATH;
     match page {
-        PortalPage::Billing if has_billing => billing.to_owned(),
-        PortalPage::Purchase { needed } if has_billing => {
+        PortalPage::Billing => billing.to_owned(),
+        PortalPage::Purchase { needed } if can_buy => {
             format!("{billing}?needed={}#buy", Credits::from_micros(needed))
         }
-        PortalPage::Usage | PortalPage::Billing | PortalPage::Purchase { .. } => "/settings/usage".to_owned(),
+        PortalPage::Usage | PortalPage::Purchase { .. } => "/settings/usage".to_owned(),
         PortalPage::Estimate => "/settings/estimate".to_owned(),
     }
 }

@@ -122,6 +122,10 @@ fn what_is_no_budget_is_refused_by_its_field() {
         (json!({"period": "day", "credits": "-1", "action": "block"}), "credits"),
         (json!({"period": "day", "credits": "0.0000001", "action": "block"}), "credits"),
         (json!({"period": "day", "credits": 1, "action": "block", "scope": {"meters": [""]}}), "scope.meters"),
+        (json!({"period": "day", "credits": 1, "action": "block", "scope": {"except_meters": [""]}}),
+            "scope.except_meters"),
+        (json!({"period": "day", "credits": 1, "action": "block", "scope": {"meters": ["ai_chat"],
+            "except_meters": ["server"]}}), "scope.except_meters"),
     ] {
         let refused = served.put("/v1/accounts/ada/budgets/b", &body);
         assert_eq!((refused.problem().0, &*refused.problem().2), (422, field), "{body}");
@@ -132,6 +136,34 @@ fn what_is_no_budget_is_refused_by_its_field() {
     }
     assert_eq!(served.put("/v1/accounts/ada/budgets/b20", &body).problem().2, "budget");
     assert_eq!(served.put("/v1/accounts/nobody/budgets/b", &body).problem().1, "account_not_found");
+}
+
+/// What a later rate card brings is of it, without anybody setting it again.
+#[test]
+fn a_budget_for_all_but_servers_admits_the_meters_of_cards_to_come() {
+    let served = Served::sandbox();
+    served.account("ada");
+    let body = json!({"scope": {"except_meters": ["server"]}, "period": "total", "credits": "10", "action": "block"});
+    let made = served.budget("ai", &body);
+    assert_eq!(made["scope"]["except_meters"], json!(["server"]), "{made}");
+    assert_eq!(served.budget("ai", &body), made);
+    let mut card = served.get("/v1/rate-card").json();
+    card["version"] = json!(2);
+    card["effective_at"] = json!(served.later(60));
+    card["meters"]["paint"] = card["meters"]["ai_chat"].clone();
+    let added = served.post("/v1/rate-cards", "", &card);
+    assert_eq!(added.status, 201, "{}", added.text);
+    served.advance(120);
+    let paint = |key: &str, credits: u64| {
+        let mut charge = chat("ada", key, credits * 8_000);
+        charge["meter"] = json!("paint");
+        served.charge(&charge)
+    };
+    assert_eq!(paint("1", 6).status, 201);
+    assert_eq!(paint("2", 5).problem().1, "budget_exceeded");
+    assert_eq!((served.spent("3", 5), served.spent("4", 4)), (402, 201));
+    assert_eq!(served.budget_used("ai"), "10");
+    served.verified();
 }
 
 /// In Vilnius, over the weekend on which clocks go forward: days, a week from Monday, and what comes late.

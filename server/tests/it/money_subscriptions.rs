@@ -2,9 +2,12 @@
 use serde_json::{Value, json};
 
 use crate::money_shop::{BACK, Shop};
+use crate::pages::{mark_of, visit};
 
 const VISA: &str = "4242424242424242";
 const DECLINES: &str = "4000000000000341";
+/// The bank wants the customer every time.
+const WANTS_PROOF: &str = "4000002760003184";
 const DAY: i64 = 24 * 3600;
 
 fn subscribe(shop: &Shop, plan: &str, key: &str) -> Value {
@@ -151,6 +154,104 @@ fn an_end_that_is_said_while_the_bank_asks_about_an_upgrade_stays_said() {
         wait_for_state(&shop, "active", 2);
         let shown = shown(&shop);
         assert_eq!((&shown["plan"]["id"], &shown["cancel_at_period_end"]), (&json!("monthly-plus"), &json!(ends)));
+    }
+}
+
+/// A shop in which a subscription's first payment waits for the bank, and the bank's page.
+fn asked_by_the_bank() -> (Shop, String) {
+    let shop = Shop::open();
+    shop.customer("ada", WANTS_PROOF);
+    let begun = shop.server.post("/v1/accounts/ada/subscription", "s", &json!({"plan": "monthly", "return_url": BACK}));
+    assert_eq!((begun.status, &begun.json()["state"]), (201, &json!("incomplete")), "{}", begun.text);
+    let page = shop.payments("ada")[0]["action_url"].as_str().expect("the bank's page").to_owned();
+    (shop, page)
+}
+
+/// Cancels, which ends it there and then.
+fn end_at_once(shop: &Shop) {
+    let ended = ask(shop, "cancel");
+    assert_eq!((&ended["state"], &ended["pending_payment"]), (&json!("canceled"), &Value::Null), "{ended}");
+}
+
+#[test]
+fn a_subscription_whose_first_payment_waits_for_the_bank_is_cancelled_with_it() {
+    let (shop, bank) = asked_by_the_bank();
+    end_at_once(&shop);
+    shop.wait_until("it is given up", |it| it.payments("ada")[0]["status"] == "canceled");
+    drop(shop.prove(&bank, "complete"));
+    shop.settle();
+    assert_eq!((shop.totals().0, shop.server.available("ada")), (0, "600".to_owned()));
+    let again = shop.server.post("/v1/accounts/ada/subscription/cancel", "", &json!({}));
+    assert_eq!(again.problem().1, "subscription_state");
+}
+
+#[test]
+fn money_of_a_subscription_that_was_cancelled_meanwhile_is_credited_and_begins_nothing() {
+    for is_paid_first in [true, false] {
+        let (shop, bank) = asked_by_the_bank();
+        if is_paid_first {
+            shop.control("POST", "notices", &json!({"lose": 9}));
+            shop.prove(&bank, "complete").unwrap();
+            end_at_once(&shop);
+        } else {
+            // The provider has no time to end it before the customer is there.
+            let path = "/v1/payment_intents";
+            shop.fault(&json!({"when": "before", "what": "429", "method": "POST", "path": path, "times": 99}));
+            end_at_once(&shop);
+            shop.prove(&bank, "complete").unwrap();
+            shop.settle();
+        }
+        shop.wait_until("its credits are there", |it| it.server.available("ada") == "2600");
+        assert_eq!((shop.totals().0, shop.paid_grants("ada").len()), (2178, 1));
+        let shown = shown(&shop);
+        assert_eq!((&shown["state"], &shown["pending_payment"]), (&json!("canceled"), &Value::Null), "{shown}");
+        shop.pass(40 * DAY);
+        shop.settle();
+        assert_eq!(shop.payments("ada").len(), 1, "nothing renews");
+    }
+}
+
+#[test]
+fn a_renewal_that_waits_for_the_bank_keeps_nobody_from_cancelling() {
+    for days_later in [0, 2] {
+        let shop = Shop::open();
+        shop.customer("ada", VISA);
+        let end = subscribe(&shop, "monthly", "s")["period_end"].as_str().unwrap().to_owned();
+        shop.save_card("ada", WANTS_PROOF);
+        let cards = shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].clone();
+        let card = cards.as_array().unwrap().iter().find(|it| it["last4"] == "3184").unwrap()["id"].clone();
+        let path = format!("/v1/accounts/ada/payment-methods/{}/default", card.as_str().unwrap());
+        assert_eq!(shop.server.post(&path, "", &json!({})).status, 201);
+        let asks = |it: &Shop, payments: usize| {
+            let all = it.payments("ada");
+            all.len() == payments && all[0]["status"] == "requires_action"
+        };
+        shop.pass_to(&end);
+        shop.wait_until("the bank asks", |it| asks(it, 2));
+        let mut state = "active";
+        if 0 < days_later {
+            // Nobody came within a day, and the try of the day after waits as the first did.
+            shop.pass(DAY + 60);
+            wait_for_state(&shop, "past_due", 2);
+            shop.pass_until("it is tried again", |it| it.payments("ada").len() == 3);
+            shop.wait_until("the bank asks again", |it| asks(it, 3));
+            state = "past_due";
+        }
+        assert_eq!(shown(&shop)["state"], state);
+        let cookie = visit(&shop.server, "ada", "owner");
+        let page = shop.server.browse("/settings/billing", &cookie);
+        assert!(page.text.contains("Cancel subscription"), "{}", page.text);
+        let sure = shop.server.browse("/settings/billing/subscription/end", &cookie);
+        assert!(sure.text.contains("It ends at once: its renewal has not been paid."), "{}", sure.text);
+        let form = format!("mark={}&ends=1", mark_of(&sure.text));
+        let done = shop.server.submit("/settings/billing/subscription/end", &cookie, &form);
+        assert_eq!(done.status, 303, "{}", done.text);
+        assert_eq!(shown(&shop)["state"], "canceled");
+        shop.wait_until("its payment is given up", |it| it.payments("ada")[0]["status"] == "canceled");
+        let payments = shop.payments("ada").len();
+        shop.pass(10 * DAY);
+        shop.settle();
+        assert_eq!((shop.payments("ada").len(), shop.totals().0), (payments, 2178));
     }
 }
 

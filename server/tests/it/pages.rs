@@ -218,6 +218,88 @@ fn a_budget_is_taken_away_whatever_else_stands_in_its_form() {
 }
 
 #[test]
+fn a_budget_keeps_what_it_is_for_where_no_choice_of_its_form_says_that() {
+    let server = Served::start();
+    server.account("ada");
+    let scope = json!({"meters": ["code_analysis", "infra_plan"]});
+    let budget = json!({"scope": scope, "period": "month", "credits": "10", "action": "block"});
+    assert_eq!(server.put("/v1/accounts/ada/budgets/code", &budget).status, 201);
+    let cookie = visit(&server, "ada", "owner");
+    let page = server.browse("/settings/usage/budget?budget=code", &cookie).text;
+    let chosen = "<option value=\"as-it-is\" selected>Code analysis and Infra plan</option>";
+    assert!(page.contains(chosen), "{page}");
+    let save = |kind: &str| {
+        let form = format!("mark={}&budget=code&credits=20&action=block&kind={kind}", mark_of(&page));
+        server.submit("/settings/usage/budget", &cookie, &form).status
+    };
+    let shown = || server.get("/v1/accounts/ada/budgets/code").json();
+    assert_eq!(save("as-it-is"), 303);
+    assert_eq!((&shown()["credits"], &shown()["scope"]["meters"]), (&json!("20"), &scope["meters"]));
+    // What nothing is charged for must not come to mean everything.
+    assert_eq!((save("gardening"), &shown()["scope"]["meters"]), (422, &scope["meters"]));
+    assert_eq!(save("ai"), 303);
+    let (nothing, servers) = (json!([]), json!(["server"]));
+    assert_eq!((&shown()["scope"]["meters"], &shown()["scope"]["except_meters"]), (&nothing, &servers));
+    let page = server.browse("/settings/usage/budget?budget=code", &cookie).text;
+    assert!(page.contains("<option value=\"ai\" selected>") && !page.contains("as-it-is"), "{page}");
+}
+
+#[test]
+fn where_nothing_is_sold_billing_still_has_statements_and_details() {
+    let server = Served::start();
+    server.account("ada");
+    let asked = json!({"role": "owner", "page": "billing"});
+    let made = server.post("/v1/accounts/ada/portal-sessions", "", &asked).json();
+    let link = made["url"].as_str().unwrap().strip_prefix(&server.url).unwrap().to_owned();
+    assert_eq!(server.browse(&link, "").header("location"), Some("/settings/billing"));
+    let cookie = visit(&server, "ada", "owner");
+    assert!(server.browse("/settings/usage", &cookie).text.contains("href=\"/settings/billing\""));
+    let page = server.browse("/settings/billing", &cookie).text;
+    for (part, is_there) in
+        [("statements", true), ("details", true), ("history", true), ("buy", false), ("subscription", false)]
+    {
+        assert_eq!(page.contains(&format!("<section class=\"card\" id=\"{part}\"")), is_there, "{part}");
+        assert_eq!(page.contains(&format!("href=\"#{part}\"")), is_there, "{part}");
+    }
+    for part in ["auto-topup", "cards"] {
+        assert!(!page.contains(&format!("id=\"{part}\"")), "{part}");
+    }
+}
+
+#[test]
+fn billing_details_keep_what_their_form_does_not_show() {
+    let server = Served::start();
+    let address = json!({"line1": "1 Main St", "line2": "Flat 4", "city": "Austin", "state": "TX",
+        "postal_code": "73301", "country": "US", "geo": [30, -97]});
+    let ada = json!({"name": "Ada", "address": address});
+    assert_eq!(server.put("/v1/accounts/ada", &ada).status, 201);
+    let cookie = visit(&server, "ada", "owner");
+    let page = server.browse("/settings/billing", &cookie).text;
+    assert!(page.contains("name=\"street\" value=\"1 Main St\""), "{page}");
+    let form = format!("mark={}&name=Ada&street=2+Main+St&city=&postal_code=73302&country=US", mark_of(&page));
+    assert_eq!(server.submit("/settings/billing/details", &cookie, &form).status, 303);
+    let kept = json!({"line1": "2 Main St", "line2": "Flat 4", "state": "TX", "postal_code": "73302",
+        "country": "US", "geo": [30, -97]});
+    assert_eq!(server.get("/v1/accounts/ada").json()["address"], kept);
+}
+
+#[test]
+fn a_buyer_is_told_of_the_tax_that_is_added() {
+    for (seller, country, says) in [
+        ("LT", "US", "No VAT is added: the country is outside the European Union."),
+        ("LT", "DE", "VAT of 19 % is added to purchases."),
+        ("US", "DE", "No tax is added to purchases."),
+        ("", "DE", "No tax is added to purchases."),
+    ] {
+        let server = Served::configured(&format!("[seller]\nname = \"Acme\"\ncountry = \"{seller}\"\n"));
+        assert_eq!(server.put("/v1/accounts/ada", &json!({"address": {"country": country}})).status, 201);
+        let cookie = visit(&server, "ada", "owner");
+        let page = server.browse("/settings/billing", &cookie).text;
+        assert!(page.contains(says), "{seller} to {country}: {page}");
+    }
+}
+
+#[test]
 fn the_console_is_in_nobodys_frame_whoever_may_show_the_pages() {
     let server = Served::configured("[pages]\nembed_origins = [\"https://app.example.com\"]\n");
     let ancestors = |path: &str| {

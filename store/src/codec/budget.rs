@@ -37,6 +37,8 @@ struct AgreedJson {
     actor: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     meters: Vec<Text>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    except: Vec<Text>,
     period: Text,
     limit: i64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -49,6 +51,7 @@ impl AgreedJson {
             project: terms.scope.project.as_ref().map(ToString::to_string),
             actor: terms.scope.actor.as_ref().map(ToString::to_string),
             meters: terms.scope.meters.clone(),
+            except: terms.scope.except.clone(),
             period: terms.period.as_str().into(),
             limit: terms.limit.micros(),
             blocks: terms.blocks,
@@ -61,7 +64,7 @@ impl AgreedJson {
         }
         let (project, actor) = (optional_name(self.project)?, optional_name(self.actor)?);
         Ok(Arc::new(BudgetTerms {
-            scope: BudgetScope { project, actor, meters: self.meters },
+            scope: BudgetScope { project, actor, meters: self.meters, except: self.except },
             period: period.ok_or_else(|| Malformed::not("a period", &self.period))?,
             limit: Credits::from_micros(self.limit),
             blocks: self.blocks,

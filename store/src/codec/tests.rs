@@ -222,8 +222,8 @@ fn report() -> BoxedStrategy<ServerReport> {
         .boxed()
 }
 fn budget() -> BoxedStrategy<BudgetChange> {
-    let scope = (option::of(name()), option::of(name()), vec(text(), 0..3))
-        .prop_map(|(project, actor, meters)| BudgetScope { project, actor, meters });
+    let scope = (option::of(name()), option::of(name()), vec(text(), 0..3), vec(text(), 0..3))
+        .prop_map(|(project, actor, meters, except)| BudgetScope { project, actor, meters, except });
     let limit = (0..=Credits::MAX.micros()).prop_map(Credits::from_micros);
     let period = (0..Period::ALL.len()).prop_map(|it| Period::ALL[it]);
     let terms = (scope, period, limit, any::<bool>(), burn_terms()).prop_map(|(scope, period, limit, blocks, it)| {

@@ -27,6 +27,18 @@ fn a_budget_that_blocks_is_never_passed() {
 }
 
 #[test]
+fn one_for_all_but_servers_is_for_meters_that_nobody_knew_of() {
+    check(
+        "0 grant 1000 -> ok
+         0 budget ai 100 total block except server -> ok
+         1 charge 500 meter server -> charged g1:500
+         2 charge 60 meter chat -> charged g1:60 told ai:50
+         3 charge 41 meter later -> budget_exceeded ai 60+0 of 100
+         3 charge 40 meter later -> charged g1:40 told ai:75 told ai:90 told ai:100",
+    );
+}
+
+#[test]
 fn one_that_notifies_refuses_nothing_and_tells_each_threshold_once() {
     check(
         "0 grant 1000 -> ok

@@ -203,6 +203,7 @@ impl Run {
             project: named("project").map(|it| it.parse().expect("a name")),
             actor: named("actor").map(|it| it.parse().expect("a name")),
             meters: named("meter").map(Into::into).into_iter().collect(),
+            except: named("except").map(Into::into).into_iter().collect(),
         };
         let terms = BudgetTerms {
             scope,

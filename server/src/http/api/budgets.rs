@@ -34,6 +34,30 @@ pub struct ScopeIn {
     #[serde(default)]
     #[schema(max_items = 50)]
     meters: Vec<TextIn>,
+    /// All meters but these, also those that a later rate card brings: `["server"]` for all that is not servers.
+    /// Beside `meters` it says nothing, and is refused.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    except_meters: Vec<TextIn>,
+}
+
+impl ScopeIn {
+    fn read(self) -> Result<BudgetScope, Refusal> {
+        let named = |field: &'static str, meters: Vec<TextIn>| {
+            let meters: Vec<_> = meters.into_iter().map(|it| it.0).collect();
+            if METERS_MAX < meters.len() || meters.iter().any(|it| it.is_empty() || 64 < it.len()) {
+                return Err(Refusal::invalid(field, "must be at most 50 names of meters"));
+            }
+            Ok(meters)
+        };
+        let meters = named("scope.meters", self.meters)?;
+        let except = named("scope.except_meters", self.except_meters)?;
+        if !(meters.is_empty() || except.is_empty()) {
+            return Err(Refusal::invalid("scope.except_meters", "says nothing beside `meters`: leave one of them out"));
+        }
+        let (project, actor) = (self.project.map(|it| it.0), self.actor.map(|it| it.0));
+        Ok(BudgetScope { project, actor, meters, except })
+    }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -59,6 +83,7 @@ pub struct ScopeShown<'a> {
     project: Option<&'a str>,
     actor: Option<&'a str>,
     meters: Vec<&'a str>,
+    except_meters: Vec<&'a str>,
 }
 
 /// A budget, and where its present period stands.
@@ -94,6 +119,7 @@ impl<'a> BudgetShown<'a> {
             project: terms.scope.project.as_ref().map(Name::as_str),
             actor: terms.scope.actor.as_ref().map(Name::as_str),
             meters: terms.scope.meters.iter().map(|it| &**it).collect(),
+            except_meters: terms.scope.except.iter().map(|it| &**it).collect(),
         };
         BudgetShown {
             id: view.budget.id.as_str(),
@@ -132,11 +158,7 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let (account, budget) = (call.name("account").await?, call.name("budget").await?);
     let by = call.by();
     let said: BudgetIn = call.json().await?;
-    let admits = said.scope.map(|it| it.0).unwrap_or_default();
-    let meters: Vec<_> = admits.meters.into_iter().map(|it| it.0).collect();
-    if METERS_MAX < meters.len() || meters.iter().any(|it| it.is_empty() || 64 < it.len()) {
-        return Err(Refusal::invalid("scope.meters", "must be at most 50 names of meters").into());
-    }
+    let scope = said.scope.map(|it| it.0).unwrap_or_default().read()?;
     let period = Period::ALL.into_iter().find(|it| it.as_str() == &*said.period.0);
     let period = period.ok_or_else(|| Refusal::invalid("period", "must be day, week, month or total"))?;
     let blocks = match &*said.action.0 {
@@ -144,8 +166,6 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         "notify" => false,
         _ => return Err(Refusal::invalid("action", "must be notify or block").into()),
     };
-    let (project, actor) = (admits.project.map(|it| it.0), admits.actor.map(|it| it.0));
-    let scope = BudgetScope { project, actor, meters };
     let order = BudgetOrder { account, budget, scope, period, limit: said.credits.0, blocks, by };
     let (view, is_new) = site.app.put_budget(order).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

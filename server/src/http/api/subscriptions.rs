@@ -279,7 +279,9 @@ pub async fn change(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Cancel when the period ends
 ///
-/// Until then it can be taken back. Credits stay.
+/// Until then it can be taken back. Credits stay. Where no period that was paid is left, because its first payment or
+/// its renewal has not come in, it ends at once, and a payment that is under way is given up; should its money come in
+/// after all, its credits are given.
 #[utoipa::path(post, path = "/v1/accounts/{account}/subscription/cancel", operation_id = "cancelSubscription",
     tag = "Credits in",
     params(
@@ -289,9 +291,9 @@ pub async fn change(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     ),
     security(("api_key" = ["billing"])),
     responses(
-        (status = 201, body = SubscriptionShown, description = "It ends when its period does."),
+        (status = 201, body = SubscriptionShown, description = "It ends when its period does, or has ended."),
         (status = 404, description = "No such account or subscription."),
-        (status = 409, description = "It is over, or waits for a payment, or the key came with another request."),
+        (status = 409, description = "It is over, or the key came with another request."),
     ))]
 pub async fn cancel(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     end(&site, knock.enter(&site, Scope::Billing)?, true).await

@@ -83,6 +83,8 @@ pub fn router() -> Router<Arc<Site>> {
 #[template(path = "billing/page.html")]
 struct BillingPage {
     frame: Frame,
+    /// Somebody collects money. Where nobody does, there is nothing to buy and nothing to pay with.
+    sells: bool,
     /// The role may change what it sees.
     may_change: bool,
     /// Makes a form that is sent twice one purchase.
@@ -225,6 +227,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
     Ok(BillingPage {
         frame: Frame::of(app, visitor, &balance, PATH)?,
+        sells: app.settings().payments.is_some(),
         may_change: visitor.session.role.changes_billing(),
         key: app.form_key()?,
         currency: known.account.currency.as_str().to_uppercase(),

@@ -132,7 +132,7 @@ impl Around<'_> {
         match it.state() {
             Standing::Canceled => {}
             Standing::Incomplete => {
-                (view.badge, view.class) = ("waits for its first payment", "warn");
+                (view.badge, view.class, view.can_end) = ("waits for its first payment", "warn", true);
                 view.sentence = Some(format!("{}, for {price}.", what(&it.plan)));
                 view.trouble = Some("It begins, and credits are added, when its first payment has come in.".to_owned());
             }
@@ -145,7 +145,7 @@ impl Around<'_> {
                 });
             }
             Standing::Active => {
-                (view.badge, view.class, view.can_end) = ("active", "on", waiting.is_none());
+                (view.badge, view.class, view.can_end) = ("active", "on", true);
                 view.sentence = Some(format!("{}. Next: {price} on {day}, from {card}.", what(&it.plan)));
                 if it.next_plan.is_some() {
                     view.notes.push(format!("From {day} on: {}, for {price} tax included.", what(next)));
@@ -157,7 +157,7 @@ impl Around<'_> {
                 }
             }
             Standing::PastDue => {
-                (view.badge, view.class, view.can_end) = ("payment declined", "bad", waiting.is_none());
+                (view.badge, view.class, view.can_end) = ("payment declined", "bad", true);
                 view.sentence = Some(format!("{}, for {price}.", what(&it.plan)));
                 view.trouble = Some(self.late(it, waiting.is_some()));
                 let default = self.cards.iter().find(|it| it.is_default);
@@ -439,27 +439,28 @@ pub async fn review_end(State(site): State<Arc<Site>>, visitor: Visitor) -> Page
         let balance = app.balance(account, None)?;
         let Some(it) = present(app, account)? else { return Ok(None) };
         let day = show::day(Timestamp::from_millis(it.period_end), &visitor.known.zone);
-        let is_late = it.state() == Standing::PastDue;
+        let is_over = app.ends_at_once(visitor.known.account.number, &it)?;
+        let sentence = match it.state() {
+            Standing::Incomplete => "Its first payment is given up, and nothing is charged.".to_owned(),
+            _ if is_over => "It ends at once: its renewal has not been paid. Nothing more is charged.".to_owned(),
+            _ => format!("It ends on {day}. Nothing more is charged, and you keep what you have paid for."),
+        };
         Ok(Some(Agree {
             frame: Frame::of(app, &visitor, &balance, PATH)?,
             title: format!("Cancel {}?", it.plan.name),
-            sentences: vec![if is_late {
-                "It ends at once: its renewal has not been paid. Nothing more is charged.".to_owned()
-            } else {
-                format!("It ends on {day}. Nothing more is charged, and you keep what you have paid for.")
-            }],
+            sentences: vec![sentence],
             bill: Vec::new(),
             notes: vec![
                 match lapses(&it.plan) {
                     None => "All your credits stay, those from this subscription too. They do not expire.".to_owned(),
                     Some(text) => format!("Your credits stay. Of those from this subscription, {text}."),
                 },
-                if is_late { String::new() } else { format!("Until {day} you can change your mind with one click.") },
+                if is_over { String::new() } else { format!("Until {day} you can change your mind with one click.") },
             ],
             warning: None,
             action: END,
             fields: vec![("ends", "1".to_owned())],
-            button: if is_late { "Cancel now".to_owned() } else { format!("Cancel on {day}") },
+            button: if is_over { "Cancel now".to_owned() } else { format!("Cancel on {day}") },
             is_danger: true,
             instead: ("/settings/billing#subscription", "Keep it"),
         }))

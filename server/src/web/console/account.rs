@@ -205,6 +205,7 @@ fn budget(it: &BudgetView) -> BudgetRow {
     let scope = &terms.scope;
     let named = |what: &str, name: Option<&Name>| name.map(|it| format!("{what} {it}"));
     let mut of: Vec<String> = scope.meters.iter().map(ToString::to_string).collect();
+    of.extend(scope.except.iter().map(|it| format!("not {it}")));
     of.extend(named("project", scope.project.as_ref()));
     of.extend(named("actor", scope.actor.as_ref()));
     let of = if of.is_empty() { "everything".to_owned() } else { of.join(", ") };

@@ -34,6 +34,8 @@ const PERIODS: [(Period, &str, &str); 4] = [
 /// All that is not servers: what a customer calls AI.
 const AI: &str = "ai";
 const SERVERS: &str = "servers";
+/// What a budget is for that was set by the API, and that no choice of the form stands for.
+const AS_IT_IS: &str = "as-it-is";
 
 pub struct BudgetRow {
     pub name: String,
@@ -93,37 +95,75 @@ fn period(period: Period) -> (Period, &'static str, &'static str) {
 
 /// What a budget is for, in words.
 fn about(app: &App, scope: &BudgetScope, names: &ProjectNames) -> String {
-    let what = match kind(app, &scope.meters) {
+    let what = match kind(app, scope) {
         Some("") => "Everything".to_owned(),
         Some(AI) => "AI work".to_owned(),
         Some(SERVERS) => "Servers".to_owned(),
         Some(category) => category.to_owned(),
-        None => scope.meters.iter().map(|it| show::words(it)).collect::<Vec<_>>().join(" and "),
+        None => in_words_of(scope),
     };
     let project = scope.project.as_ref().map(|it| format!(" in {}", project_label(Some(it.as_str()), names)));
     let actor = scope.actor.as_ref().map(|it| format!(" by {it}"));
     format!("{what}{}{}", project.unwrap_or_default(), actor.unwrap_or_default())
 }
 
-/// The meters that a choice of the form stands for.
+fn in_words_of(scope: &BudgetScope) -> String {
+    let words = |meters: &[Text]| meters.iter().map(|it| show::words(it)).collect::<Vec<_>>().join(" and ");
+    match (words(&scope.meters), words(&scope.except)) {
+        (meters, none) if none.is_empty() => meters,
+        (_, others) => format!("Everything but {others}"),
+    }
+}
+
+/// The meters of today's rate card that a choice of the form names.
 fn meters(app: &App, kind: &str) -> Vec<Text> {
     let cards = app.cards();
     let all = cards.latest().into_iter().flat_map(|it| it.meters());
+    let is_server =
+        |it: &billing::rating::Meter| &*it.name == SERVER_METER || it.category == Category::ServerProvisioning;
     let admits = |it: &&billing::rating::Meter| match kind {
-        AI => &*it.name != SERVER_METER && it.category != Category::ServerProvisioning,
-        SERVERS => &*it.name == SERVER_METER || it.category == Category::ServerProvisioning,
+        AI => !is_server(it),
+        SERVERS => is_server(it),
         category => it.category.as_str() == category,
     };
-    let mut found: Vec<Text> =
-        if kind.is_empty() { Vec::new() } else { all.filter(admits).map(|it| Arc::clone(&it.name)).collect() };
+    let mut found: Vec<Text> = all.filter(admits).map(|it| Arc::clone(&it.name)).collect();
     found.sort();
     found
 }
 
-/// The choice that stands for these meters; none where somebody chose others by the API.
-fn kind(app: &App, chosen: &[Text]) -> Option<&'static str> {
-    let choices = ["", AI, SERVERS].into_iter().chain(CATEGORIES);
-    choices.into_iter().find(|it| meters(app, it) == chosen)
+/// Admits what a choice of the form stands for; none where nothing would be. AI is all but servers, so that no meter of
+/// a later rate card escapes it.
+fn scope_of(app: &App, kind: &str) -> Option<BudgetScope> {
+    match kind {
+        "" => Some(BudgetScope::default()),
+        AI => {
+            let mut except = meters(app, SERVERS);
+            if !except.iter().any(|it| &**it == SERVER_METER) {
+                except.push(SERVER_METER.into());
+            }
+            Some(BudgetScope { except, ..BudgetScope::default() })
+        }
+        named => {
+            let meters = meters(app, named);
+            (!meters.is_empty()).then(|| BudgetScope { meters, ..BudgetScope::default() })
+        }
+    }
+}
+
+/// The choice that stands for these meters; none where somebody chose others by the API, or by a rate card of before.
+fn kind(app: &App, scope: &BudgetScope) -> Option<&'static str> {
+    let is_all_but_servers = |it: &BudgetScope| {
+        let servers = scope_of(app, AI).unwrap_or_default().except;
+        it.meters.is_empty() && !it.except.is_empty() && it.except.iter().all(|meter| servers.contains(meter))
+    };
+    if is_all_but_servers(scope) {
+        return Some(AI);
+    }
+    let stands_for =
+        |it: &&str| scope_of(app, it).is_some_and(|it| (&it.meters, &it.except) == (&scope.meters, &scope.except));
+    // Of all that was AI on the day it was set, where that is so still.
+    let was_ai = || scope.except.is_empty() && !scope.meters.is_empty() && scope.meters == meters(app, AI);
+    ["", SERVERS].into_iter().chain(CATEGORIES).find(stands_for).or_else(|| was_ai().then_some(AI))
 }
 
 const CATEGORIES: [&str; 3] = ["AI conversations", "Code analysis", "Infrastructure planning"];
@@ -174,7 +214,8 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
     };
     let names = app.project_names(account)?;
     let project = or("project", terms.and_then(|it| it.scope.project.as_ref()).map(ToString::to_string));
-    let chosen = or("kind", terms.and_then(|it| kind(app, &it.scope.meters)).map(str::to_owned));
+    let set = terms.map(|it| kind(app, &it.scope).unwrap_or(AS_IT_IS));
+    let chosen = or("kind", set.map(str::to_owned));
     let every = or("period", terms.map(|it| it.period.as_str().to_owned()));
     let every = if every.is_empty() { "month".to_owned() } else { every };
     let pick = |value: &str, label: &str, on: &str| super::Pick {
@@ -183,14 +224,15 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
         is_on: value == on,
     };
     let kinds = [("", "Everything"), (AI, "AI work: everything but servers"), (SERVERS, "Servers")].into_iter();
-    let kinds = kinds.chain(CATEGORIES.map(|it| (it, it)));
+    let kinds = kinds.chain(CATEGORIES.map(|it| (it, it))).filter(|it| scope_of(app, it.0).is_some());
+    let kept = terms.filter(|_| set == Some(AS_IT_IS)).map(|it| pick(AS_IT_IS, &in_words_of(&it.scope), &chosen));
     let balance = app.balance(account, None)?;
     Ok(BudgetPage {
         frame: Frame::of(app, visitor, &balance, super::PATH)?,
         is_new: present.is_none(),
         name: or("budget", None),
         credits: or("credits", terms.map(|it| it.limit.to_string())),
-        kinds: kinds.map(|(value, label)| pick(value, label, &chosen)).collect(),
+        kinds: kinds.map(|(value, label)| pick(value, label, &chosen)).chain(kept).collect(),
         projects: names.keys().map(|it| pick(it, &project_label(Some(it), &names), &project)).collect(),
         periods: PERIODS.into_iter().map(|(_, value, label)| pick(value, label, &every)).collect(),
         actor: or("actor", terms.and_then(|it| it.scope.actor.as_ref()).map(ToString::to_string)),
@@ -212,7 +254,7 @@ pub async fn save(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -
         (Some("delete"), Ok(budget)) => site.app.delete_budget(&visitor.session.account, &budget, by.clone()).await,
         (_, Ok(budget)) => match order(&site.app, &visitor, (&form, budget), &by) {
             Ok(order) => site.app.put_budget(order).await.map(drop),
-            Err(refusal) => Err(refusal.into()),
+            Err(error) => Err(error),
         },
     };
     match done {
@@ -232,17 +274,22 @@ fn named(form: &Form) -> Result<Name, Refusal> {
     name.parse().map_err(|_| Refusal::invalid("name", NAMES))
 }
 
-fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) -> Result<BudgetOrder, Refusal> {
+fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) -> Result<BudgetOrder, Error> {
     let optional = |field: &'static str| form.get(field).map(str::parse::<Name>).transpose();
     let chosen = PERIODS.into_iter().find(|it| Some(it.1) == form.get("period"));
     let limit = form.get("credits").unwrap_or_default().replace([',', ' '], "");
+    let admitted = match form.get("kind").unwrap_or_default() {
+        AS_IT_IS => Some(app.budget(&visitor.session.account, &budget)?.budget.terms.scope.clone()),
+        kind => scope_of(app, kind),
+    };
+    let nothing = || Refusal::invalid("kind", "must be something that the prices know: nothing is charged for this");
     Ok(BudgetOrder {
         account: visitor.session.account.clone(),
         budget,
         scope: BudgetScope {
             project: optional("project").map_err(|_| Refusal::invalid("project", "is not known"))?,
             actor: optional("actor").map_err(|_| Refusal::invalid("actor", NAMES))?,
-            meters: meters(app, form.get("kind").unwrap_or_default()),
+            ..admitted.ok_or_else(nothing)?
         },
         period: chosen.unwrap_or(PERIODS[2]).0,
         limit: limit.parse::<Credits>().map_err(|why| Refusal::invalid("credits", why))?,
@@ -257,6 +304,7 @@ fn in_words(refusal: &Refusal) -> String {
             "name" | "budget" => format!("The name {why}."),
             "actor" | "scope.actor" => format!("The person or key {why}."),
             "credits" | "limit" => format!("The number of credits {why}."),
+            "kind" => format!("What it is for {why}."),
             _ => format!("{} {why}.", show::words(field)),
         },
         other => format!("{}.", show::words(&other.to_string())),

@@ -1,5 +1,12 @@
 //! Countries by name, with their ISO 3166-1 codes: nobody has to know that Greece is GR.
 
+use billing::tax::Country;
+
+/// What stands on invoices and in the form of who buys.
+pub fn name(country: Country) -> Option<&'static str> {
+    COUNTRIES.iter().find(|it| it.0 == country.as_str()).map(|it| it.1)
+}
+
 pub const COUNTRIES: &[(&str, &str)] = &[
     ("AF", "Afghanistan"),
     ("AX", "Åland Islands"),
