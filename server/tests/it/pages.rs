@@ -245,6 +245,24 @@ fn a_budget_keeps_what_it_is_for_where_no_choice_of_its_form_says_that() {
 }
 
 #[test]
+fn a_budget_of_a_project_that_nobody_named_stays_one_of_that_project() {
+    let server = Served::start();
+    server.account("ada");
+    let mut charge = chat("ada", "1", 1_000);
+    charge["project"] = json!("storefront");
+    assert_eq!(server.charge(&charge).status, 201);
+    let cookie = visit(&server, "ada", "owner");
+    for project in ["storefront", "nothing-yet"] {
+        let budget = json!({"scope": {"project": project}, "period": "month", "credits": "500", "action": "block"});
+        assert!([200, 201].contains(&server.put("/v1/accounts/ada/budgets/b", &budget).status));
+        let page = server.browse("/settings/usage/budget?budget=b", &cookie).text;
+        assert!(page.contains(&format!("<option value=\"{project}\" selected>")), "{page}");
+    }
+    let page = server.browse("/settings/usage/budget", &cookie).text;
+    assert!(page.contains("<option value=\"storefront\">"), "what was worked in can be chosen: {page}");
+}
+
+#[test]
 fn where_nothing_is_sold_billing_still_has_statements_and_details() {
     let server = Served::start();
     server.account("ada");

@@ -1,4 +1,5 @@
 //! Budgets: how much of each is used, and the form that sets one, which says what it will do.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -166,6 +167,9 @@ fn kind(app: &App, scope: &BudgetScope) -> Option<&'static str> {
     ["", SERVERS].into_iter().chain(CATEGORIES).find(stands_for).or_else(|| was_ai().then_some(AI))
 }
 
+/// Projects that the form lists; a budget for another is set by the API.
+const PROJECTS_MAX: usize = 500;
+
 const CATEGORIES: [&str; 3] = ["AI conversations", "Code analysis", "Infrastructure planning"];
 
 #[derive(Template)]
@@ -213,7 +217,11 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
         said.get(name).map(str::to_owned).or(set.filter(|_| problem.is_none())).unwrap_or_default()
     };
     let names = app.project_names(account)?;
+    let live = app.projects(account)?.into_iter().filter(|it| it.deleted_at.is_none());
+    let mut projects: BTreeSet<String> = live.take(PROJECTS_MAX).map(|it| it.id.to_string()).collect();
     let project = or("project", terms.and_then(|it| it.scope.project.as_ref()).map(ToString::to_string));
+    // One that is set stays a choice whatever became of it: saved without it, the budget would be for all projects.
+    projects.extend(Some(project.clone()).filter(|it| !it.is_empty()));
     let set = terms.map(|it| kind(app, &it.scope).unwrap_or(AS_IT_IS));
     let chosen = or("kind", set.map(str::to_owned));
     let every = or("period", terms.map(|it| it.period.as_str().to_owned()));
@@ -233,7 +241,7 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
         name: or("budget", None),
         credits: or("credits", terms.map(|it| it.limit.to_string())),
         kinds: kinds.map(|(value, label)| pick(value, label, &chosen)).chain(kept).collect(),
-        projects: names.keys().map(|it| pick(it, &project_label(Some(it), &names), &project)).collect(),
+        projects: projects.iter().map(|it| pick(it, &project_label(Some(it), &names), &project)).collect(),
         periods: PERIODS.into_iter().map(|(_, value, label)| pick(value, label, &every)).collect(),
         actor: or("actor", terms.and_then(|it| it.scope.actor.as_ref()).map(ToString::to_string)),
         blocks: or("action", terms.map(|it| if it.blocks { "block" } else { "notify" }.to_owned())) == "block",
