@@ -4,10 +4,12 @@
 //! given two countries and a tax id. Rates are the standard rates in force on 2026-01-01, in hundredths of a percent;
 //! whoever sells from elsewhere, or has a better adviser, configures no seller's country and so no tax.
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
 use crate::money::Money;
+use crate::time::Timestamp;
 
 /// A rate in hundredths of a percent: 2 100 is 21 %.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -15,8 +17,10 @@ pub struct Rate(pub u32);
 
 impl Rate {
     pub const ZERO: Rate = Rate(0);
-    /// Nobody pays more than Hungary's.
+    /// Of those that are built in, Hungary's.
     pub const HIGHEST: Rate = Rate(2_700);
+    /// As much tax as what is taxed.
+    pub const WHOLE: Rate = Rate(10_000);
 
     /// Tax on `net`, rounded half up to the minor unit (of three-decimal currencies, to ten): once per invoice, as
     /// Directive 2006/112/EC leaves to the member states and all of them allow.
@@ -48,6 +52,55 @@ impl fmt::Display for Rate {
             it if it % 10 == 0 => write!(f, "{}.{}", self.0 / 100, it / 10),
             it => write!(f, "{}.{it:02}", self.0 / 100),
         }
+    }
+}
+
+/// The text is no rate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ParseRateError;
+
+impl FromStr for Rate {
+    type Err = ParseRateError;
+    /// Reads percent: `21`, `25.5`; from 0 to 100, with two places at most.
+    fn from_str(text: &str) -> Result<Rate, ParseRateError> {
+        let (whole, part) = text.split_once('.').map_or((text, None), |it| (it.0, Some(it.1)));
+        let is_number =
+            |it: &str, most: usize| (1..=most).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_digit());
+        if !is_number(whole, 3) || part.is_some_and(|it| !is_number(it, 2)) {
+            return Err(ParseRateError);
+        }
+        let digits = |it: &str| it.bytes().fold(0, |sum, it| sum * 10 + u32::from(it - b'0'));
+        let hundredths = part.map_or(0, |it| if it.len() == 1 { digits(it) * 10 } else { digits(it) });
+        Some(Rate(digits(whole) * 100 + hundredths)).filter(|it| *it <= Rate::WHOLE).ok_or(ParseRateError)
+    }
+}
+
+/// The standard rates of the member states: those that the operator set, each from an instant on, and else those that
+/// are built in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rates(Vec<(Country, Timestamp, Rate)>);
+
+impl Rates {
+    /// Sets a rate from `from` on, until a later one begins. False for a country that is no member state, and for what
+    /// was set from that instant on before.
+    pub fn set(&mut self, country: Country, from: Timestamp, rate: Rate) -> bool {
+        let is_free = !self.0.iter().any(|it| (it.0, it.1) == (country, from)) && country.vat().is_some();
+        if is_free {
+            self.0.push((country, from, rate));
+        }
+        is_free
+    }
+
+    /// The rate of a member state at an instant; none elsewhere.
+    pub fn at(&self, country: Country, at: Timestamp) -> Option<Rate> {
+        let begun = self.0.iter().filter(|it| it.0 == country && it.1 <= at);
+        let built_in = country.vat()?;
+        Some(begun.max_by_key(|it| it.1).map_or(built_in, |it| it.2))
+    }
+
+    /// Nobody pays more, whenever it is.
+    pub fn highest(&self) -> Rate {
+        self.0.iter().map(|it| it.2).fold(Rate::HIGHEST, Rate::max)
     }
 }
 
@@ -195,16 +248,22 @@ pub enum Treatment {
 
 impl Treatment {
     /// What a sale of electronic services by `seller` to a buyer in `buyer`, with this VAT id, is taxed with. A buyer
-    /// whose country is not known is taken to live in the seller's.
-    pub fn of(seller: Option<Country>, buyer: Option<Country>, vat_id: Option<&VatId>) -> Treatment {
+    /// whose country is not known is taken to live in the seller's. `rate_of` says the rates of the member states, and
+    /// none of other countries.
+    pub fn of(
+        seller: Option<Country>,
+        buyer: Option<Country>,
+        vat_id: Option<&VatId>,
+        rate_of: impl Fn(Country) -> Option<Rate>,
+    ) -> Treatment {
         let [seller, buyer] = [seller, buyer].map(|it| it.map(Country::for_vat));
-        let Some(own_rate) = seller.and_then(Country::vat) else { return Treatment::None };
+        let Some(own_rate) = seller.and_then(&rate_of) else { return Treatment::None };
         let seller = seller.expect("it has a rate");
         let buyer = buyer.or(vat_id.map(|it| it.country)).unwrap_or(seller);
         if buyer == seller {
             return Treatment::Taxed(seller, own_rate);
         }
-        match buyer.vat() {
+        match rate_of(buyer) {
             None => Treatment::Export,
             Some(_) if vat_id.is_some_and(|it| it.country == buyer) => Treatment::ReverseCharge,
             Some(rate) => Treatment::Taxed(buyer, rate),
@@ -283,7 +342,7 @@ mod tests {
             ("", "DE", "", "O 0"),
         ] {
             let of = |it: &str| it.parse::<Country>().ok();
-            let found = Treatment::of(of(seller), of(buyer), VatId::parse(vat_id).as_ref());
+            let found = Treatment::of(of(seller), of(buyer), VatId::parse(vat_id).as_ref(), Country::vat);
             let said = std::format!("{} {}", found.category(), found.rate());
             assert_eq!(said, expected, "{seller} to {buyer} {vat_id}");
         }
@@ -304,6 +363,33 @@ mod tests {
             assert!(!country(code).id_forms().is_empty(), "{state}");
         }
         assert_eq!((listed.split(", ").count(), MEMBERS.len()), (27, 27));
+    }
+
+    #[test]
+    fn a_rate_is_percent_with_two_places_at_most() {
+        for (text, rate) in [("21", 2_100), ("25.5", 2_550), ("8.25", 825), ("0", 0), ("100", 10_000), ("05.05", 505)] {
+            assert_eq!(text.parse(), Ok(Rate(rate)), "{text}");
+        }
+        for text in ["", ".5", "21.", "21.555", "100.01", "999", "1000", "-1", "21 %", "2,5", "1e1", "٢"] {
+            assert_eq!(text.parse::<Rate>(), Err(ParseRateError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_was_set_counts_from_its_day_on_until_the_next() {
+        let at = Timestamp::from_millis;
+        let mut rates = Rates::default();
+        assert_eq!((rates.at(country("EE"), at(0)), rates.highest()), (Some(Rate(2_400)), Rate(2_700)));
+        assert!(rates.set(country("EE"), at(200), Rate(3_000)) && rates.set(country("EE"), at(100), Rate(2_600)));
+        for (millis, rate) in [(99, 2_400), (100, 2_600), (199, 2_600), (200, 3_000), (999, 3_000)] {
+            assert_eq!(rates.at(country("EE"), at(millis)), Some(Rate(rate)), "{millis}");
+        }
+        assert_eq!((rates.at(country("FI"), at(200)), rates.highest()), (Some(Rate(2_550)), Rate(3_000)));
+        assert!(!rates.set(country("EE"), at(200), Rate(1)), "set twice");
+        assert!(!rates.set(country("US"), at(0), Rate(1)), "no member state");
+        assert_eq!(rates.at(country("US"), at(0)), None);
+        let rate_of = |it| rates.at(it, at(150));
+        assert_eq!(Treatment::of(Some(country("EE")), None, None, rate_of).rate(), Rate(2_600));
     }
 
     #[test]

@@ -64,6 +64,10 @@ pub struct Settings {
     pub grace: billing::ledger::Grace,
     /// Who sells: printed on invoices, and its country decides the tax.
     pub seller: Party,
+    /// The rates of VAT that the operator set, over those that are built in.
+    pub vat: billing::tax::Rates,
+    /// What one purchase may cost at least and at most, tax aside, in minor units, where the operator said so.
+    pub purchase: HashMap<Currency, (i64, i64)>,
     /// Who collects money; none where this server takes none.
     pub payments: Option<Access>,
     /// Where e-mails are handed in; none where this server writes none.
@@ -121,6 +125,8 @@ impl Default for Settings {
             is_sandbox: false,
             grace: billing::ledger::Grace::default(),
             seller: Party { name: "Seller to be named in scrip.toml".to_owned(), ..Party::default() },
+            vat: billing::tax::Rates::default(),
+            purchase: HashMap::new(),
             payments: None,
             mail: None,
         }

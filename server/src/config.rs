@@ -2,6 +2,8 @@
 //! starts.
 //!
 //! Invariant: a [`Config`] that exists can be served; what is wrong with it is said with its line or its name.
+mod selling;
+
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +59,10 @@ pub struct File {
     pub grace: Option<GraceSection>,
     /// Who sells; printed on invoices.
     pub seller: Option<Seller>,
+    /// Standard rates of VAT by member state, over those that are built in.
+    pub vat: toml::Table,
+    /// What one purchase of credits may cost, by currency.
+    pub purchase: toml::Table,
     /// Who e-mails are from.
     pub mail: MailSection,
     /// From the environment alone: no secret stands in a file.
@@ -212,6 +218,8 @@ impl File {
             notices_reach: if self.webhooks_anywhere { Reach::Anywhere } else { Reach::Public },
             is_sandbox: self.sandbox,
             seller,
+            vat: selling::rates(&self.vat)?,
+            purchase: selling::bounds(&self.purchase)?,
             mail,
             payments: self.payments.map(|it| {
                 Settings::provider(it.url.as_deref(), &it.secret_key, it.publishable_key, it.webhook_secret.as_deref())

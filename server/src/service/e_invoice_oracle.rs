@@ -47,7 +47,7 @@ fn party(name: &str, country: &str, tax_id: &str) -> Party {
 /// 5 250 credits for `net`, by a seller to a buyer of these countries and ids.
 fn invoice(kind: Kind, seller: (&str, &str), buyer: (&str, &str), net: i64, currency: &str) -> Invoice {
     let country = |it: &str| it.parse::<Country>().ok();
-    let treatment = Treatment::of(country(seller.0), country(buyer.0), VatId::parse(buyer.1).as_ref());
+    let treatment = Treatment::of(country(seller.0), country(buyer.0), VatId::parse(buyer.1).as_ref(), Country::vat);
     let currency = currency.parse().expect("a currency");
     Invoice {
         kind,

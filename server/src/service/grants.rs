@@ -4,7 +4,7 @@ use std::sync::Arc;
 use billing::Refusal;
 use billing::id::{GrantId, Name};
 use billing::ledger::{Command, Scope, Source, Terms};
-use billing::money::Credits;
+use billing::money::{Credits, Money};
 use billing::rating::Text;
 use billing::time::Timestamp;
 
@@ -24,6 +24,8 @@ pub struct GrantOrder {
     pub expires_at: Option<Timestamp>,
     pub priority: Option<u8>,
     pub scope: Scope,
+    /// What was paid for all of it, tax aside, where it was bought outside Scrip.
+    pub cost: Option<Money>,
     pub key: Text,
     pub by: By,
 }
@@ -55,6 +57,25 @@ pub struct GrantView {
     pub cursor: u64,
 }
 
+/// Money in minor units that one grant may have cost: as much as no purchase comes to, and no sum of them overflows.
+const COST_MAX: i64 = 1_000_000_000_000;
+
+/// Only what was bought has a cost, and no more than can be reckoned with.
+fn check_cost(order: &GrantOrder) -> Result<(), Refusal> {
+    let Some(cost) = order.cost else { return Ok(()) };
+    if order.source != Source::Purchase {
+        return Err(Refusal::invalid("cost", "is for credits of the source purchase alone: others are free"));
+    }
+    if !(1..=COST_MAX).contains(&cost.amount) {
+        return Err(Refusal::invalid("cost.amount", format!("must be from 1 to {COST_MAX}")));
+    }
+    if cost.amount % cost.currency.step() != 0 {
+        let step = cost.currency.step();
+        return Err(Refusal::invalid("cost.amount", format!("must be a multiple of {step} in this currency")));
+    }
+    Ok(())
+}
+
 impl App {
     pub async fn grant(&self, order: GrantOrder) -> Result<Answer, Error> {
         let known = self.known(&order.account)?;
@@ -70,7 +91,11 @@ impl App {
             request.number(order.scope.projects.len() as u64);
         }
         order.scope.projects.iter().for_each(|it| _ = request.text(it.as_str()));
+        if let Some(cost) = order.cost {
+            request.text("cost").number(cost.amount.unsigned_abs()).text(cost.currency.as_str());
+        }
         let key = self.key_of_transaction(known.account.number, &order.key, request)?;
+        check_cost(&order)?;
         check_reason(&order.reason)?;
         let cards = self.cards();
         if let Some(unknown) = order.scope.meters.iter().find(|it| cards.iter().all(|card| card.meter(it).is_none())) {
@@ -86,7 +111,7 @@ impl App {
             expires_at: order.expires_at.unwrap_or(Timestamp::NEVER),
             priority: order.priority.unwrap_or(Terms::PRIORITY),
             scope: order.scope,
-            cost: None,
+            cost: order.cost,
             payment: None,
             reason: order.reason,
         };

@@ -119,6 +119,7 @@ pub use plan_offers::{PlanChange, PlanOffer};
 pub use plans::Plan;
 pub use portal::{Followed, LinkOrder, PortalLink, PortalPage, PortalSession, Role, SESSION_LASTS};
 pub use preferences::{Preferences, Topic};
+pub use prices::{bounds as purchase_bounds, chargeable};
 pub(crate) use projects::ProjectsLately;
 pub use provider::NoticeRefused;
 pub use purchase_price::PriceOfCredits;

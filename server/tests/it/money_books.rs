@@ -110,6 +110,42 @@ fn a_month_recognises_what_was_used_and_defers_what_is_left() {
     }
 }
 
+/// By an invoice of the platform's own, say: the money is in the books as what came through Scrip is.
+#[test]
+fn credits_that_were_sold_elsewhere_are_deferred_and_recognised_at_what_they_cost() {
+    let server = Served::start();
+    server.account("ada");
+    let grant = |key: &str, body: &Value| server.post("/v1/accounts/ada/grants", key, body);
+    let sold = json!({"credits": "1000", "source": "purchase", "reason": "By invoice", "priority": 1,
+        "cost": {"amount": 900, "currency": "EUR"}});
+    let made = grant("sold", &sold);
+    assert_eq!((made.status, &made.json()["grant"]["cost"]), (201, &json!({"amount": 900, "currency": "eur"})));
+    assert_eq!(grant("sold", &sold).text, made.text);
+    let mut other = sold.clone();
+    other["cost"]["amount"] = json!(901);
+    assert_eq!(grant("sold", &other).problem().1, "idempotency_conflict");
+    for (member, value, field) in [
+        ("source", json!("promo"), "cost"),
+        ("cost", json!({"amount": 0, "currency": "eur"}), "cost.amount"),
+        ("cost", json!({"amount": 1_000_000_000_001_i64, "currency": "eur"}), "cost.amount"),
+        ("cost", json!({"amount": 5, "currency": "kwd"}), "cost.amount"),
+        ("cost", json!({"amount": 5, "currency": "euro"}), "cost.currency"),
+    ] {
+        let mut wrong = sold.clone();
+        wrong[member] = value;
+        let problem = grant("wrong", &wrong).problem();
+        assert_eq!((problem.0, &*problem.2), (422, field), "{wrong}");
+    }
+    assert_eq!(server.available("ada"), "1600");
+    assert_eq!(server.charge(&chat("ada", "work", 200 * 8_000)).status, 201);
+    let report = server.get("/v1/reports/revenue").json();
+    let cents = |member: &str| report["money"][0][member]["amount"].as_i64().unwrap();
+    assert_eq!((cents("received"), cents("recognised_from_use"), cents("deferred")), (900, 180, 720), "{report}");
+    assert_eq!(report["taxes"], json!([]), "nothing was invoiced here");
+    assert_eq!(server.get("/v1/reports/liability").json()["deferred"][0]["amount"], 720);
+    server.verified();
+}
+
 #[test]
 fn what_was_paid_for_and_never_will_be_used_is_breakage() {
     let shop = Shop::open();

@@ -1,7 +1,7 @@
 //! Buying credits, and everything that can come between the money and the credits.
 use serde_json::{Value, json};
 
-use crate::money_shop::{BACK, SECRET, Shop};
+use crate::money_shop::{BACK, SECRET, SELLER, Shop};
 use crate::served::{Reply, Served};
 
 const VISA: &str = "4242424242424242";
@@ -11,6 +11,24 @@ pub fn hosted(goods: Value) -> Value {
     body["hosted"] = json!(true);
     body["return_url"] = json!(BACK);
     body
+}
+
+#[test]
+fn the_rates_and_the_bounds_of_a_purchase_are_what_the_operator_says() {
+    let said = "[vat]\nLT = [{ rate = \"25.5\", from = \"2020-01-01\" }, { rate = 90, from = 2100-01-01 }]\n\
+        [purchase.eur]\nminimum = \"20\"\nmaximum = \"30.50\"\n";
+    let shop = Shop::open().sold_to(&format!("{SELLER}{said}"));
+    let card = shop.customer("ada", "4242424242424242");
+    for credits in [1_999, 3_051] {
+        let refused = shop.buy("ada", "order", &json!({"credits": credits, "payment_method": card}));
+        assert_eq!(refused.problem(), (422, "invalid_request".to_owned(), "credits".to_owned()), "{credits}");
+        assert!(refused.text.contains("must cost from 20 to 30.50 EUR before tax"), "{}", refused.text);
+    }
+    let bought = shop.buy("ada", "order", &json!({"credits": 2_500, "payment_method": card})).json();
+    assert_eq!((&bought["net"]["amount"], &bought["tax"]["amount"]), (&json!(2_500), &json!(638)), "{bought}");
+    let invoice = shop.server.get(&format!("/v1/invoices/{}", bought["invoice"].as_str().unwrap()));
+    assert!(invoice.text.contains("25.5"), "{}", invoice.text);
+    assert_eq!(shop.totals().0, 3_138);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::{AccountId, Amount, AmountIn, EntryRef, GrantRef, Instant, InstantIn, NameIn, TextIn};
 use super::charges::reason;
+use super::purchases::MoneyIn;
 use super::reply::{self, Answered, BalanceShown, Page};
 use crate::service::{Answer, GrantOrder, GrantState, GrantView, Scope};
 
@@ -95,6 +96,9 @@ pub struct GrantIn {
     priority: Option<u8>,
     #[schema(value_type = Option<ReachIn>)]
     scope: Option<Object<ReachIn>>,
+    /// What the customer paid for all of it elsewhere, tax aside; with `source` `purchase` alone. It is deferred, and
+    /// recognised as the credits are used, as what is sold here.
+    cost: Option<MoneyIn>,
 }
 
 /// Money in minor units of its currency: 1000 eur is ten euros, 1000 jpy a thousand yen.
@@ -237,6 +241,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         expires_at: asked.expires_at.map(|it| it.0),
         priority: asked.priority,
         scope: reach(asked.scope.map(|it| it.0).unwrap_or_default())?,
+        cost: asked.cost.map(|it| it.read("cost")).transpose()?,
         key,
         by,
     };

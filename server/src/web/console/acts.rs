@@ -84,6 +84,7 @@ fn grant_order(app: &App, account: &str, host: &Host, form: &Form) -> Result<Gra
         expires_at: until.or(days.map(|it| app.now() + Span::DAY.times(i64::from(it)))),
         priority: None,
         scope: Scope::default(),
+        cost: None,
         key: form.key(),
         by: by(host),
     })

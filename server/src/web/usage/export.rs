@@ -299,6 +299,7 @@ mod tests {
             expires_at: None,
             priority: None,
             scope: billing::ledger::Scope::default(),
+            cost: None,
             key: key.into(),
             by: "test".into(),
         };

@@ -129,6 +129,7 @@ fn credits_that_came_at_another_node_pay_for_a_group() {
         expires_at: None,
         priority: None,
         scope: Scope::default(),
+        cost: None,
         key: "grant".into(),
         by: "test".into(),
     };
