@@ -108,12 +108,14 @@ impl Book {
         expires_at: Timestamp,
         at: Timestamp,
     ) -> Result<What, Refusal> {
-        self.admits(work, at)?;
-        amount_of(credits, "credits")?;
-        if expires_at <= at {
-            return Err(Refusal::invalid("expires_at", "must be in the future"));
+        self.in_time(work, at)?;
+        // A promise may be of nothing: what is free, or paid for already.
+        if work.quote.is_none() || !credits.is_zero() {
+            amount_of(credits, "credits")?;
         }
         if HOLDS_MAX <= self.holds.len() {
+        in_future(expires_at, at)?;
+        self.open_for_work()?;
             return Err(Refusal::TooManyHolds { most: HOLDS_MAX });
         }
         self.within_budgets(Spending::of(work, at), credits, at)?;
@@ -129,17 +131,13 @@ impl Book {
         (used, expires_at): (Option<&Arc<Work>>, Option<Timestamp>),
         at: Timestamp,
     ) -> Result<What, Refusal> {
-        if self.closed {
-            return Err(Refusal::AccountClosed);
-        }
-        let hold = self.open_one(hold)?;
         if more < Credits::ZERO || Credits::MAX < more {
             return Err(Refusal::invalid("credits", "must be 0 or more, and at most 1000000000"));
         }
         let expires_at = expires_at.unwrap_or(hold.expires_at);
-        if expires_at <= at {
-            return Err(Refusal::invalid("expires_at", "must be in the future"));
-        }
+        expires_at.map_or(Ok(()), |it| in_future(it, at))?;
+        self.open_for_work()?;
+        let hold = self.open_one(hold)?;
         self.within_budgets(Spending::of(&hold.work, at), more, at)?;
         let (draws, beyond) = self.draw_or_refuse(&hold.work, more, at)?;
         let (reserved, used) = (hold.credits() + more, used.or(hold.used.as_ref()).cloned());
@@ -200,10 +198,12 @@ impl Book {
 
     /// Refuses work that may not be done at all, whatever it costs.
     fn admits(&self, work: &Work, at: Timestamp) -> Result<(), Refusal> {
-        if self.closed {
-            return Err(Refusal::AccountClosed);
-        }
-        self.in_time(work, at)
+        self.in_time(work, at)?;
+        self.open_for_work()
+    }
+
+    fn open_for_work(&self) -> Result<(), Refusal> {
+        if self.closed { Err(Refusal::AccountClosed) } else { Ok(()) }
     }
 
     fn in_time(&self, work: &Work, at: Timestamp) -> Result<(), Refusal> {
@@ -212,7 +212,7 @@ impl Book {
             return Err(Refusal::invalid("at", "is in the future; send usage once it has happened"));
         }
         if work.occurred_at < at - LATE_MAX {
-            return Err(Refusal::invalid("at", "is more than 35 days ago; import older usage with `scrip import`"));
+            return Err(Refusal::invalid("at", "is more than 35 days ago, the most that usage may be late"));
         }
         Ok(())
     }
@@ -324,6 +324,10 @@ pub(super) fn amount_of(credits: Credits, field: &str) -> Result<(), Refusal> {
 }
 
 /// What work that happened `then` may draw from a grant `now`: what is free while the grant lives; once it has expired,
+fn in_future(expires_at: Timestamp, at: Timestamp) -> Result<(), Refusal> {
+    if expires_at <= at { Err(Refusal::invalid("expires_at", "must be in the future")) } else { Ok(()) }
+}
+
 /// what expired of it, if it lived then.
 fn pot_for(grant: &Grant, then: Timestamp, now: Timestamp) -> Option<(Pot, Credits)> {
     if grant.live_at(now) {
