@@ -104,13 +104,34 @@ impl Book {
         if !self.has_servers() {
             return Credits::ZERO;
         }
-        let accrued = self.accrued(at);
+        self.taken_of((meter, project), at, self.accrued(at), |it| it.unsettled(at, self.calendar()))
+    }
+
+    /// The same of whatever `each` server takes, which is `all` together.
+    fn taken_of(
+        &self,
+        (meter, project): (&str, Option<&Name>),
+        at: Timestamp,
+        all: Credits,
+        each: impl Fn(&Server) -> Credits,
+    ) -> Credits {
         let apart = self.grants.iter().filter(|it| it.live_at(at) && !it.terms.scope.admits(meter, project));
         let taken = |grant: &super::Grant| {
             let own = self.servers().iter().filter(|it| grant.terms.scope.admits(SERVER_METER, it.project.as_ref()));
-            own.map(|it| it.unsettled(at, self.calendar())).sum::<Credits>().min(grant.remaining).at_least_zero()
+            own.map(|it| each(it)).sum::<Credits>().min(grant.remaining).at_least_zero()
         };
-        accrued - apart.map(taken).sum::<Credits>().min(accrued.at_least_zero())
+        all - apart.map(taken).sum::<Credits>().min(all.at_least_zero())
+    }
+
+    /// What servers that are still being provisioned will cost at least, of the credits that one of `project` could be
+    /// paid from: nothing of it has begun, and all of it is bespoken.
+    fn bespoken(&self, project: Option<&Name>, at: Timestamp) -> Credits {
+        if !self.has_servers() {
+            return Credits::ZERO;
+        }
+        let takes = |it: &Server| it.unsettled(at, self.calendar()) + it.to_come();
+        let all = self.servers().iter().map(|it| takes(it)).sum();
+        self.taken_of((SERVER_METER, project), at, all, takes) - self.burnt_of(SERVER_METER, project, at)
     }
 
     /// The next settlement of a server.
@@ -167,7 +188,7 @@ impl Book {
                 if SERVERS_MAX <= live {
                     return Err(Refusal::ServerConflict { why: format!("is one too many: {SERVERS_MAX} is the most") });
                 }
-                let required = tariff.set_up + tariff.uncapped(tariff.minimum_seconds);
+                let required = tariff.least();
                 self.affords(project.as_ref(), required, at)?;
             }
             (ServerAct::Provision { project, tariff }, Some(server)) => {
@@ -190,12 +211,13 @@ impl Book {
         Ok(What::Server(ServerReport { at: report.at.min(at), terms, ..report.clone() }))
     }
 
-    /// Refuses to let a server start on what is not there.
+    /// Refuses to let a server start on what is not there, or on what others that were ordered before will start on.
     fn affords(&self, project: Option<&Name>, required: Credits, at: Timestamp) -> Result<(), Refusal> {
         let available = self.spendable(SERVER_METER, project, at);
         let required = required.max(Credits::from_micros(1));
         let spending = Spending { meter: SERVER_METER, project, actor: None, when: at };
         self.within_budgets(spending, required, at)?;
+        let required = required + self.bespoken(project, at);
         if available < required { Err(Refusal::InsufficientCredits { required, available }) } else { Ok(()) }
     }
 
@@ -269,6 +291,7 @@ impl Book {
             quote: None,
             metadata: None,
             evidence: None,
+            once: None,
         }
     }
 

@@ -55,12 +55,13 @@ impl Book {
                 let grant = self.grant(*grant).ok_or(Refusal::GrantNotFound)?;
                 // One that has expired repays no more than is owed for what was spent of it.
                 let most = if grant.live_at(at) { self.debt } else { self.debt.min(self.lost(grant.id)) };
-                What::Repaid { grant: grant.id, credits: grant.remaining.min(most) }
+                let credits = grant.remaining.min(most);
+                What::Repaid { grant: grant.id, credits, unlost: self.lost(grant.id).min(credits) }
             }
             Command::Server(report) => self.report(report, at)?,
             Command::BurnTerms(terms) => What::BurnTerms(Arc::clone(terms)),
             Command::Settle { server } => self.settle(server, at)?,
-            Command::Ladder | Command::Budgets => What::Noticed,
+            Command::Ladder | Command::Budgets | Command::Note => What::Noticed,
             Command::SetBudget { budget, terms } => self.set_budget(budget, terms)?,
             Command::CountBudget { budget, since, used } => self.count_budget(budget, *since, used)?,
             Command::DeleteBudget { budget } => self.delete_budget(budget)?,
@@ -108,11 +109,13 @@ impl Book {
         expires_at: Timestamp,
         at: Timestamp,
     ) -> Result<What, Refusal> {
-        self.admits(work, at)?;
-        amount_of(credits, "credits")?;
-        if expires_at <= at {
-            return Err(Refusal::invalid("expires_at", "must be in the future"));
+        self.in_time(work, at)?;
+        // A promise may be of nothing: what is free, or paid for already.
+        if work.quote.is_none() || !credits.is_zero() {
+            amount_of(credits, "credits")?;
         }
+        in_future(expires_at, at)?;
+        self.open_for_work()?;
         if HOLDS_MAX <= self.holds.len() {
             return Err(Refusal::TooManyHolds { most: HOLDS_MAX });
         }
@@ -129,17 +132,13 @@ impl Book {
         (used, expires_at): (Option<&Arc<Work>>, Option<Timestamp>),
         at: Timestamp,
     ) -> Result<What, Refusal> {
-        if self.closed {
-            return Err(Refusal::AccountClosed);
-        }
-        let hold = self.open_one(hold)?;
         if more < Credits::ZERO || Credits::MAX < more {
             return Err(Refusal::invalid("credits", "must be 0 or more, and at most 1000000000"));
         }
+        expires_at.map_or(Ok(()), |it| in_future(it, at))?;
+        self.open_for_work()?;
+        let hold = self.open_one(hold)?;
         let expires_at = expires_at.unwrap_or(hold.expires_at);
-        if expires_at <= at {
-            return Err(Refusal::invalid("expires_at", "must be in the future"));
-        }
         self.within_budgets(Spending::of(&hold.work, at), more, at)?;
         let (draws, beyond) = self.draw_or_refuse(&hold.work, more, at)?;
         let (reserved, used) = (hold.credits() + more, used.or(hold.used.as_ref()).cloned());
@@ -200,10 +199,12 @@ impl Book {
 
     /// Refuses work that may not be done at all, whatever it costs.
     fn admits(&self, work: &Work, at: Timestamp) -> Result<(), Refusal> {
-        if self.closed {
-            return Err(Refusal::AccountClosed);
-        }
-        self.in_time(work, at)
+        self.in_time(work, at)?;
+        self.open_for_work()
+    }
+
+    fn open_for_work(&self) -> Result<(), Refusal> {
+        if self.closed { Err(Refusal::AccountClosed) } else { Ok(()) }
     }
 
     fn in_time(&self, work: &Work, at: Timestamp) -> Result<(), Refusal> {
@@ -212,7 +213,7 @@ impl Book {
             return Err(Refusal::invalid("at", "is in the future; send usage once it has happened"));
         }
         if work.occurred_at < at - LATE_MAX {
-            return Err(Refusal::invalid("at", "is more than 35 days ago; import older usage with `scrip import`"));
+            return Err(Refusal::invalid("at", "is more than 35 days ago, the most that usage may be late"));
         }
         Ok(())
     }
@@ -279,7 +280,7 @@ impl Book {
             What::Frozen { grant, is_frozen, expires_at } => {
                 posted += self.thawed(*grant, *is_frozen, *expires_at, at);
             }
-            What::Repaid { grant, credits } => {
+            What::Repaid { grant, credits, .. } => {
                 posted += if live(grant) { Credits::ZERO } else { *credits };
                 debt -= *credits;
             }
@@ -321,6 +322,10 @@ pub(super) fn amount_of(credits: Credits, field: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::invalid(field, "must be more than 0 and at most 1000000000"))
+}
+
+fn in_future(expires_at: Timestamp, at: Timestamp) -> Result<(), Refusal> {
+    if expires_at <= at { Err(Refusal::invalid("expires_at", "must be in the future")) } else { Ok(()) }
 }
 
 /// What work that happened `then` may draw from a grant `now`: what is free while the grant lives; once it has expired,

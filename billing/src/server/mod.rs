@@ -206,6 +206,11 @@ impl Server {
         self.run.phase == Phase::Running && self.run.tariff.price.is_positive()
     }
 
+    /// What it will cost at least where it is still being provisioned: nothing of that has begun.
+    pub fn to_come(&self) -> Credits {
+        if self.run.phase == Phase::Provisioning { self.run.tariff.least() } else { Credits::ZERO }
+    }
+
     /// Used by `at` and not settled: never less than nothing, but for a correction that is still pending.
     pub fn unsettled(&self, at: Timestamp, calendar: &Calendar) -> Credits {
         self.pending.iter().map(|it| it.credits).sum::<Credits>() + self.run.cost(at, calendar)

@@ -70,6 +70,11 @@ impl Tariff {
         })
     }
 
+    /// What a server on it costs at least, once it is handed over: its set-up and the minimum of its time.
+    pub fn least(&self) -> Credits {
+        self.set_up + self.uncapped(self.minimum_seconds)
+    }
+
     /// What `seconds` within one month cost before any cap: exact, and rounded up once.
     pub fn uncapped(&self, seconds: u64) -> Credits {
         let price = u128::try_from(self.price.micros()).expect("a price is not negative");

@@ -191,6 +191,44 @@ proptest! {
 }
 
 #[test]
+fn what_one_server_will_start_on_is_promised_to_no_other() {
+    let least = tariff(0, 1).least();
+    let mut history = History::new(least.micros() + least.micros() / 2);
+    let order = |history: &mut History, server: &str| {
+        history.report(server, ServerAct::Provision { project: None, tariff: tariff(0, 1) }, Span::default())
+    };
+    order(&mut history, "a").unwrap();
+    let available = history.book.balance(history.now).available();
+    let refused = Refusal::InsufficientCredits { required: least + least, available };
+    assert_eq!(order(&mut history, "b"), Err(refused.clone()));
+    // A grant for other work is none of theirs; one for servers is.
+    let scope = |meter: &str| Scope { meters: [meter.into()].into(), projects: Vec::new() };
+    let grant = |history: &mut History, meter: &str| {
+        let terms = Terms { scope: scope(meter), credits: least, effective_at: history.now, ..terms(1) };
+        history.ask(&Command::Grant(Arc::new(terms))).unwrap();
+    };
+    grant(&mut history, "chat");
+    assert_eq!(order(&mut history, "b"), Err(refused));
+    grant(&mut history, "server");
+    order(&mut history, "b").unwrap();
+    assert!(order(&mut history, "c").is_err());
+    // What never comes up costs nothing, and another may have what it would have cost.
+    history.change("a", Change::Fail);
+    order(&mut history, "c").unwrap();
+    // What is handed over is told and not asked, and its set-up is bespoken no more but used.
+    history.change("c", Change::Start(tariff(0, 1)));
+    history.wait(Span::SECOND);
+    history.change("c", Change::Stop);
+    assert!(order(&mut history, "d").is_err());
+    let start = ServerAct::Change(Change::Start(tariff(0, 1)));
+    history.report("c", start, Span::default()).unwrap();
+    history.change("b", Change::Start(tariff(0, 1)));
+    history.wait(Span::MINUTE);
+    assert_eq!(history.book.debt(), Credits::ZERO);
+    assert_folds(&history.journal, &history.book);
+}
+
+#[test]
 fn each_rung_is_told_once_and_again_after_recovery() {
     // Business burns about 12.35 credits an hour; enough for eight days.
     let mut history = History::new(12_345_677 * 24 * 8 + 12_345_677 * 70);

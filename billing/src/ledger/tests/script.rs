@@ -33,6 +33,7 @@ pub fn work(meter: &str, credits: i64, occurred_at: Timestamp) -> Work {
         quote: None,
         metadata: None,
         evidence: None,
+        once: None,
     }
 }
 
@@ -265,6 +266,8 @@ impl Run {
             let mut work = work(named("meter").unwrap_or("chat"), amount, option("at").map_or(at, minute));
             work.project = named("project").map(|it| it.parse().expect("a name"));
             work.actor = named("actor").map(|it| it.parse().expect("a name"));
+            work.usage.dimensions.extend(named("tree").map(|it| ("tree".into(), it.into())));
+            work.once = named("tree").map(|_| "tree".into());
             Arc::new(work)
         };
         let hold = || find(&self.holds, words[1]);
@@ -371,7 +374,7 @@ impl Run {
             What::Topup(change) => topup(change),
             What::Budget(_) => "ok".to_string(),
             What::Server(_) | What::BurnTerms(_) | What::Noticed => unreachable!("no line asks for it"),
-            What::Repaid { grant, credits } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
+            What::Repaid { grant, credits, .. } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
             What::Expired { grant, credits } => format!("expired {}:{}", self.grant(*grant), credits.micros()),
             What::Voided { grant, credits, .. } => format!("voided {}:{}", self.grant(*grant), credits.micros()),
             What::Held { draws, .. } | What::Extended { draws, .. } => format!("held{}", self.draws(draws)),

@@ -323,6 +323,46 @@ fn a_closed_account_spends_nothing_new_and_finishes_what_it_began() {
 }
 
 #[test]
+fn what_is_wrong_with_a_request_is_said_before_what_is_wrong_with_the_account() {
+    check(
+        "
+        0  grant 100                 -> ok
+        0  hold 20 until 9           -> held g1:20
+        1  close                     -> ok
+        1  charge 1 at 7             -> invalid at
+        1  hold 1 until 9 at 7       -> invalid at
+        1  hold 0 until 9            -> invalid credits
+        1  hold 1 until 1            -> invalid expires_at
+        1  extend h1 -1              -> invalid credits
+        1  extend h1 1 until 1       -> invalid expires_at
+        1  release h1                -> released g1:20
+        1  extend h1 -1              -> invalid credits
+        1  extend h1 1               -> account_closed
+    ",
+    );
+}
+
+#[test]
+fn what_is_paid_for_once_costs_no_other_hold_anything() {
+    check(
+        "
+        0  grant 100                     -> ok
+        0  hold 30 until 5               -> held g1:30
+        0  hold 30 until 6               -> held g1:30
+        0  hold 30 until 7               -> held g1:30
+        1  extend h1 0 used 20 tree a    -> held
+        1  extend h2 0 used 20 tree a    -> held
+        1  extend h3 0 used 20 tree b    -> held
+        5  due                           -> charged g1:20 released g1:10
+        6  due                           -> charged released g1:30
+        6  charge 9 tree b               -> charged g1:9
+        7  due                           -> charged released g1:30
+        7  balance                       -> 71
+    ",
+    );
+}
+
+#[test]
 fn a_clock_that_goes_back_does_not_take_the_account_with_it() {
     check(
         "
