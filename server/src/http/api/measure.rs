@@ -76,6 +76,8 @@ pub struct ChatIn {
     functions: Option<Vec<BTreeMap<String, Value>>>,
     /// What came back; none before the work.
     reply: Option<String>,
+    /// What the reply calls, beside its words or instead of them: a reply without either is empty, and free.
+    tool_calls: Option<Vec<BTreeMap<String, Value>>>,
     /// The provider's usage object, unchanged: it wins over a count.
     #[schema(value_type = Option<Object>)]
     usage: Option<Value>,
