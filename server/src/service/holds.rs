@@ -9,7 +9,7 @@ use billing::rating::{Price, PriceLine, QuantityCeiling, RateCard, Text, Usage};
 use billing::time::{Span, Timestamp};
 use store::NameHash;
 
-use super::order::{Fingerprint, done, in_order, promised};
+use super::order::{Evidence, Fingerprint, done, in_order, promised};
 use super::{Answer, By, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
@@ -64,6 +64,7 @@ pub struct CaptureOrder {
     /// Beside the hold's own: `outcome`, or the model that was used in the end.
     pub dimensions: Vec<(Text, Text)>,
     pub over: Over,
+    pub evidence: Option<Evidence>,
     pub key: Text,
     pub by: Text,
 }
@@ -168,12 +169,14 @@ impl App {
         in_order(&order.dimensions, |(name, value)| {
             request.text(name).text(value);
         });
+        request.evidence(order.evidence.as_ref());
         let key = self.key(known.account.number, &order.key, request)?;
         let plan = work_of(&opened);
-        let work = match &order.amount {
+        let mut work = match &order.amount {
             HoldMore::Credits(credits) => self.stated(&known, plan, *credits)?,
             HoldMore::Quantities(quantities) => self.work_on(&known, plan, quantities, &order.dimensions)?,
         };
+        work.evidence = order.evidence.map(|it| it.kept);
         let captured = Captured { hold: order.hold, work: Arc::new(work), over: order.over };
         let mut ask = on_hold(&known, Command::Capture(captured), key, order.by);
         ask.fact = Some(NameHash::hold_end(order.hold));

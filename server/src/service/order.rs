@@ -38,8 +38,16 @@ pub struct Order {
     pub resource: Option<Name>,
     /// A JSON object.
     pub metadata: Option<Text>,
-    /// What a measurer counted, as JSON.
-    pub evidence: Option<Text>,
+    pub evidence: Option<Evidence>,
+}
+
+/// What a measurer counted and how, as JSON. It changes no price.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// As it is kept: short.
+    pub kept: Text,
+    /// As the caller wrote it, where the measurer was the caller's: the same request says the same.
+    pub told: Option<Text>,
 }
 
 /// A charge as a caller asks for it.
@@ -84,7 +92,7 @@ impl Order {
             hour: known.hour_of(occurred_at),
             quote: None,
             metadata: self.metadata,
-            evidence: self.evidence,
+            evidence: self.evidence.map(|it| it.kept),
         })
     }
 
@@ -104,6 +112,7 @@ impl Order {
         }
         to.number(self.at.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
         to.text(self.metadata.as_deref().unwrap_or_default());
+        to.evidence(self.evidence.as_ref());
     }
 }
 
@@ -220,6 +229,14 @@ impl Fingerprint {
         let micros = credits.map(|it| it.micros().cast_unsigned());
         self.number(u64::from(micros.is_some())).number(micros.unwrap_or_default())
     }
+    /// Nothing where nothing was told: requests that came before anybody could are what they were.
+    pub fn evidence(&mut self, evidence: Option<&Evidence>) -> &mut Fingerprint {
+        match evidence.and_then(|it| it.told.as_ref()) {
+            // No name or text is as long as that.
+            Some(told) => self.number(u64::MAX).text(told),
+            None => self,
+        }
+    }
     pub fn finish(&self) -> u128 {
         SipHasher24::new_with_keys(0x5363_7269_702d_7265, 0x7175_6573_742d_6870).hash(&self.0).as_u128()
     }
@@ -282,6 +299,21 @@ mod tests {
         for reason in ["", &long, "two\nlines", "a bell \u{7}"] {
             assert!(check_reason(reason).is_err(), "{reason:?}");
         }
+    }
+
+    #[test]
+    fn evidence_makes_another_request_where_the_caller_told_it() {
+        let with = |evidence| {
+            let mut request = Fingerprint::of("charge");
+            Order { evidence, ..Order::default() }.fingerprint(&mut request);
+            request.finish()
+        };
+        let kept = Text::from("{}");
+        let told = |text: &str| with(Some(Evidence { kept: Arc::clone(&kept), told: Some(text.into()) }));
+        // Measured here it follows from what was sent; so it was before anybody could tell any.
+        assert_eq!(with(None), with(Some(Evidence { kept: Arc::clone(&kept), told: None })));
+        assert_ne!(with(None), told("{}"));
+        assert_ne!(told("{}"), told("{ }"));
     }
 
     #[test]
