@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, RawPathParams, Request};
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use billing::id::Name;
 use billing::rating::Text;
 use futures_util::{StreamExt, stream};
@@ -34,6 +35,7 @@ const OVERSIZE_READ_MAX: usize = 8 << 20;
 const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 
 pub const JSON: &str = "application/json";
+pub const FORM: &str = "multipart/form-data";
 
 /// A request nobody has looked at.
 #[derive(Debug)]
@@ -184,9 +186,42 @@ impl Call {
         body_of(&self.parts.headers, self.body, most).await
     }
 
+    /// The fields of a form in which files may come, of at most `most` bytes together.
+    pub async fn form(self, most: usize) -> Result<Form, Problem> {
+        if let Some(length) = self.length().filter(|it| most < *it) {
+            return Err(oversize(self.body, length, most).await);
+        }
+        let mut request = Request::from_parts(self.parts, self.body);
+        DefaultBodyLimit::max(most).apply(&mut request);
+        let fields = Multipart::from_request(request, &()).await;
+        let fields = fields.map_err(|it| Problem::invalid("body", it.body_text()))?;
+        Ok(Form { fields, most })
+    }
+
     /// What the caller says the body's length is.
     pub fn length(&self) -> Option<usize> {
         length_of(&self.parts.headers)
+    }
+}
+
+/// A form that is read field by field.
+#[derive(Debug)]
+pub struct Form {
+    fields: Multipart,
+    most: usize,
+}
+
+impl Form {
+    /// The next field: its name, and what it holds.
+    pub async fn next(&mut self) -> Result<Option<(String, Bytes)>, Problem> {
+        let most = self.most;
+        let broken = |error: MultipartError| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(most),
+            _ => broke_off(&error.body_text()),
+        };
+        let Some(field) = in_time(self.fields.next_field()).await?.map_err(broken)? else { return Ok(None) };
+        let name = field.name().unwrap_or_default().to_owned();
+        Ok(Some((name, in_time(field.bytes()).await?.map_err(broken)?)))
     }
 }
 

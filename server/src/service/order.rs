@@ -13,7 +13,7 @@ use store::NameHash;
 
 use super::{Answer, Error};
 use crate::app::{App, Known};
-use crate::turnstile::{Key, Once};
+use crate::turnstile::{Key, Once, Part};
 
 /// Bytes of what a customer reads as the reason of something.
 const REASON_BYTES_MAX: usize = 500;
@@ -23,6 +23,8 @@ pub const KEY_LENGTH_MAX: usize = 255;
 pub const METADATA_BYTES_MAX: usize = 4_096;
 /// The longest dimension value.
 pub const DIMENSION_LENGTH_MAX: usize = 256;
+/// The dimension that says since what something is new, beside the one of which each value is paid for once.
+const SINCE: &str = "since";
 
 /// Usage as a caller tells it, before it has a price.
 #[derive(Clone, Debug, Default)]
@@ -197,8 +199,11 @@ impl App {
         let Some(value) = card.once_key(&work.usage) else { return Ok(None) };
         let price = card.price_again(&work.usage)?;
         let waived = Spend { work: Arc::new(Work { price, ..work.clone() }), debt_max: Credits::ZERO };
-        let name = NameHash::once(account, &work.usage.meter, value);
-        Ok(Some(Box::new(Once { name, waived: Command::Charge(waived) })))
+        let name = |value: &str| NameHash::once(account, &work.usage.meter, value);
+        let since = work.usage.dimensions.iter().find(|it| &*it.0 == SINCE);
+        // No value of a dimension has such a character in it.
+        let part = since.map(|(_, since)| Part { since: name(since), name: name(&format!("{value}\0{since}")) });
+        Ok(Some(Box::new(Once { name: name(value), part, waived: Command::Charge(waived) })))
     }
 }
 
