@@ -206,6 +206,23 @@ impl fmt::Display for Credits {
     }
 }
 
+/// The codes of ISO 4217 that are money in use (list one as of January 2026, without metals, units of account, funds
+/// and codes for tests), in their order.
+const IN_USE: [&[u8; 3]; 155] = [
+    b"aed", b"afn", b"all", b"amd", b"aoa", b"ars", b"aud", b"awg", b"azn", b"bam", b"bbd", b"bdt", b"bhd", b"bif",
+    b"bmd", b"bnd", b"bob", b"brl", b"bsd", b"btn", b"bwp", b"byn", b"bzd", b"cad", b"cdf", b"chf", b"clp", b"cny",
+    b"cop", b"crc", b"cup", b"cve", b"czk", b"djf", b"dkk", b"dop", b"dzd", b"egp", b"ern", b"etb", b"eur", b"fjd",
+    b"fkp", b"gbp", b"gel", b"ghs", b"gip", b"gmd", b"gnf", b"gtq", b"gyd", b"hkd", b"hnl", b"htg", b"huf", b"idr",
+    b"ils", b"inr", b"iqd", b"irr", b"isk", b"jmd", b"jod", b"jpy", b"kes", b"kgs", b"khr", b"kmf", b"kpw", b"krw",
+    b"kwd", b"kyd", b"kzt", b"lak", b"lbp", b"lkr", b"lrd", b"lsl", b"lyd", b"mad", b"mdl", b"mga", b"mkd", b"mmk",
+    b"mnt", b"mop", b"mru", b"mur", b"mvr", b"mwk", b"mxn", b"myr", b"mzn", b"nad", b"ngn", b"nio", b"nok", b"npr",
+    b"nzd", b"omr", b"pab", b"pen", b"pgk", b"php", b"pkr", b"pln", b"pyg", b"qar", b"ron", b"rsd", b"rub", b"rwf",
+    b"sar", b"sbd", b"scr", b"sdg", b"sek", b"sgd", b"shp", b"sle", b"sos", b"srd", b"ssp", b"stn", b"svc", b"syp",
+    b"szl", b"thb", b"tjs", b"tmt", b"tnd", b"top", b"try", b"ttd", b"twd", b"tzs", b"uah", b"ugx", b"usd", b"uyu",
+    b"uzs", b"ved", b"ves", b"vnd", b"vuv", b"wst", b"xaf", b"xcd", b"xcg", b"xof", b"xpf", b"yer", b"zar", b"zmw",
+    b"zwg",
+];
+
 /// An ISO 4217 currency code, kept in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
@@ -214,6 +231,15 @@ impl Currency {
     pub const EUR: Currency = Currency(*b"eur");
     pub const USD: Currency = Currency(*b"usd");
 
+    /// A currency that something may be priced and paid in from now on, upper or lower case. Whoever asks for one is
+    /// asked for this; [`str::parse`] also reads what was written down when others passed, or were still in use.
+    ///
+    /// # Errors
+    /// When it is none that ISO 4217 has in use.
+    pub fn in_use(text: &str) -> Result<Currency, ParseCurrencyError> {
+        let currency: Currency = text.parse()?;
+        IN_USE.binary_search(&&currency.0).map(|_| currency).map_err(|_| ParseCurrencyError)
+    }
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).expect("three ASCII letters")
     }
@@ -244,7 +270,7 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// The text is not three ASCII letters.
+/// The text is not three ASCII letters, or not those of a currency in use where that was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ParseCurrencyError;
 
@@ -318,5 +344,27 @@ mod tests {
         }
         assert_eq!("euro".parse::<Currency>(), Err(ParseCurrencyError));
         assert_eq!("€".parse::<Currency>(), Err(ParseCurrencyError));
+    }
+
+    #[test]
+    fn a_currency_in_use_is_one_of_iso_4217() {
+        assert!(IN_USE.is_sorted_by(|one, next| one < next), "each once, in order, or it would not be found");
+        for code in ["eur", "EUR", "jpy", "KWD", "xcg", "zwg", "aed"] {
+            assert_eq!(Currency::in_use(code).map(|it| it.as_str().to_uppercase()), Ok(code.to_uppercase()));
+        }
+        // Made up, misspelt, of the past, metals, units of account, for tests, and none.
+        for code in ["zzz", "eru", "euro", "", "dem", "bgn", "hrk", "xau", "xdr", "clf", "xts", "xxx"] {
+            assert_eq!(Currency::in_use(code), Err(ParseCurrencyError), "{code}");
+        }
+        // Written down before, it is read, and none of it is lost.
+        assert_eq!("zzz".parse::<Currency>().map(|it| it.places()), Ok(2));
+    }
+
+    #[test]
+    fn what_has_other_places_than_two_is_in_use() {
+        let of = |places| IN_USE.iter().map(|it| Currency(**it)).filter(|it| it.places() == places).count();
+        assert_eq!((of(0), of(3)), (16, 7), "as many as `places` names");
+        let hundredfold = IN_USE.iter().map(|it| Currency(**it)).filter(|it| it.step() == 100).count();
+        assert_eq!(hundredfold, 1);
     }
 }

@@ -357,7 +357,7 @@ mod tests {
             Netherlands NL 21, Poland PL 23, Portugal PT 23, Romania RO 21, Slovakia SK 23, Slovenia SI 22, \
             Spain ES 21, Sweden SE 25";
         for state in listed.split(", ") {
-            let said: std::vec::Vec<&str> = state.split(' ').collect();
+            let said: Vec<&str> = state.split(' ').collect();
             let [_, code, rate] = said[..] else { panic!("{state}") };
             assert_eq!(country(code).vat().map(|it| it.to_string()).as_deref(), Some(rate), "{state}");
             assert!(!country(code).id_forms().is_empty(), "{state}");

@@ -64,7 +64,7 @@ pub fn measure(request: &ChatRequest) -> Result<Measurement, MeasureError> {
             (tokens, json!({ "source": "usage", "usage_shape": shape, "usage": reported }))
         }
     };
-    if request.input.is_some() || request.reply.is_some() {
+    if request.input.is_some() || request.reply.is_some() || request.tool_calls.is_some() {
         evidence["counted"] = here.map_or(serde_json::Value::Null, |it| it.evidence(&tokenizer));
     }
     let framing_exact = here.is_none_or(|it| it.framing_exact);
@@ -89,16 +89,20 @@ pub fn measure(request: &ChatRequest) -> Result<Measurement, MeasureError> {
 }
 
 /// What the caller says, else what the reply shows. A request without a reply yet (a quote) is not an empty reply.
+///
+/// A reply without words is empty, whatever its provider counted: that was thought, and nobody can read it. One that
+/// calls something is not; and where nothing is said of calls, a provider that counted some output of a model that had
+/// tools is taken to have counted a call.
 fn outcome(request: &ChatRequest, output_tokens: u64) -> Outcome {
     if let Some(said) = request.outcome {
         return said;
     }
-    let replied_blank = request.reply.as_deref().is_some_and(|reply| reply.trim().is_empty());
-    match &request.usage {
-        Some(_) if output_tokens == 0 => Outcome::Empty,
-        None if replied_blank => Outcome::Empty,
-        _ => Outcome::Ok,
-    }
+    let is_blank = request.reply.as_deref().is_some_and(|reply| reply.trim().is_empty());
+    let calls = match &request.tool_calls {
+        Some(calls) => !calls.is_empty(),
+        None => request.usage.is_some() && !request.tools.is_empty(),
+    };
+    if request.usage.is_some() && output_tokens == 0 || is_blank && !calls { Outcome::Empty } else { Outcome::Ok }
 }
 
 /// What the local tokenizer counted.
@@ -168,6 +172,8 @@ fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, Measur
         counted.input += tokens;
         counted.framing_exact = false;
     }
-    counted.reply = request.reply.as_deref().map(|reply| counter::count_whole(tokenizer, reply));
+    let replied = request.reply_texts()?;
+    counted.reply = replied.map(|texts| texts.iter().map(|it| counter::count_whole(tokenizer, it)).sum());
+    counted.framing_exact &= request.tool_calls.as_ref().is_none_or(Vec::is_empty);
     Ok(counted)
 }

@@ -31,6 +31,8 @@ pub enum MeasureError {
     ArchiveTooLarge { what: &'static str, max: u64 },
     /// A zip entry under a password.
     EncryptedArchive { path: String },
+    /// What is said to be an earlier measurement's snapshot is none, or was changed.
+    InvalidSnapshot { problem: String },
     /// Neither a Terraform plan, nor a compose file, nor Scrip's own plan.
     UnknownPlan { problem: String },
     /// A plan of a major format version that is not known.
@@ -62,6 +64,7 @@ impl MeasureError {
             Self::UnsafeArchive { .. } => "unsafe_archive",
             Self::ArchiveTooLarge { .. } => "archive_too_large",
             Self::EncryptedArchive { .. } => "encrypted_archive",
+            Self::InvalidSnapshot { .. } => "invalid_snapshot",
             Self::UnknownPlan { .. } => "unknown_plan",
             Self::UnsupportedPlanVersion { .. } => "unsupported_plan_version",
             Self::InvalidPlan { .. } => "invalid_plan",
@@ -91,6 +94,7 @@ impl MeasureError {
             | Self::RepositoryTooLarge { .. }
             | Self::InvalidArchive { .. }
             | Self::ArchiveTooLarge { .. }
+            | Self::InvalidSnapshot { .. }
             | Self::UnknownPlan { .. }
             | Self::PlanTooLarge { .. } => None,
         }
@@ -140,6 +144,9 @@ impl fmt::Display for MeasureError {
             }
             Self::EncryptedArchive { path } => {
                 write!(f, "the archive's entry {path:?} is encrypted; pack it without a password")
+            }
+            Self::InvalidSnapshot { problem } => {
+                write!(f, "not a snapshot: {problem}; send that of an earlier measurement as it was given")
             }
             Self::UnknownPlan { problem } => write!(
                 f,

@@ -35,7 +35,7 @@ use serde_json::json;
 
 use crate::{MeasureError, Measurement};
 pub use lines::COUNTER_VERSION;
-pub use snapshot::{Counted, FileCount, Snapshot};
+pub use snapshot::{Counted, FileCount, SNAPSHOT_BYTES_MAX, Snapshot};
 
 /// Limits of a measurement. The defaults are sane for a service that strangers upload to.
 #[derive(Clone, Debug)]

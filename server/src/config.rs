@@ -198,7 +198,7 @@ impl File {
         let blank = Settings::default();
         let currency = self
             .currency
-            .map(|it| it.parse::<Currency>().map_err(|_| format!("currency: `{it}` is not an ISO 4217 code")));
+            .map(|it| Currency::in_use(&it).map_err(|_| format!("currency: `{it}` is not an ISO 4217 code in use")));
         let low = self
             .low_balance_credits
             .map(|it| it.parse::<Credits>().map_err(|why| format!("low_balance_credits: `{it}` {why}")));
@@ -305,7 +305,8 @@ mod tests {
     fn what_is_wrong_is_named() {
         assert!(wrong("listen = \"x\"\nlissen = 1").contains("line 2"));
         assert!(wrong("requests_per_second = 0").contains("line 1"));
-        assert_eq!(wrong("currency = \"euro\""), "currency: `euro` is not an ISO 4217 code");
+        assert_eq!(wrong("currency = \"euro\""), "currency: `euro` is not an ISO 4217 code in use");
+        assert_eq!(wrong("currency = \"eru\""), "currency: `eru` is not an ISO 4217 code in use");
         assert_eq!(
             wrong("database_url = \"mysql://x\""),
             "SCRIP_DATABASE_URL: `mysql…` is neither sqlite:PATH nor postgres://…"

@@ -83,7 +83,18 @@ pub struct Key {
 #[derive(Clone, Debug)]
 pub struct Once {
     pub name: NameHash,
+    /// Where the work is only what is new since something else.
+    pub part: Option<Part>,
     pub waived: Command,
+}
+
+/// What is new since something else. Together with that it is the whole; so where that was never paid for, the whole is
+/// not paid for either, and `command` is done, which settles `name` alone.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub since: NameHash,
+    pub name: NameHash,
+    pub command: Command,
 }
 
 /// What is to be written with a transaction because of what it says, given the book it was decided on: its due

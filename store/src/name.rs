@@ -28,7 +28,7 @@ impl NameHash {
     /// What a transaction paid for once, where it did.
     pub fn paid_once(transaction: &Transaction) -> Option<NameHash> {
         let (meter, value) = transaction.paid_once()?;
-        Some(NameHash::once(transaction.place.account, meter, value))
+        Some(NameHash::once(transaction.place.account, meter, &value))
     }
     /// The end of a hold.
     pub fn hold_end(hold: HoldId) -> NameHash {

@@ -33,8 +33,8 @@ impl Book {
                     self.give_back(&closing.released);
                     self.remove_hold(closing.hold);
                 }
-                if let Some(paid) = transaction.paid_once() {
-                    self.waive_used(paid);
+                if let Some((meter, value)) = transaction.paid_once() {
+                    self.waive_used((meter, &value));
                 }
             }
             What::Held { hold, work, draws, expires_at, .. } => {
@@ -169,9 +169,9 @@ impl Book {
     }
 
     /// What is paid for now costs no other hold anything: should it expire, it captures nothing for it.
-    fn waive_used(&mut self, paid: (&Text, &Text)) {
+    fn waive_used(&mut self, paid: (&Text, &str)) {
         for hold in &mut self.holds {
-            if let Some(used) = hold.used.as_mut().filter(|it| it.paid_once() == Some(paid)) {
+            if let Some(used) = hold.used.as_mut().filter(|it| it.is_paid_with(paid)) {
                 *used = Arc::new(used.again());
             }
         }

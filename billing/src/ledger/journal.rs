@@ -2,6 +2,7 @@
 //!
 //! A transaction stands by itself: a book is the fold of transactions and nothing else, and the double entries of a
 //! transaction follow from it alone.
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -58,7 +59,7 @@ impl Transaction {
         }
     }
     /// What this transaction paid for once and for ever, when it did: a meter, and the value that tells its works apart.
-    pub fn paid_once(&self) -> Option<(&Text, &Text)> {
+    pub fn paid_once(&self) -> Option<(&Text, String)> {
         match &self.what {
             What::Charged { work, credits, .. } if credits.is_positive() => work.paid_once(),
             _ => None,
@@ -120,20 +121,36 @@ pub struct Work {
     pub metadata: Option<Text>,
     /// What a measurer counted, as JSON.
     pub evidence: Option<Text>,
-    /// The dimension by whose value it is paid for once, such as a repository's tree. None where it is free anyway.
+    /// The dimension by whose value it is paid for once, such as a repository's tree; or two with a space between, where
+    /// it pays only for what is new since another value. None where it is free anyway.
     pub once: Option<Text>,
 }
 
 impl Work {
     /// What this work pays for once, if it does: its meter, and the value that tells its works apart.
-    pub fn paid_once(&self) -> Option<(&Text, &Text)> {
-        let once = self.once.as_ref()?;
-        let value = self.usage.dimensions.iter().find(|it| it.0 == *once).map(|it| &it.1)?;
-        Some((&self.usage.meter, value))
+    pub fn paid_once(&self) -> Option<(&Text, String)> {
+        let mut values = String::new();
+        for (place, once) in self.once.as_ref()?.split(' ').enumerate() {
+            let value = self.usage.dimensions.iter().find(|it| &*it.0 == once).map(|it| &it.1)?;
+            if 0 < place {
+                // No value of a dimension has such a character in it.
+                values.push('\0');
+            }
+            values.push_str(value);
+        }
+        Some((&self.usage.meter, values))
+    }
+    /// Whether this work is paid for once another has paid for `value` of `meter`: the same, or the whole it is part of.
+    pub fn is_paid_with(&self, (meter, value): (&Text, &str)) -> bool {
+        self.paid_once().is_some_and(|(own_meter, own)| {
+            let rest = own.strip_prefix(value).filter(|_| own_meter == meter);
+            rest.is_some_and(|it| it.is_empty() || it.starts_with('\0'))
+        })
     }
     /// The same work where it is paid for already: free, and a line says why.
     pub fn again(&self) -> Work {
-        let price = self.price.again(self.once.as_deref().unwrap_or("work"));
+        let once = self.once.as_deref().and_then(|it| it.split(' ').next());
+        let price = self.price.again(once.unwrap_or("work"));
         Work { price, once: None, ..self.clone() }
     }
 }

@@ -12,7 +12,7 @@ use crate::MeasureError;
 /// The role of what a model is told beside the messages, and the field where it is told.
 pub(super) const SYSTEM: &str = "system";
 
-/// `{model, asked_model?, messages | text, system?, tools?, reply?, usage?, outcome?}`
+/// `{model, asked_model?, messages | text, system?, tools?, reply?, tool_calls?, usage?, outcome?}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct ChatRequest {
@@ -28,6 +28,8 @@ pub struct ChatRequest {
     pub tools: Vec<serde_json::Value>,
     /// What came back; none before the work (a quote).
     pub reply: Option<String>,
+    /// What the reply calls, beside its words or instead of them; none where nothing is said of it.
+    pub tool_calls: Option<Vec<serde_json::Value>>,
     /// The provider's usage object, unchanged.
     pub usage: Option<serde_json::Value>,
     /// Said by the caller where it knows better than the reply shows.
@@ -97,6 +99,7 @@ impl ChatRequest {
             system: None,
             tools: Vec::new(),
             reply: None,
+            tool_calls: None,
             usage: None,
             outcome: None,
         }
@@ -109,6 +112,19 @@ impl ChatRequest {
     pub fn from_json(bytes: &[u8]) -> Result<Self, MeasureError> {
         serde_json::from_slice(bytes)
             .map_err(|error| MeasureError::InvalidChat { field: "body".to_owned(), problem: error.to_string() })
+    }
+
+    /// The words of what came back; none before the work.
+    pub(super) fn reply_texts(&self) -> Result<Option<Vec<Cow<'_, str>>>, MeasureError> {
+        let calls = self.tool_calls.as_deref().unwrap_or_default();
+        if self.reply.is_none() && calls.is_empty() {
+            return Ok(None);
+        }
+        let mut texts: Vec<_> = self.reply.as_deref().map(Cow::from).into_iter().collect();
+        for (at, call) in calls.iter().enumerate() {
+            texts.extend(words_of(call, || format!("tool_calls[{at}]"))?);
+        }
+        Ok(Some(texts))
     }
 
     /// The limits, before any counting.
@@ -129,7 +145,8 @@ impl ChatRequest {
                 }
             }
         }
-        bytes += self.tools.iter().map(|tool| tool.to_string().len()).sum::<usize>();
+        let documents = self.tools.iter().chain(self.tool_calls.iter().flatten());
+        bytes += documents.map(|it| it.to_string().len()).sum::<usize>();
         limit("text", bytes as u64, TEXT_BYTES_MAX)
     }
 }
@@ -175,21 +192,25 @@ impl Message {
         let mut texts = self.content.texts(&format!("messages[{index}].content"))?;
         let several = self.tool_calls.iter().enumerate().map(|(at, call)| (Some(at), call));
         for (at, call) in several.chain(self.function_call.iter().map(|call| (None, call))) {
-            let called = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
-            let words = ["name", "arguments", "input"].into_iter().filter_map(|key| called.get(key));
-            let before = texts.len();
-            texts.extend(words.map(|it| it.as_str().map_or_else(|| Cow::from(it.to_string()), Cow::from)));
-            if texts.len() == before {
-                let kind = call.get("type").and_then(serde_json::Value::as_str).unwrap_or("tool call").to_owned();
-                let field = match at {
-                    Some(at) => format!("messages[{index}].tool_calls[{at}]"),
-                    None => format!("messages[{index}].function_call"),
-                };
-                return Err(MeasureError::UnsupportedPart { field, kind });
-            }
+            texts.extend(words_of(call, || match at {
+                Some(at) => format!("messages[{index}].tool_calls[{at}]"),
+                None => format!("messages[{index}].function_call"),
+            })?);
         }
         Ok(texts)
     }
+}
+
+/// The words of a call: what is called, and with what. `field` is where it stands.
+fn words_of(call: &serde_json::Value, field: impl Fn() -> String) -> Result<Vec<Cow<'_, str>>, MeasureError> {
+    let called = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
+    let words = ["name", "arguments", "input"].into_iter().filter_map(|key| called.get(key));
+    let words: Vec<_> = words.map(|it| it.as_str().map_or_else(|| Cow::from(it.to_string()), Cow::from)).collect();
+    if words.is_empty() {
+        let kind = call.get("type").and_then(serde_json::Value::as_str).unwrap_or("tool call").to_owned();
+        return Err(MeasureError::UnsupportedPart { field: field(), kind });
+    }
+    Ok(words)
 }
 
 /// A list; none where it is null, as clients write what they have not.
@@ -218,6 +239,8 @@ struct Raw {
     functions: Vec<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reply: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<Vec<serde_json::Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     usage: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -263,6 +286,7 @@ impl TryFrom<Raw> for ChatRequest {
             system,
             tools: if raw.tools.is_empty() { raw.functions } else { raw.tools },
             reply: raw.reply,
+            tool_calls: raw.tool_calls,
             usage: raw.usage,
             outcome: raw.outcome,
         })
@@ -286,6 +310,7 @@ impl From<ChatRequest> for Raw {
             tools: request.tools,
             functions: Vec::new(),
             reply: request.reply,
+            tool_calls: request.tool_calls,
             usage: request.usage,
             outcome: request.outcome,
         }

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Measurement;
+use crate::{MeasureError, Measurement};
+
+/// Bytes of a snapshot as JSON that is kept for a later measurement.
+pub const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 
 /// A measured repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,19 +45,50 @@ impl Snapshot {
         let common = common_folder(files.iter().map(|(path, _)| path.as_str()));
         let files: BTreeMap<String, FileCount> =
             files.into_iter().map(|(path, file)| (path[common..].to_owned(), file)).collect();
-        let mut hasher = Sha256::new();
-        for (path, file) in &files {
-            hasher.update(path.as_bytes());
-            hasher.update([0]);
-            hasher.update(file.sha256.as_bytes());
-            hasher.update([b'\n']);
+        Self { tree: tree_of(&files), files }
+    }
+
+    /// Reads back what [`Snapshot::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`MeasureError::InvalidSnapshot`] for anything else: also where the tree does not follow from the files, for
+    /// then it is not of the tree it names, and what is new since that would be less.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, MeasureError> {
+        let refused = |problem: String| MeasureError::InvalidSnapshot { problem };
+        let read: Self = serde_json::from_slice(bytes).map_err(|it| refused(it.to_string()))?;
+        if read.tree != tree_of(&read.files) {
+            return Err(refused("its `tree` does not follow from its `files`".to_owned()));
         }
-        Self { tree: hex(&hasher.finalize()), files }
+        Ok(read)
+    }
+
+    /// As it is kept for the next measurement.
+    ///
+    /// # Errors
+    /// [`MeasureError::RepositoryTooLarge`] when that is more than [`SNAPSHOT_BYTES_MAX`].
+    pub fn to_json(&self) -> Result<String, MeasureError> {
+        let text = serde_json::to_string(self).expect("texts and numbers are JSON");
+        if text.len() <= SNAPSHOT_BYTES_MAX {
+            return Ok(text);
+        }
+        Err(MeasureError::RepositoryTooLarge { what: "bytes in its snapshot", max: SNAPSHOT_BYTES_MAX as u64 })
     }
 
     pub(super) fn contents(&self) -> BTreeSet<&str> {
         self.files.values().map(|file| file.sha256.as_str()).collect()
     }
+}
+
+/// The hash of a tree of these files.
+fn tree_of(files: &BTreeMap<String, FileCount>) -> String {
+    let mut hasher = Sha256::new();
+    for (path, file) in files {
+        hasher.update(path.as_bytes());
+        hasher.update([0]);
+        hasher.update(file.sha256.as_bytes());
+        hasher.update([b'\n']);
+    }
+    hex(&hasher.finalize())
 }
 
 /// Bytes of the longest `folder/…/` that all paths begin with.

@@ -148,7 +148,7 @@ fn null_is_nothing() {
     let plain = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]});
     let with_nulls = json!({
         "model": "gpt-4o", "asked_model": null, "text": null, "system": null, "instructions": null, "tools": null,
-        "functions": null, "reply": null, "usage": null, "outcome": null,
+        "functions": null, "reply": null, "tool_calls": null, "usage": null, "outcome": null,
         "messages": [{"role": "user", "content": "Hello", "name": null, "tool_calls": null, "function_call": null}],
     });
     assert_eq!(measured(&with_nulls), measured(&plain));
@@ -237,6 +237,48 @@ fn outcome_is_told_by_the_reply_or_the_caller() {
     );
     let usage = json!({"prompt_tokens": 9, "completion_tokens": 0});
     assert_eq!(outcome(json!({"model": "m", "usage": usage})).as_deref(), Some("empty"));
+}
+
+/// What a provider counted of a reply without words is what its model thought: nobody can read it.
+#[test]
+fn a_reply_without_words_is_empty_unless_it_calls_something() {
+    let usage = json!({"prompt_tokens": 9, "completion_tokens": 64});
+    let tools = json!([{"type": "function", "function": {"name": "find"}}]);
+    let call = json!([{"type": "function", "function": {"name": "find", "arguments": "{}"}}]);
+    let outcome = |reply: Value, tools: Value, calls: Value, usage: Value| {
+        let request = json!({"model": "m", "text": "a", "reply": reply, "tools": tools, "tool_calls": calls,
+            "usage": usage});
+        measured(&request).dimensions.get("outcome").cloned()
+    };
+    let (none, blank, empty) = (Value::Null, json!(" "), Some("empty".to_owned()));
+    for (reply, tools, calls, usage, expected) in [
+        (&blank, &none, &none, &usage, &empty),
+        (&blank, &none, &json!([]), &usage, &empty),
+        (&blank, &tools, &json!([]), &usage, &empty),
+        // Nothing was said of calls, and there may have been some.
+        (&blank, &tools, &none, &usage, &None),
+        (&blank, &tools, &none, &none, &empty),
+        (&blank, &none, &call, &usage, &None),
+        (&blank, &tools, &call, &none, &None),
+        (&none, &none, &call, &none, &None),
+        (&json!("b"), &tools, &json!([]), &usage, &None),
+        (&none, &none, &none, &usage, &None),
+        (&blank, &tools, &call, &json!({"prompt_tokens": 9, "completion_tokens": 0}), &empty),
+    ] {
+        let found = outcome(reply.clone(), tools.clone(), calls.clone(), usage.clone());
+        assert_eq!(found, *expected, "{reply} {tools} {calls} {usage}");
+    }
+}
+
+#[test]
+fn what_a_reply_calls_is_output_and_an_estimate() {
+    let call = |calls: Value| json!({"model": "gpt-4o", "text": "a", "reply": "hello world", "tool_calls": calls});
+    let with = measured(&call(json!([{"function": {"name": "hello", "arguments": "world"}}])));
+    let without = measured(&call(json!([])));
+    assert_eq!((with.quantities["output_tokens"], without.quantities["output_tokens"]), (4, 2));
+    assert_eq!((&with.evidence["estimated"], &without.evidence["estimated"]), (&json!(true), &json!(false)));
+    let error = refused(&call(json!([{"function": {"name": "hello"}}, {}])));
+    assert_eq!(error.field().as_deref(), Some("tool_calls[1]"));
 }
 
 #[test]

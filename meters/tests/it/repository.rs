@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use meters::repository::{Counted, Options, measure_archive, measure_directory, measure_git, quietly};
-use serde_json::Value;
+use meters::repository::{Counted, Options, Snapshot, measure_archive, measure_directory, measure_git, quietly};
 use tempfile::TempDir;
 
 pub type Files<'f> = &'f [(&'f str, &'f [u8])];
@@ -203,8 +202,23 @@ fn only_new_content_counts_on_a_second_run() {
     assert_eq!((changed.quantities["code_lines"], changed.quantities["files"]), (3, 2));
     assert_eq!(changed.dimensions["tree"], after.snapshot.tree);
     assert_eq!(after.changed_since(&after.snapshot).quantities["code_lines"], 0);
-    let kept: Value = serde_json::to_value(&before.snapshot).unwrap();
-    assert_eq!(serde_json::from_value::<meters::repository::Snapshot>(kept).unwrap(), before.snapshot);
+    let kept = before.snapshot.to_json().unwrap();
+    assert_eq!(Snapshot::from_json(kept.as_bytes()).unwrap(), before.snapshot);
+}
+
+/// A snapshot that says it is of another tree than it is would make what is new less than it is.
+#[test]
+fn a_snapshot_is_of_the_tree_it_names() {
+    let before = measured(&[("a.rs", b"fn a() {}\n"), ("b.rs", b"fn b() {}\n")]).snapshot;
+    let code = |text: &str| Snapshot::from_json(text.as_bytes()).unwrap_err().code();
+    let other = measured(&[("a.rs", b"fn a() {}\n")]).snapshot;
+    let forged = Snapshot { tree: other.tree, ..before.clone() };
+    let mut grown = before.clone();
+    let file = grown.files["a.rs"].clone();
+    grown.files.insert("c.rs".to_owned(), meters::repository::FileCount { sha256: "0".repeat(64), ..file });
+    for text in [forged.to_json().unwrap(), grown.to_json().unwrap(), "{}".to_owned(), String::new()] {
+        assert_eq!(code(&text), "invalid_snapshot", "{text}");
+    }
 }
 
 #[test]

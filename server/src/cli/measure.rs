@@ -132,12 +132,12 @@ impl Repository {
         bar.finish_and_clear();
         let counted = counted?;
         if let Some(path) = &self.snapshot {
-            let text = serde_json::to_string(&counted.snapshot).map_err(|it| it.to_string())?;
-            std::fs::write(path, text).map_err(|it| format!("cannot write {}: {it}", path.display()))?;
+            std::fs::write(path, counted.snapshot.to_json()?)
+                .map_err(|it| format!("cannot write {}: {it}", path.display()))?;
         }
         let measured = match &self.since {
             Some(path) => {
-                let earlier: Snapshot = serde_json::from_slice(&read(path)?)
+                let earlier = Snapshot::from_json(&read(path)?)
                     .map_err(|it| format!("{} is not what --snapshot wrote: {it}", path.display()))?;
                 counted.changed_since(&earlier)
             }

@@ -116,6 +116,8 @@ kinds! {
         "An entry leads out of the archive, is a device or a link that escapes, or is there twice. Pack plain files."
     ARCHIVE_TOO_LARGE 422 "archive_too_large" "The archive expands too far" "Pack only the source."
     ENCRYPTED_ARCHIVE 422 "encrypted_archive" "The archive is encrypted" "Pack it without a password."
+    INVALID_SNAPSHOT 422 "invalid_snapshot" "Not a snapshot of a repository"
+        "Send the `snapshot` of an earlier measurement as it was given. It cannot be changed."
     REPOSITORY_TOO_LARGE 422 "repository_too_large" "The repository is too large" "Measure a folder of it."
     UNREADABLE_REPOSITORY 422 "unreadable_repository" "The repository cannot be read" "Check that it is whole."
     UNKNOWN_COMMIT 422 "unknown_commit" "No such commit" "Name a commit, branch or tag of the repository."

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service as _;
 
+use super::card_numbers;
 use super::catalogue;
 use super::gauges::{self, count};
 use super::problem::{Failure, Problem};
@@ -163,8 +164,9 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     response
 }
 
+/// The path as a log or a trace may have it.
 fn path_of(uri: Option<&axum::http::uri::PathAndQuery>) -> &str {
-    uri.map_or("", |it| it.path())
+    uri.map_or("", |it| card_numbers::for_log(it.path()))
 }
 
 /// What every answer carries.
@@ -188,7 +190,12 @@ impl RequestIds {
 
     fn of(&self, headers: &HeaderMap) -> HeaderValue {
         let fits = |it: &&HeaderValue| {
-            it.len() <= 128 && !it.is_empty() && it.as_bytes().iter().all(|it| it.is_ascii_graphic())
+            let text = it.to_str().unwrap_or_default();
+            it.len() <= 128
+                && !it.is_empty()
+                && it.as_bytes().iter().all(|it| it.is_ascii_graphic())
+                // It is logged.
+                && card_numbers::none_in_url(text).is_ok()
         };
         if let Some(brought) = headers.get(&REQUEST_ID).filter(fits) {
             return brought.clone();

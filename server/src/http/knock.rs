@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, RawPathParams, Request};
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use billing::id::Name;
-use billing::payment::looks_like_card_number;
 use billing::rating::Text;
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::card_numbers;
 use super::catalogue;
 use super::json;
 use super::problem::Problem;
@@ -34,6 +35,7 @@ const OVERSIZE_READ_MAX: usize = 8 << 20;
 const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 
 pub const JSON: &str = "application/json";
+pub const FORM: &str = "multipart/form-data";
 
 /// A request nobody has looked at.
 #[derive(Debug)]
@@ -62,8 +64,8 @@ impl Knock {
     /// Lets the caller in if its key has the scope.
     pub fn enter(self, site: &Site, scope: Scope) -> Result<Call, Problem> {
         let caller = site.admit(&self.parts.headers, scope)?;
-        no_card_number(self.parts.uri.path())?;
-        no_card_number(self.parts.uri.query().unwrap_or_default())?;
+        card_numbers::none_in_url(self.parts.uri.path())?;
+        card_numbers::none_in_url(self.parts.uri.query().unwrap_or_default())?;
         Ok(Call { parts: self.parts, body: self.body, caller })
     }
 }
@@ -127,7 +129,7 @@ impl Call {
             .filter(|it| (1..=255).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_graphic()));
         let malformed = || Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
         // A key is kept for ever.
-        no_card_number(text.unwrap_or_default())?;
+        card_numbers::none_in(text.unwrap_or_default())?;
         text.map(|it| Some(it.into())).ok_or_else(malformed)
     }
 
@@ -173,7 +175,7 @@ impl Call {
         let body = self.read_unsifted(expected, most).await?;
         // Artefacts are full of numbers; what is said in JSON is not.
         if expected.contains(&JSON) {
-            no_card_number(&String::from_utf8_lossy(&body))?;
+            card_numbers::none_in_json(&body)?;
         }
         Ok(body)
     }
@@ -184,9 +186,42 @@ impl Call {
         body_of(&self.parts.headers, self.body, most).await
     }
 
+    /// The fields of a form in which files may come, of at most `most` bytes together.
+    pub async fn form(self, most: usize) -> Result<Form, Problem> {
+        if let Some(length) = self.length().filter(|it| most < *it) {
+            return Err(oversize(self.body, length, most).await);
+        }
+        let mut request = Request::from_parts(self.parts, self.body);
+        DefaultBodyLimit::max(most).apply(&mut request);
+        let fields = Multipart::from_request(request, &()).await;
+        let fields = fields.map_err(|it| Problem::invalid("body", it.body_text()))?;
+        Ok(Form { fields, most })
+    }
+
     /// What the caller says the body's length is.
     pub fn length(&self) -> Option<usize> {
         length_of(&self.parts.headers)
+    }
+}
+
+/// A form that is read field by field.
+#[derive(Debug)]
+pub struct Form {
+    fields: Multipart,
+    most: usize,
+}
+
+impl Form {
+    /// The next field: its name, and what it holds.
+    pub async fn next(&mut self) -> Result<Option<(String, Bytes)>, Problem> {
+        let most = self.most;
+        let broken = |error: MultipartError| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(most),
+            _ => broke_off(&error.body_text()),
+        };
+        let Some(field) = in_time(self.fields.next_field()).await?.map_err(broken)? else { return Ok(None) };
+        let name = field.name().unwrap_or_default().to_owned();
+        Ok(Some((name, in_time(field.bytes()).await?.map_err(broken)?)))
     }
 }
 
@@ -260,17 +295,6 @@ async fn within<T>(most: Duration, reading: impl Future<Output = T>) -> Result<T
     timeout(most, reading)
         .await
         .map_err(|_| broke_off(&format_args!("it was not all sent within {} s", most.as_secs())))
-}
-
-/// A card number has no business here: it is refused before anything reads, keeps or logs it.
-pub fn no_card_number(text: &str) -> Result<(), Problem> {
-    if !looks_like_card_number(text) {
-        return Ok(());
-    }
-    Err(Problem::invalid(
-        "body",
-        "holds what looks like a card number; card numbers are typed into Stripe's page alone",
-    ))
 }
 
 fn content_type(headers: &HeaderMap) -> String {

@@ -7,6 +7,7 @@
 //! Must never know the store, or decide anything about credits. Invariant: every answer is one the OpenAPI document
 //! promises, and a failed request is `application/problem+json` whatever failed.
 mod api;
+mod card_numbers;
 mod catalogue;
 mod docs;
 mod door;

@@ -9,7 +9,7 @@ use billing::rating::{Price, PriceLine, QuantityCeiling, RateCard, Text, Usage};
 use billing::time::{Span, Timestamp};
 use store::NameHash;
 
-use super::order::{Fingerprint, done, in_order, once, promised, say_once};
+use super::order::{Evidence, Fingerprint, done, in_order, once, promised, say_once};
 use super::{Answer, By, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
@@ -64,6 +64,7 @@ pub struct CaptureOrder {
     /// Beside the hold's own: `outcome`, or the model that was used in the end.
     pub dimensions: Vec<(Text, Text)>,
     pub over: Over,
+    pub evidence: Option<Evidence>,
     pub key: Text,
     pub by: Text,
 }
@@ -171,12 +172,14 @@ impl App {
         in_order(&order.dimensions, |(name, value)| {
             request.text(name).text(value);
         });
+        request.evidence(order.evidence.as_ref());
         let key = self.key(known.account.number, &order.key, request)?;
         let plan = work_of(&opened);
-        let work = match &order.amount {
+        let mut work = match &order.amount {
             HoldMore::Credits(credits) => self.stated(&known, plan, *credits)?,
             HoldMore::Quantities(quantities) => self.work_on(&known, plan, quantities, &order.dimensions)?,
         };
+        work.evidence = order.evidence.map(|it| it.kept);
         let capture = |work| Command::Capture(Captured { hold: order.hold, work, over: order.over });
         let once = once(known.account.number, &work, capture);
         let mut ask = on_hold(&known, capture(Arc::new(work)), key, order.by);

@@ -109,7 +109,7 @@ pub(crate) use lately::Lately;
 pub use months::{Month, UsedRow};
 pub(crate) use notices::companions;
 pub use notices::{Happening, Tidings, raise};
-pub use order::{ChargeOrder, Order, check_reason};
+pub use order::{ChargeOrder, Evidence, Order, check_reason};
 pub use oversight::{Attention, Note, RefundPreview, SeenPayments};
 pub use overview::{Bar, Overview, OverviewQuery, Part, PartLine, ProjectName, ProjectNames};
 pub use packages::Package;

@@ -13,7 +13,7 @@ use store::NameHash;
 
 use super::{Answer, Error};
 use crate::app::{App, Known};
-use crate::turnstile::{Key, Once};
+use crate::turnstile::{Key, Once, Part};
 
 /// Bytes of what a customer reads as the reason of something.
 const REASON_BYTES_MAX: usize = 500;
@@ -23,6 +23,8 @@ pub const KEY_LENGTH_MAX: usize = 255;
 pub const METADATA_BYTES_MAX: usize = 4_096;
 /// The longest dimension value.
 pub const DIMENSION_LENGTH_MAX: usize = 256;
+/// The dimension that says since what something is new, beside the one of which each value is paid for once.
+const SINCE: &str = "since";
 
 /// Usage as a caller tells it, before it has a price.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +40,16 @@ pub struct Order {
     pub resource: Option<Name>,
     /// A JSON object.
     pub metadata: Option<Text>,
-    /// What a measurer counted, as JSON.
-    pub evidence: Option<Text>,
+    pub evidence: Option<Evidence>,
+}
+
+/// What a measurer counted and how, as JSON. It changes no price.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// As it is kept: short.
+    pub kept: Text,
+    /// As the caller wrote it, where the measurer was the caller's: the same request says the same.
+    pub told: Option<Text>,
 }
 
 /// A charge as a caller asks for it.
@@ -84,7 +94,7 @@ impl Order {
             hour: known.hour_of(occurred_at),
             quote: None,
             metadata: self.metadata,
-            evidence: self.evidence,
+            evidence: self.evidence.map(|it| it.kept),
             once: None,
         })
     }
@@ -105,6 +115,7 @@ impl Order {
         }
         to.number(self.at.map_or(u64::MAX, |it| it.millis().unsigned_abs()));
         to.text(self.metadata.as_deref().unwrap_or_default());
+        to.evidence(self.evidence.as_ref());
     }
 }
 
@@ -181,10 +192,27 @@ pub(super) fn say_once(work: &mut Work, card: &RateCard) {
     work.once = card.once_per(&work.usage).filter(|_| work.price.credits.is_positive()).cloned();
 }
 
-/// What becomes of work that is paid for once, if it is paid for already: `with` the same work, free.
-pub(super) fn once(account: AccountNumber, work: &Work, with: impl FnOnce(Arc<Work>) -> Command) -> Option<Box<Once>> {
+/// What becomes of work that is paid for once, if it is paid for already: `with` the same work, free. And if it is only
+/// what is new since something that was never paid for: `with` work that pays for itself alone, not for the whole.
+pub(super) fn once(account: AccountNumber, work: &Work, with: impl Fn(Arc<Work>) -> Command) -> Option<Box<Once>> {
     let (meter, value) = work.paid_once()?;
-    Some(Box::new(Once { name: NameHash::once(account, meter, value), waived: with(Arc::new(work.again())) }))
+    let name = |value: &str| NameHash::once(account, meter, value);
+    let part = since_of(&work.usage).map(|since| {
+        let once = work.once.as_ref().map(|it| format!("{it} {SINCE}").into());
+        let command = with(Arc::new(Work { once, ..work.clone() }));
+        Part { since: name(since), name: name(&part_of(&value, since)), command }
+    });
+    Some(Box::new(Once { name: name(&value), part, waived: with(Arc::new(work.again())) }))
+}
+
+/// The state that work is only what is new since, if it is.
+pub(super) fn since_of(usage: &Usage) -> Option<&Text> {
+    usage.dimensions.iter().find(|it| &*it.0 == SINCE).map(|it| &it.1)
+}
+
+/// What tells what is new in `value` since another from all other work. No value of a dimension has such a character.
+pub(super) fn part_of(value: &str, since: &str) -> String {
+    format!("{value}\0{since}")
 }
 
 /// A fingerprint of a request: what makes two requests under one key the same. What it is of is gathered first, and
@@ -213,6 +241,14 @@ impl Fingerprint {
     pub fn credits(&mut self, credits: Option<Credits>) -> &mut Fingerprint {
         let micros = credits.map(|it| it.micros().cast_unsigned());
         self.number(u64::from(micros.is_some())).number(micros.unwrap_or_default())
+    }
+    /// Nothing where nothing was told: requests that came before anybody could are what they were.
+    pub fn evidence(&mut self, evidence: Option<&Evidence>) -> &mut Fingerprint {
+        match evidence.and_then(|it| it.told.as_ref()) {
+            // No name or text is as long as that.
+            Some(told) => self.number(u64::MAX).text(told),
+            None => self,
+        }
     }
     pub fn finish(&self) -> u128 {
         SipHasher24::new_with_keys(0x5363_7269_702d_7265, 0x7175_6573_742d_6870).hash(&self.0).as_u128()
@@ -276,6 +312,21 @@ mod tests {
         for reason in ["", &long, "two\nlines", "a bell \u{7}"] {
             assert!(check_reason(reason).is_err(), "{reason:?}");
         }
+    }
+
+    #[test]
+    fn evidence_makes_another_request_where_the_caller_told_it() {
+        let with = |evidence| {
+            let mut request = Fingerprint::of("charge");
+            Order { evidence, ..Order::default() }.fingerprint(&mut request);
+            request.finish()
+        };
+        let kept = Text::from("{}");
+        let told = |text: &str| with(Some(Evidence { kept: Arc::clone(&kept), told: Some(text.into()) }));
+        // Measured here it follows from what was sent; so it was before anybody could tell any.
+        assert_eq!(with(None), with(Some(Evidence { kept: Arc::clone(&kept), told: None })));
+        assert_ne!(with(None), told("{}"));
+        assert_ne!(told("{}"), told("{ }"));
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl App {
                 Refusal::invalid("credits", "must be more than 0 and at most 100000000, and bonus 0 or more").into()
             );
         }
-        let currency = package.currency.parse().map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
+        let currency =
+            Currency::in_use(&package.currency).map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
         self.chargeable(package.price, currency)?;
         if package.name.is_empty() || 200 < package.name.len() || package.name.chars().any(char::is_control) {
             return Err(Refusal::invalid("name", "must be 1 to 200 bytes without control characters").into());

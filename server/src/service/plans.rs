@@ -84,8 +84,8 @@ impl App {
         if !(1..=Credits::whole(100_000_000).micros()).contains(&plan.credits) {
             return Err(Refusal::invalid("credits", "must be more than 0 and at most 100000000").into());
         }
-        let currency: Currency =
-            plan.currency.parse().map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
+        let currency =
+            Currency::in_use(&plan.currency).map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
         if plan.price < 1 || self.list_price(plan.credits(), currency) <= plan.price {
             return Err(Refusal::invalid("price.amount", "must be less than the same credits cost one by one").into());
         }

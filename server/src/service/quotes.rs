@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::{Change, CommitError, Fault, NameHash, QuoteRecord};
 
 use super::balance::runway;
-use super::order::Fingerprint;
+use super::order::{Fingerprint, part_of, since_of};
 use super::{Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::Key;
@@ -146,9 +146,15 @@ impl App {
     fn unless_paid(&self, known: &Known, card: &RateCard, usage: &Usage, price: Price) -> Result<Price, Error> {
         let Some(once) = card.once_per(usage).filter(|_| price.credits.is_positive()) else { return Ok(price) };
         let value = usage.dimensions.iter().find(|it| it.0 == *once).expect("it is charged once by that value");
-        let name = NameHash::once(known.account.number, &usage.meter, &value.1);
-        let found = self.store.recall(&[name], &[])?.named.pop().flatten();
-        Ok(if found.is_some() { price.again(once) } else { price })
+        let name = |value: &str| NameHash::once(known.account.number, &usage.meter, value);
+        let mut names = vec![name(&value.1)];
+        names.extend(since_of(usage).into_iter().flat_map(|it| [name(it), name(&part_of(&value.1, it))]));
+        let found = self.store.recall(&names, &[])?.named;
+        let is_paid = match found.as_slice() {
+            [whole, since, part] => whole.is_some() || since.is_none() && part.is_some(),
+            whole => whole.iter().all(Option::is_some),
+        };
+        Ok(if is_paid { price.again(once) } else { price })
     }
 
     /// Keeps what was quoted as a promise.

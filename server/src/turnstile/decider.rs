@@ -1,5 +1,6 @@
 //! The thread that decides: recall what a group needs, decide each of it, have it committed.
 use std::collections::HashMap;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use super::books::Books;
 use super::committer::{Committer, Group};
 use super::documents::Versions;
 use super::named::{Named, Names};
-use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Ticket, Turned};
+use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Once, Ticket, Turned};
 use crate::clock::Clock;
 
 /// Books whose memory is waited for together: as many as the nearest memory holds.
@@ -287,8 +288,8 @@ impl Decider {
         }
         let Some(command) = &ask.command else { return Turned::Idle };
         let command = match &ask.once {
-            Some(once) if self.is_settled(once.name) => &once.waived,
-            _ => command,
+            Some(once) => self.unless_paid(once, command),
+            None => command,
         };
         let book = self.books.get(ask.account).expect("its book was recalled");
         match book.decide(command, now) {
@@ -410,9 +411,24 @@ impl Decider {
         self.not_read_yet().any(|it| it.named.has(name)) || self.recalled.contains_key(&name)
     }
 
+    /// What is done of work that is paid for once: itself, or what it has instead by what is paid for already.
+    fn unless_paid<'ask>(&self, once: &'ask Once, itself: &'ask Command) -> &'ask Command {
+        match &once.part {
+            _ if self.is_settled(once.name) => &once.waived,
+            Some(part) if !self.is_settled(part.since) => {
+                if self.is_settled(part.name) {
+                    &once.waived
+                } else {
+                    &part.command
+                }
+            }
+            _ => itself,
+        }
+    }
+
     /// Groups of which no read tells, the newest first.
     fn not_read_yet(&self) -> impl Iterator<Item = &Decided> {
-        std::iter::once(&self.decided).chain(&self.under_way)
+        iter::once(&self.decided).chain(&self.under_way)
     }
 
     fn find(&self, name: NameHash) -> Result<Option<Arc<Transaction>>, Fault> {
@@ -445,7 +461,10 @@ fn sorted(accounts: impl Iterator<Item = AccountNumber>) -> Vec<AccountNumber> {
 
 fn names_of(ask: &Ask) -> impl Iterator<Item = NameHash> {
     let key = ask.key.as_ref().map(|it| it.name);
-    let once = ask.once.as_ref().map(|it| it.name);
+    let once = ask.once.iter().flat_map(|it| {
+        let part = it.part.iter().flat_map(|part| [part.since, part.name]);
+        iter::once(it.name).chain(part)
+    });
     key.into_iter().chain(ask.fact).chain(once)
 }
 

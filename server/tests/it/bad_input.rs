@@ -169,6 +169,8 @@ fn queries_are_strict() {
     }
     for (field, value) in [
         ("currency", json!("euro")),
+        ("currency", json!("zzz")),
+        ("currency", json!("dem")),
         ("timezone", json!("Mars/Olympus")),
         ("email", json!("not an address")),
         ("name", json!("x".repeat(201))),

@@ -1,7 +1,8 @@
 //! Charging, repeating, reversing: the path everything is about.
 use expect_test::expect;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::pages::visit;
 use crate::served::{Served, chat, timeless};
 
 #[test]
@@ -180,4 +181,45 @@ fn a_tree_that_was_paid_for_is_not_paid_for_again() {
     assert_ne!(first.json()["credits"], "0");
     assert_eq!(analysis("a2").json()["credits"], "0");
     assert_eq!(analysis("a2").header("idempotent-replay"), Some("true"));
+}
+
+/// Whoever measures and then charges what was measured keeps what was counted, as if it had been measured here.
+#[test]
+fn evidence_comes_with_quantities_and_stays_on_the_receipt() {
+    let server = Served::start();
+    server.account("ada");
+    let evidence = json!({"languages": {"Rust": {"files": 1, "lines": 12}}, "excluded": vec!["a lock file"; 60]});
+    let charge = |key: &str, evidence: &Value| {
+        json!({"account": "ada", "meter": "code_analysis", "quantities": {"code_lines": 12}, "idempotency_key": key,
+            "evidence": evidence})
+    };
+    let charged = server.charge(&charge("a", &evidence));
+    assert_eq!(charged.status, 201, "{}", charged.text);
+    let kept = &charged.json()["evidence"];
+    assert_eq!(kept["languages"], evidence["languages"]);
+    let excluded = kept["excluded"].as_array().unwrap();
+    assert_eq!((excluded.len(), &excluded[50]), (51, &json!("and 10 more")), "as of an input, lists lose their tails");
+    let bare = server.charge(&json!({"account": "ada", "meter": "code_analysis", "quantities": {"code_lines": 12},
+        "idempotency_key": "b"}));
+    assert_eq!(charged.json()["credits"], bare.json()["credits"], "it changes no price");
+    // It is part of what the key repeats, and none is another request.
+    assert_eq!(server.charge(&charge("a", &evidence)).text, charged.text);
+    for other in [json!({"languages": {}}), Value::Null] {
+        assert_eq!(server.charge(&charge("a", &other)).problem().1, "idempotency_conflict");
+    }
+    assert_eq!(server.charge(&charge("b", &evidence)).problem().1, "idempotency_conflict");
+    let large = server.charge(&charge("c", &json!({"note": "x".repeat(20_000)})));
+    assert_eq!(large.json()["evidence"], json!({"abridged": true}));
+    for (wrong, field) in [(json!([1]), "evidence"), (json!("x"), "evidence")] {
+        assert_eq!(server.charge(&charge("d", &wrong)).problem(), (422, "invalid_request".into(), field.into()));
+    }
+    let mut measured_here = charge("d", &evidence);
+    measured_here["quantities"] = Value::Null;
+    measured_here["meter"] = json!("ai_chat");
+    measured_here["input"] = json!({"model": "gpt-6.1-terra", "text": "Hello"});
+    assert_eq!(server.charge(&measured_here).problem(), (422, "invalid_request".into(), "evidence".into()));
+    let batch = server.post("/v1/charges/batch", "", &json!([charge("e", &evidence)])).json();
+    assert_eq!(batch["results"][0]["charge"]["evidence"], *kept);
+    let page = server.browse("/settings/activity", &visit(&server, "ada", "owner")).text;
+    assert!(page.contains("Rust (files 1, lines 12)"), "the receipt shows it");
 }

@@ -40,6 +40,16 @@ fn artefacts_are_measured_and_priced_without_a_server() {
     std::fs::write(directory.path().join("main.rs"), "fn main() {}\n// nothing\n").unwrap();
     let path = directory.path().to_str().unwrap();
     assert_eq!(json_said(&scrip(&["measure", "repository", path, "--json"]))["quantities"]["code_lines"], 1);
+    let snapshot = directory.path().join("before.json");
+    let snapshot = snapshot.to_str().unwrap();
+    let before = json_said(&scrip(&["measure", "repository", path, "--snapshot", snapshot, "--json"]));
+    std::fs::write(directory.path().join("lib.rs"), "fn a() {}\nfn b() {}\n").unwrap();
+    let since = json_said(&scrip(&["measure", "repository", path, "--since", snapshot, "--json"]));
+    assert_eq!((&since["quantities"]["code_lines"], &since["quantities"]["files"]), (&json!(2), &json!(1)));
+    assert_eq!(since["dimensions"]["since"], before["dimensions"]["tree"]);
+    let forged = std::fs::read_to_string(snapshot).unwrap().replace("main.rs", "mine.rs");
+    std::fs::write(snapshot, forged).unwrap();
+    failed(&scrip(&["measure", "repository", path, "--since", snapshot]), 1, "is not what --snapshot wrote");
     let mut plan = Command::new(env!("CARGO_BIN_EXE_scrip"))
         .args(["measure", "plan", "-"])
         .stdin(Stdio::piped())

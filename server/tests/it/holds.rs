@@ -52,6 +52,32 @@ fn a_stream_extends_its_hold_and_captures_what_it_used() {
     assert_eq!((&shown["state"], &shown["charge"]), (&json!("captured"), &captured.json()["charge"]["id"]));
 }
 
+/// What was counted while a stream flowed, and that it is an estimate, stays on its receipt.
+#[test]
+fn a_capture_keeps_what_its_quantities_were_measured_by() {
+    let server = Served::start();
+    server.account("ada");
+    let hold = open(&server, "h1", json!("2"));
+    let capture = |evidence: Value| {
+        let used = json!({"quantities": {"input_tokens": 8_000}, "evidence": evidence});
+        server.post(&path(&hold, "/capture"), "c1", &used)
+    };
+    let estimated = json!({"source": "text", "estimated": true});
+    let captured = capture(estimated.clone());
+    assert_eq!(captured.status, 201, "{}", captured.text);
+    let charge = captured.json()["charge"].clone();
+    assert_eq!((&charge["credits"], &charge["evidence"]), (&json!("1"), &estimated));
+    let found = server.get(&format!("/v1/charges/{}", charge["id"].as_str().unwrap())).json();
+    assert_eq!(found["evidence"], estimated);
+    assert_eq!(capture(estimated).text, captured.text);
+    assert_eq!(capture(json!({"estimated": false})).problem().1, "idempotency_conflict");
+    assert_eq!(capture(Value::Null).problem().1, "idempotency_conflict");
+    let other = open(&server, "h2", json!("2"));
+    let wrong = json!({"credits": "1", "evidence": []});
+    assert_eq!(server.post(&path(&other, "/capture"), "c2", &wrong).problem().2, "evidence");
+    assert_eq!(server.get(&path(&other, "")).json()["state"], "open");
+}
+
 #[test]
 fn capturing_above_a_hold_draws_or_takes_what_there_is() {
     let server = Served::start();

@@ -45,6 +45,7 @@ mod page_limits;
 mod pages;
 mod parallel;
 mod provider;
+mod repositories;
 mod served;
 mod servers;
 #[cfg(feature = "otlp")]

@@ -10,6 +10,9 @@ use crate::served::Served;
 
 const NUMBERS: [&str; 3] = ["4242424242424242", "4000 0027 6000 3184", "3782-822463-10005"];
 
+/// The same as a path may write them.
+const DISGUISED: [&str; 3] = ["4242%2D4242%2D4242%2D4242", "%34242424242424242", "4000%2000276000%203184"];
+
 /// A path with something in the place of each of its names.
 fn filled(path: &str) -> String {
     let parts = path.split('/').map(|it| match it {
@@ -77,9 +80,30 @@ fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
     let key =
         server.post("/v1/accounts/ada/grants", NUMBERS[0], &json!({"credits": 1, "source": "promo", "reason": "x"}));
     assert_eq!(key.problem().0, 422, "a key is kept for ever");
+    for path in DISGUISED.map(|it| format!("/v1/accounts/{it}")) {
+        for reply in [server.get(&path), server.put(&path, &json!({}))] {
+            assert_eq!(reply.problem(), (422, "invalid_request".into(), "body".into()), "{path}: {}", reply.text);
+        }
+    }
+    let escaped = r#"{"name":"\u0034242424242424242"}"#;
+    for path in ["/v1/charges", "/v1/holds", "/v1/accounts/ada/portal-sessions"] {
+        let reply = server.send(path, "escaped", "application/json", escaped);
+        assert_eq!(reply.problem(), (422, "invalid_request".into(), "body".into()), "{path}: {}", reply.text);
+    }
+    for body in [format!("[{escaped}]"), escaped.to_owned()] {
+        let media_type = if body.starts_with('[') { "application/json" } else { "application/x-ndjson" };
+        let results = server.send("/v1/charges/batch", "", media_type, &body).json();
+        assert_eq!(results["results"][0]["error"]["field"], "body", "{results}");
+    }
+    // Nobody's request is called so; and who was never let in is in the log, too.
+    let (brought, called) = server.called("/v1/accounts/ada", NUMBERS[0]);
+    assert_eq!(brought, 200);
+    assert!(called.starts_with("request_"), "{called}");
+    assert_eq!(server.called("/v1/accounts/ada", "1795000000000007").1, "1795000000000007");
+    assert_eq!(server.called(&format!("/v1/nowhere/{}", NUMBERS[0]), "mine").0, 404);
     drop(server);
     let mut found = Vec::new();
-    for number in NUMBERS {
+    for number in NUMBERS.into_iter().chain(DISGUISED) {
         found_in(directory.path(), number, &mut found);
     }
     assert_eq!(found, Vec::<String>::new());

@@ -111,6 +111,12 @@ impl Served {
         let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
         reply(request.call())
     }
+    /// What came of a request that brings an id, and the id it was called by.
+    pub fn called(&self, path: &str, id: &str) -> (u16, String) {
+        let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());
+        let reply = reply(request.header("x-request-id", id).call());
+        (reply.status, reply.header("x-request-id").unwrap().to_owned())
+    }
     /// A file, byte by byte; the reply has its headers and no text.
     pub fn download(&self, path: &str) -> (Reply, Vec<u8>) {
         let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());

@@ -104,9 +104,8 @@ fn registration(mut members: Map<String, Value>) -> Result<Registration, (String
     }
     let reason = text("reason")?.unwrap_or_else(|| REASON.to_owned());
     if let Some(currency) = members.get("currency").and_then(Value::as_str) {
-        currency
-            .parse::<Currency>()
-            .map_err(|_| wrong("currency", "must be an ISO 4217 code such as eur".to_owned()))?;
+        let why = "must be an ISO 4217 code such as eur, of a currency in use";
+        Currency::in_use(currency).map_err(|_| wrong("currency", why.to_owned()))?;
     }
     if let Some(zone) = members.get("timezone").and_then(Value::as_str) {
         TimeZone::get(zone).map_err(|_| wrong("timezone", "must be an IANA name such as Europe/Vilnius".to_owned()))?;

@@ -11,10 +11,9 @@ use utoipa::ToSchema;
 
 use super::super::json;
 use super::super::knock::{JSON, JSON_BYTES_MAX, Knock};
-use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::{AccountId, Amount, EntryRef, Instant, NameIn, ObjectIn, RawOut};
-use super::grants::MoneyShown;
+use super::grants::{MoneyShown, currency_in_use};
 use super::reply::{self, Answered, BalanceShown, Page};
 use crate::service::{AccountProfile, BalanceView, Registered, Registration, Scope};
 
@@ -99,11 +98,11 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let (id, by) = (call.name("account").await?, call.who());
     let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
     let said: AccountIn<'_> = json::object(&body)?;
-    let currency = said.currency.map(|it| it.parse()).transpose();
+    let currency = said.currency.map(|it| currency_in_use("currency", &it)).transpose()?;
     let profile = AccountProfile {
         name: said.name,
         email: said.email,
-        currency: currency.map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
+        currency,
         timezone: said.timezone,
         address: said.address.map(|it| it.text().to_string()),
         tax_id: said.tax_id,

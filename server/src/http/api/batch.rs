@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::super::card_numbers;
 use super::super::json;
-use super::super::knock::{JSON, Knock, no_card_number};
+use super::super::knock::{JSON, Knock};
 use super::super::problem::Problem;
 use super::super::site::Site;
 use super::charges::{ChargeIn, ChargeShown};
@@ -119,13 +120,13 @@ type Parsed = Vec<Result<ChargeOrder, Problem>>;
 
 /// The orders of a batch; none where one of them is to be measured, and not now.
 fn orders(body: &Bytes, is_lines: bool, by: &Text, measuring: Measuring) -> Result<Option<Parsed>, Problem> {
-    let sift = |text: &[u8]| no_card_number(&String::from_utf8_lossy(text));
     // None of one that has to wait; then so has the batch.
     let admitted = |read: Result<ChargeIn<'_>, Problem>| match read {
         Ok(charge) if charge.is_to_measure() && measuring == Measuring::Later => None,
         read => Some(read.and_then(|it| it.into_order(Arc::clone(by)))),
     };
-    let order = |text: &[u8]| admitted(sift(text).and_then(|()| json::object::<ChargeIn<'_>>(text)));
+    let order =
+        |text: &[u8]| admitted(card_numbers::none_in_json(text).and_then(|()| json::object::<ChargeIn<'_>>(text)));
     // Their number is looked at before anything is measured, or waits for that: it may be all that is wrong.
     if is_lines {
         let lines = body.split(|it| *it == b'\n').filter(|it| !it.trim_ascii().is_empty());
@@ -133,7 +134,7 @@ fn orders(body: &Bytes, is_lines: bool, by: &Text, measuring: Measuring) -> Resu
         return Ok(lines.map(order).collect());
     }
     // Most batches are good: read whole, in one pass. Only where one item is wrong is each read by itself.
-    let sifted = sift(body);
+    let sifted = card_numbers::none_in_json(body);
     if sifted.is_ok()
         && let Ok(charges) = serde_json::from_slice::<Vec<json::Object<ChargeIn<'_>>>>(body)
     {

@@ -58,6 +58,10 @@ pub struct ChargeIn<'a> {
     /// Any JSON object of at most 4096 bytes, kept with the charge.
     #[schema(value_type = Option<ObjectIn>)]
     metadata: Option<ObjectIn<'a>>,
+    /// Beside `quantities`, the evidence that was measured with them: what was counted and how, for the receipt. Of
+    /// lists the first 50 items are kept, and of more than 16 KiB nothing but that there was more.
+    #[schema(value_type = Option<ObjectIn>)]
+    evidence: Option<ObjectIn<'a>>,
 }
 
 impl ChargeIn<'_> {
@@ -75,6 +79,7 @@ impl ChargeIn<'_> {
             actor: self.actor,
             resource: self.resource,
             metadata: self.metadata,
+            evidence: self.evidence,
         };
         Ok(ChargeOrder { account: self.account.0, order: said.into_order()?, key: self.idempotency_key.0, by })
     }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use billing::Refusal;
 use billing::id::{GrantId, Name};
 use billing::ledger::{Scope as Reach, Source, Terms, What};
-use billing::money::Money;
+use billing::money::{Currency, Money};
 use billing::rating::Text;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -114,6 +114,12 @@ impl From<Money> for MoneyShown {
     fn from(money: Money) -> MoneyShown {
         MoneyShown { amount: money.amount, currency: money.currency.as_str().to_owned() }
     }
+}
+
+/// The currency that `field` asks for.
+pub fn currency_in_use(field: &str, text: &str) -> Result<Currency, Problem> {
+    let wrong = |_| Problem::invalid(field, "must be an ISO 4217 code such as eur, of a currency in use");
+    Currency::in_use(text).map_err(wrong)
 }
 
 #[derive(Serialize, ToSchema)]

@@ -21,7 +21,7 @@ use super::super::wire::{
     Quantities, QuantitiesIn, TextIn,
 };
 use super::charges::ChargeShown;
-use super::order::Said;
+use super::order::{Said, evidence};
 use super::reply::{self, Answered, BalanceShown, Page};
 use crate::service::{
     Answer, CaptureOrder, ExtendOrder, HoldAmount, HoldAnswer, HoldMore, HoldOrder, HoldState, HoldView, Scope,
@@ -89,6 +89,7 @@ impl HoldIn<'_> {
             actor: self.actor,
             resource: self.resource,
             metadata: self.metadata,
+            evidence: None,
         };
         Ok(HoldOrder {
             account: self.account.0,
@@ -224,7 +225,7 @@ pub async fn extend(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CaptureRequest, example = json!({"quantities": {"input_tokens": 900, "output_tokens": 410}}))]
-pub struct CaptureIn {
+pub struct CaptureIn<'a> {
     /// What it cost, where you price it yourself.
     credits: Option<AmountIn>,
     /// Or what was used, priced by the meter and rate card of the hold.
@@ -234,6 +235,10 @@ pub struct CaptureIn {
     /// When it cost more than the hold: `draw` takes the difference or is refused; `to_limit` takes what there is.
     #[serde(default)]
     over: OverIn,
+    /// What was counted in the end and how, for the receipt, as with a charge.
+    #[serde(borrow)]
+    #[schema(value_type = Option<ObjectIn>)]
+    evidence: Option<ObjectIn<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
@@ -272,7 +277,8 @@ pub async fn capture(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Charge)?;
     let hold: HoldId = call.id("hold", Refusal::HoldNotFound).await?;
     let (key, by) = (call.key()?, call.by());
-    let asked: CaptureIn = call.json().await?;
+    let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
+    let asked: CaptureIn<'_> = json::object(&body)?;
     let amount = match (asked.credits, asked.quantities) {
         (Some(credits), None) => HoldMore::Credits(credits.0),
         (None, Some(quantities)) => HoldMore::Quantities(quantities.0),
@@ -283,7 +289,8 @@ pub async fn capture(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         OverIn::ToLimit => Over::ToLimit,
     };
     let dimensions = asked.dimensions.unwrap_or_default().0;
-    let order = CaptureOrder { hold, amount, dimensions, over, key, by };
+    let evidence = asked.evidence.map(evidence).transpose()?;
+    let order = CaptureOrder { hold, amount, dimensions, over, evidence, key, by };
     let answer = site.app.capture(order).await.map_err(|it| refused(&site, it, hold))?;
     let charge = ChargeShown::answering(&answer)?;
     let shown = CaptureShown { charge, balance: BalanceShown::of(&answer.transaction.after) };

@@ -1,18 +1,20 @@
 //! Measuring artefacts: quantities and evidence out, nothing charged.
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use meters::chat::ChatRequest;
-use meters::repository::{Options, measure_archive, quietly};
+use meters::repository::{Options, SNAPSHOT_BYTES_MAX, Snapshot, measure_archive, quietly};
 use meters::{Measurement, chat, plan};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use super::super::json;
-use super::super::knock::{JSON, Knock};
+use super::super::knock::{Call, FORM, JSON, Knock};
 use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::{DimensionsIn, QuantitiesIn};
@@ -49,6 +51,32 @@ pub struct MeasurementShown {
     evidence: Value,
 }
 
+/// What was counted in a repository: send the quantities and dimensions with a charge.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RepositoryMeasurement)]
+pub struct RepositoryShown {
+    #[serde(flatten)]
+    #[schema(inline)]
+    measurement: MeasurementShown,
+    /// The counted files, where they were asked for: the `base` of a later measurement of what is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    snapshot: Option<Box<RawValue>>,
+}
+
+/// A repository, and an earlier state of it.
+#[derive(ToSchema)]
+#[schema(as = RepositoryForm)]
+#[expect(dead_code, reason = "documents what is read field by field")]
+pub struct RepositoryIn {
+    /// A tar, tar.gz or zip.
+    #[schema(value_type = String, format = Binary)]
+    archive: Bytes,
+    /// The `snapshot` of an earlier measurement, at most 64 MiB of JSON.
+    #[schema(value_type = Option<Object>)]
+    base: Option<Bytes>,
+}
+
 /// The request of an AI chat, as its provider takes it.
 #[derive(ToSchema)]
 #[schema(as = ChatRequest, example = json!({
@@ -76,6 +104,8 @@ pub struct ChatIn {
     functions: Option<Vec<BTreeMap<String, Value>>>,
     /// What came back; none before the work.
     reply: Option<String>,
+    /// What the reply calls, beside its words or instead of them: a reply without either is empty, and free.
+    tool_calls: Option<Vec<BTreeMap<String, Value>>>,
     /// The provider's usage object, unchanged: it wins over a count.
     #[schema(value_type = Option<Object>)]
     usage: Option<Value>,
@@ -92,9 +122,15 @@ enum ChatOutcome {
     Failed,
 }
 
+impl From<Measurement> for MeasurementShown {
+    fn from(measured: Measurement) -> MeasurementShown {
+        let Measurement { meter, quantities, dimensions, evidence } = measured;
+        MeasurementShown { meter, quantities, dimensions, evidence }
+    }
+}
+
 fn shown(measured: Measurement) -> Answered {
-    let Measurement { meter, quantities, dimensions, evidence } = measured;
-    reply::json(StatusCode::OK, &MeasurementShown { meter, quantities, dimensions, evidence })
+    reply::json(StatusCode::OK, &MeasurementShown::from(measured))
 }
 
 /// Count the tokens of a chat
@@ -125,22 +161,68 @@ pub async fn chat(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// files, or 1 GiB, are `repository_too_large`, and so are more than 10 000 rules in `.gitattributes`, or so many
 /// wildcards in them that they make more than a thousand million comparisons with the paths; what expands to 200 times
 /// its own size, and to more than 16 MiB, is `archive_too_large`.
+///
+/// Only what is new since an earlier state is counted where the body is a form with that state's `snapshot` as `base`
+/// beside the `archive`: files whose content none had then. The dimension `since` names it. Charged to an account that
+/// paid for that tree, it pays for the whole of this one.
 #[utoipa::path(post, path = "/v1/measure/repository", operation_id = "measureRepository", tag = "Prices and measuring",
-    request_body(description = "A tar, tar.gz or zip.", content(
-        (Vec<u8> = "application/gzip"), (Vec<u8> = "application/x-tar"), (Vec<u8> = "application/zip"),
-        (Vec<u8> = "application/octet-stream"))),
+    params(("snapshot" = Option<bool>, Query, description = "Give the snapshot, too, for a later measurement.")),
+    request_body(description = "A tar, tar.gz or zip; or a form with one, and the snapshot of an earlier state.",
+        content(
+            (Vec<u8> = "application/gzip"), (Vec<u8> = "application/x-tar"), (Vec<u8> = "application/zip"),
+            (Vec<u8> = "application/octet-stream"), (RepositoryIn = "multipart/form-data"))),
     security(("api_key" = ["charge"])),
-    responses((status = 200, body = MeasurementShown, description = "What was measured. Nothing was charged.")))]
+    responses((status = 200, body = RepositoryShown, description = "What was measured. Nothing was charged.")))]
 pub async fn repository(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let call = knock.enter(&site, Scope::Charge)?;
+    let wants_snapshot = call.query(&["snapshot"])?.flag("snapshot")?;
     let room = site.room_for(call.length().unwrap_or(ARCHIVE_BYTES_MAX).min(ARCHIVE_BYTES_MAX))?;
-    let body = call.read(&ARCHIVES, ARCHIVE_BYTES_MAX).await?;
+    let (archive, base) = match call.content_type().as_str() {
+        FORM => archive_and_base(call).await?,
+        _ => (call.read(&ARCHIVES, ARCHIVE_BYTES_MAX).await?, None),
+    };
     let measured = site.measure(move || {
         let _room = room;
-        let counted = measure_archive(&body, &Options::default(), &quietly).map_err(Problem::from)?;
-        Ok(counted.measurement)
+        let within = |error| Problem::from(error).inside("base");
+        let base = base.map(|it| Snapshot::from_json(&it)).transpose().map_err(within)?;
+        let counted = measure_archive(&archive, &Options::default(), &quietly)?;
+        let snapshot = if wants_snapshot { Some(counted.snapshot.to_json()?) } else { None };
+        let measured = match base {
+            Some(base) => counted.changed_since(&base),
+            None => counted.measurement,
+        };
+        let snapshot = snapshot.map(RawValue::from_string).transpose().map_err(Problem::internal)?;
+        reply::json(StatusCode::OK, &RepositoryShown { measurement: measured.into(), snapshot })
     });
-    shown(measured.await?)
+    measured.await
+}
+
+/// The fields of a form. What is wrong with one is said when all have come: who is answered in the midst of sending
+/// sees no answer.
+async fn archive_and_base(call: Call) -> Result<(Bytes, Option<Bytes>), Problem> {
+    let mut form = call.form(ARCHIVE_BYTES_MAX).await?;
+    let (mut archive, mut base, mut wrong) = (None, None, None);
+    while let Some((name, bytes)) = form.next().await? {
+        let place = match &*name {
+            "archive" => &mut archive,
+            "base" if SNAPSHOT_BYTES_MAX < bytes.len() => {
+                wrong = Some(Problem::invalid("base", format_args!("has more than {SNAPSHOT_BYTES_MAX} bytes")));
+                continue;
+            }
+            "base" => &mut base,
+            _ => {
+                wrong = Some(Problem::invalid(name, "is not known here; known are archive, base"));
+                continue;
+            }
+        };
+        if place.replace(bytes).is_some() {
+            wrong = Some(Problem::invalid(name, "is given twice"));
+        }
+    }
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    Ok((archive.ok_or_else(|| Problem::invalid("archive", "is missing"))?, base))
 }
 
 /// Score an infrastructure plan

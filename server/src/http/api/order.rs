@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::super::problem::Problem;
 use super::super::wire::{Amount, DimensionsIn, GrantRef, InstantIn, NameIn, ObjectIn, QuantitiesIn, TextIn, texts};
-use crate::service::Order;
+use crate::service::{Evidence, Order};
 
 /// Items of a list that evidence keeps; the rest is said to have been left out.
 const EVIDENCE_ITEMS_MAX: usize = 50;
@@ -31,6 +31,7 @@ pub struct Said<'a> {
     pub actor: Option<NameIn>,
     pub resource: Option<NameIn>,
     pub metadata: Option<ObjectIn<'a>>,
+    pub evidence: Option<ObjectIn<'a>>,
 }
 
 /// The artefact itself, to be measured here; read only when its meter is known.
@@ -62,12 +63,18 @@ impl Said<'_> {
             (Some(_), Some(_)) => {
                 return Err(Problem::invalid("input", "comes instead of `quantities`, not beside them"));
             }
-            (quantities, None) => (quantities.unwrap_or_default().0, told, None),
+            (quantities, None) => {
+                let evidence = self.evidence.map(evidence).transpose()?;
+                (quantities.unwrap_or_default().0, told, evidence)
+            }
+            (None, Some(_)) if self.evidence.is_some() => {
+                return Err(Problem::invalid("evidence", "is measured here, of `input`; send it with `quantities`"));
+            }
             (None, Some(input)) => {
                 let measured = measured(&meter, input)?;
-                let evidence = abridged(measured.evidence).to_string();
+                let evidence = Evidence { kept: abridged(measured.evidence).to_string().into(), told: None };
                 let quantities = measured.quantities.iter().map(|(name, it)| (Text::from(&**name), *it)).collect();
-                (quantities, agreed(texts(&measured.dimensions), told)?, Some(evidence.into()))
+                (quantities, agreed(texts(&measured.dimensions), told)?, Some(evidence))
             }
         };
         Ok(Order {
@@ -116,6 +123,12 @@ fn agreed(measured: Vec<(Text, Text)>, told: Vec<(Text, Text)>) -> Result<Vec<(T
         }
     }
     Ok(all)
+}
+
+/// What the caller's measurer counted, kept as short as what is measured here.
+pub fn evidence(told: ObjectIn<'_>) -> Result<Evidence, Problem> {
+    let said: Value = serde_json::from_str(told.0.get()).map_err(|it| Problem::invalid("evidence", it))?;
+    Ok(Evidence { kept: abridged(said).to_string().into(), told: Some(told.text()) })
 }
 
 /// Evidence short enough to keep for ever: long lists lose their tails, and say so.

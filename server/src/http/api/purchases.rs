@@ -18,7 +18,7 @@ use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, GrantRef, Instant, NameIn, TextIn};
 use super::charges::reason;
-use super::grants::{MoneyShown, SourceShown};
+use super::grants::{MoneyShown, SourceShown, currency_in_use};
 use super::reply::{self, Answered, Page};
 use crate::service::{Goods, Much, Package, PaymentView, PurchaseOrder, Purpose, RefundOrder, RefundView, Scope};
 
@@ -35,11 +35,11 @@ pub struct MoneyIn {
 
 impl MoneyIn {
     pub fn read(&self, field: &str) -> Result<Money, Problem> {
-        let wrong = |_| Problem::invalid(format!("{field}.currency"), "must be an ISO 4217 code such as eur");
         if self.amount < 1 {
             return Err(Problem::invalid(format!("{field}.amount"), "must be 1 or more"));
         }
-        Ok(Money { amount: self.amount, currency: self.currency.parse().map_err(wrong)? })
+        let currency = currency_in_use(&format!("{field}.currency"), &self.currency)?;
+        Ok(Money { amount: self.amount, currency })
     }
 }
 
@@ -84,7 +84,7 @@ pub async fn packages(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let query = knock.enter(&site, Scope::Read)?.query(&["currency", "limit", "cursor"])?;
     let stretch = query.stretch()?;
     let currency = match query.text("currency") {
-        Some(text) => text.parse().map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
+        Some(text) => currency_in_use("currency", text)?,
         None => site.app.settings().currency,
     };
     let packages = site.look(move |app| app.packages(currency)).await?;

@@ -52,6 +52,7 @@ pub struct QuoteIn<'a> {
 impl QuoteIn<'_> {
     fn into_order(self, key: Option<Text>) -> Result<QuoteOrder, Problem> {
         let said = Said {
+            evidence: None,
             meter: Some(self.meter),
             quantities: self.quantities,
             dimensions: self.dimensions,

@@ -15,7 +15,7 @@ use super::super::problem::Problem;
 use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, Instant, NameIn};
-use super::grants::MoneyShown;
+use super::grants::{MoneyShown, currency_in_use};
 use super::purchases::MoneyIn;
 use super::reply::{self, Answered, Page};
 use crate::service::{Plan, Scope, SubscribeOrder, Subscription};
@@ -71,7 +71,7 @@ pub async fn plans(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let query = knock.enter(&site, Scope::Read)?.query(&["currency", "limit", "cursor"])?;
     let stretch = query.stretch()?;
     let currency = match query.text("currency") {
-        Some(text) => text.parse().map_err(|_| Problem::invalid("currency", "must be an ISO 4217 code such as eur"))?,
+        Some(text) => currency_in_use("currency", text)?,
         None => site.app.settings().currency,
     };
     let plans = site.look(move |app| app.plans(currency)).await?;
