@@ -195,7 +195,6 @@ impl Tally {
             self.paid.insert(grant, paid);
         }
         self.withdraw(transaction, &mut sums, forgotten);
-        self.unlose(transaction, &mut sums, forgotten);
         for entry in transaction.entries() {
             let micros = entry.credits.micros();
             *sums.ledger.entry(entry.from.clone()).or_default() -= micros;
@@ -209,18 +208,27 @@ impl Tally {
                 if reaches_back { Some(&mut *forgotten) } else { None },
             );
         }
+        self.unlose(transaction, &mut sums, forgotten);
         sums
     }
 
-    /// What was spent of a grant when its money went back, and was reversed: it was not used, and not left to expire.
+    /// What was spent of a grant when its money went back, and came back since: it was not used, nor left to expire.
     fn unlose(
         &mut self,
         transaction: &Transaction,
         sums: &mut Sums,
         forgotten: &mut dyn FnMut(GrantId) -> Option<PaidGrant>,
     ) {
-        let What::Reversed(reversal) = &transaction.what else { return };
-        for (grant, credits) in &reversal.unlost {
+        let repaid;
+        let unlost = match &transaction.what {
+            What::Reversed(reversal) => &reversal.unlost[..],
+            What::Repaid { grant, unlost, .. } if unlost.is_positive() => {
+                repaid = [(*grant, *unlost)];
+                &repaid
+            }
+            _ => return,
+        };
+        for (grant, credits) in unlost {
             let unuse = |it: &mut PaidGrant| {
                 it.used -= *credits;
                 it.returned += *credits;

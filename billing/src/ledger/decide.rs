@@ -55,7 +55,8 @@ impl Book {
                 let grant = self.grant(*grant).ok_or(Refusal::GrantNotFound)?;
                 // One that has expired repays no more than is owed for what was spent of it.
                 let most = if grant.live_at(at) { self.debt } else { self.debt.min(self.lost(grant.id)) };
-                What::Repaid { grant: grant.id, credits: grant.remaining.min(most) }
+                let credits = grant.remaining.min(most);
+                What::Repaid { grant: grant.id, credits, unlost: self.lost(grant.id).min(credits) }
             }
             Command::Server(report) => self.report(report, at)?,
             Command::BurnTerms(terms) => What::BurnTerms(Arc::clone(terms)),
@@ -279,7 +280,7 @@ impl Book {
             What::Frozen { grant, is_frozen, expires_at } => {
                 posted += self.thawed(*grant, *is_frozen, *expires_at, at);
             }
-            What::Repaid { grant, credits } => {
+            What::Repaid { grant, credits, .. } => {
                 posted += if live(grant) { Credits::ZERO } else { *credits };
                 debt -= *credits;
             }

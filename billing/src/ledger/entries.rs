@@ -110,7 +110,7 @@ impl Transaction {
             What::Granted { grant, terms } => {
                 entries.add(LedgerAccount::Issuance(terms.source), LedgerAccount::Grants, terms.credits, Some(*grant));
             }
-            What::Repaid { grant, credits } => {
+            What::Repaid { grant, credits, .. } => {
                 entries.add(LedgerAccount::Grants, LedgerAccount::Debt, *credits, Some(*grant));
             }
             What::Charged { work, draws, owed, closing, .. } => {

@@ -199,6 +199,9 @@ pub enum What {
     /// A hold grew, or was told what has been used so far, or both.
     Extended {
         hold: HoldId,
+        /// Of them owed for what was spent of this very grant, whose money a bank took back: it is owed no longer.
+        /// Nothing in journals of before this was said; books let go of it all the same.
+        unlost: Credits,
         draws: Vec<Draw>,
         /// All that the hold reserves now, `draws` included.
         reserved: Credits,

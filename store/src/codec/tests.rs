@@ -273,7 +273,8 @@ fn what() -> BoxedStrategy<What> {
     };
     prop_oneof![
         (grant(), terms()).prop_map(|(grant, terms)| What::Granted { grant, terms }),
-        (grant(), credits()).prop_map(|(grant, credits)| What::Repaid { grant, credits }),
+        (grant(), credits(), prop_oneof![Just(Credits::ZERO), credits()])
+            .prop_map(|(grant, credits, unlost)| What::Repaid { grant, credits, unlost }),
         charged(),
         (hold(), work(), small_draws(), instant(), credits()).prop_map(|(hold, work, draws, expires_at, beyond)| {
             What::Held { hold, work, draws, expires_at, beyond }

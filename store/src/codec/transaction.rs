@@ -80,7 +80,13 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             json.key("grant").string(&grant.text());
             write_terms(json.key("terms"), terms);
         }
-        What::Repaid { grant, .. } | What::Expired { grant, .. } => json.key("grant").string(&grant.text()),
+        What::Repaid { grant, unlost, .. } => {
+            json.key("grant").string(&grant.text());
+            if !unlost.is_zero() {
+                write_unlost(json, &[(*grant, *unlost)]);
+            }
+        }
+        What::Expired { grant, .. } => json.key("grant").string(&grant.text()),
         What::Voided { grant, reason, .. } => {
             json.key("grant").string(&grant.text());
             json.key("reason").string(reason);
@@ -148,14 +154,7 @@ fn write_reversal(json: &mut Json, reversal: &Reversal, known: Known<'_>) {
     write_draws(json.key("draws"), &reversal.draws);
     json.key("reopened").array(|json| reversal.reopened.iter().for_each(|it| grant(json, it)));
     if !reversal.unlost.is_empty() {
-        json.key("unlost").array(|json| {
-            for (id, credits) in &reversal.unlost {
-                json.array(|json| {
-                    json.string(&id.text());
-                    json.integer(credits.micros());
-                });
-            }
-        });
+        write_unlost(json, &reversal.unlost);
     }
     json.key("forgiven").integer(reversal.forgiven.micros());
     if let Some(regranted) = &reversal.regranted {
@@ -165,6 +164,17 @@ fn write_reversal(json: &mut Json, reversal: &Reversal, known: Known<'_>) {
     json.key("reason").string(&reversal.reason);
     burn::write_settled(json, reversal.settled.as_ref());
     burn::write_of_server(json, reversal.of_server.as_ref());
+}
+
+fn write_unlost(json: &mut Json, unlost: &[(GrantId, Credits)]) {
+    json.key("unlost").array(|json| {
+        for (id, credits) in unlost {
+            json.array(|json| {
+                json.string(&id.text());
+                json.integer(credits.micros());
+            });
+        }
+    });
 }
 
 /// What a row's columns say, to be read together with its body.
@@ -257,7 +267,10 @@ impl BodyJson {
                 grant: read_grant(&needed(self.grant, "grant")?)?,
                 terms: needed(self.terms, "terms")?.read()?,
             },
-            "repaid" => What::Repaid { grant: read_grant(&needed(self.grant, "grant")?)?, credits },
+            "repaid" => {
+                let unlost = self.unlost.iter().map(|it| Credits::from_micros(it.1)).sum();
+                What::Repaid { grant: read_grant(&needed(self.grant, "grant")?)?, credits, unlost }
+            }
             "expired" => What::Expired { grant: read_grant(&needed(self.grant, "grant")?)?, credits },
             "voided" => What::Voided {
                 grant: read_grant(&needed(self.grant, "grant")?)?,

@@ -449,6 +449,7 @@ fn what_a_hold_gives_back_to_an_expired_grant_whose_dispute_was_lost_repays_the_
         200  release h1                    -> released g1:60
         200  due                           -> repaid g1:50
         200  due                           -> expired g1:10
+        200  counted g1                    -> used 40 forfeited 10 returned 50
         200  balance                       -> 0
         201  reverse c1                    -> reversed expired:g1:40
     ",
@@ -471,6 +472,7 @@ fn an_expired_grant_repays_no_debt_but_its_own() {
         300  due                           -> expired g1:60
         300  due                           -> repaid g1:50
         300  due                           -> expired g1:10
+        300  counted g1                    -> used 40 forfeited 10 returned 50
         300  balance                       -> -20 debt 20
     ",
     );

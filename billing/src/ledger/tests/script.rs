@@ -370,7 +370,7 @@ impl Run {
             What::Topup(change) => topup(change),
             What::Budget(_) => "ok".to_string(),
             What::Server(_) | What::BurnTerms(_) | What::Noticed => unreachable!("no line asks for it"),
-            What::Repaid { grant, credits } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
+            What::Repaid { grant, credits, .. } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
             What::Expired { grant, credits } => format!("expired {}:{}", self.grant(*grant), credits.micros()),
             What::Voided { grant, credits, .. } => format!("voided {}:{}", self.grant(*grant), credits.micros()),
             What::Held { draws, .. } | What::Extended { draws, .. } => format!("held{}", self.draws(draws)),
