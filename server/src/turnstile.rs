@@ -78,7 +78,8 @@ pub struct Key {
     pub request: u128,
 }
 
-/// Work that is paid for once: when `name` is settled already, `waived` is done instead.
+/// Work that is paid for once: when `name` is settled already, `waived` is done instead. Who pays says so in the work,
+/// and it is settled with that.
 #[derive(Clone, Debug)]
 pub struct Once {
     pub name: NameHash,

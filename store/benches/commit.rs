@@ -222,6 +222,7 @@ impl Load {
             quote: None,
             metadata: None,
             evidence: None,
+            once: None,
         };
         let mut key = String::new();
         write!(key, "{:016x}{:08x}", self.random.next(), self.random.below(1 << 32)).expect("text");

@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 
 use billing::id::{AccountNumber, ChargeId, HoldId, PaymentId};
+use billing::ledger::Transaction;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// A name within one account: 79 bits of hash, one that tells keys from facts, then the 48 of the account's number. Two
@@ -23,6 +24,11 @@ impl NameHash {
     /// What is paid for once: a dimension's value of a meter, such as a repository's tree.
     pub fn once(account: AccountNumber, meter: &str, value: &str) -> NameHash {
         NameHash::of(account, b'o', format!("{meter}\0{value}").as_bytes())
+    }
+    /// What a transaction paid for once, where it did.
+    pub fn paid_once(transaction: &Transaction) -> Option<NameHash> {
+        let (meter, value) = transaction.paid_once()?;
+        Some(NameHash::once(transaction.place.account, meter, value))
     }
     /// The end of a hold.
     pub fn hold_end(hold: HoldId) -> NameHash {

@@ -118,6 +118,8 @@ struct Replay<'a> {
 /// What an account's transactions so far come to.
 struct Folded {
     book: Arc<Book>,
+    /// What its last transaction paid for once, beside another thing that it settled: the next has the name of it.
+    noted: Option<NameHash>,
     /// None of it is compared once a transaction did not fit: everything after it would differ.
     is_broken: bool,
     /// Sums of the account's own ledger accounts, in micro-credits.
@@ -187,6 +189,7 @@ impl Replay<'_> {
         self.report.transactions += 1;
         let folded = self.accounts.entry(account).or_insert_with(|| Folded {
             book: Arc::new(Book::open(account)),
+            noted: None,
             is_broken: false,
             grants: 0,
             held: 0,
@@ -195,7 +198,8 @@ impl Replay<'_> {
         });
         let key = transaction.origin.key.as_deref().map(|it| NameHash::key(account, it));
         self.names.extend(key.into_iter().chain(fact).map(|it| (it, transaction.place)));
-        let settled = settled_by(transaction, &mut self.reversals);
+        let settled = folded.noted.take().or_else(|| settled_by(transaction, &mut self.reversals));
+        folded.noted = NameHash::paid_once(transaction).filter(|it| settled != Some(*it));
         if settled.is_some() && settled != fact {
             let place = format!("a name of {:?}", transaction.place);
             self.report.differs("name", place, format!("{settled:?}"), format!("{fact:?}"));
@@ -313,6 +317,7 @@ fn settled_by(transaction: &Transaction, reversals: &mut HashMap<ChargeId, u64>)
     match &transaction.what {
         What::Charged { closing: Some(closing), .. } => Some(NameHash::hold_end(closing.hold)),
         What::Released { hold, .. } => Some(NameHash::hold_end(*hold)),
+        What::Charged { closing: None, .. } => NameHash::paid_once(transaction),
         // Time of a server that is taken back is no reversal that anybody asked for.
         What::Reversed(it) if it.settled.is_none() => {
             let count = reversals.entry(it.charge).or_default();

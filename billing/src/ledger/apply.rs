@@ -7,6 +7,7 @@ use super::journal::{Draw, Pot, Reversal, Transaction, What};
 use super::{Book, Hold, LATE_MAX};
 use crate::id::{GrantId, HoldId};
 use crate::money::Credits;
+use crate::rating::Text;
 use crate::time::Timestamp;
 
 impl Book {
@@ -31,6 +32,9 @@ impl Book {
                 if let Some(closing) = closing {
                     self.give_back(&closing.released);
                     self.remove_hold(closing.hold);
+                }
+                if let Some(paid) = transaction.paid_once() {
+                    self.waive_used(paid);
                 }
             }
             What::Held { hold, work, draws, expires_at, .. } => {
@@ -161,6 +165,15 @@ impl Book {
             grant.held -= draw.credits;
             grant.remaining += draw.credits;
             assert!(Credits::ZERO <= grant.held, "no more is given back than was held");
+        }
+    }
+
+    /// What is paid for now costs no other hold anything: should it expire, it captures nothing for it.
+    fn waive_used(&mut self, paid: (&Text, &Text)) {
+        for hold in &mut self.holds {
+            if let Some(used) = hold.used.as_mut().filter(|it| it.paid_once() == Some(paid)) {
+                *used = Arc::new(used.again());
+            }
         }
     }
 

@@ -291,6 +291,7 @@ impl Book {
             quote: None,
             metadata: None,
             evidence: None,
+            once: None,
         }
     }
 

@@ -61,7 +61,7 @@ impl Book {
             Command::Server(report) => self.report(report, at)?,
             Command::BurnTerms(terms) => What::BurnTerms(Arc::clone(terms)),
             Command::Settle { server } => self.settle(server, at)?,
-            Command::Ladder | Command::Budgets => What::Noticed,
+            Command::Ladder | Command::Budgets | Command::Note => What::Noticed,
             Command::SetBudget { budget, terms } => self.set_budget(budget, terms)?,
             Command::CountBudget { budget, since, used } => self.count_budget(budget, *since, used)?,
             Command::DeleteBudget { budget } => self.delete_budget(budget)?,
@@ -114,9 +114,9 @@ impl Book {
         if work.quote.is_none() || !credits.is_zero() {
             amount_of(credits, "credits")?;
         }
-        if HOLDS_MAX <= self.holds.len() {
         in_future(expires_at, at)?;
         self.open_for_work()?;
+        if HOLDS_MAX <= self.holds.len() {
             return Err(Refusal::TooManyHolds { most: HOLDS_MAX });
         }
         self.within_budgets(Spending::of(work, at), credits, at)?;
@@ -135,10 +135,10 @@ impl Book {
         if more < Credits::ZERO || Credits::MAX < more {
             return Err(Refusal::invalid("credits", "must be 0 or more, and at most 1000000000"));
         }
-        let expires_at = expires_at.unwrap_or(hold.expires_at);
         expires_at.map_or(Ok(()), |it| in_future(it, at))?;
         self.open_for_work()?;
         let hold = self.open_one(hold)?;
+        let expires_at = expires_at.unwrap_or(hold.expires_at);
         self.within_budgets(Spending::of(&hold.work, at), more, at)?;
         let (draws, beyond) = self.draw_or_refuse(&hold.work, more, at)?;
         let (reserved, used) = (hold.credits() + more, used.or(hold.used.as_ref()).cloned());
@@ -324,11 +324,11 @@ pub(super) fn amount_of(credits: Credits, field: &str) -> Result<(), Refusal> {
     Err(Refusal::invalid(field, "must be more than 0 and at most 1000000000"))
 }
 
-/// What work that happened `then` may draw from a grant `now`: what is free while the grant lives; once it has expired,
 fn in_future(expires_at: Timestamp, at: Timestamp) -> Result<(), Refusal> {
     if expires_at <= at { Err(Refusal::invalid("expires_at", "must be in the future")) } else { Ok(()) }
 }
 
+/// What work that happened `then` may draw from a grant `now`: what is free while the grant lives; once it has expired,
 /// what expired of it, if it lived then.
 fn pot_for(grant: &Grant, then: Timestamp, now: Timestamp) -> Option<(Pot, Credits)> {
     if grant.live_at(now) {

@@ -57,6 +57,13 @@ impl Transaction {
             _ => None,
         }
     }
+    /// What this transaction paid for once and for ever, if it did: a meter, and the value that tells its works apart.
+    pub fn paid_once(&self) -> Option<(&Text, &Text)> {
+        match &self.what {
+            What::Charged { work, credits, .. } if credits.is_positive() => work.paid_once(),
+            _ => None,
+        }
+    }
     /// The id of the charge this transaction made, when it made one.
     pub fn charge_id(&self) -> ChargeId {
         ChargeId::new(self.at, self.place)
@@ -113,6 +120,22 @@ pub struct Work {
     pub metadata: Option<Text>,
     /// What a measurer counted, as JSON.
     pub evidence: Option<Text>,
+    /// The dimension by whose value it is paid for once, such as a repository's tree. None where it is free anyway.
+    pub once: Option<Text>,
+}
+
+impl Work {
+    /// What this work pays for once, if it does: its meter, and the value that tells its works apart.
+    pub fn paid_once(&self) -> Option<(&Text, &Text)> {
+        let once = self.once.as_ref()?;
+        let value = self.usage.dimensions.iter().find(|it| it.0 == *once).map(|it| &it.1)?;
+        Some((&self.usage.meter, value))
+    }
+    /// The same work where it is paid for already: free, and a line says why.
+    pub fn again(&self) -> Work {
+        let price = self.price.again(self.once.as_deref().unwrap_or("work"));
+        Work { price, once: None, ..self.clone() }
+    }
 }
 
 /// Which pot of a grant credits come from or go to.
@@ -176,6 +199,9 @@ pub enum What {
     Repaid {
         grant: GrantId,
         credits: Credits,
+        /// Of them owed for what was spent of this very grant, whose money a bank took back: it is owed no longer.
+        /// Nothing in journals of before this was said; books let go of it all the same.
+        unlost: Credits,
     },
     /// Credits for work done: `draws` in the order they were drawn, then `owed` as debt; together `credits`.
     Charged {
@@ -199,9 +225,6 @@ pub enum What {
     /// A hold grew, or was told what has been used so far, or both.
     Extended {
         hold: HoldId,
-        /// Of them owed for what was spent of this very grant, whose money a bank took back: it is owed no longer.
-        /// Nothing in journals of before this was said; books let go of it all the same.
-        unlost: Credits,
         draws: Vec<Draw>,
         /// All that the hold reserves now, `draws` included.
         reserved: Credits,
@@ -248,7 +271,8 @@ pub enum What {
     /// By what burning is counted from here on.
     BurnTerms(Arc<BurnTerms>),
     Budget(BudgetChange),
-    /// Nothing moved; time has come to say something.
+    /// Nothing moved; time has come to say something, or the transaction before this one settled more than one name has
+    /// room for, and this one has the other: see [`Command::Note`](super::Command::Note).
     Noticed,
 }
 

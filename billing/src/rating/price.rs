@@ -4,12 +4,13 @@
 //! them, the minimum, the cap. Where a fallback model did the work, all that is done twice and the lesser stands.
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 
 use super::card::Rate;
 use super::compile::{Compiled, Selector};
 use super::reading::{Reading, incomplete, unpriced};
 use super::tally::{Excess, Tally};
-use super::{Price, RateCard, Text, Usage, closest};
+use super::{Price, PriceLine, RateCard, Text, Usage, closest};
 use crate::money::Credits;
 use crate::refusal::Refusal;
 
@@ -25,22 +26,12 @@ impl RateCard {
         Ok(Price { credits: tally.credits(), lines: tally.into_lines(), rate_card: self.version() })
     }
 
-    /// What of `usage` is charged only once, by the `once_per` of its meter: the same meter and value again cost
-    /// nothing. Whether it was charged before is for the journal to say; then [`RateCard::price_again`] is its price.
-    pub fn once_key<'usage>(&self, usage: &'usage Usage) -> Option<&'usage Text> {
+    /// The dimension by whose value `usage` is charged only once, by the `once_per` of its meter: the same meter and
+    /// value again cost nothing. Whether it was charged before is for the journal to say; then [`Price::again`] is its
+    /// price.
+    pub fn once_per(&self, usage: &Usage) -> Option<&Text> {
         let dimension = self.meter(&usage.meter)?.once_per.as_ref()?;
-        usage.dimensions.iter().find(|it| it.0 == *dimension).map(|it| &it.1)
-    }
-
-    /// The price of what was charged before: nothing, with a line that says so. Refuses what [`RateCard::price`] does.
-    pub fn price_again(&self, usage: &Usage) -> Result<Price, Refusal> {
-        self.price(usage)?;
-        let compiled = self.metered(&usage.meter)?;
-        let dimension = compiled.meter.once_per.as_deref().unwrap_or("work");
-        let item = Text::from(format!("Not charged: the same {dimension} as before"));
-        let mut tally = Tally::new(compiled.denominator, true);
-        tally.once(&item, &compiled.items.charge, Credits::ZERO).expect("nothing is not too much");
-        Ok(Price { credits: tally.credits(), lines: tally.into_lines(), rate_card: self.version() })
+        usage.dimensions.iter().any(|it| it.0 == *dimension).then_some(dimension)
     }
 
     /// The rate by which `quantity` of `usage` would be priced, for who needs more of it than its price: its caps,
@@ -61,6 +52,22 @@ impl RateCard {
             let near = closest(name, self.meters().map(|it| &*it.name), 8).join(", ");
             Refusal::unpriced("meter", format_args!("`{name}` is not on the rate card; known are {near}"))
         })
+    }
+}
+
+impl Price {
+    /// The price of what was charged before, which is charged once for each value of `dimension`: nothing, with a line
+    /// that says so.
+    pub fn again(&self, dimension: &str) -> Price {
+        let line = PriceLine {
+            item: format!("Not charged: the same {dimension} as before").into(),
+            quantity: 1,
+            unit: "charge".into(),
+            unit_price: Credits::ZERO,
+            per: 1,
+            credits: Credits::ZERO,
+        };
+        Price { credits: Credits::ZERO, lines: vec![line], rate_card: self.rate_card }
     }
 }
 

@@ -347,12 +347,11 @@ fn the_same_again_costs_nothing_where_the_meter_says_so() {
     let mut scan = meter("scan", "lines!", "tree", vec![row("", vec![("lines", per("1", 1000))])]);
     scan.once_per = Some("tree".into());
     let card = card(vec![scan, chat()]);
-    assert_eq!(card.once_key(&usage("scan lines=1000 tree=abc")).map(|it| &**it), Some("abc"));
-    assert_eq!(card.once_key(&usage("scan lines=1000")), None);
-    assert_eq!(card.once_key(&usage("chat in=1 model=sol")), None);
-    let again = card.price_again(&usage("scan lines=1000 tree=abc")).unwrap();
+    assert_eq!(card.once_per(&usage("scan lines=1000 tree=abc")).map(|it| &**it), Some("tree"));
+    assert_eq!(card.once_per(&usage("scan lines=1000")), None);
+    assert_eq!(card.once_per(&usage("chat in=1 model=sol")), None);
+    let again = card.price(&usage("scan lines=1000 tree=abc")).unwrap().again("tree");
     assert_eq!(receipt(&again), "0: Not charged: the same tree as before 1*0/1=0");
-    assert!(card.price_again(&usage("scan tree=abc")).is_err());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use billing::server::PartKind;
 use billing::time::Timestamp;
 use store::{Fault, NameHash};
 
-use super::order::{Fingerprint, check_reason, done, in_force};
+use super::order::{Fingerprint, check_reason, done, in_force, once, say_once};
 use super::{Answer, By, ChargeOrder, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Once, Turned};
@@ -203,9 +203,11 @@ impl App {
         let card = in_force(cards, order.at.unwrap_or(now))?;
         let usage = order.take_usage()?;
         let price = card.price(&usage)?;
-        let work = Arc::new(order.into_work(known, usage, price, now)?);
-        let once = self.once(card, known.account.number, &work)?;
-        Ok((work, once))
+        let mut work = order.into_work(known, usage, price, now)?;
+        say_once(&mut work, card);
+        let waived = |work| Command::Charge(Spend { work, debt_max: Credits::ZERO });
+        let once = once(known.account.number, &work, waived);
+        Ok((Arc::new(work), once))
     }
 
     /// The transaction that made a charge. An id that leads elsewhere, or was made up, is not found.

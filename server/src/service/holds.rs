@@ -9,7 +9,7 @@ use billing::rating::{Price, PriceLine, QuantityCeiling, RateCard, Text, Usage};
 use billing::time::{Span, Timestamp};
 use store::NameHash;
 
-use super::order::{Fingerprint, done, in_order, promised};
+use super::order::{Fingerprint, done, in_order, once, promised, say_once};
 use super::{Answer, By, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
@@ -153,8 +153,11 @@ impl App {
         };
         let used = order.used.as_ref().map(|it| self.work_on(&known, plan, it, &[])).transpose()?;
         let expires_at = order.lasts.map(lasting).transpose()?.map(|it| now + it);
-        let command = Command::Extend { hold: order.hold, more, used: used.map(Arc::new), expires_at };
-        let turned = self.turnstile.take_one(on_hold(&known, command, key, order.by)).await;
+        let extend = |used| Command::Extend { hold: order.hold, more, used, expires_at };
+        let once = used.as_ref().and_then(|it| once(known.account.number, it, |used| extend(Some(used))));
+        let mut ask = on_hold(&known, extend(used.map(Arc::new)), key, order.by);
+        ask.once = once;
+        let turned = self.turnstile.take_one(ask).await;
         let answer = answered(&known, self.done_on_hold(order.hold, turned)?);
         self.hold_answer(answer)
     }
@@ -174,8 +177,10 @@ impl App {
             HoldMore::Credits(credits) => self.stated(&known, plan, *credits)?,
             HoldMore::Quantities(quantities) => self.work_on(&known, plan, quantities, &order.dimensions)?,
         };
-        let captured = Captured { hold: order.hold, work: Arc::new(work), over: order.over };
-        let mut ask = on_hold(&known, Command::Capture(captured), key, order.by);
+        let capture = |work| Command::Capture(Captured { hold: order.hold, work, over: order.over });
+        let once = once(known.account.number, &work, capture);
+        let mut ask = on_hold(&known, capture(Arc::new(work)), key, order.by);
+        ask.once = once;
         ask.fact = Some(NameHash::hold_end(order.hold));
         let turned = self.turnstile.take_one(ask).await;
         Ok(answered(&known, self.done_on_hold(order.hold, turned)?))
@@ -291,8 +296,15 @@ impl App {
         dimensions: &[(Text, Text)],
     ) -> Result<Work, Refusal> {
         let (usage, price) = self.priced(plan, quantities, dimensions)?;
+        Ok(self.done_now(known, plan, usage, price))
+    }
+
+    /// Work on a hold, as it is paid for once or not by the card of the hold.
+    fn done_now(&self, known: &Known, plan: &Work, usage: Usage, price: Price) -> Work {
         let now = self.now();
-        Ok(Work { usage, price, occurred_at: now, hour: known.hour_of(now), ..plan.clone() })
+        let mut work = Work { usage, price, occurred_at: now, hour: known.hour_of(now), ..plan.clone() };
+        say_once(&mut work, &self.card_of(plan));
+        work
     }
 
     /// Work whose price the caller states, within what was held or beyond.
@@ -310,9 +322,8 @@ impl App {
         };
         let price = Price { credits, lines: vec![line], rate_card: plan.price.rate_card };
         let price = if plan.quote.is_some() { promised(price, plan.price.credits) } else { price };
-        let now = self.now();
         let usage = Usage { quantities: Vec::new(), ..plan.usage.clone() };
-        Ok(Work { usage, price, occurred_at: now, hour: known.hour_of(now), ..plan.clone() })
+        Ok(self.done_now(known, plan, usage, price))
     }
 
     fn held(&self, id: HoldId) -> Result<(Arc<Known>, Arc<Transaction>), Error> {

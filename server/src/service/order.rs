@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
-use billing::ledger::{Command, Spend, Work};
+use billing::ledger::{Command, Work};
 use billing::money::Credits;
 use billing::rating::{Price, PriceLine, RateCard, RateCards, Text, Usage};
 use billing::time::Timestamp;
@@ -85,6 +85,7 @@ impl Order {
             quote: None,
             metadata: self.metadata,
             evidence: self.evidence,
+            once: None,
         })
     }
 
@@ -173,24 +174,17 @@ impl App {
         }
         Ok(Key { name: NameHash::key(account, text), text: Arc::clone(text), request: request.finish() })
     }
+}
 
-    /// What a meter charges once: the name it is settled under, and the free charge of a second time.
-    pub(super) fn once(
-        &self,
-        card: &RateCard,
-        account: AccountNumber,
-        work: &Work,
-    ) -> Result<Option<Box<Once>>, Refusal> {
-        // What was free anyway has not been paid for.
-        if work.price.credits.is_zero() {
-            return Ok(None);
-        }
-        let Some(value) = card.once_key(&work.usage) else { return Ok(None) };
-        let price = card.price_again(&work.usage)?;
-        let waived = Spend { work: Arc::new(Work { price, ..work.clone() }), debt_max: Credits::ZERO };
-        let name = NameHash::once(account, &work.usage.meter, value);
-        Ok(Some(Box::new(Once { name, waived: Command::Charge(waived) })))
-    }
+/// Says in `work` what it is paid for once by, where the card charges it so. What is free anyway pays for nothing.
+pub(super) fn say_once(work: &mut Work, card: &RateCard) {
+    work.once = card.once_per(&work.usage).filter(|_| work.price.credits.is_positive()).cloned();
+}
+
+/// What becomes of work that is paid for once, if it is paid for already: `with` the same work, free.
+pub(super) fn once(account: AccountNumber, work: &Work, with: impl FnOnce(Arc<Work>) -> Command) -> Option<Box<Once>> {
+    let (meter, value) = work.paid_once()?;
+    Some(Box::new(Once { name: NameHash::once(account, meter, value), waived: with(Arc::new(work.again())) }))
 }
 
 /// A fingerprint of a request: what makes two requests under one key the same. What it is of is gathered first, and

@@ -5,10 +5,10 @@ use billing::Refusal;
 use billing::id::{AccountNumber, Name};
 use billing::ledger::{Book, Command, Spend, Spending};
 use billing::money::Credits;
-use billing::rating::{Price, PriceLine, Text, Usage};
+use billing::rating::{Price, PriceLine, RateCard, Text, Usage};
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Change, CommitError, Fault, QuoteRecord};
+use store::{Change, CommitError, Fault, NameHash, QuoteRecord};
 
 use super::balance::runway;
 use super::order::Fingerprint;
@@ -132,9 +132,23 @@ impl App {
     /// What some work costs, and whether an account can pay it.
     fn priced_quote(&self, quote: &QuoteOrder, known: Option<&Known>, now: Timestamp) -> Result<QuoteView, Error> {
         let usage = quote.order.usage()?;
-        let price = self.card_at(quote.order.at.unwrap_or(now))?.price(&usage)?;
+        let card = self.card_at(quote.order.at.unwrap_or(now))?;
+        let price = card.price(&usage)?;
+        let price = match known {
+            Some(known) => self.unless_paid(known, &card, &usage, price)?,
+            None => price,
+        };
         let standing = known.map(|it| self.standing(it, &quote.order, &usage, &price)).transpose()?;
         Ok(QuoteView::of(usage, price, standing))
+    }
+
+    /// A price, or none to pay where what is charged once has been paid for by the account.
+    fn unless_paid(&self, known: &Known, card: &RateCard, usage: &Usage, price: Price) -> Result<Price, Error> {
+        let Some(once) = card.once_per(usage).filter(|_| price.credits.is_positive()) else { return Ok(price) };
+        let value = usage.dimensions.iter().find(|it| it.0 == *once).expect("it is charged once by that value");
+        let name = NameHash::once(known.account.number, &usage.meter, &value.1);
+        let found = self.store.recall(&[name], &[])?.named.pop().flatten();
+        Ok(if found.is_some() { price.again(once) } else { price })
     }
 
     /// Keeps what was quoted as a promise.
@@ -192,7 +206,13 @@ impl App {
         };
         let cards = self.cards();
         let card = cards.version(body.rate_card).expect("a card that priced something is kept for ever");
-        let Price { credits, lines, rate_card } = card.price(&usage)?;
+        let price = card.price(&usage)?;
+        let price = match card.once_per(&usage) {
+            // What was paid for when it was promised is promised free.
+            Some(once) if body.credits == 0 && price.credits.is_positive() => price.again(once),
+            _ => price,
+        };
+        let Price { credits, lines, rate_card } = price;
         assert_eq!(credits.micros(), body.credits, "the same card and usage give the same price for ever");
         let budget = body.budget.map(|it| it.parse()).transpose();
         let budget = budget.map_err(|it| Fault::new("reading a quote", format!("its budget {it}")))?;

@@ -286,10 +286,9 @@ impl Decider {
             Ok(false) => return Turned::Unfinished,
         }
         let Some(command) = &ask.command else { return Turned::Idle };
-        let (command, fact) = match &ask.once {
-            Some(once) if self.is_settled(once.name) => (&once.waived, None),
-            Some(once) => (command, Some(once.name)),
-            None => (command, ask.fact),
+        let command = match &ask.once {
+            Some(once) if self.is_settled(once.name) => &once.waived,
+            _ => command,
         };
         let book = self.books.get(ask.account).expect("its book was recalled");
         match book.decide(command, now) {
@@ -300,7 +299,7 @@ impl Decider {
                     request: ask.key.as_ref().map_or(0, |it| it.request),
                     by: ask.by.clone(),
                 };
-                let transaction = self.post(transaction, ask.key.as_ref().map(|it| it.name), fact);
+                let transaction = self.post(transaction, ask.key.as_ref().map(|it| it.name), ask.fact);
                 self.bring(&ask.also);
                 // What this command brought about belongs to it: it is written with it, or neither is.
                 if let Err(fault) = self.settle(ask, now, usize::MAX) {
@@ -343,7 +342,24 @@ impl Decider {
         }
     }
 
+    /// Posts a transaction, and with it what it paid for once: in its own name, or where that is taken, by a note.
     fn post(&mut self, transaction: Transaction, key: Option<NameHash>, fact: Option<NameHash>) -> Arc<Transaction> {
+        let paid = NameHash::paid_once(&transaction);
+        let posted = self.post_one(transaction, key, fact.or(paid));
+        if fact.is_some() && paid.is_some() {
+            let book = self.books.get(posted.place.account).expect("it was decided on its book");
+            let note = book.decide(&Command::Note, posted.at).expect("a note is never refused");
+            self.post_one(note, None, paid);
+        }
+        posted
+    }
+
+    fn post_one(
+        &mut self,
+        transaction: Transaction,
+        key: Option<NameHash>,
+        fact: Option<NameHash>,
+    ) -> Arc<Transaction> {
         let transaction = Arc::new(transaction);
         let book = self.books.get(transaction.place.account).expect("it was decided on its book");
         let brought = (self.companions)(book, &transaction);

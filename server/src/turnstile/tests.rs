@@ -144,6 +144,7 @@ impl Scene {
             quote: None,
             metadata: None,
             evidence: None,
+            once: None,
         })
     }
 

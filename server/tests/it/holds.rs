@@ -1,7 +1,11 @@
 //! Holds: opened, grown, captured, released, expired.
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::served::{Served, chat};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::parallel::at_once;
+use crate::served::{Served, assert_verified, chat};
 
 fn open(server: &Served, key: &str, credits: Value) -> Value {
     let hold = server.post(
@@ -198,4 +202,109 @@ fn dimensions_of_a_capture_have_no_order() {
     let first = capture(r#"{"outcome": "done", "model": "gpt-6.1-terra"}"#);
     assert_eq!(first.status, 201, "{}", first.text);
     assert_eq!(capture(r#"{"model": "gpt-6.1-terra", "outcome": "done"}"#).text, first.text);
+}
+
+/// What an analysis of a tree costs, which is told or reserved in several ways.
+fn analysis(tree: &str, more: &Value) -> Value {
+    let mut all = json!({"account": "ada", "meter": "code_analysis", "quantities": {"code_lines": 1_000, "files": 3},
+        "dimensions": {"tree": tree.repeat(64)}});
+    more.as_object().unwrap().iter().for_each(|(name, it)| all[name] = it.clone());
+    all
+}
+
+fn hold_analysis(server: &Served, tree: &str, key: &str) -> Value {
+    let order = json!({"expires_in_seconds": 600, "idempotency_key": key});
+    let held = server.post("/v1/holds", "", &analysis(tree, &order));
+    assert_eq!(held.status, 201, "{}", held.text);
+    held.json()
+}
+
+#[test]
+fn a_tree_is_paid_for_once_by_holds_as_by_charges() {
+    let directory = Arc::new(TempDir::new().unwrap());
+    let sandbox = [("SCRIP_SANDBOX", "1")];
+    let server = Served::start_with(Arc::clone(&directory), &sandbox, "");
+    server.account("ada");
+    let quoted = |tree: &str| server.post("/v1/quotes", "", &analysis(tree, &json!({}))).json();
+    let charged = |tree: &str, key: &str| server.charge(&analysis(tree, &json!({"idempotency_key": key}))).json();
+    let used = json!({"quantities": {"code_lines": 1_000, "files": 3}});
+    let price = quoted("a")["credits"].clone();
+    assert_ne!(price, "0");
+    // Two holds of one tree captured at once: one pays.
+    let holds = ["h1", "h2"].map(|it| hold_analysis(&server, "a", it));
+    let captured = at_once(2, |it| server.post(&path(&holds[it], "/capture"), &format!("c{it}"), &used));
+    let mut credits = captured.iter().map(|it| it.json()["charge"]["credits"].clone()).collect::<Vec<_>>();
+    credits.sort_by_key(ToString::to_string);
+    assert_eq!(credits, ["0".into(), price.clone()], "{captured:?}");
+    for (number, first) in captured.iter().enumerate() {
+        let again = server.post(&path(&holds[number], "/capture"), &format!("c{number}"), &used);
+        assert_eq!((again.status, &again.text), (201, &first.text));
+        let shown = server.get(&path(&holds[number], "")).json();
+        assert_eq!((&shown["state"], &shown["charge"]), (&json!("captured"), &first.json()["charge"]["id"]));
+    }
+    // From then on nobody pays for it, and each is told so alike.
+    let free = charged("a", "again");
+    assert_eq!((&free["credits"], &quoted("a")["credits"]), (&json!("0"), &json!("0")));
+    let waived = captured.iter().map(|it| it.json()["charge"].clone()).find(|it| it["credits"] == "0").unwrap();
+    assert_eq!(waived["lines"], free["lines"]);
+    assert_eq!(quoted("a")["lines"], free["lines"]);
+    let stated = hold_analysis(&server, "a", "h3");
+    let stated = server.post(&path(&stated, "/capture"), "c3", &json!({"credits": "5"}));
+    assert_eq!(stated.json()["charge"]["credits"], "0", "{}", stated.text);
+    // A tree that is known only when it is captured, and one that was charged for.
+    assert_eq!(charged("b", "b")["credits"], price);
+    let named = json!({"quantities": {"code_lines": 1_000}, "dimensions": {"tree": "b".repeat(64)}});
+    let other = server.post(&path(&hold_analysis(&server, "z", "h4"), "/capture"), "c4", &named);
+    assert_eq!(other.json()["charge"]["credits"], "0", "{}", other.text);
+    let server = Served::start_with(server.stop(), &sandbox, "");
+    assert_eq!(server.charge(&analysis("a", &json!({"idempotency_key": "later"}))).json()["credits"], "0");
+    assert_verified(&server.stop());
+}
+
+#[test]
+fn a_hold_that_expires_pays_for_a_tree_once() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let reported = |tree: &str, key: &str| {
+        let hold = hold_analysis(&server, tree, key);
+        let used = json!({"used": {"code_lines": 1_000, "files": 3}});
+        let told = server.post(&path(&hold, "/extend"), &format!("told-{key}"), &used);
+        assert_eq!(told.status, 201, "{}", told.text);
+        hold
+    };
+    let charged = |tree: &str, key: &str| server.charge(&analysis(tree, &json!({"idempotency_key": key}))).json();
+    let price = server.post("/v1/quotes", "", &analysis("a", &json!({}))).json()["credits"].clone();
+    // Reported before it was paid for by a charge, twice at once, and after.
+    let before = reported("a", "k1");
+    assert_eq!(charged("a", "paid")["credits"], price);
+    let after = reported("a", "k2");
+    let twice = ["k3", "k4"].map(|it| reported("b", it));
+    server.advance(3_600);
+    assert_eq!(charged("b", "late")["credits"], "0");
+    let charge = |hold: &Value| {
+        let shown = server.get(&path(hold, "")).json();
+        assert_eq!(shown["state"], "expired", "{shown}");
+        server.get(&format!("/v1/charges/{}", shown["charge"].as_str().unwrap())).json()["credits"].clone()
+    };
+    assert_eq!([charge(&before), charge(&after)], ["0", "0"]);
+    assert_eq!(twice.each_ref().map(charge), [price, "0".into()]);
+    assert_verified(&server.stop());
+}
+
+#[test]
+fn what_is_paid_for_is_promised_free_and_the_promise_can_be_held() {
+    let server = Served::start();
+    server.account("ada");
+    assert_eq!(server.charge(&analysis("a", &json!({"idempotency_key": "paid"}))).status, 201);
+    let promised = || server.post("/v1/quotes", "q", &analysis("a", &json!({"binding_for_seconds": 60})));
+    let quote = promised();
+    assert_eq!((quote.status, &quote.json()["credits"]), (200, &json!("0")), "{}", quote.text);
+    assert_eq!(promised().text, quote.text);
+    let order = json!({"account": "ada", "quote": quote.json()["id"], "expires_in_seconds": 60,
+        "idempotency_key": "h"});
+    let held = server.post("/v1/holds", "", &order);
+    assert_eq!((held.status, &held.json()["credits"]), (201, &json!("0")), "{}", held.text);
+    let used = json!({"quantities": {"code_lines": 1_000, "files": 3}});
+    let captured = server.post(&path(&held.json(), "/capture"), "c", &used);
+    assert_eq!(captured.json()["charge"]["credits"], "0", "{}", captured.text);
 }

@@ -260,6 +260,19 @@ pub fn store_of(directory: &Arc<TempDir>) -> Arc<dyn Store> {
     database_of(directory).map_or_else(file, Database::Postgres).open().unwrap()
 }
 
+/// `scrip verify` on the store of a directory whose server was stopped: everything is as the journal says.
+#[track_caller]
+pub fn assert_verified(directory: &Arc<TempDir>) {
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_scrip"));
+    verify.arg("verify").env_remove("SCRIP_DATABASE_URL");
+    match database_of(directory) {
+        Some(url) => verify.args(["--database-url", &url]),
+        None => verify.arg("--data-dir").arg(directory.path().join("data")),
+    };
+    let verified = verify.output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
 /// What a server says on the way, for tests that read it.
 fn log_in(directory: &TempDir) -> Stdio {
     let log = std::fs::File::options().create(true).append(true).open(directory.path().join("log"));

@@ -387,6 +387,7 @@ impl Story {
             quote: None,
             metadata: None,
             evidence: None,
+            once: None,
         };
         self.tell(What::Charged {
             work: Arc::new(work),

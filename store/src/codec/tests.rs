@@ -56,14 +56,26 @@ fn work() -> BoxedStrategy<Arc<Work>> {
     let usage = (text(), vec((text(), any::<u64>()), 0..3), vec((text(), text()), 0..3))
         .prop_map(|(meter, quantities, dimensions)| Usage { meter, quantities, dimensions });
     let names = (option::of(name()), option::of(name()), option::of(name()));
-    let texts = (option::of(text()), option::of(text()), option::of(text()));
+    let texts = (option::of(text()), option::of(text()), option::of(text()), option::of(text()));
     let minutes = prop_oneof![3 => Just(0), 1 => Just(30), 1 => Just(45)];
     (usage, price(), names, texts, instant(), minutes)
         .prop_map(|(usage, price, names, texts, occurred_at, minutes)| {
             let (project, actor, resource) = names;
-            let (quote, metadata, evidence) = texts;
+            let (quote, metadata, evidence, once) = texts;
             let hour = occurred_at.hour_start(minutes);
-            Arc::new(Work { usage, price, project, actor, resource, occurred_at, hour, quote, metadata, evidence })
+            Arc::new(Work {
+                usage,
+                price,
+                project,
+                actor,
+                resource,
+                occurred_at,
+                hour,
+                quote,
+                metadata,
+                evidence,
+                once,
+            })
         })
         .boxed()
 }
@@ -459,8 +471,8 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         let usage = Usage { meter: "chat".into(), ..Usage::default() };
         let price = Price { credits, lines: Vec::new(), rate_card: 1 };
         let (hour, project) = (occurred_at.hour_start(0), None);
-        let (actor, resource, quote, metadata, evidence) = (None, None, None, None, None);
-        Arc::new(Work { usage, price, project, actor, resource, occurred_at, hour, quote, metadata, evidence })
+        let (actor, resource, quote, metadata, evidence, once) = (None, None, None, None, None, None);
+        Arc::new(Work { usage, price, project, actor, resource, occurred_at, hour, quote, metadata, evidence, once })
     };
     let hold = book.holds().first().map(|it| it.id);
     Some(match kind {

@@ -58,7 +58,8 @@ pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
         if work.hour != work.occurred_at.hour_start(0) {
             json.key("hour").integer(work.hour.millis());
         }
-        for (name, value) in [("quote", &work.quote), ("metadata", &work.metadata), ("evidence", &work.evidence)] {
+        let texts = [("quote", &work.quote), ("metadata", &work.metadata), ("evidence", &work.evidence)];
+        for (name, value) in texts.into_iter().chain([("once", &work.once)]) {
             if let Some(value) = value {
                 json.key(name).string(value);
             }
@@ -124,6 +125,7 @@ pub struct WorkJson {
     quote: Option<Text>,
     metadata: Option<Text>,
     evidence: Option<Text>,
+    once: Option<Text>,
 }
 
 impl WorkJson {
@@ -149,6 +151,7 @@ impl WorkJson {
             quote: self.quote,
             metadata: self.metadata,
             evidence: self.evidence,
+            once: self.once,
         }))
     }
 }

@@ -59,6 +59,7 @@ pub fn work(credits: i64, at: Timestamp) -> Work {
         quote: None,
         metadata: None,
         evidence: None,
+        once: None,
     }
 }
 

@@ -33,6 +33,7 @@ pub fn work(meter: &str, credits: i64, occurred_at: Timestamp) -> Work {
         quote: None,
         metadata: None,
         evidence: None,
+        once: None,
     }
 }
 
@@ -264,6 +265,8 @@ impl Run {
             let mut work = work(named("meter").unwrap_or("chat"), amount, option("at").map_or(at, minute));
             work.project = named("project").map(|it| it.parse().expect("a name"));
             work.actor = named("actor").map(|it| it.parse().expect("a name"));
+            work.usage.dimensions.extend(named("tree").map(|it| ("tree".into(), it.into())));
+            work.once = named("tree").map(|_| "tree".into());
             Arc::new(work)
         };
         let hold = || find(&self.holds, words[1]);

@@ -343,6 +343,26 @@ fn what_is_wrong_with_a_request_is_said_before_what_is_wrong_with_the_account() 
 }
 
 #[test]
+fn what_is_paid_for_once_costs_no_other_hold_anything() {
+    check(
+        "
+        0  grant 100                     -> ok
+        0  hold 30 until 5               -> held g1:30
+        0  hold 30 until 6               -> held g1:30
+        0  hold 30 until 7               -> held g1:30
+        1  extend h1 0 used 20 tree a    -> held
+        1  extend h2 0 used 20 tree a    -> held
+        1  extend h3 0 used 20 tree b    -> held
+        5  due                           -> charged g1:20 released g1:10
+        6  due                           -> charged released g1:30
+        6  charge 9 tree b               -> charged g1:9
+        7  due                           -> charged released g1:30
+        7  balance                       -> 71
+    ",
+    );
+}
+
+#[test]
 fn a_clock_that_goes_back_does_not_take_the_account_with_it() {
     check(
         "
