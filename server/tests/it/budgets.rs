@@ -122,10 +122,15 @@ fn what_is_no_budget_is_refused_by_its_field() {
         (json!({"period": "day", "credits": "-1", "action": "block"}), "credits"),
         (json!({"period": "day", "credits": "0.0000001", "action": "block"}), "credits"),
         (json!({"period": "day", "credits": 1, "action": "block", "scope": {"meters": [""]}}), "scope.meters"),
-        (json!({"period": "day", "credits": 1, "action": "block", "scope": {"except_meters": [""]}}),
-            "scope.except_meters"),
-        (json!({"period": "day", "credits": 1, "action": "block", "scope": {"meters": ["ai_chat"],
-            "except_meters": ["server"]}}), "scope.except_meters"),
+        (
+            json!({"period": "day", "credits": 1, "action": "block", "scope": {"except_meters": [""]}}),
+            "scope.except_meters",
+        ),
+        (
+            json!({"period": "day", "credits": 1, "action": "block", "scope": {"meters": ["ai_chat"],
+            "except_meters": ["server"]}}),
+            "scope.except_meters",
+        ),
     ] {
         let refused = served.put("/v1/accounts/ada/budgets/b", &body);
         assert_eq!((refused.problem().0, &*refused.problem().2), (422, field), "{body}");
