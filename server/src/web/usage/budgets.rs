@@ -122,11 +122,12 @@ fn meters(app: &App, kind: &str) -> Vec<Text> {
 
 /// The choice that stands for these meters; none where somebody chose others by the API.
 fn kind(app: &App, chosen: &[Text]) -> Option<&'static str> {
-    let choices = ["", AI, SERVERS].into_iter().chain(CATEGORIES);
+    let choices = ["", AI, SERVERS].into_iter().chain(CATEGORIES.iter().map(Category::as_str));
     choices.into_iter().find(|it| meters(app, it) == chosen)
 }
 
-const CATEGORIES: [&str; 3] = ["AI conversations", "Code analysis", "Infrastructure planning"];
+static CATEGORIES: [Category; 3] =
+    [Category::AiConversations, Category::CodeAnalysis, Category::InfrastructurePlanning];
 
 #[derive(Template)]
 #[template(path = "budget.html")]
@@ -183,7 +184,7 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
         is_on: value == on,
     };
     let kinds = [("", "Everything"), (AI, "AI work: everything but servers"), (SERVERS, "Servers")].into_iter();
-    let kinds = kinds.chain(CATEGORIES.map(|it| (it, it)));
+    let kinds = kinds.chain(CATEGORIES.iter().map(|it| (it.as_str(), it.as_str())));
     let balance = app.balance(account, None)?;
     Ok(BudgetPage {
         frame: Frame::of(app, visitor, &balance, super::PATH)?,
