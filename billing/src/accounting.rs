@@ -212,7 +212,7 @@ impl Tally {
         sums
     }
 
-    /// What was spent of a grant when its money went back, and came back since: it was not used, and not left to expire.
+    /// What was spent of a grant when its money went back, and came back since: it was not used, nor left to expire.
     fn unlose(
         &mut self,
         transaction: &Transaction,

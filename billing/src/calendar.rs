@@ -51,8 +51,9 @@ impl Date {
         Date { day: 1, ..self }
     }
 
-    /// Days since 1970-01-01, by Howard Hinnant's `days_from_civil`.
-    fn days(self) -> i64 {
+    /// Days since 1970-01-01, by Howard Hinnant's `days_from_civil`, for the proleptic Gregorian calendar:
+    /// <https://howardhinnant.github.io/date_algorithms.html>.
+    pub(crate) fn days(self) -> i64 {
         let year = i64::from(self.year) - i64::from(self.month <= 2);
         let era = year.div_euclid(400);
         let year_of_era = year - era * 400;
@@ -61,7 +62,8 @@ impl Date {
         era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
     }
 
-    fn from_days(days: i64) -> Date {
+    /// By his `civil_from_days`.
+    pub(crate) fn from_days(days: i64) -> Date {
         let days = days + 719_468;
         let era = days.div_euclid(146_097);
         let of_era = days.rem_euclid(146_097);

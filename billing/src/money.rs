@@ -269,6 +269,11 @@ impl fmt::Debug for Currency {
         f.write_str(self.as_str())
     }
 }
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// The text is not three ASCII letters, or not those of a currency in use where that was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,6 +5,7 @@
 //! Invariant: changes stand in order of time; before the first its own offset holds, after the last the last one does.
 use alloc::vec::Vec;
 
+use crate::calendar::Date;
 use crate::time::{Span, Timestamp};
 
 /// A zone moves at most this far from UTC.
@@ -85,8 +86,8 @@ impl Calendar {
                 (monday, monday + 7)
             }
             Period::Month => {
-                let (year, month) = month_of(today);
-                (day_number(year, month), day_number(year + i64::from(month == 12), month % 12 + 1))
+                let first = Date::from_days(today).month_start();
+                (first.days(), first.plus_months(1).days())
             }
         };
         (self.day_start(first), self.day_start(next))
@@ -118,28 +119,6 @@ impl Calendar {
         }
         found
     }
-}
-
-/// Year and month of a day counted from 1970-01-01. The algorithm is Howard Hinnant's, for the proleptic Gregorian
-/// calendar: <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
-fn month_of(day: i64) -> (i64, i64) {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month)
-}
-
-/// Days from 1970-01-01 to the first of a month.
-fn day_number(year: i64, month: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let year_of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5;
-    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
-    year.div_euclid(400) * 146_097 + of_era - 719_468
 }
 
 #[cfg(test)]

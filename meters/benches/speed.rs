@@ -28,7 +28,7 @@ fn text(vocabulary: usize) -> String {
         let number = usize::try_from(number).expect("44 bits");
         text.push_str(&words[number % words.len()]);
         text.push_str([" ", " ", " ", ", ", ".\n", " 1234 "][number / 7 % 6]);
-        if text.len() >= 1_000_000 {
+        if 1_000_000 <= text.len() {
             break;
         }
     }

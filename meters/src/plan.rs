@@ -33,7 +33,7 @@ pub const RESOURCES_MAX: usize = 100_000;
 /// # Errors
 /// [`MeasureError`] when the bytes are no plan, a failed plan, of an unknown major version, or over a limit.
 pub fn measure(bytes: &[u8]) -> Result<Measurement, MeasureError> {
-    if bytes.len() > PLAN_BYTES_MAX {
+    if PLAN_BYTES_MAX < bytes.len() {
         return Err(MeasureError::PlanTooLarge { what: "bytes", max: PLAN_BYTES_MAX as u64 });
     }
     let text = decode(bytes)?;

@@ -130,7 +130,7 @@ pub fn measure(lifecycle: &Lifecycle, terms: &Terms) -> Result<Runtime, MeasureE
 
 /// The facts that have happened, sorted, each once, with its index in the request.
 fn in_order(lifecycle: &Lifecycle) -> Result<Vec<(usize, &Fact)>, MeasureError> {
-    if lifecycle.facts.len() > FACTS_MAX {
+    if FACTS_MAX < lifecycle.facts.len() {
         return Err(invalid("facts".to_owned(), format!("there are more than {FACTS_MAX}")));
     }
     let mut facts: Vec<_> =
@@ -139,7 +139,7 @@ fn in_order(lifecycle: &Lifecycle) -> Result<Vec<(usize, &Fact)>, MeasureError> 
     let mut seen: BTreeSet<&Fact> = BTreeSet::new();
     facts.retain(|(_, fact)| seen.insert(fact));
     if let Some((index, first)) = facts.first()
-        && lifecycle.until_ms.saturating_sub(first.at_ms) > LIFE_MS_MAX
+        && LIFE_MS_MAX < lifecycle.until_ms.saturating_sub(first.at_ms)
     {
         return Err(invalid(format!("facts[{index}].at_ms"), "it is more than 100 years before the end".to_owned()));
     }
@@ -252,7 +252,7 @@ impl<'t> Clock<'t> {
     fn commit(&mut self, at: i64) {
         let total: u64 = self.slices.iter().map(|slice| slice.to_ms.abs_diff(slice.from_ms) + slice.added_ms).sum();
         let missing = (u64::from(self.terms.commitment_seconds) * 1000).saturating_sub(total);
-        if missing > 0 && self.first_tier.is_some() {
+        if 0 < missing && self.first_tier.is_some() {
             self.slices.push(Slice { tier: self.tier.clone(), from_ms: at, to_ms: at, added_ms: missing });
         }
     }
@@ -336,7 +336,7 @@ impl Months {
             milliseconds,
             seconds: milliseconds.div_ceil(1000),
         };
-        self.spent.into_iter().filter(|(_, milliseconds)| *milliseconds > 0).map(segment).collect()
+        self.spent.into_iter().filter(|(_, milliseconds)| 0 < *milliseconds).map(segment).collect()
     }
 }
 

@@ -20,12 +20,22 @@ const AT_ONCE: usize = 1_000;
 /// Jobs looked for in one pass.
 const JOBS: usize = 200;
 
+/// Does what may block beside what may not. That it panicked is a failure like any other: a loop that ended by it would
+/// be missed by nobody.
+async fn beside<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Error>
+where
+    T: Send + 'static,
+    E: Into<Error> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await?.map_err(Into::into)
+}
+
 /// Runs until `stop` turns true. A pass that fails is logged, and the next one tries again.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let reader = Arc::clone(&app);
-        let reread = tokio::task::spawn_blocking(move || reader.refresh()).await.expect("reading does not panic");
-        reread.unwrap_or_else(|fault| tracing::error!(%fault, "reading keys and prices again failed"));
+        let reread = beside(move || reader.refresh()).await;
+        reread.unwrap_or_else(|error| tracing::error!(?error, "reading keys and prices again failed"));
         let is_more = settle(&app).await.unwrap_or_else(|error| {
             tracing::error!(?error, "settling what is due failed");
             false
@@ -78,8 +88,7 @@ const REST: Duration = Duration::from_millis(15);
 pub async fn keep_books(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let keeper = Arc::clone(&app);
-        let kept = tokio::task::spawn_blocking(move || keeper.keep_books()).await.expect("counting does not panic");
-        let is_more = kept.unwrap_or_else(|error| {
+        let is_more = beside(move || keeper.keep_books()).await.unwrap_or_else(|error| {
             tracing::error!(?error, "counting months failed, and is tried again");
             false
         });
@@ -98,18 +107,10 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 pub async fn forget(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let forgetful = Arc::clone(&app);
-        let is_more = match tokio::task::spawn_blocking(move || forgetful.forget()).await {
-            Ok(Ok(is_more)) => is_more,
-            Ok(Err(error)) => {
-                tracing::error!(?error, "forgetting what is over failed, and is tried again");
-                false
-            }
-            // Ended by it, the loop would be missed by nobody.
-            Err(panic) => {
-                tracing::error!(%panic, "forgetting what is over panicked, and is tried again");
-                false
-            }
-        };
+        let is_more = beside(move || forgetful.forget()).await.unwrap_or_else(|error| {
+            tracing::error!(?error, "forgetting what is over failed, and is tried again");
+            false
+        });
         tokio::select! {
             () = tokio::time::sleep(if is_more { SOON } else { FORGET_EVERY }) => {}
             _ = stop.wait_for(|it| *it) => return,
@@ -128,7 +129,7 @@ pub async fn listen(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|it| *it) => return,
         }
         let ears = Arc::clone(&app);
-        let heard = tokio::task::spawn_blocking(move || ears.hear_others()).await.expect("reading does not panic");
+        let heard = beside(move || ears.hear_others()).await;
         // Those who follow look by themselves now and then: nothing is lost but time.
         heard.unwrap_or_else(|error| tracing::warn!(?error, "looking for what other nodes did failed"));
     }
@@ -138,8 +139,23 @@ pub async fn listen(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 /// be more. What could not be posted waits, so that a failing store is not asked without pause.
 pub async fn settle(app: &Arc<App>) -> Result<bool, Error> {
     let reader = Arc::clone(app);
-    let due =
-        tokio::task::spawn_blocking(move || reader.accounts_due(AT_ONCE)).await.expect("reading does not panic")?;
+    let due = beside(move || reader.accounts_due(AT_ONCE)).await?;
     let settled = app.settle(due).await;
     Ok(settled.done == AT_ONCE || 0 < settled.unfinished)
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Fault;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_panics_has_failed_and_ends_no_loop() {
+        assert!(matches!(beside(|| Ok::<_, Fault>(7)).await, Ok(7)));
+        assert!(matches!(beside(|| Err::<u8, _>(Fault::new("reading", "gone"))).await, Err(Error::Fault(_))));
+        let panicked = beside(|| -> Result<u8, Fault> { panic!("a month of thirteen") }).await;
+        let Err(Error::Fault(fault)) = panicked else { panic!("{panicked:?}") };
+        assert!(fault.to_string().contains("a month of thirteen"), "{fault}");
+    }
 }

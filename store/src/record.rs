@@ -136,6 +136,14 @@ impl Kinds<'_> {
 impl Document {
     /// Holds what belongs to no account, such as the packages on sale. No account has this number.
     pub const HOUSE: AccountNumber = AccountNumber::from_random(0);
+
+    /// Kinds that the stores' own indexes name: payments are found by their time, and the others never pass, however
+    /// long they rest.
+    pub const PAYMENT: &str = "payment";
+    pub const ACCOUNT_MONTH: &str = "account_month";
+    pub const HOUSE_MONTH: &str = "house_month";
+    pub const REQUEST: &str = "request";
+    pub const UTILISATION: &str = "utilisation";
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -158,4 +166,33 @@ pub struct UsageRow {
 /// Those that begin with `beginning` lie from it up to this.
 pub(crate) fn end_of(beginning: &str) -> String {
     format!("{beginning}{}", char::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the SQL calls a kind is what those who write such documents call it.
+    #[test]
+    fn the_sql_names_the_kinds_that_documents_have() {
+        let kinds = [
+            Document::PAYMENT,
+            Document::ACCOUNT_MONTH,
+            Document::HOUSE_MONTH,
+            Document::REQUEST,
+            Document::UTILISATION,
+        ];
+        let migrations = [
+            [include_str!("../migrations/journal_1.sql"), include_str!("../migrations/journal_2.sql")],
+            [include_str!("../migrations/postgres_1.sql"), include_str!("../migrations/postgres_3.sql")],
+        ];
+        let statements = |sql: [&str; 2]| sql.concat().split(';').filter(|it| it.contains(" on documents ")).collect();
+        let indexes: [String; 2] = migrations.map(statements);
+        let [sqlite, postgres] = [include_str!("sqlite/records.rs"), include_str!("postgres/documents.rs")];
+        for text in [sqlite, postgres, &indexes[0], &indexes[1]] {
+            let after = |sign: &str| text.split(sign).skip(1).filter_map(|it| it.split('\'').next()).collect();
+            let named: [Vec<&str>; 2] = [after("kind = '"), after("kind <> '")];
+            assert_eq!(BTreeSet::from_iter(named.concat()), BTreeSet::from(kinds));
+        }
+    }
 }

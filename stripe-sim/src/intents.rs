@@ -11,9 +11,7 @@ use crate::world::{Outcome, Settlement, World, text};
 const LEAST: i64 = 50;
 const MOST: i64 = 99_999_999;
 
-/// Currencies without minor units, with a thousand of them, and with a hundred that must be a whole one.
-const NO_PLACES: &[&str] =
-    &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
+/// Currencies with a hundred minor units that must be a whole one, and with a thousand.
 const WHOLE: &[&str] = &["isk", "ugx"];
 const THREE_PLACES: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 
@@ -38,13 +36,7 @@ pub fn check_amount(amount: i64, currency: &str) -> Result<String, Problem> {
             "This value must be greater than or equal to 1.",
         ));
     }
-    let least = if NO_PLACES.contains(&&*currency) {
-        LEAST
-    } else if THREE_PLACES.contains(&&*currency) {
-        500
-    } else {
-        LEAST
-    };
+    let least = if THREE_PLACES.contains(&&*currency) { 500 } else { LEAST };
     if amount < least {
         let message = format!("Amount must be at least {least} {currency} in minor units");
         return Err(Problem::parameter("amount", "amount_too_small", message));
@@ -353,7 +345,6 @@ fn fill_intent(intent: &mut Value, params: &mut Params) -> Result<(), Problem> {
 }
 
 fn outcome(kind: &str, network: &str, reason: Option<&str>, message: &str) -> Value {
-    let kind = if kind == "authorized" { "authorized" } else { "issuer_declined" };
     json!({
         "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": network,
         "reason": reason, "risk_level": "normal", "risk_score": 20, "seller_message": message, "type": kind,

@@ -44,8 +44,9 @@ const PACKAGES: &[Package] = &[
     Package { name: "npm", shown_by: &["npm", "--version"] },
     // The pages' stories are told in a browser.
     Package { name: "chromium", shown_by: &["chromium", "--version"] },
-    // Schemathesis and some of the oracles live in virtual environments.
+    // The mail server of the tests has a certificate of its own.
     Package { name: "openssl", shown_by: &["openssl", "version"] },
+    // Schemathesis and some of the oracles live in virtual environments.
     Package { name: "python3-venv", shown_by: &["python3", "-c", "import ensurepip, venv"] },
 ];
 

@@ -57,7 +57,7 @@ fn crates(only: Option<&str>) -> Outcome {
 /// once. What is skipped is skipped by a part of its name, so each word here is a whole module's (see the test below).
 const TOLD_ONCE: &[&str] = &["command_line::", "crash::", "description::", "moving::", "nodes::", "provider::"];
 
-/// The stories over HTTP once more, each server on a schema of its own. Only those of the server are told on either store.
+/// The stories over HTTP once more, each server on a schema of its own: those of the server, for no others know of it.
 fn stories_again(cluster: &Cluster) -> Outcome {
     let mut test = cargo();
     test.args(["test", "--package", "server", "--test", "it", "--"]);
@@ -69,7 +69,6 @@ fn stories_again(cluster: &Cluster) -> Outcome {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "what a test cannot unwrap is what it found")]
 mod tests {
     use std::path::Path;
 
@@ -89,7 +88,7 @@ mod tests {
         }
     }
 
-    /// Every function of the files in `folder`, as the test runner would name it; `main.rs` and `mod.rs` are their folder.
+    /// Every function of the files in `folder`, as the test runner names it; `main.rs` and `mod.rs` are their folder.
     fn tests_below(folder: &Path, module: &str, names: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -28,7 +28,7 @@ pub use command::{Captured, Command, Over, Reverse, Spend};
 pub use entries::{Entry, LedgerAccount};
 pub use grant::{Grant, Scope, Source, Terms};
 pub use journal::{Balance, Closing, Draw, HoldEnd, Origin, Pot, Reversal, Transaction, What, Work};
-pub use ladder::{Grace, Ladder};
+pub use ladder::{Grace, Ladder, RUNWAY_MAX};
 pub use notice::{Notice, Rung};
 pub use topup::{Rule, Topup, TopupChange, UnderWay};
 pub use withdrawal::{Cause, Freeze, Withdrawal};
@@ -49,7 +49,7 @@ pub const LATE_MAX: Span = Span::DAY.times(35);
 pub const EARLY_MAX: Span = Span::MINUTE.times(5);
 /// Open holds an account may have: a bound on what one decision looks at.
 pub const HOLDS_MAX: usize = 1_000;
-/// Live grants an account may have, for the same reason.
+/// Live grants an account may have, for the same reason. What was paid for is taken beyond it: the money is there.
 pub const GRANTS_MAX: usize = 1_000;
 
 /// One account's state.

@@ -1,11 +1,11 @@
-//! The servers of one account, by name, on shelves.
+//! The servers of one account, by name, on racks.
 //!
 //! A book is kept in many versions at once, and settling one server of a thousand must not copy or look at the
-//! thousand. So versions share shelves: changing a server copies the shelf it stands on. A shelf says when something
-//! of it is due, so the next settlement is found by a look at each shelf; and what all have accrued at one instant is
+//! thousand. So versions share racks: changing a server copies the rack it stands on. A rack says when something
+//! of it is due, so the next settlement is found by a look at each rack; and what all have accrued at one instant is
 //! kept, so that settling an hour costs the same for each server, however many there are.
 //!
-//! Invariant: what a shelf says and what is kept follow from the servers, and are no part of what a fleet is.
+//! Invariant: what a rack says and what is kept follow from the servers, and are no part of what a fleet is.
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -16,24 +16,24 @@ use crate::money::Credits;
 use crate::time::Timestamp;
 use crate::zone::Calendar;
 
-/// Servers on one shelf, at most: copying one costs about what looking at all shelves of a thousand servers does.
-const SHELF_MAX: usize = 32;
+/// Servers on one rack, at most: copying one costs about what looking at all racks of a thousand servers does.
+const RACK_MAX: usize = 32;
 
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     /// In order of name; none is empty.
-    shelves: Vec<Arc<Shelf>>,
+    racks: Vec<Arc<Rack>>,
     /// An instant, and what all servers have used by then and not settled.
     accrued: Option<(Timestamp, Credits)>,
 }
 
 #[derive(Clone, Debug)]
-struct Shelf {
+struct Rack {
     servers: Vec<Arc<Server>>,
     brief: Brief,
 }
 
-/// What is to be known of a shelf without looking at its servers.
+/// What is to be known of a rack without looking at its servers.
 #[derive(Clone, Copy, Debug)]
 struct Brief {
     /// The soonest end of an hour, or of a month, of one that runs.
@@ -96,10 +96,10 @@ fn due_at((is_pending, boundary, settled_until): (bool, Timestamp, Timestamp), a
     if boundary == Timestamp::NEVER { Timestamp::NEVER } else { boundary.min(cut.next).max(at) }
 }
 
-impl Shelf {
-    fn new(servers: Vec<Arc<Server>>, calendar: &Calendar) -> Arc<Shelf> {
+impl Rack {
+    fn new(servers: Vec<Arc<Server>>, calendar: &Calendar) -> Arc<Rack> {
         let brief = Brief::of(&servers, calendar);
-        Arc::new(Shelf { servers, brief })
+        Arc::new(Rack { servers, brief })
     }
     fn place_of(&self, id: &Name) -> Result<usize, usize> {
         self.servers.binary_search_by(|it| it.id.cmp(id))
@@ -116,29 +116,29 @@ impl Eq for Fleet {}
 impl Fleet {
     /// Of servers that stand in order of name.
     pub fn of(servers: Vec<Arc<Server>>, calendar: &Calendar) -> Fleet {
-        let shelves = servers.chunks(SHELF_MAX).map(|it| Shelf::new(it.to_vec(), calendar)).collect();
-        Fleet { shelves, accrued: None }
+        let racks = servers.chunks(RACK_MAX).map(|it| Rack::new(it.to_vec(), calendar)).collect();
+        Fleet { racks, accrued: None }
     }
 
     /// By name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Server>> {
-        self.shelves.iter().flat_map(|it| it.servers.iter())
+        self.racks.iter().flat_map(|it| it.servers.iter())
     }
     pub fn is_empty(&self) -> bool {
-        self.shelves.is_empty()
+        self.racks.is_empty()
     }
     pub fn get(&self, id: &Name) -> Option<&Arc<Server>> {
-        let shelf = self.shelves.get(self.shelf_of(id))?;
-        shelf.place_of(id).ok().map(|it| &shelf.servers[it])
+        let rack = self.racks.get(self.rack_of(id))?;
+        rack.place_of(id).ok().map(|it| &rack.servers[it])
     }
 
     /// Whether time on any costs anything.
     pub fn burns(&self) -> bool {
-        self.shelves.iter().any(|it| it.brief.burns)
+        self.racks.iter().any(|it| it.brief.burns)
     }
     /// Whether any is not over.
     pub fn lives(&self) -> bool {
-        self.shelves.iter().any(|it| it.brief.lives)
+        self.racks.iter().any(|it| it.brief.lives)
     }
 
     /// Used by all at `at` and not settled.
@@ -156,7 +156,7 @@ impl Fleet {
 
     /// The server that settles next in a book of `at`, and when: of those at one instant the first by name.
     pub fn next_settlement(&self, at: Timestamp, cut: Cut, calendar: &Calendar) -> Option<(Timestamp, &Name)> {
-        let soonest = self.shelves.iter().min_by_key(|it| it.brief.due_at(at, cut))?;
+        let soonest = self.racks.iter().min_by_key(|it| it.brief.due_at(at, cut))?;
         let when = soonest.brief.due_at(at, cut);
         let server = soonest.servers.iter().find(|it| {
             let is_running = it.run.phase == Phase::Running;
@@ -169,13 +169,13 @@ impl Fleet {
 
     /// Whether all but `id` are settled up to `at`.
     pub fn is_settled_but(&self, id: &Name, at: Timestamp) -> bool {
-        let own = self.shelf_of(id);
-        self.shelves.iter().enumerate().all(|(place, shelf)| {
+        let own = self.rack_of(id);
+        self.racks.iter().enumerate().all(|(place, rack)| {
             if place != own {
-                return !shelf.brief.has_pending && at <= shelf.brief.settled_until;
+                return !rack.brief.has_pending && at <= rack.brief.settled_until;
             }
             let waits = |it: &Server| it.run.phase == Phase::Running && it.run.at < at;
-            !shelf.servers.iter().any(|it| it.id != *id && (waits(it) || !it.pending.is_empty()))
+            !rack.servers.iter().any(|it| it.id != *id && (waits(it) || !it.pending.is_empty()))
         })
     }
 
@@ -184,61 +184,61 @@ impl Fleet {
         if let Some((at, credits)) = &mut self.accrued {
             *credits += server.unsettled(*at, calendar);
         }
-        if self.shelves.is_empty() {
-            self.shelves.push(Shelf::new(Vec::from([Arc::new(server)]), calendar));
+        if self.racks.is_empty() {
+            self.racks.push(Rack::new(Vec::from([Arc::new(server)]), calendar));
             return;
         }
-        let number = self.shelf_of(&server.id).min(self.shelves.len() - 1);
-        let mut servers = self.shelves[number].servers.clone();
-        let place = self.shelves[number].place_of(&server.id).expect_err("a server is new once");
+        let number = self.rack_of(&server.id).min(self.racks.len() - 1);
+        let mut servers = self.racks[number].servers.clone();
+        let place = self.racks[number].place_of(&server.id).expect_err("a server is new once");
         servers.insert(place, Arc::new(server));
-        if SHELF_MAX < servers.len() {
+        if RACK_MAX < servers.len() {
             let rest = servers.split_off(servers.len() / 2);
-            self.shelves.insert(number + 1, Shelf::new(rest, calendar));
+            self.racks.insert(number + 1, Rack::new(rest, calendar));
         }
-        self.shelves[number] = Shelf::new(servers, calendar);
+        self.racks[number] = Rack::new(servers, calendar);
     }
 
     /// Changes a server that is there.
     pub fn change<T>(&mut self, id: &Name, calendar: &Calendar, change: impl FnOnce(&mut Server) -> T) -> T {
-        let number = self.shelf_of(id);
-        let shelf = Arc::make_mut(&mut self.shelves[number]);
-        let place = shelf.place_of(id).expect("a server that changes is there");
-        let server = Arc::make_mut(&mut shelf.servers[place]);
+        let number = self.rack_of(id);
+        let rack = Arc::make_mut(&mut self.racks[number]);
+        let place = rack.place_of(id).expect("a server that changes is there");
+        let server = Arc::make_mut(&mut rack.servers[place]);
         let before = self.accrued.map(|(at, _)| server.unsettled(at, calendar));
         let done = change(server);
         if let (Some((at, credits)), Some(before)) = (&mut self.accrued, before) {
             *credits += server.unsettled(*at, calendar) - before;
         }
-        shelf.brief = Brief::of(&shelf.servers, calendar);
+        rack.brief = Brief::of(&rack.servers, calendar);
         done
     }
 
     /// Counts by another calendar from here on.
     pub fn recount(&mut self, calendar: &Calendar) {
         self.accrued = None;
-        for shelf in &mut self.shelves {
-            let shelf = Arc::make_mut(shelf);
-            shelf.brief = Brief::of(&shelf.servers, calendar);
+        for rack in &mut self.racks {
+            let rack = Arc::make_mut(rack);
+            rack.brief = Brief::of(&rack.servers, calendar);
         }
     }
 
     /// Forgets those that are over, and so long that nothing more can be told of them.
     pub fn forget(&mut self, at: Timestamp, calendar: &Calendar) {
-        if self.shelves.iter().all(|it| at < it.brief.forget_at) {
+        if self.racks.iter().all(|it| at < it.brief.forget_at) {
             return;
         }
-        for shelf in &mut self.shelves {
-            let shelf = Arc::make_mut(shelf);
+        for rack in &mut self.racks {
+            let rack = Arc::make_mut(rack);
             let is_over = |it: &Server| it.run.phase.is_over() && it.pending.is_empty();
-            shelf.servers.retain(|it| !is_over(it) || at < it.run.at + LATE_MAX);
-            shelf.brief = Brief::of(&shelf.servers, calendar);
+            rack.servers.retain(|it| !is_over(it) || at < it.run.at + LATE_MAX);
+            rack.brief = Brief::of(&rack.servers, calendar);
         }
-        self.shelves.retain(|it| !it.servers.is_empty());
+        self.racks.retain(|it| !it.servers.is_empty());
     }
 
-    /// The shelf a server stands on, if it is there.
-    fn shelf_of(&self, id: &Name) -> usize {
-        self.shelves.partition_point(|it| it.servers.last().is_some_and(|last| last.id < *id))
+    /// The rack a server stands on, if it is there.
+    fn rack_of(&self, id: &Name) -> usize {
+        self.racks.partition_point(|it| it.servers.last().is_some_and(|last| last.id < *id))
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn count_whole(tokenizer: &Tokenizer, text: &str) -> u64 {
     let mut pieces = Vec::new();
     let mut rest = text;
     let mut size = PIECE_BYTES;
-    while rest.len() > size {
+    while size < rest.len() {
         let end = rest.floor_char_boundary(size);
         match last_border(&rest[..end], 0) {
             Some(border) => {
@@ -76,7 +76,7 @@ impl Counter {
             self.tail_counted = (0, 0);
         }
         let (bytes, _) = self.tail_counted;
-        let grown_by_half = self.tail.len() >= bytes + bytes / 2;
+        let grown_by_half = bytes + bytes / 2 <= self.tail.len();
         if self.tail.len() <= TAIL_EXACT_BYTES || grown_by_half {
             self.tail_counted = (self.tail.len(), self.tokenizer.count(&self.tail));
         }

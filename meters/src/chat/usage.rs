@@ -105,7 +105,7 @@ fn number(usage: &Value, path: &[&str]) -> Result<u64, MeasureError> {
     }
     let field = || format!("usage.{}", path.join("."));
     let count = value.as_u64().ok_or_else(|| refusal(&field(), format!("{value} is not a whole number of tokens")))?;
-    if count > USAGE_TOKENS_MAX {
+    if USAGE_TOKENS_MAX < count {
         return Err(refusal(&field(), format!("{count} is over {USAGE_TOKENS_MAX} tokens")));
     }
     Ok(count)

@@ -29,7 +29,7 @@ const REFERENCES_MAX: usize = 1_000_000;
 
 /// Of YAML.
 pub fn score(text: &str) -> Result<Score, MeasureError> {
-    if text.len() > YAML_BYTES_MAX {
+    if YAML_BYTES_MAX < text.len() {
         return Err(MeasureError::PlanTooLarge { what: "bytes of YAML", max: YAML_BYTES_MAX as u64 });
     }
     // The parser's default budget bounds depth, aliases and what aliases expand to; a doubled key is an error.
@@ -38,7 +38,7 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
 
 /// Of JSON, which writes some characters as no YAML does.
 pub fn score_json(text: &str) -> Result<Score, MeasureError> {
-    if text.len() > YAML_BYTES_MAX {
+    if YAML_BYTES_MAX < text.len() {
         return Err(MeasureError::PlanTooLarge { what: "bytes of a compose file", max: YAML_BYTES_MAX as u64 });
     }
     score_of(&serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
@@ -51,7 +51,7 @@ fn score_of(file: &Value) -> Result<Score, MeasureError> {
         Some(_) => return Err(invalid("services", "it is not a map of services")),
         None => return Err(MeasureError::UnknownPlan { problem: "it has no services".to_owned() }),
     };
-    if services.len() > RESOURCES_MAX {
+    if RESOURCES_MAX < services.len() {
         return Err(MeasureError::PlanTooLarge { what: "services", max: RESOURCES_MAX as u64 });
     }
     let mut design = Design { services: services.keys().cloned().collect(), ..Design::default() };

@@ -36,7 +36,7 @@ impl Score {
     /// As [`Score::add`], where a cap made the points fewer than count times weight.
     pub fn add_capped(&mut self, what: impl Into<String>, count: u64, weight_hundredths: u64, points: u64) {
         assert!(points <= count * weight_hundredths, "a cap never adds points");
-        if count > 0 {
+        if 0 < count {
             self.lines.push(Line { what: what.into(), count, weight_hundredths, points_hundredths: points });
         }
     }

@@ -95,7 +95,7 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
     }
     let plan: Plan = serde_json::from_str(text).map_err(|error| invalid("plan", error.to_string()))?;
     assert_eq!(plan.scrip_plan, 1, "the version was looked at first");
-    if plan.servers.len() + plan.services.len() > RESOURCES_MAX {
+    if RESOURCES_MAX < plan.servers.len() + plan.services.len() {
         return Err(MeasureError::PlanTooLarge { what: "servers and services", max: RESOURCES_MAX as u64 });
     }
     Ok(design(plan)?.score("scrip"))

@@ -192,7 +192,7 @@ impl Changed {
 }
 
 fn changes(all: Vec<ResourceChange>) -> Result<Vec<Changed>, MeasureError> {
-    if all.len() > RESOURCES_MAX {
+    if RESOURCES_MAX < all.len() {
         return Err(MeasureError::PlanTooLarge { what: "resources", max: RESOURCES_MAX as u64 });
     }
     let mut changed = Vec::new();

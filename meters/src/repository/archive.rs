@@ -71,7 +71,7 @@ impl<'a> Archive<'a> {
             [b'P', b'K', 3 | 5 | 7, ..] => Format::Zip,
             _ if tar_mark == Some(b"ustar") => Format::Tar,
             // A tar of nothing is only its end mark.
-            _ if bytes.len() >= 1024 && bytes[..1024].iter().all(|byte| *byte == 0) => Format::Tar,
+            _ if 1024 <= bytes.len() && bytes[..1024].iter().all(|byte| *byte == 0) => Format::Tar,
             _ => return Err(invalid("it begins like neither tar, gzip nor zip")),
         };
         let by_ratio = (bytes.len() as u64).saturating_mul(options.ratio_max).max(RATIO_FREE_BYTES);

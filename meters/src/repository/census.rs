@@ -78,12 +78,12 @@ pub fn take(source: &mut dyn Source, options: &Options, on_progress: OnProgress<
 }
 
 fn check(listed: &[Listed], options: &Options) -> Result<(), MeasureError> {
-    if listed.len() as u64 > options.entries_max {
+    if options.entries_max < listed.len() as u64 {
         return Err(MeasureError::RepositoryTooLarge { what: "files", max: options.entries_max });
     }
     // Files over the limit are never read, so they do not add to the work.
     let bytes: u64 = listed.iter().map(|entry| entry.bytes).filter(|bytes| *bytes <= options.file_bytes_max).sum();
-    if bytes > options.total_bytes_max {
+    if options.total_bytes_max < bytes {
         return Err(MeasureError::RepositoryTooLarge { what: "bytes", max: options.total_bytes_max });
     }
     Ok(())
@@ -114,7 +114,7 @@ fn verdict(
     let said = match entry.kind {
         Kind::Link => return Ok(Err(Reason::Link)),
         Kind::Submodule => return Ok(Err(Reason::Submodule)),
-        Kind::File if entry.bytes > options.file_bytes_max => return Ok(Err(Reason::TooLarge)),
+        Kind::File if options.file_bytes_max < entry.bytes => return Ok(Err(Reason::TooLarge)),
         Kind::File => attributes.of_path(&entry.path, steps)?,
     };
     Ok(match rules::by_path(&entry.path, &said) {
@@ -143,7 +143,7 @@ fn count(
     source.read(&entries, &mut |handle, content| {
         batch_bytes += content.len();
         batch.push((known[&handle], content));
-        if batch_bytes >= BATCH_BYTES {
+        if BATCH_BYTES <= batch_bytes {
             batch_bytes = 0;
             verdicts.par_extend(std::mem::take(&mut batch).into_par_iter().map(judge));
             on_progress(Progress { files_done: verdicts.len() as u64, files_total });

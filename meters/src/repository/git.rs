@@ -88,7 +88,7 @@ impl Source for Objects {
         run(command, self.deadline, Vec::new(), |output| {
             let mut record = Vec::new();
             let mut paths_bytes = 0;
-            while output.take(RECORD_BYTES_MAX).read_until(0, &mut record).map_err(failed)? > 0 {
+            while 0 < output.take(RECORD_BYTES_MAX).read_until(0, &mut record).map_err(failed)? {
                 if record.len() as u64 == RECORD_BYTES_MAX && !record.ends_with(&[0]) {
                     return Err(MeasureError::RepositoryTooLarge { what: "bytes in a path", max: RECORD_BYTES_MAX });
                 }
@@ -97,7 +97,7 @@ impl Source for Objects {
                     return Err(MeasureError::RepositoryTooLarge { what: "files", max: entries_max });
                 }
                 paths_bytes += entry.path.len();
-                if paths_bytes > PATHS_BYTES_MAX {
+                if PATHS_BYTES_MAX < paths_bytes {
                     let max = PATHS_BYTES_MAX as u64;
                     return Err(MeasureError::RepositoryTooLarge { what: "bytes in its paths", max });
                 }

@@ -130,7 +130,7 @@ fn the_system_prompt_and_the_tools_count_wherever_they_stand() {
     let mut with_tools = within.clone();
     with_tools["tools"] = json!([{"type": "function", "function": {"name": "find", "description": words}}]);
     let found = measured(&with_tools);
-    assert!(found.quantities["input_tokens"] > expected.quantities["input_tokens"] + 200);
+    assert!(expected.quantities["input_tokens"] + 200 < found.quantities["input_tokens"]);
     assert_eq!((&expected.evidence["estimated"], &found.evidence["estimated"]), (&json!(false), &json!(true)));
     with_tools["tools"] = json!([]);
     assert_eq!(measured(&with_tools), expected);
@@ -337,7 +337,7 @@ fn what_cannot_be_counted_is_refused() {
 #[test]
 fn control_tokens_are_plain_text() {
     let tokenizer = Tokenizer::of_model("gpt-4o");
-    assert!(tokenizer.count("<|endoftext|>") > 1);
+    assert!(1 < tokenizer.count("<|endoftext|>"));
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn tokens_are_counted_as_another_tokenizer_counts_them() {
         .map(str::to_owned),
     );
     let bytes: usize = texts.iter().map(String::len).sum();
-    assert!(texts.len() > 200 && bytes > 1_000_000, "{} texts of {bytes} bytes are too few to compare", texts.len());
+    assert!(200 < texts.len() && 1_000_000 < bytes, "{} texts of {bytes} bytes are too few to compare", texts.len());
     let mut node = Command::new("node");
     node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/tokens.cjs"))
         .arg(tools("node_modules"))
@@ -136,7 +136,7 @@ fn triple_quoted_lines(text: &str) -> u64 {
 
 /// Why two counters may differ over a file. Each reason is checked on the file itself.
 fn explanation(language: &str, text: &str, ours: u64, theirs: u64) -> Option<&'static str> {
-    if ours > theirs && ours <= (text.len() as u64).div_ceil(120) {
+    if theirs < ours && ours <= (text.len() as u64).div_ceil(120) {
         return Some("long lines count as several");
     }
     if text.starts_with("#!") && ours + 1 == theirs {
@@ -198,7 +198,7 @@ fn lines_are_counted_as_another_counter_counts_them() {
         assert!(explained * 100 <= compared * percent, "{language}: {explained} of {compared} differ");
     }
     let compared: u64 = found.values().map(|(compared, _)| compared).sum();
-    assert!(compared > 300, "only {compared} files were compared: {found:?}");
+    assert!(300 < compared, "only {compared} files were compared: {found:?}");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn this_repository_measures_alike_as_commit_archive_and_folder() {
         let packed = measure_archive(&archive(format), &options, &quietly).unwrap();
         assert_eq!(packed, unpacked, "{format}");
     }
-    assert!(commit.measurement.quantities["code_lines"] > 3000);
+    assert!(3000 < commit.measurement.quantities["code_lines"]);
 }
 
 /// A real plan. Without a network only the built-in resource type can be planned, which weighs nothing; so the

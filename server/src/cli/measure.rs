@@ -32,6 +32,9 @@ pub enum Measure {
     /// Score an infrastructure plan
     Plan(Document),
     /// Count the seconds a server ran, from its lifecycle
+    ///
+    /// By the measurer's own terms. What is charged for them, such as for a server that is stopped, goes by the rate
+    /// card: `scrip price` knows it.
     Server(Document),
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A command does one thing and says it to people; with `--json` it says it to programs, and why it could not, too. It
 //! exits 0 when done, 1 when refused or failed, 2 when it was not understood.
+mod demo;
 mod import;
 mod keep;
 mod measure;
@@ -48,7 +49,7 @@ enum Command {
     /// Serve the API
     Serve(serve::Serve),
     /// Serve a filled example to look at
-    Demo(serve::Demo),
+    Demo(demo::Demo),
     /// Measure chats, repositories, plans and servers, here and without a network
     #[command(subcommand)]
     Measure(measure::Measure),

@@ -24,7 +24,7 @@ use super::json;
 use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
-use crate::service::{By, Caller, Scope, Under};
+use crate::service::{By, Caller, Scope, Under, is_key};
 
 /// Bytes of one JSON document.
 pub const JSON_BYTES_MAX: usize = 1 << 20;
@@ -123,10 +123,7 @@ impl Call {
     /// The idempotency key of a request that moves nothing and may carry one.
     pub fn key_if_any(&self) -> Result<Option<Text>, Problem> {
         let Some(value) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
-        let text = value
-            .to_str()
-            .ok()
-            .filter(|it| (1..=255).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_graphic()));
+        let text = value.to_str().ok().filter(|it| is_key(it));
         let malformed = || Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
         // A key is kept for ever.
         card_numbers::none_in(text.unwrap_or_default())?;

@@ -68,6 +68,8 @@ impl App {
                 },
             }
             let account = self.known(&registration.id)?.account.clone();
+            // What the turnstile commits is told to those who count; this went past it.
+            self.keep_waiting([account.number]);
             return Ok(Registered { account, is_new: true });
         }
         Err(Error::Busy)
@@ -171,6 +173,8 @@ impl App {
         Ok(changes)
     }
 
+    /// Nobody else can be at an account that is not there yet, so it is decided here and not in the turnstile. Of what
+    /// goes with a transaction only what grants bring can be due: an account's first credits are no recovery.
     fn welcome(&self, number: AccountNumber, now: Timestamp) -> Result<Vec<Change>, Error> {
         let mut book = Book::open(number);
         let mut posts = Vec::new();

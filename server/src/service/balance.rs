@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name, Place};
-use billing::ledger::{Balance, Book, Source, Transaction};
+use billing::ledger::{Balance, Book, RUNWAY_MAX, Source, Transaction};
 use billing::money::{Credits, Currency, Money};
 use billing::server::Phase;
 use billing::time::{Span, Timestamp};
@@ -20,8 +20,6 @@ const FORETOLD_MAX: i64 = 50_000;
 const FOLDED_AT_ONCE: u64 = 1_000;
 /// Days of usage that say how fast an account burns.
 const BURN_DAYS: i64 = 7;
-/// What lies further ahead than this is not foretold.
-const RUNWAY_MAX: Span = Span::DAY.times(3_650);
 
 #[derive(Clone, Debug)]
 pub struct BalanceView {

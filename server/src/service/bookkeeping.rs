@@ -18,13 +18,13 @@ use billing::time::{Span, Timestamp};
 use store::{Change, Document, Fault};
 
 use super::Error;
-use super::documents::{Kept, read};
+use super::documents::Kept;
 use super::months::{AccountMonth, Counted, HouseMonth, Month, SumsBody, Used};
 use super::usage::{Interval, bucket_start};
 use crate::app::{App, Known};
 
-pub(super) const ACCOUNT_MONTH: &str = "account_month";
-pub(super) const HOUSE_MONTH: &str = "house_month";
+pub(super) const ACCOUNT_MONTH: &str = Document::ACCOUNT_MONTH;
+pub(super) const HOUSE_MONTH: &str = Document::HOUSE_MONTH;
 
 /// Accounts counted in one commit of the worker's: one of more would keep charges waiting.
 const ACCOUNTS_BESIDE: usize = 4;
@@ -190,7 +190,7 @@ impl App {
         self.keep_waiting(moved);
     }
 
-    fn keep_waiting(&self, accounts: impl IntoIterator<Item = AccountNumber>) {
+    pub(super) fn keep_waiting(&self, accounts: impl IntoIterator<Item = AccountNumber>) {
         self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner).accounts.extend(accounts);
     }
 
@@ -429,46 +429,3 @@ pub(super) fn range(known: &Known, at: Timestamp) -> (Timestamp, Timestamp) {
     let to = bucket_start(from + Span::DAY.times(32), Interval::Month, &known.zone, at);
     (from, to)
 }
-
-/// Counts everything in a store again and says where its months say otherwise: what `scrip verify` adds to the rest.
-pub fn verify_months(store: &dyn store::Store) -> Result<Vec<String>, Fault> {
-    let mut differences = Vec::new();
-    let mut tallies: BTreeMap<AccountNumber, (Tally, u64)> = BTreeMap::new();
-    let mut months: BTreeMap<Month, Counted> = BTreeMap::new();
-    let mut fault = None;
-    store.journal(0, &mut |_, transaction| {
-        let account = transaction.place.account;
-        let (tally, counted) = tallies.entry(account).or_insert_with(|| {
-            let newest = store.documents(account, ACCOUNT_MONTH, None, 1).and_then(|mut it| match it.pop() {
-                Some(document) => Ok(read::<AccountMonth>(document)?.body.version),
-                None => Ok(0),
-            });
-            let counted = newest.unwrap_or_else(|it| {
-                fault = Some(it);
-                0
-            });
-            (Tally::default(), counted)
-        });
-        if tally.version < *counted && transaction.place.version == tally.version + 1 {
-            let sums = tally.count(&transaction, &mut |_| None);
-            let date = Date::of(booked_at(&transaction));
-            months.entry(Month::of(date)).or_default().add(date.day, &sums);
-        }
-    })?;
-    if let Some(fault) = fault {
-        return Err(fault);
-    }
-    for document in store.documents(Document::HOUSE, HOUSE_MONTH, None, MONTHS_VERIFIED_MAX)? {
-        let kept = read::<HouseMonth>(document)?;
-        let month = kept.document.id.parse::<Month>().map_err(|it| Fault::new("reading a month", it))?;
-        let expected = months.remove(&month).unwrap_or_default().sums;
-        if kept.body.sums.read()? != expected {
-            differences.push(format!("month {month}: expected {expected:?}, found {:?}", kept.body.sums));
-        }
-    }
-    differences.extend(months.into_keys().map(|it| format!("month {it}: it is not there")));
-    Ok(differences)
-}
-
-/// A hundred years of them.
-const MONTHS_VERIFIED_MAX: usize = 1_200;

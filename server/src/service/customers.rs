@@ -17,7 +17,8 @@ use super::payment_methods::{PaymentMethod, told};
 use crate::app::{App, Known};
 use crate::stripe::{self, NewCustomer};
 
-const WALLET: &str = "wallet";
+/// Called in documents what it was called at first.
+const PAYER: &str = "wallet";
 const OWNER: &str = "wallet_of";
 const ATTEMPTS_MAX: u32 = 8;
 /// How long an account is made known to the provider under one key: several times what a search takes to show it.
@@ -25,7 +26,7 @@ const KEY_TURN: Span = Span::MINUTE.times(10);
 
 /// Whom the provider knows the account as, and what is charged where nothing is named.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Wallet {
+pub(super) struct Payer {
     /// None once it was deleted there.
     pub customer: Option<String>,
     pub default: Option<String>,
@@ -35,19 +36,19 @@ pub(super) struct Wallet {
 }
 
 impl App {
-    pub(super) fn wallet(&self, account: AccountNumber) -> Result<Option<Kept<Wallet>>, Error> {
-        self.kept(account, WALLET, WALLET)
+    pub(super) fn payer(&self, account: AccountNumber) -> Result<Option<Kept<Payer>>, Error> {
+        self.kept(account, PAYER, PAYER)
     }
 
     /// Whom the provider knows the account as; makes it known where it is not. One that was made and whose answer was
     /// lost is found; for as long as a search may not show it yet, the same order comes under the same key.
     pub(super) async fn customer_of(self: &Arc<Self>, known: &Arc<Known>) -> Result<String, Error> {
         let number = known.account.number;
-        let wallet = self.wallet(number)?;
-        if let Some(customer) = wallet.as_ref().and_then(|it| it.body.customer.clone()) {
+        let payer = self.payer(number)?;
+        if let Some(customer) = payer.as_ref().and_then(|it| it.body.customer.clone()) {
             return Ok(customer);
         }
-        let lost = wallet.as_ref().map_or(0, |it| it.body.lost);
+        let lost = payer.as_ref().map_or(0, |it| it.body.lost);
         let account = known.account.clone();
         let key = customer_key(&account, lost, self.now());
         let found = match self.at_provider(move |it| it.find_customer(number.get())).await {
@@ -76,10 +77,10 @@ impl App {
             }
         };
         let now = self.now();
-        let body = Wallet { customer: Some(customer.clone()), default: None, lost };
-        let mut wallet = wallet.unwrap_or_else(|| Kept::new(number, WALLET, WALLET.to_owned(), body.clone()));
-        wallet.body = body;
-        let mut changes = vec![wallet.next(now, None)];
+        let body = Payer { customer: Some(customer.clone()), default: None, lost };
+        let mut payer = payer.unwrap_or_else(|| Kept::new(number, PAYER, PAYER.to_owned(), body.clone()));
+        payer.body = body;
+        let mut changes = vec![payer.next(now, None)];
         if self.account_of_customer(&customer)?.is_none() {
             let owner = Kept::new(Document::HOUSE, OWNER, customer.clone(), number.get());
             changes.push(owner.next(now, None));
@@ -87,7 +88,7 @@ impl App {
         if self.keep(&changes)? {
             return Ok(customer);
         }
-        self.wallet(number)?.and_then(|it| it.body.customer).ok_or(Error::Busy)
+        self.payer(number)?.and_then(|it| it.body.customer).ok_or(Error::Busy)
     }
 
     /// The account that the provider knows by this name.
@@ -108,12 +109,12 @@ impl App {
             return Ok(false);
         }
         for _ in 0..ATTEMPTS_MAX {
-            let wallet = self.wallet(account)?.filter(|it| it.body.customer.as_deref() == Some(customer));
-            let Some(mut wallet) = wallet else { return Ok(true) };
+            let payer = self.payer(account)?.filter(|it| it.body.customer.as_deref() == Some(customer));
+            let Some(mut payer) = payer else { return Ok(true) };
             tracing::warn!(account = account.get(), customer, "a customer was deleted at the provider, with its cards");
             let now = self.now();
-            wallet.body = Wallet { customer: None, default: None, lost: wallet.body.lost + 1 };
-            let mut changes = vec![wallet.next(now, None)];
+            payer.body = Payer { customer: None, default: None, lost: payer.body.lost + 1 };
+            let mut changes = vec![payer.next(now, None)];
             let cards = self.live_methods(account)?.into_iter();
             let gone = cards.map(|it| Kept { body: PaymentMethod { is_gone: true, ..it.body }, ..it });
             changes.extend(gone.map(|it| it.next(now, None)));

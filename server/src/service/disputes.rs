@@ -12,7 +12,7 @@ use billing::payment::Status;
 
 use super::Error;
 use super::payment_methods::told;
-use super::payments::{ByHand, Disputed, Payment, Taken};
+use super::payments::{ByHand, DisputeState, Disputed, Payment, Taken};
 use crate::app::App;
 use crate::stripe::{Dispute, DisputeStatus, RefundStatus};
 use crate::turnstile::Turned;
@@ -24,7 +24,7 @@ enum Step {
     Open,
     /// The bank keeps so many minor units.
     Take(i64),
-    Close(&'static str),
+    Close(DisputeState),
 }
 
 /// The next step, of what was done and what the provider says. First it is opened, whatever came of it meanwhile, then
@@ -46,11 +46,11 @@ fn next_step(known: Option<&Disputed>, dispute: &Dispute) -> Option<Step> {
         return Some(Step::Take(keeps - known.lost));
     }
     let over = match dispute.status {
-        DisputeStatus::Won => "won",
-        DisputeStatus::Lost => "lost",
+        DisputeStatus::Won => DisputeState::Won,
+        DisputeStatus::Lost => DisputeState::Lost,
         DisputeStatus::Open | DisputeStatus::Inquiry => return None,
     };
-    (known.status == "open").then_some(Step::Close(over))
+    (known.status == DisputeState::Open).then_some(Step::Close(over))
 }
 
 /// The dispute in the currency that was paid. What a bank wants in another cannot be compared with the payment: then
@@ -96,7 +96,7 @@ impl App {
         let Some(step) = next_step(known.as_ref(), dispute) else { return Ok(true) };
         let now = self.now();
         let is_only_one = !kept.body.is_disputed(Some(&dispute.reference));
-        let mut next = Disputed { reference: dispute.reference.clone(), status: "open".to_owned(), lost: 0 };
+        let mut next = Disputed { reference: dispute.reference.clone(), status: DisputeState::Open, lost: 0 };
         if let Some(known) = &known {
             next = known.clone();
         }
@@ -114,7 +114,7 @@ impl App {
                 taken.map(|it| it.command)
             }
             Step::Close(status) => {
-                next.status = status.to_owned();
+                next.status = status;
                 is_only_one.then(|| freeze(false))
             }
         };

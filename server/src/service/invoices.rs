@@ -7,7 +7,7 @@ use billing::Refusal;
 use billing::calendar::Date;
 use billing::id::{AccountNumber, InvoiceId, Name, PaymentId};
 use billing::invoice::{Invoice, Kind, Line, Number, Party};
-use billing::money::Credits;
+use billing::money::{Credits, Currency};
 use billing::refund::Part;
 use billing::tax::Country;
 use billing::time::Timestamp;
@@ -83,7 +83,8 @@ struct Body {
     issued_at: i64,
     seller: PartyBody,
     buyer: PartyBody,
-    currency: String,
+    #[serde(with = "super::word")]
+    currency: Currency,
     text: String,
     credits: i64,
     net: i64,
@@ -103,7 +104,7 @@ impl Body {
             issued_at: Timestamp::from_millis(self.issued_at),
             seller: self.seller.read(),
             buyer: self.buyer.read(),
-            currency: self.currency.parse().unwrap_or(billing::money::Currency::EUR),
+            currency: self.currency,
             lines: vec![Line { text: self.text, credits: Credits::from_micros(self.credits), net: self.net }],
             treatment: self.taxed.treatment(),
             tax: self.tax,
@@ -234,7 +235,7 @@ impl App {
         let counter = self.kept::<Counter>(Document::HOUSE, COUNTER, &id)?;
         let blank = || Kept::new(Document::HOUSE, COUNTER, id, Counter::of(&seller.name));
         let mut counter = counter.unwrap_or_else(blank);
-        counter.body.add(Month::at(at), &body.currency, &body.taxed, part);
+        counter.body.add(Month::at(at), body.currency, &body.taxed, part);
         let id = InvoiceId::new(at, self.place_beside(number)?).to_string();
         let (buyer, paid_with) = match &first {
             Some(first) => (first.buyer.clone(), first.paid_with.clone()),
@@ -249,7 +250,7 @@ impl App {
             issued_at: at.millis(),
             seller: PartyBody::of(&seller),
             buyer,
-            currency: body.currency.clone(),
+            currency: body.currency,
             text: body.item.clone(),
             credits: part.credits.micros(),
             net: part.net,
@@ -261,7 +262,7 @@ impl App {
         };
         let said = Number { prefix: prefix.to_owned(), year, sequence: written.sequence }.to_string();
         let (total, is_credit_note) = (written.net + written.tax, written.is_credit_note);
-        let told = invoice_news(number, (&id, &said, is_credit_note), (payment, total, &body.currency), at);
+        let told = invoice_news(number, (&id, &said, is_credit_note), (payment, total, body.currency), at);
         let invoice = Kept::new(number, KIND, id.clone(), written);
         Ok(Issued { id, changes: vec![counter.next(at, None), invoice.next(at, None), told] })
     }

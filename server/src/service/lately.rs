@@ -10,7 +10,7 @@ use billing::id::AccountNumber;
 use billing::time::{Span, Timestamp};
 use store::{Fault, UsageRow};
 
-use super::shelf::Shelf;
+use super::recent::Recent;
 use crate::app::App;
 
 /// Rows that are kept of all accounts: some fifty megabytes.
@@ -22,11 +22,11 @@ pub(super) const FOLLOWED_MAX: u64 = 256;
 /// Reading up to now reads on to here, so that what is asked a moment later is inside.
 const BEYOND_NOW: Span = Span::DAY.times(2);
 
-pub struct Lately(Shelf<Kept>);
+pub struct Lately(Recent<Kept>);
 
 impl Default for Lately {
     fn default() -> Lately {
-        Lately(Shelf::of(KEPT_MAX))
+        Lately(Recent::of(KEPT_MAX))
     }
 }
 

@@ -59,6 +59,8 @@ mod purchase_price;
 mod purchases;
 mod quotes;
 mod rate_cards;
+mod recent;
+mod recount;
 mod refunds;
 mod renewals;
 mod report_csv;
@@ -70,7 +72,6 @@ mod sandbox;
 mod seal;
 mod server_reports;
 mod servers;
-mod shelf;
 mod standing;
 mod statements;
 mod subscriptions;
@@ -84,12 +85,13 @@ mod usage;
 mod utilisation;
 mod warnings;
 mod webhook_endpoints;
+mod word;
 
 pub use accounts::{AccountProfile, Registered, Registration};
 pub use api_keys::{Caller, MintOrder, Minted, Scope, secret_under};
 pub use audit::By;
 pub use balance::BalanceView;
-pub use bookkeeping::{Backlog, Freshness, verify_months};
+pub use bookkeeping::{Backlog, Freshness};
 pub use budgets::{BudgetOrder, BudgetView};
 pub use charges::{ChargeView, ReverseOrder};
 pub use console::{AuditFilter, AuditPage, CONSOLE_LASTS, Operator, WaitingJob};
@@ -109,12 +111,12 @@ pub(crate) use lately::Lately;
 pub use months::{Month, UsedRow};
 pub(crate) use notices::companions;
 pub use notices::{Happening, Tidings, raise};
-pub use order::{ChargeOrder, Evidence, Order, check_reason};
+pub use order::{ChargeOrder, DIMENSION_LENGTH_MAX, Evidence, Order, check_reason, is_key};
 pub use oversight::{Attention, Note, RefundPreview, SeenPayments};
 pub use overview::{Bar, Overview, OverviewQuery, Part, PartLine, ProjectName, ProjectNames};
 pub use packages::Package;
 pub use payment_methods::{MethodView, PaymentMethod, SetupView};
-pub use payments::{Disputed, Payment, PaymentView, Purpose, Way};
+pub use payments::{DisputeState, Disputed, Payment, PaymentView, Purpose, Way};
 pub use plan_offers::{PlanChange, PlanOffer};
 pub use plans::Plan;
 pub use portal::{Followed, LinkOrder, PortalLink, PortalPage, PortalSession, Role, SESSION_LASTS};
@@ -126,7 +128,8 @@ pub use purchase_price::PriceOfCredits;
 pub use purchases::{Goods, PurchaseOrder};
 pub use quotes::{QuoteOrder, QuoteView};
 pub use rate_cards::{Upload, Uploaded};
-pub use refunds::{Much, Refund, RefundOrder, RefundView};
+pub use recount::verify_months;
+pub use refunds::{Much, Refund, RefundOrder, RefundState, RefundView};
 pub use report_csv::{liability_csv, revenue_csv, trial_balance_csv};
 pub use reports::{Liability, MoneyOfMonth, RevenueReport, TrialBalance};
 pub use reprice::{Repriced, Repricing};
@@ -171,6 +174,12 @@ impl From<Refusal> for Error {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         Error::Fault(fault)
+    }
+}
+/// What was done beside the rest has panicked.
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Error {
+        Fault::new("doing something beside the rest", error).into()
     }
 }
 

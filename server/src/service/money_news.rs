@@ -5,7 +5,7 @@
 //! payment reaches an end once, a period is paid once, so nothing is told twice however often the provider says it.
 use billing::id::{AccountNumber, PaymentId};
 use billing::ledger::{Book, Topup, TopupChange, Transaction, What};
-use billing::money::Credits;
+use billing::money::{Credits, Currency};
 use billing::payment::{Failure, Status};
 use billing::time::Timestamp;
 use serde_json::{Value, json};
@@ -28,8 +28,8 @@ pub(super) fn when(at: Timestamp) -> Value {
     json!(format!("{at:.3}"))
 }
 
-fn money(amount: i64, currency: &str) -> Value {
-    json!({"amount": amount, "currency": currency})
+fn money(amount: i64, currency: Currency) -> Value {
+    json!({"amount": amount, "currency": currency.as_str()})
 }
 
 fn failure_in(about: &mut Value, failure: Failure) {
@@ -109,7 +109,7 @@ fn about_rule(topup: &Topup) -> Value {
     let credits = topup.under_way.as_ref().map_or(rule.credits, |it| it.credits);
     let total = topup.under_way.as_ref().map_or(rule.price.amount, |it| it.total);
     json!({
-        "credits": credits.to_string(), "total": money(total, rule.price.currency.as_str()),
+        "credits": credits.to_string(), "total": money(total, rule.price.currency),
         "threshold": rule.threshold.to_string(), "payment_method": rule.method,
     })
 }
@@ -153,10 +153,10 @@ impl App {
             Purpose::Subscription => "subscription",
         };
         let mut about = json!({
-            "payment": id, "status": payment.status, "purpose": purpose, "item": payment.item,
+            "payment": id, "status": payment.status.as_str(), "purpose": purpose, "item": payment.item,
             "credits": Credits::from_micros(payment.credits).to_string(),
-            "net": money(payment.net, &payment.currency), "tax": money(payment.tax, &payment.currency),
-            "total": money(payment.total(), &payment.currency),
+            "net": money(payment.net, payment.currency), "tax": money(payment.tax, payment.currency),
+            "total": money(payment.total(), payment.currency),
             "payment_method": payment.method, "package": payment.package, "invoice": payment.invoice,
         });
         if let Some(failure) = payment.failure() {
@@ -187,19 +187,19 @@ impl App {
         let about = json!({
             "payment": payment.to_string(), "refund": cause, "item": body.item, "reason": reason,
             "credits": Credits::from_micros(part.credits).to_string(), "credit_note": credit_note,
-            "net": money(part.net, &body.currency), "tax": money(part.tax, &body.currency),
-            "total": money(part.net + part.tax, &body.currency),
+            "net": money(part.net, body.currency), "tax": money(part.tax, body.currency),
+            "total": money(part.net + part.tax, body.currency),
         });
         tell(payment.place().account, Happening::PaymentRefunded, cause, about, at)
     }
 
     /// What is told of a dispute that has come to a new state.
     pub(super) fn dispute_news(payment: PaymentId, body: &Payment, dispute: &Disputed, at: Timestamp) -> Change {
-        let cause = format!("{}-{}", dispute.reference, dispute.status);
+        let cause = format!("{}-{}", dispute.reference, dispute.status.as_str());
         let about = json!({
-            "payment": payment.to_string(), "status": dispute.status, "item": body.item,
+            "payment": payment.to_string(), "status": dispute.status.as_str(), "item": body.item,
             "credits": Credits::from_micros(body.credits).to_string(),
-            "total": money(body.total(), &body.currency), "lost": money(dispute.lost, &body.currency),
+            "total": money(body.total(), body.currency), "lost": money(dispute.lost, body.currency),
         });
         tell(payment.place().account, Happening::PaymentDisputed, &cause, about, at)
     }
@@ -218,8 +218,8 @@ impl App {
         let about = json!({
             "subscription": subscription.id, "state": subscription.state, "plan": plan.name,
             "credits": Credits::from_micros(plan.credits).to_string(), "payment_method": subscription.method,
-            "net": money(charged.net, &plan.currency), "tax": money(charged.tax, &plan.currency),
-            "total": money(charged.net + charged.tax, &plan.currency), "period_end": ends_at,
+            "net": money(charged.net, plan.currency), "tax": money(charged.tax, plan.currency),
+            "total": money(charged.net + charged.tax, plan.currency), "period_end": ends_at,
             "renews_at": if what == Happening::SubscriptionRenewalUpcoming { ends_at.clone() } else { Value::Null },
             "next_try_at": subscription.next_try_at.map(|it| when(Timestamp::from_millis(it))),
         });
@@ -241,7 +241,7 @@ pub(super) fn about_card(card: &PaymentMethod) -> Value {
 pub(super) fn invoice_news(
     account: AccountNumber,
     (id, number, is_credit_note): (&str, &str, bool),
-    (payment, total, currency): (PaymentId, i64, &str),
+    (payment, total, currency): (PaymentId, i64, Currency),
     at: Timestamp,
 ) -> Change {
     let about = json!({

@@ -220,7 +220,7 @@ impl Used {
 }
 
 /// What a day of the house added to what customers have, and to what is deferred.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct DayBody {
     pub outstanding: i64,
     pub deferred: BTreeMap<String, i64>,

@@ -18,13 +18,18 @@ use crate::turnstile::{Key, Once, Part};
 /// Bytes of what a customer reads as the reason of something.
 const REASON_BYTES_MAX: usize = 500;
 /// The longest idempotency key.
-pub const KEY_LENGTH_MAX: usize = 255;
+const KEY_LENGTH_MAX: usize = 255;
 /// The longest caller's metadata, as JSON text.
 pub const METADATA_BYTES_MAX: usize = 4_096;
 /// The longest dimension value.
 pub const DIMENSION_LENGTH_MAX: usize = 256;
 /// The dimension that says since what something is new, beside the one of which each value is paid for once.
 const SINCE: &str = "since";
+
+/// Whether a text may be an idempotency key: 1 to 255 visible ASCII characters.
+pub fn is_key(text: &str) -> bool {
+    (1..=KEY_LENGTH_MAX).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_graphic())
+}
 
 /// Usage as a caller tells it, before it has a price.
 #[derive(Clone, Debug, Default)]
@@ -179,8 +184,7 @@ impl App {
 
     /// The caller's key, checked, with the fingerprint of what it came with.
     pub(super) fn key(&self, account: AccountNumber, text: &Text, request: Fingerprint) -> Result<Key, Refusal> {
-        let printable = text.bytes().all(|it| (b'!'..=b'~').contains(&it));
-        if text.is_empty() || KEY_LENGTH_MAX < text.len() || !printable {
+        if !is_key(text) {
             return Err(Refusal::invalid("idempotency_key", "must be 1 to 255 visible ASCII characters"));
         }
         Ok(Key { name: NameHash::key(account, text), text: Arc::clone(text), request: request.finish() })

@@ -8,13 +8,12 @@ use billing::Refusal;
 use billing::id::PaymentId;
 use billing::ledger::Command;
 use billing::payment::{Failure, Status};
-use store::Change;
+use store::{Change, NameHash};
 
 use super::Error;
 use super::collect::{ATTEMPTS_MAX, Progress, look_again_at};
 use super::documents::Kept;
 use super::payments::{Payment, Purpose, Way};
-use super::requests::paid;
 use crate::app::App;
 use crate::stripe::{self, DeclineReason, PaymentStatus};
 use crate::turnstile::{Ask, Turned};
@@ -56,7 +55,7 @@ impl App {
             return self.credit(id, kept).await.map(|()| true);
         }
         if before.may_become(next) {
-            body.status = next.as_str().to_owned();
+            body.status = next;
         } else if before.is_final() {
             return Ok(true);
         }
@@ -112,7 +111,7 @@ impl App {
         for _ in 0..ATTEMPTS_MAX {
             let now = self.now();
             let body = &mut kept.body;
-            body.status = Status::Succeeded.as_str().to_owned();
+            body.status = Status::Succeeded;
             (body.reference, body.card, body.failure) = (seen.reference.clone(), seen.card.clone(), None);
             (body.page_url, body.action_url, body.client_secret) = (None, None, None);
             let invoiced = self.invoice_for(&known, id, body, now)?;
@@ -129,7 +128,7 @@ impl App {
                 command: Some(Command::Grant(Arc::new(kept.body.terms(&id.to_string(), now, moved.expires_at)))),
                 key: None,
                 by: kept.body.by.as_deref().map(Into::into),
-                fact: Some(paid(id)),
+                fact: Some(NameHash::paid(id)),
                 once: None,
                 also,
             };

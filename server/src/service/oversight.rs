@@ -13,7 +13,7 @@ use store::{Account, Change};
 use super::documents::{Kept, read};
 use super::house_requests::{HouseKey, Under};
 use super::order::Fingerprint;
-use super::payments::{Payment, PaymentView};
+use super::payments::{DisputeState, Payment, PaymentView};
 use super::refunds::RefundOrder;
 use super::seal::random_name;
 use super::{By, Error};
@@ -58,7 +58,7 @@ impl Attention {
     }
 
     fn of(payment: &Payment, changed_at: Timestamp, now: Timestamp) -> Option<Attention> {
-        let is_disputed = payment.dispute.as_ref().is_some_and(|it| it.status == "open");
+        let is_disputed = payment.dispute.as_ref().is_some_and(|it| it.status == DisputeState::Open);
         match payment.status() {
             _ if is_disputed => Some(Attention::Disputed),
             Status::RequiresAction => Some(Attention::RequiresAction),

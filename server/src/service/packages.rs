@@ -33,7 +33,8 @@ pub struct Package {
     pub bonus: i64,
     /// Minor units, tax aside.
     pub price: i64,
-    pub currency: String,
+    #[serde(with = "super::word")]
+    pub currency: Currency,
     /// Taken off sale; what was bought of it stays.
     pub is_gone: bool,
 }
@@ -56,7 +57,7 @@ impl App {
         // Where a credit costs next to nothing, no card can be charged the smallest.
         let can_be_paid = |it: &Package| least_charge(currency) <= it.price;
         let mut packages: Vec<Package> = defaults.filter(|it| !is_replaced(it) && can_be_paid(it)).collect();
-        let on_sale = |it: &Kept<Package>| !it.body.is_gone && it.body.currency == currency.as_str();
+        let on_sale = |it: &Kept<Package>| !it.body.is_gone && it.body.currency == currency;
         packages.extend(stored.iter().filter(|it| on_sale(it)).map(|it| it.body.clone()));
         packages.sort_by(|one, other| (one.price, &one.id).cmp(&(other.price, &other.id)));
         Ok(packages)
@@ -95,9 +96,7 @@ impl App {
                 Refusal::invalid("credits", "must be more than 0 and at most 100000000, and bonus 0 or more").into()
             );
         }
-        let currency =
-            Currency::in_use(&package.currency).map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
-        self.chargeable(package.price, currency)?;
+        self.chargeable(package.price, package.currency)?;
         if package.name.is_empty() || 200 < package.name.len() || package.name.chars().any(char::is_control) {
             return Err(Refusal::invalid("name", "must be 1 to 200 bytes without control characters").into());
         }
@@ -144,7 +143,7 @@ impl App {
             credits: paid.micros(),
             bonus: paid.micros() / 100 * percent,
             price: self.list_price(paid, currency),
-            currency: currency.as_str().to_owned(),
+            currency,
             is_gone: false,
         }
     }

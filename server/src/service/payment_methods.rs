@@ -73,7 +73,7 @@ impl App {
     pub fn payment_methods(&self, account: &Name) -> Result<Vec<MethodView>, Error> {
         let known = self.known(account)?;
         let number = known.account.number;
-        let default = self.wallet(number)?.and_then(|it| it.body.default);
+        let default = self.payer(number)?.and_then(|it| it.body.default);
         let view = |it: Kept<PaymentMethod>| {
             let is_default = default.as_deref() == Some(&*it.document.id);
             MethodView { id: it.document.id, method: it.body, is_default }
@@ -172,11 +172,11 @@ impl App {
                 return Ok((view, true));
             }
             let found = self.live_methods(number)?.into_iter().find(|it| it.document.id == method);
-            let (found, wallet) = (found.ok_or(Refusal::PaymentMethodNotFound)?, self.wallet(number)?);
-            let mut wallet = wallet.ok_or(Refusal::PaymentMethodNotFound)?;
-            wallet.body.default = Some(method.to_owned());
+            let (found, payer) = (found.ok_or(Refusal::PaymentMethodNotFound)?, self.payer(number)?);
+            let mut payer = payer.ok_or(Refusal::PaymentMethodNotFound)?;
+            payer.body.default = Some(method.to_owned());
             let now = self.now();
-            let mut changes = vec![wallet.next(now, None)];
+            let mut changes = vec![payer.next(now, None)];
             changes.extend(by.noted(now, "payment_method.default", account.to_string(), method.to_owned()));
             let view = MethodView { id: found.document.id, method: found.body, is_default: true };
             changes.extend(fresh.map(|it| it.answered(&view, now)));
@@ -207,9 +207,9 @@ impl App {
             let now = self.now();
             removed.body.is_gone = true;
             let mut changes = vec![removed.next(now, Some(now))];
-            if let Some(mut wallet) = self.wallet(number)?.filter(|it| it.body.default.as_deref() == Some(method)) {
-                wallet.body.default = live.first().map(|it| it.document.id.clone());
-                changes.push(wallet.next(now, None));
+            if let Some(mut payer) = self.payer(number)?.filter(|it| it.body.default.as_deref() == Some(method)) {
+                payer.body.default = live.first().map(|it| it.document.id.clone());
+                changes.push(payer.next(now, None));
             }
             changes.extend(by.noted(now, "payment_method.remove", account.to_string(), method.to_owned()));
             if self.keep(&changes)? {
@@ -236,8 +236,8 @@ impl App {
     /// Makes our list of an account's cards what the provider's is.
     pub(super) async fn cards_changed(self: &Arc<Self>, account: AccountNumber) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let Some(mut wallet) = self.wallet(account)? else { return Ok(()) };
-            let Some(customer) = wallet.body.customer.clone() else { return Ok(()) };
+            let Some(mut payer) = self.payer(account)? else { return Ok(()) };
+            let Some(customer) = payer.body.customer.clone() else { return Ok(()) };
             let name = customer.clone();
             let cards = self.at_provider(move |it| it.cards(&name)).await;
             if is_missing(&cards) && self.has_lost_customer(account, &customer).await? {
@@ -250,7 +250,7 @@ impl App {
             let mut changes = Vec::new();
             let late = self.late_renewal(account)?;
             let named = late.as_ref().and_then(|it| it.body.method.clone());
-            let was = charged(&live, named.as_deref(), wallet.body.default.as_deref()).cloned();
+            let was = charged(&live, named.as_deref(), payer.body.default.as_deref()).cloned();
             let (cards, twins) = without_twins(cards, &gone);
             for card in cards.iter().rev() {
                 let same = live.iter().position(|it| it.body.reference == card.reference || is_twin(&it.body, card));
@@ -279,16 +279,16 @@ impl App {
             let (live, gone): (Vec<_>, Vec<_>) = live.into_iter().partition(at_provider);
             let gone = gone.into_iter().map(|it| Kept { body: PaymentMethod { is_gone: true, ..it.body }, ..it });
             changes.extend(gone.map(|it| it.next(now, None)));
-            let is_default = |it: &Kept<PaymentMethod>| wallet.body.default.as_deref() == Some(&*it.document.id);
-            let is_first = wallet.body.default.is_none();
+            let is_default = |it: &Kept<PaymentMethod>| payer.body.default.as_deref() == Some(&*it.document.id);
+            let is_first = payer.body.default.is_none();
             if !live.iter().any(is_default) {
-                wallet.body.default = live.last().map(|it| it.document.id.clone());
-                if wallet.body.default.is_some() || !is_first {
-                    changes.push(wallet.next(now, None));
+                payer.body.default = live.last().map(|it| it.document.id.clone());
+                if payer.body.default.is_some() || !is_first {
+                    changes.push(payer.next(now, None));
                 }
             }
             // What was declined is tried again at once where the card it charges is another now, or not what it was.
-            let is = charged(&live, named.as_deref(), wallet.body.default.as_deref());
+            let is = charged(&live, named.as_deref(), payer.body.default.as_deref());
             let is_as_it_was = |it: &Kept<PaymentMethod>| {
                 was.as_ref().is_some_and(|was| was.document.id == it.document.id && is_same(&was.body, &it.body))
             };
@@ -309,14 +309,14 @@ impl App {
                 let found = self.live_methods(number)?.into_iter().find(|it| it.document.id == id);
                 Ok(Some(found.ok_or(Refusal::PaymentMethodNotFound)?.document.id))
             }
-            None => Ok(self.wallet(number)?.and_then(|it| it.body.default)),
+            None => Ok(self.payer(number)?.and_then(|it| it.body.default)),
         }
     }
 
     /// A card that can be charged, ours and the provider's names: the one named if it is there still, or the default.
     pub(super) fn card_for(&self, known: &Known, named: Option<&str>) -> Result<Option<(String, String)>, Error> {
         let number = known.account.number;
-        let default = self.wallet(number)?.and_then(|it| it.body.default);
+        let default = self.payer(number)?.and_then(|it| it.body.default);
         let live = self.live_methods(number)?;
         let found = charged(&live, named, default.as_deref());
         Ok(found.map(|it| (it.document.id.clone(), it.body.reference.clone())))

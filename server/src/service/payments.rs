@@ -14,15 +14,15 @@ use billing::payment::{Failure, Status};
 use billing::refund::{Bought, Part};
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use store::{Document, NameHash};
 
 use super::documents::Kept;
 use super::prices::Taxed;
-use super::requests::paid;
 use super::subscriptions::Period;
 use super::{Error, GrantView};
 use crate::app::{App, Known};
 
-pub(super) const KIND: &str = "payment";
+pub(super) const KIND: &str = Document::PAYMENT;
 
 /// What a payment is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,12 +87,30 @@ pub struct ByHand {
     pub credit_note: Option<String>,
 }
 
+/// How a dispute stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeState {
+    Open,
+    Won,
+    Lost,
+}
+
+impl DisputeState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DisputeState::Open => "open",
+            DisputeState::Won => "won",
+            DisputeState::Lost => "lost",
+        }
+    }
+}
+
 /// A dispute over a payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disputed {
     pub reference: String,
-    /// `open`, `won` or `lost`.
-    pub status: String,
+    pub status: DisputeState,
     /// What the bank took for good, in minor units.
     pub lost: i64,
 }
@@ -102,11 +120,13 @@ pub struct Disputed {
 pub struct Payment {
     pub purpose: Purpose,
     pub way: Way,
-    pub status: String,
+    #[serde(with = "super::word")]
+    pub(super) status: Status,
     pub credits: i64,
     pub net: i64,
     pub tax: i64,
-    pub currency: String,
+    #[serde(with = "super::word")]
+    pub(super) currency: Currency,
     pub taxed: Taxed,
     /// What is bought, in words.
     pub item: String,
@@ -158,13 +178,13 @@ pub struct Payment {
 
 impl Payment {
     pub fn status(&self) -> Status {
-        self.status.parse().unwrap_or(Status::Pending)
+        self.status
     }
     pub fn failure(&self) -> Option<Failure> {
         self.failure.as_deref().and_then(|it| it.parse().ok())
     }
     pub fn currency(&self) -> Currency {
-        self.currency.parse().unwrap_or(Currency::EUR)
+        self.currency
     }
     pub fn money(&self, amount: i64) -> Money {
         Money { amount, currency: self.currency() }
@@ -210,7 +230,7 @@ impl Payment {
     }
     /// Whether a dispute is open, other than the one named.
     pub(super) fn is_disputed(&self, but: Option<&str>) -> bool {
-        let open = |it: &&Disputed| it.status == "open" && Some(&*it.reference) != but;
+        let open = |it: &&Disputed| it.status == DisputeState::Open && Some(&*it.reference) != but;
         self.dispute.iter().chain(&self.earlier_disputes).any(|it| open(&it))
     }
     pub(super) fn put_dispute(&mut self, dispute: Disputed) {
@@ -237,15 +257,15 @@ impl Payment {
     }
 
     /// Nothing about who pays how is known yet.
-    pub(super) fn blank(purpose: Purpose, way: Way, at: Timestamp) -> Payment {
+    pub(super) fn blank(purpose: Purpose, way: Way, currency: Currency, at: Timestamp) -> Payment {
         Payment {
             purpose,
             way,
-            status: Status::Pending.as_str().to_owned(),
+            status: Status::Pending,
             credits: 0,
             net: 0,
             tax: 0,
-            currency: String::new(),
+            currency,
             taxed: Taxed::of(billing::tax::Treatment::None),
             item: String::new(),
             package: None,
@@ -373,7 +393,7 @@ impl App {
 
     /// The grant a payment made, and its terms.
     pub(super) fn grant_paid_by(&self, id: PaymentId) -> Result<Option<(GrantId, Arc<Terms>)>, Error> {
-        let place: Option<Place> = self.store.recall(&[paid(id)], &[])?.named.pop().flatten();
+        let place: Option<Place> = self.store.recall(&[NameHash::paid(id)], &[])?.named.pop().flatten();
         let Some(place) = place else { return Ok(None) };
         let transaction = self.store.transaction(place)?;
         Ok(transaction.as_ref().and_then(|it| it.granted()).map(|(grant, terms)| (grant, Arc::clone(terms))))
@@ -404,5 +424,39 @@ impl App {
         let recent = self.all_kept::<Payment>(known.account.number, KIND, None, LOOKED_AT_MAX)?;
         let waiting = recent.iter().filter(|it| !it.body.status().is_final());
         Ok(waiting.map(|it| Credits::from_micros(it.body.credits)).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Change;
+
+    use super::super::documents::read;
+    use super::*;
+
+    #[test]
+    fn a_word_nobody_knows_is_a_fault_and_never_a_guess() {
+        let account = AccountNumber::from_random(7);
+        let mut payment = Payment::blank(Purpose::Purchase, Way::Hosted, Currency::USD, Timestamp::EPOCH);
+        payment.status = Status::RequiresAction;
+        payment.dispute = Some(Disputed { reference: "dp_1".to_owned(), status: DisputeState::Lost, lost: 5 });
+        let kept = Kept::new(account, KIND, "payment_1".to_owned(), payment);
+        let Change::Document(document) = kept.next(Timestamp::EPOCH, None) else { panic!("not a document") };
+        let check = |word: &str, other: &str| {
+            assert_eq!(document.body.matches(word).count(), 1, "{word} in {}", document.body);
+            let body = document.body.replace(word, other);
+            read::<Payment>(Document { body, ..document.clone() }).map(|it| (it.body.status, it.body.currency))
+        };
+        let whole = check("\"currency\":\"usd\"", "\"currency\":\"jpy\"").unwrap();
+        assert_eq!((whole.0, whole.1.as_str()), (Status::RequiresAction, "jpy"));
+        for (word, other) in [
+            ("\"currency\":\"usd\"", "\"currency\":\"dollars\""),
+            ("\"currency\":\"usd\"", "\"currency\":\"\""),
+            ("\"status\":\"requires_action\"", "\"status\":\"paused\""),
+            ("\"status\":\"lost\"", "\"status\":\"forgotten\""),
+        ] {
+            let fault = check(word, other).unwrap_err().to_string();
+            assert!(fault.contains("payment payment_1"), "{other}: {fault}");
+        }
     }
 }

@@ -32,7 +32,8 @@ pub struct Plan {
     pub credits: i64,
     /// Minor units a period, tax aside.
     pub price: i64,
-    pub currency: String,
+    #[serde(with = "super::word")]
+    pub currency: Currency,
     /// `month` or `year`.
     pub every: String,
     /// Unused credits last for so many periods after the one they were paid for; none for as long as it takes.
@@ -68,7 +69,7 @@ impl App {
         let defaults = DEFAULTS.iter().map(|it| self.default_plan(it, currency));
         let can_be_paid = |it: &Plan| least_charge(currency) <= it.price;
         let mut plans: Vec<Plan> = defaults.filter(|it| !is_replaced(it) && can_be_paid(it)).collect();
-        let on_sale = |it: &&Kept<Plan>| !it.body.is_gone && it.body.currency == currency.as_str();
+        let on_sale = |it: &&Kept<Plan>| !it.body.is_gone && it.body.currency == currency;
         plans.extend(stored.iter().filter(on_sale).map(|it| it.body.clone()));
         plans.sort_by(|one, other| (one.price, &one.id).cmp(&(other.price, &other.id)));
         Ok(plans)
@@ -84,12 +85,10 @@ impl App {
         if !(1..=Credits::whole(100_000_000).micros()).contains(&plan.credits) {
             return Err(Refusal::invalid("credits", "must be more than 0 and at most 100000000").into());
         }
-        let currency =
-            Currency::in_use(&plan.currency).map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
-        if plan.price < 1 || self.list_price(plan.credits(), currency) <= plan.price {
+        if plan.price < 1 || self.list_price(plan.credits(), plan.currency) <= plan.price {
             return Err(Refusal::invalid("price.amount", "must be less than the same credits cost one by one").into());
         }
-        self.chargeable(plan.price, currency)?;
+        self.chargeable(plan.price, plan.currency)?;
         if plan.carry_over_periods.is_some_and(|it| !(1..=CARRY_OVER_MAX).contains(&it)) {
             return Err(Refusal::invalid("carry_over_periods", "must be 1 to 60; leave it out to keep them").into());
         }
@@ -143,7 +142,7 @@ impl App {
             name: (*name).to_owned(),
             credits: credits.micros(),
             price: in_steps(price - price * percent_off / 100, currency),
-            currency: currency.as_str().to_owned(),
+            currency,
             every: every.as_str().to_owned(),
             carry_over_periods: None,
             carry_over_maximum: None,

@@ -17,7 +17,7 @@ use store::{Change, CommitError, Project};
 use super::bookkeeping::ACCOUNT_MONTH;
 use super::lately::FOLLOWED_MAX;
 use super::months::{AccountMonth, OTHERS, UsedRow};
-use super::shelf::Shelf;
+use super::recent::Recent;
 use super::{By, Error};
 use crate::app::App;
 
@@ -35,11 +35,11 @@ const KEPT_MIN: usize = 64;
 struct Begun(BTreeMap<Name, Timestamp>);
 
 /// What was read lately of which projects have begun.
-pub struct ProjectsLately(Shelf<Read>);
+pub struct ProjectsLately(Recent<Read>);
 
 impl Default for ProjectsLately {
     fn default() -> ProjectsLately {
-        ProjectsLately(Shelf::of(KEPT_MAX))
+        ProjectsLately(Recent::of(KEPT_MAX))
     }
 }
 

@@ -179,7 +179,7 @@ impl App {
         }
         let way = if order.is_hosted { Way::Hosted } else { Way::OnSession };
         let now = self.now();
-        let mut payment = Payment::blank(Purpose::Purchase, way, now);
+        let mut payment = Payment::blank(Purpose::Purchase, way, currency, now);
         if way == Way::OnSession {
             let method = self.method_for(known, order.method.as_deref())?;
             payment.method = Some(method.ok_or_else(|| {
@@ -191,7 +191,6 @@ impl App {
             credits: credits.micros(),
             net: charged.net,
             tax: charged.tax,
-            currency: currency.as_str().to_owned(),
             taxed: charged.taxed,
             item,
             package,

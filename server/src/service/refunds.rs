@@ -7,7 +7,7 @@ use std::sync::Arc;
 use billing::Refusal;
 use billing::id::{GrantId, PaymentId, RefundId};
 use billing::ledger::{Cause, Command, Terms, Withdrawal};
-use billing::money::Credits;
+use billing::money::{Credits, Currency};
 use billing::payment::Status;
 use billing::rating::Text;
 use billing::refund::Part;
@@ -46,6 +46,25 @@ pub struct RefundOrder {
     pub by: By,
 }
 
+/// How a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundState {
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+impl RefundState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RefundState::Pending => "pending",
+            RefundState::Succeeded => "succeeded",
+            RefundState::Failed => "failed",
+        }
+    }
+}
+
 /// A refund as it is written down.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refund {
@@ -55,10 +74,10 @@ pub struct Refund {
     /// Micro-credits of that part that had lapsed when it was found that its money went out after all.
     #[serde(default)]
     pub lapsed: i64,
-    pub currency: String,
+    #[serde(with = "super::word")]
+    pub currency: Currency,
     pub reason: String,
-    /// `pending`, `succeeded` or `failed`.
-    pub status: String,
+    pub status: RefundState,
     pub reference: Option<String>,
     /// Keys that the provider has used up: under each it keeps an error of its own, and repeats it.
     #[serde(default)]
@@ -112,9 +131,9 @@ impl App {
                 grant: grant.to_string(),
                 part: part.into(),
                 lapsed: 0,
-                currency: payment.body.currency.clone(),
+                currency: payment.body.currency,
                 reason: order.reason.to_string(),
-                status: "pending".to_owned(),
+                status: RefundState::Pending,
                 reference: None,
                 keys_spent: 0,
                 credit_note: None,
@@ -211,7 +230,7 @@ impl App {
     }
 
     async fn carry_out_refund(self: &Arc<Self>, mut kept: Kept<Refund>, sent: Sent) -> Result<(), Error> {
-        if kept.body.status != "pending" {
+        if kept.body.status != RefundState::Pending {
             return Ok(());
         }
         let id: PaymentId = kept.body.payment.parse().map_err(|_| Refusal::PaymentNotFound)?;
@@ -255,7 +274,7 @@ impl App {
             let Some(payment) = self.payment_kept(id)? else { return Ok(()) };
             let now = self.now();
             let note = self.credit_note_for(&known, (id, &payment.body), kept.body.part.into(), now)?;
-            kept.body.status = "succeeded".to_owned();
+            kept.body.status = RefundState::Succeeded;
             kept.body.reference = Some(reference.clone());
             kept.body.credit_note = Some(note.id.clone());
             let mut changes = note.changes;
@@ -266,7 +285,7 @@ impl App {
                 return Ok(());
             }
             kept = self.refund_kept(id, &kept.document.id)?;
-            if kept.body.status != "pending" {
+            if kept.body.status != RefundState::Pending {
                 return Ok(());
             }
         }
@@ -286,7 +305,8 @@ impl App {
     async fn not_refunded(&self, id: PaymentId, mut kept: Kept<Refund>, may_have_succeeded: bool) -> Result<(), Error> {
         let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
         for _ in 0..ATTEMPTS_MAX {
-            let is_believed = kept.body.status == "pending" || (may_have_succeeded && kept.body.status == "succeeded");
+            let is_believed = kept.body.status == RefundState::Pending
+                || (may_have_succeeded && kept.body.status == RefundState::Succeeded);
             if !is_believed {
                 return Ok(());
             }
@@ -297,7 +317,7 @@ impl App {
             if kept.body.credit_note.is_some() {
                 also.extend(self.invoice_again(&known, (id, &payment.body), part, now)?.changes);
             }
-            kept.body.status = "failed".to_owned();
+            kept.body.status = RefundState::Failed;
             also.push(kept.next(now, None));
             if self.put_back((id, payment), granted, (part, lapsed), also).await? {
                 return Ok(());
@@ -342,10 +362,10 @@ impl App {
         seen: &stripe::Refund,
     ) -> Result<(), Error> {
         let Some(kept) = self.kept::<Refund>(id.place().account, KIND, refund)? else { return Ok(()) };
-        if kept.body.status == "failed" && seen.status == RefundStatus::Succeeded {
+        if kept.body.status == RefundState::Failed && seen.status == RefundStatus::Succeeded {
             return self.refunded_after_all(id, kept, &seen.reference).await;
         }
-        if kept.body.status == "pending" {
+        if kept.body.status == RefundState::Pending {
             let now = self.now();
             self.keep(&[kept.next(now, Some(now))])?;
         }
@@ -357,7 +377,7 @@ impl App {
     async fn refunded_after_all(&self, id: PaymentId, mut kept: Kept<Refund>, reference: &str) -> Result<(), Error> {
         let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
         for _ in 0..ATTEMPTS_MAX {
-            if kept.body.status != "failed" {
+            if kept.body.status != RefundState::Failed {
                 return Ok(());
             }
             let Some(mut payment) = self.payment_kept(id)? else { return Ok(()) };
@@ -367,7 +387,7 @@ impl App {
             let reason = "the refund was made after all";
             let amount = Part::from(kept.body.part).total();
             let taken = payment.body.take_back(&of, amount, (Cause::Refund, reason));
-            kept.body.status = "succeeded".to_owned();
+            kept.body.status = RefundState::Succeeded;
             kept.body.reference = Some(reference.to_owned());
             kept.body.part = taken.as_ref().map(|it| it.part).unwrap_or_default().into();
             kept.body.lapsed = taken.as_ref().map_or(0, |it| it.lapsed);

@@ -8,7 +8,7 @@ use billing::rating::Text;
 use billing::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use store::{Change, Fault, NameHash};
+use store::{Change, Document, Fault};
 
 use super::Error;
 use super::documents::Kept;
@@ -16,7 +16,7 @@ use super::order::Fingerprint;
 use crate::app::App;
 use crate::turnstile::Key;
 
-const KIND: &str = "request";
+const KIND: &str = Document::REQUEST;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Note {
@@ -154,9 +154,4 @@ fn text_of(answer: &impl Serialize) -> String {
 /// The answer in a note. None where only what was made stands there.
 pub(super) fn answer_in<T: DeserializeOwned>(led_to: &str) -> Option<T> {
     serde_json::from_str(led_to).ok()
-}
-
-/// The name under which the grant of a payment is found.
-pub(super) fn paid(payment: billing::id::PaymentId) -> NameHash {
-    NameHash::paid(payment)
 }

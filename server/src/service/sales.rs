@@ -31,7 +31,8 @@ pub(super) struct Counter {
 /// Documents of one month that were taxed alike, in minor units of one currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SalesBody {
-    currency: String,
+    #[serde(with = "super::word")]
+    currency: Currency,
     taxed: Taxed,
     net: i64,
     tax: i64,
@@ -42,11 +43,11 @@ impl Counter {
     pub fn of(seller: &str) -> Counter {
         Counter { seller: seller.to_owned(), months: BTreeMap::new() }
     }
-    pub fn add(&mut self, month: Month, currency: &str, taxed: &Taxed, part: Part) {
+    pub fn add(&mut self, month: Month, currency: Currency, taxed: &Taxed, part: Part) {
         let rows = self.months.entry(month.to_string()).or_default();
         let place = rows.iter().position(|it| it.currency == currency && it.taxed == *taxed);
         let place = place.unwrap_or_else(|| {
-            rows.push(SalesBody { currency: currency.to_owned(), taxed: taxed.clone(), net: 0, tax: 0, count: 0 });
+            rows.push(SalesBody { currency, taxed: taxed.clone(), net: 0, tax: 0, count: 0 });
             rows.len() - 1
         });
         let row = &mut rows[place];
@@ -76,11 +77,10 @@ pub struct Sales {
 impl App {
     /// What was invoiced in a month, less what was credited, by seller and how it is taxed.
     pub(super) fn sales(&self, month: Month) -> Result<Vec<Sales>, Error> {
-        let mut sums: BTreeMap<(String, String, String, Option<String>, u32), Sales> = BTreeMap::new();
+        let mut sums: BTreeMap<(String, Currency, String, Option<String>, u32), Sales> = BTreeMap::new();
         for (kind, sign) in [(Kind::Invoice, 1), (Kind::CreditNote, -1)] {
             for (seller, it) in self.sales_of(kind, month)? {
-                let currency: Currency = it.currency.parse().unwrap_or(Currency::EUR);
-                let none = Money { amount: 0, currency };
+                let none = Money { amount: 0, currency: it.currency };
                 let Taxed { treatment, country, rate } = it.taxed;
                 let key = (seller.clone(), it.currency, treatment.clone(), country.clone(), rate);
                 let (invoices, credit_notes, net, tax) = (0, 0, none, none);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name, PaymentId, SubscriptionId};
-use billing::money::{Credits, Currency};
+use billing::money::Credits;
 use billing::payment::Status;
 use billing::rating::Text;
 use billing::subscription::{State, upgrade};
@@ -325,11 +325,10 @@ impl App {
             net: charged.net,
             tax: charged.tax,
             taxed: charged.taxed,
-            currency: plan.currency,
             item: format!("{} credits ({}, each {})", Credits::from_micros(plan.credits), plan.name, plan.every),
             method: subscription.method.clone(),
             period: Some(period),
-            ..Payment::blank(Purpose::Subscription, way, self.now())
+            ..Payment::blank(Purpose::Subscription, way, plan.currency, self.now())
         }
     }
 
@@ -361,9 +360,8 @@ pub(super) fn difference(subscription: &Subscription, plan: &Plan, now: Timestam
     }
     let span = (Timestamp::from_millis(subscription.period_start), Timestamp::from_millis(subscription.period_end));
     let (net, credits) = upgrade((old.price, old.credits()), (plan.price, plan.credits()), span, now);
-    let currency = plan.currency.parse().unwrap_or(Currency::EUR);
-    let net = in_steps(net, currency);
-    (least_charge(currency) <= net && credits.is_positive()).then_some((net, credits))
+    let net = in_steps(net, plan.currency);
+    (least_charge(plan.currency) <= net && credits.is_positive()).then_some((net, credits))
 }
 
 fn not_now(why: &str) -> Refusal {

@@ -64,11 +64,10 @@ pub(crate) fn companions(transaction: &Transaction) -> Vec<Change> {
         credits: credits.micros(),
         // Split into net and tax when it is carried out; never charged more than this.
         net: total.amount,
-        currency: total.currency.as_str().to_owned(),
         item: format!("{credits} credits (auto-topup)"),
         method: method.as_ref().map(ToString::to_string),
         by: Some("auto-topup".to_owned()),
-        ..Payment::blank(Purpose::AutoTopup, Way::OffSession, at)
+        ..Payment::blank(Purpose::AutoTopup, Way::OffSession, total.currency, at)
     };
     vec![Kept::new(transaction.place.account, KIND, payment.to_string(), body).next(at, Some(at + AT_ONCE))]
 }

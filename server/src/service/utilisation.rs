@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
+use billing::ledger::EARLY_MAX;
 use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::Change;
+use store::{Change, Document};
 
 use super::Error;
 use super::documents::Kept;
@@ -17,14 +18,12 @@ use super::order::Fingerprint;
 use super::requests::answer_in;
 use crate::app::App;
 
-const KIND: &str = "utilisation";
+const KIND: &str = Document::UTILISATION;
 
 /// Days that are looked back on.
 pub const DAYS: i64 = 14;
 /// Of those, on so many there must be a report: a server nobody looked at is not one without work.
 const REPORTED_DAYS_MIN: usize = 12;
-/// Reports of the future: the platform's clock may be ahead by so much.
-const EARLY_MAX: Span = Span::MINUTE.times(5);
 /// Times that a report is written down although others write to the same server.
 const TRIES: usize = 20;
 

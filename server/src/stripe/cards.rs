@@ -1,6 +1,7 @@
 //! Saved cards: saved on a page or by the provider's script, listed, made the default, removed. A card's number is
 //! never seen here.
 use super::form::Form;
+use super::read::Unreadable;
 use super::words::{Card, CardOrder, CardSetup, Failure, Page};
 use super::{Provider, read};
 
@@ -23,7 +24,7 @@ impl Provider {
             .with("payment_method_types[0]", "card")
             .with("success_url", order.success_url)
             .with("cancel_url", order.cancel_url);
-        self.wire.post("/v1/checkout/sessions", form, key).map(|it| read::page(&it))
+        self.wire.post("/v1/checkout/sessions", form, key).and_then(|it| read::page(&it).map_err(Unreadable::asked_for))
     }
 
     /// Begins to save a card with the provider's script in the customer's browser.

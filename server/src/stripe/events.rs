@@ -50,7 +50,9 @@ impl Provider {
                 .with_some("starting_after", newest_first.last().map(|it| &it.reference));
             let query = HEARD.iter().fold(query, |query, it| query.with("types[]", it));
             let list = self.wire.get("/v1/events", query)?;
-            newest_first.extend(list["data"].as_array().into_iter().flatten().map(read::notice));
+            for event in list["data"].as_array().into_iter().flatten() {
+                newest_first.push(read::notice(event).map_err(read::Unreadable::looked_at)?);
+            }
             if list["has_more"] != true {
                 newest_first.reverse();
                 return Ok(Some(newest_first));

@@ -50,7 +50,7 @@ impl Provider {
         if object["object"] != "event" || !object["data"]["object"].is_object() {
             return Err(NoticeFault::Malformed);
         }
-        Ok(read::notice(&object))
+        read::notice(&object).map_err(|_| NoticeFault::Malformed)
     }
 }
 

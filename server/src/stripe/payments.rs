@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::form::Form;
 use super::lists::{AT_A_TIME, PAGES_MAX};
+use super::read::Unreadable;
 use super::wire::Settled;
 use super::words::{Failure, FinishOrder, Page, Payment, PurchaseOrder, SavedCharge};
 use super::{Provider, amounts, read};
@@ -41,7 +42,7 @@ impl Provider {
                 .with(&at("[price_data][unit_amount]"), amount)
                 .with(&at("[price_data][product_data][name]"), &line.name);
         }
-        self.wire.post(PAGES, form, key).map(|it| read::page(&it))
+        self.wire.post(PAGES, form, key).and_then(|it| read::page(&it).map_err(Unreadable::asked_for))
     }
 
     /// A page as it is now.
@@ -49,7 +50,9 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn page(&self, reference: &str) -> Result<Page, Failure> {
-        self.wire.get(&format!("{PAGES}/{reference}"), Form::new()).map(|it| read::page(&it))
+        self.wire
+            .get(&format!("{PAGES}/{reference}"), Form::new())
+            .and_then(|it| read::page(&it).map_err(Unreadable::looked_at))
     }
 
     /// Closes a page that is still open, so that nobody pays on it any more.
@@ -57,7 +60,9 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; refused when it is not open: look at it again.
     pub fn close_page(&self, reference: &str, key: &str) -> Result<Page, Failure> {
-        self.wire.post(&format!("{PAGES}/{reference}/expire"), Form::new(), key).map(|it| read::page(&it))
+        self.wire
+            .post(&format!("{PAGES}/{reference}/expire"), Form::new(), key)
+            .and_then(|it| read::page(&it).map_err(Unreadable::asked_for))
     }
 
     /// The page that carries our id, among those of a customer opened at `since` or later.
@@ -65,7 +70,7 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn find_page(&self, customer: &str, ours: &str, since: Timestamp) -> Result<Option<Page>, Failure> {
-        Ok(self.find(PAGES, customer, ours, since)?.map(|it| read::page(&it)))
+        self.find(PAGES, customer, ours, since)?.map(|it| read::page(&it).map_err(Unreadable::looked_at)).transpose()
     }
 
     /// Charges a saved card. A decline is `Ok`, with [`PaymentStatus::Failed`](super::PaymentStatus::Failed).
@@ -103,7 +108,9 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; refused when it has succeeded: look at it again.
     pub fn cancel_payment(&self, reference: &str, key: &str) -> Result<Payment, Failure> {
-        self.wire.post(&format!("{INTENTS}/{reference}/cancel"), Form::new(), key).map(|it| read::payment(&it))
+        self.wire
+            .post(&format!("{INTENTS}/{reference}/cancel"), Form::new(), key)
+            .and_then(|it| read::payment(&it).map_err(Unreadable::asked_for))
     }
 
     /// A payment as it is now.
@@ -111,7 +118,9 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn payment(&self, reference: &str) -> Result<Payment, Failure> {
-        self.wire.get(&format!("{INTENTS}/{reference}"), Form::new()).map(|it| read::payment(&it))
+        self.wire
+            .get(&format!("{INTENTS}/{reference}"), Form::new())
+            .and_then(|it| read::payment(&it).map_err(Unreadable::looked_at))
     }
 
     /// The payment that carries our id, among those of a customer begun at `since` or later.
@@ -119,7 +128,9 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn find_payment(&self, customer: &str, ours: &str, since: Timestamp) -> Result<Option<Payment>, Failure> {
-        Ok(self.find(INTENTS, customer, ours, since)?.map(|it| read::payment(&it)))
+        self.find(INTENTS, customer, ours, since)?
+            .map(|it| read::payment(&it).map_err(Unreadable::looked_at))
+            .transpose()
     }
 
     /// Reads the customer's list rather than searching: the list shows at once what was made, a search after a minute.
@@ -149,7 +160,7 @@ impl Provider {
 /// A declined card is answered as an error that holds the payment.
 fn paid_or_declined(settled: Settled) -> Result<Payment, Failure> {
     if settled.is_done() {
-        return Ok(read::payment(&settled.body));
+        return read::payment(&settled.body).map_err(Unreadable::asked_for);
     }
     let error = &settled.body["error"];
     if error["type"] != "card_error" || !error["payment_intent"].is_object() {
@@ -159,5 +170,5 @@ fn paid_or_declined(settled: Settled) -> Result<Payment, Failure> {
     if object["last_payment_error"].is_null() {
         object["last_payment_error"] = error.clone();
     }
-    Ok(read::payment(&object))
+    read::payment(&object).map_err(Unreadable::asked_for)
 }

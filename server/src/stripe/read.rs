@@ -1,16 +1,33 @@
 //! The provider's objects read as Scrip's words: by the few members we need, tolerant of everything else.
 //!
-//! What is missing from an object reads as nothing, never as a failure: the provider adds and moves members, and an
-//! unknown status is one in which nothing has been decided yet.
+//! What is missing from an object reads as nothing, not as a failure: the provider adds and moves members, and an
+//! unknown status is one in which nothing has been decided yet. Money alone is never guessed: an object whose amount or
+//! currency cannot be read is not read at all.
 use billing::money::{Currency, Money};
 use billing::time::{Span, Timestamp};
 use serde_json::Value;
 
-use super::amounts;
 use super::words::*;
+use super::{CERTAIN_AFTER, amounts};
 
 /// Where our id stands in the provider's metadata.
 pub(super) const OURS: &str = "scrip_id";
+
+/// An object that does not say how much money it is about.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Unreadable(String);
+
+impl Unreadable {
+    /// It was only looked at, so nothing was done.
+    pub fn looked_at(self) -> Failure {
+        Failure::Busy { after: CERTAIN_AFTER, detail: self.0 }
+    }
+
+    /// It was asked for, and the same answer will come again.
+    pub fn asked_for(self) -> Failure {
+        Failure::Ambiguous { is_kept: true, detail: self.0 }
+    }
+}
 
 /// The name of what a member refers to, whether the object itself or its name stands there.
 pub(super) fn reference(value: &Value) -> Option<String> {
@@ -25,38 +42,47 @@ fn instant(seconds: &Value) -> Timestamp {
     Timestamp::EPOCH + Span::SECOND.times(seconds.as_i64().unwrap_or_default())
 }
 
-fn currency(object: &Value) -> Currency {
-    object["currency"].as_str().and_then(|it| it.parse().ok()).unwrap_or(Currency::EUR)
+fn unreadable(object: &Value, member: &str) -> Unreadable {
+    Unreadable(format!("`{member}` of {} is {}", object["id"], object[member]))
 }
 
-fn money(object: &Value, amount: &str) -> Money {
-    let currency = currency(object);
-    Money { amount: amounts::read(object[amount].as_i64().unwrap_or_default(), currency), currency }
+fn currency(object: &Value) -> Result<Currency, Unreadable> {
+    let code = object["currency"].as_str().and_then(|it| it.parse().ok());
+    code.ok_or_else(|| unreadable(object, "currency"))
+}
+
+fn money(object: &Value, member: &str) -> Result<Money, Unreadable> {
+    let currency = currency(object)?;
+    let amount = object[member].as_i64().ok_or_else(|| unreadable(object, member))?;
+    Ok(Money { amount: amounts::read(amount, currency), currency })
 }
 
 fn ours(object: &Value) -> Option<String> {
     object["metadata"][OURS].as_str().map(str::to_owned)
 }
 
-pub(super) fn payment(object: &Value) -> Payment {
-    Payment {
+pub(super) fn payment(object: &Value) -> Result<Payment, Unreadable> {
+    Ok(Payment {
         reference: text(&object["id"]),
         ours: ours(object),
         customer: reference(&object["customer"]),
         card: reference(&object["payment_method"])
             .or_else(|| reference(&object["last_payment_error"]["payment_method"])),
-        asked: money(object, "amount"),
-        received: received(object),
+        asked: money(object, "amount")?,
+        received: received(object)?,
         status: payment_status(object),
         created_at: instant(&object["created"]),
-    }
+    })
 }
 
-fn received(object: &Value) -> i64 {
-    let is_paid = object["status"] == "succeeded";
-    // Servers that speak an older dialect leave the member out.
-    let member = if object["amount_received"].is_i64() || !is_paid { "amount_received" } else { "amount" };
-    money(object, member).amount
+fn received(object: &Value) -> Result<i64, Unreadable> {
+    let member = match (object["amount_received"].is_i64(), object["status"] == "succeeded") {
+        (true, _) => "amount_received",
+        // Servers that speak an older dialect leave the member out.
+        (false, true) => "amount",
+        (false, false) => return Ok(0),
+    };
+    Ok(money(object, member)?.amount)
 }
 
 fn payment_status(object: &Value) -> PaymentStatus {
@@ -109,14 +135,14 @@ fn words(reason: DeclineReason) -> &'static str {
     }
 }
 
-pub(super) fn page(object: &Value) -> Page {
+pub(super) fn page(object: &Value) -> Result<Page, Unreadable> {
     let status = match (object["status"].as_str(), object["payment_status"].as_str()) {
         (Some("expired"), _) => PageStatus::Expired,
         (Some("complete"), Some("unpaid")) => PageStatus::Processing,
         (Some("complete"), _) => PageStatus::Complete,
         _ => PageStatus::Open,
     };
-    Page {
+    Ok(Page {
         reference: text(&object["id"]),
         ours: ours(object),
         customer: reference(&object["customer"]),
@@ -124,9 +150,12 @@ pub(super) fn page(object: &Value) -> Page {
         url: object["url"].as_str().map(str::to_owned),
         payment: reference(&object["payment_intent"]),
         setup: reference(&object["setup_intent"]),
-        total: object["amount_total"].as_i64().map(|_| money(object, "amount_total")),
+        total: match &object["amount_total"] {
+            Value::Null => None,
+            _ => Some(money(object, "amount_total")?),
+        },
         expires_at: instant(&object["expires_at"]),
-    }
+    })
 }
 
 pub(super) fn setup(object: &Value) -> CardSetup {
@@ -161,30 +190,32 @@ pub(super) fn card(object: &Value) -> Card {
     }
 }
 
-pub(super) fn refund(object: &Value) -> Refund {
-    Refund {
+pub(super) fn refund(object: &Value) -> Result<Refund, Unreadable> {
+    Ok(Refund {
         reference: text(&object["id"]),
         ours: ours(object),
         payment: reference(&object["payment_intent"]),
-        refunded: money(object, "amount"),
+        refunded: money(object, "amount")?,
         status: match object["status"].as_str().unwrap_or_default() {
             "succeeded" => RefundStatus::Succeeded,
             "failed" | "canceled" => RefundStatus::Failed,
             _ => RefundStatus::Pending,
         },
         created_at: instant(&object["created"]),
-    }
+    })
 }
 
-pub(super) fn dispute(object: &Value) -> Dispute {
+pub(super) fn dispute(object: &Value) -> Result<Dispute, Unreadable> {
     let movements = object["balance_transactions"].as_array().map_or(&[][..], Vec::as_slice);
-    let moved: i64 = movements.iter().map(|it| it["amount"].as_i64().unwrap_or_default()).sum();
+    let moved: Result<i64, Unreadable> =
+        movements.iter().map(|it| it["amount"].as_i64().ok_or_else(|| unreadable(it, "amount"))).sum();
+    let (moved, currency) = (moved?, currency(object)?);
     let is_converted = movements.iter().any(|it| it["currency"] != object["currency"]);
-    Dispute {
+    Ok(Dispute {
         reference: text(&object["id"]),
         payment: reference(&object["payment_intent"]),
-        disputed: money(object, "amount"),
-        withdrawn: (!is_converted).then(|| amounts::read(-moved, currency(object))),
+        disputed: money(object, "amount")?,
+        withdrawn: (!is_converted).then(|| amounts::read(-moved, currency)),
         status: match object["status"].as_str().unwrap_or_default() {
             "won" | "prevented" => DisputeStatus::Won,
             "lost" => DisputeStatus::Lost,
@@ -193,7 +224,7 @@ pub(super) fn dispute(object: &Value) -> Dispute {
         },
         reason: text(&object["reason"]),
         opened_at: instant(&object["created"]),
-    }
+    })
 }
 
 /// A card that was taken away is nobody's any more: whose it was is said beside it.
@@ -203,29 +234,64 @@ fn removed_card(data: &Value) -> Card {
     Card { customer, ..card }
 }
 
-pub(super) fn notice(object: &Value) -> Notice {
-    Notice {
+pub(super) fn notice(object: &Value) -> Result<Notice, Unreadable> {
+    Ok(Notice {
         reference: text(&object["id"]),
         at: instant(&object["created"]),
         is_live: object["livemode"].as_bool().unwrap_or_default(),
-        event: event(object["type"].as_str().unwrap_or_default(), &object["data"]),
-    }
+        event: event(object["type"].as_str().unwrap_or_default(), &object["data"])?,
+    })
 }
 
-fn event(kind: &str, data: &Value) -> Event {
+fn event(kind: &str, data: &Value) -> Result<Event, Unreadable> {
     let object = &data["object"];
-    match kind.rsplit_once('.').unwrap_or(("", kind)) {
+    Ok(match kind.rsplit_once('.').unwrap_or(("", kind)) {
         ("payment_intent", "created") => Event::Other(kind.to_owned()),
-        ("payment_intent", _) => Event::Payment(payment(object)),
-        ("checkout.session", _) => Event::Page(page(object)),
+        ("payment_intent", _) => Event::Payment(payment(object)?),
+        ("checkout.session", _) => Event::Page(page(object)?),
         ("setup_intent", "created") => Event::Other(kind.to_owned()),
         ("setup_intent", _) => Event::CardSetup(setup(object)),
         ("payment_method", "attached") => Event::CardAdded(card(object)),
         ("payment_method", "detached") => Event::CardRemoved(removed_card(data)),
         ("payment_method", _) => Event::CardChanged(card(object)),
         ("customer", "deleted") => Event::CustomerDeleted(text(&object["id"])),
-        ("refund", _) => Event::Refund(refund(object)),
-        ("charge.dispute", _) => Event::Dispute(dispute(object)),
+        ("refund", _) => Event::Refund(refund(object)?),
+        ("charge.dispute", _) => Event::Dispute(dispute(object)?),
         _ => Event::Other(kind.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn money_that_cannot_be_read_is_not_guessed() {
+        let whole = json!({"id": "pi_1", "amount": 1000, "currency": "usd", "status": "succeeded"});
+        let of = |member: &str, value: Value| {
+            let mut object = whole.clone();
+            object[member] = value;
+            payment(&object).map(|it| (it.asked.amount, it.received, it.asked.currency.to_string()))
+        };
+        assert_eq!(of("livemode", json!(false)), Ok((1000, 1000, "usd".to_owned())));
+        assert_eq!(of("amount_received", json!(400)), Ok((1000, 400, "usd".to_owned())));
+        assert_eq!(of("status", json!("processing")), Ok((1000, 0, "usd".to_owned())));
+        for (member, value) in [("currency", Value::Null), ("currency", json!("dollars")), ("amount", json!("10.00"))] {
+            let said = format!("`{member}` of \"pi_1\" is {value}");
+            assert_eq!(of(member, value), Err(Unreadable(said)));
+        }
+        let event = json!({"id": "evt_1", "type": "charge.dispute.created", "data": {"object": {"id": "dp_1"}}});
+        assert!(notice(&event).is_err());
+        let saves_a_card = json!({"id": "cs_1", "status": "complete", "amount_total": null});
+        assert_eq!(page(&saves_a_card).map(|it| it.total), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_looked_at_again_and_never_taken_for_refused() {
+        let unread = || refund(&json!({"id": "re_1"})).unwrap_err();
+        assert!(matches!(unread().looked_at(), Failure::Busy { .. }));
+        assert!(matches!(unread().asked_for(), Failure::Ambiguous { is_kept: true, .. }));
     }
 }

@@ -1,5 +1,6 @@
 //! Money out: what we give back, and what banks take back.
 use super::form::Form;
+use super::read::Unreadable;
 use super::words::{Dispute, Failure, Refund, RefundOrder};
 use super::{Provider, amounts, read};
 
@@ -16,7 +17,7 @@ impl Provider {
             .with("payment_intent", order.payment)
             .with("amount", amounts::sent(order.amount)?)
             .with(&format!("metadata[{}]", read::OURS), order.ours);
-        self.wire.post(REFUNDS, form, key).map(|it| read::refund(&it))
+        self.wire.post(REFUNDS, form, key).and_then(|it| read::refund(&it).map_err(Unreadable::asked_for))
     }
 
     /// The refunds of a payment, newest first, those made by hand included.
@@ -24,13 +25,18 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn refunds(&self, payment: &str) -> Result<Vec<Refund>, Failure> {
-        Ok(self.list(REFUNDS, &[("payment_intent", payment)])?.iter().map(read::refund).collect())
+        self.list(REFUNDS, &[("payment_intent", payment)])?
+            .iter()
+            .map(|it| read::refund(it).map_err(Unreadable::looked_at))
+            .collect()
     }
 
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn dispute(&self, reference: &str) -> Result<Dispute, Failure> {
-        self.wire.get(&format!("{DISPUTES}/{reference}"), Form::new()).map(|it| read::dispute(&it))
+        self.wire
+            .get(&format!("{DISPUTES}/{reference}"), Form::new())
+            .and_then(|it| read::dispute(&it).map_err(Unreadable::looked_at))
     }
 
     /// The disputes of a payment, newest first.
@@ -38,6 +44,9 @@ impl Provider {
     /// # Errors
     /// See [`Failure`]; never ambiguous.
     pub fn disputes(&self, payment: &str) -> Result<Vec<Dispute>, Failure> {
-        Ok(self.list(DISPUTES, &[("payment_intent", payment)])?.iter().map(read::dispute).collect())
+        self.list(DISPUTES, &[("payment_intent", payment)])?
+            .iter()
+            .map(|it| read::dispute(it).map_err(Unreadable::looked_at))
+            .collect()
     }
 }

@@ -73,10 +73,10 @@ impl Committer {
         while let Ok(group) = handed.recv() {
             let is_alone = group.is_little() && self.under_way.load(Ordering::Acquire) == 1;
             match self.write(group) {
-                None => self.is_through(),
+                None => self.answered_one(),
                 Some(written) if is_alone => {
                     self.settle(written);
-                    self.is_through();
+                    self.answered_one();
                 }
                 Some(written) => {
                     if hand_over.send(written).is_err() {
@@ -91,12 +91,12 @@ impl Committer {
     pub fn settle_all(&self, handed: &Receiver<Written>) {
         while let Ok(written) = handed.recv() {
             self.settle(written);
-            self.is_through();
+            self.answered_one();
         }
     }
 
     /// A group that was handed over has been answered.
-    fn is_through(&self) {
+    fn answered_one(&self) {
         self.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 

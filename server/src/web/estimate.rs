@@ -20,10 +20,8 @@ use super::prices::{self, PriceTable};
 use super::visit::Visitor;
 use super::{Paged, message, page, show};
 use crate::app::App;
-use crate::http::{
-    CHAT_BYTES_MAX, DIMENSION_LENGTH_MAX, Problem, Site, in_time, length_of, oversize, paced, turn_away,
-};
-use crate::service::{Error, Order, QuoteOrder, QuoteView};
+use crate::http::{CHAT_BYTES_MAX, Problem, Site, in_time, length_of, oversize, paced, turn_away};
+use crate::service::{DIMENSION_LENGTH_MAX, Error, Order, QuoteOrder, QuoteView};
 
 const PATH: &str = "/settings/estimate";
 /// Bytes of a file dropped on the page.

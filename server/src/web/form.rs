@@ -10,12 +10,10 @@ use super::message;
 use super::range::Query;
 use super::visit::Host;
 use crate::http::{Site, body_of};
-use crate::service::Under;
+use crate::service::{Under, is_key};
 
 /// Bytes of a form without files.
 const BYTES_MAX: usize = 1 << 20;
-/// Of the key that a form carries.
-const KEY_LENGTH_MAX: usize = 255;
 /// The field that carries the mark.
 const MARK: &str = "mark";
 const KEY: &str = "key";
@@ -59,7 +57,7 @@ impl Form {
 
     /// The key of the form itself, so that sending it twice is one request.
     pub fn under(&self, host: &Host) -> Option<Under> {
-        let key = self.get(KEY).filter(|it| it.len() <= KEY_LENGTH_MAX)?;
+        let key = self.get(KEY).filter(|it| is_key(it))?;
         Some(Under { caller: host.operator.id.as_str().into(), key: key.into() })
     }
 

@@ -76,7 +76,7 @@ fn the_ledger_pages_through_everything_once_and_balances() {
         }
     }
     assert_eq!(ids.len(), 7);
-    assert!(ids.is_sorted_by(|newer, older| newer > older), "newest first, none twice");
+    assert!(ids.is_sorted_by(|newer, older| older < newer), "newest first, none twice");
     let csv = server.get_csv("/v1/accounts/ada/entries").text;
     let csv_ids: Vec<&str> = csv.lines().skip(1).map(|it| it.split(',').next().unwrap()).collect();
     assert_eq!(csv_ids, ids);

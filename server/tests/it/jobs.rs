@@ -74,7 +74,7 @@ fn a_customer_whom_the_provider_refuses_is_tried_ever_more_rarely_and_given_up_a
             by: "test".into(),
         };
         let bought = town.app.purchase(order).await.unwrap();
-        assert_eq!((&*bought.payment.status, asked(town)), ("pending", 1), "it may go through yet");
+        assert_eq!((bought.payment.status().as_str(), asked(town)), ("pending", 1), "it may go through yet");
         town.work_hard().await;
         assert_eq!(asked(town), 1);
         town.pass(Span::MINUTE).await;
@@ -89,7 +89,7 @@ fn a_customer_whom_the_provider_refuses_is_tried_ever_more_rarely_and_given_up_a
         assert_eq!(asked(town), 2 + 8);
         let id: PaymentId = bought.id.parse().unwrap();
         let payment = town.app.payment(id).unwrap().payment;
-        assert_eq!((&*payment.status, payment.failure.as_deref()), ("failed", Some("processing_error")));
+        assert_eq!((payment.status().as_str(), payment.failure.as_deref()), ("failed", Some("processing_error")));
         assert_eq!((town.waiting(&["payment"]), town.totals().0), (0, 0));
     });
 }
@@ -105,7 +105,7 @@ fn a_card_is_not_looked_for_at_a_customer_who_was_deleted() {
         request.header("authorization", "Bearer sk_test_of_the_town").call().unwrap();
         town.pass(Span::MINUTE).await;
         town.work_hard().await;
-        assert_eq!(town.app.payment(id).unwrap().payment.status, "succeeded");
+        assert_eq!(town.app.payment(id).unwrap().payment.status().as_str(), "succeeded");
         assert_eq!(town.waiting(&["payment"]), 0, "there is no card to be found, and it has its credits");
         assert_eq!(
             town.app.grants(&ada(), None, 100).unwrap().iter().filter(|it| it.terms.payment.is_some()).count(),
@@ -211,7 +211,7 @@ fn more_events_than_are_read_at_once_are_read_in_stretches_and_those_of_other_bu
         let began = town.asked("GET", "/v1/events");
         town.pass(Span::MINUTE.times(5)).await;
         let disputed = town.app.payment(id).unwrap().payment.dispute;
-        assert_eq!(disputed.expect("it was heard of").status, "open");
+        assert_eq!(disputed.expect("it was heard of").status.as_str(), "open");
         let reading = || town.app.store().document(Document::HOUSE, "provider_events", "provider_events");
         let reading: serde_json::Value = serde_json::from_str(&reading().unwrap().unwrap().body).unwrap();
         assert!(at + 9 * 60 <= reading["until"].as_i64().unwrap() / 1_000, "nothing is left: {reading}");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use billing::id::{Name, PaymentId};
 use billing::invoice::Party;
-use billing::money::Credits;
+use billing::money::{Credits, Currency};
 use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use server::app::{App, Settings};
@@ -249,7 +249,7 @@ impl Town {
             name: "Capped".to_owned(),
             credits: Credits::whole(2_000).micros(),
             price: 1_500,
-            currency: "eur".to_owned(),
+            currency: Currency::EUR,
             every: "month".to_owned(),
             carry_over_periods: None,
             carry_over_maximum: Some(most.micros()),
@@ -296,7 +296,7 @@ impl Town {
         for view in payments.iter().filter(|it| it.payment.status().as_str() == "succeeded") {
             charged += view.payment.total();
             returned += view.payment.returned.net + view.payment.returned.tax;
-            let open = view.payment.dispute.iter().filter(|it| it.status == "open");
+            let open = view.payment.dispute.iter().filter(|it| it.status.as_str() == "open");
             open_disputes += open.count();
             paid.push(view.id.clone());
         }

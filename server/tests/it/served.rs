@@ -337,7 +337,7 @@ pub fn timeless(value: &Value) -> String {
             Value::Object(entries) => entries.values_mut().for_each(settle),
             Value::String(text) => {
                 let is_id = text.split_once('_').is_some_and(|(kind, rest)| {
-                    ["charge", "grant", "hold", "entry", "quote"].contains(&kind) && rest.len() >= 26
+                    ["charge", "grant", "hold", "entry", "quote"].contains(&kind) && 26 <= rest.len()
                 });
                 let is_time = text.len() == 24 && text.ends_with('Z');
                 if is_id {

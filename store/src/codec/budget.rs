@@ -204,7 +204,7 @@ impl BudgetJson {
     fn read(self, calendars: &[Calendar]) -> Result<Budget, Malformed> {
         let calendar = calendars.get(self.calendar).ok_or(Malformed::lacks("a calendar that is referred to"))?;
         let periods = self.periods.into_iter().map(|(start, next, used, told)| {
-            if next <= start || used.unsigned_abs() > USED_MAX.unsigned_abs() {
+            if next <= start || USED_MAX.unsigned_abs() < used.unsigned_abs() {
                 return Err(Malformed::not("a period of a budget", &format!("{start}, {next}, {used}")));
             }
             let (start, next) = (Timestamp::from_millis(start), Timestamp::from_millis(next));

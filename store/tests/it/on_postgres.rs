@@ -473,13 +473,18 @@ fn a_step_may_take_longer_than_a_statement() {
     let mut hand = schema.hand();
     let mut held = hand.transaction().unwrap();
     held.execute("insert into schema_steps values (2, 1)", &[]).unwrap();
+    let name = format!("step_{}", schema.name());
     let opening = {
-        let url = format!("{}&statement_timeout_ms=500", schema.url());
+        let url = format!("{}&statement_timeout_ms=500&application_name={name}", schema.url());
         std::thread::spawn(move || Postgres::open(&url).map(drop))
     };
-    // Longer than its statements may take.
-    held.execute("select pg_sleep(1.5)", &[]).unwrap();
-    assert!(!opening.is_finished());
+    // Until it has waited for longer than its statements may take.
+    let mut other = schema.hand();
+    let query = "select count(*) from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'
+        and query_start < clock_timestamp() - interval '1 second'";
+    while other.query_one(query, &[&name]).unwrap().get::<_, i64>(0) == 0 {
+        assert!(!opening.is_finished(), "it waits for the step");
+    }
     held.rollback().unwrap();
     opening.join().unwrap().unwrap();
     let steps: i64 = hand.query_one("select count(*) from schema_steps", &[]).unwrap().get(0);

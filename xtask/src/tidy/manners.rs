@@ -22,6 +22,10 @@ const SLEEP: Rule = Rule {
 };
 const FLOAT: Rule =
     Rule { name: "floating point", reason: "Credits and money are exact: integers and rationals, rounded once." };
+const ONE_WAY: Rule = Rule {
+    name: "comparison",
+    reason: "Comparisons point one way, as numbers stand on a line: `a < b`, never `b > a`.",
+};
 const SQL_CASE: Rule = Rule { name: "sql case", reason: "SQL is read like the rest of the code: in lower case." };
 
 /// How a statement begins; in upper case, it is shouted.
@@ -49,7 +53,11 @@ fn check_fact(source: &Source, fact: &Fact) -> Option<Violation> {
         Kind::Path(path) if fact.in_test && path.last().is_some_and(|last| last == "sleep") => {
             found(&SLEEP, format!("`{}`", path.join("::")))
         }
+        Kind::Text(text) if fact.in_test && text.contains("pg_sleep") => {
+            found(&SLEEP, "`pg_sleep` in the database".to_owned())
+        }
         Kind::Float if source.path.starts_with("billing/") => found(&FLOAT, "a floating-point number".to_owned()),
+        Kind::Backwards => found(&ONE_WAY, "`>`".to_owned()),
         Kind::Text(text) if is_product && is_shouted_sql(text) => {
             found(&SQL_CASE, format!("`{}…`", text.trim().chars().take(20).collect::<String>()))
         }
@@ -85,9 +93,13 @@ mod tests {
         check_one("store/tests/it/a.rs", "#[test]\n#[ignore]\nfn f() {}", &["ignored test"]);
         check_one("store/tests/it/a.rs", "fn f() { std::thread::sleep(x) }", &["sleep in a test"]);
         check_one("store/tests/it/a.rs", "use tokio::time::sleep;", &["sleep in a test"]);
+        check_one("store/tests/it/a.rs", concat!("fn f() { x(\"pg_", "sleep\") }"), &["sleep in a test"]);
         check_one("server/src/a.rs", "use tokio::time::sleep;", &[]);
         check_one("billing/src/a.rs", "fn f(x: f64) -> bool { x < 0.5 }", &["floating point", "floating point"]);
         check_one("meters/src/a.rs", "fn f(x: f64) -> bool { x < 0.5 }", &[]);
+        check_one("meters/src/a.rs", "fn f(x: u8) -> bool { x > 1 }", &["comparison"]);
+        check_one("meters/tests/it/a.rs", "fn f(x: u8) { assert!(x >= 1) }", &["comparison"]);
+        check_one("meters/src/a.rs", "fn f(x: Vec<u8>) -> bool { x.len() >> 1 <= 1 }", &[]);
         check_one("store/src/a.rs", "const Q: &str = \"SELECT 1\";", &["sql case"]);
         check_one("store/src/a.rs", "const Q: &str = \"select 1\";", &[]);
         check_one("store/src/a.rs", "/// SELECT nothing.\nconst Q: u8 = 1;", &[]);

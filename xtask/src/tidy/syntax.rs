@@ -5,7 +5,7 @@ use proc_macro2::Span;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, Expr, Ident, Item, Meta, Signature, Token, UseTree};
+use syn::{Attribute, BinOp, Block, Expr, Ident, Item, Meta, Signature, Token, UseTree};
 
 #[derive(Debug)]
 pub struct Fact {
@@ -35,6 +35,8 @@ pub enum Kind {
     Macro(String),
     MethodCall(String),
     Float,
+    /// `>` or `>=`.
+    Backwards,
     Text(String),
     Ignored,
 }
@@ -222,6 +224,13 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
         self.note(call.method.span(), Kind::MethodCall(call.method.to_string()));
         visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_expr_binary(&mut self, binary: &'ast syn::ExprBinary) {
+        if matches!(binary.op, BinOp::Gt(_) | BinOp::Ge(_)) {
+            self.note(binary.op.span(), Kind::Backwards);
+        }
+        visit::visit_expr_binary(self, binary);
     }
 
     fn visit_lit_float(&mut self, literal: &'ast syn::LitFloat) {

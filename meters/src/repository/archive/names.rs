@@ -27,7 +27,7 @@ impl Names {
     pub fn admit(&mut self, raw: &[u8]) -> Result<String, MeasureError> {
         let path = plain(raw)?;
         self.bytes += path.len();
-        if self.bytes > NAMES_BYTES_MAX {
+        if NAMES_BYTES_MAX < self.bytes {
             return Err(MeasureError::ArchiveTooLarge { what: "bytes of names", max: NAMES_BYTES_MAX as u64 });
         }
         if !self.seen.insert(path.clone()) {
@@ -45,7 +45,7 @@ pub fn shown(raw: &[u8]) -> String {
 
 /// A raw name as a path from the top. Backslashes, which Windows tools write, separate names too.
 pub fn plain(raw: &[u8]) -> Result<String, MeasureError> {
-    if raw.len() > PATH_BYTES_MAX {
+    if PATH_BYTES_MAX < raw.len() {
         return Err(refuse(&shown(raw), "has too long a name"));
     }
     let name = readable(raw);
@@ -65,7 +65,7 @@ pub fn plain(raw: &[u8]) -> Result<String, MeasureError> {
             part => parts.push(part),
         }
     }
-    if parts.is_empty() || parts.len() > DEPTH_MAX {
+    if parts.is_empty() || DEPTH_MAX < parts.len() {
         return refuse("has no usable name");
     }
     Ok(parts.join("/"))
@@ -78,7 +78,7 @@ pub fn is_top(raw: &[u8]) -> bool {
 
 /// Refuses a link whose target is absolute or climbs above the top. `from` is the folder its target starts from.
 pub fn check_link(path: &str, from: &str, target: &[u8]) -> Result<(), MeasureError> {
-    if target.len() > PATH_BYTES_MAX {
+    if PATH_BYTES_MAX < target.len() {
         return Err(refuse(path, "is a link with too long a target"));
     }
     let target = readable(target);

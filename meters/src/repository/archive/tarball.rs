@@ -62,7 +62,7 @@ impl Ahead {
         if place.is_some() {
             return Err(invalid("two names or attributes stand before one entry"));
         }
-        if entry.size() > AHEAD_BYTES_MAX {
+        if AHEAD_BYTES_MAX < entry.size() {
             return Err(refuse("", "has too long a name, or too much before it"));
         }
         let mut said = Vec::new();

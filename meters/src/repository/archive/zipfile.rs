@@ -36,7 +36,7 @@ pub fn list(bytes: &[u8], limits: Limits) -> Result<Vec<Listed>, MeasureError> {
         let entry = entry?;
         places.push(directory.place(&entry)?.0);
         total = total.saturating_add(entry.bytes);
-        if total > limits.bytes {
+        if limits.bytes < total {
             return Err(limits.too_many_bytes());
         }
         if entry.is_encrypted() {
@@ -44,7 +44,7 @@ pub fn list(bytes: &[u8], limits: Limits) -> Result<Vec<Listed>, MeasureError> {
         }
         let Some(kind) = kind(&entry)? else { continue };
         let path = names.admit(entry.name)?;
-        if kind == Kind::Link && entry.bytes > TARGET_BYTES_MAX {
+        if kind == Kind::Link && TARGET_BYTES_MAX < entry.bytes {
             return Err(refuse(&path, "is a link with too long a target"));
         }
         listed.push(Listed { path, kind, bytes: entry.bytes, handle });
@@ -101,7 +101,7 @@ fn content(packed: &[u8], entry: &Entry<'_>, path: &str) -> Result<Vec<u8>, Meas
         _ => return Err(invalid(format!("{path:?} is packed in a way that is not known here; deflate it"))),
     }
     .map_err(invalid)?;
-    if content.len() as u64 > entry.bytes {
+    if entry.bytes < content.len() as u64 {
         return Err(refuse(path, "is larger than it says"));
     }
     let mut checksum = Crc::new();

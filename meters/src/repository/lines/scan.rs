@@ -122,7 +122,7 @@ fn scan_line(bytes: &[u8], syntax: &Syntax, mut inside: Inside, line: &mut Line)
             Inside::Text { end, escapes, .. } => {
                 let closes = rest.starts_with(end.as_bytes());
                 let escaped = escapes && byte == b'\\' && !closes;
-                let used = if closes { end.len() } else { 1 + usize::from(escaped && rest.len() > 1) };
+                let used = if closes { end.len() } else { 1 + usize::from(escaped && 1 < rest.len()) };
                 line.code = true;
                 line.bytes += used as u64;
                 at += used;
@@ -201,7 +201,7 @@ fn step_code(bytes: &[u8], at: usize, syntax: &Syntax, line: &mut Line) -> (usiz
 fn fits(mark: &Mark, rest: &[u8], at: usize, first_on_line: bool) -> bool {
     let start = mark.start.as_bytes();
     let matches = match mark.place {
-        Place::FirstWord => rest.len() >= start.len() && rest[..start.len()].eq_ignore_ascii_case(start),
+        Place::FirstWord => start.len() <= rest.len() && rest[..start.len()].eq_ignore_ascii_case(start),
         _ => rest.starts_with(start),
     };
     matches

@@ -118,7 +118,7 @@ fn strings(language: LanguageType) -> Vec<Mark> {
     for (start, end) in language.quotes() {
         // A lone quote in prose or a regular expression must not swallow the file: it ends with its line, unless the
         // language lets strings run on, which all longer marks and the backtick do.
-        let lines = start.len() > 1 || *start == "`" || runs_on(language);
+        let lines = 1 < start.len() || *start == "`" || runs_on(language);
         add(start, Opens::Text { end, escapes: true, lines });
     }
     for (start, end) in language.verbatim_quotes().iter().chain(extra_verbatim(language)) {

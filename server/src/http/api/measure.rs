@@ -19,10 +19,8 @@ use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::{DimensionsIn, QuantitiesIn};
 use super::reply::{self, Answered};
-use crate::service::Scope;
+use crate::service::{DIMENSION_LENGTH_MAX, Scope};
 
-/// The longest name of a model.
-pub const DIMENSION_LENGTH_MAX: usize = 256;
 /// Of a chat, as JSON.
 pub const CHAT_BYTES_MAX: usize = 24 << 20;
 const ARCHIVE_BYTES_MAX: usize = 256 << 20;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use billing::Refusal;
 use billing::id::PaymentId;
-use billing::money::{Credits, Currency, Money};
+use billing::money::{Credits, Money};
 use billing::payment::Status;
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -60,13 +60,12 @@ pub struct PackageShown {
 
 impl PackageShown {
     fn of(package: &Package) -> PackageShown {
-        let currency = package.currency.parse().unwrap_or(Currency::EUR);
         PackageShown {
             id: package.id.clone(),
             name: package.name.clone(),
             credits: Amount(Credits::from_micros(package.credits)),
             bonus: Amount(Credits::from_micros(package.bonus)),
-            price: Money { amount: package.price, currency }.into(),
+            price: Money { amount: package.price, currency: package.currency }.into(),
         }
     }
 }
@@ -123,7 +122,7 @@ pub async fn put_package(State(site): State<Arc<Site>>, knock: Knock) -> Answere
         credits: said.credits.0.micros(),
         bonus: said.bonus.map_or(0, |it| it.0.micros()),
         price: price.amount,
-        currency: price.currency.as_str().to_owned(),
+        currency: price.currency,
         is_gone: false,
     };
     let shown = PackageShown::of(&package);
@@ -277,10 +276,10 @@ impl PaymentShown {
             grant: view.grant.map(GrantRef),
             refunded: money(it.returned.net + it.returned.tax),
             refunded_credits: Amount(Credits::from_micros(it.returned.credits)),
-            dispute: it
-                .dispute
-                .as_ref()
-                .map(|dispute| DisputeShown { status: dispute.status.clone(), lost: it.money(dispute.lost).into() }),
+            dispute: it.dispute.as_ref().map(|dispute| DisputeShown {
+                status: dispute.status.as_str().to_owned(),
+                lost: it.money(dispute.lost).into(),
+            }),
             created_at: Instant(Timestamp::from_millis(it.created_at)),
             status: it.status().into(),
             item: it.item,
@@ -447,8 +446,7 @@ pub struct RefundShown {
 impl RefundShown {
     fn of(view: RefundView) -> RefundShown {
         let it = view.refund;
-        let currency = it.currency.parse().unwrap_or(Currency::EUR);
-        let money = |amount| MoneyShown::from(Money { amount, currency });
+        let money = |amount| MoneyShown::from(Money { amount, currency: it.currency });
         RefundShown {
             id: view.id,
             credits: Amount(Credits::from_micros(it.part.credits)),
@@ -457,7 +455,7 @@ impl RefundShown {
             total: money(it.part.net + it.part.tax),
             payment: it.payment,
             grant: it.grant,
-            status: it.status,
+            status: it.status.as_str().to_owned(),
             reason: it.reason,
             credit_note: it.credit_note,
             created_at: Instant(Timestamp::from_millis(it.created_at)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use billing::money::{Currency, Money};
+use billing::money::Money;
 use billing::subscription::{Every, State as Standing};
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,12 +48,11 @@ pub struct PlanShown {
 
 impl PlanShown {
     fn of(plan: &Plan) -> PlanShown {
-        let currency = plan.currency.parse().unwrap_or(Currency::EUR);
         PlanShown {
             id: plan.id.clone(),
             name: plan.name.clone(),
             credits: Amount(plan.credits()),
-            price: Money { amount: plan.price, currency }.into(),
+            price: Money { amount: plan.price, currency: plan.currency }.into(),
             every: if plan.every() == Every::Year { EveryShown::Year } else { EveryShown::Month },
             carry_over_periods: plan.carry_over_periods,
             carry_over_maximum: plan.carry_over_maximum().map(Amount),
@@ -116,7 +115,7 @@ pub async fn put_plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         name: said.name,
         credits: said.credits.0.micros(),
         price: price.amount,
-        currency: price.currency.as_str().to_owned(),
+        currency: price.currency,
         every: match said.every {
             EveryShown::Month => Every::Month.to_string(),
             EveryShown::Year => Every::Year.to_string(),

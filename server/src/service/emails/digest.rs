@@ -31,8 +31,9 @@ pub(super) const LATE: &str = "digest_late";
 /// How long after its round it is tried first.
 const LATE_AFTER: Span = Span::MINUTE;
 
-/// Mondays at noon in UTC it is Monday everywhere, and last week is over.
-const HOUR: Span = Span::HOUR.times(12);
+/// At noon on a Monday in UTC last week is over everywhere, and it is Monday nearly everywhere: far in the east Tuesday
+/// has begun. So long after midnight.
+const NOON: Span = Span::HOUR.times(12);
 /// Accounts of one commit.
 const PAGE: usize = 100;
 /// Projects that are named.
@@ -47,13 +48,13 @@ pub(super) struct Round {
 
 /// When the round of an instant's week began: the same for whoever goes it, however long it takes.
 fn round_of(at: Timestamp) -> Timestamp {
-    Calendar::default().around(Period::Week, at).0 + HOUR
+    Calendar::default().around(Period::Week, at).0 + NOON
 }
 
 /// The first Monday noon after an instant.
 fn next_monday(after: Timestamp) -> Timestamp {
     let (monday, next) = Calendar::default().around(Period::Week, after);
-    if after < monday + HOUR { monday + HOUR } else { next + HOUR }
+    if after < monday + NOON { monday + NOON } else { next + NOON }
 }
 
 impl App {

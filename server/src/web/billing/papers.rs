@@ -7,7 +7,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use billing::Refusal;
 use billing::id::Name;
-use billing::time::{Span, Timestamp};
+use billing::ledger::LATE_MAX;
+use billing::time::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -22,8 +23,6 @@ use crate::web::visit::Visitor;
 pub const SECTION: &str = "statements";
 /// Months one can choose from.
 const MONTHS_MAX: usize = 36;
-/// A project that nobody named is offered while something was used for it so lately.
-const LATELY: Span = Span::DAY.times(35);
 
 /// What ids can say the time of, as at the API.
 const YEARS: Range<i16> = 1970..2500;
@@ -41,7 +40,8 @@ pub struct Statements {
 impl Statements {
     pub fn of(visitor: &Visitor, app: &App) -> Result<Statements, Error> {
         let account = &visitor.session.account;
-        let (names, known) = (app.project_names(account)?, app.projects_since(account, visitor.now - LATELY)?);
+        // A project that nobody named is offered for as long as word of it may come late.
+        let (names, known) = (app.project_names(account)?, app.projects_since(account, visitor.now - LATE_MAX)?);
         let zone = &visitor.known.zone;
         let today = show::zoned(visitor.now, zone).date();
         let first = show::zoned(visitor.known.account.created_at, zone).date().first_of_month();

@@ -7,7 +7,7 @@ use billing::time::Timestamp;
 
 use super::show;
 use crate::app::{App, Known};
-use crate::service::{Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView};
+use crate::service::{DisputeState, Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView};
 use crate::web::frame::When;
 
 pub struct PackageRow {
@@ -203,10 +203,10 @@ impl PaymentRow {
 /// How a payment stands, in a word, and how that is coloured.
 pub fn status(it: &PaymentView) -> (&'static str, &'static str) {
     let returned = it.payment.returned;
-    let dispute = it.payment.dispute.as_ref().map(|it| it.status.as_str());
+    let dispute = it.payment.dispute.as_ref().map(|it| it.status);
     match (it.payment.status(), dispute) {
-        (Status::Succeeded, Some("open")) => ("disputed", "bad"),
-        (Status::Succeeded, Some("lost")) => ("dispute lost", "bad"),
+        (Status::Succeeded, Some(DisputeState::Open)) => ("disputed", "bad"),
+        (Status::Succeeded, Some(DisputeState::Lost)) => ("dispute lost", "bad"),
         (Status::Succeeded, _) if it.payment.net + it.payment.tax <= returned.net + returned.tax => ("refunded", ""),
         (Status::Succeeded, _) if 0 < returned.net => ("refunded in part", ""),
         (Status::Succeeded, _) => ("paid", "good"),

@@ -177,7 +177,7 @@ fn package_of(form: &Form, currency: Currency) -> Result<Package, Error> {
         credits: credits(form, "credits")?,
         bonus: credits(form, "bonus")?,
         price: price(form, currency)?,
-        currency: currency.as_str().to_owned(),
+        currency,
         is_gone: false,
     })
 }
@@ -219,7 +219,7 @@ fn plan_of(form: &Form, currency: Currency) -> Result<Plan, Error> {
         name: form.get("name").unwrap_or_default().to_owned(),
         credits: credits(form, "credits")?,
         price: price(form, currency)?,
-        currency: currency.as_str().to_owned(),
+        currency,
         every: every.to_owned(),
         carry_over_periods: carry_over(form)?,
         carry_over_maximum: match form.get("carry_over_maximum") {

@@ -174,7 +174,7 @@ fn payment_page(app: &App, host: &Host, id: &str) -> Result<PaymentPage, Error> 
         facts.push(("Gone back", back));
     }
     if let Some(dispute) = &it.dispute {
-        facts.push(("Dispute", format!("{}, {}", dispute.status, dispute.reference)));
+        facts.push(("Dispute", format!("{}, {}", dispute.status.as_str(), dispute.reference)));
     }
     let can_go_back = app.preview_refund(&refund_order(payment, host, (Much::Unused, ""))).is_ok();
     let unused = if can_go_back { Some(app.unused_of(payment)?.to_string()) } else { None };

@@ -164,13 +164,14 @@ fn kind(app: &App, scope: &BudgetScope) -> Option<&'static str> {
         |it: &&str| scope_of(app, it).is_some_and(|it| (&it.meters, &it.except) == (&scope.meters, &scope.except));
     // Of all that was AI on the day it was set, where that is so still.
     let was_ai = || scope.except.is_empty() && !scope.meters.is_empty() && scope.meters == meters(app, AI);
-    ["", SERVERS].into_iter().chain(CATEGORIES).find(stands_for).or_else(|| was_ai().then_some(AI))
+    ["", SERVERS].into_iter().chain(CATEGORIES.iter().map(Category::as_str)).find(stands_for).or_else(|| was_ai().then_some(AI))
 }
 
 /// Projects that the form lists; a budget for another is set by the API.
 const PROJECTS_MAX: usize = 500;
 
-const CATEGORIES: [&str; 3] = ["AI conversations", "Code analysis", "Infrastructure planning"];
+static CATEGORIES: [Category; 3] =
+    [Category::AiConversations, Category::CodeAnalysis, Category::InfrastructurePlanning];
 
 #[derive(Template)]
 #[template(path = "budget.html")]
@@ -232,7 +233,8 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
         is_on: value == on,
     };
     let kinds = [("", "Everything"), (AI, "AI work: everything but servers"), (SERVERS, "Servers")].into_iter();
-    let kinds = kinds.chain(CATEGORIES.map(|it| (it, it))).filter(|it| scope_of(app, it.0).is_some());
+    let kinds = kinds.chain(CATEGORIES.iter().map(|it| (it.as_str(), it.as_str())));
+    let kinds = kinds.filter(|it| scope_of(app, it.0).is_some());
     let kept = terms.filter(|_| set == Some(AS_IT_IS)).map(|it| pick(AS_IT_IS, &in_words_of(&it.scope), &chosen));
     let balance = app.balance(account, None)?;
     Ok(BudgetPage {

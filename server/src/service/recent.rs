@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use billing::id::AccountNumber;
 
-pub struct Shelf<T> {
+pub struct Recent<T> {
     /// The account used last comes first.
     slots: Mutex<VecDeque<Slot<T>>>,
     /// What all of them may come to.
@@ -19,9 +19,9 @@ struct Slot<T> {
     kept: Arc<Mutex<T>>,
 }
 
-impl<T> Shelf<T> {
-    pub fn of(most: usize) -> Shelf<T> {
-        Shelf { slots: Mutex::default(), most }
+impl<T> Recent<T> {
+    pub fn of(most: usize) -> Recent<T> {
+        Recent { slots: Mutex::default(), most }
     }
 
     pub fn find(&self, account: AccountNumber) -> Option<Arc<Mutex<T>>> {
@@ -72,17 +72,17 @@ mod tests {
 
     #[test]
     fn what_was_used_last_stays_and_all_comes_to_so_much() {
-        let shelf = Shelf::of(10);
+        let recent = Recent::of(10);
         let account = AccountNumber::from_random;
-        let there = || (1..5).filter(|it| shelf.find(account(*it)).is_some()).collect::<Vec<_>>();
-        (1..4).for_each(|it| shelf.keep(account(it), 3, ()));
+        let there = || (1..5).filter(|it| recent.find(account(*it)).is_some()).collect::<Vec<_>>();
+        (1..4).for_each(|it| recent.keep(account(it), 3, ()));
         assert_eq!(there(), [1, 2, 3]);
-        assert!(shelf.find(account(1)).is_some());
-        shelf.keep(account(4), 3, ());
+        assert!(recent.find(account(1)).is_some());
+        recent.keep(account(4), 3, ());
         assert_eq!(there(), [1, 3, 4], "2 was asked for longest ago");
-        shelf.resize(account(4), 6);
+        recent.resize(account(4), 6);
         assert_eq!(there(), [3, 4], "what grows takes the room of others");
-        shelf.keep(account(2), 11, ());
+        recent.keep(account(2), 11, ());
         assert_eq!(there(), [3, 4], "what is too large for it drives out nobody");
     }
 }
