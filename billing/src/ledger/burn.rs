@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::budget::Spending;
 use super::journal::{Draw, Reversal, Transaction, What, Work};
 use super::ladder::{Grace, Ladder};
-use super::{Book, Due, EARLY_MAX, LATE_MAX};
+use super::{Book, Due, EARLY_MAX, Grant, LATE_MAX};
 use crate::id::{GrantId, Name};
 use crate::money::Credits;
 use crate::rating::{Price, PriceLine, Text, Usage};
@@ -104,13 +104,23 @@ impl Book {
         if !self.has_servers() {
             return Credits::ZERO;
         }
-        let accrued = self.accrued(at);
-        let apart = self.grants.iter().filter(|it| it.live_at(at) && !it.terms.scope.admits(meter, project));
-        let taken = |grant: &super::Grant| {
-            let own = self.servers().iter().filter(|it| grant.terms.scope.admits(SERVER_METER, it.project.as_ref()));
-            own.map(|it| it.unsettled(at, self.calendar())).sum::<Credits>().min(grant.remaining).at_least_zero()
-        };
-        accrued - apart.map(taken).sum::<Credits>().min(accrued.at_least_zero())
+        self.accrued(at) - self.burnt_apart(meter, project, at)
+    }
+
+    /// What servers have used and not settled of grants that do not pay for work of `meter` for `project`.
+    pub(super) fn burnt_apart(&self, meter: &str, project: Option<&Name>, at: Timestamp) -> Credits {
+        if !self.has_servers() {
+            return Credits::ZERO;
+        }
+        let apart = self.grants.iter().filter(|it| it.live_at(at) && !it.admits(meter, project));
+        let taken: Credits = apart.map(|it| self.burnt_from(it, at)).sum();
+        taken.min(self.accrued(at).at_least_zero())
+    }
+
+    /// What servers have used and not settled that a grant could pay for, if it were the first that is drawn.
+    pub(super) fn burnt_from(&self, grant: &Grant, at: Timestamp) -> Credits {
+        let own = self.servers().iter().filter(|it| grant.admits(SERVER_METER, it.project.as_ref()));
+        own.map(|it| it.unsettled(at, self.calendar())).sum::<Credits>().min(grant.remaining).at_least_zero()
     }
 
     /// The next settlement of a server.

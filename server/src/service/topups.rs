@@ -102,7 +102,7 @@ impl App {
             warnings.push(format!("The threshold is below a day's use, {needed} credits: credits may run out first."));
         }
         let spent = book.topup_spent(now);
-        let waits_until = book.topup_waits_until(book.balance(now).available(), now);
+        let waits_until = book.topup_waits_until(book.general(now), now);
         Ok(TopupView { topup, spent, waits_until, warnings })
     }
 
