@@ -116,6 +116,41 @@ fn nothing_keeps_it_from_being_switched_off() {
     assert_eq!((sent.status, is_on()), (303, json!(false)), "{}", sent.text);
 }
 
+/// Who changes one number on the page changes nothing else: neither the card nor the maximum.
+#[test]
+fn the_page_keeps_the_card_and_the_maximum_to_the_cent() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    shop.save_card("ada", "5555555555554444");
+    let cards = shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].clone();
+    let other = cards.as_array().unwrap().iter().find(|it| it["is_default"] == false).unwrap()["id"].clone();
+    let mut limited = rule(200, 1000);
+    limited["monthly_maximum"] = json!({"amount": 2150, "currency": "eur"});
+    limited["payment_method"] = other.clone();
+    set(&shop, &limited);
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let page = shop.server.browse("/settings/billing", &cookie).text;
+    let id = other.as_str().unwrap();
+    assert!(page.contains(&format!("<option value=\"{id}\" selected>")), "{page}");
+    assert!(page.contains("name=\"maximum\" inputmode=\"decimal\" value=\"21.50\""), "{page}");
+    let mark = format!("mark={}&credits=1000", crate::pages::mark_of(&page));
+    let send = |said: &str| shop.server.submit("/settings/billing/auto-topup", &cookie, &format!("{mark}&{said}"));
+    let review = send(&format!("do=review&threshold=100&maximum=21.50&method={id}"));
+    assert!(review.text.contains("4444") && review.text.contains("€21.50 a month"), "{}", review.text);
+    let hidden = |name: &str| {
+        let (_, rest) = review.text.split_once(&format!("name=\"{name}\" value=\"")).expect(name);
+        format!("{name}={}&", rest.split('"').next().unwrap())
+    };
+    let agreed: String = ["threshold", "total", "maximum", "method", "do"].map(hidden).concat();
+    assert_eq!(send(&agreed).status, 303);
+    let shown = shop.server.get("/v1/accounts/ada/auto-topup").json();
+    assert_eq!((&shown["threshold"], &shown["payment_method"]), (&json!("100"), &other));
+    assert_eq!(shown["monthly_maximum"]["amount"], 2150);
+    for unclear in ["10,50", "21.505", "0", "x"] {
+        assert!(send(&format!("do=review&threshold=100&maximum={unclear}")).text.contains("10.50"), "{unclear}");
+    }
+}
+
 #[test]
 fn the_same_card_saved_twice_is_one_payment_method() {
     let shop = Shop::open();
