@@ -109,9 +109,13 @@ impl Book {
         })
     }
 
-    /// The work a transaction is about: its own, or the first that a grant is for.
+    /// The work a transaction is about: its own, or the first that a grant is for. Credits for servers only bring no
+    /// other work back; of servers the ladder tells.
     fn work_of_transaction<'a>(&'a self, transaction: &'a Transaction) -> (&'a str, Option<&'a Name>) {
-        let of_scope = |it: &'a Scope| (it.meters.first().map_or(ANY_WORK.0, |it| &**it), it.projects.first());
+        let of_scope = |it: &'a Scope| match it.meters.iter().find(|it| &***it != SERVER_METER) {
+            None if !it.meters.is_empty() => ANY_WORK,
+            meter => (meter.map_or(ANY_WORK.0, |it| &**it), it.projects.first()),
+        };
         let of_grant = |id| self.grant(id).map_or(ANY_WORK, |it| of_scope(&it.terms.scope));
         match &transaction.what {
             What::Charged { work, .. } | What::Held { work, .. } => (&work.usage.meter, work.project.as_ref()),

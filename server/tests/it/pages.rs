@@ -107,7 +107,7 @@ fn the_pages_and_the_balance_say_which_credits_are_for_some_work_only() {
     server.account("ada");
     let cookie = visit(&server, "ada", "owner");
     let page = || server.browse("/settings/usage", &cookie).text;
-    assert!(page().contains("data-live=\"scoped\">100 of them for servers only<"), "{}", page());
+    assert!(page().contains("data-live=\"scoped\">100.00 of them for servers only<"), "{}", page());
     let balance = || server.get("/v1/accounts/ada/balance").json();
     let scoped = json!([{"meters": ["server"], "projects": [], "credits": "100"}]);
     assert_eq!((&balance()["available"], &balance()["scoped"]), (&json!("600"), &scoped));
@@ -115,7 +115,8 @@ fn the_pages_and_the_balance_say_which_credits_are_for_some_work_only() {
     assert!(page().contains("all of them for servers only") && page().contains("Other work is refused"), "{}", page());
     // At the pace of the chats nothing is left for them, whatever there is for servers.
     assert_eq!((&balance()["available"], &balance()["scoped"]), (&json!("100"), &scoped));
-    assert_eq!(balance()["runs_out_at"], balance()["as_of"]);
+    let shown = balance();
+    assert_eq!(shown["runs_out_at"], shown["as_of"]);
     let grants = server.get("/v1/accounts/ada/grants").json();
     let id = grants["data"].as_array().unwrap().iter().find(|it| it["scope"]["meters"][0] == "server").unwrap()["id"]
         .clone();
