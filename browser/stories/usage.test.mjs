@@ -22,7 +22,7 @@ test("a new account sees its free credits, and no card is asked for", async () =
   await page.getByText("Nothing has been used yet").waitFor();
   assert.match(await page.locator("#balance").innerText(), /900\.00/);
   assert.match(await page.locator("#sources").innerText(), /Free credits/);
-  assert.match(await page.locator("#sources").innerText(), /for server provisioning only/);
+  assert.match(await page.locator("#sources").innerText(), /for servers only/);
   assert.equal(await page.getByText(/card number/i).count(), 0);
   await sound(page, "the page of a new account");
 });

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::budget::Spending;
 use super::journal::{Draw, Reversal, Transaction, What, Work};
 use super::ladder::{Grace, Ladder};
-use super::{Book, Due, EARLY_MAX, LATE_MAX};
+use super::{Book, Due, EARLY_MAX, Grant, LATE_MAX};
 use crate::id::{GrantId, Name};
 use crate::money::Credits;
 use crate::rating::{Price, PriceLine, Text, Usage};
@@ -107,7 +107,23 @@ impl Book {
         self.taken_of((meter, project), at, self.accrued(at), |it| it.unsettled(at, self.calendar()))
     }
 
-    /// The same of whatever `each` server takes, which is `all` together.
+    /// What servers have used and not settled of grants that do not pay for work of `meter` for `project`.
+    pub(super) fn burnt_apart(&self, meter: &str, project: Option<&Name>, at: Timestamp) -> Credits {
+        self.accrued(at) - self.burnt_of(meter, project, at)
+    }
+
+    /// What servers have used and not settled that a grant could pay for, if it were the first that is drawn.
+    pub(super) fn burnt_from(&self, grant: &Grant, at: Timestamp) -> Credits {
+        self.taken_from(grant, |it| it.unsettled(at, self.calendar()))
+    }
+
+    /// What `each` server takes of a grant, if it were the first that is drawn.
+    fn taken_from(&self, grant: &Grant, each: impl Fn(&Server) -> Credits) -> Credits {
+        let own = self.servers().iter().filter(|it| grant.admits(SERVER_METER, it.project.as_ref()));
+        own.map(|it| each(it)).sum::<Credits>().min(grant.remaining).at_least_zero()
+    }
+
+    /// What `each` server takes, which is `all` together, of grants that pay for work of `meter` for `project`.
     fn taken_of(
         &self,
         (meter, project): (&str, Option<&Name>),
@@ -115,12 +131,8 @@ impl Book {
         all: Credits,
         each: impl Fn(&Server) -> Credits,
     ) -> Credits {
-        let apart = self.grants.iter().filter(|it| it.live_at(at) && !it.terms.scope.admits(meter, project));
-        let taken = |grant: &super::Grant| {
-            let own = self.servers().iter().filter(|it| grant.terms.scope.admits(SERVER_METER, it.project.as_ref()));
-            own.map(|it| each(it)).sum::<Credits>().min(grant.remaining).at_least_zero()
-        };
-        all - apart.map(taken).sum::<Credits>().min(all.at_least_zero())
+        let apart = self.grants.iter().filter(|it| it.live_at(at) && !it.admits(meter, project));
+        all - apart.map(|it| self.taken_from(it, &each)).sum::<Credits>().min(all.at_least_zero())
     }
 
     /// What servers that are still being provisioned will cost at least, of the credits that one of `project` could be

@@ -145,6 +145,10 @@ impl Grant {
     pub fn live_at(&self, at: Timestamp) -> bool {
         !self.is_frozen && self.effective_at <= at && at < self.expires_at
     }
+    /// Whether it pays for any work.
+    pub fn is_general(&self) -> bool {
+        self.is_general
+    }
     /// Whether its scope admits work of `meter` for `project`.
     pub fn admits(&self, meter: &str, project: Option<&Name>) -> bool {
         self.is_general || self.terms.scope.admits(meter, project)

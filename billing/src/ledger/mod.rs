@@ -16,6 +16,7 @@ mod grant;
 mod journal;
 mod ladder;
 mod notice;
+mod scoped;
 mod topup;
 mod undo;
 mod withdrawal;

@@ -31,7 +31,7 @@ const INCREMENTS_MAX: i64 = 100;
 /// What the customer agreed to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rule {
-    /// Below it, strictly, credits are bought.
+    /// Where fewer general credits than this are available, credits are bought.
     pub threshold: Credits,
     /// Credits of one increment.
     pub credits: Credits,
@@ -120,16 +120,17 @@ impl Topup {
         self.is_on && self.paused.is_none() && self.under_way.is_none()
     }
 
-    /// How many increments it takes with so many credits available. Zero for none.
-    fn wanted(&self, available: Credits) -> i64 {
-        let (missing, each) = (available.short_of(self.rule.threshold), i128::from(self.rule.credits.micros()));
+    /// How many increments it takes with so many general credits. Zero for none. Credits for some work only keep no
+    /// other work from being refused, so they do not count.
+    fn wanted(&self, general: Credits) -> i64 {
+        let (missing, each) = (general.short_of(self.rule.threshold), i128::from(self.rule.credits.micros()));
         let wanted = (i128::from(missing.micros()) + each - 1) / each;
         i64::try_from(wanted).unwrap_or(INCREMENTS_MAX).min(INCREMENTS_MAX)
     }
 
     /// How many of them are bought in the month that began at `month`.
-    fn increments(&self, available: Credits, month: Timestamp) -> i64 {
-        let wanted = self.wanted(available);
+    fn increments(&self, general: Credits, month: Timestamp) -> i64 {
+        let wanted = self.wanted(general);
         match self.rule.monthly_max {
             None => wanted,
             Some(most) => wanted.min((most - self.spent_since(month)).max(0) / self.rule.price.amount),
@@ -209,11 +210,11 @@ impl Book {
         self.topup().map_or(0, |it| it.spent_since(self.month_start(at)))
     }
 
-    /// Until when nothing is bought because the monthly maximum is reached, with so many credits available at `at`.
-    pub fn topup_waits_until(&self, available: Credits, at: Timestamp) -> Option<Timestamp> {
+    /// Until when nothing is bought because the monthly maximum is reached, with so many general credits at `at`.
+    pub fn topup_waits_until(&self, general: Credits, at: Timestamp) -> Option<Timestamp> {
         let topup = self.topup().filter(|it| it.may_start() && !self.closed)?;
         let (month, next) = self.calendar().around(Period::Month, at);
-        (0 < topup.wanted(available) && topup.increments(available, month) < 1).then_some(next)
+        (0 < topup.wanted(general) && topup.increments(general, month) < 1).then_some(next)
     }
 
     fn month_start(&self, at: Timestamp) -> Timestamp {
@@ -230,7 +231,7 @@ impl Book {
         Some((due, Due::StartTopup))
     }
 
-    /// The first instant at which running servers have taken what is available below the threshold, where that comes
+    /// The first instant at which running servers have taken general credits below the threshold, where that comes
     /// before `next`, the instant at which something else is due. So it is bought for then, and not at the hour's end.
     pub(super) fn topup_crossing(&self, next: Timestamp) -> Option<(Timestamp, Due)> {
         let topup = self.topup().filter(|it| it.may_start() && !self.closed)?;
@@ -250,7 +251,7 @@ impl Book {
 
     /// Whether a top-up may be started at `at`, going by the book as it stands: what `start_topup` decides by.
     fn starts(&self, topup: &Topup, at: Timestamp) -> bool {
-        0 < topup.increments(self.balance(at).available(), self.month_start(at))
+        0 < topup.increments(self.general(at), self.month_start(at))
     }
 
     pub(super) fn set_topup(
@@ -279,7 +280,7 @@ impl Book {
         let mut then = self.clone();
         then.apply_topup(&change, at);
         let increments = then.topup().filter(|it| it.may_start() && it.retry_at <= at);
-        let increments = increments.map_or(0, |it| it.increments(self.balance(at).available(), self.month_start(at)));
+        let increments = increments.map_or(0, |it| it.increments(self.general(at), self.month_start(at)));
         if 0 < increments && !charge_now {
             let total = Money { amount: rule.price.amount * increments, ..rule.price };
             return Err(Refusal::WouldChargeNow { credits: times(rule.credits, increments), total });
@@ -289,7 +290,7 @@ impl Book {
 
     pub(super) fn start_topup(&self, at: Timestamp) -> Result<What, Refusal> {
         let topup = self.topup().ok_or_else(nothing_under_way)?;
-        let increments = topup.increments(self.balance(at).available(), self.month_start(at));
+        let increments = topup.increments(self.general(at), self.month_start(at));
         if !topup.may_start() || at < topup.retry_at || increments < 1 {
             return Err(nothing_under_way());
         }

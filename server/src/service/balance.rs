@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name, Place};
-use billing::ledger::{Balance, Book, RUNWAY_MAX, Source, Transaction};
+use billing::ledger::{Balance, Book, RUNWAY_MAX, Scope, Source, Transaction};
 use billing::money::{Credits, Currency, Money};
 use billing::server::Phase;
 use billing::time::{Span, Timestamp};
@@ -30,6 +30,10 @@ pub struct BalanceView {
     /// only the sums are kept.
     pub by_source: Vec<(Source, Credits)>,
     pub next_expiry: Option<(Timestamp, Credits)>,
+    /// Credits that only some work may be paid from, by their scope. Empty like `by_source`.
+    pub scoped: Vec<(Scope, Credits)>,
+    /// What any work may be paid from: what is available, but for those.
+    pub general: Credits,
     /// Credits used a day: by servers over the next, by everything else over the last week.
     pub burn_per_day: Credits,
     /// When the available credits are used up: exact where only servers use them, else at that pace; none when nothing
@@ -67,10 +71,11 @@ impl App {
             }
             // What servers had used by then, and what was where, follows from the book as it was.
             let book = self.book_of(number, version)?.brought_up_to(as_of);
-            let (by_source, next_expiry) = (book.by_source(as_of), book.next_expiry(as_of));
             return Ok(BalanceView {
-                by_source,
-                next_expiry,
+                by_source: book.by_source(as_of),
+                next_expiry: book.next_expiry(as_of),
+                scoped: scoped(&book, as_of),
+                general: book.general(as_of),
                 runs_out_at: book.runs_out_at(as_of),
                 ..self.view(id, as_of, book.balance(as_of), currency)
             });
@@ -83,6 +88,8 @@ impl App {
         Ok(BalanceView {
             by_source: book.by_source(as_of),
             next_expiry: book.next_expiry(as_of),
+            scoped: scoped(&book, as_of),
+            general: book.general(as_of),
             burn_per_day,
             pending_purchases: self.pending_purchases(&known)?,
             runs_out_at,
@@ -103,6 +110,8 @@ impl App {
             balance,
             by_source: Vec::new(),
             next_expiry: None,
+            scoped: Vec::new(),
+            general: balance.available(),
             burn_per_day: Credits::ZERO,
             runs_out_at: None,
             pending_purchases: Credits::ZERO,
@@ -177,14 +186,19 @@ impl App {
     }
 }
 
+fn scoped(book: &Book, at: Timestamp) -> Vec<(Scope, Credits)> {
+    book.scoped(at).into_iter().map(|(scope, it)| (scope.clone(), it)).collect()
+}
+
 /// Credits used a day from `at` on, and when that will have used up what is available then: by servers, which is known,
-/// and by all else, `others` a day.
+/// and by all else, `others` a day. What is for servers only lasts nothing else any longer.
 pub(super) fn runway(book: &Book, others: Credits, at: Timestamp) -> (Credits, Option<Timestamp>) {
     let balance = book.balance(at);
     let burn_per_day = others + book.accrued(at + Span::DAY) - balance.accrued;
     let exactly = book.runs_out_at(at);
     let at_pace = runs_out_at(balance.available(), burn_per_day, at).filter(|_| others.is_positive());
-    (burn_per_day, [exactly, at_pace].into_iter().flatten().min())
+    let others_alone = runs_out_at(book.beside_servers(at), others, at);
+    (burn_per_day, [exactly, at_pace, others_alone].into_iter().flatten().min())
 }
 
 fn runs_out_at(available: Credits, per_day: Credits, from: Timestamp) -> Option<Timestamp> {

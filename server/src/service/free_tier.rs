@@ -40,20 +40,16 @@ fn gaps(card: &RateCard, welcome: &[WelcomeGrant]) -> Vec<String> {
         Some((*meter, Credits::from_micros(once.micros().checked_mul(*times)?)))
     });
     let mut gaps = Vec::new();
-    let mut general = granted(welcome, None);
+    let mut left: Vec<(&WelcomeGrant, Credits)> = welcome.iter().map(|it| (it, it.credits)).collect();
     for (meter, cost) in costs {
-        let beyond = granted(welcome, Some(meter)).short_of(cost);
-        if general < beyond {
-            gaps.push(format!(
-                "{meter}: a first try costs {cost} credits, and {} are missing",
-                general.short_of(beyond)
-            ));
+        let missing = draw(&mut left, meter, cost);
+        if missing.is_positive() {
+            gaps.push(format!("{meter}: a first try costs {cost} credits, and {missing} are missing"));
         }
-        general = (general - beyond).at_least_zero();
     }
     let server = [("provisioned", 1), ("runtime_seconds", SERVER_SECONDS)];
     if let Some(cost) = cheapest(card, "server", "tier", &server) {
-        let missing = (general + granted(welcome, Some("server"))).short_of(cost);
+        let missing = draw(&mut left, "server", cost);
         if missing.is_positive() {
             gaps.push(format!("server: a day of the cheapest costs {cost} credits, and {missing} are missing"));
         }
@@ -61,13 +57,20 @@ fn gaps(card: &RateCard, welcome: &[WelcomeGrant]) -> Vec<String> {
     gaps
 }
 
-/// Welcome credits of this meter alone, or of any where none is named.
-fn granted(welcome: &[WelcomeGrant], meter: Option<&str>) -> Credits {
-    let fits = |it: &&WelcomeGrant| match meter {
-        Some(meter) => it.meters.iter().any(|it| &**it == meter),
-        None => it.meters.is_empty(),
-    };
-    welcome.iter().filter(fits).map(|it| it.credits).sum()
+/// Draws `cost` from what is left of the welcome: first from grants that pay for the fewest meters, so that what is for
+/// several is kept for those that have nothing else; what is for any comes last. What they lack is returned.
+fn draw(left: &mut [(&WelcomeGrant, Credits)], meter: &str, cost: Credits) -> Credits {
+    let breadth = |it: &WelcomeGrant| if it.meters.is_empty() { usize::MAX } else { it.meters.len() };
+    left.sort_by_key(|(grant, _)| breadth(grant));
+    let mut missing = cost;
+    for (grant, credits) in left {
+        if grant.meters.is_empty() || grant.meters.iter().any(|it| &**it == meter) {
+            let taken = missing.min(*credits);
+            *credits -= taken;
+            missing -= taken;
+        }
+    }
+    missing
 }
 
 /// The least these quantities cost, over all values the card knows of the dimension that sets their price.
@@ -106,5 +109,25 @@ mod tests {
         let gaps = gaps(&card, &stingy);
         let meters: Vec<&str> = gaps.iter().map(|it| it.split(':').next().unwrap()).collect();
         assert_eq!(meters, ["code_analysis", "infra_plan", "server"]);
+    }
+
+    /// What is for several meters is there once, whichever of them uses it.
+    #[test]
+    fn a_grant_for_several_meters_is_drawn_down_once() {
+        let card = parse_toml(DEFAULT).unwrap();
+        let grant = |credits: i64, meters: &[&str]| WelcomeGrant {
+            credits: Credits::whole(credits),
+            meters: meters.iter().map(|it| (*it).into()).collect(),
+            lasts: None,
+            reason: "Welcome".into(),
+        };
+        let ai = ["ai_chat", "code_analysis", "infra_plan"];
+        let missing = |credits: i64| -> Vec<String> {
+            let welcome = [grant(credits, &ai), grant(400, &["server"])];
+            gaps(&card, &welcome).iter().map(|it| it.split(':').next().unwrap().to_owned()).collect()
+        };
+        // Enough for the dearest of them, and not for all.
+        assert_eq!(missing(30), ["infra_plan"]);
+        assert_eq!(missing(200), Vec::<String>::new());
     }
 }

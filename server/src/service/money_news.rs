@@ -50,19 +50,21 @@ pub(super) fn of_topup(before: &Book, transaction: &Transaction) -> Vec<Change> 
 
 fn of_maximum(before: &Book, transaction: &Transaction) -> Option<Change> {
     let (topup, at) = (before.topup()?, transaction.at);
+    // Without a maximum nothing waits for the next month.
+    topup.rule.monthly_max?;
     // As it was last written down: a settlement leaves what is available as it is, for time has used it before.
-    if before.topup_waits_until(before.balance(before.at).available(), before.at).is_some() {
+    if before.topup_waits_until(before.general(before.at), before.at).is_some() {
         return None;
     }
-    let available = transaction.after.available();
-    // A payment that came through may have bought all that may be bought, and less than it takes.
+    // A payment that came through may have bought all that may be bought, and less than it takes; and which credits are
+    // general the transaction alone does not say.
     let ends_one = topup.under_way.is_some() && matches!(transaction.what, What::Granted { .. });
-    let until = if ends_one {
+    let until = if ends_one || before.has_scoped() {
         let mut after = before.clone();
         after.apply(transaction);
-        after.topup_waits_until(available, at)
+        after.topup_waits_until(after.general(at), at)
     } else {
-        before.topup_waits_until(available, at)
+        before.topup_waits_until(transaction.after.available(), at)
     }?;
     let mut about = about_rule(&Topup { under_way: None, ..topup.clone() });
     about["failure"] = json!({"code": "monthly_maximum", "detail": MAXIMUM_REACHED});

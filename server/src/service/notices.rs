@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use billing::id::AccountNumber;
-use billing::ledger::{Book, Transaction, What};
+use billing::ledger::{Book, Source, Terms, Transaction, What};
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -120,18 +120,16 @@ pub fn companions(low: Credits) -> crate::turnstile::Companions {
     })
 }
 
-/// Told when the balance crosses a line, and not again before it has crossed back. What is held is not spent yet, and
-/// would cross it with each message.
+/// Told when what is left for the work at hand crosses a line, and not again before it has crossed back. What is held
+/// is not spent yet, and would cross it with each message.
 fn of_balance(low: Credits, before: &Book, transaction: &Transaction) -> Option<Change> {
-    let unspent = |it: billing::ledger::Balance| it.posted - it.accrued;
-    let now = unspent(transaction.after);
     let may_rise = !matches!(transaction.what, What::Charged { .. } | What::Held { .. } | What::Extended { .. });
-    // An account's first grant is no recovery; and most charges are far from any line.
-    if transaction.place.version == 1 || (low <= now && !may_rise) {
+    let total = transaction.after.posted - transaction.after.accrued;
+    // What an account begins with is no recovery; and most charges are far from any line.
+    if is_first(before, transaction) || (low <= total && !may_rise && !before.has_scoped()) {
         return None;
     }
-    // As it was last written down: what time has used since then counts as well.
-    let was = unspent(before.balance(before.at));
+    let (was, now) = before.unspent(transaction);
     // Under running servers the ladder tells of zero, and says what follows.
     let is_told = before.burning().ladder.zero_at.is_some()
         || transaction.notices.iter().any(|it| matches!(it, billing::ledger::Notice::Exhausted { .. }));
@@ -145,12 +143,22 @@ fn of_balance(low: Credits, before: &Book, transaction: &Transaction) -> Option<
         return None;
     };
     let after = transaction.after;
-    let about = json!({
+    let mut about = json!({
         "available": after.available().to_string(), "posted": after.posted.to_string(),
         "held": after.held.to_string(), "accrued": after.accrued.to_string(), "debt": after.debt.to_string(),
         "threshold": low.to_string(), "entry": transaction.id().to_string(),
     });
+    // Whoever reads of the line and of what is available wants to know why the one is not the other.
+    if now < total {
+        about["for_other_work"] = json!((total - now).to_string());
+    }
     Some(of_transaction(transaction, what, about))
+}
+
+/// Whether it is the first grant of an account, or another of its welcome.
+fn is_first(before: &Book, transaction: &Transaction) -> bool {
+    let is_welcome = |it: &Terms| it.source == Source::Welcome && before.at == transaction.at;
+    transaction.place.version == 1 || transaction.granted().is_some_and(|(_, terms)| is_welcome(terms))
 }
 
 /// What grants bring: word of one that has expired, and a reminder to look at one shortly before it does.

@@ -3,13 +3,13 @@
 //! Every tip follows from what the account really did: roll-ups of the last month, its servers, its holds. Each is made
 //! anew when it is asked for, and one that was dismissed does not come back. Must never guess: what is not known is no
 //! tip.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use billing::id::{AccountNumber, Name};
 use billing::ledger::{Book, Transaction, What};
 use billing::money::{Credits, Money};
-use billing::rating::{Category, RateCard, Role as QuantityRole, Text, Usage};
+use billing::rating::{Category, Meter, RateCard, Text, Usage};
 use billing::server::{Phase, Server, Tariff};
 use billing::time::{Span, Timestamp};
 use billing::usage::SERVER_METER;
@@ -35,7 +35,7 @@ const MEMORY_LOW_PERCENT: u8 = 30;
 const RECENT: Span = Span::DAY.times(30);
 /// A month of a server that runs on: 730 hours.
 const MONTH_SECONDS: u64 = 730 * 3_600;
-/// The newest transactions that are looked through for the largest hold.
+/// The newest transactions that are looked through: for the largest hold, and for plans.
 const LOOKED_AT_MAX: usize = 2_000;
 const READ_AT_ONCE: usize = 500;
 /// How often a dismissal that met another of the same tip is tried again.
@@ -226,7 +226,7 @@ impl App {
         };
         let threshold = topup.rule.threshold;
         let burn = self.balance(&known.account.id, None)?.burn_per_day;
-        let hold = self.largest_hold(facts)?;
+        let hold = self.largest_hold(&facts.book, facts.now)?;
         let needed = burn.max(hold);
         if needed <= threshold {
             return Ok(None);
@@ -250,36 +250,50 @@ impl App {
     }
 
     /// The most that a hold of the last month has reserved, among the account's newest transactions.
-    fn largest_hold(&self, facts: &Facts) -> Result<Credits, Fault> {
-        let mut largest = facts.book.holds().iter().map(billing::ledger::Hold::credits).max().unwrap_or_default();
-        let mut before = facts.book.version + 1;
+    pub(super) fn largest_hold(&self, book: &Book, now: Timestamp) -> Result<Credits, Fault> {
+        let open = book.holds().iter().map(billing::ledger::Hold::credits).max().unwrap_or_default();
+        let recent = self.recent(book, now)?;
+        Ok(recent.iter().filter_map(|it| reserved(it)).fold(open, Credits::max))
+    }
+
+    /// The account's newest transactions, of the last month and no more than are looked through, the newest first.
+    fn recent(&self, book: &Book, now: Timestamp) -> Result<Vec<Arc<Transaction>>, Fault> {
+        let (mut recent, mut before) = (Vec::new(), book.version + 1);
         for _ in 0..LOOKED_AT_MAX / READ_AT_ONCE {
-            let read = self.store.transactions(facts.number, before, READ_AT_ONCE)?;
-            let recent = read.iter().filter(|it| facts.now - RECENT <= it.at);
-            largest = recent.filter_map(|it| reserved(it)).fold(largest, Credits::max);
-            match read.last().filter(|it| facts.now - RECENT <= it.at) {
-                Some(oldest) => before = oldest.place.version,
+            let read = self.store.transactions(book.account, before, READ_AT_ONCE)?;
+            let next = read.last().filter(|it| now - RECENT <= it.at).map(|it| it.place.version);
+            recent.extend(read.into_iter().filter(|it| now - RECENT <= it.at));
+            match next {
+                Some(oldest) => before = oldest,
                 None => break,
             }
         }
-        Ok(largest)
+        Ok(recent)
     }
 
-    /// Plans that cost more than those made of a template would have.
+    /// Plans that cost more than the same would have, made of a template.
     fn template_tip(&self, facts: &Facts) -> Result<Option<Draft>, Error> {
         let card = self.card_at(facts.now)?;
-        let mut saving = Credits::ZERO;
-        let (mut plans, mut paid) = (0, Credits::ZERO);
-        for meter in card.meters().filter(|it| it.category == Category::InfrastructurePlanning) {
-            let Some(template) = template_price(&card, &meter.name) else { continue };
-            let of_meter = facts.usage.iter().filter(|it| it.key.meter == meter.name);
-            let (count, credits) =
-                of_meter.fold((0, Credits::ZERO), |sum, it| (sum.0 + it.sum.count, sum.1 + it.sum.credits));
-            let as_templates = template.micros().checked_mul(i64::try_from(count).unwrap_or(i64::MAX));
-            let Some(as_templates) = as_templates.map(Credits::from_micros) else { continue };
-            if as_templates < credits {
-                saving += credits - as_templates;
-                plans += count;
+        // Where the price does not tell them apart, as in the card Scrip comes with, nothing has to be looked through.
+        if !card.meters().any(tells_templates_apart) {
+            return Ok(None);
+        }
+        let (mut reversed, mut plans) = (HashSet::new(), 0);
+        let (mut paid, mut saving) = (Credits::ZERO, Credits::ZERO);
+        for transaction in self.recent(&facts.book, facts.now)? {
+            let (work, credits) = match &transaction.what {
+                What::Reversed(it) => {
+                    reversed.insert(it.charge);
+                    continue;
+                }
+                What::Charged { work, credits, .. } if !reversed.contains(&transaction.charge_id()) => (work, *credits),
+                _ => continue,
+            };
+            let meter = card.meter(&work.usage.meter).filter(|it| tells_templates_apart(it));
+            let saved = meter.and_then(|_| saved_by_template(&card, &work.usage, credits));
+            if let Some(saved) = saved.filter(|it| it.is_positive()) {
+                saving += saved;
+                plans += 1;
                 paid += credits;
             }
         }
@@ -343,17 +357,25 @@ fn next_smaller(card: &RateCard, tariff: &Tariff) -> Option<Tariff> {
     tariffs.filter(|it| of_a_month(it) < of_a_month(tariff)).max_by_key(of_a_month)
 }
 
-/// What the smallest plan made of a template costs. None where the card does not tell plans apart.
-fn template_price(card: &RateCard, meter: &Text) -> Option<Credits> {
-    let found = card.meter(meter)?;
-    if !found.dimensions.iter().any(|it| &**it == PLAN_KIND.0) {
+/// Whether plans made of a template have a price of their own.
+fn tells_templates_apart(meter: &Meter) -> bool {
+    let mut conditions = meter.rows.iter().flat_map(|it| &it.when);
+    meter.category == Category::InfrastructurePlanning && conditions.any(|it| &*it.dimension == PLAN_KIND.0)
+}
+
+/// What a plan that cost so much would have cost less, made of a template; what it costs less by now for all is not of
+/// that. None for one that was made so.
+fn saved_by_template(card: &RateCard, usage: &Usage, paid: Credits) -> Option<Credits> {
+    let is_kind = |it: &(Text, Text)| &*it.0 == PLAN_KIND.0;
+    if usage.dimensions.iter().any(|it| is_kind(it) && &*it.1 == PLAN_KIND.1) {
         return None;
     }
-    let required = found.quantities.iter().filter(|it| it.role == QuantityRole::Required);
-    let mut quantities: Vec<(Text, u64)> = required.map(|it| (Arc::clone(&it.name), 1)).collect();
-    quantities.sort();
-    let dimensions = vec![(PLAN_KIND.0.into(), PLAN_KIND.1.into())];
-    card.price(&Usage { meter: Arc::clone(meter), quantities, dimensions }).ok().map(|it| it.credits)
+    let mut template = usage.clone();
+    template.dimensions.retain(|it| !is_kind(it));
+    template.dimensions.push((PLAN_KIND.0.into(), PLAN_KIND.1.into()));
+    template.dimensions.sort();
+    let price = |usage: &Usage| card.price(usage).ok().map(|it| it.credits);
+    Some(paid.min(price(usage)?) - price(&template)?)
 }
 
 /// The next whole credit.

@@ -87,22 +87,32 @@ impl App {
         let Some(rule) = topup.as_ref().map(|it| Arc::clone(&it.rule)) else {
             return Ok(TopupView { topup, spent: 0, waits_until: None, warnings: Vec::new() });
         };
+        let warnings = self.threshold_warnings(account, rule.threshold)?;
+        let spent = book.topup_spent(now);
+        let waits_until = book.topup_waits_until(book.general(now), now);
+        Ok(TopupView { topup, spent, waits_until, warnings })
+    }
+
+    /// What should be known of a threshold before it is agreed to, and after.
+    pub fn threshold_warnings(&self, account: &Name, threshold: Credits) -> Result<Vec<String>, Error> {
+        let known = self.known(account)?;
+        let now = self.now();
+        let book = self.book(known.account.number)?.brought_up_to(now);
         let mut warnings = Vec::new();
-        let largest = book.holds().iter().map(billing::ledger::Hold::credits).max().unwrap_or_default();
-        if rule.threshold < largest {
+        let largest = self.largest_hold(&book, now)?;
+        if threshold < largest {
             let largest = at_least(largest);
-            warnings
-                .push(format!("The threshold is below the largest open hold, {largest} credits: work may be refused."));
+            warnings.push(format!(
+                "The threshold is below the largest hold of the last 30 days, {largest} credits: work may be refused."
+            ));
         }
         let burn = self.balance(account, None)?.burn_per_day;
         let needed = Credits::from_micros(burn.micros().saturating_mul(THRESHOLD_DAYS));
-        if rule.threshold < needed {
+        if threshold < needed {
             let needed = at_least(needed);
             warnings.push(format!("The threshold is below a day's use, {needed} credits: credits may run out first."));
         }
-        let spent = book.topup_spent(now);
-        let waits_until = book.topup_waits_until(book.balance(now).available(), now);
-        Ok(TopupView { topup, spent, waits_until, warnings })
+        Ok(warnings)
     }
 
     /// Sets the rule. What it may charge is said by what credits cost this account now, tax included.

@@ -3,8 +3,8 @@ use billing::money::{Credits, Money};
 use billing::time::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::show;
 use super::visit::Visitor;
+use super::{scope, show};
 use crate::app::App;
 use crate::brand::Brand;
 use crate::service::{BalanceView, Error};
@@ -56,6 +56,8 @@ pub struct Frame {
 pub struct Live {
     pub available: String,
     pub available_exact: String,
+    /// How much of it pays for some work only, and for which; empty where all of it pays for any.
+    pub scoped: String,
     pub money: String,
     pub held: String,
     pub accrued: String,
@@ -64,7 +66,7 @@ pub struct Live {
     pub as_of: String,
     pub runway: String,
     pub runs_out: String,
-    /// `fine`, `low` or `out`.
+    /// `fine`, `low`, `apart` where some work only may go on, or `out`.
     pub state: &'static str,
 }
 
@@ -72,26 +74,29 @@ pub struct Live {
 const LOW: billing::time::Span = billing::time::Span::DAY.times(3);
 
 impl Live {
-    pub fn of(view: &BalanceView, zone: &TimeZone) -> Live {
+    pub fn of(app: &App, view: &BalanceView, zone: &TimeZone) -> Live {
         let available = view.balance.available();
         let left = view.runs_out_at.map(|it| billing::time::Span::from_millis(it.millis() - view.as_of.millis()));
         let state = match left {
             _ if available <= Credits::ZERO => "out",
+            _ if view.general <= Credits::ZERO => "apart",
             Some(left) if left < LOW => "low",
             _ => "fine",
         };
-        let (runway, runs_out) = match (available.is_positive(), left, view.runs_out_at) {
-            (false, ..) => ("No credits left".to_owned(), "New work is refused until credits are added.".to_owned()),
-            (true, Some(left), Some(at)) => {
+        let (runway, runs_out) = match (state, left, view.runs_out_at) {
+            ("out", ..) => ("No credits left".to_owned(), "New work is refused until credits are added.".to_owned()),
+            (_, Some(left), Some(at)) if 0 < left.millis() => {
                 let pace = show::used(view.burn_per_day);
                 let until = show::day(at, zone);
                 (show::span(left), format!("until {until}, at {pace} credits a day as in the last 7 days"))
             }
+            ("apart", ..) => (format!("For {} only", only(app, view)), APART.to_owned()),
             _ => ("No end in sight".to_owned(), "Nothing was used in the last 7 days.".to_owned()),
         };
         Live {
             available: show::have(available),
             available_exact: available.to_string(),
+            scoped: scoped(app, view),
             money: show::money(view.money),
             held: show::used(view.balance.held),
             accrued: show::used(view.balance.accrued),
@@ -102,6 +107,28 @@ impl Live {
             runs_out,
             state,
         }
+    }
+}
+
+const APART: &str = "Other work is refused until credits are added.";
+
+/// The work that scoped credits are for, where they are for one kind.
+fn only(app: &App, view: &BalanceView) -> String {
+    match &*view.scoped {
+        [(scope, _)] => scope::work(app, scope),
+        _ => "some work".to_owned(),
+    }
+}
+
+/// How much of what is available pays for some work only. No more than that, where something is owed.
+fn scoped(app: &App, view: &BalanceView) -> String {
+    let available = view.balance.available();
+    let credits: Credits = view.scoped.iter().map(|it| it.1).sum();
+    let credits = credits.min(available);
+    match credits.is_positive() {
+        false => String::new(),
+        true if credits == available => format!("all of them for {} only", only(app, view)),
+        true => format!("{} of them for {} only", show::have(credits), only(app, view)),
     }
 }
 
@@ -124,7 +151,7 @@ impl Frame {
             account: account.name.clone().unwrap_or_else(|| account.id.to_string()),
             return_url: visitor.session.return_url.clone(),
             mark: app.form_mark(&visitor.session.id)?,
-            live: Live::of(balance, &visitor.known.zone),
+            live: Live::of(app, balance, &visitor.known.zone),
             timezone: account.timezone.clone(),
             decides: visitor.session.role.changes_billing(),
             buy: (visitor.session.role.changes_billing() && settings.payments.is_some())

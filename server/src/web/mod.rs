@@ -16,6 +16,7 @@ mod message;
 mod portal;
 mod prices;
 mod range;
+mod scope;
 mod show;
 mod stream;
 mod unsubscribe;

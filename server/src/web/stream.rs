@@ -36,7 +36,8 @@ pub async fn follow(
     }
     let zone = visitor.known.zone.clone();
     let account = visitor.session.account.clone();
-    let render = move |news: &News| told(news, &zone);
+    let app = Arc::clone(&site.app);
+    let render = move |news: &News| told(&app, news, &zone);
     let session = visitor.session.clone();
     let may = Arc::new(move |app: &App| app.lasts(&session));
     let audience = Audience { render: Box::new(render), may };
@@ -45,9 +46,10 @@ pub async fn follow(
 }
 
 /// `balance` fills in the numbers; `moved` says that the rest of the page has news.
-fn told(news: &News, zone: &TimeZone) -> Vec<Event> {
+fn told(app: &App, news: &News, zone: &TimeZone) -> Vec<Event> {
     let id = news.version.to_string();
-    let balance = Event::default().event("balance").id(id.clone()).json_data(Live::of(&news.balance, zone)).ok();
+    let live = Live::of(app, &news.balance, zone);
+    let balance = Event::default().event("balance").id(id.clone()).json_data(live).ok();
     let has_moved = !news.transactions.is_empty() || !news.payments.is_empty();
     let moved = has_moved.then(|| Event::default().event("moved").id(id).data("1"));
     balance.into_iter().chain(moved).collect()

@@ -230,18 +230,39 @@ fn a_project_in_which_only_a_server_happens_is_told_of() {
 #[test]
 fn plans_that_a_template_would_have_made_cheaper_are_told_of() {
     let served = Served::sandbox();
-    at(&served, TODAY);
     served.account("ada");
-    let plan = |key: &str, days: i64, points: u64| {
-        json!({"account": "ada", "meter": "infra_plan", "quantities": {"points": points}, "idempotency_key": key,
-            "at": days_before(days, 9)})
+    let charge_plans = |key: &str| {
+        let plan = |number: &str, days: i64, points: u64, kind: &str| {
+            json!({"account": "ada", "meter": "infra_plan", "quantities": {"points": points},
+                "dimensions": {"kind": kind}, "idempotency_key": format!("{key}-{number}"), "at": days_before(days, 9)})
+        };
+        let plans = [plan("a", 3, 90, "ai"), plan("b", 4, 30, "ai"), plan("c", 5, 8, "ai"), plan("d", 31, 90, "ai")];
+        charge_all(&served, &[&plans[..], &[plan("e", 3, 90, "template"), plan("f", 3, 90, "ai")]].concat());
+        let charge = served.get("/v1/accounts/ada/entries?limit=1").json()["data"][0]["charge"].clone();
+        let path = format!("/v1/charges/{}/reverse", charge.as_str().unwrap());
+        assert_eq!(served.post(&path, &format!("{key}-r"), &json!({"reason": "x"})).status, 201);
     };
-    charge_all(&served, &[plan("a", 3, 90), plan("b", 4, 30), plan("c", 5, 8), plan("d", 31, 90)]);
+    // From February on a plan made of a template has a price of its own: 20, however large.
+    let mut card = served.get("/v1/rate-card").json();
+    (card["version"], card["effective_at"]) = (json!(2), json!("2031-02-01T00:00:00Z"));
+    let bands = json!([{"name": "T", "up_to": 100, "fee": "20"}, {"name": "TX", "fee": "20", "price": "30"}]);
+    let row = json!({"when": {"kind": ["template"]}, "points": {"per": 50, "started": true, "bands": bands}});
+    card["meters"]["infra_plan"]["rates"].as_array_mut().unwrap().push(row);
+    let added = served.post("/v1/rate-cards", "", &card);
+    assert_eq!(added.status, 201, "{}", added.text);
+    // Before, the card lists the kind of a plan and prices nothing by it: whoever used a template saved nothing.
+    at(&served, "2031-01-31T12:00:00Z");
+    let charged =
+        json!({"account": "ada", "meter": "infra_plan", "quantities": {"points": 90}, "idempotency_key": "z"});
+    charge_all(&served, &[charged]);
+    assert!(tips(&served, "ada").is_empty());
+    at(&served, TODAY);
+    charge_plans("march");
     let found = tips(&served, "ada");
     assert_eq!(ids(&found), ["use_template"]);
-    // 60 + 25 + 10, and three of the smallest are 30.
-    assert_eq!(found[0]["saving_per_month"], "65");
-    assert!(found[0]["detail"].as_str().unwrap().starts_with("3 plans of the last 30 days cost 95 credits"));
+    // 60 and 25 would have been 20 each. The one of 10 is cheaper as it was, one was a template, one was given back.
+    assert_eq!(found[0]["saving_per_month"], "45");
+    assert!(found[0]["detail"].as_str().unwrap().starts_with("2 plans of the last 30 days cost 85 credits"));
 }
 
 #[test]
@@ -269,6 +290,17 @@ fn auto_topup_is_suggested_once_credits_ran_low_and_its_threshold_when_it_is_too
     assert_eq!(ids(&found), ["low_threshold"]);
     let detail = found[0]["detail"].as_str().unwrap();
     assert!(detail.contains("reserved 801 credits") && detail.contains("A threshold of 801 credits"), "{detail}");
+    // The rule says it as well, also where the work is over; and so does the page, before it is agreed to.
+    let warned = "below the largest hold of the last 30 days, 801 credits";
+    let rule = shop.server.get("/v1/accounts/ada/auto-topup").json();
+    assert!(rule["warnings"][0].as_str().unwrap().contains(warned), "{rule}");
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let page = shop.server.browse("/settings/billing", &cookie).text;
+    let form = format!("mark={}&do=review&credits=1000&threshold=", crate::pages::mark_of(&page));
+    let review = |threshold: &str| {
+        shop.server.submit("/settings/billing/auto-topup", &cookie, &format!("{form}{threshold}")).text
+    };
+    assert!(review("700").contains(warned) && !review("801").contains(warned), "{}", review("801"));
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn a_purchase_is_followed_by_its_receipt_and_its_invoice() {
 fn a_topup_that_the_bank_asks_about_is_finished_by_the_link_in_the_mail() {
     let ada = Reader::with(WANTS_PROOF);
     set(&ada.shop, &rule(200, 1000));
-    ada.shop.spend("ada", "a", 450);
+    ada.shop.spend("ada", "a", 350);
     let mails = ada.reads_all(&["Please confirm your payment", "Auto-topup is paused"]);
     let link = mails[0].text.split_whitespace().find(|it| it.contains("/emails/confirm?token=")).unwrap();
     let path = link.strip_prefix("https://billing.hydron.example").expect("it leads to the shop");
@@ -83,7 +83,7 @@ fn a_topup_that_the_bank_asks_about_is_finished_by_the_link_in_the_mail() {
     ada.shop.prove(&bank.replace("&#38;", "&"), "complete").unwrap();
     let mails = ada.reads_all(&["Your credits were topped up", "Your invoice"]);
     assert!(mails[0].text.contains("auto-topup bought more"), "{}", mails[0].text);
-    assert_eq!(ada.shop.server.available("ada"), "1150");
+    assert_eq!(ada.shop.server.available("ada"), "1250");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn an_auto_topup_tells_that_it_bought_failed_and_paused() {
     let rule = json!({"enabled": true, "threshold": 200, "credits": 1000,
         "monthly_maximum": {"amount": 1300, "currency": "eur"}});
     assert_eq!(shop.server.put("/v1/accounts/ada/auto-topup", &rule).status, 200);
-    assert_eq!(shop.spend("ada", "a", 450).status, 201);
+    assert_eq!(shop.spend("ada", "a", 350).status, 201);
     let bought = ["payment.succeeded", "auto_topup.succeeded", "invoice.issued"];
     assert_eq!(told.expect(&bought)[1]["purpose"], "auto_topup");
     // The maximum does not allow another this month, and that is no silence.
@@ -130,7 +130,7 @@ fn a_card_that_is_declined_three_times_is_told_of_three_times_and_the_pause_once
     let told = Told::open(&["payment.failed", "payment.requires_action", "auto_topup.failed", "auto_topup.paused"]);
     let shop = &told.shop;
     shop.customer("ada", DECLINES);
-    let rule = json!({"enabled": true, "threshold": 599, "credits": 1000});
+    let rule = json!({"enabled": true, "threshold": 499, "credits": 1000});
     assert_eq!(shop.server.put("/v1/accounts/ada/auto-topup", &rule).status, 200);
     assert_eq!(shop.spend("ada", "a", 2).status, 201);
     let once = ["payment.failed", "auto_topup.failed"];
@@ -149,7 +149,7 @@ fn a_bank_that_wants_the_customer_is_told_of() {
     let told = Told::open(&["payment.requires_action", "payment.succeeded", "payment.failed", "auto_topup.paused"]);
     let shop = &told.shop;
     shop.customer("ada", WANTS_PROOF);
-    let rule = json!({"enabled": true, "threshold": 599, "credits": 1000});
+    let rule = json!({"enabled": true, "threshold": 499, "credits": 1000});
     assert_eq!(shop.server.put("/v1/accounts/ada/auto-topup", &rule).status, 200);
     assert_eq!(shop.spend("ada", "a", 2).status, 201);
     let said = told.expect(&["payment.requires_action", "auto_topup.paused"]);

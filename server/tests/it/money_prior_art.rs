@@ -44,7 +44,7 @@ const WANTS_PROOF: &str = "4000002760003184";
 fn top_up_1_a_declined_card_is_left_alone_for_hours_and_then_the_rule_pauses() {
     let shop = Shop::open();
     shop.customer("ada", DECLINES);
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     shop.spend("ada", "a", 2);
     wait_for_payments(&shop, 1, "failed");
     for charge in 0..5 {
@@ -133,7 +133,7 @@ fn top_up_5_no_word_but_the_providers_own_list_makes_credits() {
 fn top_up_6_a_rule_that_was_switched_off_charges_nothing_even_when_it_had_begun() {
     let shop = Shop::open();
     shop.customer("ada", VISA);
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     // The provider has no time just then; the customer thinks again.
     shop.fault(&json!({"when": "before", "what": "429", "method": "POST", "path": "/v1/payment_intents", "times": 99}));
     assert_eq!(shop.spend("ada", "a", 2).status, 201);
@@ -143,7 +143,7 @@ fn top_up_6_a_rule_that_was_switched_off_charges_nothing_even_when_it_had_begun(
         let sent = |it: &&Value| it["path"] == "/v1/payment_intents" && it["method"] == "POST";
         requests.as_array().unwrap().iter().filter(sent).count() == 4
     });
-    let mut off = rule(599, 1000);
+    let mut off = rule(499, 1000);
     off["enabled"] = json!(false);
     set(&shop, &off);
     shop.control("DELETE", "faults", &json!({}));
@@ -160,11 +160,11 @@ fn top_up_6_a_rule_that_was_switched_off_charges_nothing_even_when_it_had_begun(
 fn top_up_7_the_hour_after_a_decline_is_kept_by_the_book_and_not_by_the_page() {
     let shop = Shop::open();
     shop.customer("ada", DECLINES);
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     shop.spend("ada", "a", 2);
     wait_for_payments(&shop, 1, "failed");
     // Neither setting the rule again nor another card ends it early: only money does.
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     shop.save_card("ada", VISA);
     shop.spend("ada", "b", 1);
     shop.pass(1800);
@@ -177,7 +177,7 @@ fn top_up_7_the_hour_after_a_decline_is_kept_by_the_book_and_not_by_the_page() {
 fn top_up_8_the_monthly_maximum_is_never_passed() {
     let shop = Shop::open();
     shop.customer("ada", VISA);
-    let mut body = rule(550, 500);
+    let mut body = rule(450, 500);
     body["monthly_maximum"] = json!({"amount": 1300, "currency": "eur"});
     set(&shop, &body);
     for round in 0..6 {
@@ -199,7 +199,7 @@ fn top_up_8_the_monthly_maximum_is_never_passed() {
 fn top_up_9_a_bank_that_wants_the_customer_is_answered_by_the_customer() {
     let shop = Shop::open();
     shop.customer("ada", WANTS_PROOF);
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     shop.spend("ada", "a", 2);
     wait_for_payments(&shop, 1, "requires_action");
     let shown = shop.server.get("/v1/accounts/ada/auto-topup").json();
@@ -268,7 +268,7 @@ fn defect_2_a_saved_card_pays_at_once_and_a_double_click_pays_once() {
 fn defect_4_a_maximum_that_stops_a_top_up_is_shown_and_said() {
     let shop = Shop::open();
     shop.customer("ada", VISA);
-    let mut body = rule(550, 500);
+    let mut body = rule(450, 500);
     body["monthly_maximum"] = json!({"amount": 700, "currency": "eur"});
     set(&shop, &body);
     shop.spend("ada", "a", 200);
@@ -368,7 +368,7 @@ fn defect_12_a_payment_has_one_invoice_and_one_grant() {
     let shop = Shop::open();
     shop.control("POST", "notices", &json!({"repeats": 3}));
     shop.customer("ada", VISA);
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     shop.spend("ada", "a", 2);
     wait_for_payments(&shop, 1, "succeeded");
     shop.settle();

@@ -32,15 +32,15 @@ fn the_charge_that_crosses_the_threshold_starts_one_payment() {
     shop.customer("ada", VISA);
     let shown = set(&shop, &rule(200, 1000));
     assert_eq!((&shown["price"]["amount"], &shown["pending_payment"]), (&json!(1210), &json!(null)));
-    assert_eq!(shop.spend("ada", "a", 400).status, 201);
-    assert_eq!(shop.payments("ada").len(), 0, "200 is not below 200");
+    assert_eq!(shop.spend("ada", "a", 300).status, 201);
+    assert_eq!(shop.payments("ada").len(), 0, "200 is not below 200; the 100 for servers do not count");
     assert_eq!(shop.spend("ada", "b", 1).status, 201);
     // The payment is there as soon as the charge is: they are one commit.
     assert_eq!(shop.payments("ada").len(), 1);
     wait_for_payments(&shop, 1, "succeeded");
     let payment = &shop.payments("ada")[0];
     assert_eq!((&payment["source"], &payment["tax"]["amount"]), (&json!("auto_topup"), &json!(210)));
-    assert_eq!(shop.server.available("ada"), "1199");
+    assert_eq!(shop.server.available("ada"), "1299");
     assert_eq!(shop.totals().0, 1210);
     assert_eq!(shop.server.get("/v1/accounts/ada/auto-topup").json()["spent_this_month"]["amount"], 1210);
 }
@@ -51,7 +51,7 @@ fn enabling_it_below_the_threshold_asks_before_it_charges() {
     shop.customer("ada", VISA);
     let refused = shop.server.put("/v1/accounts/ada/auto-topup", &rule(2000, 1000));
     assert_eq!(refused.problem().1, "would_charge_now");
-    // 600 are there: two increments clear the threshold, in one charge.
+    // 500 are there, and 100 for servers: two increments clear the threshold, in one charge.
     assert_eq!(refused.json()["total"], json!({"amount": 2420, "currency": "eur"}));
     assert_eq!(shop.payments("ada").len(), 0);
     let mut agreed = rule(2000, 1000);
@@ -116,6 +116,41 @@ fn nothing_keeps_it_from_being_switched_off() {
     assert_eq!((sent.status, is_on()), (303, json!(false)), "{}", sent.text);
 }
 
+/// Who changes one number on the page changes nothing else: neither the card nor the maximum.
+#[test]
+fn the_page_keeps_the_card_and_the_maximum_to_the_cent() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    shop.save_card("ada", "5555555555554444");
+    let cards = shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].clone();
+    let other = cards.as_array().unwrap().iter().find(|it| it["is_default"] == false).unwrap()["id"].clone();
+    let mut limited = rule(200, 1000);
+    limited["monthly_maximum"] = json!({"amount": 2150, "currency": "eur"});
+    limited["payment_method"] = other.clone();
+    set(&shop, &limited);
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let page = shop.server.browse("/settings/billing", &cookie).text;
+    let id = other.as_str().unwrap();
+    assert!(page.contains(&format!("<option value=\"{id}\" selected>")), "{page}");
+    assert!(page.contains("name=\"maximum\" inputmode=\"decimal\" value=\"21.50\""), "{page}");
+    let mark = format!("mark={}&credits=1000", crate::pages::mark_of(&page));
+    let send = |said: &str| shop.server.submit("/settings/billing/auto-topup", &cookie, &format!("{mark}&{said}"));
+    let review = send(&format!("do=review&threshold=100&maximum=21.50&method={id}"));
+    assert!(review.text.contains("4444") && review.text.contains("€21.50 a month"), "{}", review.text);
+    let hidden = |name: &str| {
+        let (_, rest) = review.text.split_once(&format!("name=\"{name}\" value=\"")).expect(name);
+        format!("{name}={}&", rest.split('"').next().unwrap())
+    };
+    let agreed: String = ["threshold", "total", "maximum", "method", "do"].map(hidden).concat();
+    assert_eq!(send(&agreed).status, 303);
+    let shown = shop.server.get("/v1/accounts/ada/auto-topup").json();
+    assert_eq!((&shown["threshold"], &shown["payment_method"]), (&json!("100"), &other));
+    assert_eq!(shown["monthly_maximum"]["amount"], 2150);
+    for unclear in ["10,50", "21.505", "0", "x"] {
+        assert!(send(&format!("do=review&threshold=100&maximum={unclear}")).text.contains("10.50"), "{unclear}");
+    }
+}
+
 #[test]
 fn the_same_card_saved_twice_is_one_payment_method() {
     let shop = Shop::open();
@@ -132,7 +167,7 @@ fn the_same_card_saved_twice_is_one_payment_method() {
 fn the_bank_is_asked_for_the_customer_once_under_a_key() {
     let shop = Shop::open();
     shop.customer("ada", WANTS_PROOF);
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     shop.spend("ada", "a", 2);
     wait_for_payments(&shop, 1, "requires_action");
     let path = format!("/v1/payments/{}/confirm", shop.payments("ada")[0]["id"].as_str().unwrap());
@@ -160,17 +195,17 @@ fn a_monthly_maximum_that_is_reached_is_told_also_where_only_servers_burn() {
     shop.customer("ada", VISA);
     let ear = Ear::open(204);
     shop.server.endpoint(&ear, &["auto_topup.paused", "balance.low"]);
-    let mut limited = rule(550, 1000);
+    let mut limited = rule(450, 1000);
     limited["monthly_maximum"] = json!({"amount": 1210, "currency": "eur"});
     set(&shop, &limited);
-    // 600 less 60: one top-up, and that was all for this month.
+    // 500 less 60: one top-up, and that was all for this month.
     assert_eq!(shop.spend("ada", "a", 60).status, 201);
     wait_for_payments(&shop, 1, "succeeded");
     let ordered = shop.server.put("/v1/accounts/ada/servers/vm", &json!({"tier": "entry-level"}));
     assert_eq!(ordered.status, 201, "{}", ordered.text);
     assert_eq!(shop.server.post("/v1/accounts/ada/servers/vm/start", "", &json!({})).status, 200);
-    // 1 540 less 300 for setting it up, less 680; then 4 an hour.
-    assert_eq!(shop.spend("ada", "b", 680).status, 201);
+    // 1 440 less 200 for setting it up, which the 100 for servers help to pay, less 780; then 4 an hour.
+    assert_eq!(shop.spend("ada", "b", 780).status, 201);
     shop.pass(5 * 3_600);
     let told = ear.next();
     assert_eq!(
@@ -179,7 +214,7 @@ fn a_monthly_maximum_that_is_reached_is_told_also_where_only_servers_burn() {
     );
     // What comes next is another thing.
     shop.pass(3_600);
-    assert_eq!(shop.spend("ada", "c", 450).status, 201);
+    assert_eq!(shop.spend("ada", "c", 350).status, 201);
     assert_eq!(&*ear.next().what(), "balance.low");
     assert_eq!(shop.payments("ada").len(), 1);
 }
@@ -188,12 +223,12 @@ fn a_monthly_maximum_that_is_reached_is_told_also_where_only_servers_burn() {
 fn a_rule_turned_on_again_while_a_payment_waits_for_the_bank_goes_on_when_that_one_ends() {
     let shop = Shop::open();
     shop.customer("ada", WANTS_PROOF);
-    set(&shop, &rule(599, 1000));
+    set(&shop, &rule(499, 1000));
     shop.spend("ada", "a", 2);
     wait_for_payments(&shop, 1, "requires_action");
     let shown = || shop.server.get("/v1/accounts/ada/auto-topup").json();
     assert_eq!(shown()["paused"]["code"], "authentication_required");
-    let again = set(&shop, &rule(599, 1000));
+    let again = set(&shop, &rule(499, 1000));
     assert_eq!((&again["paused"], again["pending_payment"].is_string()), (&Value::Null, true), "{again}");
     let cookie = crate::pages::visit(&shop.server, "ada", "owner");
     let page = shop.server.browse("/settings/billing", &cookie).text;

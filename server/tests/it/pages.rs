@@ -100,6 +100,33 @@ fn links_expire_sessions_end_and_neither_can_be_made_up() {
     assert_eq!(server.post("/v1/accounts/ada/portal-sessions", "", &page).problem().2, "page");
 }
 
+/// Nobody who is refused with credits on the page has to wonder why.
+#[test]
+fn the_pages_and_the_balance_say_which_credits_are_for_some_work_only() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "owner");
+    let page = || server.browse("/settings/usage", &cookie).text;
+    assert!(page().contains("data-live=\"scoped\">100.00 of them for servers only<"), "{}", page());
+    let balance = || server.get("/v1/accounts/ada/balance").json();
+    let scoped = json!([{"meters": ["server"], "projects": [], "credits": "100"}]);
+    assert_eq!((&balance()["available"], &balance()["scoped"]), (&json!("600"), &scoped));
+    assert_eq!(server.charge(&chat("ada", "all", 500 * 8_000)).status, 201);
+    assert!(page().contains("all of them for servers only") && page().contains("Other work is refused"), "{}", page());
+    // At the pace of the chats nothing is left for them, whatever there is for servers.
+    assert_eq!((&balance()["available"], &balance()["scoped"]), (&json!("100"), &scoped));
+    let shown = balance();
+    assert_eq!(shown["runs_out_at"], shown["as_of"]);
+    let grants = server.get("/v1/accounts/ada/grants").json();
+    let id = grants["data"].as_array().unwrap().iter().find(|it| it["scope"]["meters"][0] == "server").unwrap()["id"]
+        .clone();
+    assert_eq!(
+        server.post(&format!("/v1/grants/{}/void", id.as_str().unwrap()), "v", &json!({"reason": "x"})).status,
+        201
+    );
+    assert_eq!(balance()["scoped"], json!([]));
+}
+
 #[test]
 fn signing_out_ends_the_session_for_every_copy_of_its_cookie() {
     let server = Served::start();

@@ -176,12 +176,14 @@ fn a_balance_that_crosses_a_line_is_told_of_once_each_time_and_signed() {
         let grant = json!({"credits": "300", "source": "adjustment", "reason": "x"});
         assert_eq!(server.post("/v1/accounts/acct_ada/grants", key, &grant).status, 201);
     };
-    // From 600: to 150, which is not below; to 149; further, which is no news; up over the line; down again.
-    server.spend("acct_ada", "1", 450);
+    // From 500: to 150, which is not below; to 149; further, which is no news; up over the line; down again. The 100
+    // for servers pay for no chat.
+    server.spend("acct_ada", "1", 350);
     server.spend("acct_ada", "2", 1);
     server.spend("acct_ada", "3", 20);
     let first = ear.next();
-    assert_eq!((first.what(), &first.json()["data"]["posted"]), ("balance.low".to_owned(), &json!("149")));
+    assert_eq!((first.what(), &first.json()["data"]["posted"]), ("balance.low".to_owned(), &json!("249")));
+    assert_eq!(first.json()["data"]["for_other_work"], "100");
     assert_eq!(first.json()["data"]["account"], "acct_ada");
     assert!(first.is_signed(&secret));
     assert!(!first.is_signed("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "with its own secret alone");
@@ -194,13 +196,53 @@ fn a_balance_that_crosses_a_line_is_told_of_once_each_time_and_signed() {
     assert_ne!(again.id(), first.id());
 }
 
+/// Credits for servers pay for no chat: they hide from nobody that the others are used up.
+#[test]
+fn a_line_is_crossed_by_what_pays_for_the_work() {
+    let server = fresh();
+    let ear = Ear::open(204);
+    server.endpoint(&ear, &["balance.low", "balance.exhausted", "balance.recovered"]);
+    server.account("acct_ada");
+    let grant = |key: &str, credits: &str, meters: &[&str]| {
+        let grant = json!({"credits": credits, "source": "adjustment", "reason": "x", "scope": {"meters": meters}});
+        assert_eq!(server.post("/v1/accounts/acct_ada/grants", key, &grant).status, 201);
+    };
+    let heard = |what: &str, apart: &Value| {
+        let told = ear.next();
+        assert_eq!((&*told.what(), &told.json()["data"]["for_other_work"]), (what, apart));
+    };
+    let refused = |key: &str| server.charge(&chat("acct_ada", key, 8_000)).json()["available"].clone();
+    server.spend("acct_ada", "1", 351);
+    heard("balance.low", &json!("100"));
+    server.spend("acct_ada", "2", 149);
+    heard("balance.exhausted", &json!("100"));
+    assert_eq!((refused("3"), server.available("acct_ada")), (json!("0"), "100".to_owned()));
+    // More of what pays for no chat is no recovery.
+    grant("g1", "500", &["server"]);
+    assert_eq!(refused("3"), "0");
+    grant("g2", "300", &[]);
+    heard("balance.recovered", &json!("600"));
+    // Credits for chats alone are drawn first, and cross no line while others are behind them.
+    grant("g3", "200", &["ai_chat"]);
+    server.spend("acct_ada", "4", 200);
+    server.spend("acct_ada", "5", 300);
+    heard("balance.exhausted", &json!("600"));
+    // Where there are no others, they are the line.
+    grant("g4", "200", &["ai_chat"]);
+    heard("balance.recovered", &json!("600"));
+    server.spend("acct_ada", "6", 60);
+    heard("balance.low", &json!("600"));
+    server.spend("acct_ada", "7", 140);
+    heard("balance.exhausted", &json!("600"));
+}
+
 #[test]
 fn who_does_not_listen_is_tried_eleven_times_over_three_days_and_can_be_told_again() {
     let server = fresh();
     let ear = Ear::open(503);
     let (endpoint, secret) = server.endpoint(&ear, &["balance.low"]);
     server.account("acct_ada");
-    server.spend("acct_ada", "1", 500);
+    server.spend("acct_ada", "1", 400);
     let began = ear.next();
     let mut delivery = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == 1);
     for count in 2..=11 {
@@ -238,7 +280,7 @@ fn an_endpoint_that_never_answers_holds_up_nobody() {
     for number in 0..20 {
         let account = format!("acct_{number}");
         server.account(&account);
-        server.spend(&account, "1", 500);
+        server.spend(&account, "1", 400);
     }
     let began = std::time::Instant::now();
     let mut told: Vec<String> =
@@ -591,13 +633,13 @@ fn a_secret_is_changed_without_missing_anything() {
     let rotated = server.post(&format!("/v1/webhook-endpoints/{endpoint}/rotate"), "", &json!({}));
     let new = rotated.json()["secret"].as_str().unwrap().to_owned();
     server.account("acct_ada");
-    server.spend("acct_ada", "1", 500);
+    server.spend("acct_ada", "1", 400);
     let heard = ear.next();
     assert!(heard.is_signed(&old) && heard.is_signed(&new));
     let at: jiff::Timestamp = rotated.json()["created_at"].as_str().unwrap().parse().unwrap();
     server.advance_to(&(at + jiff::SignedDuration::from_hours(25)).to_string());
     server.account("acct_bob");
-    server.spend("acct_bob", "1", 500);
+    server.spend("acct_bob", "1", 400);
     let heard = ear.next();
     assert!(!heard.is_signed(&old) && heard.is_signed(&new));
 }
@@ -627,7 +669,7 @@ fn a_try_that_died_with_its_server_is_made_again() {
     let ear = Ear::open(SILENCE);
     let (endpoint, _) = first.endpoint(&ear, &["balance.low"]);
     first.account("acct_ada");
-    first.spend("acct_ada", "1", 500);
+    first.spend("acct_ada", "1", 400);
     let heard = ear.next();
     // Killed, not told to stop.
     drop(first);
@@ -697,7 +739,7 @@ fn an_endpoint_that_stays_dead_is_switched_off_and_told_what_it_missed_when_it_i
     let (endpoint, _) = server.endpoint(&dead, &["balance.low"]);
     server.endpoint(&live, &["webhook_endpoint.disabled"]);
     server.account("acct_ada");
-    server.spend("acct_ada", "1", 500);
+    server.spend("acct_ada", "1", 400);
     dead.next();
     let first = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == 1);
     let began: jiff::Timestamp = first["tries"][0]["at"].as_str().unwrap().parse().unwrap();
@@ -714,7 +756,7 @@ fn an_endpoint_that_stays_dead_is_switched_off_and_told_what_it_missed_when_it_i
     assert!(shown()["disabled_at"].is_string());
     // Nothing is sent there any more, and what was on its way is given up.
     server.account("acct_bob");
-    server.spend("acct_bob", "1", 500);
+    server.spend("acct_bob", "1", 400);
     server.advance_to(&(began + jiff::SignedDuration::from_hours(123)).to_string());
     // What it would have been told since is kept, and was not tried.
     let all = || server.deliveries(&endpoint);

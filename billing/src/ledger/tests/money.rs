@@ -32,6 +32,22 @@ fn a_top_up_is_started_strictly_below_the_threshold_and_one_at_a_time() {
     );
 }
 
+/// Credits for other work keep none from being refused, so they do not count.
+#[test]
+fn a_top_up_is_started_by_what_pays_for_any_work() {
+    check(
+        "
+        0  grant 200                -> ok
+        0  grant 400 meter server   -> ok
+        0  topup 100 1000           -> ok
+        1  charge 100               -> charged g1:100
+        1  balance                  -> 500
+        2  charge 1                 -> charged g1:1
+        2  due                      -> topup 1000 for 10
+    ",
+    );
+}
+
 #[test]
 fn defect_2_a_gap_of_several_increments_is_one_charge_that_clears_it() {
     check(

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use billing::Refusal;
-use billing::ledger::What;
+use billing::id::Name;
+use billing::ledger::{Scope as Reach, What};
+use billing::money::Credits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -196,6 +198,27 @@ pub struct ExpiryShown {
     credits: Amount,
 }
 
+/// Credits that only some work may be paid from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ScopedCredits)]
+pub struct ScopedShown<'a> {
+    /// The meters of that work; empty for any.
+    #[schema(value_type = Vec<String>)]
+    meters: Vec<&'a str>,
+    /// Its projects; empty for any.
+    #[schema(value_type = Vec<String>)]
+    projects: Vec<&'a str>,
+    /// What is left of them, less what running servers have used. Where something is owed, less of them is available.
+    credits: Amount,
+}
+
+impl<'a> ScopedShown<'a> {
+    fn of((scope, credits): &'a (Reach, Credits)) -> ScopedShown<'a> {
+        let meters = scope.meters.iter().map(|it| &**it).collect();
+        ScopedShown { meters, projects: scope.projects.iter().map(Name::as_str).collect(), credits: Amount(*credits) }
+    }
+}
+
 /// An account's balance at an instant. `available = posted − held − accrued`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Balance)]
@@ -218,6 +241,9 @@ pub struct BalanceAtShown<'a> {
     #[schema(value_type = BTreeMap<String, Amount>)]
     by_source: BTreeMap<&'static str, Amount>,
     next_expiry: Option<ExpiryShown>,
+    /// Credits among them that only some work may be paid from, by that work; a charge for other work is refused
+    /// although they are available. Empty where all are for any work, and where `by_source` is.
+    scoped: Vec<ScopedShown<'a>>,
     /// Credits used a day, over the last week.
     burn_per_day: Amount,
     /// When the credits are used up at that pace; null when nothing burns.
@@ -240,6 +266,7 @@ impl<'a> BalanceAtShown<'a> {
             debt: Amount(balance.debt),
             by_source: view.by_source.iter().map(|(source, it)| (source.as_str(), Amount(*it))).collect(),
             next_expiry: view.next_expiry.map(|(at, it)| ExpiryShown { at: Instant(at), credits: Amount(it) }),
+            scoped: view.scoped.iter().map(ScopedShown::of).collect(),
             burn_per_day: Amount(view.burn_per_day),
             runs_out_at: view.runs_out_at.map(Instant),
             money: view.money.into(),

@@ -173,7 +173,7 @@ pub async fn remove(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 }))]
 pub struct TopupIn {
     enabled: bool,
-    /// Credits are bought when fewer than this are available.
+    /// Credits are bought when fewer than this are available for any work: what pays for some work only does not count.
     threshold: AmountIn,
     /// How many at a time. As many times this as clears the threshold, in one charge.
     credits: AmountIn,
@@ -250,8 +250,8 @@ pub async fn topup(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Set the auto-topup
 ///
-/// Off until it is set here. Credits are bought in the very moment the balance falls below the threshold; one payment
-/// at a time; never beyond the monthly maximum.
+/// Off until it is set here. Credits are bought in the very moment those for any work fall below the threshold; one
+/// payment at a time; never beyond the monthly maximum.
 #[utoipa::path(put, path = "/v1/accounts/{account}/auto-topup", operation_id = "putAutoTopup", tag = "Credits in",
     params(("account" = NameIn, Path, description = "The account.")),
     request_body = TopupIn, security(("api_key" = ["billing"])),

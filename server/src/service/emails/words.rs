@@ -41,12 +41,14 @@ fn of_credits(facts: &Facts<'_>, what: &str) -> Letter {
         "balance.low" => facts
             .letter("Your credits are running low", "What is left keeps working. Add credits before it is used up.")
             .row("Left", facts.credits("available"))
+            .row("Of them for other work only", facts.credits("for_other_work"))
             .row("Told below", facts.credits("threshold"))
             .row("Owed", facts.owed())
             .button("Add credits", facts.billing()),
         "balance.exhausted" => facts
             .letter("Your credits are used up", "New work is refused until credits are added. Nothing is lost.")
             .row("Left", facts.credits("available"))
+            .row("Of them for other work only", facts.credits("for_other_work"))
             .row("Owed", facts.owed())
             .row("Servers run on until", facts.when("grace_until"))
             .button("Add credits", facts.billing()),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use billing::Refusal;
+use billing::invoice::Decimal;
 use billing::ledger::Topup;
-use billing::money::{Credits, Money};
+use billing::money::{Credits, Currency, Money};
 use billing::payment::{Failure, Status};
 use billing::time::Timestamp;
 
@@ -15,7 +16,7 @@ use super::plans::Around;
 use super::{PATH, Paged, Trouble, admit_change, back, message, refused, rows, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, Goods, PaymentView, Purpose, TopupOrder};
+use crate::service::{Error, Goods, MethodView, PaymentView, Purpose, TopupOrder};
 use crate::web::frame::Frame;
 use crate::web::range::Query;
 use crate::web::visit::Visitor;
@@ -24,6 +25,8 @@ pub const SECTION: &str = "auto-topup";
 const ACTION: &str = "/settings/billing/auto-topup";
 /// Days of use a threshold should last, where one is proposed.
 const PROPOSED_DAYS: i64 = 3;
+/// The largest maximum that can be typed, in minor units.
+const MAXIMUM_MAX: i64 = 1_000_000_000_000;
 /// What is proposed where nothing is known, in credits.
 const PROPOSED: i64 = 100;
 
@@ -42,6 +45,8 @@ pub struct RuleView {
     pub threshold: String,
     pub credits: String,
     pub maximum: String,
+    /// Cards it may charge: id, label, and whether it is the one. The first is whatever is the default then.
+    pub methods: Vec<(String, String, bool)>,
     pub verb: &'static str,
     pub has_card: bool,
 }
@@ -64,6 +69,7 @@ impl RuleView {
             threshold: ((proposed + 9) / 10 * 10).to_string(),
             credits: "1000".to_owned(),
             maximum: String::new(),
+            methods: Vec::new(),
             verb: "Turn on …",
             has_card: !around.cards.is_empty(),
         };
@@ -93,6 +99,8 @@ impl RuleView {
                 said.get(name).unwrap_or_default().clone_into(field);
             }
         }
+        let set = view.topup.as_ref().and_then(|it| it.rule.method.as_deref());
+        rule.methods = methods(around.cards, said.map_or(set, |it| it.get("method")));
         Ok(rule)
     }
 
@@ -101,8 +109,7 @@ impl RuleView {
         let zone = &around.visitor.known.zone;
         let last = around.payments.iter().find(|it| it.payment.purpose == Purpose::AutoTopup);
         (self.threshold, self.credits) = (rule.threshold.to_string(), rule.credits.to_string());
-        let unit = 10_i64.pow(rule.price.currency.places());
-        self.maximum = rule.monthly_max.map(|it| (it / unit).to_string()).unwrap_or_default();
+        self.maximum = rule.monthly_max.map(|it| decimal(it, rule.price.currency)).unwrap_or_default();
         if topup.is_on {
             (self.badge, self.class, self.is_on, self.verb) = ("on", "on", true, "Change …");
             let card = rows::card_named(around.cards, rule.method.as_deref());
@@ -162,7 +169,8 @@ fn last_event(last: &PaymentView, zone: &jiff::tz::TimeZone) -> String {
 
 /// When it will charge next, should the pace stay what it is.
 fn next_event(around: &Around<'_>, threshold: Credits) -> String {
-    let available = around.balance.balance.available();
+    // What pays for some work only does not count.
+    let available = around.balance.general;
     let burn = i128::from(around.balance.burn_per_day.micros());
     let until = |over: Credits| {
         let millis = i128::from(over.micros()) * i128::from(billing::time::Span::DAY.millis()) / burn;
@@ -196,16 +204,43 @@ fn sentence((threshold, credits): (Credits, Credits), price: Money, most: Option
     )
 }
 
+/// The default card, whichever that is, and each by its own name; the one that `chosen` names is marked.
+fn methods(cards: &[MethodView], chosen: Option<&str>) -> Vec<(String, String, bool)> {
+    let chosen = chosen.filter(|chosen| cards.iter().any(|it| it.id == *chosen));
+    let default = (String::new(), "The default card".to_owned(), chosen.is_none());
+    let named = cards.iter().map(|it| (it.id.clone(), rows::card(it), chosen == Some(&*it.id)));
+    [default].into_iter().chain(named).collect()
+}
+
+/// Money as it stands in a form: with its decimal places where it is no whole amount.
+fn decimal(amount: i64, currency: Currency) -> String {
+    let unit = 10_i64.pow(currency.places());
+    if amount % unit == 0 { (amount / unit).to_string() } else { Decimal(Money { amount, currency }).to_string() }
+}
+
+/// Minor units, as they were typed: `50`, `1,250`, `10.50`. None where it may be meant in two ways, such as `10,50`.
+fn minor_units(text: &str, currency: Currency) -> Option<i64> {
+    let (text, places) = (text.replace(' ', ""), currency.places() as usize);
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let is_grouped = whole.split(',').skip(1).all(|it| it.len() == 3);
+    let digits = format!("{}{part:0<places$}", whole.replace(',', ""));
+    let is_number =
+        !whole.is_empty() && is_grouped && part.len() <= places && digits.bytes().all(|it| it.is_ascii_digit());
+    digits.parse().ok().filter(|it| is_number && (1..=MAXIMUM_MAX).contains(it))
+}
+
 /// What the form says, checked.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Asked {
     threshold: Credits,
     credits: Credits,
-    /// Whole units of the account's currency.
+    /// Minor units of the account's currency.
     maximum: Option<i64>,
+    /// None for whatever card is the default.
+    method: Option<String>,
 }
 
-fn asked(form: &Form) -> Result<Asked, Refusal> {
+fn asked(form: &Form, currency: Currency) -> Result<Asked, Refusal> {
     let amount = |name: &'static str| -> Result<Credits, Refusal> {
         let text = form.get(name).unwrap_or_default().replace([',', ' '], "");
         text.parse().map_err(|why| Refusal::invalid(name, why))
@@ -213,12 +248,12 @@ fn asked(form: &Form) -> Result<Asked, Refusal> {
     let maximum = match form.get("maximum") {
         None => None,
         Some(text) => {
-            let whole = text.replace([',', ' '], "").parse::<u32>().ok().filter(|it| 0 < *it);
-            let why = "must be a whole amount of money, such as 50, or empty for none";
-            Some(whole.ok_or_else(|| Refusal::invalid("monthly_maximum", why))?)
+            let why = "must be an amount of money, such as 50 or 10.50, or empty for none";
+            Some(minor_units(text, currency).ok_or_else(|| Refusal::invalid("monthly_maximum", why))?)
         }
     };
-    Ok(Asked { threshold: amount("threshold")?, credits: amount("credits")?, maximum: maximum.map(i64::from) })
+    let method = form.get("method").map(str::to_owned);
+    Ok(Asked { threshold: amount("threshold")?, credits: amount("credits")?, maximum, method })
 }
 
 /// Turns it off as it is: nothing that stands in the form, or has changed since, keeps anybody from that.
@@ -249,7 +284,8 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     if form.get("do") == Some("off") {
         return turned_off(&site, &visitor, &form).await;
     }
-    let asked = match asked(&form) {
+    let currency = visitor.known.account.currency;
+    let asked = match asked(&form, currency) {
         Ok(asked) => asked,
         Err(refusal) => return refused(&site, &visitor, Trouble::of(SECTION, refusal.into(), form.said())).await,
     };
@@ -264,15 +300,13 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
             return reviewed(&site, visitor, (asked, Some(CHANGED)), &form).await;
         }
     }
-    let currency = visitor.known.account.currency;
-    let unit = 10_i64.pow(currency.places());
     let order = TopupOrder {
         account: visitor.session.account.clone(),
         is_on,
         threshold: asked.threshold,
         credits: asked.credits,
-        monthly_maximum: asked.maximum.map(|it| Money { amount: it * unit, currency }),
-        method: None,
+        monthly_maximum: asked.maximum.map(|amount| Money { amount, currency }),
+        method: asked.method.clone(),
         charge_now: form.get("charge_now").is_some(),
         by: visitor.by().name,
     };
@@ -299,34 +333,38 @@ async fn reviewed(
     }
 }
 
+/// Said where some are there.
+const APART: &str = "Credits that are for some work only do not count.";
+
 fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'static str>) -> Result<Agree, Error> {
     let account = &visitor.session.account;
     let price = app.price_of_credits(account, &Goods::Credits(asked.credits))?;
     let cards = app.payment_methods(account)?;
     let balance = app.balance(account, None)?;
-    let unit = 10_i64.pow(price.total.currency.places());
-    let most = asked.maximum.map(|it| it * unit);
+    let most = asked.maximum;
     if most.is_some_and(|it| it < price.total.amount) {
         let why = format!("must be at least {}, what one top-up costs with tax", show::money(price.total));
         return Err(Refusal::invalid("monthly_maximum", why).into());
     }
-    let available = balance.balance.available();
+    let available = balance.general;
     let charges_now = available < asked.threshold;
+    let card = rows::card_named(&cards, asked.method.as_deref());
     let mut fields = vec![
         ("threshold", asked.threshold.to_string()),
         ("credits", asked.credits.to_string()),
         ("total", price.total.amount.to_string()),
     ];
-    fields.extend(asked.maximum.map(|it| ("maximum", it.to_string())));
+    fields.extend(asked.maximum.map(|it| ("maximum", decimal(it, price.total.currency))));
+    fields.extend(asked.method.clone().map(|it| ("method", it)));
     fields.extend(charges_now.then(|| ("charge_now", "1".to_owned())));
     fields.push(("do", "on".to_owned()));
     let now = format!("Only {} credits are available now, so turning it on charges at once.", show::have(available));
     Ok(Agree {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         title: "Turn on auto-topup?".to_owned(),
-        sentences: vec![sentence((asked.threshold, asked.credits), price.total, most, &rows::card_named(&cards, None))],
+        sentences: vec![sentence((asked.threshold, asked.credits), price.total, most, &card)],
         bill: Vec::new(),
-        notes: vec![
+        notes: [
             "If one top-up does not bring you back above the threshold, several are bought in one payment; never more \
              than the maximum allows."
                 .to_owned(),
@@ -334,7 +372,11 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
              the third failure it pauses, and tells you why."
                 .to_owned(),
             "You can change it or turn it off at any time, at once.".to_owned(),
-        ],
+            if balance.scoped.is_empty() { String::new() } else { APART.to_owned() },
+        ]
+        .into_iter()
+        .chain(app.threshold_warnings(account, asked.threshold)?)
+        .collect(),
         warning: warning.map(str::to_owned).or_else(|| charges_now.then_some(now)),
         action: ACTION,
         fields,

@@ -121,7 +121,7 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
         is_closed: account.closed_at.is_some(),
         facts: facts(app, &known)?,
         name: account.name,
-        live: Live::of(&app.balance(id, None)?, zone),
+        live: Live::of(app, &app.balance(id, None)?, zone),
         grants: app.grants(id, None, SHOWN)?.iter().map(|it| grant(it, zone)).collect(),
         holds: app.holds(id)?.iter().map(hold).collect(),
         servers: app.servers(id)?.iter().map(server).collect(),

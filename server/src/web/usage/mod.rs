@@ -29,7 +29,7 @@ use crate::service::{
 
 pub use breakdown::project_label;
 pub use budgets::{form as budget_form, save as save_budget};
-pub use entry::{EntryRow, Reader, ReceiptLine, evidence, lines};
+pub use entry::{EntryRow, Reader, ReceiptLine, evidence, lines, lower};
 pub use outlook::dismiss as dismiss_tip;
 
 use breakdown::{CategoryRow, PartRow};

@@ -5,10 +5,10 @@ use billing::server::Phase;
 use billing::subscription::State;
 use billing::time::Timestamp;
 
-use super::entry::lower;
 use super::show;
 use crate::app::App;
 use crate::service::{BalanceView, Error, GraceView, ServerView, StandingGrant};
+use crate::web::scope;
 use crate::web::visit::Visitor;
 
 pub struct Standing {
@@ -141,15 +141,11 @@ fn said_of(grace: &GraceView, visitor: &Visitor) -> String {
 /// What they may be spent on, and until when.
 fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
     let mut said = Vec::new();
-    let scope = &grants[0].terms.scope;
-    if grants.iter().any(|it| it.terms.scope != *scope) {
+    let first = &grants[0].terms.scope;
+    if grants.iter().any(|it| it.terms.scope != *first) {
         said.push("each for some work only".to_owned());
-    } else {
-        let mut work: Vec<String> = scope.meters.iter().map(|it| lower(app.category_of(it).as_str())).collect();
-        work.dedup();
-        let projects: Vec<String> = scope.projects.iter().map(ToString::to_string).collect();
-        let only = [work, projects].into_iter().filter(|it| !it.is_empty());
-        said.extend(only.map(|it| format!("for {} only", it.join(" and "))));
+    } else if !first.is_general() {
+        said.push(format!("for {} only", scope::work(app, first)));
     }
     let lapsing = grants.iter().filter(|it| it.expires_at < Timestamp::NEVER);
     let soonest = lapsing.min_by_key(|it| it.expires_at);
