@@ -62,8 +62,8 @@ impl Knock {
     /// Lets the caller in if its key has the scope.
     pub fn enter(self, site: &Site, scope: Scope) -> Result<Call, Problem> {
         let caller = site.admit(&self.parts.headers, scope)?;
-        no_card_number(self.parts.uri.path())?;
-        no_card_number(self.parts.uri.query().unwrap_or_default())?;
+        no_card_number("path", self.parts.uri.path())?;
+        no_card_number("query", self.parts.uri.query().unwrap_or_default())?;
         Ok(Call { parts: self.parts, body: self.body, caller })
     }
 }
@@ -127,7 +127,7 @@ impl Call {
             .filter(|it| (1..=255).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_graphic()));
         let malformed = || Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
         // A key is kept for ever.
-        no_card_number(text.unwrap_or_default())?;
+        no_card_number("Idempotency-Key", text.unwrap_or_default())?;
         text.map(|it| Some(it.into())).ok_or_else(malformed)
     }
 
@@ -173,7 +173,7 @@ impl Call {
         let body = self.read_unsifted(expected, most).await?;
         // Artefacts are full of numbers; what is said in JSON is not.
         if expected.contains(&JSON) {
-            no_card_number(&String::from_utf8_lossy(&body))?;
+            no_card_number("body", &String::from_utf8_lossy(&body))?;
         }
         Ok(body)
     }
@@ -262,15 +262,12 @@ async fn within<T>(most: Duration, reading: impl Future<Output = T>) -> Result<T
         .map_err(|_| broke_off(&format_args!("it was not all sent within {} s", most.as_secs())))
 }
 
-/// A card number has no business here: it is refused before anything reads, keeps or logs it.
-pub fn no_card_number(text: &str) -> Result<(), Problem> {
+/// A card number has no business here: it is refused before anything reads, keeps or logs it. `field` is where it stood.
+pub fn no_card_number(field: &str, text: &str) -> Result<(), Problem> {
     if !looks_like_card_number(text) {
         return Ok(());
     }
-    Err(Problem::invalid(
-        "body",
-        "holds what looks like a card number; card numbers are typed into Stripe's page alone",
-    ))
+    Err(Problem::invalid(field, "holds what looks like a card number; card numbers are typed into Stripe's page alone"))
 }
 
 fn content_type(headers: &HeaderMap) -> String {

@@ -90,10 +90,11 @@ impl App {
     /// Puts a package on sale, or changes it. Says whether it is new.
     pub fn put_package(&self, package: &Package, by: &str) -> Result<bool, Error> {
         let most = Credits::whole(100_000_000).micros();
-        if !(1..=most).contains(&package.credits) || !(0..=most).contains(&package.bonus) {
-            return Err(
-                Refusal::invalid("credits", "must be more than 0 and at most 100000000, and bonus 0 or more").into()
-            );
+        if !(1..=most).contains(&package.credits) {
+            return Err(Refusal::invalid("credits", "must be more than 0 and at most 100000000").into());
+        }
+        if !(0..=most).contains(&package.bonus) {
+            return Err(Refusal::invalid("bonus", "must be 0 or more and at most 100000000").into());
         }
         let currency = package.currency.parse().map_err(|_| Refusal::invalid("price.currency", "is not known"))?;
         self.chargeable(package.price, currency)?;

@@ -76,7 +76,8 @@ fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
     assert!(25 < doors && 45 < refused, "{doors} doors were found, {refused} numbers refused");
     let key =
         server.post("/v1/accounts/ada/grants", NUMBERS[0], &json!({"credits": 1, "source": "promo", "reason": "x"}));
-    assert_eq!(key.problem().0, 422, "a key is kept for ever");
+    let problem = key.problem();
+    assert_eq!((problem.0, &*problem.2), (422, "Idempotency-Key"), "a key is kept for ever");
     drop(server);
     let mut found = Vec::new();
     for number in NUMBERS {

@@ -119,7 +119,7 @@ type Parsed = Vec<Result<ChargeOrder, Problem>>;
 
 /// The orders of a batch; none where one of them is to be measured, and not now.
 fn orders(body: &Bytes, is_lines: bool, by: &Text, measuring: Measuring) -> Result<Option<Parsed>, Problem> {
-    let sift = |text: &[u8]| no_card_number(&String::from_utf8_lossy(text));
+    let sift = |text: &[u8]| no_card_number("body", &String::from_utf8_lossy(text));
     // None of one that has to wait; then so has the batch.
     let admitted = |read: Result<ChargeIn<'_>, Problem>| match read {
         Ok(charge) if charge.is_to_measure() && measuring == Measuring::Later => None,
