@@ -9,32 +9,32 @@ use super::problem::Problem;
 /// Characters of the shortest card number, of which no path or id is made that holds one.
 const LENGTH_MIN: usize = 12;
 
-/// Refuses a text with a card number in it.
-pub fn none_in(text: &str) -> Result<(), Problem> {
+/// Refuses a text with a card number in it; `field` is where it stood.
+pub fn none_in(field: &str, text: &str) -> Result<(), Problem> {
     if !looks_like_card_number(text) {
         return Ok(());
     }
     Err(Problem::invalid(
-        "body",
+        field,
         "holds what looks like a card number; card numbers are typed into Stripe's page alone",
     ))
 }
 
 /// The same for a path or a query: as it stands, and as it is read.
-pub fn none_in_url(text: &str) -> Result<(), Problem> {
-    none_in(text)?;
-    decoded(text).map_or(Ok(()), |it| none_in(&it))
+pub fn none_in_url(field: &str, text: &str) -> Result<(), Problem> {
+    none_in(field, text)?;
+    decoded(text).map_or(Ok(()), |it| none_in(field, &it))
 }
 
 /// The same for a body that is JSON, or a text that writes characters as JSON does.
 pub fn none_in_json(body: &[u8]) -> Result<(), Problem> {
-    none_in(&String::from_utf8_lossy(body))?;
-    if body.contains(&b'\\') { none_in(&unescaped(body)) } else { Ok(()) }
+    none_in("body", &String::from_utf8_lossy(body))?;
+    if body.contains(&b'\\') { none_in("body", &unescaped(body)) } else { Ok(()) }
 }
 
 /// A path as a log may have it.
 pub fn for_log(path: &str) -> &str {
-    if LENGTH_MIN < path.len() && none_in_url(path).is_err() { "(holds a card number)" } else { path }
+    if LENGTH_MIN < path.len() && none_in_url("path", path).is_err() { "(holds a card number)" } else { path }
 }
 
 /// A part of a URL without its escapes; none where it has none. What is no escape stands for itself.

@@ -64,8 +64,8 @@ impl Knock {
     /// Lets the caller in if its key has the scope.
     pub fn enter(self, site: &Site, scope: Scope) -> Result<Call, Problem> {
         let caller = site.admit(&self.parts.headers, scope)?;
-        card_numbers::none_in_url(self.parts.uri.path())?;
-        card_numbers::none_in_url(self.parts.uri.query().unwrap_or_default())?;
+        card_numbers::none_in_url("path", self.parts.uri.path())?;
+        card_numbers::none_in_url("query", self.parts.uri.query().unwrap_or_default())?;
         Ok(Call { parts: self.parts, body: self.body, caller })
     }
 }
@@ -126,7 +126,7 @@ impl Call {
         let text = value.to_str().ok().filter(|it| is_key(it));
         let malformed = || Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
         // A key is kept for ever.
-        card_numbers::none_in(text.unwrap_or_default())?;
+        card_numbers::none_in("Idempotency-Key", text.unwrap_or_default())?;
         text.map(|it| Some(it.into())).ok_or_else(malformed)
     }
 

@@ -25,8 +25,10 @@ use super::wire::{ChargeRef, GrantRef, HoldRef, NameIn};
             atomic, durable, idempotent decision.\n\nCredits are exact decimal strings. Times are RFC 3339 in UTC. \
             Errors are `application/problem+json` with a stable `code`. Every request that moves credits carries an \
             idempotency key, and every other POST may: the same key again is answered with the first answer and \
-            `Idempotent-Replay: true`, another body under it with 409. What only measures changes nothing and takes \
-            none.",
+            `Idempotent-Replay: true`, another body under it with 409. What only measures or prices changes nothing: \
+            measuring takes none, and a quote heeds one only where it binds. A key is one request of its account's, \
+            whatever it is sent to, but for this: a charge and a hold, which must be quick, look for theirs only among \
+            what has moved credits, so that a key which began, say, a purchase is new to them.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(

@@ -89,6 +89,12 @@ impl Query {
         let cursor = self.cursor()?.map_or(0, |it| usize::try_from(it).unwrap_or(usize::MAX));
         Ok(Stretch { limit, cursor })
     }
+    /// A cursor that is an id of what is listed.
+    pub fn cursor_of<Id: FromStr + ToString>(&self) -> Result<Option<String>, Problem> {
+        let wrong = |_| Problem::invalid("cursor", "must be the `next_cursor` of the page before");
+        let read = |it: &str| it.parse::<Id>().map(|it| it.to_string()).map_err(wrong);
+        self.text("cursor").map(read).transpose()
+    }
     /// A cursor that counts: what `next_cursor` said.
     pub fn cursor(&self) -> Result<Option<u64>, Problem> {
         let wrong = |_| Problem::invalid("cursor", "must be the `next_cursor` of the page before");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::rating::Text;
+use billing::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use store::{ApiKey, Audit, Change, CommitError, Fault};
@@ -132,6 +133,8 @@ impl App {
         let Some(id) = self.led_before(under)? else { return Ok(None) };
         let key = self.store.api_keys()?.into_iter().find(|it| it.id == id);
         let key = key.ok_or_else(|| Fault::new("minting an API key", format!("{id} is not there")))?;
+        // As it was answered first, whatever was done with it since.
+        let key = ApiKey { revoked_at: None, ..key };
         Ok(Some(Minted { secret: order.secret.clone().filter(|it| hash(it) == key.hash), key, is_replay: true }))
     }
 
@@ -140,12 +143,12 @@ impl App {
         if self.authenticate(secret).is_some_and(|it| it.may(Scope::Admin)) {
             return Ok(());
         }
-        let id = id_of(&hash(secret));
-        if self.store.api_keys()?.iter().any(|it| it.id == id && it.revoked_at.is_some()) {
+        let hashed = hash(secret);
+        if self.store.api_keys()?.iter().any(|it| it.hash == hashed && it.revoked_at.is_some()) {
             return Err(Refusal::invalid("SCRIP_ADMIN_KEY", "was revoked; choose a new secret").into());
         }
         let order = MintOrder {
-            name: format!("configured {}", &hex(&hash(secret))[..8]),
+            name: format!("configured {}", &hex(&hashed)[..8]),
             scopes: vec![Scope::Admin],
             by: "configuration".into(),
             under: None,
@@ -194,13 +197,13 @@ impl App {
         if scopes.is_empty() {
             return Err(Refusal::invalid("scopes", "must name at least one of charge, read, billing, admin").into());
         }
-        let hash = hash(secret);
+        let (hash, now) = (hash(secret), self.now());
         let key = ApiKey {
-            id: id_of(&hash),
+            id: id_of(&hash, now),
             name: name.clone(),
             hash,
             scopes: Scope::ALL.iter().filter(|it| scopes.contains(it)).map(Scope::to_string).collect(),
-            created_at: self.now(),
+            created_at: now,
             revoked_at: None,
         };
         self.write_key(&key, "api_key.mint", by, under)?;
@@ -237,8 +240,9 @@ fn drawn() -> Result<String, Fault> {
     Ok(format!("scrip_{}", hex(&random)))
 }
 
-fn id_of(hash: &[u8; 32]) -> String {
-    format!("key_{}", &hex(hash)[..24])
+/// When it was made, which sorts them by time, and what tells it apart. Those of before have that alone.
+fn id_of(hash: &[u8; 32], made_at: Timestamp) -> String {
+    format!("key_{:012x}{}", made_at.millis(), &hex(hash)[..12])
 }
 
 fn hash(secret: &str) -> [u8; 32] {

@@ -34,14 +34,15 @@ pub struct BalanceView {
     pub scoped: Vec<(Scope, Credits)>,
     /// What any work may be paid from: what is available, but for those.
     pub general: Credits,
-    /// Credits used a day: by servers over the next, by everything else over the last week.
+    /// Credits used a day: by servers over the day after, by everything else over the week before. Of an instant that
+    /// more than [`FOLDED_MAX`] transactions came before, by everything else alone.
     pub burn_per_day: Credits,
     /// When the available credits are used up: exact where only servers use them, else at that pace; none when nothing
     /// burns.
     pub runs_out_at: Option<Timestamp>,
     /// The available credits at list price.
     pub money: Money,
-    /// Credits bought and not yet paid for.
+    /// Credits bought and not yet paid for: now, whatever the instant.
     pub pending_purchases: Credits,
 }
 
@@ -66,17 +67,24 @@ impl App {
         let book = self.book(number)?;
         if as_of < book.at {
             let (version, balance) = self.balance_before(number, book.version, as_of)?;
+            let others = self.burn_per_day(number, known.account.created_at, as_of)?;
+            let pending_purchases = self.pending_purchases(&known)?;
             if FOLDED_MAX < version {
-                return Ok(self.view(id, as_of, balance, currency));
+                let runs_out_at = runs_out_at(balance.available(), others, as_of);
+                let view = self.view(id, as_of, balance, currency);
+                return Ok(BalanceView { burn_per_day: others, runs_out_at, pending_purchases, ..view });
             }
             // What servers had used by then, and what was where, follows from the book as it was.
             let book = self.book_of(number, version)?.brought_up_to(as_of);
+            let (burn_per_day, runs_out_at) = runway(&book, others, as_of);
             return Ok(BalanceView {
                 by_source: book.by_source(as_of),
                 next_expiry: book.next_expiry(as_of),
                 scoped: scoped(&book, as_of),
                 general: book.general(as_of),
-                runs_out_at: book.runs_out_at(as_of),
+                burn_per_day,
+                runs_out_at,
+                pending_purchases,
                 ..self.view(id, as_of, book.balance(as_of), currency)
             });
         }
@@ -165,7 +173,7 @@ impl App {
         Ok(book)
     }
 
-    /// Credits that all but servers used a day, lately.
+    /// Credits that all but servers used a day, in the week until `now`, the hour it falls in included.
     pub(super) fn burn_per_day(
         &self,
         account: AccountNumber,
@@ -173,7 +181,7 @@ impl App {
         now: Timestamp,
     ) -> Result<Credits, Fault> {
         let from = (now - Span::DAY.times(BURN_DAYS)).hour_start(0);
-        let rows = self.usage_of(account, from, now + Span::HOUR)?;
+        let rows = self.usage_of(account, from, now + Span::from_millis(1))?;
         let mut rows = rows.iter().filter(|it| it.key.server.is_none());
         let first = rows.next();
         let used: Credits = first.into_iter().chain(rows).map(|it| it.sum.credits).sum();

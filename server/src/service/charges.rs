@@ -129,7 +129,7 @@ impl App {
         let (known, transaction) = self.charged(order.charge)?;
         let mut request = Fingerprint::of("reverse");
         request.text(&order.charge.to_string()).credits(order.credits).text(&order.reason);
-        let key = self.key(known.account.number, &order.key, request)?;
+        let key = self.key_of_transaction(known.account.number, &order.key, request)?;
         check_reason(&order.reason)?;
         let What::Charged { work, credits: charged, draws, owed, settled, .. } = &transaction.what else {
             unreachable!("it was read as a charge")

@@ -18,6 +18,7 @@ use super::documents::{Kept, LEASE};
 use super::house_requests::HouseKey;
 use super::notices::Notice;
 use super::order::Fingerprint;
+use super::requests::answer_in;
 use super::webhook_endpoints::{Endpoint, Health};
 use super::{By, Error, Under};
 use crate::app::App;
@@ -103,6 +104,27 @@ pub struct Try {
     pub status: Option<u16>,
     /// Why nothing was answered.
     pub why: Option<String>,
+}
+
+/// What was answered of a delivery, or an e-mail, that was sent again: the rest of it stays as it was written.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SentAgain {
+    /// When it was due, in milliseconds since 1970.
+    due_at: i64,
+    /// Tries in its log by then. Of more than fifty only the later ones are remembered.
+    tries: usize,
+}
+
+impl SentAgain {
+    pub fn of(log: usize, due_at: Timestamp) -> SentAgain {
+        SentAgain { due_at: due_at.millis(), tries: log }
+    }
+    pub fn due_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.due_at)
+    }
+    pub fn tries(&self) -> usize {
+        self.tries
+    }
 }
 
 /// A delivery with its id and its next try.
@@ -312,24 +334,39 @@ impl App {
     ) -> Result<(DeliveryView, bool), Error> {
         let (endpoint, id) = (endpoint.to_string(), id.to_string());
         let under = under.map(|it| HouseKey::of(it, Fingerprint::of("resend").text(&endpoint).text(&id)));
-        self.endpoint(&endpoint)?.filter(|it| !it.body.is_deleted).ok_or(Refusal::WebhookEndpointNotFound)?;
         loop {
+            let before = self.led_before(under.as_ref())?;
+            let found = self.endpoint(&endpoint)?.filter(|it| !it.body.is_deleted || before.is_some());
+            found.ok_or(Refusal::WebhookEndpointNotFound)?;
             let kept = self.kept::<Delivery>(Document::HOUSE, &kind_of(&endpoint), &id)?;
             let mut kept = kept.ok_or(Refusal::DeliveryNotFound)?;
-            if self.led_before(under.as_ref())?.is_some() {
-                return Ok((self.delivery_view(kept), true));
+            if let Some(led_to) = before {
+                return Ok((self.delivery_then(kept, &led_to), true));
             }
             let now = self.now();
             (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
             let mut changes = vec![kept.next(now, Some(now))];
             changes.extend(by.noted(now, "webhook_delivery.resend", id.clone(), endpoint.clone()));
-            changes.extend(under.as_ref().map(|it| it.led_to(&id)));
+            kept.document.due_at = Some(now);
+            let view = self.delivery_view(kept);
+            let answer = SentAgain::of(view.delivery.log.len(), view.next_try_at.unwrap_or(now));
+            changes.extend(under.as_ref().map(|it| it.answered(&answer)));
             // Overtaken by a try that ended just now: its outcome is read, and it is sent again all the same.
             if self.keep(&changes)? {
-                kept.document.due_at = Some(now);
-                return Ok((self.delivery_view(kept), false));
+                return Ok((view, false));
             }
         }
+    }
+
+    /// A delivery as it was answered when it was sent again.
+    fn delivery_then(&self, kept: Kept<Delivery>, led_to: &str) -> DeliveryView {
+        let mut view = self.delivery_view(kept);
+        if let Some(then) = answer_in::<SentAgain>(led_to) {
+            view.delivery.state = DeliveryState::Pending;
+            view.delivery.log.truncate(then.tries());
+            view.next_try_at = Some(then.due_at());
+        }
+        view
     }
 
     fn delivery_view(&self, kept: Kept<Delivery>) -> DeliveryView {

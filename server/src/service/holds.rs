@@ -145,7 +145,7 @@ impl App {
         fingerprint_amount(&mut request, order.more.as_ref());
         fingerprint_quantities(&mut request, order.used.as_deref());
         request.number(order.lasts.map_or(0, |it| it.millis().unsigned_abs()));
-        let key = self.key(known.account.number, &order.key, request)?;
+        let key = self.key_of_transaction(known.account.number, &order.key, request)?;
         let plan = work_of(&opened);
         let more = match &order.more {
             None => Credits::ZERO,
@@ -173,7 +173,7 @@ impl App {
             request.text(name).text(value);
         });
         request.evidence(order.evidence.as_ref());
-        let key = self.key(known.account.number, &order.key, request)?;
+        let key = self.key_of_transaction(known.account.number, &order.key, request)?;
         let plan = work_of(&opened);
         let mut work = match &order.amount {
             HoldMore::Credits(credits) => self.stated(&known, plan, *credits)?,
@@ -194,7 +194,7 @@ impl App {
         let (known, _) = self.held(hold)?;
         let mut request = Fingerprint::of("release");
         request.text(&hold.to_string());
-        let key = self.key(known.account.number, key, request)?;
+        let key = self.key_of_transaction(known.account.number, key, request)?;
         let mut ask = on_hold(&known, Command::Release { hold }, key, Arc::clone(&by.name));
         ask.fact = Some(NameHash::hold_end(hold));
         ask.also.extend(by.noted(self.now(), "hold.release", hold.to_string(), String::new()));

@@ -4,10 +4,12 @@
 //! other. Secrets are never among what is kept.
 use billing::Refusal;
 use billing::rating::Text;
+use serde::Serialize;
 use store::{Change, NameHash, Reply};
 
 use super::Error;
 use super::order::Fingerprint;
+use super::requests::text_of;
 use crate::app::App;
 
 /// The idempotency key that came with a request, and who sent it: callers do not share their keys.
@@ -26,6 +28,11 @@ pub(super) struct HouseKey {
 impl HouseKey {
     pub fn of(under: &Under, request: &Fingerprint) -> HouseKey {
         HouseKey { name: NameHash::house_key(&format!("{} {}", under.caller, under.key)), request: request.finish() }
+    }
+
+    /// The note of it and of the answer, to be committed with what it is about.
+    pub fn answered(&self, answer: &impl Serialize) -> Change {
+        self.led_to(&text_of(answer))
     }
 
     /// The note of what it led to, to be committed with that.

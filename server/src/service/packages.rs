@@ -91,10 +91,11 @@ impl App {
     /// Puts a package on sale, or changes it. Says whether it is new.
     pub fn put_package(&self, package: &Package, by: &str) -> Result<bool, Error> {
         let most = Credits::whole(100_000_000).micros();
-        if !(1..=most).contains(&package.credits) || !(0..=most).contains(&package.bonus) {
-            return Err(
-                Refusal::invalid("credits", "must be more than 0 and at most 100000000, and bonus 0 or more").into()
-            );
+        if !(1..=most).contains(&package.credits) {
+            return Err(Refusal::invalid("credits", "must be more than 0 and at most 100000000").into());
+        }
+        if !(0..=most).contains(&package.bonus) {
+            return Err(Refusal::invalid("bonus", "must be 0 or more and at most 100000000").into());
         }
         self.chargeable(package.price, package.currency)?;
         if package.name.is_empty() || 200 < package.name.len() || package.name.chars().any(char::is_control) {

@@ -118,19 +118,8 @@ impl App {
         self.carry_out(id).await?;
         let kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
         let view = self.payment_view(known, kept, false)?;
-        self.noted_at_last(fresh, view)
-    }
-
-    /// A first answer, noted; or the one that somebody else has noted meanwhile, which then is the first.
-    fn noted_at_last(&self, fresh: &Fresh, view: PaymentView) -> Result<PaymentView, Error> {
-        if self.keep(&[fresh.answered_at_last(&Then::of(&view), self.now())])? {
-            return Ok(view);
-        }
-        let then: Option<Then> = self.noted_of(fresh)?.and_then(|it| answer_in(&it));
-        Ok(match then {
-            Some(then) => then.told_of(view),
-            None => view,
-        })
+        let then = self.noted_at_last(fresh, Then::of(&view))?;
+        Ok(then.told_of(view))
     }
 
     /// The answer that a key led to before. Where none was given it is what there is now: while a process is at it,
@@ -146,7 +135,8 @@ impl App {
             Some(then) => Ok(then.told_of(view)),
             None if is_at_rest => {
                 let asked = self.asked_before(known.account.number, &order.key, order.fingerprint())?;
-                self.noted_at_last(&asked, view)
+                let then = self.noted_at_last(&asked, Then::of(&view))?;
+                Ok(then.told_of(view))
             }
             None => Ok(view),
         }

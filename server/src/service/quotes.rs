@@ -165,7 +165,7 @@ impl App {
         expires_at: Timestamp,
         key: Option<&Key>,
     ) -> Result<QuoteView, Error> {
-        let record = promise_of(known.account.number, &view, expires_at, key)?;
+        let record = promise_of(known.account.number, &view, (self.now(), expires_at), key)?;
         let id: Text = record.id.as_str().into();
         match self.store.commit(&[Change::Quote(record)]) {
             Ok(()) => Ok(QuoteView { id: Some(id), expires_at: Some(expires_at), ..view }),
@@ -265,7 +265,7 @@ impl App {
 fn promise_of(
     account: AccountNumber,
     view: &QuoteView,
-    expires_at: Timestamp,
+    (made_at, expires_at): (Timestamp, Timestamp),
     key: Option<&Key>,
 ) -> Result<QuoteRecord, Fault> {
     let pairs = |it: &[(Text, Text)]| it.iter().map(|(name, it)| (name.to_string(), it.to_string())).collect();
@@ -283,11 +283,11 @@ fn promise_of(
     let body = serde_json::to_string(&body).map_err(|it| Fault::new("writing a quote", it))?;
     let id = match key {
         Some(key) => id_under(key),
-        // Random alone would do; the expiry in front sorts them by time.
+        // Random alone would do; when it was made stands in front and sorts them by time.
         None => {
             let mut random = [0; 16];
             getrandom::fill(&mut random).map_err(|it| Fault::new("naming a quote", it.to_string()))?;
-            format!("quote_{:012x}{}", expires_at.millis(), hex(&random))
+            format!("quote_{:012x}{}", made_at.millis(), hex(&random))
         }
     };
     Ok(QuoteRecord { account, id, expires_at, body })

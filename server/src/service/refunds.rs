@@ -18,7 +18,7 @@ use store::{Change, Document};
 use super::documents::{Kept, LEASE, read};
 use super::order::{Fingerprint, check_reason, done};
 use super::payments::{Payment, Returned, Taken};
-use super::requests::Asked;
+use super::requests::{Asked, answer_in};
 use super::{By, Error};
 use crate::app::App;
 use crate::stripe::{self, RefundStatus, RefusedFor};
@@ -65,6 +65,19 @@ impl RefundState {
     }
 }
 
+impl RefundOrder {
+    fn fingerprint(&self) -> Fingerprint {
+        let mut request = Fingerprint::of("refund");
+        request.text(&self.payment.to_string()).text(&self.reason);
+        match self.much {
+            Much::Credits(it) => request.credits(Some(it)),
+            Much::Amount(it) => request.text("amount").number(it.unsigned_abs()),
+            Much::Unused => request.text("unused"),
+        };
+        request
+    }
+}
+
 /// A refund as it is written down.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refund {
@@ -93,6 +106,13 @@ pub struct RefundView {
     pub is_replay: bool,
 }
 
+/// A refund as it was when its order was answered.
+#[derive(Serialize, Deserialize)]
+struct Then {
+    id: String,
+    refund: Refund,
+}
+
 /// Whether a refund may be at the provider already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sent {
@@ -111,15 +131,8 @@ impl App {
         self.known_number(account)?.ok_or(Refusal::PaymentNotFound)?;
         check_reason(&order.reason)?;
         for _ in 0..ATTEMPTS_MAX {
-            let mut request = Fingerprint::of("refund");
-            request.text(&order.payment.to_string()).text(&order.reason);
-            match order.much {
-                Much::Credits(it) => request.credits(Some(it)),
-                Much::Amount(it) => request.text("amount").number(it.unsigned_abs()),
-                Much::Unused => request.text("unused"),
-            };
-            let fresh = match self.asked(account, &order.key, request)? {
-                Asked::Before(id) => return self.refund_view(&id, order.payment, true),
+            let fresh = match self.asked(account, &order.key, order.fingerprint())? {
+                Asked::Before(led_to) => return self.refunded_then(&order, &led_to),
                 Asked::Fresh(fresh) => fresh,
             };
             let mut payment = self.payment_kept(order.payment)?.ok_or(Refusal::PaymentNotFound)?;
@@ -161,19 +174,32 @@ impl App {
                 turned => {
                     done(turned)?;
                     self.carry_out_refund(self.refund_kept(order.payment, &id)?, Sent::Never).await?;
-                    return self.refund_view(&id, order.payment, false);
+                    let refund = self.refund_kept(order.payment, &id)?.body;
+                    let Then { id, refund } = self.noted_at_last(&fresh, Then { id, refund })?;
+                    return Ok(RefundView { id, refund, is_replay: false });
                 }
             }
         }
         Err(Error::Busy)
     }
 
-    /// A payment's refunds would be many: they are found one by one, by their id.
-    fn refund_view(&self, id: &str, payment: PaymentId, is_replay: bool) -> Result<RefundView, Error> {
-        let kept = self.refund_kept(payment, id)?;
-        Ok(RefundView { id: kept.document.id, refund: kept.body, is_replay })
+    /// The answer that a key led to before. Where none was given it is what there is now: while a process is at it,
+    /// until that one answers; and for good where it died.
+    fn refunded_then(&self, order: &RefundOrder, led_to: &str) -> Result<RefundView, Error> {
+        let then = match answer_in::<Then>(led_to) {
+            Some(then) => then,
+            None => {
+                let kept = self.refund_kept(order.payment, led_to)?;
+                let is_at_rest = kept.body.status != "pending" || !kept.is_leased(self.now());
+                let then = Then { id: led_to.to_owned(), refund: kept.body };
+                let asked = self.asked_before(order.payment.place().account, &order.key, order.fingerprint())?;
+                if is_at_rest { self.noted_at_last(&asked, then)? } else { then }
+            }
+        };
+        Ok(RefundView { id: then.id, refund: then.refund, is_replay: true })
     }
 
+    /// A payment's refunds would be many: they are found one by one, by their id.
     fn refund_kept(&self, payment: PaymentId, id: &str) -> Result<Kept<Refund>, Error> {
         Ok(self.kept(payment.place().account, KIND, id)?.ok_or(Refusal::PaymentNotFound)?)
     }

@@ -95,6 +95,14 @@ impl App {
         }
     }
 
+    /// A first answer, noted; or the one that somebody else has noted meanwhile, which then is the first.
+    pub(super) fn noted_at_last<T: Serialize + DeserializeOwned>(&self, fresh: &Fresh, answer: T) -> Result<T, Error> {
+        if self.keep(&[fresh.answered_at_last(&answer, self.now())])? {
+            return Ok(answer);
+        }
+        Ok(self.noted_of(fresh)?.and_then(|it| answer_in(&it)).unwrap_or(answer))
+    }
+
     /// The same for a request that may come without a key: the key, where it is new, and what it led to, where it came
     /// before.
     pub(super) fn asked_perhaps(
@@ -147,7 +155,7 @@ fn name_of(key: &Key) -> String {
     key.name.0.iter().map(|it| format!("{it:02x}")).collect()
 }
 
-fn text_of(answer: &impl Serialize) -> String {
+pub(super) fn text_of(answer: &impl Serialize) -> String {
     serde_json::to_string(answer).expect("an answer is plain JSON")
 }
 

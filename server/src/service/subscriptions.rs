@@ -115,7 +115,7 @@ impl App {
         self.provider()?;
         let fresh = match self.asked(known.account.number, &order.key, order.fingerprint("subscribe"))? {
             Asked::Fresh(fresh) => fresh,
-            Asked::Before(led_to) => return self.subscription_then(&order.account, &led_to),
+            Asked::Before(led_to) => return self.subscription_then(&known, &order, ("subscribe", &led_to)),
         };
         if known.account.closed_at.is_some() {
             return Err(Refusal::AccountClosed.into());
@@ -169,15 +169,31 @@ impl App {
     /// The subscription as its payment has left it, and a note that this was the answer.
     fn subscription_after(&self, account: &Name, fresh: &Fresh) -> Result<(Subscription, bool), Error> {
         let subscription = self.subscription(account)?;
-        self.keep(&[fresh.answered_at_last(&subscription, self.now())])?;
-        Ok((subscription, false))
+        Ok((self.noted_at_last(fresh, subscription)?, false))
     }
 
-    /// The answer that a key led to before. Where none was given, for its payment is under way still or the process
-    /// died, it is what there is now.
-    fn subscription_then(&self, account: &Name, led_to: &str) -> Result<(Subscription, bool), Error> {
-        let then = answer_in(led_to).map_or_else(|| self.subscription(account), Ok)?;
-        Ok((then, true))
+    /// The answer that a key led to before. Where none was given it is what there is now: while a process is at its
+    /// payment, until that one answers; and for good where it died.
+    fn subscription_then(
+        &self,
+        known: &Known,
+        order: &SubscribeOrder,
+        (verb, led_to): (&str, &str),
+    ) -> Result<(Subscription, bool), Error> {
+        if let Some(then) = answer_in(led_to) {
+            return Ok((then, true));
+        }
+        let (number, now) = (known.account.number, self.now());
+        let subscription = self.subscribed(known)?.ok_or(Refusal::SubscriptionNotFound)?.body;
+        let payment = match &subscription.payment {
+            Some(id) => self.kept::<Payment>(number, payments::KIND, id)?,
+            None => None,
+        };
+        if payment.is_some_and(|it| !it.body.status().is_final() && it.is_leased(now)) {
+            return Ok((subscription, true));
+        }
+        let asked = self.asked_before(number, &order.key, order.fingerprint(verb))?;
+        Ok((self.noted_at_last(&asked, subscription)?, true))
     }
 
     /// What has to happen for another subscription to take the place of `before`: nothing where it is over; where its
@@ -203,7 +219,7 @@ impl App {
         let known = self.known(&order.account)?;
         let fresh = match self.asked(known.account.number, &order.key, order.fingerprint("change plan"))? {
             Asked::Fresh(fresh) => fresh,
-            Asked::Before(led_to) => return self.subscription_then(&order.account, &led_to),
+            Asked::Before(led_to) => return self.subscription_then(&known, &order, ("change plan", &led_to)),
         };
         check_return_url(order.return_url.as_deref())?;
         let plan = self.plan(order.plan.as_str(), known.account.currency)?;
@@ -285,7 +301,7 @@ impl App {
             let mut kept = self.subscribed(&known)?.ok_or(Refusal::SubscriptionNotFound)?;
             let (fresh, before) = self.asked_perhaps(known.account.number, key, Fingerprint::of(action))?;
             if let Some(led_to) = before {
-                return self.subscription_then(account, &led_to);
+                return Ok((answer_in(&led_to).unwrap_or(kept.body), true));
             }
             let now = self.now();
             let (mut due_at, mut changes) = (None, Vec::new());

@@ -110,7 +110,8 @@ pub struct UsageQuery {
     pub account: Name,
     /// The start of this month, in the account's zone, where nothing is said.
     pub from: Option<Timestamp>,
-    /// Now where nothing is said. Whole hours are reported: those that start from `from` on and before `to`.
+    /// Now where nothing is said. Whole hours are reported, by the account's clock: the one that `from` lies in is the
+    /// first, the one before which `to` lies, or at whose end, the last.
     pub to: Option<Timestamp>,
     pub interval: Interval,
     pub group_by: Vec<Dimension>,
@@ -140,6 +141,7 @@ pub struct Bucket {
 #[derive(Clone, Debug)]
 pub struct UsageReport {
     pub timezone: String,
+    /// What is reported, in whole hours: where no end was asked for, it goes on until now.
     pub from: Timestamp,
     pub to: Timestamp,
     pub group_by: Vec<Dimension>,
@@ -164,15 +166,17 @@ impl App {
             Some(from) => known.hour_of(from),
             None => bucket_start(now, Interval::Month, &known.zone, now),
         };
-        let to = query.to.unwrap_or(now + Span::HOUR);
-        if to <= from {
+        let end = known.hour_of(now) + Span::HOUR;
+        if query.to.unwrap_or(end) <= from {
             return Err(Refusal::invalid("to", "must be after `from`").into());
         }
-        if RANGE_MAX.millis() < to.millis() - from.millis() {
+        let until = query.to.map_or(end, |to| known.hour_of(to + Span::from_millis(Span::HOUR.millis() - 1)));
+        let to = if query.to.is_some() { until } else { now };
+        if RANGE_MAX.millis() < query.to.unwrap_or(end).millis() - from.millis() {
             return Err(Refusal::invalid("to", "must be at most 800 days after `from`").into());
         }
-        let lasts = Span::from_millis(to.millis() - from.millis());
-        let rows = self.usage_of(known.account.number, if query.compares { from - lasts } else { from }, to)?;
+        let lasts = Span::from_millis(until.millis() - from.millis());
+        let rows = self.usage_of(known.account.number, if query.compares { from - lasts } else { from }, until)?;
         let (before, inside) = rows.split_at(rows.partition_point(|it| it.key.hour < from));
         let mut buckets: Vec<(Timestamp, Sums<'_>)> = Vec::new();
         let mut total = Credits::ZERO;

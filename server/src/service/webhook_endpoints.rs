@@ -7,6 +7,7 @@ use billing::id::{EndpointId, Place};
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use store::{Audit, Change, Document, Fault};
 
 use super::Error;
@@ -14,6 +15,7 @@ use super::documents::Kept;
 use super::house_requests::{HouseKey, Under};
 use super::notices::{Happening, Tidings, raise};
 use super::order::Fingerprint;
+use super::requests::answer_in;
 use crate::app::App;
 use crate::notify::{SigningSecret, check_target};
 
@@ -112,8 +114,35 @@ pub struct EndpointView {
 /// A new endpoint, or a new secret of one.
 pub struct MadeEndpoint {
     pub endpoint: EndpointView,
-    pub secret: SigningSecret,
+    /// None for a request that came before, where what it led to signs nothing any more and is not kept.
+    pub secret: Option<SigningSecret>,
     pub is_replay: bool,
+}
+
+/// What a request of an endpoint was answered. Its secrets stay with the endpoint: here is what tells them apart.
+#[derive(Serialize, Deserialize)]
+struct Then {
+    id: String,
+    endpoint: Endpoint,
+    secret: String,
+}
+
+impl Then {
+    fn of(kept: &Kept<Endpoint>) -> Then {
+        let secret = kept.body.secrets.last().map(|it| mark(&it.secret)).unwrap_or_default();
+        let endpoint = Endpoint { secrets: Vec::new(), ..kept.body.clone() };
+        Then { id: kept.document.id.clone(), endpoint, secret }
+    }
+    fn view(self) -> EndpointView {
+        view_of(self.id, self.endpoint)
+    }
+}
+
+/// What came of a request that changes an endpoint.
+enum Changed {
+    Now(Box<Kept<Endpoint>>),
+    /// The same request under its key was faster, and was answered this.
+    Before(String),
 }
 
 impl App {
@@ -129,8 +158,8 @@ impl App {
         request.text(url);
         events.iter().for_each(|it| _ = request.text(it));
         let under = under.map(|it| HouseKey::of(it, &request));
-        if let Some(id) = self.led_before(under.as_ref())? {
-            return self.made_before(&id);
+        if let Some(led_to) = self.led_before(under.as_ref())? {
+            return self.made_before(&led_to, <[_]>::first);
         }
         check_target(url, self.desk.courier.reach()).map_err(|it| Refusal::invalid("url", it))?;
         let mut wanted = Vec::new();
@@ -163,22 +192,33 @@ impl App {
             },
         );
         let mut changes = vec![kept.next(now, None), audit(&kept, "webhook_endpoint.create", by, now)];
-        changes.extend(under.as_ref().map(|it| it.led_to(&kept.document.id)));
+        changes.extend(under.as_ref().map(|it| it.answered(&Then::of(&kept))));
         if self.keep(&changes)? {
-            return Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: false });
+            return Ok(MadeEndpoint { endpoint: view(kept), secret: Some(secret), is_replay: false });
         }
         // The same request was faster.
-        let id = self.led_before(under.as_ref())?.ok_or(Error::Busy)?;
-        self.made_before(&id)
+        let led_to = self.led_before(under.as_ref())?.ok_or(Error::Busy)?;
+        self.made_before(&led_to, <[_]>::first)
     }
 
-    /// An endpoint made by a request that came before, with the oldest of its secrets that still signs: the first one,
-    /// unless that has been exchanged since.
-    fn made_before(&self, id: &str) -> Result<MadeEndpoint, Error> {
-        let kept = self.endpoint(id)?.ok_or(Refusal::WebhookEndpointNotFound)?;
-        let secret = kept.body.secrets.first().and_then(|it| SigningSecret::read(&it.secret));
-        let secret = secret.ok_or_else(|| Fault::new("reading an endpoint", format!("{id} has no secret")))?;
-        Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: true })
+    /// What a request that came before was answered, with the secret it led to, as long as that is kept. A note of
+    /// before there were answers in them names the endpoint alone, and `likely` says which secret it may have been.
+    fn made_before(
+        &self,
+        led_to: &str,
+        likely: fn(&[KeptSecret]) -> Option<&KeptSecret>,
+    ) -> Result<MadeEndpoint, Error> {
+        let then: Option<Then> = answer_in(led_to);
+        let kept = self.endpoint(then.as_ref().map_or(led_to, |it| &it.id))?;
+        let kept = kept.ok_or(Refusal::WebhookEndpointNotFound)?;
+        let secrets = &kept.body.secrets;
+        let secret = match &then {
+            Some(then) => secrets.iter().find(|it| mark(&it.secret) == then.secret),
+            None => likely(secrets),
+        };
+        let secret = secret.and_then(|it| SigningSecret::read(&it.secret));
+        let endpoint = then.map_or_else(|| view(kept), Then::view);
+        Ok(MadeEndpoint { endpoint, secret, is_replay: true })
     }
 
     /// The endpoints in use, newest first.
@@ -208,40 +248,31 @@ impl App {
             endpoint.secrets.push(KeptSecret { secret: secret.reveal(), until: None });
         })?;
         match changed {
-            Some(kept) => Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: false }),
-            None => self.rotated_before(&id.to_string()),
+            Changed::Now(kept) => Ok(MadeEndpoint { endpoint: view(*kept), secret: Some(secret), is_replay: false }),
+            Changed::Before(led_to) => self.made_before(&led_to, <[_]>::last),
         }
     }
 
-    /// An endpoint whose secret was exchanged by a request that came before, with its newest secret.
-    fn rotated_before(&self, id: &str) -> Result<MadeEndpoint, Error> {
-        let kept = self.endpoint(id)?.ok_or(Refusal::WebhookEndpointNotFound)?;
-        let secret = kept.body.secrets.last().and_then(|it| SigningSecret::read(&it.secret));
-        let secret = secret.ok_or_else(|| Fault::new("reading an endpoint", format!("{id} has no secret")))?;
-        Ok(MadeEndpoint { endpoint: view(kept), secret, is_replay: true })
-    }
-
-    /// None where the same request under its key was faster.
     fn change_endpoint(
         &self,
         id: EndpointId,
         (action, by): (&str, &str),
         under: Option<&HouseKey>,
         change: impl Fn(&mut Endpoint, Timestamp),
-    ) -> Result<Option<Kept<Endpoint>>, Error> {
+    ) -> Result<Changed, Error> {
         loop {
-            if self.led_before(under)?.is_some() {
-                return Ok(None);
+            if let Some(led_to) = self.led_before(under)? {
+                return Ok(Changed::Before(led_to));
             }
             let found = self.endpoint(&id.to_string())?.filter(|it| !it.body.is_deleted);
             let mut kept = found.ok_or(Refusal::WebhookEndpointNotFound)?;
             let now = self.now();
             change(&mut kept.body, now);
             let mut changes = vec![kept.next(now, None), audit(&kept, action, by, now)];
-            changes.extend(under.map(|it| it.led_to(&kept.document.id)));
+            changes.extend(under.map(|it| it.answered(&Then::of(&kept))));
             // Overtaken by another change of it: made again on what that led to.
             if self.keep(&changes)? {
-                return Ok(Some(kept));
+                return Ok(Changed::Now(Box::new(kept)));
             }
         }
     }
@@ -276,14 +307,13 @@ impl App {
         under: Option<&Under>,
     ) -> Result<(EndpointView, bool), Error> {
         let under = under.map(|it| HouseKey::of(it, Fingerprint::of("enable").text(&id.to_string())));
-        let kept = self.change_endpoint(id, ("webhook_endpoint.enable", by), under.as_ref(), |endpoint, _| {
+        let changed = self.change_endpoint(id, ("webhook_endpoint.enable", by), under.as_ref(), |endpoint, _| {
             (endpoint.failing_since, endpoint.disabled_at) = (None, None);
         })?;
-        if let Some(kept) = kept {
-            return Ok((view(kept), false));
+        match changed {
+            Changed::Now(kept) => Ok((view(*kept), false)),
+            Changed::Before(led_to) => Ok((self.made_before(&led_to, <[_]>::last)?.endpoint, true)),
         }
-        let found = self.endpoint(&id.to_string())?.filter(|it| !it.body.is_deleted);
-        Ok((view(found.ok_or(Refusal::WebhookEndpointNotFound)?), true))
     }
 
     /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long,
@@ -320,8 +350,17 @@ impl App {
 }
 
 fn view(kept: Kept<Endpoint>) -> EndpointView {
-    let created_at = kept.document.id.parse().map_or(kept.document.at, |it: EndpointId| it.made_at());
-    EndpointView { id: kept.document.id, created_at, endpoint: kept.body }
+    view_of(kept.document.id, kept.body)
+}
+
+fn view_of(id: String, endpoint: Endpoint) -> EndpointView {
+    let created_at = id.parse().map_or(Timestamp::EPOCH, |it: EndpointId| it.made_at());
+    EndpointView { id, created_at, endpoint }
+}
+
+/// What tells a secret apart and does not give it away.
+fn mark(secret: &str) -> String {
+    Sha256::digest(secret).iter().take(8).map(|it| format!("{it:02x}")).collect()
 }
 
 fn audit(kept: &Kept<Endpoint>, action: &str, by: &str, at: Timestamp) -> Change {

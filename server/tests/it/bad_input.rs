@@ -158,7 +158,12 @@ fn queries_are_strict() {
         ("/v1/accounts?limit=501", "limit"),
         ("/v1/accounts?page=2", "page"),
         ("/v1/accounts/ada/entries?cursor=x", "cursor"),
+        ("/v1/accounts/ada/payments?cursor=zzz", "cursor"),
+        ("/v1/accounts/ada/invoices?cursor=zzz", "cursor"),
+        ("/v1/accounts/ada/emails?cursor=zzz", "cursor"),
         ("/v1/accounts/ada/balance?at=now", "at"),
+        ("/v1/accounts/ada/entries?meter=4242424242424242", "query"),
+        ("/v1/accounts/4242424242424242", "path"),
         ("/v1/accounts/ada/usage?interval=minute", "interval"),
         ("/v1/accounts/ada/usage?group_by=colour", "group_by"),
         ("/v1/accounts/ada/usage?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
@@ -166,6 +171,11 @@ fn queries_are_strict() {
         ("/v1/accounts/ada/entries?from=%zz", "query"),
     ] {
         assert_eq!(server.get(path).problem(), (422, "invalid_request".into(), field.into()), "{path}");
+    }
+    for (field, credits, bonus) in [("credits", "0", "0"), ("bonus", "1000", "100000001")] {
+        let price = json!({"amount": 1_000, "currency": "eur"});
+        let package = json!({"name": "Huge", "credits": credits, "bonus": bonus, "price": price});
+        assert_eq!(server.put("/v1/packages/huge", &package).problem().2, field);
     }
     for (field, value) in [
         ("currency", json!("euro")),

@@ -223,8 +223,12 @@ fn a_low_balance_is_written_about_once_in_text_and_html() {
     assert!(letter.head.contains(&format!("Message-ID: <{}@acme.example>", email["id"].as_str().unwrap())));
     // Sent again by hand, it is the same mail.
     let path = format!("/v1/accounts/ada/emails/{}/resend", email["id"].as_str().unwrap());
-    assert_eq!(server.post(&path, "", &json!({})).json()["status"], "pending");
+    let again = server.post(&path, "again", &json!({}));
+    assert_eq!(again.json()["status"], "pending");
     assert_eq!(opened(&office.next()).html, letter.html);
+    server.email_until("ada", |it| it["tries"].as_array().unwrap().len() == 2);
+    let repeated = server.post(&path, "again", &json!({}));
+    assert_eq!((repeated.header("idempotent-replay"), &repeated.text), (Some("true"), &again.text));
     assert_eq!(server.emails("ada").len(), 1, "told once");
     assert_eq!(
         server.post("/v1/accounts/ada/emails/delivery_0t417hxwjz1qn6v66pe0000003/resend", "", &json!({})).status,

@@ -1,6 +1,7 @@
 //! Accounts, projects, grants, usage and the ledger: what can be looked up adds up.
 use serde_json::{Value, json};
 
+use crate::pages::visit;
 use crate::served::{Served, chat};
 
 /// The sum of decimal strings, in millionths.
@@ -90,6 +91,74 @@ fn the_ledger_pages_through_everything_once_and_balances() {
     let at = entries["data"][2]["at"].as_str().unwrap();
     let then = server.get(&format!("/v1/accounts/ada/balance?at={at}")).json();
     assert_eq!(then["posted"], entries["data"][2]["balance"]["posted"]);
+}
+
+#[test]
+fn a_category_that_nothing_is_of_shows_nothing() {
+    let server = filled();
+    let cookie = visit(&server, "ada", "owner");
+    let exported = |query: &str| {
+        let file = server.browse(&format!("/settings/activity.csv{query}"), &cookie);
+        assert_eq!(file.status, 200, "{}", file.text);
+        file.text.lines().count()
+    };
+    assert!(3 < exported(""), "a heading, and what was used");
+    assert_eq!(exported("?category=Nonsense"), 1);
+}
+
+#[test]
+fn a_last_page_that_is_full_says_that_it_is_the_last() {
+    let server = filled();
+    server.account("bob");
+    for path in ["/v1/accounts/ada/grants", "/v1/accounts"] {
+        let all = server.get(path).json()["data"].as_array().unwrap().len();
+        let page = |limit: usize| server.get(&format!("{path}?limit={limit}")).json();
+        let (whole, first) = (page(all), page(all - 1));
+        assert_eq!((whole["data"].as_array().unwrap().len(), &whole["next_cursor"]), (all, &Value::Null), "{path}");
+        let next = first["next_cursor"].as_str().unwrap();
+        let last = server.get(&format!("{path}?limit=1&cursor={next}")).json();
+        assert_eq!((&last["data"][0], &last["next_cursor"]), (&whole["data"][all - 1], &Value::Null), "{path}");
+    }
+}
+
+#[test]
+fn usage_is_of_whole_hours_and_says_of_which() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let to = |at: &str| assert_eq!(server.post("/v1/test-clock/advance", "", &json!({"to": at})).status, 200);
+    to("2031-03-05T07:10:00Z");
+    assert_eq!(server.charge(&chat("ada", "a", 8_000)).status, 201);
+    to("2031-03-05T08:50:00Z");
+    assert_eq!(server.charge(&chat("ada", "b", 16_000)).status, 201);
+    let usage = |range: &str| {
+        let report = server.get(&format!("/v1/accounts/ada/usage?{range}")).json();
+        ["from", "to", "total"].map(|it| report[it].as_str().unwrap().to_owned())
+    };
+    let [seven, eight, nine] = ["07", "08", "09"].map(|it| format!("2031-03-05T{it}:00:00.000Z"));
+    let bounds = |from: &str, to: &str| usage(&format!("from=2031-03-05T{from}:00Z&to=2031-03-05T{to}:00Z"));
+    assert_eq!(bounds("07:30", "08:00"), [&*seven, &*eight, "1"]);
+    assert_eq!(bounds("07:30", "08:01"), [&*seven, &*nine, "3"]);
+    let until_now = usage("from=2031-03-05T08:59:59Z");
+    assert_eq!((&until_now[0], &*until_now[2]), (&eight, "2"));
+    assert!(until_now[1].starts_with("2031-03-05T08:50:"), "{until_now:?}");
+}
+
+#[test]
+fn a_past_balance_says_how_fast_credits_went_then() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let at = server.later(86_400);
+    server.advance(43_200);
+    assert_eq!(server.charge(&chat("ada", "a", 8_000 * 20)).status, 201);
+    server.advance(43_200);
+    let now = server.get("/v1/accounts/ada/balance").json();
+    server.advance(3_600);
+    assert_eq!(server.charge(&chat("ada", "b", 8_000 * 400)).status, 201);
+    let then = server.get(&format!("/v1/accounts/ada/balance?at={at}")).json();
+    for balance in [now, then] {
+        assert!((19_900_000..=20_000_000).contains(&micros([&balance["burn_per_day"]])), "{balance}");
+        assert!(balance["runs_out_at"].is_string(), "{balance}");
+    }
 }
 
 #[test]

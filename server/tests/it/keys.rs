@@ -52,6 +52,7 @@ fn a_request_of_the_house_under_its_key_is_one_request() {
     let second = server.post("/v1/api-keys", "k", &wanted);
     assert_eq!((first.status, second.status, again(&first), again(&second)), (201, 201, false, true));
     assert_eq!(second.text, first.text, "its secret too, which is kept nowhere");
+    let backend = first.clone();
     let secret = first.json()["secret"].as_str().unwrap().to_owned();
     assert_eq!(server.as_key(&secret, |it| it.get("/v1/accounts")).status, 200);
     conflict(server.post("/v1/api-keys", "k", &json!({"name": "backend", "scopes": ["read"]})));
@@ -64,6 +65,7 @@ fn a_request_of_the_house_under_its_key_is_one_request() {
 
     let hook = json!({"url": "https://example.com/hook", "events": ["balance.low"]});
     let first = server.post("/v1/webhook-endpoints", "w", &hook);
+    let made = first.clone();
     let second = server.post("/v1/webhook-endpoints", "w", &hook);
     assert_eq!((first.status, again(&second), &second.text), (201, true, &first.text));
     assert_eq!(server.get("/v1/webhook-endpoints").json()["data"].as_array().unwrap().len(), 1);
@@ -72,6 +74,21 @@ fn a_request_of_the_house_under_its_key_is_one_request() {
     let first = server.post(&rotate, "r", &json!({}));
     let second = server.post(&rotate, "r", &json!({}));
     assert_eq!((first.status, again(&second), &second.text), (200, true, &first.text));
+    // What has become of them since changes nothing of what was answered.
+    let enable = rotate.replace("rotate", "enable");
+    let enabled = server.post(&enable, "e", &json!({}));
+    let other = server.post(&rotate, "another", &json!({}));
+    assert_ne!(other.json()["secret"], first.json()["secret"]);
+    assert_eq!(server.delete(rotate.trim_end_matches("/rotate")).status, 204);
+    for (path, key, first) in [(&*rotate, "r", &first), (&*rotate, "another", &other), (&*enable, "e", &enabled)] {
+        let second = server.post(path, key, &json!({}));
+        assert_eq!((again(&second), &second.text), (true, &first.text), "{path} under {key}");
+    }
+    let second = server.post("/v1/webhook-endpoints", "w", &hook);
+    assert_eq!((again(&second), &second.text), (true, &made.text));
+    assert_eq!(server.delete(&format!("/v1/api-keys/{}", backend.json()["id"].as_str().unwrap())).status, 204);
+    let second = server.post("/v1/api-keys", "k", &wanted);
+    assert_eq!((again(&second), &second.text), (true, &backend.text));
 
     let mut card = server.get("/v1/rate-card").json();
     card["version"] = json!(2);
@@ -82,6 +99,50 @@ fn a_request_of_the_house_under_its_key_is_one_request() {
     assert_eq!((first.status, again(&second), &second.text), (201, true, &first.text));
     card["version"] = json!(3);
     conflict(server.post("/v1/rate-cards", "c", &card));
+}
+
+#[test]
+fn a_secret_that_signs_nothing_any_more_is_not_given_again() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let hook = json!({"url": "https://example.com/hook"});
+    let made = server.post("/v1/webhook-endpoints", "w", &hook).json();
+    let rotate = format!("/v1/webhook-endpoints/{}/rotate", made["id"].as_str().unwrap());
+    for key in ["first", "second"] {
+        assert_eq!(server.post(&rotate, key, &json!({})).status, 200);
+        server.advance(86_401);
+    }
+    let newest = server.post(&rotate, "third", &json!({})).json();
+    let again = |path: &str, key: &str, body: &Value| server.post(path, key, body).json()["secret"].clone();
+    assert_eq!(again("/v1/webhook-endpoints", "w", &hook), Value::Null);
+    assert_eq!(again(&rotate, "first", &json!({})), Value::Null);
+    assert_eq!(again(&rotate, "third", &json!({})), newest["secret"]);
+}
+
+#[test]
+fn ids_of_keys_are_in_order_of_time() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let ids: Vec<String> = (0..6)
+        .map(|number| {
+            server.advance(1);
+            let key = json!({"name": format!("key {number}"), "scopes": ["read"]});
+            server.post("/v1/api-keys", "", &key).json()["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(ids.is_sorted(), "{ids:?}");
+    // A quote that binds for longer was not made later.
+    let quoted = |seconds: u64| {
+        server.advance(1);
+        let mut quote = crate::served::chat("ada", "", 8_000);
+        quote.as_object_mut().unwrap().remove("idempotency_key");
+        quote["binding_for_seconds"] = json!(seconds);
+        let reply = server.post("/v1/quotes", "", &quote);
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.json()["id"].as_str().unwrap().to_owned()
+    };
+    let ids = [quoted(600), quoted(60), quoted(300)];
+    assert!(ids.is_sorted(), "{ids:?}");
 }
 
 #[test]

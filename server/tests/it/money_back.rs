@@ -44,6 +44,11 @@ fn a_refund_the_provider_cannot_make_puts_the_credits_back() {
     shop.pass(600);
     shop.wait_until("it was refunded after all", |it| it.totals().1 == 121);
     assert_eq!(shop.totals(), (1210, 121, 0));
+    let notes = |it: &Shop| it.server.get("/v1/accounts/ada/invoices").json()["data"].as_array().unwrap().len();
+    shop.wait_until("its credit note is there", |it| notes(it) == 2);
+    let again = refund(&shop, &id, "r1", json!({"credits": 100}));
+    assert_eq!((again.status, &again.text), (201, &waits.text), "as it was answered");
+    assert_eq!(again.header("idempotent-replay"), Some("true"));
 }
 
 #[test]

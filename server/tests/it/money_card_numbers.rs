@@ -79,10 +79,11 @@ fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
     assert!(25 < doors && 45 < refused, "{doors} doors were found, {refused} numbers refused");
     let key =
         server.post("/v1/accounts/ada/grants", NUMBERS[0], &json!({"credits": 1, "source": "promo", "reason": "x"}));
-    assert_eq!(key.problem().0, 422, "a key is kept for ever");
+    let problem = key.problem();
+    assert_eq!((problem.0, &*problem.2), (422, "Idempotency-Key"), "a key is kept for ever");
     for path in DISGUISED.map(|it| format!("/v1/accounts/{it}")) {
         for reply in [server.get(&path), server.put(&path, &json!({}))] {
-            assert_eq!(reply.problem(), (422, "invalid_request".into(), "body".into()), "{path}: {}", reply.text);
+            assert_eq!(reply.problem(), (422, "invalid_request".into(), "path".into()), "{path}: {}", reply.text);
         }
     }
     let escaped = r#"{"name":"\u0034242424242424242"}"#;

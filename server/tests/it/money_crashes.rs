@@ -70,6 +70,43 @@ fn a_purchase_whose_answer_was_never_noted_is_answered_alike_from_then_on() {
     });
 }
 
+/// The same of a refund, and of a subscription.
+#[test]
+fn whatever_was_never_noted_is_answered_alike_from_then_on() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        // It is ordered; the provider made it; it is written down.
+        for commit in 1..3 {
+            let mut town = Town::new(1, false).await;
+            let payment = town.buy().await.expect("it is bought");
+            town.doom.seal(commit);
+            town.refund(payment).await;
+            town.restart().await;
+            let first = town.app.refund(Town::refund_order(payment)).await.unwrap();
+            assert_eq!((&*first.refund.status, first.is_replay), ("succeeded", true));
+            town.fail_refunds();
+            town.pass(Span::MINUTE.times(6)).await;
+            assert_eq!(town.app.payment(payment).unwrap().payment.returned.credits, 0, "it went out after all");
+            let again = town.app.refund(Town::refund_order(payment)).await.unwrap();
+            assert_eq!(again.refund.status, first.refund.status, "commit {commit}");
+            town.app.close();
+        }
+        for commit in 1..4 {
+            let mut town = Town::new(1, false).await;
+            let order = || Town::plan("monthly", "subscribe");
+            town.buy().await.expect("it is bought");
+            town.doom.seal(commit);
+            town.subscribe().await;
+            town.restart().await;
+            let (first, is_replay) = town.app.subscribe(order()).await.unwrap();
+            assert_eq!((&*first.state, first.ends, is_replay), ("active", false, true));
+            town.app.end_subscription(&ada(), true, &"test".into(), None).unwrap();
+            assert!(!town.app.subscribe(order()).await.unwrap().0.ends, "commit {commit}");
+            town.app.close();
+        }
+    });
+}
+
 #[test]
 fn a_purchase_on_the_hosted_page_survives_death_at_every_step() {
     at_every_step("hosted purchase", async |town: &mut Town, doom: &dyn Fn(&Town)| {

@@ -220,7 +220,24 @@ fn a_key_that_bought_credits_grants_voids_and_closes_nothing() {
     let bought = shop.buy("ada", "one", &json!({"credits": 1000, "payment_method": card}));
     assert_eq!(bought.json()["status"], "succeeded", "{}", bought.text);
     let void = format!("/v1/grants/{}/void", bought.json()["grant"].as_str().unwrap());
+    let charged = shop.spend("ada", "spent", 1).json()["id"].as_str().unwrap().to_owned();
+    let hold = json!({
+        "account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"}, "credits": 1,
+        "expires_in_seconds": 600, "idempotency_key": "held",
+    });
+    let hold = shop.server.post("/v1/holds", "", &hold);
+    let held = hold.json()["id"].as_str().unwrap_or_else(|| panic!("{}", hold.text)).to_owned();
+    let [reverse, extend, capture, release] = [
+        format!("/v1/charges/{charged}/reverse"),
+        format!("/v1/holds/{held}/extend"),
+        format!("/v1/holds/{held}/capture"),
+        format!("/v1/holds/{held}/release"),
+    ];
     for (path, body) in [
+        (&*reverse, json!({"reason": "x"})),
+        (&*extend, json!({"credits": 1})),
+        (&*capture, json!({"credits": 1})),
+        (&*release, json!({})),
         ("/v1/accounts/ada/grants", json!({"credits": 1, "source": "promo", "reason": "x"})),
         (&*void, json!({"reason": "x"})),
         ("/v1/accounts/ada/close", json!({})),
@@ -228,6 +245,8 @@ fn a_key_that_bought_credits_grants_voids_and_closes_nothing() {
         let refused = shop.server.post(path, "one", &body).problem();
         assert_eq!((refused.0, &*refused.1), (409, "idempotency_conflict"), "{path}");
     }
+    assert_eq!(shop.server.post(&release, "over", &json!({})).status, 201);
+    assert_eq!(shop.server.post(&reverse, "back", &json!({"reason": "x"})).status, 201);
     assert_eq!(shop.server.available("ada"), "1600");
     // A key of its own is answered again as it was.
     let grant =

@@ -225,9 +225,20 @@ impl Town {
         self.app.register(&Registration { id: ada(), profile, fingerprints: Vec::new() }, &"test".into()).unwrap();
     }
     pub async fn refund(&self, payment: PaymentId) {
+        let _ = self.app.refund(Town::refund_order(payment)).await;
+    }
+    pub fn refund_order(payment: PaymentId) -> RefundOrder {
         let much = Much::Credits(Credits::whole(100));
-        let order = RefundOrder { payment, much, reason: "test".into(), key: "refund".into(), by: "test".into() };
-        let _ = self.app.refund(order).await;
+        RefundOrder { payment, much, reason: "test".into(), key: "refund".into(), by: "test".into() }
+    }
+    /// The provider finds that no money went out after all.
+    pub fn fail_refunds(&self) {
+        let memory = self.control("GET", "memory", &json!({}));
+        let things = memory["shelf"]["things"].as_array().unwrap().iter().map(|it| &it[1]);
+        for refund in things.filter(|it| it["object"] == "refund") {
+            let path = format!("refunds/{}", refund["id"].as_str().unwrap());
+            self.control("POST", &path, &json!({"status": "failed"}));
+        }
     }
     pub async fn spend(&self, key: &str, credits: u64) -> bool {
         let order = Order {

@@ -260,13 +260,16 @@ fn who_does_not_listen_is_tried_eleven_times_over_three_days_and_can_be_told_aga
 
     ear.answer(200);
     let path = format!("/v1/webhook-endpoints/{endpoint}/deliveries/{}/resend", delivery["id"].as_str().unwrap());
-    assert_eq!(server.post(&path, "", &json!({})).json()["status"], "pending");
+    let again = server.post(&path, "again", &json!({}));
+    assert_eq!(again.json()["status"], "pending");
     // It rests still, from having failed so often.
     let last: jiff::Timestamp = tries[10]["at"].as_str().unwrap().parse().unwrap();
     server.advance_to(&(last + jiff::SignedDuration::from_hours(1)).to_string());
     assert!(ear.next().is_signed(&secret));
     let delivery = server.newest_until(&endpoint, |it| it["status"] == "delivered");
     assert_eq!(delivery["tries"].as_array().unwrap().len(), 12);
+    let repeated = server.post(&path, "again", &json!({}));
+    assert_eq!((repeated.header("idempotent-replay"), &repeated.text), (Some("true"), &again.text));
     let shown = server.get("/v1/webhook-endpoints").json();
     assert_eq!(shown["data"][0]["failing_since"], Value::Null);
 }

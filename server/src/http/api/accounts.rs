@@ -144,10 +144,10 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let query = knock.enter(&site, Scope::Read)?.query(&["limit", "cursor"])?;
     let (limit, after) = (query.limit()?, query.name("cursor")?);
-    let accounts = site.look(move |app| app.accounts(after.as_ref(), limit)).await?;
+    let accounts = site.look(move |app| app.accounts(after.as_ref(), limit + 1)).await?;
+    let (accounts, next_cursor) = reply::cut(accounts, limit, |it| it.id.to_string());
     let accounts: Vec<_> = accounts.into_iter().map(|account| Registered { account, is_new: false }).collect();
-    let next = accounts.last().filter(|_| accounts.len() == limit).map(|it| it.account.id.to_string());
-    reply::json(StatusCode::OK, &Page { data: accounts.iter().map(AccountShown::of).collect(), next_cursor: next })
+    reply::json(StatusCode::OK, &Page { data: accounts.iter().map(AccountShown::of).collect(), next_cursor })
 }
 
 /// A closed account.
@@ -233,7 +233,7 @@ pub struct BalanceAtShown<'a> {
     accrued: Amount,
     /// What may be spent.
     available: Amount,
-    /// Bought and not yet paid.
+    /// Bought and not yet paid. As it is now, also where `at` asks for another instant.
     pending_purchases: Amount,
     /// Owed for work beyond the credits there were.
     debt: Amount,
@@ -244,7 +244,7 @@ pub struct BalanceAtShown<'a> {
     /// Credits among them that only some work may be paid from, by that work; a charge for other work is refused
     /// although they are available. Empty where all are for any work, and where `by_source` is.
     scoped: Vec<ScopedShown<'a>>,
-    /// Credits used a day, over the last week.
+    /// Credits used a day: by servers over the day after `as_of`, by all else over the week before it.
     burn_per_day: Amount,
     /// When the credits are used up at that pace; null when nothing burns.
     runs_out_at: Option<Instant>,

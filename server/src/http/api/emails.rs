@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::knock::Knock;
-use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::{Instant, NameIn};
 use super::reply::{self, Answered, Page};
@@ -170,12 +169,9 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
     let query = call.query(&["limit", "cursor"])?;
-    let limit = query.limit()?;
-    let wrong = |_| Problem::invalid("cursor", "must be the `next_cursor` of a page before");
-    let before = query.text("cursor").map(|it| it.parse::<DeliveryId>().map_err(wrong)).transpose()?;
-    let before = before.map(|it| it.to_string());
-    let found = site.look(move |app| app.emails(&account, before.as_deref(), limit)).await?;
-    let next_cursor = found.last().filter(|_| found.len() == limit).map(|it| it.id.clone());
+    let (limit, before) = (query.limit()?, query.cursor_of::<DeliveryId>()?);
+    let found = site.look(move |app| app.emails(&account, before.as_deref(), limit + 1)).await?;
+    let (found, next_cursor) = reply::cut(found, limit, |it| it.id.clone());
     reply::json(StatusCode::OK, &Page { data: found.into_iter().map(EmailShown::new).collect(), next_cursor })
 }
 

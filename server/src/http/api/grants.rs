@@ -288,10 +288,10 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let account = call.name("account").await?;
     let query = call.query(&["limit", "cursor"])?;
     let (limit, before) = (query.limit()?, query.cursor()?);
-    let grants = site.look(move |app| app.grants(&account, before, limit)).await?;
-    let next = grants.last().filter(|_| grants.len() == limit).map(|it| it.cursor.to_string());
+    let grants = site.look(move |app| app.grants(&account, before, limit + 1)).await?;
+    let (grants, next_cursor) = reply::cut(grants, limit, |it| it.cursor.to_string());
     let shown = grants.iter().map(|it| GrantShown::of(it.id, &it.terms, it)).collect();
-    reply::json(StatusCode::OK, &Page { data: shown, next_cursor: next })
+    reply::json(StatusCode::OK, &Page { data: shown, next_cursor })
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -119,7 +119,8 @@ impl InvoiceShown {
     params(
         ("account" = NameIn, Path, description = "The account."),
         ("limit" = Option<u32>, Query, description = "Invoices a page.", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.",
+            pattern = "^invoice_[0-9a-hjkmnp-tv-z]{26}$"),
     ),
     security(("api_key" = ["read"])),
     responses(
@@ -130,10 +131,10 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
     let query = call.query(&["limit", "cursor"])?;
-    let (limit, before) = (query.limit()?, query.text("cursor").map(str::to_owned));
-    let invoices = site.look(move |app| app.invoices(&account, before.as_deref(), limit)).await?;
-    let next = invoices.last().filter(|_| invoices.len() == limit).map(|it| it.id.clone());
-    reply::json(StatusCode::OK, &Page { data: invoices.iter().map(InvoiceShown::of).collect(), next_cursor: next })
+    let (limit, before) = (query.limit()?, query.cursor_of::<InvoiceId>()?);
+    let invoices = site.look(move |app| app.invoices(&account, before.as_deref(), limit + 1)).await?;
+    let (invoices, next_cursor) = reply::cut(invoices, limit, |it| it.id.clone());
+    reply::json(StatusCode::OK, &Page { data: invoices.iter().map(InvoiceShown::of).collect(), next_cursor })
 }
 
 /// Look up an invoice

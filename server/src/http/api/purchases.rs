@@ -344,7 +344,8 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     params(
         ("account" = NameIn, Path, description = "The account."),
         ("limit" = Option<u32>, Query, description = "Payments a page.", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.",
+            pattern = "^payment_[0-9a-hjkmnp-tv-z]{26}$"),
     ),
     security(("api_key" = ["read"])),
     responses(
@@ -355,11 +356,10 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Read)?;
     let account = call.name("account").await?;
     let query = call.query(&["limit", "cursor"])?;
-    let (limit, before) = (query.limit()?, query.text("cursor").map(str::to_owned));
-    let payments = site.look(move |app| app.payments(&account, before.as_deref(), limit)).await?;
-    let next = payments.last().filter(|_| payments.len() == limit).map(|it| it.id.clone());
-    let shown = payments.into_iter().map(PaymentShown::of).collect();
-    reply::json(StatusCode::OK, &Page { data: shown, next_cursor: next })
+    let (limit, before) = (query.limit()?, query.cursor_of::<PaymentId>()?);
+    let payments = site.look(move |app| app.payments(&account, before.as_deref(), limit + 1)).await?;
+    let (payments, next_cursor) = reply::cut(payments, limit, |it| it.id.clone());
+    reply::json(StatusCode::OK, &Page { data: payments.into_iter().map(PaymentShown::of).collect(), next_cursor })
 }
 
 /// Look up a payment

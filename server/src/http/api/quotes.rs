@@ -116,7 +116,8 @@ impl<'a> QuoteShown<'a> {
 #[utoipa::path(post, path = "/v1/quotes", operation_id = "createQuote", tag = "Prices and measuring",
     params((
         "Idempotency-Key" = Option<String>, Header,
-        description = "A binding quote asked for again under its key is the same promise.",
+        description = "A binding quote asked for again under its key is the same promise. Counts only with \
+            `binding_for_seconds`: a quote that does not bind changes nothing, and is priced anew each time.",
     )),
     request_body = QuoteIn, security(("api_key" = ["charge"])),
     responses(

@@ -133,6 +133,14 @@ pub fn page<T: Serialize>(stretch: &Stretch, all: Vec<T>) -> Answered {
     json(StatusCode::OK, &Page { data, next_cursor })
 }
 
+/// A page of `limit`, of what was read with one more, and where the next one begins: nowhere where there is no more.
+pub fn cut<T>(mut read: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+    let is_more = limit < read.len();
+    read.truncate(limit);
+    let next = read.last().filter(|_| is_more).map(cursor);
+    (read, next)
+}
+
 /// A page of a list.
 #[derive(Serialize, ToSchema)]
 pub struct Page<T> {

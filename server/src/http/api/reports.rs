@@ -136,6 +136,7 @@ pub struct RevenueShown {
 #[derive(Serialize, ToSchema)]
 #[schema(as = LiabilityReport)]
 pub struct LiabilityShown {
+    /// What it is of: the end of the day that was asked for, or now.
     at: Instant,
     /// Free and in holds, less debt.
     outstanding: Amount,
@@ -196,10 +197,12 @@ pub async fn revenue(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// What is owed to customers
 ///
-/// Outstanding credits, and the money received for them. As CSV with `Accept: text/csv`.
+/// Outstanding credits, and the money received for them. It is kept by days of UTC: whatever instant of a day is asked
+/// for, the answer is of that day's end, or of now where the day is not over, and its `at` says which. As CSV with
+/// `Accept: text/csv`.
 #[utoipa::path(get, path = "/v1/reports/liability", operation_id = "getLiability", tag = "Reports",
-    params(("at" = Option<String>, Query, description = "At the end of the day of UTC this instant falls in; now where \
-        nothing is said.", format = DateTime)),
+    params(("at" = Option<String>, Query, description = "Any instant of a day of UTC, for what is owed at the end of \
+        that day and not at that instant; now where nothing is said.", format = DateTime)),
     security(("api_key" = ["admin"])),
     responses((status = 200, description = "What is owed.", content(
         (LiabilityShown = "application/json"), (String = "text/csv")))))]

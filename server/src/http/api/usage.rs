@@ -25,7 +25,9 @@ const PARAMETERS: [&str; 10] =
 pub struct UsageShown<'a> {
     /// The account's zone, by which days and months are cut.
     timezone: &'a str,
+    /// What is reported: whole hours, so `from` is the beginning of one.
     from: Instant,
+    /// The end of the last hour; now where no `to` was given.
     to: Instant,
     /// Those in which something was used, oldest first.
     buckets: Vec<BucketShown<'a>>,
@@ -94,13 +96,15 @@ impl Serialize for GroupOut<'_> {
 
 /// An account's usage
 ///
-/// Costs the same at a thousand charges and at a billion.
+/// Costs the same at a thousand charges and at a billion. Usage is kept by whole hours of the account's clock: the hour
+/// that `from` falls in is the first, the hour that ends at `to` or that `to` falls in the last, and the answer says so.
 #[utoipa::path(get, path = "/v1/accounts/{account}/usage", operation_id = "getUsage", tag = "Usage and history",
     params(
         ("account" = NameIn, Path, description = "The account."),
-        ("from" = Option<String>, Query, description = "Start of the range; this month's where nothing is said.",
-            format = DateTime),
-        ("to" = Option<String>, Query, description = "End of the range; now where nothing is said.", format = DateTime),
+        ("from" = Option<String>, Query, description = "Start of the range, rounded down to the hour; this month's \
+            where nothing is said.", format = DateTime),
+        ("to" = Option<String>, Query, description = "End of the range, rounded up to the hour; now where nothing is \
+            said.", format = DateTime),
         ("interval" = Option<String>, Query, description = "hour, day, week, month or total (the default).",
             pattern = "^(hour|day|week|month|total)$"),
         ("group_by" = Option<String>, Query,

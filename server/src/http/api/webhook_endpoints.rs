@@ -69,13 +69,14 @@ impl EndpointShown {
 pub struct SecretShown {
     #[serde(flatten)]
     endpoint: EndpointShown,
+    /// Null for a request sent again under its key after the secret it led to has ceased to sign.
     #[schema(pattern = "^whsec_[A-Za-z0-9+/]+=*$")]
-    secret: String,
+    secret: Option<String>,
 }
 
 impl SecretShown {
     fn new(made: MadeEndpoint) -> SecretShown {
-        SecretShown { endpoint: EndpointShown::new(made.endpoint), secret: made.secret.reveal() }
+        SecretShown { endpoint: EndpointShown::new(made.endpoint), secret: made.secret.map(|it| it.reveal()) }
     }
 }
 
@@ -292,12 +293,9 @@ pub async fn deliveries(State(site): State<Arc<Site>>, knock: Knock) -> Answered
     let mut call = knock.enter(&site, Scope::Admin)?;
     let id: EndpointId = call.id("endpoint", Refusal::WebhookEndpointNotFound).await?;
     let query = call.query(&["limit", "cursor"])?;
-    let limit = query.limit()?;
-    let wrong = |_| super::super::problem::Problem::invalid("cursor", "must be the `next_cursor` of a page before");
-    let before = query.text("cursor").map(|it| it.parse::<DeliveryId>().map_err(wrong)).transpose()?;
-    let before = before.map(|it| it.to_string());
-    let found = site.look(move |app| app.deliveries(id, before.as_deref(), limit)).await?;
-    let next_cursor = found.last().filter(|_| found.len() == limit).map(|it| it.id.clone());
+    let (limit, before) = (query.limit()?, query.cursor_of::<DeliveryId>()?);
+    let found = site.look(move |app| app.deliveries(id, before.as_deref(), limit + 1)).await?;
+    let (found, next_cursor) = reply::cut(found, limit, |it| it.id.clone());
     let shown = found.into_iter().map(DeliveryShown::new).collect();
     reply::json(StatusCode::OK, &Page { data: shown, next_cursor })
 }

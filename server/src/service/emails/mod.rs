@@ -20,11 +20,12 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use store::{Change, Document};
 
-use super::deliveries::{DeliveryState, LOG_MAX, PAUSES};
+use super::deliveries::{DeliveryState, LOG_MAX, PAUSES, SentAgain};
 use super::documents::{Kept, LEASE, read};
 use super::notices::Notice;
 use super::order::Fingerprint;
 use super::preferences::Topic;
+use super::requests::answer_in;
 use super::{By, Error, Happening};
 use crate::app::{App, Known};
 use crate::notify::{Mail, Posted, Turn};
@@ -274,20 +275,33 @@ impl App {
             let mut request = Fingerprint::of("resend e-mail");
             request.text(&id);
             let (fresh, before) = self.asked_perhaps(number, key, request)?;
-            if before.is_some() {
-                return Ok((self.email_view(&known, kept), true));
+            if let Some(led_to) = before {
+                return Ok((self.email_then(&known, kept, &led_to), true));
             }
             let now = self.now();
             (kept.body.state, kept.body.tries) = (DeliveryState::Pending, 0);
             let mut changes = vec![kept.next(now, Some(now))];
             changes.extend(by.noted(now, "email.resend", account.to_string(), id.clone()));
-            changes.extend(fresh.map(|it| it.led_to(&id, now)));
+            kept.document.due_at = Some(now);
+            let view = self.email_view(&known, kept);
+            let answer = SentAgain::of(view.email.log.len(), view.next_try_at.unwrap_or(now));
+            changes.extend(fresh.map(|it| it.answered(&answer, now)));
             // Overtaken by a try that ended just now: its outcome is read, and it is sent again all the same.
             if self.keep(&changes)? {
-                kept.document.due_at = Some(now);
-                return Ok((self.email_view(&known, kept), false));
+                return Ok((view, false));
             }
         }
+    }
+
+    /// An e-mail as it was answered when it was sent again.
+    fn email_then(&self, known: &Known, kept: Kept<Email>, led_to: &str) -> EmailView {
+        let mut view = self.email_view(known, kept);
+        if let Some(then) = answer_in::<SentAgain>(led_to) {
+            view.email.state = DeliveryState::Pending;
+            view.email.log.truncate(then.tries());
+            view.next_try_at = Some(then.due_at());
+        }
+        view
     }
 
     fn email_view(&self, known: &Known, kept: Kept<Email>) -> EmailView {

@@ -368,8 +368,9 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
             "If one top-up does not bring you back above the threshold, several are bought in one payment; never more \
              than the maximum allows."
                 .to_owned(),
-            "Work goes on while a payment is under way. One that fails is tried again after 1, 6 and 24 hours; after \
-             the third failure it pauses, and tells you why."
+            "Work goes on while a payment is under way. One that fails is tried again after 1 hour, and \
+             after 6 more; at the third failure it pauses, and tells you why. Where no further try can help, it pauses \
+             at once: without a card, at another price, or when your bank asks you something."
                 .to_owned(),
             "You can change it or turn it off at any time, at once.".to_owned(),
             if balance.scoped.is_empty() { String::new() } else { APART.to_owned() },

@@ -66,7 +66,7 @@ fn row(app: &App, it: EndpointView) -> Result<EndpointRow, Error> {
 
 fn webhooks_page(app: &App, host: &Host, made: Option<MadeEndpoint>) -> Result<WebhooksPage, Error> {
     let endpoints = app.endpoints()?.into_iter().map(|it| row(app, it)).collect::<Result<_, _>>()?;
-    let secret = made.map(|it| (it.endpoint.endpoint.url, it.secret.reveal()));
+    let secret = made.and_then(|it| Some((it.endpoint.endpoint.url, it.secret?.reveal())));
     let events = Happening::ALL.iter().map(|it| it.as_str()).collect();
     Ok(WebhooksPage { desk: Desk::of(app, host, HERE)?, endpoints, events, secret })
 }

@@ -16,6 +16,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use billing::id::Name;
+use billing::rating::Text;
 
 use super::frame::{Frame, Rate};
 use super::range::{Choice, Query, Range, only};
@@ -184,7 +185,13 @@ fn filter(app: &App, visitor: &Visitor, range: &Range) -> EntryFilter {
     let cards = app.cards();
     let meters = query.get("category").map(|wanted| {
         let all = cards.latest().into_iter().flat_map(|it| it.meters());
-        all.filter(|it| it.category.as_str() == wanted).map(|it| Arc::clone(&it.name)).collect()
+        let all = all.filter(|it| it.category.as_str() == wanted).map(|it| Arc::clone(&it.name));
+        let mut meters: Vec<Text> = all.collect();
+        // A meter that is not on the price list any more is a category of its own name. None at all would be any.
+        if meters.is_empty() {
+            meters.push(wanted.into());
+        }
+        meters
     });
     EntryFilter {
         from: Some(range.from),
