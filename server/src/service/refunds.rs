@@ -190,7 +190,7 @@ impl App {
             Some(then) => then,
             None => {
                 let kept = self.refund_kept(order.payment, led_to)?;
-                let is_at_rest = kept.body.status != "pending" || !kept.is_leased(self.now());
+                let is_at_rest = kept.body.status != RefundState::Pending || !kept.is_leased(self.now());
                 let then = Then { id: led_to.to_owned(), refund: kept.body };
                 let asked = self.asked_before(order.payment.place().account, &order.key, order.fingerprint())?;
                 if is_at_rest { self.noted_at_last(&asked, then)? } else { then }

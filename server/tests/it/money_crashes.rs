@@ -8,7 +8,7 @@
 use billing::money::Credits;
 use billing::time::Span;
 use serde_json::json;
-use server::service::TopupOrder;
+use server::service::{RefundState, TopupOrder};
 
 use crate::money_town::{DECLINES, Town, VISA, ada, browse};
 
@@ -83,7 +83,7 @@ fn whatever_was_never_noted_is_answered_alike_from_then_on() {
             town.refund(payment).await;
             town.restart().await;
             let first = town.app.refund(Town::refund_order(payment)).await.unwrap();
-            assert_eq!((&*first.refund.status, first.is_replay), ("succeeded", true));
+            assert_eq!((first.refund.status, first.is_replay), (RefundState::Succeeded, true));
             town.fail_refunds();
             town.pass(Span::MINUTE.times(6)).await;
             assert_eq!(town.app.payment(payment).unwrap().payment.returned.credits, 0, "it went out after all");

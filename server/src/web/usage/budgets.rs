@@ -164,7 +164,11 @@ fn kind(app: &App, scope: &BudgetScope) -> Option<&'static str> {
         |it: &&str| scope_of(app, it).is_some_and(|it| (&it.meters, &it.except) == (&scope.meters, &scope.except));
     // Of all that was AI on the day it was set, where that is so still.
     let was_ai = || scope.except.is_empty() && !scope.meters.is_empty() && scope.meters == meters(app, AI);
-    ["", SERVERS].into_iter().chain(CATEGORIES.iter().map(Category::as_str)).find(stands_for).or_else(|| was_ai().then_some(AI))
+    ["", SERVERS]
+        .into_iter()
+        .chain(CATEGORIES.iter().map(Category::as_str))
+        .find(stands_for)
+        .or_else(|| was_ai().then_some(AI))
 }
 
 /// Projects that the form lists; a budget for another is set by the API.
