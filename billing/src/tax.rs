@@ -1,7 +1,7 @@
 //! Tax on what is sold: European VAT on electronic services, by who sells to whom.
 //!
 //! Credits are a quantity without tax; tax is on the purchase. Must never know how an address was written down: it is
-//! given two countries and a tax id. Rates are the standard rates in force on 2026-01-01, in hundredths of a percent;
+//! given two countries and a tax id. Rates are the standard rates of November 2026, in hundredths of a percent;
 //! whoever sells from elsewhere, or has a better adviser, configures no seller's country and so no tax.
 use alloc::string::String;
 use alloc::vec::Vec;

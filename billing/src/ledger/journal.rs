@@ -58,10 +58,14 @@ impl Transaction {
             _ => None,
         }
     }
-    /// What this transaction paid for once and for ever, when it did: a meter, and the value that tells its works apart.
+    /// What this transaction paid for once and for ever, if it did: a meter, and the value that tells its works apart. A
+    /// capture for which the hold was too small has not paid.
     pub fn paid_once(&self) -> Option<(&Text, String)> {
         match &self.what {
-            What::Charged { work, credits, .. } if credits.is_positive() => work.paid_once(),
+            What::Charged { work, credits, closing, .. } if credits.is_positive() => {
+                let is_whole = closing.as_ref().is_none_or(|it| it.shortfall.is_zero());
+                work.paid_once().filter(|_| is_whole)
+            }
             _ => None,
         }
     }

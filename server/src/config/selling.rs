@@ -90,7 +90,10 @@ pub fn bounds(said: &Table) -> Result<HashMap<Currency, (i64, i64)>, String> {
             return Err(at("maximum", "is more than a card can be charged"));
         }
         if most < least {
-            return Err(at("minimum", "must not be more than the maximum"));
+            let (key, other) =
+                if said.contains_key("minimum") { ("minimum", "maximum") } else { ("maximum", "minimum") };
+            let other = format!("leaves nothing to buy: the {other} is on the other side of it");
+            return Err(at(key, &other));
         }
         if all.insert(currency, (least, most)).is_some() {
             return Err(format!("purchase.{code}: is said twice"));

@@ -76,6 +76,13 @@ impl Desk {
 }
 
 impl Turn {
+    /// Nothing more is sent there before `until`: it asked for that.
+    pub fn leave_alone(&self, until: Timestamp) {
+        let mut standings = lock(&self.standings);
+        let standing = standings.entry(self.endpoint.clone()).or_default();
+        standing.rests_until = standing.rests_until.max(until);
+    }
+
     /// Ends it, with whether it was heard.
     pub fn end(self, is_heard: bool, now: Timestamp) {
         let mut standings = lock(&self.standings);
@@ -87,7 +94,8 @@ impl Turn {
         standing.failures = standing.failures.saturating_add(1);
         if FAILURES <= standing.failures {
             let doublings = (standing.failures - FAILURES).min(16);
-            standing.rests_until = now + FIRST_REST.times(1 << doublings).min(LONGEST_REST);
+            let rest = FIRST_REST.times(1 << doublings).min(LONGEST_REST);
+            standing.rests_until = standing.rests_until.max(now + rest);
         }
     }
 }
@@ -134,5 +142,10 @@ mod tests {
         assert!(desk.admit("a", at(95)).is_none());
         drop(turns);
         assert!(desk.admit("a", at(95)).is_some(), "places are given back without a word");
+        let turn = desk.admit("b", at(100)).unwrap();
+        turn.leave_alone(at(200));
+        turn.end(false, at(100));
+        assert!(desk.admit("b", at(199)).is_none(), "though it has failed but once");
+        assert!(desk.admit("b", at(200)).is_some());
     }
 }

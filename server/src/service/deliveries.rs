@@ -219,12 +219,16 @@ impl App {
         let now = self.now();
         let is_heard = matches!(told, Told::Heard { .. });
         let is_gone = matches!(told, Told::Refused { status: GONE, .. });
-        turn.end(is_heard, now);
         let (status, why, asked) = match told {
             Told::Heard { status } => (Some(*status), None, Span::default()),
             Told::Refused { status, retry_after } => (Some(*status), None, *retry_after),
             Told::Silent { why } => (None, Some(why.clone()), Span::default()),
         };
+        let asked = asked.min(ASKED_MAX);
+        if Span::default() < asked {
+            turn.leave_alone(now + asked);
+        }
+        turn.end(is_heard, now);
         let delivery = &mut kept.body;
         delivery.tries += 1;
         delivery.log.push(Try { at: now.millis(), status, why });
@@ -237,7 +241,7 @@ impl App {
             (false, Some(_)) => DeliveryState::Pending,
             (false, None) => DeliveryState::Failed,
         };
-        let due_at = pause.map(|it| now + (*it).max(asked.min(ASKED_MAX)));
+        let due_at = pause.map(|it| now + (*it).max(asked));
         // One that listens as before is not read again for each of its deliveries.
         if !is_heard || was_failing {
             let first = delivery.log.iter().rev().nth(delivery.tries - 1);

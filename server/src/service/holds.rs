@@ -281,8 +281,16 @@ impl App {
             ..Order::default()
         };
         let usage = order.usage()?;
-        let price = self.card_of(plan).price(&usage)?;
+        let card = self.card_of(plan);
+        let price = card.price(&usage)?;
+        // What was promised free because it is paid for makes nothing else free.
+        let is_the_same = || {
+            let value =
+                |usage: &Usage, once: &Text| usage.dimensions.iter().find(|it| it.0 == *once).map(|it| it.1.clone());
+            card.once_per(&usage).is_none_or(|once| value(&usage, once) == value(&plan.usage, once))
+        };
         let promise = plan.quote.as_ref().map(|_| plan.price.credits);
+        let promise = promise.filter(|it| it.is_positive() || is_the_same());
         Ok((usage, promise.map_or(price.clone(), |most| promised(price, most))))
     }
 

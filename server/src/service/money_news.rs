@@ -231,7 +231,7 @@ impl App {
 
 /// Whether a payment is of a period after the first.
 fn is_renewal(payment: &Payment) -> bool {
-    payment.period.as_ref().is_some_and(|it| !it.is_upgrade && 0 < it.index)
+    payment.period.as_ref().is_some_and(|it| !it.is_upgrade && 0 < it.index) && !payment.is_too_late
 }
 
 pub(super) fn about_card(card: &PaymentMethod) -> Value {

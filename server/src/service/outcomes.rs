@@ -116,11 +116,12 @@ impl App {
             (body.page_url, body.action_url, body.client_secret) = (None, None, None);
             let invoiced = self.invoice_for(&known, id, body, now)?;
             body.invoice = Some(invoiced.id);
+            let moved = self.subscription_paid(&known, id, body, now)?;
+            body.is_too_late = moved.is_too_late;
             // What is left to do once the money is there is a job of its own.
             let due_at = self.has_sequel(body).then_some(now);
             let mut also = vec![kept.next(now, due_at)];
             also.extend(invoiced.changes);
-            let moved = self.subscription_paid(&known, id, &kept.body, now)?;
             also.extend(moved.changes);
             also.extend(self.payment_news(&known, id, &kept.body, now)?);
             let ask = Ask {

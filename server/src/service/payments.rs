@@ -143,6 +143,9 @@ pub struct Payment {
     /// Nobody waits for it any more: it is ended at the provider unless the money is there.
     #[serde(default)]
     pub is_given_up: bool,
+    /// It came in when its subscription had ended: its credits are given, and no period begins.
+    #[serde(default)]
+    pub is_too_late: bool,
     pub tries: u32,
     /// Our customer, page, card and payment, by the provider's names.
     pub customer: Option<String>,
@@ -276,6 +279,7 @@ impl Payment {
             created_at: at.millis(),
             sent_at: None,
             is_given_up: false,
+            is_too_late: false,
             tries: 0,
             customer: None,
             customers_lost: 0,

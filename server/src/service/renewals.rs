@@ -30,6 +30,8 @@ pub(super) struct Moved {
     pub changes: Vec<Change>,
     /// When the credits it paid for expire; none where unused credits carry over without end.
     pub expires_at: Option<Timestamp>,
+    /// Whether the subscription had ended before.
+    pub is_too_late: bool,
 }
 
 impl App {
@@ -123,7 +125,7 @@ impl App {
         let body = &mut kept.body;
         if body.state() == State::Canceled {
             // Its credits are given all the same; nothing begins again by itself.
-            return Ok(Moved::default());
+            return Ok(Moved { is_too_late: true, ..Moved::default() });
         }
         if body.payment.as_deref() == Some(&*id.to_string()) {
             body.payment = None;
@@ -139,7 +141,7 @@ impl App {
         let expires_at = self.carried_until(known, &kept.body).map(|it| it.max(now + Span::DAY));
         // Another payment of it may be under way, where this one was late.
         let due_at = kept.body.payment.is_none().then(|| self.renewal_due(&kept.body));
-        Ok(Moved { changes: vec![kept.next(now, due_at)], expires_at })
+        Ok(Moved { changes: vec![kept.next(now, due_at)], expires_at, is_too_late: false })
     }
 
     fn begin_period(&self, known: &Known, body: &mut Subscription, period: &Period) {
@@ -225,7 +227,7 @@ impl App {
 
 /// What the plan lets carry over at most, of a payment that renews.
 pub(super) fn carry_over_maximum(payment: &Payment) -> Option<Credits> {
-    let period = payment.period.as_ref().filter(|it| 0 < it.index && !it.is_upgrade)?;
+    let period = payment.period.as_ref().filter(|it| 0 < it.index && !it.is_upgrade && !payment.is_too_late)?;
     period.plan.carry_over_maximum()
 }
 
@@ -267,7 +269,7 @@ impl App {
 
 impl Subscription {
     /// Whether the period that a payment is for has been paid, by another that was late.
-    fn has_paid(&self, period: &Period) -> bool {
+    pub(super) fn has_paid(&self, period: &Period) -> bool {
         let is_renewal = !period.is_upgrade && self.state() != State::Incomplete;
         is_renewal && period.starts_at != self.period_end
     }

@@ -260,7 +260,7 @@ impl App {
             return Ok(it.state() != State::Canceled);
         }
         let waiting = self.payment_under_way(account, it)?;
-        Ok(waiting.and_then(|it| it.body.period).is_some_and(|it| !it.is_upgrade))
+        Ok(waiting.and_then(|it| it.body.period).is_some_and(|period| !period.is_upgrade && !it.has_paid(&period)))
     }
 
     /// Ends it now. A payment that is under way is given up with it; money that comes in after all is believed, and

@@ -319,7 +319,7 @@ impl App {
     /// Writes down that an endpoint has begun not to listen, or listens again; one that has not listened for too long,
     /// or says that it is gone, is told nothing more, and others hear of that.
     pub(super) fn note_health(&self, id: &str, health: Health, now: Timestamp) -> Result<(), Error> {
-        let Some(mut kept) = self.endpoint(id)? else { return Ok(()) };
+        let Some(mut kept) = self.endpoint(id)?.filter(|it| !it.body.is_deleted) else { return Ok(()) };
         let endpoint = &mut kept.body;
         let was_failing = endpoint.failing_since.is_some();
         let mut news = None;

@@ -43,7 +43,7 @@ pub struct EndpointShown {
     created_at: Instant,
     /// Since when nothing it was told was heard; null while it listens.
     failing_since: Option<Instant>,
-    /// Since when it is told nothing, having failed for five days; null otherwise.
+    /// Since when it is told nothing, having failed for five days or answered 410; null otherwise.
     disabled_at: Option<Instant>,
 }
 
@@ -212,7 +212,7 @@ pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Switch a webhook endpoint on again
 ///
-/// One that has heard nothing for five days is switched off. What it missed since is kept, and not sent by this; see
+/// One that has heard nothing for five days, or answers 410, is switched off. What it missed since is kept, and not sent by this; see
 /// replay.
 #[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/enable", operation_id = "enableWebhookEndpoint",
     tag = "Telling others",

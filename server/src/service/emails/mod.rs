@@ -136,7 +136,7 @@ impl App {
         Ok(Some(email.next(now, Some(now))))
     }
 
-    /// A top-up that failed is told of by the rule that made it, and the try that made a subscription late by the
+    /// A top-up that failed is told of by the rule that made it, what was cancelled by who cancelled it, and the try that made a subscription late by the
     /// subscription: they say what comes next. (The other way round, what they bought is told of once, by its receipt.)
     fn is_told_otherwise(&self, known: &Known, what: &str, about: &Value) -> Result<bool, Error> {
         if what != Happening::PaymentFailed.as_str() {
@@ -146,7 +146,10 @@ impl App {
             Some("auto_topup") => true,
             Some("subscription") => {
                 let payment = about["payment"].as_str().unwrap_or_default();
-                self.is_told(known.account.number, Happening::SubscriptionPastDue, payment)?
+                // Whoever gave it up knows.
+                let paid = payment.parse().ok().map(|it| self.payment_kept(it)).transpose()?.flatten();
+                paid.is_some_and(|it| it.body.is_given_up)
+                    || self.is_told(known.account.number, Happening::SubscriptionPastDue, payment)?
             }
             _ => false,
         })

@@ -141,6 +141,7 @@ fn scope_of(app: &App, kind: &str) -> Option<BudgetScope> {
             let mut except = meters(app, SERVERS);
             if !except.iter().any(|it| &**it == SERVER_METER) {
                 except.push(SERVER_METER.into());
+                except.sort();
             }
             Some(BudgetScope { except, ..BudgetScope::default() })
         }
@@ -153,18 +154,11 @@ fn scope_of(app: &App, kind: &str) -> Option<BudgetScope> {
 
 /// The choice that stands for these meters; none where somebody chose others by the API, or by a rate card of before.
 fn kind(app: &App, scope: &BudgetScope) -> Option<&'static str> {
-    let is_all_but_servers = |it: &BudgetScope| {
-        let servers = scope_of(app, AI).unwrap_or_default().except;
-        it.meters.is_empty() && !it.except.is_empty() && it.except.iter().all(|meter| servers.contains(meter))
-    };
-    if is_all_but_servers(scope) {
-        return Some(AI);
-    }
     let stands_for =
         |it: &&str| scope_of(app, it).is_some_and(|it| (&it.meters, &it.except) == (&scope.meters, &scope.except));
     // Of all that was AI on the day it was set, where that is so still.
     let was_ai = || scope.except.is_empty() && !scope.meters.is_empty() && scope.meters == meters(app, AI);
-    ["", SERVERS]
+    ["", AI, SERVERS]
         .into_iter()
         .chain(CATEGORIES.iter().map(Category::as_str))
         .find(stands_for)
