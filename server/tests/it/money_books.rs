@@ -373,6 +373,9 @@ fn a_correction_is_counted_with_what_its_grant_cost_or_not_yet() {
         town.app.store().commit(&[Change::Document(mended)]).unwrap();
         town.pass(Span::MINUTE.times(2)).await;
         assert_eq!(earned(town), (-100, 0));
+        // It never was one of hers, and would be found out.
+        let planted = town.app.store().document(ada, "account_month", "1999-01").unwrap().unwrap();
+        town.app.store().commit(&[Change::Forget(planted)]).unwrap();
         let differences = verify_months(&**town.app.store()).unwrap();
         assert!(differences.is_empty(), "{differences:?}");
     });
