@@ -134,7 +134,7 @@ fn ids_of_keys_are_in_order_of_time() {
     // A quote that binds for longer was not made later.
     let quoted = |seconds: u64| {
         server.advance(1);
-        let mut quote = crate::served::chat("ada", "", 8_000);
+        let mut quote = chat("ada", "", 8_000);
         quote.as_object_mut().unwrap().remove("idempotency_key");
         quote["binding_for_seconds"] = json!(seconds);
         let reply = server.post("/v1/quotes", "", &quote);
