@@ -98,8 +98,8 @@ impl From<SetupView> for SetupShown {
 /// Save a card
 ///
 /// The card is ready to be charged later, also when the customer is not there. What is answered opens the saving of a
-/// card, so it is kept by the provider alone, which remembers the key for a day: sent again after that, it begins another.
-/// An account that was closed meanwhile is refused whatever the key.
+/// card, so it is kept by the provider alone, which remembers the key for a day: sent again after that, it begins
+/// another. An account that was closed meanwhile is refused whatever the key.
 #[utoipa::path(post, path = "/v1/accounts/{account}/payment-methods/setup", operation_id = "setUpPaymentMethod",
     tag = "Credits in",
     params(
