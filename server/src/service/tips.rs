@@ -289,7 +289,9 @@ impl App {
                 What::Charged { work, credits, .. } if !reversed.contains(&transaction.charge_id()) => (work, *credits),
                 _ => continue,
             };
-            let meter = card.meter(&work.usage.meter).filter(|it| tells_templates_apart(it));
+            // It may have been told of late.
+            let meter = card.meter(&work.usage.meter).filter(|_| facts.now - RECENT <= work.occurred_at);
+            let meter = meter.filter(|it| tells_templates_apart(it));
             let saved = meter.and_then(|_| saved_by_template(&card, &work.usage, credits));
             if let Some(saved) = saved.filter(|it| it.is_positive()) {
                 saving += saved;
