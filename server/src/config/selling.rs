@@ -176,7 +176,14 @@ mod tests {
             ),
             ("eur = { minimum = \"0.49\" }", "purchase.eur.minimum: is less than a card can be charged"),
             ("eur = { maximum = 999999 }", "purchase.eur.maximum: is more than a card can be charged"),
-            ("eur = { minimum = 20, maximum = 10 }", "purchase.eur.minimum: must not be more than the maximum"),
+            (
+                "eur = { minimum = 20, maximum = 10 }",
+                "purchase.eur.minimum: leaves nothing to buy: the maximum is on the other side of it",
+            ),
+            (
+                "eur = { maximum = 2 }",
+                "purchase.eur.maximum: leaves nothing to buy: the minimum is on the other side of it",
+            ),
             ("eur = {}\nEUR = {}", "purchase.eur: is said twice"),
         ] {
             assert_eq!(wrong(bounds, text), why);
