@@ -58,8 +58,8 @@ impl Transaction {
             _ => None,
         }
     }
-    /// What this transaction paid for once and for ever, if it did: a meter, and the value that tells its works apart. A
-    /// capture for which the hold was too small has not paid.
+    /// What this transaction paid for once and for ever, if it did: a meter, and the value that tells its works apart.
+    /// A capture for which the hold was too small has not paid.
     pub fn paid_once(&self) -> Option<(&Text, String)> {
         match &self.what {
             What::Charged { work, credits, closing, .. } if credits.is_positive() => {
@@ -125,8 +125,8 @@ pub struct Work {
     pub metadata: Option<Text>,
     /// What a measurer counted, as JSON.
     pub evidence: Option<Text>,
-    /// The dimension by whose value it is paid for once, such as a repository's tree; or two with a space between, where
-    /// it pays only for what is new since another value. None where it is free anyway.
+    /// The dimension by whose value it is paid for once, such as a repository's tree; or two with a space between,
+    /// where it pays only for what is new since another value. None where it is free anyway.
     pub once: Option<Text>,
 }
 
@@ -144,7 +144,8 @@ impl Work {
         }
         Some((&self.usage.meter, values))
     }
-    /// Whether this work is paid for once another has paid for `value` of `meter`: the same, or the whole it is part of.
+    /// Whether this work is paid for once another has paid for `value` of `meter`: the same, or the whole it is part
+    /// of.
     pub fn is_paid_with(&self, (meter, value): (&Text, &str)) -> bool {
         self.paid_once().is_some_and(|(own_meter, own)| {
             let rest = own.strip_prefix(value).filter(|_| own_meter == meter);

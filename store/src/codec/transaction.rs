@@ -267,11 +267,10 @@ impl BodyJson {
                 grant: read_grant(&needed(self.grant, "grant")?)?,
                 terms: needed(self.terms, "terms")?.read()?,
             },
-            "repaid" => What::Repaid {
-                grant: read_grant(&needed(self.grant, "grant")?)?,
-                credits,
-                unlost: self.unlost.iter().map(|it| Credits::from_micros(it.1)).sum(),
-            },
+            "repaid" => {
+                let unlost = self.unlost.iter().map(|it| Credits::from_micros(it.1)).sum();
+                What::Repaid { grant: read_grant(&needed(self.grant, "grant")?)?, credits, unlost }
+            }
             "expired" => What::Expired { grant: read_grant(&needed(self.grant, "grant")?)?, credits },
             "voided" => What::Voided {
                 grant: read_grant(&needed(self.grant, "grant")?)?,

@@ -96,8 +96,9 @@ impl Serialize for GroupOut<'_> {
 
 /// An account's usage
 ///
-/// Costs the same at a thousand charges and at a billion. Usage is kept by whole hours of the account's clock: the hour
-/// that `from` falls in is the first, the hour that ends at `to` or that `to` falls in the last, and the answer says so.
+/// Costs the same at a thousand charges and at a billion. Usage is kept by whole hours of the account's clock: the
+/// hour that `from` falls in is the first, the hour that ends at `to` or that `to` falls in the last, and the answer
+/// says so.
 #[utoipa::path(get, path = "/v1/accounts/{account}/usage", operation_id = "getUsage", tag = "Usage and history",
     params(
         ("account" = NameIn, Path, description = "The account."),

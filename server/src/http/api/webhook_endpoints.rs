@@ -212,8 +212,8 @@ pub async fn rotate(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Switch a webhook endpoint on again
 ///
-/// One that has heard nothing for five days, or answers 410, is switched off. What it missed since is kept, and not sent by this; see
-/// replay.
+/// One that has heard nothing for five days, or answers 410, is switched off. What it missed since is kept, and not
+/// sent by this; see replay.
 #[utoipa::path(post, path = "/v1/webhook-endpoints/{endpoint}/enable", operation_id = "enableWebhookEndpoint",
     tag = "Telling others",
     params(

@@ -136,8 +136,9 @@ impl App {
         Ok(Some(email.next(now, Some(now))))
     }
 
-    /// A top-up that failed is told of by the rule that made it, what was cancelled by who cancelled it, and the try that made a subscription late by the
-    /// subscription: they say what comes next. (The other way round, what they bought is told of once, by its receipt.)
+    /// A top-up that failed is told of by the rule that made it, and the try that made a subscription late by the
+    /// subscription: they say what comes next. What was cancelled is known to who did it. (The other way round, what
+    /// they bought is told of once, by its receipt.)
     fn is_told_otherwise(&self, known: &Known, what: &str, about: &Value) -> Result<bool, Error> {
         if what != Happening::PaymentFailed.as_str() {
             return Ok(false);

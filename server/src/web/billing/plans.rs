@@ -431,6 +431,8 @@ async fn after(site: &Arc<Site>, visitor: &Visitor, is_free: bool) -> Paged {
     Ok(Redirect::to(&to).into_response())
 }
 
+const LET_THROUGH: &str = "Should your bank have let it through already, you have its credits.";
+
 /// The first of two clicks.
 pub async fn review_end(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     may_change(&site, &visitor).await?;
@@ -441,10 +443,11 @@ pub async fn review_end(State(site): State<Arc<Site>>, visitor: Visitor) -> Page
         let day = show::day(Timestamp::from_millis(it.period_end), &visitor.known.zone);
         let is_over = app.ends_at_once(visitor.known.account.number, &it)?;
         let sentence = match it.state() {
-            Standing::Incomplete => "Its first payment is given up. Should your bank have let it through already, you have its credits.".to_owned(),
-            _ if is_over => "It ends at once: its renewal has not been paid. A payment that is under way is given up; should your bank \
-                 have let it through already, you have its credits."
-                .to_owned(),
+            Standing::Incomplete => format!("Its first payment is given up. {LET_THROUGH}"),
+            _ if is_over => {
+                let why = "It ends at once: its renewal has not been paid. A payment that is under way is given up.";
+                format!("{why} {LET_THROUGH}")
+            }
             _ => format!("It ends on {day}. Nothing more is charged, and you keep what you have paid for."),
         };
         Ok(Some(Agree {
