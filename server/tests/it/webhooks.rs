@@ -717,7 +717,7 @@ fn an_endpoint_that_is_gone_is_told_nothing_more_and_one_that_asks_for_time_has_
     let (endpoint, _) = server.endpoint(&ear, &["balance.low"]);
     server.endpoint(&live, &["webhook_endpoint.disabled"]);
     server.account("acct_ada");
-    server.spend("acct_ada", "1", 500);
+    server.spend("acct_ada", "1", 450);
     ear.next();
     let tried = server.newest_until(&endpoint, |it| it["tries"].as_array().unwrap().len() == 1);
     let instant = |it: &Value| it.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
