@@ -260,9 +260,17 @@ test("activity leaves out what only keeps house, tells a server's life, and its 
 
 test("a way to spend less is said with what it saves, and is dismissed for good", async () => {
   await filled(scrip);
+  // Soon a plan made of a template has a price of its own.
+  const card = await scrip.ask("GET", "/v1/rate-card");
+  const bands = [{ name: "T", up_to: 100, fee: "5" }, { name: "TX", fee: "5", price: "30" }];
+  card.meters.infra_plan.rates.push({ when: { kind: ["template"] }, points: { per: 50, started: true, bands } });
+  const { as_of } = await scrip.ask("GET", "/v1/accounts/acme/balance");
+  const effective_at = new Date(Date.parse(as_of) + 3_000).toISOString();
+  await scrip.ask("POST", "/v1/rate-cards", { ...card, version: card.version + 1, effective_at });
   const page = await tab(chrome);
   await page.goto(await scrip.link("acme"));
   const tips = page.locator("#tips li");
+  for (let tries = 0; tries < 200 && (await tips.count()) === 0; tries++) await page.reload();
   const title = await tips.first().getByRole("heading").innerText();
   assert.match(await tips.first().innerText(), /save [\d,.]+ credits a month \(€[\d,.]+\)/);
   await tips.first().getByRole("button", { name: "Dismiss" }).click();
