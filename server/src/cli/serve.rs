@@ -147,6 +147,8 @@ pub(super) fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnO
             format!("cannot listen on {}: {it}; {advice}", config.listen)
         })?;
         let address = door.address().map_err(|it| it.to_string())?;
+        // Whoever is told that it serves may tell it to stop at once, and that is to be done in good order.
+        let told = told_to_stop();
         // Not before it can be told: it is told once.
         let first_key = first_key(&app, admin_key)?;
         announce(&format!("http://{address}"), first_key.as_deref());
@@ -160,7 +162,7 @@ pub(super) fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnO
         }
         tokio::spawn(worker::listen(Arc::clone(&app), stopped.clone()));
         tokio::spawn(async move {
-            told_to_stop().await;
+            told.await;
             tracing::info!("told to stop; finishing what is under way");
             let _ = stop.send(true);
         });
@@ -211,11 +213,13 @@ fn first_key(app: &App, admin_key: Option<&str>) -> Result<Option<String>, Strin
     }
 }
 
-async fn told_to_stop() {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+/// Waits until it is told to stop. It is listened for from this call on, not only once it is waited for.
+fn told_to_stop() -> impl Future<Output = ()> + Send {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut interrupt)) = signals else { return std::future::pending().await };
+        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+    }
 }
 
 /// JSON lines on standard error, as many as `SCRIP_LOG` asks for.
