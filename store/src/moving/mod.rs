@@ -192,16 +192,23 @@ pub fn move_house(
     journal::copy(from, to, plan, &mut marker, progress)?;
     let shelves = compare::shelves(from, to, progress)?;
     compare::journals(from, to, progress)?;
-    if from.journal_length()? != marker.length() {
-        return Err(refused("the source has been written to meanwhile: stop what serves from it, and begin again"));
-    }
+    has_not_grown(from, &marker)?;
     let report = verify(to, &mut |done, of| progress(Progress { step: "verifying", done, of: Some(of) }))?;
     // What moves no transaction, such as a key that is revoked, shows only here: all of the time since it was moved.
     compare::shelves(from, to, progress)?;
+    has_not_grown(from, &marker)?;
     if report.is_clean() && !marker.is_done() {
         to.commit(&[marker.finish(plan.at)])?;
     }
     Ok(Moved { shelves, was_resumed, report })
+}
+
+/// Makes sure that nothing was posted at the source since its journal was moved.
+fn has_not_grown(from: &dyn Movable, marker: &Marker) -> Result<(), MoveError> {
+    if from.journal_length()? == marker.length() {
+        return Ok(());
+    }
+    Err(refused("the source has been written to meanwhile: stop what serves from it, and begin again"))
 }
 
 /// Moves what is left of a shelf.

@@ -220,6 +220,25 @@ fn what_changes_at_the_source_until_the_end_is_found() {
     assert!(unfinished(&*to).unwrap().is_some());
 }
 
+/// Nor may a charge that is answered there meanwhile be lost: it shows in no shelf.
+#[test]
+fn what_is_charged_at_the_source_until_the_end_is_found() {
+    let (old, new) = (Scratch::new(), Scratch::new());
+    let Full { mut town, on } = filled(sqlite(&old), 300);
+    let to = sqlite(&new);
+    let plan = Plan { from_name: "the old store", at: minute(99), transactions_at_once: 100 };
+    let mut late = Some(town.changes(5));
+    let moved = move_house(&*on, &*to, &plan, &mut |it| {
+        if it.step == "verifying"
+            && let Some(changes) = late.take()
+        {
+            on.commit(&changes).unwrap();
+        }
+    });
+    assert_refused(moved, "the source has been written to meanwhile");
+    assert!(unfinished(&*to).unwrap().is_some());
+}
+
 impl Movable for Mortal<dyn Movable> {
     fn shelf(&self, shelf: Shelf, after: &Spot, limit: usize) -> Result<Vec<(Spot, Change)>, Fault> {
         self.inner.shelf(shelf, after, limit)
