@@ -31,8 +31,9 @@ pub struct Query(BTreeMap<String, String>);
 
 impl Query {
     pub fn parse(text: &str) -> Query {
-        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
-        Query(pairs.filter(|(_, value)| !value.is_empty()).collect())
+        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned().filter(|(_, value)| !value.is_empty());
+        // Nothing is called by a NUL, and not every store can be asked for one: it is read as browsers read it.
+        Query(pairs.map(|(name, value)| (name, value.replace('\0', "\u{fffd}"))).collect())
     }
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

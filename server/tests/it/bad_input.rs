@@ -1,6 +1,8 @@
 //! What must be refused, each with its code and field, and nothing done.
 use serde_json::{Value, json};
 
+use crate::money_shop::Shop;
+use crate::pages::visit;
 use crate::served::{Served, chat};
 
 /// A charge with one thing changed.
@@ -147,6 +149,25 @@ fn what_is_not_json_is_told_apart_from_what_is_wrong() {
         assert_eq!(server.get(path).problem().1, "charge_not_found", "{path}");
     }
     assert_eq!(server.get("/v1/holds/zz").problem().1, "hold_not_found");
+}
+
+/// What is only looked for is looked for also in a store that cannot be asked for such a letter.
+#[test]
+fn a_nul_finds_nothing() {
+    let shop = Shop::open();
+    let server = &shop.server;
+    server.account("ada");
+    let held = json!({"account": "ada", "quote": "\u{0}", "expires_in_seconds": 60, "idempotency_key": "h"});
+    assert_eq!(server.post("/v1/holds", "", &held).problem(), (422, "invalid_request".into(), "quote".into()));
+    let customer = visit(server, "ada", "owner");
+    let history = "/settings/billing/history?of=invoices&cursor=%00";
+    assert_eq!(server.browse(history, &customer).status, 200);
+    let entered = server.submit("/console/sign-in", "", &format!("key={}", server.key));
+    let operator = entered.header("set-cookie").unwrap().split(';').next().unwrap();
+    assert_eq!(server.browse("/console?q=a%00da", operator).status, 200);
+    let hook = json!({"url": "https://example.com/hook", "events": ["balance.low"]});
+    let endpoint = server.post("/v1/webhook-endpoints", "w", &hook).json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.browse(&format!("/console/webhooks/{endpoint}?before=%00"), operator).status, 200);
 }
 
 #[test]
