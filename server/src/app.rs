@@ -1,7 +1,7 @@
 //! The whole outside world in one value: store, turnstile, clock, prices, and what is kept at hand of each.
 //!
 //! Use cases are its methods, in `service`. It owns no rules.
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -179,6 +179,8 @@ pub struct App {
     /// By what servers are counted, by zone, with the year it is of: as many as there are zones.
     pub(crate) burn_terms: RwLock<HashMap<String, (i16, Arc<BurnTerms>)>>,
     pub(crate) backlog: Backlog,
+    /// Kinds of documents that are due and of which this program knows nothing: a newer one does them.
+    pub(crate) unknown_kinds: Mutex<BTreeSet<String>>,
 }
 
 impl App {
@@ -218,6 +220,7 @@ impl App {
             seal: OnceLock::new(),
             burn_terms: RwLock::default(),
             backlog: Backlog::default(),
+            unknown_kinds: Mutex::default(),
         };
         app.heard_at.store(app.now().millis(), Ordering::Relaxed);
         app.install_first_card(first_card)?;

@@ -5,7 +5,7 @@
 //! about. Invariant: a job that failed is put off, longer each time, so that it neither spins nor stands before others.
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use billing::time::{Span, Timestamp};
 use store::{Change, Document, Fault, Kinds};
@@ -52,7 +52,9 @@ impl App {
     pub fn work(self: &Arc<Self>, limit: usize) -> Result<usize, Error> {
         let now = self.now();
         let resting = self.desk.resting(now);
-        let others: Vec<&str> = MONEY.into_iter().chain(resting.iter().map(|it| &**it)).collect();
+        let unknown = self.unknown_kinds.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let others = MONEY.into_iter().chain(resting.iter().map(|it| &**it));
+        let others: Vec<&str> = others.chain(unknown.iter().map(|it| &**it)).collect();
         let due = self.store.documents_due(Kinds::But(&others), now, limit)?;
         let count = due.len();
         let mut ends = Vec::new();
@@ -111,8 +113,20 @@ impl App {
         match self.work_notices(document, ends)? {
             None => Ok(()),
             Some(document) if document.kind == card_expiry::KIND => self.tell_of_expiry(document),
-            // A newer node has written it, perhaps.
-            Some(document) => Err(Fault::new("doing a job", format!("what is a {}?", document.kind)).into()),
+            Some(document) => {
+                self.leave_to_others(document.kind);
+                Ok(())
+            }
+        }
+    }
+
+    /// Leaves jobs of a kind as they are from now on: a newer node has written them, and does them. Put off, they would
+    /// wait for each pass of an old one.
+    fn leave_to_others(&self, kind: String) {
+        let mut unknown = self.unknown_kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unknown.contains(&kind) {
+            tracing::warn!(kind, "there are jobs of a kind that this program does not know; a newer one does them");
+            unknown.insert(kind);
         }
     }
 
