@@ -33,9 +33,6 @@ where
 /// Runs until `stop` turns true. A pass that fails is logged, and the next one tries again.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
-        let reader = Arc::clone(&app);
-        let reread = beside(move || reader.refresh()).await;
-        reread.unwrap_or_else(|error| tracing::error!(?error, "reading keys and prices again failed"));
         let is_more = settle(&app).await.unwrap_or_else(|error| {
             tracing::error!(?error, "settling what is due failed");
             false
@@ -113,6 +110,20 @@ pub async fn forget(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         });
         tokio::select! {
             () = tokio::time::sleep(if is_more { SOON } else { FORGET_EVERY }) => {}
+            _ = stop.wait_for(|it| *it) => return,
+        }
+    }
+}
+
+/// Reads again what other processes changed of keys, prices and profiles, until `stop` turns true. In a loop of its
+/// own: a pass of the worker takes as long as what is due does, and a key that was revoked opens nothing meanwhile.
+pub async fn refresh(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let reader = Arc::clone(&app);
+        let reread = beside(move || reader.refresh()).await;
+        reread.unwrap_or_else(|error| tracing::error!(?error, "reading keys and prices again failed"));
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
             _ = stop.wait_for(|it| *it) => return,
         }
     }

@@ -160,6 +160,7 @@ pub(super) fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnO
         if !config.settings.is_sandbox {
             tokio::spawn(worker::forget(Arc::clone(&app), stopped.clone()));
         }
+        tokio::spawn(worker::refresh(Arc::clone(&app), stopped.clone()));
         tokio::spawn(worker::listen(Arc::clone(&app), stopped.clone()));
         tokio::spawn(async move {
             told.await;

@@ -172,6 +172,8 @@ impl App {
     pub(super) fn deliver(self: &Arc<Self>, mut kept: Kept<Delivery>, ends: &mut Vec<Change>) -> Result<(), Error> {
         let now = self.now();
         let id = kept.body.endpoint.clone();
+        // Of many that are due few may be sent at once: the endpoint is read for those alone.
+        let Some(turn) = self.desk.admit(&kept.document.kind, now) else { return Ok(()) };
         let endpoint = self.endpoint(&id)?.filter(|it| !it.body.is_deleted);
         let is_there = endpoint.is_some();
         let Some(endpoint) = endpoint.filter(|it| it.body.disabled_at.is_none()) else {
@@ -179,7 +181,6 @@ impl App {
             ends.push(kept.next(now, None));
             return Ok(());
         };
-        let Some(turn) = self.desk.admit(&kept.document.kind, now) else { return Ok(()) };
         if !self.keep(&[kept.next(now, Some(now + LEASE))])? {
             return Ok(());
         }
