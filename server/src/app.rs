@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
@@ -24,9 +25,6 @@ use crate::service::{Backlog, Caller, Lately, ProjectsLately, Seal};
 use crate::stripe::{Access, Patience, Provider, Secret};
 use crate::turnstile::Turnstile;
 
-/// Where other processes serve the same store, a node asks this often what they changed of what it has at hand: keys,
-/// prices, profiles.
-const REREAD_EVERY: Span = Span::SECOND;
 /// A node that could not ask reads an account at hand again when it is older than this: a change of its profile is seen
 /// everywhere within it. Whether it may spend is no part of that; its book says so.
 const AT_HAND_LASTS: Span = Span::SECOND.times(10);
@@ -36,6 +34,9 @@ const READ_AGAIN_AFTER: Span = Span::MINUTE.times(5);
 /// A profile read before a change may come to be at hand a little after it was told, and a commit may take as long:
 /// what has changed is told again for so long.
 const TOLD_AGAIN_FOR: Span = Span::SECOND.times(30);
+/// For the sake of keys that are not known, keys are read again this often at most: else whoever tries wrong ones would
+/// have the store read as often as they like.
+const UNKNOWN_REREAD_EVERY: Duration = Duration::from_millis(100);
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -170,9 +171,10 @@ pub struct App {
     pub(crate) lately: Lately,
     pub(crate) projects_lately: ProjectsLately,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
-    reread_at: AtomicI64,
     /// Held while rate cards and keys are read and put in their place: what was read first does not come last.
     rereading: Mutex<()>,
+    /// How long the clock had run when they were last read for a key that was not known. Held meanwhile.
+    unknown_reread_at: Arc<tokio::sync::Mutex<Duration>>,
     /// When it was last heard which profiles others changed.
     heard_at: AtomicI64,
     pub(crate) seal: OnceLock<Seal>,
@@ -214,8 +216,8 @@ impl App {
             lately: Lately::default(),
             projects_lately: ProjectsLately::default(),
             keys: RwLock::default(),
-            reread_at: AtomicI64::new(0),
             rereading: Mutex::default(),
+            unknown_reread_at: Arc::default(),
             heard_at: AtomicI64::new(0),
             seal: OnceLock::new(),
             burn_terms: RwLock::default(),
@@ -230,29 +232,49 @@ impl App {
         Ok(app)
     }
 
-    /// Reads again what other processes may have changed, rate cards and API keys, and drops the profiles they did,
-    /// unless that was done just now.
+    /// Reads again what other processes may have changed, rate cards and API keys, and drops the profiles they did.
     pub fn refresh(&self) -> Result<(), Fault> {
-        let now = self.now();
-        let before = self.reread_at.load(Ordering::Relaxed);
-        let is_old = Timestamp::from_millis(before) + REREAD_EVERY <= now;
-        // Of those who come at once one reads.
-        let is_mine = || self.reread_at.compare_exchange(before, now.millis(), Ordering::Relaxed, Ordering::Relaxed);
-        if self.store.is_shared() && is_old && is_mine().is_ok() {
-            // Also where that could not be heard: a key that was revoked opens nothing.
-            let heard = self.hear_of_accounts(now);
-            self.reread()?;
-            heard?;
+        if !self.store.is_shared() {
+            return Ok(());
         }
+        let heard = self.hear_of_accounts();
+        // Also where that could not be heard: a key that was revoked opens nothing.
+        self.reread()?;
+        heard
+    }
+
+    fn hear_of_accounts(&self) -> Result<(), Fault> {
+        let (now, before) = (self.now().millis(), self.heard_at.load(Ordering::Relaxed));
+        let since_then = Span::from_millis(now - before + TOLD_AGAIN_FOR.millis());
+        self.at_hand.forget(&self.store.accounts_changed(since_then)?);
+        self.heard_at.store(now, Ordering::Relaxed);
         Ok(())
     }
 
-    fn hear_of_accounts(&self, now: Timestamp) -> Result<(), Fault> {
-        let before = Timestamp::from_millis(self.heard_at.load(Ordering::Relaxed));
-        let since_then = Span::from_millis(now.millis() - before.millis() + TOLD_AGAIN_FOR.millis());
-        self.at_hand.forget(&self.store.accounts_changed(since_then)?);
-        self.heard_at.store(now.millis(), Ordering::Relaxed);
-        Ok(())
+    /// Reads keys again for the sake of one that is not known: another node may have minted it a moment ago. Those who
+    /// come while that is done, or too soon after it, wait together for one reading that begins after all of them came.
+    pub(crate) async fn reread_for_unknown(self: &Arc<App>) {
+        if !self.store.is_shared() {
+            return;
+        }
+        let came_at = self.clock.ran();
+        let mut read_at = Arc::clone(&self.unknown_reread_at).lock_owned().await;
+        if came_at < *read_at {
+            return;
+        }
+        tokio::time::sleep((*read_at + UNKNOWN_REREAD_EVERY).saturating_sub(self.clock.ran())).await;
+        *read_at = self.clock.ran();
+        let app = Arc::clone(self);
+        // The turn ends with the reading, also where whoever asked for it has gone.
+        let reading = move || {
+            let _turn = read_at;
+            app.reread()
+        };
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::error!(%fault, "reading the keys again failed"),
+            Err(panic) => tracing::error!(%panic, "reading the keys again panicked"),
+        }
     }
 
     /// Reads rate cards and API keys.

@@ -2,14 +2,21 @@
 //!
 //! In sandbox mode it can be moved forward, and everything that depends on time follows.
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use billing::time::{Span, Timestamp};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Clock {
     /// Milliseconds this clock is ahead of the machine's. Only ever grows.
     ahead: AtomicI64,
+    began: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock { ahead: AtomicI64::new(0), began: Instant::now() }
+    }
 }
 
 impl Clock {
@@ -27,6 +34,12 @@ impl Clock {
     /// An instant of this clock as the world outside would call it.
     pub fn at_machine(&self, at: Timestamp) -> Timestamp {
         at - Span::from_millis(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// How long this clock has been there, which only ever grows: how old something is that is at hand, whatever time
+    /// the machine is told it is meanwhile.
+    pub fn ran(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Moves the clock forward by `span`; what is already ahead stays ahead.

@@ -40,7 +40,7 @@ impl Nodes {
     fn hear(&self, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
             self.0.iter().for_each(|it| it.refresh().expect("a node hears"));
-            thread::sleep(Duration::from_millis(500));
+            thread::sleep(Duration::from_secs(1));
         }
     }
 

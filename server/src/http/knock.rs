@@ -42,6 +42,7 @@ pub const FORM: &str = "multipart/form-data";
 pub struct Knock {
     parts: Parts,
     body: Body,
+    caller: Result<Caller, Problem>,
 }
 
 /// A request whose caller is known and allowed.
@@ -54,16 +55,17 @@ pub struct Call {
 
 impl FromRequest<Arc<Site>> for Knock {
     type Rejection = std::convert::Infallible;
-    async fn from_request(request: Request, _: &Arc<Site>) -> Result<Knock, Self::Rejection> {
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Knock, Self::Rejection> {
         let (parts, body) = request.into_parts();
-        Ok(Knock { parts, body })
+        let caller = site.caller(&parts.headers).await;
+        Ok(Knock { parts, body, caller })
     }
 }
 
 impl Knock {
     /// Lets the caller in if its key has the scope.
     pub fn enter(self, site: &Site, scope: Scope) -> Result<Call, Problem> {
-        let caller = site.admit(&self.parts.headers, scope)?;
+        let caller = site.admit(self.caller?, scope)?;
         card_numbers::none_in_url("path", self.parts.uri.path())?;
         card_numbers::none_in_url("query", self.parts.uri.query().unwrap_or_default())?;
         Ok(Call { parts: self.parts, body: self.body, caller })

@@ -100,8 +100,7 @@ impl Site {
     }
 
     /// Who is calling, if they may do what they ask.
-    pub fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Problem> {
-        let caller = self.caller(headers)?;
+    pub fn admit(&self, caller: Caller, scope: Scope) -> Result<Caller, Problem> {
         if let Some(limiter) = &self.limiter
             && let Err(not_until) = limiter.check_key(&caller.key_id)
         {
@@ -117,7 +116,8 @@ impl Site {
         Err(Problem::new(&catalogue::MISSING_SCOPE, detail).with("scope", scope.as_str()))
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Whose key a request came with.
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let said = |why| Problem::new(&catalogue::UNAUTHENTICATED, why);
         let value = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
         let value = value.ok_or_else(|| said("send `Authorization: Bearer <api key>`"))?;
@@ -125,7 +125,8 @@ impl Site {
         if !scheme.eq_ignore_ascii_case("bearer") || secret.is_empty() {
             return Err(said("send `Authorization: Bearer <api key>`"));
         }
-        self.app.authenticate(secret.trim()).ok_or_else(|| said("the API key is not known, or was revoked"))
+        let caller = self.app.authenticate_anew(secret.trim()).await;
+        caller.ok_or_else(|| said("the API key is not known, or was revoked"))
     }
 
     /// A refusal on its way out: counted, and where credits lack, with the place to buy them.

@@ -187,13 +187,39 @@ fn what_one_node_is_told_the_others_know() {
         .find(|it| it["name"] == "backend")
         .map(|it| it["id"].as_str().unwrap().to_owned());
     let asked = |it: &mut Served| it.as_key(&secret, |it| it.get("/v1/accounts/ada/balance").status);
-    eventually("a new key is known", || asked(&mut nodes[1]) == 200);
+    assert_eq!(asked(&mut nodes[1]), 200, "a new key is known at once");
     assert!([200, 204].contains(&nodes[0].delete(&format!("/v1/api-keys/{}", id.unwrap())).status));
     eventually("a revoked key is refused", || asked(&mut nodes[1]) == 401);
     assert_eq!(nodes[1].charge(&chat("ada", "k1", 8_000)).status, 201);
     assert!([200, 201].contains(&nodes[0].post("/v1/accounts/ada/close", "close", &json!({})).status));
     let refused = nodes[1].charge(&chat("ada", "k2", 8_000));
     assert_eq!(refused.problem().1, "account_closed", "a closing holds at once, everywhere");
+}
+
+/// Also while others try keys of nobody there, and however short a time ago keys were read.
+#[test]
+fn a_new_key_is_known_at_every_node_at_once() {
+    let schema = Schema::new();
+    let nodes = [0, 1].map(|_| node(&schema.url()));
+    nodes[0].account("ada");
+    let is_over = AtomicBool::new(false);
+    let asked = |secret: &str| nodes[1].get_by(secret, "/v1/accounts/ada/balance").status;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(asked("scrip_of_nobody"), 401);
+                }
+            });
+        }
+        for number in 0..8 {
+            let secret = nodes[0].minted(&format!("key {number}"), &["read"]);
+            let answer = asked(&secret);
+            is_over.store(answer != 200, Ordering::Relaxed);
+            assert_eq!(answer, 200, "the key of round {number}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 /// Charges through whichever node answers, until it is done; counts the answers that asked for patience.

@@ -117,6 +117,10 @@ impl Served {
         let reply = reply(request.header("x-request-id", id).call());
         (reply.status, reply.header("x-request-id").unwrap().to_owned())
     }
+    pub fn get_by(&self, secret: &str, path: &str) -> Reply {
+        let request = self.agent().get(format!("{}{path}", self.url));
+        reply(request.header("authorization", format!("Bearer {secret}")).call())
+    }
     /// A file, byte by byte; the reply has its headers and no text.
     pub fn download(&self, path: &str) -> (Reply, Vec<u8>) {
         let request = self.agent().get(format!("{}{path}", self.url)).header("authorization", self.bearer());

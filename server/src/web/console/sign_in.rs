@@ -30,8 +30,8 @@ pub async fn show(State(site): State<Arc<Site>>) -> Paged {
 pub async fn sign_in(State(site): State<Arc<Site>>, headers: HeaderMap, form: Form) -> Paged {
     // There is no session yet whose mark a form could carry; the browser says where it was sent from.
     let is_elsewhere = headers.get("sec-fetch-site").is_some_and(|it| it != "same-origin" && it != "none");
-    let secret = form.get("key").unwrap_or_default().to_owned();
-    let token = site.look(move |app| app.sign_in_operator(&secret)).await.map_err(|it| message::failed(&site, it))?;
+    let caller = site.app.authenticate_anew(form.get("key").unwrap_or_default()).await;
+    let token = site.look(move |app| app.sign_in_operator(caller)).await.map_err(|it| message::failed(&site, it))?;
     match token.filter(|_| !is_elsewhere) {
         Some(token) => {
             let cookie = set_cookie(&site, CONSOLE, &token, CONSOLE_LASTS.millis() / 1_000);
