@@ -2,7 +2,7 @@
 //!
 //! Use cases are its methods, in `service`. It owns no rules.
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ use crate::turnstile::Turnstile;
 
 /// A node that could not ask reads an account at hand again when it is older than this: a change of its profile is seen
 /// everywhere within it. Whether it may spend is no part of that; its book says so.
-const AT_HAND_LASTS: Span = Span::SECOND.times(10);
+const AT_HAND_LASTS: Duration = Duration::from_secs(10);
 /// And each reads it again after this, whatever it heard: a commit may take longer than anybody thought to become
 /// visible, and what was told meanwhile is not told for ever.
-const READ_AGAIN_AFTER: Span = Span::MINUTE.times(5);
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(300);
 /// A profile read before a change may come to be at hand a little after it was told, and a commit may take as long:
 /// what has changed is told again for so long.
-const TOLD_AGAIN_FOR: Span = Span::SECOND.times(30);
+const TOLD_AGAIN_FOR: Duration = Duration::from_secs(30);
 /// For the sake of keys that are not known, keys are read again this often at most: else whoever tries wrong ones would
 /// have the store read as often as they like.
 const UNKNOWN_REREAD_EVERY: Duration = Duration::from_millis(100);
@@ -139,11 +139,12 @@ impl Default for Settings {
 pub struct Known {
     pub account: Account,
     pub zone: TimeZone,
-    read_at: Timestamp,
+    /// How long the clock had run when it was read.
+    read_at: Duration,
 }
 
 impl Known {
-    fn new(account: Account, read_at: Timestamp) -> Known {
+    fn new(account: Account, read_at: Duration) -> Known {
         // The zone was checked when the account was registered; one that has been dropped from the database since
         // counts in UTC rather than taking the account down.
         let zone = TimeZone::get(&account.timezone).unwrap_or(TimeZone::UTC);
@@ -175,8 +176,8 @@ pub struct App {
     rereading: Mutex<()>,
     /// How long the clock had run when they were last read for a key that was not known. Held meanwhile.
     unknown_reread_at: Arc<tokio::sync::Mutex<Duration>>,
-    /// When it was last heard which profiles others changed.
-    heard_at: AtomicI64,
+    /// Milliseconds the clock had run when it was last heard which profiles others changed.
+    heard_at: AtomicU64,
     pub(crate) seal: OnceLock<Seal>,
     /// By what servers are counted, by zone, with the year it is of: as many as there are zones.
     pub(crate) burn_terms: RwLock<HashMap<String, (i16, Arc<BurnTerms>)>>,
@@ -218,13 +219,13 @@ impl App {
             keys: RwLock::default(),
             rereading: Mutex::default(),
             unknown_reread_at: Arc::default(),
-            heard_at: AtomicI64::new(0),
+            heard_at: AtomicU64::new(0),
             seal: OnceLock::new(),
             burn_terms: RwLock::default(),
             backlog: Backlog::default(),
             unknown_kinds: Mutex::default(),
         };
-        app.heard_at.store(app.now().millis(), Ordering::Relaxed);
+        app.heard_at.store(app.ran_millis(), Ordering::Relaxed);
         app.install_first_card(first_card)?;
         app.reread()?;
         app.watch_provider()?;
@@ -243,9 +244,14 @@ impl App {
         heard
     }
 
+    fn ran_millis(&self) -> u64 {
+        u64::try_from(self.clock.ran().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn hear_of_accounts(&self) -> Result<(), Fault> {
-        let (now, before) = (self.now().millis(), self.heard_at.load(Ordering::Relaxed));
-        let since_then = Span::from_millis(now - before + TOLD_AGAIN_FOR.millis());
+        let (now, before) = (self.ran_millis(), self.heard_at.load(Ordering::Relaxed));
+        let since_then = Duration::from_millis(now.saturating_sub(before)) + TOLD_AGAIN_FOR;
+        let since_then = Span::from_millis(i64::try_from(since_then.as_millis()).unwrap_or(i64::MAX));
         self.at_hand.forget(&self.store.accounts_changed(since_then)?);
         self.heard_at.store(now, Ordering::Relaxed);
         Ok(())
@@ -350,16 +356,16 @@ impl App {
     }
 
     fn is_fresh(&self, known: &Known) -> bool {
-        let heard_at = || Timestamp::from_millis(self.heard_at.load(Ordering::Relaxed));
+        let heard_at = || Duration::from_millis(self.heard_at.load(Ordering::Relaxed));
         if !self.store.is_shared() {
             return true;
         }
-        let now = self.now();
+        let now = self.clock.ran();
         now < known.read_at.max(heard_at()) + AT_HAND_LASTS && now < known.read_at + READ_AGAIN_AFTER
     }
 
     fn remember_read(&self, account: Account, changes: u64) -> Arc<Known> {
-        let known = Arc::new(Known::new(account, self.now()));
+        let known = Arc::new(Known::new(account, self.clock.ran()));
         self.at_hand.keep_read(&known, changes);
         known
     }
@@ -385,3 +391,6 @@ impl WelcomeGrant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

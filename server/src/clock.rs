@@ -42,6 +42,12 @@ impl Clock {
         self.began.elapsed()
     }
 
+    /// What happens to the machine's clock when somebody sets it right.
+    #[cfg(test)]
+    pub fn set_back(&self, span: Span) {
+        self.ahead.fetch_sub(span.millis(), Ordering::Relaxed);
+    }
+
     /// Moves the clock forward by `span`; what is already ahead stays ahead.
     pub fn advance(&self, span: Span) {
         assert!(Span::default() <= span, "a clock does not go back");
