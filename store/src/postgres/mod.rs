@@ -163,7 +163,7 @@ impl Drop for Postgres {
 impl From<Trouble> for Fault {
     fn from(trouble: Trouble) -> Fault {
         match trouble {
-            Trouble::Fault(fault) => fault,
+            Trouble::Fault(fault) | Trouble::Lost(fault) => fault,
             other => Fault::new("reading", format!("{other:?}")),
         }
     }

@@ -98,8 +98,9 @@ pub fn reserve(shared: &Arc<Shared>, grip: Grip, names: &[NameHash], accounts: &
                 return Ok(Taken { shared: Arc::clone(shared), lent, way, versions, recalled });
             }
             Err(Trouble::Again) if attempts < ATTEMPTS_MAX => {}
-            // A connection that was lost while it was idle is noticed only now.
-            Err(Trouble::Fault(fault)) if fault.is_away && attempts == 1 => {}
+            // A connection that was lost while it was idle is noticed only now. One whose server answers that it is
+            // slow, or that a row is locked, has been waited for.
+            Err(Trouble::Lost(_)) if attempts == 1 => {}
             Err(trouble) => return Err(as_fault(trouble)),
         }
     }
@@ -107,7 +108,7 @@ pub fn reserve(shared: &Arc<Shared>, grip: Grip, names: &[NameHash], accounts: &
 
 fn as_fault(trouble: Trouble) -> Fault {
     match trouble {
-        Trouble::Fault(fault) => fault,
+        Trouble::Fault(fault) | Trouble::Lost(fault) => fault,
         // Nothing was done yet: whoever asked may ask again.
         other => Fault::away(DOING, format!("{other:?}")),
     }

@@ -2,7 +2,7 @@
 use std::error::Error as _;
 
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 use crate::{CommitError, Fault};
 
@@ -14,6 +14,8 @@ pub enum Trouble {
     /// Somebody else made a row with this key, or this very table: the constraint's name, or words in which it stands.
     Taken(String),
     Fault(Fault),
+    /// The connection was lost with it. The next may lead to another server, on which less was done.
+    Lost(Fault),
     Stale,
     Repeated,
 }
@@ -30,7 +32,7 @@ impl From<Trouble> for CommitError {
             // Whoever took the key was first.
             Trouble::Stale | Trouble::Again | Trouble::Taken(_) => CommitError::Stale,
             Trouble::Repeated => CommitError::Repeated,
-            Trouble::Fault(fault) => CommitError::Fault(fault),
+            Trouble::Fault(fault) | Trouble::Lost(fault) => CommitError::Fault(fault),
         }
     }
 }
@@ -40,7 +42,10 @@ const TAKEN: [SqlState; 3] = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TA
 
 /// What an error of the driver means.
 pub fn trouble(doing: &'static str, error: &Error) -> Trouble {
-    let Some(said) = error.as_db_error() else { return Trouble::Fault(fault(doing, error)) };
+    let Some(said) = error.as_db_error() else { return Trouble::Lost(fault(doing, error)) };
+    if matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) {
+        return Trouble::Lost(fault(doing, error));
+    }
     // What another machine of a cluster refused is passed on without the name, which the message has in any language.
     let (code, constraint) = (said.code(), said.constraint().unwrap_or(said.message()));
     if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {

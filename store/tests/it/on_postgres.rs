@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use billing::id::AccountNumber;
 use billing::ledger::{Book, LedgerAccount, Transaction, What};
@@ -502,10 +503,12 @@ fn a_statement_that_waits_too_long_is_given_up() {
     let mut hand = schema.hand();
     let mut held = hand.transaction().unwrap();
     held.execute("select from books where account = 1 for update", &[]).unwrap();
+    let began = Instant::now();
     match store.reserve(Grip::Firm, &[], &[(account(1), None)]) {
         Err(fault) => assert!(fault.is_away && fault.to_string().contains("timeout"), "{fault}"),
         Ok(_) => panic!("it was held"),
     }
+    assert!(began.elapsed() < Duration::from_millis(3_900), "it is waited for once: others wait behind it");
     let change = desk.grant(1, minute(1));
     assert!(matches!(store.commit(std::slice::from_ref(&change)), Err(CommitError::Fault(it)) if it.is_away));
     held.rollback().unwrap();
