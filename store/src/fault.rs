@@ -2,6 +2,8 @@
 use std::error::Error;
 use std::fmt;
 
+use billing::id::AccountNumber;
+
 /// The store could not do what was asked, for a reason of its own: disk, network, a corrupt row.
 #[derive(Debug)]
 pub struct Fault {
@@ -10,11 +12,13 @@ pub struct Fault {
     pub source: Box<dyn Error + Send + Sync>,
     /// The store cannot be reached just now: the same may well be done in a moment.
     pub is_away: bool,
+    /// Of whom something cannot be read. What was asked for others can be done without it.
+    pub of: Option<AccountNumber>,
 }
 
 impl Fault {
     pub fn new(doing: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Fault {
-        Fault { doing, source: source.into(), is_away: false }
+        Fault { doing, source: source.into(), is_away: false, of: None }
     }
 
     /// A fault of a store that cannot be reached just now.

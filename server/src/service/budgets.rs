@@ -116,11 +116,14 @@ impl App {
 
     /// The same for accounts on which something is due.
     pub(super) async fn renew_all_budgets(&self, accounts: &[AccountNumber]) -> Result<(), Error> {
-        for book in self.readable(accounts)? {
-            if !book.budgets().is_empty()
-                && let Some(known) = self.known_number(book.account)?
-            {
-                self.recount_budgets(&known).await?;
+        for book in self.readable(accounts)?.iter().filter(|it| !it.budgets().is_empty()) {
+            let Some(known) = self.known_number(book.account)? else { continue };
+            match self.recount_budgets(&known).await {
+                // What cannot be read of one is tried again in the next pass; others are due as well.
+                Err(Error::Fault(fault)) if !fault.is_away => {
+                    tracing::error!(account = %known.account.id, %fault, "counting budgets failed");
+                }
+                counted => counted?,
             }
         }
         Ok(())

@@ -113,7 +113,7 @@ impl Turns<'_> {
     ) -> Result<Vec<Place>, Fault> {
         let asks: Vec<&Ask> = places.iter().map(|(ticket, ask)| &tickets[*ticket].asks[*ask]).collect();
         let reserved = self.decider.reserve(grip, &asks)?;
-        let (answers, mut changes) = self.decider.decide_each(&asks);
+        let (mut answers, mut changes) = self.decider.decide_each(&asks);
         let mut late = if reserved.is_sure() { HashSet::new() } else { unsure(&asks, &answers) };
         // What is written beside transactions is written with all of them or not at all.
         let is_whole = late.is_empty() || changes.iter().all(|it| matches!(it, Change::Post(_)));
@@ -137,7 +137,14 @@ impl Turns<'_> {
                 Err(CommitError::Stale | CommitError::Repeated) => late.extend(asks.iter().map(|it| it.account)),
                 Err(CommitError::Fault(fault)) => {
                     self.decider.forget(asks.iter().map(|it| it.account));
-                    return Err(fault);
+                    let Some(account) = fault.of.filter(|of| asks.iter().any(|it| it.account == *of)) else {
+                        return Err(fault);
+                    };
+                    // What cannot be read of one account is its own misfortune: all others are decided again.
+                    let told = self.committer.failed(&fault);
+                    let failed = asks.iter().zip(&mut answers).filter(|it| it.0.account == account);
+                    failed.for_each(|it| *it.1 = told.clone());
+                    late = asks.iter().map(|it| it.account).filter(|it| *it != account).collect();
                 }
             }
         }

@@ -117,7 +117,8 @@ async fn unfolded(
         }
     }
     for row in &books::spans(session, shared.is_distributed, &ranges).await? {
-        let transaction = rows::read(row)?;
+        let account = number(column(row, 0)?);
+        let transaction = rows::read(row).map_err(|it| Fault { of: Some(account), ..it })?;
         add(sums.entry(transaction.place.account).or_default(), transaction.usage());
     }
     Ok(sums)
@@ -158,7 +159,10 @@ fn add(sums: &mut Sums, usage: Option<(UsageKey, UsageSum)>) {
 }
 
 fn read_hour(account: AccountNumber, hour: i64, body: &str) -> Result<Vec<(UsageKey, UsageSum)>, Fault> {
-    let broken = |it| Fault::new("reading usage", format!("{account:?}, hour {hour}: {it}"));
+    let broken = |it| {
+        let fault = Fault::new("reading usage", format!("{account:?}, hour {hour}: {it}"));
+        Fault { of: Some(account), ..fault }
+    };
     codec::read_usage(body, Timestamp::from_millis(hour)).map_err(broken)
 }
 

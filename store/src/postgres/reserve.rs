@@ -238,7 +238,13 @@ impl Reserved for Taken {
                 Way::Known => write::write_loosely(&shared, session, &versions, changes, false).await,
             }
         });
-        if done.is_ok() || matches!(done, Err(Trouble::Stale)) && is_ended(&shared, &lent) {
+        let is_at_rest = match &done {
+            Ok(_) => true,
+            Err(Trouble::Stale) => is_ended(&shared, &lent),
+            Err(Trouble::Fault(fault)) => fault.of.is_some() && is_ended(&shared, &lent),
+            Err(_) => false,
+        };
+        if is_at_rest {
             lent.give_back();
         }
         Ok(done?)

@@ -174,3 +174,33 @@ fn an_account_that_cannot_be_read_fails_alone() {
     }
     [writer, reader].iter().for_each(|it| it.close());
 }
+
+/// An hour of usage that is damaged is its account's own misfortune, too, when the time comes to add to it.
+#[test]
+fn usage_that_cannot_be_read_fails_its_account_alone() {
+    let schema = Schema::new();
+    let one = node(&schema);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for account in 0..8 {
+        let id = format!("a{account}").parse().unwrap();
+        let registration = Registration { id, profile: AccountProfile::default(), fingerprints: Vec::new() };
+        one.register(&registration, &"test".into()).unwrap();
+    }
+    // Sixteen charges of each: every fourth group passes a multiple of sixty-four, where usage is added up.
+    let failed = |round: usize| -> Vec<usize> {
+        let orders = (0..128).map(|it| Ok(order(it % 8, &format!("{round}-{it}")))).collect();
+        let answers = runtime.block_on(one.charge_all(orders));
+        let is_failed = |it: &usize| answers[*it].is_err();
+        let mut failed: Vec<usize> = (0..128).filter(is_failed).map(|it| it % 8).collect();
+        failed.sort_unstable();
+        failed.dedup();
+        failed
+    };
+    (0..5).for_each(|it| assert!(failed(it).is_empty()));
+    let number = i64::try_from(one.account(&"a5".parse().unwrap()).unwrap().number.get()).unwrap();
+    assert!(0 < schema.hand().execute("update usage set body = '{' where account = $1", &[&number]).unwrap());
+    let rounds: Vec<Vec<usize>> = (5..10).map(failed).collect();
+    assert!(rounds.iter().all(|it| it.is_empty() || *it == [5]), "{rounds:?}");
+    assert_eq!(rounds.last().unwrap(), &[5], "it was to be added to by then");
+    one.close();
+}
