@@ -141,14 +141,16 @@ pub struct Known {
     pub zone: TimeZone,
     /// How long the clock had run when it was read.
     read_at: Duration,
+    /// How often the store's history had broken before.
+    breaks: u64,
 }
 
 impl Known {
-    fn new(account: Account, read_at: Duration) -> Known {
+    fn new(account: Account, read_at: Duration, breaks: u64) -> Known {
         // The zone was checked when the account was registered; one that has been dropped from the database since
         // counts in UTC rather than taking the account down.
         let zone = TimeZone::get(&account.timezone).unwrap_or(TimeZone::UTC);
-        Known { account, zone, read_at }
+        Known { account, zone, read_at, breaks }
     }
 
     /// Start of the usage bucket that `at` falls in.
@@ -172,8 +174,9 @@ pub struct App {
     pub(crate) lately: Lately,
     pub(crate) projects_lately: ProjectsLately,
     keys: RwLock<Arc<HashMap<[u8; 32], Caller>>>,
-    /// Held while rate cards and keys are read and put in their place: what was read first does not come last.
-    rereading: Mutex<()>,
+    /// Held while rate cards and keys are read and put in their place: what was read first does not come last. How
+    /// often the store's history had broken before.
+    rereading: Mutex<u64>,
     /// How long the clock had run when they were last read for a key that was not known. Held meanwhile.
     unknown_reread_at: Arc<tokio::sync::Mutex<Duration>>,
     /// Milliseconds the clock had run when it was last heard which profiles others changed.
@@ -285,10 +288,12 @@ impl App {
 
     /// Reads rate cards and API keys.
     pub fn reread(&self) -> Result<(), Fault> {
-        let _in_turn = self.rereading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut breaks_before = self.rereading.lock().unwrap_or_else(PoisonError::into_inner);
+        let breaks = self.store.breaks();
         let records = self.store.rate_cards()?;
-        // No version is ever changed: what has as many is the same.
-        if self.cards().latest().map(|it| it.version()) != records.last().map(|it| it.version) {
+        // No version of a history is ever changed: what has as many is the same.
+        let is_news = self.cards().latest().map(|it| it.version()) != records.last().map(|it| it.version);
+        if is_news || *breaks_before != breaks {
             let parse = |it: &store::CardRecord| {
                 rate_card::parse_json(&it.document)
                     .map_err(|faults| Fault::new("reading a stored rate card", format!("{faults:?}")))
@@ -300,6 +305,7 @@ impl App {
         let keys = self.store.api_keys()?;
         let keys = keys.iter().filter(|it| it.revoked_at.is_none()).map(|it| (it.hash, Caller::of(it))).collect();
         *self.keys.write().expect("no holder panics") = Arc::new(keys);
+        *breaks_before = breaks;
         Ok(())
     }
 
@@ -336,15 +342,15 @@ impl App {
         if let Some(known) = self.at_hand.by_id(id).filter(|it| self.is_fresh(it)) {
             return Ok(known);
         }
-        let changes = self.at_hand.changes();
+        let (changes, breaks) = (self.at_hand.changes(), self.store.breaks());
         let account = self.store.account(id)?.ok_or(Refusal::AccountNotFound)?;
-        Ok(self.remember_read(account, changes))
+        Ok(self.remember_read(account, changes, breaks))
     }
 
     /// The same as it is written now, whatever is at hand: before money is taken, who pays must be there still.
     pub(crate) fn known_now(&self, number: AccountNumber) -> Result<Option<Arc<Known>>, Fault> {
-        let changes = self.at_hand.changes();
-        Ok(self.store.account_numbered(number)?.map(|it| self.remember_read(it, changes)))
+        let (changes, breaks) = (self.at_hand.changes(), self.store.breaks());
+        Ok(self.store.account_numbered(number)?.map(|it| self.remember_read(it, changes, breaks)))
     }
 
     /// A registered account by its number; an id that leads to none is of no account here.
@@ -361,11 +367,12 @@ impl App {
             return true;
         }
         let now = self.clock.ran();
-        now < known.read_at.max(heard_at()) + AT_HAND_LASTS && now < known.read_at + READ_AGAIN_AFTER
+        let is_young = now < known.read_at.max(heard_at()) + AT_HAND_LASTS && now < known.read_at + READ_AGAIN_AFTER;
+        is_young && known.breaks == self.store.breaks()
     }
 
-    fn remember_read(&self, account: Account, changes: u64) -> Arc<Known> {
-        let known = Arc::new(Known::new(account, self.clock.ran()));
+    fn remember_read(&self, account: Account, changes: u64, breaks: u64) -> Arc<Known> {
+        let known = Arc::new(Known::new(account, self.clock.ran(), breaks));
         self.at_hand.keep_read(&known, changes);
         known
     }

@@ -110,6 +110,12 @@ pub trait Store: Send + Sync {
     fn is_shared(&self) -> bool {
         false
     }
+    /// How often its history may have broken since it was opened: it may have gone back to an earlier state, as when a
+    /// standby takes over that lacked the newest. When this has changed, nothing that was read or written before is to
+    /// be relied on.
+    fn breaks(&self) -> u64 {
+        0
+    }
     /// How many groups may as well be decided and committed at once; more than one only where the store is shared.
     fn committers(&self) -> usize {
         1

@@ -72,6 +72,8 @@ struct Waiting {
     looks_begun: u64,
     looks_done: u64,
     look_wanted: u64,
+    /// Breaks of the store's history before the looks that are counted as done.
+    breaks: u64,
     /// Nothing due by an instant was left to be posted, by any node, before the look of this number began.
     settled: Option<(Timestamp, u64)>,
 }
@@ -349,9 +351,14 @@ impl App {
     /// Looks through some more accounts for transactions that nobody counted, when it is time or a report waits for it,
     /// and says whether there are more.
     fn look_through(&self) -> Result<bool, Error> {
-        let now = self.now();
+        let (now, breaks) = (self.now(), self.store.breaks());
         let after = {
             let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.breaks != breaks {
+                // What was counted may have gone with the history it was counted in.
+                (waiting.breaks, waiting.settled, waiting.looks_done) = (breaks, None, 0);
+                (waiting.looked_through, waiting.looked_at) = (None, None);
+            }
             let is_time = waiting.looked_at.is_none_or(|it| it + LOOK_THROUGH_EVERY <= now);
             if waiting.looked_through.is_none() {
                 if !is_time && waiting.look_wanted <= waiting.looks_done {

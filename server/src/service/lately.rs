@@ -34,6 +34,8 @@ impl Default for Lately {
 struct Kept {
     account: AccountNumber,
     version: u64,
+    /// Breaks of the store's history before it was read.
+    breaks: u64,
     from: Timestamp,
     to: Timestamp,
     rows: Arc<Vec<UsageRow>>,
@@ -113,15 +115,18 @@ impl App {
             if let Ok(mut kept) = kept.lock()
                 && kept.has(from, to)
                 && kept.follow(self, version)?
+                // Asked last: any of these reads may have been the first of another history.
+                && kept.breaks == self.store.breaks()
             {
                 return Ok((kept.version, Rows::between(&kept.rows, from, to)));
             }
         }
+        let breaks = self.store.breaks();
         let until = if self.now() <= to { to.max(self.now() + BEYOND_NOW) } else { to };
         let (version, rows) = self.store.usage_as_of(account, from, until)?;
         let rows = Arc::new(rows);
         let given = Rows::between(&rows, from, to);
-        self.lately.keep(Kept { account, version, from, to: until, rows });
+        self.lately.keep(Kept { account, version, breaks, from, to: until, rows });
         Ok((version, given))
     }
 

@@ -46,6 +46,8 @@ impl Default for ProjectsLately {
 /// What an account's transactions up to a version, and up to an instant, say; it may say some of later ones.
 struct Read {
     version: u64,
+    /// Breaks of the store's history before it was read.
+    breaks: u64,
     at: Timestamp,
     begun: Begun,
 }
@@ -87,9 +89,12 @@ impl App {
             let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
             self.go_on(number, &mut read)?;
             let begun = read.begun.clone();
+            let is_of_this_history = read.breaks == self.store.breaks();
             drop(read);
-            self.projects_lately.0.resize(number, begun.0.len().max(KEPT_MIN));
-            return self.with_named(number, begun);
+            if is_of_this_history {
+                self.projects_lately.0.resize(number, begun.0.len().max(KEPT_MIN));
+                return self.with_named(number, begun);
+            }
         }
         let read = self.read_begun(number)?;
         let begun = read.begun.clone();
@@ -116,12 +121,13 @@ impl App {
 
     /// By all that is written. How far that goes is asked before: what comes meanwhile is added again.
     fn read_begun(&self, number: AccountNumber) -> Result<Read, Error> {
+        let breaks = self.store.breaks();
         let (version, at) = (self.book(number)?.version, self.now());
         let mut begun = Begun::default();
         let counted = self.begun_in_months(number, &mut begun)?;
         // What is not counted yet was written in the newest month or after it.
         self.begun_between(number, (counted - REACH, at + Span::DAY), &mut begun)?;
-        Ok(Read { version, at, begun })
+        Ok(Read { version, breaks, at, begun })
     }
 
     /// Adds what was written since.

@@ -37,6 +37,8 @@ type Generation = HashMap<AccountNumber, Arc<Book>, BuildHasherDefault<AsItIs>>;
 pub struct Books {
     young: Generation,
     old: Generation,
+    /// Breaks of the store's history before these were read.
+    breaks: u64,
 }
 
 impl Books {
@@ -76,6 +78,17 @@ impl Books {
     pub fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
+    }
+
+    /// Whether these are of the history that has broken so often. Those of another go: in this one, other transactions
+    /// may have brought an account to the same version.
+    pub fn keep_up(&mut self, breaks: u64) -> bool {
+        let are_of_it = self.breaks == breaks;
+        if !are_of_it {
+            self.clear();
+            self.breaks = breaks;
+        }
+        are_of_it
     }
 }
 

@@ -37,6 +37,9 @@ impl Decided {
     }
 }
 
+/// None where accounts were taken of another history than the books that were told to be at hand.
+type Taken = Result<Option<Box<dyn Reserved>>, Fault>;
+
 pub struct Decider {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
@@ -141,6 +144,7 @@ impl Decider {
             self.under_way.iter_mut().for_each(Decided::clear);
             self.books_epoch = epoch;
         }
+        self.books.keep_up(self.store.breaks());
         self.decided.clear();
         self.unreadable.clear();
         self.brought = 0;
@@ -155,7 +159,7 @@ impl Decider {
 
     /// Takes the accounts of some asks until these are committed, and recalls what is news of them. For stores that
     /// others commit to as well; nothing is under way meanwhile.
-    pub fn reserve(&mut self, grip: Grip, asks: &[&Ask]) -> Result<Box<dyn Reserved>, Fault> {
+    pub fn reserve(&mut self, grip: Grip, asks: &[&Ask]) -> Taken {
         self.begin();
         let names: Vec<NameHash> = asks.iter().copied().flat_map(names_of).collect();
         let mut accounts = sorted(asks.iter().map(|it| it.account));
@@ -170,11 +174,15 @@ impl Decider {
         }
     }
 
-    fn take(&mut self, grip: Grip, names: &[NameHash], accounts: &[AccountNumber]) -> Result<Box<dyn Reserved>, Fault> {
+    fn take(&mut self, grip: Grip, names: &[NameHash], accounts: &[AccountNumber]) -> Taken {
         let at_hand = |it: &AccountNumber| (*it, self.books.get(*it).cloned());
         let accounts: Vec<(AccountNumber, Option<Arc<Book>>)> = accounts.iter().map(at_hand).collect();
         let reserved = self.store.reserve(grip, names, &accounts)?;
         let mut reserved = reserved.expect("a store that others commit to can be reserved");
+        if !self.books.keep_up(self.store.breaks()) {
+            reserved.release();
+            return Ok(None);
+        }
         let found = reserved.recalled();
         assert_eq!((found.named.len(), found.books.len()), (names.len(), accounts.len()), "each is answered");
         self.hear(names, found.named);
@@ -185,7 +193,7 @@ impl Decider {
                 None => {}
             }
         }
-        Ok(reserved)
+        Ok(Some(reserved))
     }
 
     /// What comes of each of some asks whose accounts were taken, and what is to be written for it.

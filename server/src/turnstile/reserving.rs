@@ -112,7 +112,7 @@ impl Turns<'_> {
         turned: &mut [Vec<Option<Turned>>],
     ) -> Result<Vec<Place>, Fault> {
         let asks: Vec<&Ask> = places.iter().map(|(ticket, ask)| &tickets[*ticket].asks[*ask]).collect();
-        let reserved = self.decider.reserve(grip, &asks)?;
+        let Some(reserved) = self.decider.reserve(grip, &asks)? else { return Ok(places) };
         let (mut answers, mut changes) = self.decider.decide_each(&asks);
         let mut late = if reserved.is_sure() { HashSet::new() } else { unsure(&asks, &answers) };
         // What is written beside transactions is written with all of them or not at all.

@@ -111,7 +111,7 @@ async fn unfolded(
     let mut sums: HashMap<AccountNumber, Sums> = HashMap::new();
     let mut ranges = Vec::new();
     for span in passing {
-        match shared.unfolded.take(span) {
+        match shared.unfolded.take(session.breaks, span) {
             Some(known) => _ = sums.insert(span.account, known.into_iter().collect()),
             None => ranges.push(Span { account: span.account, since: folded(span.since), until: span.since }),
         }

@@ -193,7 +193,12 @@ impl Shared {
             let _entered = self.pool.runtime.enter();
             timeout(patience, work)
         };
-        wait(limited).unwrap_or_else(|_| Err(Fault::away("waiting for the database", "no answer in time").into()))
+        let done =
+            wait(limited).unwrap_or_else(|_| Err(Fault::away("waiting for the database", "no answer in time").into()));
+        if matches!(done, Err(Trouble::Lost(_))) {
+            self.pool.loses();
+        }
+        done
     }
 
     /// Does something on a connection of its own.
@@ -250,6 +255,9 @@ impl Store for Postgres {
     }
     fn is_shared(&self) -> bool {
         true
+    }
+    fn breaks(&self) -> u64 {
+        self.shared.pool.breaks()
     }
     fn committers(&self) -> usize {
         self.shared.pool.address.options.committers

@@ -3,7 +3,10 @@
 //! Invariant: what is lent comes back between two transactions, or is closed. A connection that was lost is replaced
 //! when somebody next wants one: there is nothing to restart when the database comes back. One that is closed counts
 //! until the server has let go of it: so there are never more than there may be, however long a commit is waited for.
-use std::sync::atomic::{AtomicUsize, Ordering};
+//!
+//! A connection that is found to be lost, and one that leads to another server than the last, is a *break*, and counted
+//! before anything is done on the next: that may lack what was last done on the one before.
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,11 +15,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::address::Address;
+use super::rows::column;
 use super::session::Session;
 use crate::Fault;
 
 /// How long somebody waits for a connection before they are told that there is none.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which server is this, and since when? One that was restored or promoted is another.
+const SERVER: &str = "select pg_postmaster_start_time()::text";
 
 pub struct Pool {
     pub address: Address,
@@ -25,6 +32,9 @@ pub struct Pool {
     turn: AtomicUsize,
     idle: Mutex<Vec<Session>>,
     free: Arc<Semaphore>,
+    breaks: AtomicU64,
+    /// The server that was connected to last.
+    server: Mutex<Option<String>>,
 }
 
 /// A connection that nobody else uses. Given back by [`Lent::give_back`]; when it is dropped otherwise, something went
@@ -43,8 +53,7 @@ impl Lent {
 
     /// Says that no transaction is open on it.
     pub fn give_back(mut self) {
-        let session = self.session.take().filter(|it| !it.is_closed());
-        self.pool.idle.lock().expect("no holder panics").extend(session);
+        self.pool.idle.lock().expect("no holder panics").extend(self.session.take());
     }
 }
 
@@ -62,7 +71,29 @@ impl Pool {
     pub fn new(address: Address, runtime: Handle) -> Pool {
         let readers = (0..address.options.readers).map(|_| tokio::sync::Mutex::default()).collect();
         let free = Arc::new(Semaphore::new(address.options.connections));
-        Pool { address, runtime, readers, turn: AtomicUsize::new(0), idle: Mutex::default(), free }
+        let (turn, idle, breaks, server) = Default::default();
+        Pool { address, runtime, readers, turn, idle, free, breaks, server }
+    }
+
+    pub fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Acquire)
+    }
+
+    /// A connection has ended that nobody here ended.
+    pub fn loses(&self) {
+        self.breaks.fetch_add(1, Ordering::AcqRel);
+    }
+
+    async fn open(&self) -> Result<Session, Fault> {
+        let session = Session::open(self.address.clone(), self.runtime.clone()).await?;
+        let rows = session.query("asking which server it is", SERVER, &[]).await?;
+        let server: String = column(&rows[0], 0)?;
+        let mut last = self.server.lock().expect("no holder panics");
+        if last.as_ref().is_some_and(|it| *it != server) {
+            self.loses();
+        }
+        *last = Some(server);
+        Ok(session)
     }
 
     /// A connection to read by. Readers take turns, so that a slow answer holds up few.
@@ -72,15 +103,29 @@ impl Pool {
         if let Some(session) = place.as_ref().filter(|it| !it.is_closed()) {
             return Ok(Arc::clone(session));
         }
+        if place.is_some() {
+            self.loses();
+        }
         if self.address.is_one_moment && place.is_some() {
             return Err(Fault::new("reading", "the connection was lost, and with it the moment that was read"));
         }
-        let session = Arc::new(Session::open(self.address.clone(), self.runtime.clone()).await?);
+        let session = Arc::new(self.open().await?);
         if self.address.is_one_moment {
             session.run("beginning", "begin isolation level repeatable read read only").await?;
         }
         *place = Some(Arc::clone(&session));
         Ok(session)
+    }
+
+    /// A connection that is idle. All that were lost while they were are counted once.
+    fn idle(&self) -> Option<Session> {
+        let mut idle = self.idle.lock().expect("no holder panics");
+        let before = idle.len();
+        idle.retain(|it| !it.is_closed());
+        if idle.len() < before {
+            self.loses();
+        }
+        idle.pop()
     }
 
     /// A connection to commit by.
@@ -92,14 +137,11 @@ impl Pool {
         };
         let permit = waiting.await.map_err(|_| Fault::away(DOING, "all are in use"))?;
         let permit = permit.expect("the semaphore is never closed");
-        let idle = || self.idle.lock().expect("no holder panics").pop();
-        let session = loop {
-            match idle() {
-                Some(session) if session.is_closed() => {}
-                Some(session) => break session,
-                None => break Session::open(self.address.clone(), self.runtime.clone()).await?,
-            }
+        let mut session = match self.idle() {
+            Some(session) => session,
+            None => self.open().await?,
         };
+        session.breaks = self.breaks();
         Ok(Lent { session: Some(session), pool: Arc::clone(self), permit: Some(permit) })
     }
 }

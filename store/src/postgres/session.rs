@@ -33,6 +33,8 @@ pub struct Session {
     /// Ends when the connection has.
     driver: JoinHandle<()>,
     statements: RwLock<HashMap<&'static str, Statement>>,
+    /// Breaks of the pool when it was lent last.
+    pub breaks: u64,
 }
 
 impl Session {
@@ -68,7 +70,7 @@ impl Session {
             Ok(connected) => connected.map_err(|it| Fault::new(DOING, it))??,
             Err(_) => return Err(Fault::away(DOING, "no answer in time")),
         };
-        Ok(Session { client, driver, statements: RwLock::default() })
+        Ok(Session { client, driver, statements: RwLock::default(), breaks: 0 })
     }
 
     /// Closes it, and waits until what was sent has been answered and the server has let go.

@@ -31,6 +31,8 @@ struct Generations {
     old: HashMap<AccountNumber, Since>,
     /// Kinds of use among the young.
     kinds: usize,
+    /// Breaks of the history before what is here was done.
+    breaks: u64,
 }
 
 /// What an account used since its usage was folded: a few kinds, so that looking through them is quick.
@@ -43,14 +45,20 @@ struct Since {
 impl Unfolded {
     /// What the account's transactions before the span come to that are not folded, if that is known. It is taken out:
     /// the span is about to be folded with it.
-    pub fn take(&self, span: &Span) -> Option<Vec<(UsageKey, UsageSum)>> {
+    pub fn take(&self, breaks: u64, span: &Span) -> Option<Vec<(UsageKey, UsageSum)>> {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !generations.are_of(breaks) {
+            return None;
+        }
         generations.take(span).map(|it| it.used)
     }
 
-    /// These were committed.
-    pub fn posted(&self, spans: &[Span], posts: &HashMap<AccountNumber, Vec<&Post>>) {
+    /// These were committed, after so many breaks of the history.
+    pub fn posted(&self, breaks: u64, spans: &[Span], posts: &HashMap<AccountNumber, Vec<&Post>>) {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !generations.are_of(breaks) {
+            return;
+        }
         for span in spans {
             let until = folded(span.until);
             // A span that reaches back to what is folded has nothing before it.
@@ -68,6 +76,15 @@ impl Unfolded {
 }
 
 impl Generations {
+    /// Whether what is here is of the history that is gone on with after so many breaks. What is of an earlier one
+    /// goes: its versions may have come to be others.
+    fn are_of(&mut self, breaks: u64) -> bool {
+        if self.breaks < breaks {
+            *self = Generations { breaks, ..Generations::default() };
+        }
+        self.breaks == breaks
+    }
+
     /// What is here of the account, if it is of the version that the span begins at.
     fn take(&mut self, span: &Span) -> Option<Since> {
         let young = self.young.remove(&span.account);

@@ -180,7 +180,7 @@ async fn finish<'a>(
         records.iter().zip(&touched[first_record..]).try_for_each(|(it, touched)| it.check(*touched))?;
         session.run(DOING, "commit").await?;
     }
-    shared.unfolded.posted(&spans, &moves.posts);
+    shared.unfolded.posted(session.breaks, &spans, &moves.posts);
     Ok(())
 }
 

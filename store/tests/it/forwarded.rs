@@ -9,6 +9,9 @@ macro_rules! forwarded {
         fn is_shared(&self) -> bool {
             self.inner.is_shared()
         }
+        fn breaks(&self) -> u64 {
+            self.inner.breaks()
+        }
         fn committers(&self) -> usize {
             self.inner.committers()
         }

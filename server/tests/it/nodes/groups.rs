@@ -11,7 +11,7 @@ use server::app::{App, Settings};
 use server::rate_card;
 use server::service::{AccountProfile, ChargeOrder, Error, GrantOrder, Order, Registration};
 use store::postgres::Postgres;
-use store::{Store, verify};
+use store::{Document, Store, verify};
 
 use crate::cluster::Schema;
 
@@ -203,4 +203,64 @@ fn usage_that_cannot_be_read_fails_its_account_alone() {
     assert!(rounds.iter().all(|it| it.is_empty() || *it == [5]), "{rounds:?}");
     assert_eq!(rounds.last().unwrap(), &[5], "it was to be added to by then");
     one.close();
+}
+
+/// A standby that lacked the last charges takes over, and another node charges as often on what is left: whoever was
+/// there before relies on none of the books that were lost, though they seem to be as far.
+#[test]
+fn a_history_that_went_back_is_noticed() {
+    let schema = Schema::new();
+    let name = format!("gone_back_{}", schema.name());
+    let node = || {
+        let store = Postgres::open(&format!("{}&committers=1&application_name={name}", schema.url())).unwrap();
+        let card = rate_card::parse_toml(rate_card::DEFAULT).unwrap();
+        Arc::new(App::open(Arc::new(store), Settings::default(), &card).unwrap())
+    };
+    let [one, other] = [0, 1].map(|_| node());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let id: billing::id::Name = "a0".parse().unwrap();
+    let registration = Registration { id: id.clone(), profile: AccountProfile::default(), fingerprints: Vec::new() };
+    one.register(&registration, &"test".into()).unwrap();
+    let charge = |node: &Arc<App>, key: &str, credits: u64| {
+        super::eventually("it is charged", || {
+            let mut order = order(0, key);
+            order.order.quantities[0].1 *= credits;
+            match runtime.block_on(node.charge_all(vec![Ok(order)])).pop().unwrap() {
+                Ok(_) => true,
+                Err(Error::Busy) => false,
+                Err(other) => panic!("{other:?}"),
+            }
+        });
+    };
+    charge(&one, "kept", 1);
+    charge(&one, "lost", 1);
+    charge(&one, "lost-too", 1);
+    let count = |node: &Arc<App>| (0..100).take_while(|_| node.keep_books().unwrap()).count();
+    count(&one);
+    let account = one.account(&id).unwrap().number;
+    let number = i64::try_from(account.get()).unwrap();
+    let mut hand = schema.hand();
+    hand.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", &[&name])
+        .unwrap();
+    hand.execute("update books set version = version - 2, head = null where account = $1", &[&number]).unwrap();
+    let lost = "delete from journal using books where journal.account = books.account and journal.account = $1 \
+                and books.version < journal.version";
+    assert_eq!(hand.execute(lost, &[&number]).unwrap(), 2);
+    // All that was counted is lost, too; and counted again by whoever thinks that it is done.
+    let months = [Document::ACCOUNT_MONTH, Document::HOUSE_MONTH].map(str::to_owned).to_vec();
+    assert_eq!(hand.execute("delete from documents where kind = any($1)", &[&months]).unwrap(), 2);
+    super::eventually("it is counted again", || {
+        // Some fail by the connection that they find to be lost.
+        let _ = one.refresh();
+        count(&one);
+        one.store().documents(account, Document::ACCOUNT_MONTH, None, 9).is_ok_and(|it| it.len() == 1)
+    });
+    charge(&other, "then", 20);
+    charge(&other, "and-then", 20);
+    charge(&one, "at-last", 1);
+    let spent = |node: &Arc<App>| node.balance(&id, None).unwrap().balance.available();
+    assert_eq!(spent(&one), spent(&other));
+    [one, other].iter().for_each(|it| it.close());
+    let report = verify(&Postgres::open(&schema.url()).unwrap(), &mut |_, _| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.differences);
 }
