@@ -159,7 +159,7 @@ fn facts(app: &App, known: &Known) -> Result<Facts, Error> {
             format!(
                 "{}, {}, period until {}",
                 it.plan.name,
-                it.state.replace('_', " "),
+                it.state().as_str().replace('_', " "),
                 show::day(Timestamp::from_millis(it.period_end), zone)
             ),
         )),
