@@ -25,6 +25,31 @@ impl NameHash {
     pub fn once(account: AccountNumber, meter: &str, value: &str) -> NameHash {
         NameHash::of(account, b'o', format!("{meter}\0{value}").as_bytes())
     }
+    /// The name under which what `self` stands for is paid for, once it was freed `times`: each time it is another, for
+    /// a name is settled for ever.
+    pub fn after(self, times: u64) -> NameHash {
+        if times == 0 { self } else { NameHash::of(self.account(), b'a', &self.counted(times)) }
+    }
+    /// That all that was paid for what `self` stands for was given back, for the `count`-th time, from 1.
+    pub fn freed(self, count: u64) -> NameHash {
+        NameHash::of(self.account(), b'f', &self.counted(count))
+    }
+    /// How often what `self` stands for was freed, which is told by the names that are known.
+    ///
+    /// # Errors
+    /// When it cannot be told whether a name is known.
+    pub fn times_freed<E>(self, is_known: impl Fn(NameHash) -> Result<bool, E>) -> Result<u64, E> {
+        let mut times = 0;
+        while is_known(self.freed(times + 1))? {
+            times += 1;
+        }
+        Ok(times)
+    }
+    /// What a transaction freed of what was paid for once, where it did.
+    pub fn freed_once(transaction: &Transaction) -> Option<NameHash> {
+        let (meter, value) = transaction.freed_once()?;
+        Some(NameHash::once(transaction.place.account, meter, &value))
+    }
     /// What a transaction paid for once, where it did.
     pub fn paid_once(transaction: &Transaction) -> Option<NameHash> {
         let (meter, value) = transaction.paid_once()?;
@@ -59,6 +84,13 @@ impl NameHash {
     /// The grant a payment paid for.
     pub fn paid(payment: PaymentId) -> NameHash {
         NameHash::of(payment.place().account, b'p', payment.to_string().as_bytes())
+    }
+
+    fn counted(self, count: u64) -> [u8; 24] {
+        let mut text = [0; 24];
+        text[..16].copy_from_slice(&self.0);
+        text[16..].copy_from_slice(&count.to_le_bytes());
+        text
     }
 
     fn of(account: AccountNumber, kind: u8, text: &[u8]) -> NameHash {

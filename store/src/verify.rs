@@ -93,6 +93,7 @@ pub fn verify(store: &dyn Movable, progress: &mut dyn FnMut(u64, u64)) -> Result
         report: Report::default(),
         accounts: HashMap::new(),
         reversals: HashMap::new(),
+        freed: HashMap::new(),
         names: Vec::new(),
     };
     replay.read_journal(progress)?;
@@ -111,6 +112,8 @@ struct Replay<'a> {
     accounts: HashMap<AccountNumber, Folded>,
     /// How often each charge was reversed; most never are.
     reversals: HashMap<ChargeId, u64>,
+    /// How often what was paid for once was given back, where it was.
+    freed: HashMap<NameHash, u64>,
     /// Names yet to be asked for, and the transactions they should lead to.
     names: Vec<(NameHash, Place)>,
 }
@@ -120,6 +123,8 @@ struct Folded {
     book: Arc<Book>,
     /// What its last transaction paid for once, beside another thing that it settled: the next has the name of it.
     noted: Option<NameHash>,
+    /// What the transaction before freed, which one after it has the name of.
+    freed: Option<NameHash>,
     /// None of it is compared once a transaction did not fit: everything after it would differ.
     is_broken: bool,
     /// Sums of the account's own ledger accounts, in micro-credits.
@@ -190,6 +195,7 @@ impl Replay<'_> {
         let folded = self.accounts.entry(account).or_insert_with(|| Folded {
             book: Arc::new(Book::open(account)),
             noted: None,
+            freed: None,
             is_broken: false,
             grants: 0,
             held: 0,
@@ -198,8 +204,18 @@ impl Replay<'_> {
         });
         let key = transaction.origin.key.as_deref().map(|it| NameHash::key(account, it));
         self.names.extend(key.into_iter().chain(fact).map(|it| (it, transaction.place)));
-        let settled = folded.noted.take().or_else(|| settled_by(transaction, &mut self.reversals));
-        folded.noted = NameHash::paid_once(transaction).filter(|it| settled != Some(*it));
+        let times_freed = |freed: &HashMap<NameHash, u64>, once| freed.get(&once).copied().unwrap_or_default();
+        let paid = NameHash::paid_once(transaction).map(|it| it.after(times_freed(&self.freed, it)));
+        let mut settled = folded.noted.take().or_else(|| settled_by(transaction, paid, &mut self.reversals));
+        folded.noted = paid.filter(|it| settled != Some(*it));
+        // Journals of before anything was freed do not say that it was: there it stays paid for.
+        if let Some(once) = std::mem::replace(&mut folded.freed, NameHash::freed_once(transaction)) {
+            let times = times_freed(&self.freed, once) + 1;
+            if fact == Some(once.freed(times)) {
+                self.freed.insert(once, times);
+                settled = fact;
+            }
+        }
         if settled.is_some() && settled != fact {
             let place = format!("a name of {:?}", transaction.place);
             self.report.differs("name", place, format!("{settled:?}"), format!("{fact:?}"));
@@ -312,12 +328,17 @@ pub(crate) fn moved_on(book: &mut Arc<Book>, transaction: &Transaction) -> bool 
         && catch_unwind(AssertUnwindSafe(|| Arc::make_mut(book).apply(transaction))).is_ok()
 }
 
-/// What a transaction settled for ever, as far as that follows from itself. `reversals` counts each charge's.
-fn settled_by(transaction: &Transaction, reversals: &mut HashMap<ChargeId, u64>) -> Option<NameHash> {
+/// What a transaction settled for ever, as far as that follows from itself and the name by which it `paid` for
+/// something once. `reversals` counts each charge's.
+fn settled_by(
+    transaction: &Transaction,
+    paid: Option<NameHash>,
+    reversals: &mut HashMap<ChargeId, u64>,
+) -> Option<NameHash> {
     match &transaction.what {
         What::Charged { closing: Some(closing), .. } => Some(NameHash::hold_end(closing.hold)),
         What::Released { hold, .. } => Some(NameHash::hold_end(*hold)),
-        What::Charged { closing: None, .. } => NameHash::paid_once(transaction),
+        What::Charged { closing: None, .. } => paid,
         // Time of a server that is taken back is no reversal that anybody asked for.
         What::Reversed(it) if it.settled.is_none() => {
             let count = reversals.entry(it.charge).or_default();

@@ -332,8 +332,35 @@ impl Book {
         freed: Option<&Hold>,
         at: Timestamp,
     ) -> Result<(), Refusal> {
+        self.fits(spending, required, |budget| self.spoken_for(budget, spending.when, freed, at))
+    }
+
+    /// As [`Book::within_budgets`], for a server of `project` that is to start: what others that were ordered before
+    /// will start on is reserved for them, as it is of the balance.
+    pub(super) fn has_budget_to_start(
+        &self,
+        project: Option<&Name>,
+        required: Credits,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let spending = Spending { meter: SERVER_METER, project, actor: None, when: at };
+        self.fits(spending, required, |budget| {
+            let ordered = self.servers().iter().filter(|it| budget.terms.scope.admits_server(it));
+            let to_come = ordered.map(|it| it.to_come()).sum();
+            let (used, reserved) = self.spoken_for(budget, at, None, at);
+            (used, reserved.saturating_add(to_come))
+        })
+    }
+
+    /// `spoken_for` says of a budget what is used of it, and what is reserved.
+    fn fits(
+        &self,
+        spending: Spending<'_>,
+        required: Credits,
+        spoken_for: impl Fn(&Budget) -> (Credits, Credits),
+    ) -> Result<(), Refusal> {
         for budget in self.blocking(spending) {
-            let (used, reserved) = self.spoken_for(budget, spending.when, freed, at);
+            let (used, reserved) = spoken_for(budget);
             if budget.terms.limit < used.saturating_add(reserved).saturating_add(required) {
                 let (_, next) = budget.terms.around(spending.when);
                 return Err(Refusal::BudgetExceeded {

@@ -8,7 +8,6 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::budget::Spending;
 use super::journal::{Draw, Reversal, Transaction, What, Work};
 use super::ladder::{Grace, Ladder};
 use super::{Book, Due, EARLY_MAX, Grant, LATE_MAX};
@@ -227,8 +226,7 @@ impl Book {
     fn affords(&self, project: Option<&Name>, required: Credits, at: Timestamp) -> Result<(), Refusal> {
         let available = self.spendable(SERVER_METER, project, at);
         let required = required.max(Credits::from_micros(1));
-        let spending = Spending { meter: SERVER_METER, project, actor: None, when: at };
-        self.within_budgets(spending, required, at)?;
+        self.has_budget_to_start(project, required, at)?;
         let required = required + self.bespoken(project, at);
         if available < required { Err(Refusal::InsufficientCredits { required, available }) } else { Ok(()) }
     }

@@ -112,8 +112,9 @@ pub enum Command {
     },
     /// Due: the period is over for whose rest a budget had servers stopped.
     Budgets,
-    /// Nothing but a transaction to be found by a name: a captured hold is over, and what it paid for once is paid for.
-    /// A transaction has room for one such name.
+    /// Nothing but a transaction to be found by a name: a captured hold is over, and what it paid for once is paid for;
+    /// or a charge was reversed, and what it had paid for is free to be charged again. A transaction has room for one
+    /// such name.
     Note,
 }
 

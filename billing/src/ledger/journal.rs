@@ -69,6 +69,14 @@ impl Transaction {
             _ => None,
         }
     }
+    /// What had been paid for once and is so no longer, for all of it was given back: as of [`Transaction::paid_once`].
+    /// As long as a part of it stays charged it stays paid for.
+    pub fn freed_once(&self) -> Option<(&Text, String)> {
+        match &self.what {
+            What::Reversed(it) if it.total == it.work.price.credits => it.work.paid_once(),
+            _ => None,
+        }
+    }
     /// The id of the charge this transaction made, when it made one.
     pub fn charge_id(&self) -> ChargeId {
         ChargeId::new(self.at, self.place)

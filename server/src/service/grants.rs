@@ -61,7 +61,10 @@ pub struct GrantView {
 const COST_MAX: i64 = 1_000_000_000_000;
 
 /// Only what was bought has a cost, and no more than can be reckoned with.
-fn check_cost(order: &GrantOrder) -> Result<(), Refusal> {
+///
+/// # Errors
+/// When it is of something else, or no such amount can be paid.
+pub fn check_cost(order: &GrantOrder) -> Result<(), Refusal> {
     let Some(cost) = order.cost else { return Ok(()) };
     if order.source != Source::Purchase {
         return Err(Refusal::invalid("cost", "is for credits of the source purchase alone: others are free"));

@@ -102,7 +102,7 @@ pub use emails::{Email, EmailTry, EmailView};
 pub use entries::{EntryBounds, EntryFilter, EntryPage};
 pub use follow::{News, PaymentsSeen};
 pub use forecast::{ForecastView, MeterForecast, MonthEnd, ServerForecast};
-pub use grants::{GrantOrder, GrantState, GrantView};
+pub use grants::{GrantOrder, GrantState, GrantView, check_cost};
 pub use holds::{CaptureOrder, ExtendOrder, HoldAmount, HoldAnswer, HoldMore, HoldOrder, HoldState, HoldView};
 pub use house_requests::Under;
 pub use invoices::{File, Form, InvoiceView};

@@ -218,7 +218,7 @@ impl App {
         let charged = self.with_tax(known, plan.price);
         let ends_at = when(Timestamp::from_millis(subscription.period_end));
         let about = json!({
-            "subscription": subscription.id, "state": subscription.state, "plan": plan.name,
+            "subscription": subscription.id, "state": subscription.state().as_str(), "plan": plan.name,
             "credits": Credits::from_micros(plan.credits).to_string(), "payment_method": subscription.method,
             "net": money(charged.net, plan.currency), "tax": money(charged.tax, plan.currency),
             "total": money(charged.net + charged.tax, plan.currency), "period_end": ends_at,

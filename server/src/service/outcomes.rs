@@ -42,7 +42,7 @@ impl App {
                 Status::RequiresAction
             }
             Progress::Over(failure) => {
-                body.failure = Some(failure.as_str().to_owned());
+                body.failure = Some(failure);
                 if failure == Failure::Abandoned { Status::Canceled } else { Status::Failed }
             }
             Progress::Seen(seen) => match self.understood(id, body, &seen) {
@@ -82,7 +82,7 @@ impl App {
             }
             PaymentStatus::Succeeded => {
                 tracing::error!(payment = %id, asked = ?seen.asked, received = seen.received, "a wrong amount came in");
-                body.failure = Some(Failure::WrongAmount.as_str().to_owned());
+                body.failure = Some(Failure::WrongAmount);
                 Status::Failed
             }
             PaymentStatus::Pending => Status::Pending,
@@ -91,12 +91,12 @@ impl App {
                 Status::RequiresAction
             }
             PaymentStatus::Canceled => {
-                body.failure = Some(Failure::Abandoned.as_str().to_owned());
+                body.failure = Some(Failure::Abandoned);
                 Status::Canceled
             }
             PaymentStatus::Failed(decline) => {
                 let failure = failure_of(decline.reason);
-                body.failure = Some(failure.as_str().to_owned());
+                body.failure = Some(failure);
                 // On a page the customer may try another card; a bank that wants to hear from them can be asked again.
                 let may_go_on = body.way == Way::Hosted || failure == Failure::AuthenticationRequired;
                 if may_go_on { Status::RequiresAction } else { Status::Failed }

@@ -160,7 +160,8 @@ pub struct Payment {
     pub client_secret: Option<String>,
     /// Where the customer proves who they are.
     pub action_url: Option<String>,
-    pub failure: Option<String>,
+    #[serde(default, with = "super::word::perhaps")]
+    pub(super) failure: Option<Failure>,
     /// Our id of the invoice.
     pub invoice: Option<String>,
     pub returned: Returned,
@@ -184,7 +185,7 @@ impl Payment {
         self.status
     }
     pub fn failure(&self) -> Option<Failure> {
-        self.failure.as_deref().and_then(|it| it.parse().ok())
+        self.failure
     }
     pub fn currency(&self) -> Currency {
         self.currency

@@ -34,8 +34,8 @@ pub struct Plan {
     pub price: i64,
     #[serde(with = "super::word")]
     pub currency: Currency,
-    /// `month` or `year`.
-    pub every: String,
+    #[serde(with = "super::word")]
+    pub every: Every,
     /// Unused credits last for so many periods after the one they were paid for; none for as long as it takes.
     #[serde(default)]
     pub carry_over_periods: Option<u32>,
@@ -47,9 +47,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn every(&self) -> Every {
-        self.every.parse().unwrap_or(Every::Month)
-    }
     pub fn credits(&self) -> Credits {
         Credits::from_micros(self.credits)
     }
@@ -143,7 +140,7 @@ impl App {
             credits: credits.micros(),
             price: in_steps(price - price * percent_off / 100, currency),
             currency,
-            every: every.as_str().to_owned(),
+            every: *every,
             carry_over_periods: None,
             carry_over_maximum: None,
             is_gone: false,

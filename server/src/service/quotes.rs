@@ -149,10 +149,19 @@ impl App {
         let name = |value: &str| NameHash::once(known.account.number, &usage.meter, value);
         let mut names = vec![name(&value.1)];
         names.extend(since_of(usage).into_iter().flat_map(|it| [name(it), name(&part_of(&value.1, it))]));
+        let names: Vec<NameHash> = names.into_iter().flat_map(|it| [it, it.freed(1)]).collect();
         let found = self.store.recall(&names, &[])?.named;
-        let is_paid = match found.as_slice() {
-            [whole, since, part] => whole.is_some() || since.is_none() && part.is_some(),
-            whole => whole.iter().all(Option::is_some),
+        let is_known = |it: NameHash| self.store.recall(&[it], &[]).map(|it| it.named.iter().any(Option::is_some));
+        let mut paid = Vec::new();
+        for (name, found) in names.chunks(2).zip(found.chunks(2)) {
+            paid.push(match (found[0].is_some(), found[1].is_some()) {
+                (true, true) => is_known(name[0].after(name[0].times_freed(is_known)?))?,
+                (is_paid, _) => is_paid,
+            });
+        }
+        let is_paid = match paid.as_slice() {
+            [whole, since, part] => *whole || !since && *part,
+            whole => whole.iter().all(|it| *it),
         };
         Ok(if is_paid { price.again(once) } else { price })
     }

@@ -50,7 +50,7 @@ impl App {
             return self.remind_of_renewal(&known, kept, now);
         }
         if kept.body.ends || known.account.closed_at.is_some() {
-            kept.body.set(State::Canceled);
+            kept.body.state = State::Canceled;
             let told = (Happening::SubscriptionCanceled, &*kept.body.id.clone());
             let news = self.subscription_news(&known, told, &kept.body, now);
             return self.keep(&[kept.next(now, None), news]).map(drop);
@@ -155,7 +155,7 @@ impl App {
         body.index = if is_first || rhythm_changes { 0 } else { body.index + 1 };
         body.plan = period.plan.clone();
         (body.next_plan, body.next_try_at, body.reminded, body.failures) = (None, None, false, 0);
-        body.set(State::Active);
+        body.state = State::Active;
         let end = period_end(start, self.period_begins(known, body, body.index + 1));
         (body.period_start, body.period_end) = (start.millis(), end.millis());
     }
@@ -188,7 +188,7 @@ impl App {
         }
         if body.state() == State::Incomplete {
             // It never began: that its payment failed is all there is to tell.
-            body.set(State::Canceled);
+            body.state = State::Canceled;
             return Ok(vec![kept.next(now, None)]);
         }
         // A card that was changed is tried out of turn: that costs none of the tries that are planned.
@@ -199,7 +199,7 @@ impl App {
             body.next_try_at = again.map(Timestamp::millis);
         }
         let was_active = body.state() == State::Active;
-        body.set(if body.next_try_at.is_some() { State::PastDue } else { State::Canceled });
+        body.state = if body.next_try_at.is_some() { State::PastDue } else { State::Canceled };
         let due_at = body.next_try_at.map(Timestamp::from_millis);
         let mut changes = vec![kept.next(now, due_at)];
         let (payment, ours) = (id.to_string(), kept.body.id.clone());
@@ -214,7 +214,7 @@ impl App {
     /// The instant at which period `index` begins where the customer lives now.
     fn period_begins(&self, known: &Known, subscription: &Subscription, index: u32) -> Timestamp {
         let anchor: Date = subscription.anchor.parse().expect("it was written by us");
-        let date = period_date(anchor, subscription.plan.every(), index);
+        let date = period_date(anchor, subscription.plan.every, index);
         let time: civil::Time = subscription.anchor_time.parse().unwrap_or(civil::Time::midnight());
         let (year, month, day) = (i16::try_from(date.year), i8::try_from(date.month), i8::try_from(date.day));
         let (Ok(year), Ok(month), Ok(day)) = (year, month, day) else { return Timestamp::NEVER };

@@ -38,7 +38,8 @@ pub struct Subscription {
     pub plan: Plan,
     /// What it changes to when it renews.
     pub next_plan: Option<Plan>,
-    pub state: String,
+    #[serde(with = "super::word")]
+    pub(super) state: State,
     /// Where and when its first period began, as the customer's calendar said.
     pub anchor: String,
     pub anchor_time: String,
@@ -77,10 +78,7 @@ pub struct Period {
 
 impl Subscription {
     pub fn state(&self) -> State {
-        self.state.parse().unwrap_or(State::Canceled)
-    }
-    pub(super) fn set(&mut self, state: State) {
-        self.state = state.as_str().to_owned();
+        self.state
     }
 }
 
@@ -134,7 +132,7 @@ impl App {
             id: SubscriptionId::new(now, self.place_beside(known.account.number)?).to_string(),
             plan: plan.clone(),
             next_plan: None,
-            state: State::Incomplete.as_str().to_owned(),
+            state: State::Incomplete,
             anchor,
             anchor_time,
             index: 0,
@@ -273,7 +271,7 @@ impl App {
         }
         let has_begun = body.state() != State::Incomplete;
         (body.payment, body.next_try_at) = (None, None);
-        body.set(State::Canceled);
+        body.state = State::Canceled;
         if has_begun {
             let told = (Happening::SubscriptionCanceled, &*body.id.clone());
             changes.push(self.subscription_news(known, told, body, now));

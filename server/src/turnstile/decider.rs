@@ -1,4 +1,6 @@
 //! The thread that decides: recall what a group needs, decide each of it, have it committed.
+mod once;
+
 use std::collections::HashMap;
 use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +19,7 @@ use super::books::Books;
 use super::committer::{Committer, Group};
 use super::documents::Versions;
 use super::named::{Named, Names};
-use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Once, Ticket, Turned};
+use super::{Ask, BROUGHT_MAX, CATCH_UP_GROUP_MAX, CATCH_UP_MAX, Companions, GROUP_MAX, Message, Ticket, Turned};
 use crate::clock::Clock;
 
 /// Books whose memory is waited for together: as many as the nearest memory holds.
@@ -296,7 +298,10 @@ impl Decider {
         }
         let Some(command) = &ask.command else { return Turned::Idle };
         let command = match &ask.once {
-            Some(once) => self.unless_paid(once, command),
+            Some(once) => match self.unless_paid(once, command) {
+                Ok(command) => command,
+                Err(fault) => return failed(&fault),
+            },
             None => command,
         };
         let book = self.books.get(ask.account).expect("its book was recalled");
@@ -308,7 +313,12 @@ impl Decider {
                     request: ask.key.as_ref().map_or(0, |it| it.request),
                     by: ask.by.clone(),
                 };
-                let transaction = self.post(transaction, ask.key.as_ref().map(|it| it.name), ask.fact);
+                let settled = match self.settled_too(&transaction, ask.once.as_deref()) {
+                    Ok(settled) => settled,
+                    Err(fault) => return failed(&fault),
+                };
+                let key = ask.key.as_ref().map(|it| it.name);
+                let transaction = self.post(transaction, key, (ask.fact, settled));
                 self.bring(&ask.also);
                 // What this command brought about belongs to it: it is written with it, or neither is.
                 if let Err(fault) = self.settle(ask, now, usize::MAX) {
@@ -346,19 +356,25 @@ impl Decider {
                 Command::ExpireHold { hold } => Some(NameHash::hold_end(hold)),
                 _ => None,
             };
-            self.post(transaction, None, fact);
+            let settled = self.settled_too(&transaction, None)?;
+            self.post(transaction, None, (fact, settled));
             self.brought += 1;
         }
     }
 
-    /// Posts a transaction, and with it what it paid for once: in its own name, or where that is taken, by a note.
-    fn post(&mut self, transaction: Transaction, key: Option<NameHash>, fact: Option<NameHash>) -> Arc<Transaction> {
-        let paid = NameHash::paid_once(&transaction);
-        let posted = self.post_one(transaction, key, fact.or(paid));
-        if fact.is_some() && paid.is_some() {
+    /// Posts a transaction, and with it what it settles beside its fact: in its own name, or where that is taken, by a
+    /// note.
+    fn post(
+        &mut self,
+        transaction: Transaction,
+        key: Option<NameHash>,
+        (fact, too): (Option<NameHash>, Option<NameHash>),
+    ) -> Arc<Transaction> {
+        let posted = self.post_one(transaction, key, fact.or(too));
+        if fact.is_some() && too.is_some() {
             let book = self.books.get(posted.place.account).expect("it was decided on its book");
             let note = book.decide(&Command::Note, posted.at).expect("a note is never refused");
-            self.post_one(note, None, paid);
+            self.post_one(note, None, too);
         }
         posted
     }
@@ -419,21 +435,6 @@ impl Decider {
         self.not_read_yet().any(|it| it.named.has(name)) || self.recalled.contains_key(&name)
     }
 
-    /// What is done of work that is paid for once: itself, or what it has instead by what is paid for already.
-    fn unless_paid<'ask>(&self, once: &'ask Once, itself: &'ask Command) -> &'ask Command {
-        match &once.part {
-            _ if self.is_settled(once.name) => &once.waived,
-            Some(part) if !self.is_settled(part.since) => {
-                if self.is_settled(part.name) {
-                    &once.waived
-                } else {
-                    &part.command
-                }
-            }
-            _ => itself,
-        }
-    }
-
     /// Groups of which no read tells, the newest first.
     fn not_read_yet(&self) -> impl Iterator<Item = &Decided> {
         iter::once(&self.decided).chain(&self.under_way)
@@ -469,10 +470,7 @@ fn sorted(accounts: impl Iterator<Item = AccountNumber>) -> Vec<AccountNumber> {
 
 fn names_of(ask: &Ask) -> impl Iterator<Item = NameHash> {
     let key = ask.key.as_ref().map(|it| it.name);
-    let once = ask.once.iter().flat_map(|it| {
-        let part = it.part.iter().flat_map(|part| [part.since, part.name]);
-        iter::once(it.name).chain(part)
-    });
+    let once = ask.once.iter().flat_map(|it| once::names_in(it)).flat_map(|it| [it, it.freed(1)]);
     key.into_iter().chain(ask.fact).chain(once)
 }
 

@@ -288,6 +288,61 @@ fn a_tree_is_paid_for_once_by_holds_as_by_charges() {
 }
 
 #[test]
+fn a_tree_whose_price_was_given_back_is_charged_again() {
+    let directory = Arc::new(TempDir::new().unwrap());
+    let sandbox = [("SCRIP_SANDBOX", "1")];
+    let server = Served::start_with(Arc::clone(&directory), &sandbox, "");
+    server.account("ada");
+    let quoted = |server: &Served| server.post("/v1/quotes", "", &analysis("a", &json!({}))).json()["credits"].clone();
+    let charged = |server: &Served, key: &str| server.charge(&analysis("a", &json!({"idempotency_key": key})));
+    let reversed = |server: &Served, charge: &Value, key: &str, more: &Value| {
+        let charge = charge["id"].as_str().unwrap();
+        let told = server.post(&format!("/v1/charges/{charge}/reverse"), key, more);
+        assert_eq!(told.status, 201, "{}", told.text);
+    };
+    let (all, free) = (json!({"reason": "It failed"}), json!("0"));
+    let first = charged(&server, "first");
+    let price = first.json()["credits"].clone();
+    assert_ne!(price, free);
+    // A part of it is given back: the rest is what it costs, and it stays paid for.
+    reversed(&server, &first.json(), "r1", &json!({"credits": "0.5", "reason": "It was slow"}));
+    assert_eq!((&charged(&server, "second").json()["credits"], &quoted(&server)), (&free, &free));
+    // All of it is: it is paid for no more. A key says what it said.
+    reversed(&server, &first.json(), "r2", &all);
+    assert_eq!(quoted(&server), price);
+    assert_eq!(charged(&server, "first").text, first.text);
+    // Of many who come at once, one pays; here by captures, that settle what they paid for beside the end of a hold.
+    let holds = ["h1", "h2"].map(|it| hold_analysis(&server, "a", it));
+    let used = json!({"quantities": {"code_lines": 1_000, "files": 3}});
+    let captured = at_once(2, |it| server.post(&path(&holds[it], "/capture"), &format!("c{it}"), &used));
+    let captured: Vec<Value> = captured.iter().map(|it| it.json()).collect();
+    let (paid, waived) = if captured[0]["charge"]["credits"] == free { (1, 0) } else { (0, 1) };
+    assert_eq!((&captured[paid]["charge"]["credits"], &captured[waived]["charge"]["credits"]), (&price, &free));
+    assert_eq!(charged(&server, "third").json()["credits"], free);
+    // And again, by whatever road it is paid for, also where the store is opened anew between.
+    reversed(&server, &captured[paid]["charge"], "r3", &all);
+    let server = Served::start_with(server.stop(), &sandbox, "");
+    assert_eq!(quoted(&server), price);
+    let hold = hold_analysis(&server, "a", "h3");
+    let told = server.post(&path(&hold, "/extend"), "told", &json!({"used": {"code_lines": 1_000, "files": 3}}));
+    assert_eq!(told.status, 201, "{}", told.text);
+    server.advance(3_600);
+    let ended = server.get(&path(&hold, "")).json();
+    let ended = server.get(&format!("/v1/charges/{}", ended["charge"].as_str().unwrap())).json();
+    assert_eq!((&ended["credits"], &quoted(&server)), (&price, &free));
+    reversed(&server, &ended, "r4", &all);
+    let fourth = charged(&server, "fourth").json();
+    assert_eq!((&fourth["credits"], &charged(&server, "fifth").json()["credits"]), (&price, &free));
+    // Reversals and charges at once: whatever came first, what is kept was paid for at most once.
+    at_once(4, |it| match it {
+        0 => server.post(&format!("/v1/charges/{}/reverse", fourth["id"].as_str().unwrap()), "r5", &all),
+        other => charged(&server, &format!("race-{other}")),
+    });
+    assert_eq!(charged(&server, "first").text, first.text);
+    assert_verified(&server.stop());
+}
+
+#[test]
 fn a_hold_that_expires_pays_for_a_tree_once() {
     let server = Served::sandbox();
     server.account("ada");

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use billing::id::{AccountNumber, Name, PaymentId};
 use billing::money::Credits;
+use billing::payment::{Failure, Status};
 use billing::time::{Span, Timestamp};
 use serde_json::json;
 use server::app::{App, Settings};
@@ -89,7 +90,7 @@ fn a_customer_whom_the_provider_refuses_is_tried_ever_more_rarely_and_given_up_a
         assert_eq!(asked(town), 2 + 8);
         let id: PaymentId = bought.id.parse().unwrap();
         let payment = town.app.payment(id).unwrap().payment;
-        assert_eq!((payment.status().as_str(), payment.failure.as_deref()), ("failed", Some("processing_error")));
+        assert_eq!((payment.status(), payment.failure()), (Status::Failed, Some(Failure::ProcessingError)));
         assert_eq!((town.waiting(&["payment"]), town.totals().0), (0, 0));
     });
 }

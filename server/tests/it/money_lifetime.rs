@@ -1,6 +1,7 @@
 //! Two years of one account on the test clock: a subscription by the month, then by the year, top-ups, cancellations
 //! and second thoughts; and the calendar's hard cases. Nothing that was paid for is ever lost.
 use billing::money::{Credits, Currency};
+use billing::subscription::Every;
 use billing::time::{Span, Timestamp};
 use server::service::{AccountProfile, Registration, TopupOrder};
 
@@ -178,7 +179,7 @@ fn unused_credits_expire_only_where_the_plan_says_so() {
             credits: Credits::whole(2_000).micros(),
             price: 1_500,
             currency: Currency::EUR,
-            every: "month".to_owned(),
+            every: Every::Month,
             carry_over_periods: Some(1),
             carry_over_maximum: None,
             is_gone: false,
@@ -239,7 +240,7 @@ fn nothing_is_owed_for_what_was_voided_and_what_expires_at_the_moment_a_refund_i
             credits: Credits::whole(2_000).micros(),
             price: 1_500,
             currency: Currency::EUR,
-            every: "month".to_owned(),
+            every: Every::Month,
             carry_over_periods: Some(1),
             carry_over_maximum: Some(Credits::whole(500).micros()),
             is_gone: false,

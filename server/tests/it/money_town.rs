@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use billing::id::{Name, PaymentId};
 use billing::invoice::Party;
 use billing::money::{Credits, Currency};
+use billing::subscription::Every;
 use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use server::app::{App, Settings};
@@ -261,7 +262,7 @@ impl Town {
             credits: Credits::whole(2_000).micros(),
             price: 1_500,
             currency: Currency::EUR,
-            every: "month".to_owned(),
+            every: Every::Month,
             carry_over_periods: None,
             carry_over_maximum: Some(most.micros()),
             is_gone: false,

@@ -58,8 +58,8 @@ pub fn write_work(json: &mut Json, work: &Work, known: Known<'_>) {
         if work.hour != work.occurred_at.hour_start(0) {
             json.key("hour").integer(work.hour.millis());
         }
-        let texts = [("quote", &work.quote), ("metadata", &work.metadata), ("evidence", &work.evidence)];
-        for (name, value) in texts.into_iter().chain([("once", &work.once)]) {
+        let Work { quote, metadata, evidence, once, .. } = work;
+        for (name, value) in [("quote", quote), ("metadata", metadata), ("evidence", evidence), ("once", once)] {
             if let Some(value) = value {
                 json.key(name).string(value);
             }

@@ -229,6 +229,52 @@ fn what_one_server_will_start_on_is_promised_to_no_other() {
 }
 
 #[test]
+fn what_one_server_will_start_on_is_of_no_other_ones_budget() {
+    let least = tariff(0, 1).least();
+    let mut history = History::new(least.micros() * 100);
+    let order = |history: &mut History, server: &str, project: &str| {
+        let project = Some(project.parse().unwrap());
+        history.report(server, ServerAct::Provision { project, tariff: tariff(0, 1) }, Span::default())
+    };
+    // One was ordered before anybody set a budget, and is reserved for all the same; one of another project is not.
+    order(&mut history, "a", "p").unwrap();
+    order(&mut history, "else", "q").unwrap();
+    let scope = BudgetScope { project: Some("p".parse().unwrap()), ..BudgetScope::default() };
+    let limit = least + least + Credits::from_micros(1);
+    let terms = BudgetTerms { scope, period: Period::Month, limit, blocks: true, calendar: vilnius() };
+    let budget: Name = "b".parse().unwrap();
+    history.ask(&Command::SetBudget { budget: budget.clone(), terms: Arc::new(terms) }).unwrap();
+    history.ask(&super::script::counting(&history.book, &history.journal, &budget)).unwrap();
+    order(&mut history, "b", "p").unwrap();
+    let refused = Refusal::BudgetExceeded {
+        budget: budget.clone(),
+        limit,
+        used: Credits::ZERO,
+        reserved: least + least,
+        required: least,
+        resets_at: Some(vilnius().around(Period::Month, history.now).1),
+    };
+    assert_eq!(order(&mut history, "c", "p"), Err(refused));
+    order(&mut history, "other", "q").unwrap();
+    // What never comes up costs nothing. What has started has used it, and is reserved no more beside that.
+    history.change("a", Change::Fail);
+    order(&mut history, "c", "p").unwrap();
+    history.change("b", Change::Start(tariff(0, 1)));
+    history.wait(Span::MINUTE);
+    history.change("b", Change::Stop);
+    let Err(Refusal::BudgetExceeded { reserved, .. }) = order(&mut history, "d", "p") else {
+        panic!("there is room for two")
+    };
+    assert_eq!(reserved, least);
+    // One that stands still may not start again on what another was promised.
+    let start = ServerAct::Change(Change::Start(tariff(0, 1)));
+    assert!(matches!(history.report("b", start.clone(), Span::default()), Err(Refusal::BudgetExceeded { .. })));
+    history.change("c", Change::Fail);
+    history.report("b", start, Span::default()).unwrap();
+    assert_folds(&history.journal, &history.book);
+}
+
+#[test]
 fn each_rung_is_told_once_and_again_after_recovery() {
     // Business burns about 12.35 credits an hour; enough for eight days.
     let mut history = History::new(12_345_677 * 24 * 8 + 12_345_677 * 70);

@@ -287,7 +287,8 @@ impl<'a> ReversalShown<'a> {
 /// Reverse a charge, wholly or partly
 ///
 /// The credits go back to the very grants they came from. An hour of a server can be reversed for 35 days, as long as
-/// late reports may correct it; of what they took back, nothing is left to reverse.
+/// late reports may correct it; of what they took back, nothing is left to reverse. What is charged once, such as a
+/// repository's tree, is charged again to whoever asks for it once all of it was reversed; a part leaves it paid for.
 #[utoipa::path(post, path = "/v1/charges/{charge}/reverse", operation_id = "reverseCharge", tag = "Using credits",
     params(
         ("charge" = ChargeRef, Path, description = "The charge's id."),

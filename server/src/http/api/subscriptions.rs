@@ -28,6 +28,15 @@ pub enum EveryShown {
     Year,
 }
 
+impl From<Every> for EveryShown {
+    fn from(every: Every) -> EveryShown {
+        match every {
+            Every::Month => EveryShown::Month,
+            Every::Year => EveryShown::Year,
+        }
+    }
+}
+
 /// Credits each period, for less than they cost one by one.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Plan)]
@@ -53,7 +62,7 @@ impl PlanShown {
             name: plan.name.clone(),
             credits: Amount(plan.credits()),
             price: Money { amount: plan.price, currency: plan.currency }.into(),
-            every: if plan.every() == Every::Year { EveryShown::Year } else { EveryShown::Month },
+            every: plan.every.into(),
             carry_over_periods: plan.carry_over_periods,
             carry_over_maximum: plan.carry_over_maximum().map(Amount),
         }
@@ -117,8 +126,8 @@ pub async fn put_plan(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         price: price.amount,
         currency: price.currency,
         every: match said.every {
-            EveryShown::Month => Every::Month.to_string(),
-            EveryShown::Year => Every::Year.to_string(),
+            EveryShown::Month => Every::Month,
+            EveryShown::Year => Every::Year,
         },
         carry_over_periods: said.carry_over_periods,
         carry_over_maximum: said.carry_over_maximum.map(|it| it.0.micros()),

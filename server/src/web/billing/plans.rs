@@ -220,7 +220,7 @@ impl Around<'_> {
 
 /// What becomes of unused credits of a plan, where they do not just stay.
 pub(in crate::web) fn lapses(plan: &crate::service::Plan) -> Option<String> {
-    let every = &plan.every;
+    let every = plan.every;
     let lasts = plan.carry_over_periods.map(|it| match it {
         1 => format!("unused credits last for one more {every}"),
         periods => format!("unused credits last for {periods} more {every}s"),
@@ -244,7 +244,7 @@ fn offer_row(offer: &PlanOffer, present: Option<&Subscription>) -> OfferRow {
     OfferRow {
         name: plan.name.clone(),
         credits: rows::whole(plan.credits()),
-        every: plan.every.clone(),
+        every: plan.every.to_string(),
         total: show::money(price.total),
         tax: (price.tax.amount != 0).then(|| format!("{} + {} VAT", show::money(price.net), show::money(price.tax))),
         off: (0 < offer.percent_off).then(|| format!("save {}%", offer.percent_off)),

@@ -41,6 +41,8 @@ struct AccountPage {
     notes: Vec<NoteRow>,
     entries: Vec<EntryRow>,
     sources: Vec<&'static str>,
+    /// In which a cost is said.
+    currency: String,
 }
 
 struct GrantRow {
@@ -129,7 +131,8 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
         payments: app.payments(id, None, SHOWN)?.iter().map(|it| PaymentRow::of(it, zone)).collect(),
         notes: app.notes(id, SHOWN)?.into_iter().map(note).collect(),
         entries: rows,
-        sources: [Source::Promo, Source::Adjustment, Source::Refund].map(Source::as_str).to_vec(),
+        sources: [Source::Promo, Source::Adjustment, Source::Refund, Source::Purchase].map(Source::as_str).to_vec(),
+        currency: account.currency.as_str().to_uppercase(),
     })
 }
 
@@ -159,7 +162,7 @@ fn facts(app: &App, known: &Known) -> Result<Facts, Error> {
             format!(
                 "{}, {}, period until {}",
                 it.plan.name,
-                it.state.replace('_', " "),
+                it.state().as_str().replace('_', " "),
                 show::day(Timestamp::from_millis(it.period_end), zone)
             ),
         )),

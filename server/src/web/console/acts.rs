@@ -4,16 +4,17 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use billing::Refusal;
-use billing::id::{GrantId, HoldId};
+use billing::id::{GrantId, HoldId, Name};
 use billing::ledger::{Scope, Source};
+use billing::money::Money;
 use billing::time::{Span, Timestamp};
 
 use super::confirm::{Question, ask};
-use super::form::Form;
+use super::form::{Form, money};
 use super::{Paged, by, done, message, name, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, GrantOrder, LinkOrder, PortalPage, Role};
+use crate::service::{Error, GrantOrder, LinkOrder, PortalPage, Role, check_cost};
 use crate::web::visit::Host;
 
 /// How long support may look with one link.
@@ -44,11 +45,17 @@ pub async fn grant(State(site): S, Path(account): Path<String>, host: Host, form
             None => "They do not expire.".to_owned(),
             Some(_) => format!("They expire in {} days.", form.get("days").unwrap_or_default()),
         };
-        let says = vec![
+        let mut says = vec![
             format!("{account} is given {} credits, as {}.", show::have(order.credits), order.source.as_str()),
             until,
             format!("The customer reads: “{}”", order.reason),
         ];
+        if let Some(cost) = order.cost {
+            let paid = show::money(cost);
+            says.push(format!(
+                "{paid} was paid for them, tax aside: it is revenue as they are used. No card is charged."
+            ));
+        }
         // An instant from here on, not a length of time: sent twice, it is the same.
         let adds = order.expires_at.map(|it| ("until", it.millis().to_string())).into_iter().collect();
         let question = Question { button: "Give the credits", adds, ..about(&account, "grant", "Give credits?", says) };
@@ -75,19 +82,39 @@ fn grant_order(app: &App, account: &str, host: &Host, form: &Form) -> Result<Gra
     let reason =
         form.get("reason").ok_or_else(|| Refusal::invalid("reason", "must be given: the customer reads it"))?;
     let source = form.get("source").and_then(|it| it.parse().ok());
-    Ok(GrantOrder {
-        account: name(account)?,
+    let account = name(account)?;
+    let source = source.unwrap_or(Source::Adjustment);
+    let cost = cost(app, &account, source, form)?;
+    let order = GrantOrder {
+        account,
         credits,
-        source: source.filter(|it| *it != Source::Purchase).unwrap_or(Source::Adjustment),
+        source,
         reason: reason.into(),
         effective_at: None,
         expires_at: until.or(days.map(|it| app.now() + Span::DAY.times(i64::from(it)))),
         priority: None,
         scope: Scope::default(),
-        cost: None,
+        cost,
         key: form.key(),
         by: by(host),
-    })
+    };
+    check_cost(&order)?;
+    Ok(order)
+}
+
+/// What was paid for credits that were bought elsewhere, such as by a bank transfer. By hand nothing is called bought
+/// without it: it would be a gift in the books.
+fn cost(app: &App, account: &Name, source: Source, form: &Form) -> Result<Option<Money>, Error> {
+    let Some(text) = form.get("cost") else {
+        return match source {
+            Source::Purchase => {
+                Err(Refusal::invalid("cost", "must be said of a purchase: what was paid for it").into())
+            }
+            _ => Ok(None),
+        };
+    };
+    let amount = money(text, app.account(account)?.currency);
+    Ok(Some(amount.ok_or_else(|| Refusal::invalid("cost", "must be an amount such as 12.50, or nothing"))?))
 }
 
 /// The unused part of a grant taken back.

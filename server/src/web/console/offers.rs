@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use billing::Refusal;
 use billing::id::Name;
 use billing::money::{Credits, Currency};
+use billing::subscription::Every;
 
 use super::confirm::{Question, ask};
 use super::form::{Form, money};
@@ -104,7 +105,7 @@ fn of_plan(it: &Plan, currency: Currency) -> Filled {
         name: it.name.clone(),
         credits: it.credits().to_string(),
         price: plain(it.price, currency),
-        every: it.every.clone(),
+        every: it.every.to_string(),
         periods: it.carry_over_periods.map(|it| it.to_string()).unwrap_or_default(),
         maximum: it.carry_over_maximum().map(|it| it.to_string()).unwrap_or_default(),
         ..Filled::default()
@@ -127,7 +128,7 @@ fn plan_row(app: &App, it: &Plan, currency: Currency) -> PlanRow {
         id: it.id.clone(),
         name: it.name.clone(),
         credits: show::have(it.credits()),
-        every: it.every.clone(),
+        every: it.every.to_string(),
         lasts: lapses(it).unwrap_or_else(|| "for ever".to_owned()),
         price: priced(it.price, currency),
         saves: off(app, it.credits(), it.price, currency),
@@ -213,14 +214,15 @@ fn carry_over(form: &Form) -> Result<Option<u32>, Error> {
 }
 
 fn plan_of(form: &Form, currency: Currency) -> Result<Plan, Error> {
-    let every = form.get("every").filter(|it| ["month", "year"].contains(it)).unwrap_or("month");
+    let every = form.get("every").map_or(Ok(Every::Month), str::parse);
+    let every = every.map_err(|()| Refusal::invalid("every", "must be month or year"))?;
     Ok(Plan {
         id: id(form)?,
         name: form.get("name").unwrap_or_default().to_owned(),
         credits: credits(form, "credits")?,
         price: price(form, currency)?,
         currency,
-        every: every.to_owned(),
+        every,
         carry_over_periods: carry_over(form)?,
         carry_over_maximum: match form.get("carry_over_maximum") {
             Some(_) => Some(credits(form, "carry_over_maximum")?),
