@@ -25,7 +25,7 @@ mod tally;
 mod versions;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use card::{
     Category, CheaperOf, Condition, Meter, Quantity, Rate, RateCard, Role, Row, Runtime, Scheme, Tier, Tiers,

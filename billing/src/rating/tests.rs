@@ -41,7 +41,7 @@ pub(super) fn when(text: &str) -> Vec<Condition> {
     text.split_whitespace().map(condition).collect()
 }
 
-pub(super) fn per(price: &str, per: u64) -> Scheme {
+pub(crate) fn per(price: &str, per: u64) -> Scheme {
     Scheme::Metered { per: NonZeroU64::new(per).unwrap(), started: false, tiers: Tiers::One(credits(price)) }
 }
 
@@ -63,14 +63,14 @@ pub(super) fn tiers(text: &str) -> Vec<Tier> {
     text.split(' ').map(tier).collect()
 }
 
-pub(super) fn row(conditions: &str, rates: Vec<(&str, Scheme)>) -> Row {
+pub(crate) fn row(conditions: &str, rates: Vec<(&str, Scheme)>) -> Row {
     let rate =
         |(quantity, scheme): (&str, Scheme)| Rate { quantity: quantity.into(), scheme, runtime: Runtime::default() };
     Row { when: when(conditions), base_fee: None, rates: rates.into_iter().map(rate).collect() }
 }
 
 /// A meter of optional quantities; a name that ends in `!` is required, in `?` informational.
-pub(super) fn meter(name: &str, quantities: &str, dimensions: &str, rows: Vec<Row>) -> Meter {
+pub(crate) fn meter(name: &str, quantities: &str, dimensions: &str, rows: Vec<Row>) -> Meter {
     let quantity = |it: &str| {
         let name = it.trim_end_matches(['!', '?']);
         let role = match it.as_bytes().last() {

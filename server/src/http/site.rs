@@ -154,6 +154,16 @@ impl Site {
         done.map_err(|it| Problem::internal(format_args!("work set aside panicked: {it}")))
     }
 
+    /// Sees through what was begun, though who asked may have gone before: what is asked of a book is done whether or
+    /// not anybody waits for it.
+    pub async fn through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let done = tokio::spawn(work).await;
+        done.map_err(|it| Problem::internal(format_args!("work seen through panicked: {it}")))
+    }
+
     /// Room for an upload of up to `bytes`; busy when there is none. It goes to wherever the upload does: who asked may
     /// have gone long before that is done with it.
     pub fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {

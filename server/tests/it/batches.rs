@@ -1,10 +1,13 @@
 //! Batches: order kept, each its own result, JSON and NDJSON alike.
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::cluster::Schema;
 use crate::served::{Served, chat};
 
 /// Good, misspelt, too dear, good again.
@@ -95,11 +98,11 @@ fn a_card_number_in_one_of_a_batch_refuses_that_one() {
 }
 
 /// A request with its head, and as much of its body as `body` is.
-fn began(server: &Served, path: &str, content_type: &str, length: usize, body: &str) -> TcpStream {
+fn began(server: &Served, path: &str, header: &str, length: usize, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     write!(
         stream,
-        "POST {path} HTTP/1.1\r\nhost: scrip\r\nauthorization: Bearer {}\r\ncontent-type: {content_type}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: scrip\r\nauthorization: Bearer {}\r\n{header}\r\n\
          content-length: {length}\r\n\r\n{body}",
         server.key
     )
@@ -107,9 +110,69 @@ fn began(server: &Served, path: &str, content_type: &str, length: usize, body: &
     stream
 }
 
-/// Uploads have 512 MiB together. A batch has its part as long as it is worked on, though nobody waits for it any more.
+/// An upload of so many bytes that asks before it sends them: it goes on where it is let in, and has its room then.
+fn let_in(server: &Served, bytes: usize) -> Option<TcpStream> {
+    let asks = "content-type: application/zip\r\nexpect: 100-continue";
+    let mut upload = began(server, "/v1/measure/repository", asks, bytes, "");
+    let mut answer = [0; 12];
+    upload.read_exact(&mut answer).unwrap();
+    match &answer {
+        b"HTTP/1.1 100" => Some(upload),
+        b"HTTP/1.1 503" => None,
+        other => panic!("{}", String::from_utf8_lossy(other)),
+    }
+}
+/// Half of the 512 MiB there are for all uploads together.
+fn half(server: &Served) -> TcpStream {
+    let_in(server, 256 << 20).expect("there is room for it")
+}
+/// Beside it there is room for nearly as much, but not beside a batch of some MiB as well.
+fn refuses_the_other_half(server: &Served) -> bool {
+    let_in(server, (256 << 20) - (4 << 20)).is_none()
+}
+fn wait_for_room(server: &Served) {
+    let began = Instant::now();
+    while refuses_the_other_half(server) {
+        assert!(began.elapsed() < Duration::from_secs(120), "its room is given back");
+        std::thread::yield_now();
+    }
+}
+
+/// A batch has its room as long as it is worked on, though nobody waits for it any more. Here another has the account
+/// in the database, for as long as the story likes; so it is told on a PostgreSQL whatever the others are told on.
 #[test]
 fn a_batch_that_was_left_keeps_its_room_until_it_is_done() {
+    let schema = Schema::new();
+    // Nobody gives up waiting before the story goes on.
+    let patient = format!("{}&statement_timeout_ms=600000", schema.url());
+    let directory = Arc::new(TempDir::new().unwrap());
+    let server = Served::start_with(directory, &[("SCRIP_DATABASE_URL", &patient)], "");
+    server.account("ada");
+    let (mut other, mut watch) = (schema.hand(), schema.hand());
+    let mut held = other.transaction().unwrap();
+    held.execute("select version from books for update", &[]).unwrap();
+    let own: i32 = held.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    let batch = format!("{}{}", " ".repeat(8 << 20), json!([chat("ada", "left", 8_000)]));
+    let left = began(&server, "/v1/charges/batch", "content-type: application/json", batch.len(), &batch);
+    let waiting = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
+    let began = Instant::now();
+    while watch.query_one(waiting, &[&own]).unwrap().get::<_, i64>(0) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(120), "the batch comes to its account");
+        std::thread::yield_now();
+    }
+    let half = half(&server);
+    assert!((0..10).all(|_| refuses_the_other_half(&server)), "there is no room beside it");
+    drop(left);
+    assert!((0..10).all(|_| refuses_the_other_half(&server)), "it is worked on still, after its client is gone");
+    held.rollback().unwrap();
+    wait_for_room(&server);
+    drop(half);
+    assert_eq!(server.available("ada"), "599", "what it asked for was done");
+}
+
+/// So has one that is measured still, on a thread that no client can call back.
+#[test]
+fn a_batch_that_was_left_keeps_its_room_while_it_is_measured() {
     let server = Served::start();
     server.account("ada");
     // Long words, on each of which a while is spent.
@@ -119,26 +182,12 @@ fn a_batch_that_was_left_keeps_its_room_until_it_is_done() {
     charge["quantities"] = Value::Null;
     charge["input"] = json!({"model": "gpt-6.1-terra", "text": text});
     let batch = json!([charge]).to_string();
-    let archive = |bytes: usize| began(&server, "/v1/measure/repository", "application/zip", bytes, "");
-    let left = began(&server, "/v1/charges/batch", "application/json", batch.len(), &batch);
-    // All of it was sent; the server reads and parses it.
-    let half = archive(256 << 20);
-    let refused = || {
-        let mut rest = archive((256 << 20) - (4 << 20));
-        // Longer than a busy machine takes to refuse one.
-        rest.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut answer = [0; 12];
-        // One that is let in is waited for, and is answered nothing.
-        rest.read_exact(&mut answer).is_ok() && answer == *b"HTTP/1.1 503"
-    };
-    // By then all of it was read, and is worked on.
-    assert!(refused(), "there is no room beside it");
+    let left = began(&server, "/v1/charges/batch", "content-type: application/json", batch.len(), &batch);
+    // All of it was sent; the server reads and parses it, and by the time of the first refusal works on it.
+    let half = half(&server);
+    assert!(refuses_the_other_half(&server), "there is no room beside it");
     drop(left);
-    assert!((0..2).all(|_| refused()), "it is worked on still, after its client is gone");
-    let began = Instant::now();
-    while refused() {
-        assert!(began.elapsed() < Duration::from_secs(120), "its room is given back");
-        std::thread::yield_now();
-    }
+    assert!((0..2).all(|_| refuses_the_other_half(&server)), "it is worked on still, after its client is gone");
+    wait_for_room(&server);
     drop(half);
 }

@@ -18,6 +18,7 @@ mod emails;
 #[path = "../../../store/tests/it/forwarded.rs"]
 mod forwarded;
 mod history;
+mod hold_crashes;
 mod holds;
 mod imports;
 mod insight;

@@ -19,6 +19,15 @@ fn at_every_step<S>(name: &str, story: S)
 where
     S: AsyncFn(&mut Town, &dyn Fn(&Town)),
 {
+    at_every_step_and_then(name, story, async |_: &mut Town, ()| {});
+}
+
+/// The same; and of each telling `then` hears what came of it, before time passes.
+pub fn at_every_step_and_then<S, A, T>(name: &str, story: S, then: A)
+where
+    S: AsyncFn(&mut Town, &dyn Fn(&Town)) -> T,
+    A: AsyncFn(&mut Town, T),
+{
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let mut number = name.len();
@@ -26,8 +35,9 @@ where
             for commit in 0.. {
                 number += 1;
                 let mut town = Town::new(number, after_effect).await;
-                story(&mut town, &|it: &Town| it.doom.seal(commit)).await;
+                let came = story(&mut town, &|it: &Town| it.doom.seal(commit)).await;
                 let is_whole = !town.doom.has_come();
+                then(&mut town, came).await;
                 town.restart().await;
                 town.check(&format!("{name}, commit {commit}, after its effect: {after_effect}, {:?}", town.post));
                 town.app.close();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use billing::id::{Name, PaymentId};
 use billing::invoice::Party;
+use billing::ledger::{Transaction, What};
 use billing::money::{Credits, Currency};
 use billing::subscription::Every;
 use billing::time::{Span, Timestamp};
@@ -190,14 +191,19 @@ impl Town {
 
     /// Another process takes over, and has all the time it needs.
     pub async fn restart(&mut self) {
-        self.app.close();
-        (self.app, self.doom) = open(&self.inner, &self.sim, false);
-        self.app.clock().advance(self.ahead);
+        self.take_over();
         self.deliver().await;
         for _ in 0..8 {
             self.pass(Span::MINUTE.times(16)).await;
         }
         self.deliver().await;
+    }
+
+    /// Another process takes over at once.
+    pub fn take_over(&mut self) {
+        self.app.close();
+        (self.app, self.doom) = open(&self.inner, &self.sim, false);
+        self.app.clock().advance(self.ahead);
     }
 
     pub async fn buy(&self) -> Option<PaymentId> {
@@ -375,13 +381,17 @@ impl Town {
 
     /// Credits that became debt because their money went back.
     pub fn owed(&self) -> Credits {
-        let number = self.app.account(&ada()).unwrap().number;
-        let all = self.inner.transactions(number, u64::MAX, 500).unwrap();
-        let owed = all.iter().filter_map(|it| match &it.what {
-            billing::ledger::What::Withdrawn(it) => Some(it.owed),
+        let owed = self.journal().into_iter().filter_map(|it| match &it.what {
+            What::Withdrawn(it) => Some(it.owed),
             _ => None,
         });
         owed.sum()
+    }
+
+    /// Ada's latest transactions, the last first.
+    pub fn journal(&self) -> Vec<Arc<Transaction>> {
+        let number = self.app.account(&ada()).unwrap().number;
+        self.inner.transactions(number, u64::MAX, 500).unwrap()
     }
 
     /// Each payment was told of, once.

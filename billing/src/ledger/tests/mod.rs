@@ -2,8 +2,10 @@
 mod budgets;
 mod burn;
 mod histories;
+mod late;
 mod money;
 mod properties;
+mod returns;
 mod script;
 mod tables;
 mod undo;

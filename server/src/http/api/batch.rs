@@ -87,7 +87,12 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         problems.push(order.map(|it| asked.push(Ok(it))).err());
     }
     let accounts: Vec<_> = asked.iter().map(|it| it.as_ref().ok().map(|it: &ChargeOrder| it.account.clone())).collect();
-    let mut answers = site.app.charge_all(asked).await.into_iter().zip(accounts);
+    let (app, kept) = (Arc::clone(&site.app), Arc::clone(&room));
+    let charging = async move {
+        let _room = kept;
+        app.charge_all(asked).await
+    };
+    let mut answers = site.through(charging).await?.into_iter().zip(accounts);
     let results = problems.into_iter().map(|problem| match problem {
         Some(problem) => Err(problem),
         None => {
