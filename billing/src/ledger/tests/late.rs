@@ -2,8 +2,9 @@
 //!
 //! An event brings its own time. By that it is priced, counted, and finds the grants that lived then, though they have
 //! expired since. So the order in which events arrive decides nothing that was settled by when they happened. It does
-//! decide two things: who is refused, where there is not enough for all (these histories refuse nobody), and which grant
-//! pays for what no grant of its time could (`what_its_time_cannot_pay_for_is_paid_by_what_is_there_when_it_is_told`).
+//! decide two things: who is refused, where there is not enough for all (these histories refuse nobody), and which
+//! grant pays for what no grant of its time could
+//! (`what_its_time_cannot_pay_for_is_paid_by_what_is_there_when_it_is_told`).
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::vec::Vec;
