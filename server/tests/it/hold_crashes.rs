@@ -1,8 +1,8 @@
 //! A process that dies between any two steps of a hold: opened, extended, and captured, released or expired.
 //!
-//! The store dies at each commit in turn, before or after its effect (see `money_crashes`). Whoever asked heard nothing,
-//! and asks another process the same again under the same keys: what was done is answered as it was, what was not is
-//! done now, and nothing stays reserved, is lost or is there twice.
+//! The store dies at each commit in turn, before or after its effect (see `money_crashes`). Whoever asked heard
+//! nothing, and asks another process the same again under the same keys: what was done is answered as it was, what was
+//! not is done now, and nothing stays reserved, is lost or is there twice.
 use std::sync::Arc;
 
 use billing::ledger::{HoldEnd, Over, Transaction, What};

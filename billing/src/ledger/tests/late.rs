@@ -1,9 +1,10 @@
 //! Late events: what happened comes to the same, whenever it is told.
 //!
 //! An event brings its own time. By that it is priced, counted, and finds the grants that lived then, though they have
-//! expired since. So the order in which events arrive decides nothing that was settled by when they happened. Two things
-//! it does decide: who is refused, where there is not enough for all (these histories refuse nobody), and which grant
-//! pays for what no grant of its time could (`what_its_time_cannot_pay_for_is_paid_by_what_is_there_when_it_is_told`).
+//! expired since. So the order in which events arrive decides nothing that was settled by when they happened. It does
+//! decide two things: who is refused, where there is not enough for all (these histories refuse nobody), and which
+//! grant pays for what no grant of its time could
+//! (`what_its_time_cannot_pay_for_is_paid_by_what_is_there_when_it_is_told`).
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::vec::Vec;
@@ -183,8 +184,8 @@ proptest! {
     }
 }
 
-/// Five of what was used at 5 no grant of that time covers. Told at once, they are owed, and the next grant repays them;
-/// told when that one is over, it expired whole, and the one after it pays.
+/// Five of what was used at 5 no grant of that time covers. Told at once, they are owed, and the next grant repays
+/// them; told when that one is over, it expired whole, and the one after it pays.
 #[test]
 fn what_its_time_cannot_pay_for_is_paid_by_what_is_there_when_it_is_told() {
     check(

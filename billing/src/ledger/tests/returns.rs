@@ -1,5 +1,5 @@
-//! Money that goes back: one purchase, refunded in parts, disputed, won and lost, while it is spent, held, voided, expires
-//! and is owed for.
+//! Money that goes back: one purchase, refunded in parts, disputed, won and lost, while it is spent, held, voided,
+//! expires and is owed for.
 //!
 //! What a payment keeps of itself (how much of it has gone back, and what of that had lapsed) is a document of the
 //! server's; here it is kept beside the book by the same rule: what is left goes first, then what had lapsed, for which
@@ -283,8 +283,8 @@ proptest! {
         assert_folds(&history.journal, &history.book);
     }
 
-    /// Who wins a dispute finds what there was, and as long to use it, however long it took; be it the second one, or one
-    /// after a refund or a loss in part.
+    /// Who wins a dispute finds what there was, and as long to use it, however long it took; be it the second one, or
+    /// one after a refund or a loss in part.
     #[test]
     fn a_dispute_that_is_won_restores_exactly((expires, steps) in lives(), minutes in 0..500i64) {
         let mut history = History::new(expires);
