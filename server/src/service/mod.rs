@@ -123,7 +123,7 @@ pub use portal::{Followed, LinkOrder, PortalLink, PortalPage, PortalSession, Rol
 pub use preferences::{Preferences, Topic};
 pub use prices::{bounds as purchase_bounds, chargeable};
 pub(crate) use projects::ProjectsLately;
-pub use provider::NoticeRefused;
+pub use provider::{NoticeRefused, SetAside};
 pub use purchase_price::PriceOfCredits;
 pub use purchases::{Goods, PurchaseOrder};
 pub use quotes::{QuoteOrder, QuoteView};

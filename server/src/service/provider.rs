@@ -1,7 +1,9 @@
 //! Hearing from the payment provider: its notices, and what they missed.
 //!
 //! A notice is believed when its signature is right, and even then it is a reason to look, not a fact: it may be late,
-//! repeated, out of order, or lost. So its events are also read from the provider's own list every few minutes.
+//! repeated, out of order, or lost. So its events are also read from the provider's own list every few minutes. One
+//! that cannot be read, or not be heard of for a day, is set aside: operators see it, the others go on, and it is tried
+//! again until it is heard of or the provider has it no more.
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -16,7 +18,7 @@ use super::documents::{Kept, LEASE, read};
 use super::payment_methods::told;
 use super::renewals::carry_over_maximum;
 use crate::app::App;
-use crate::stripe::{self, Event, Notice, NoticeFault, Provider};
+use crate::stripe::{self, Event, Heard, Notice, NoticeFault, Provider};
 
 pub(super) const KIND: &str = "provider_events";
 /// How often the provider's list is read.
@@ -24,8 +26,11 @@ const EVERY: Span = Span::MINUTE.times(5);
 /// How far a reading goes back behind the last, for what became visible late.
 const OVERLAP: Span = Span::MINUTE.times(10);
 
-/// How long one that cannot be heard of is tried again.
-const GIVEN_UP_AFTER: Span = Span::DAY;
+/// How long one that cannot be heard of is read again with the list, before it is set aside.
+const SET_ASIDE_AFTER: Span = Span::DAY;
+/// Events that are set aside at once. Where there are more, the list is read again from the first of them: what nobody
+/// can read any more is no list to go on with.
+const SET_ASIDE_MAX: usize = 100;
 
 /// While hearing takes long, the lease is renewed this often.
 const LEASE_TURN: Span = Span::MINUTE;
@@ -34,6 +39,34 @@ const LEASE_TURN: Span = Span::MINUTE;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct ReadUntil {
     until: i64,
+    /// Of before, what could not be heard of.
+    #[serde(default)]
+    set_aside: Vec<SetAside>,
+}
+
+/// An event of the provider's that could not be read, or heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Its name there.
+    pub event: String,
+    pub why: String,
+    /// When it happened, in milliseconds.
+    pub at: i64,
+}
+
+impl ReadUntil {
+    /// Sets an event aside, where it is not yet. False where there is no room.
+    fn set_aside(&mut self, it: SetAside) -> bool {
+        if self.set_aside.iter().any(|known| known.event == it.event) {
+            return true;
+        }
+        let has_room = self.set_aside.len() < SET_ASIDE_MAX;
+        tracing::error!(event = it.event, why = it.why, has_room, "an event of the payment provider is set aside");
+        if has_room {
+            self.set_aside.push(it);
+        }
+        has_room
+    }
 }
 
 /// Why a notice was not taken.
@@ -119,7 +152,7 @@ impl App {
         if self.provider.is_none() || self.store.document(Document::HOUSE, KIND, KIND)?.is_some() {
             return Ok(());
         }
-        let until = ReadUntil { until: self.clock.machine_now().millis() };
+        let until = ReadUntil { until: self.clock.machine_now().millis(), set_aside: Vec::new() };
         let now = self.now();
         let first = Kept::new(Document::HOUSE, KIND, KIND.to_owned(), until).next(now, Some(now + EVERY));
         match self.store.commit(&[first]) {
@@ -137,13 +170,16 @@ impl App {
         let mut from = Timestamp::from_millis(kept.body.until) - OVERLAP;
         let mut stretch = end.millis() - from.millis();
         let mut unheard = end;
+        if !self.hear_set_aside(&mut kept).await? {
+            return Ok(());
+        }
         while from < end {
             if !self.keep_reading(&mut kept)? {
                 return Ok(());
             }
             let until = (from + Span::from_millis(stretch)).min(end);
-            let notices = match self.at_provider(move |it| it.events(from, until)).await.map_err(|it| told(&it))? {
-                Some(notices) => notices,
+            let events = match self.at_provider(move |it| it.events(from, until)).await.map_err(|it| told(&it))? {
+                Some(events) => events,
                 None if Span::SECOND.millis() < stretch => {
                     stretch /= 2;
                     continue;
@@ -154,12 +190,10 @@ impl App {
                 }
             };
             // One that cannot be heard of now must not hide the others: the list is read again from it, for a while.
-            for notice in notices {
-                if let Err(error) = self.hear(&notice).await {
-                    tracing::warn!(notice = notice.reference, ?error, "an event could not be looked at");
-                    if end < notice.at + GIVEN_UP_AFTER {
-                        unheard = unheard.min(notice.at);
-                    }
+            for event in events {
+                let at = event.as_ref().map_or_else(|it| it.at, |it| it.at);
+                if !self.hear_or_set_aside(&event, end, &mut kept.body).await {
+                    unheard = unheard.min(at);
                 }
                 if kept.document.at + LEASE_TURN <= self.now() && !self.keep_reading(&mut kept)? {
                     return Ok(());
@@ -169,6 +203,75 @@ impl App {
             from = until;
         }
         self.keep(&[kept.next(self.now(), Some(self.now() + EVERY))]).map(drop)
+    }
+
+    /// Hears of an event of the list, or sets it aside. False where the list is to be read again from it.
+    async fn hear_or_set_aside(self: &Arc<Self>, event: &Heard, end: Timestamp, reading: &mut ReadUntil) -> bool {
+        let (event, at, why) = match event {
+            Err(unread) => (&unread.reference, unread.at, unread.why.clone()),
+            Ok(notice) => {
+                let Err(error) = self.hear(notice).await else { return true };
+                tracing::warn!(notice = notice.reference, ?error, "an event could not be looked at");
+                if end < notice.at + SET_ASIDE_AFTER {
+                    return false;
+                }
+                (&notice.reference, notice.at, format!("what it is about could not be looked at: {error:?}"))
+            }
+        };
+        reading.set_aside(SetAside { event: event.clone(), why, at: at.millis() })
+    }
+
+    /// Tries again what is set aside: it may be read by now, by a newer server of ours or another answer of theirs.
+    /// False when another has the reading.
+    async fn hear_set_aside(self: &Arc<Self>, kept: &mut Kept<ReadUntil>) -> Result<bool, Error> {
+        for aside in kept.body.set_aside.clone() {
+            if !self.keep_reading(kept)? {
+                return Ok(false);
+            }
+            let event = aside.event.clone();
+            let found = match self.at_provider(move |it| it.event(&event)).await {
+                Ok(found) => found,
+                Err(failure) => {
+                    // Whoever is away is asked for the list next. The others have their turn before this one.
+                    tracing::warn!(event = aside.event, ?failure, "an event that was set aside could not be asked for");
+                    kept.body.set_aside.retain(|it| it.event != aside.event);
+                    kept.body.set_aside.push(aside);
+                    break;
+                }
+            };
+            if self.is_heard_at_last(&aside, found).await {
+                kept.body.set_aside.retain(|it| it.event != aside.event);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether nothing is left to do about an event that was set aside.
+    async fn is_heard_at_last(self: &Arc<Self>, aside: &SetAside, found: Option<Heard>) -> bool {
+        let event = &aside.event;
+        match found {
+            Some(Ok(notice)) => {
+                let heard = self.hear(&notice).await;
+                let _ = heard.as_ref().inspect_err(|error| {
+                    tracing::warn!(event, ?error, "an event that was set aside is still not heard of");
+                });
+                heard.is_ok()
+            }
+            Some(Err(unread)) => {
+                tracing::warn!(event, why = unread.why, "an event that was set aside can still not be read");
+                false
+            }
+            None => {
+                tracing::error!(event, why = aside.why, "an event was never heard of, and the provider has it no more");
+                true
+            }
+        }
+    }
+
+    /// Events of the provider's that could not be heard of, the first that was set aside first.
+    pub fn events_set_aside(&self) -> Result<Vec<SetAside>, Error> {
+        let reading = self.kept::<ReadUntil>(Document::HOUSE, KIND, KIND)?;
+        Ok(reading.map(|it| it.body.set_aside).unwrap_or_default())
     }
 
     /// Takes the reading for the time of a lease, or keeps it, and writes down how far it is. False when another has

@@ -3,7 +3,7 @@ use billing::time::Timestamp;
 
 use super::form::Form;
 use super::lists::AT_A_TIME;
-use super::words::{Failure, Notice};
+use super::words::{Failure, Notice, RefusedFor, Unread};
 use super::{Provider, read};
 
 /// Answers of a hundred events that are read for one call.
@@ -34,24 +34,30 @@ const HEARD: [&str; 20] = [
     "charge.dispute.funds_reinstated",
 ];
 
+/// An event of the provider's list.
+pub type Heard = Result<Notice, Unread>;
+
 impl Provider {
     /// What happened from `from` on and before `until`, oldest first, cut at whole seconds. The provider keeps events
-    /// for thirty days. None when there are more than two thousand: ask for a shorter while.
+    /// for thirty days. None when there are more than two thousand: ask for a shorter while. One that cannot be read is
+    /// among them, and says so.
     ///
     /// # Errors
     /// See [`Failure`]; never ambiguous.
-    pub fn events(&self, from: Timestamp, until: Timestamp) -> Result<Option<Vec<Notice>>, Failure> {
-        let mut newest_first: Vec<Notice> = Vec::new();
+    pub fn events(&self, from: Timestamp, until: Timestamp) -> Result<Option<Vec<Heard>>, Failure> {
+        let (mut newest_first, mut last): (Vec<Heard>, Option<String>) = (Vec::new(), None);
         for _ in 0..ANSWERS_MAX {
             let query = Form::new()
                 .with("created[gte]", from.millis().div_euclid(1000))
                 .with("created[lt]", until.millis().div_euclid(1000))
                 .with("limit", AT_A_TIME)
-                .with_some("starting_after", newest_first.last().map(|it| &it.reference));
+                .with_some("starting_after", last.as_ref());
             let query = HEARD.iter().fold(query, |query, it| query.with("types[]", it));
             let list = self.wire.get("/v1/events", query)?;
             for event in list["data"].as_array().into_iter().flatten() {
-                newest_first.push(read::notice(event).map_err(read::Unreadable::looked_at)?);
+                let reference = event["id"].as_str().ok_or_else(|| read::unreadable(event, "id").looked_at())?;
+                last = Some(reference.to_owned());
+                newest_first.push(read::notice_or_why(event));
             }
             if list["has_more"] != true {
                 newest_first.reverse();
@@ -59,5 +65,17 @@ impl Provider {
             }
         }
         Ok(None)
+    }
+
+    /// One event. None where the provider has it no more.
+    ///
+    /// # Errors
+    /// As of [`Provider::events`].
+    pub fn event(&self, reference: &str) -> Result<Option<Heard>, Failure> {
+        match self.wire.get(&format!("/v1/events/{reference}"), Form::new()) {
+            Ok(object) => Ok(Some(read::notice_or_why(&object))),
+            Err(Failure::Refused { why: RefusedFor::Missing, .. }) => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 }

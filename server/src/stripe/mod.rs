@@ -44,12 +44,13 @@ mod wire;
 mod words;
 
 pub use amounts::charged_max;
+pub use events::Heard;
 pub use notices::NoticeFault;
 pub use secret::Secret;
 pub use words::{
     Card, CardOrder, CardSetup, Decline, DeclineReason, Dispute, DisputeStatus, Event, Failure, FinishOrder,
     NewCustomer, Notice, Page, PageStatus, Payment, PaymentStatus, PurchaseLine, PurchaseOrder, Refund, RefundOrder,
-    RefundStatus, RefusedFor, SavedCharge, SetupOutcome,
+    RefundStatus, RefusedFor, SavedCharge, SetupOutcome, Unread,
 };
 
 use std::time::Duration;

@@ -42,7 +42,7 @@ fn instant(seconds: &Value) -> Timestamp {
     Timestamp::EPOCH + Span::SECOND.times(seconds.as_i64().unwrap_or_default())
 }
 
-fn unreadable(object: &Value, member: &str) -> Unreadable {
+pub(super) fn unreadable(object: &Value, member: &str) -> Unreadable {
     Unreadable(format!("`{member}` of {} is {}", object["id"], object[member]))
 }
 
@@ -232,6 +232,15 @@ fn removed_card(data: &Value) -> Card {
     let card = card(&data["object"]);
     let customer = card.customer.or_else(|| reference(&data["previous_attributes"]["customer"]));
     Card { customer, ..card }
+}
+
+/// A notice, or what cannot be read of it: it is one of many, and must not hide the others.
+pub(super) fn notice_or_why(object: &Value) -> Result<Notice, Unread> {
+    notice(object).map_err(|Unreadable(why)| Unread {
+        reference: text(&object["id"]),
+        at: instant(&object["created"]),
+        why,
+    })
 }
 
 pub(super) fn notice(object: &Value) -> Result<Notice, Unreadable> {

@@ -286,6 +286,16 @@ pub struct Notice {
     pub event: Event,
 }
 
+/// A notice that does not say how much money it is about, so that nobody knows what it tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unread {
+    /// As of a notice.
+    pub reference: String,
+    pub at: Timestamp,
+    /// What of it cannot be read.
+    pub why: String,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// A payment has another status now: read it there.

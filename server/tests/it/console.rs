@@ -1,7 +1,7 @@
 //! The operators' console without a browser: what it does, that it asks first, does it once and writes it down.
 use billing::id::{PaymentId, Place};
 use billing::time::{Span, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Change, Document};
 
 use crate::money_shop::Shop;
@@ -102,6 +102,88 @@ fn only_an_admin_key_opens_it_and_only_its_own_pages_may_change_anything() {
     assert_eq!(server.browse("/console", &operator.cookie).header("location"), Some("/console/sign-in"));
     let key = server.key.clone();
     server.as_key(&key, |it| assert_eq!(it.available("ada"), "600"));
+}
+
+/// The provider's events of a kind that say, or do not say, which currency they are about.
+fn spoil(shop: &Shop, kind: &str, currency: &Value) -> Vec<String> {
+    let mut memory = shop.control("GET", "memory", &json!({}));
+    let things = memory["shelf"]["things"].as_array_mut().unwrap().iter_mut().map(|it| &mut it[1]);
+    let of_kind = |it: &Value| it["object"] == "event" && it["type"].as_str().is_some_and(|it| it.starts_with(kind));
+    let mut spoiled = Vec::new();
+    for event in things.filter(|it| of_kind(it)) {
+        event["data"]["object"]["currency"] = currency.clone();
+        spoiled.push(event["id"].as_str().unwrap().to_owned());
+    }
+    shop.control("POST", "memory", &memory);
+    spoiled
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_shown_and_tried_again_and_hides_no_other() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", "4242424242424242");
+    shop.control("POST", "notices", &json!({"lose": 1_000_000}));
+    let buy = |key: &str, credits: u32| {
+        let bought = shop.buy("ada", key, &json!({"credits": credits, "payment_method": card})).json();
+        assert_eq!(bought["status"], "succeeded", "{bought}");
+        bought["id"].as_str().unwrap().to_owned()
+    };
+    let (disputed, refunded) = (buy("a", 1000), buy("b", 500));
+    let paid = shop.control("GET", "totals", &json!({}))["succeeded"].clone();
+    let at_provider = |amount: i64| {
+        let found = paid.as_array().unwrap().iter().find(|it| it["amount"] == amount).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    shop.control("POST", "disputes", &json!({"payment": at_provider(1210)}));
+    shop.refund_by_hand(&at_provider(605), 605);
+    let unreadable = spoil(&shop, "charge.dispute", &json!(null));
+    assert!(!unreadable.is_empty());
+    shop.pass(400);
+    shop.wait_until("the refund is heard of", |it| it.payment(&refunded)["refunded"]["amount"] == 605);
+    assert_eq!(shop.payment(&disputed)["dispute"], json!(null));
+    let operator = Operator::of(&shop.server);
+    let shows = |name: &str| operator.look("/console/payments").contains(name);
+    shop.wait_until("operators see it", |_| unreadable.iter().all(|it| shows(it)));
+    assert!(shows("News that could not be read") && shows("`currency` of "));
+    // Once it can be read it is heard of, however long ago it was.
+    shop.pass(3 * 24 * 3600);
+    let operator = Operator::of(&shop.server);
+    let shows = |name: &str| operator.look("/console/payments").contains(name);
+    shop.wait_until("it is tried in vain", |_| shows("News that could not be read"));
+    assert_eq!(shop.payment(&disputed)["dispute"], json!(null));
+    spoil(&shop, "charge.dispute", &json!("eur"));
+    shop.pass(400);
+    shop.wait_until("the dispute is heard of", |it| it.payment(&disputed)["dispute"]["status"] == "open");
+    shop.wait_until("nothing is left", |_| !shows("News that could not be read"));
+}
+
+#[test]
+fn credits_that_were_paid_for_elsewhere_are_given_with_what_was_paid() {
+    let server = Served::start();
+    server.put("/v1/accounts/ada", &json!({"currency": "eur"}));
+    let operator = Operator::of(&server);
+    let (home, act) = ("/console/accounts/ada", "/console/accounts/ada/grant");
+    assert!(operator.look(home).contains("Paid for them, EUR"));
+    let bought = |cost| [("credits", "1000"), ("source", "purchase"), ("cost", cost), ("reason", "Wire 4711")];
+    for (field, wrong) in [
+        ("cost", bought("")),
+        ("cost", bought("ten")),
+        ("cost", bought("9.505")),
+        ("cost.amount", bought("0")),
+        ("cost.amount", bought("1000000000000")),
+        ("cost", [("credits", "5"), ("source", "promo"), ("cost", "9.50"), ("reason", "A gift")]),
+    ] {
+        // It is said before anybody is asked, and not only after.
+        let refused = operator.send(act, &wrong);
+        assert_eq!(refused.status, 422, "{wrong:?}: {}", refused.text);
+        assert!(refused.text.contains(field), "{wrong:?}: {}", refused.text);
+    }
+    let says = ["given 1,000.00 credits, as purchase", "€9.50 was paid for them", "No card is charged"];
+    operator.did(act, &bought("9.50"), &says);
+    assert_eq!(server.available("ada"), "1600", "sent twice, given once");
+    let grants = server.get("/v1/accounts/ada/grants").json();
+    let given = grants["data"].as_array().unwrap().iter().find(|it| it["source"] == "purchase").unwrap();
+    assert_eq!(given["cost"], json!({"amount": 950, "currency": "eur"}));
 }
 
 #[test]

@@ -82,6 +82,8 @@ struct PaymentsPage {
     payments: Vec<PaymentRow>,
     sells: bool,
     older: Option<Older>,
+    /// News of the provider's that nobody could read: each its name there, when it was, and why.
+    unheard: Vec<(String, When, String)>,
 }
 
 /// How far it was looked, and where those are that were not looked at.
@@ -116,7 +118,13 @@ pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
             since: When::moment(it, &TimeZone::UTC),
             href: host.query.with(&[("before", &it.millis().to_string()), ("did", "")]).href("/console/payments"),
         });
+        let unheard = app.events_set_aside()?.into_iter();
+        let unheard = unheard.map(|it| {
+            let at = When::moment(Timestamp::from_millis(it.at), &TimeZone::UTC);
+            (it.event, at, it.why)
+        });
         Ok(PaymentsPage {
+            unheard: unheard.collect(),
             payments: seen.payments.iter().map(|it| PaymentRow::of(it, &TimeZone::UTC)).collect(),
             choices,
             sells: app.settings().payments.is_some(),

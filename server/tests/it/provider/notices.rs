@@ -141,6 +141,7 @@ fn what_notices_missed_is_read_from_the_list() {
     }
     assert!(town.heard(&hear).is_empty(), "they are lost");
     let events = town.provider.events(now() - Span::HOUR, now() + Span::HOUR).unwrap().unwrap();
+    let events: Vec<Notice> = events.into_iter().map(Result::unwrap).collect();
     assert!(50 < events.len(), "more than the provider gives at a time");
     let expected: Vec<String> = (0..60).map(|it| format!("payment_{it}")).collect();
     assert_eq!(paid(&events), expected, "oldest first");
