@@ -165,10 +165,12 @@ pub fn looks_like_card_number(text: &str) -> bool {
     let mut count = 0;
     let (mut is_whole, mut is_dialled) = (true, false);
     let mut before = b'.';
-    for byte in text.bytes().chain(core::iter::once(b'.')) {
+    let mut began_at = 0;
+    for (place, byte) in text.bytes().chain(core::iter::once(b'.')).enumerate() {
         match byte {
             b'0'..=b'9' => {
                 if count == 0 {
+                    began_at = place;
                     // Digits that hang on letters are part of a longer name.
                     is_whole = !before.is_ascii_alphabetic() && before != b'_';
                     is_dialled = before == b'+';
@@ -181,7 +183,12 @@ pub fn looks_like_card_number(text: &str) -> bool {
             b' ' | b'-' if 0 < count => {}
             _ => {
                 let ends_well = !before.is_ascii_digit() || (!byte.is_ascii_alphabetic() && byte != b'_');
-                if is_whole && ends_well && count <= CARD_DIGITS_MAX && is_card(&digits[..count], is_dialled) {
+                if is_whole
+                    && ends_well
+                    && count <= CARD_DIGITS_MAX
+                    && is_card(&digits[..count], is_dialled)
+                    && !is_in_uuid(text.as_bytes(), (began_at, place))
+                {
                     return true;
                 }
                 count = 0;
@@ -190,6 +197,18 @@ pub fn looks_like_card_number(text: &str) -> bool {
         before = byte;
     }
     false
+}
+
+/// Whether what stands from the first place to before the second is part of a UUID, whose hyphens may part digits as
+/// those of a card number are.
+///
+/// Source: RFC 9562, section 4.
+fn is_in_uuid(text: &[u8], (from, to): (usize, usize)) -> bool {
+    let is_other = |it: &u8| !it.is_ascii_hexdigit() && *it != b'-';
+    let from = text[..from].iter().rposition(is_other).map_or(0, |it| it + 1);
+    let to = text[to..].iter().position(is_other).map_or(text.len(), |it| to + it);
+    let hyphens = [8, 13, 18, 23];
+    to - from == 36 && (0..36).all(|place| hyphens.contains(&place) == (text[from + place] == b'-'))
 }
 
 const CARD_DIGITS_MIN: usize = 12;
@@ -289,6 +308,8 @@ mod tests {
             "30569309025904",
             "3566002020360505",
             "2200000000000004",
+            // As much of it as of a UUID, and no UUID.
+            "51432822-6786-4693-b20f-7945af06222",
         ] {
             assert!(looks_like_card_number(card), "{card}");
         }
@@ -312,6 +333,9 @@ mod tests {
             "+4422222222228",
             "4915100000004",
             "4006381300063",
+            // Two of a hundred thousand UUIDs.
+            "51432822-6786-4693-b20f-7945af06222e",
+            "{\"idempotency_key\":\"51432822-6786-4693-b20f-7945af06222e\"}",
         ] {
             assert!(!looks_like_card_number(other), "{other}");
         }

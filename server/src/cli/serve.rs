@@ -104,7 +104,7 @@ impl Serve {
         if self.data_dir.is_some() && database::of_environment().is_some() {
             return Err("--data-dir and SCRIP_DATABASE_URL each name a store: say one of them".to_owned().into());
         }
-        let is_sandbox = self.sandbox.map_or(file.sandbox, |it| !matches!(&*it, "" | "0" | "false"));
+        let is_sandbox = self.sandbox.as_deref().map_or(Ok(file.sandbox), is_on)?;
         let config = File {
             listen: self.listen.or(file.listen),
             database_url: database::url(self.database_url, self.data_dir.as_deref(), file.database_url),
@@ -178,6 +178,15 @@ pub(super) fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnO
     drop(runtime);
     app.close();
     Ok(served?)
+}
+
+/// A switch. What is neither word is no guess: a clock that can be moved has no business where customers pay.
+fn is_on(switch: &str) -> Result<bool, String> {
+    match switch {
+        "1" | "true" => Ok(true),
+        "" | "0" | "false" => Ok(false),
+        other => Err(format!("SCRIP_SANDBOX is 1 or 0, not `{other}`")),
+    }
 }
 
 /// The first key of a new store, unless the operator brought one.

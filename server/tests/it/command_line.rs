@@ -247,6 +247,7 @@ fn a_wrong_configuration_stops_the_start_and_says_where() {
     let data = directory.path().to_str().unwrap();
     failed(&scrip(&["serve", "--data-dir", data, "--admin-key", "short"]), 1, "32 visible characters");
     failed(&scrip(&["serve", "--database-url", "mysql:x"]), 1, "sqlite:PATH");
+    failed(&scrip(&["serve", "--data-dir", data, "--sandbox", "off"]), 1, "SCRIP_SANDBOX is 1 or 0, not `off`");
     // To guess would be to begin another ledger.
     let mut torn = Command::new(env!("CARGO_BIN_EXE_scrip"));
     torn.args(["serve", "--data-dir", data]).env("SCRIP_DATABASE_URL", "postgres://localhost/scrip");
