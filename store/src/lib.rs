@@ -38,6 +38,8 @@ pub enum Change {
     Post(Post),
     /// A new account. `Repeated` when its id, its number or one of its fingerprints is taken.
     Register { account: Account, fingerprints: Vec<[u8; 32]> },
+    /// Fingerprints told of a registered account later. `Repeated` when one of them is taken.
+    Fingerprints { account: AccountNumber, fingerprints: Vec<[u8; 32]> },
     /// A new state of a registered account's profile, made of what it `was` when it was read. `Stale` when it is not
     /// that any more: then somebody else wrote meanwhile, and would lose it. A closed one stays closed.
     Account { was: Box<Account>, account: Account },

@@ -116,7 +116,8 @@ impl Topup {
         if month <= self.counted_at { self.spent } else { under_way }
     }
 
-    fn may_start(&self) -> bool {
+    /// Whether it buys once the balance, and the time after a failure, say so.
+    pub fn may_start(&self) -> bool {
         self.is_on && self.paused.is_none() && self.under_way.is_none()
     }
 

@@ -55,7 +55,7 @@ impl App {
         check(registration)?;
         for _ in 0..ATTEMPTS_MAX {
             match self.store.account(&registration.id)? {
-                Some(account) => match self.update(account, &registration.profile, by) {
+                Some(account) => match self.update(account, registration, by) {
                     // Changed or closed since it was read.
                     Err(Error::Busy) => continue,
                     updated => return updated,
@@ -124,9 +124,10 @@ impl App {
         Ok(changes)
     }
 
-    fn update(&self, account: Account, profile: &AccountProfile, by: &By) -> Result<Registered, Error> {
-        let changed = with_profile(account.clone(), profile);
-        if changed != account {
+    fn update(&self, account: Account, registration: &Registration, by: &By) -> Result<Registered, Error> {
+        let changed = with_profile(account.clone(), &registration.profile);
+        let told_later = self.unknown_fingerprints(registration)?;
+        if changed != account || !told_later.is_empty() {
             if account.closed_at.is_some() {
                 return Err(Refusal::AccountClosed.into());
             }
@@ -135,21 +136,35 @@ impl App {
                 let why = "cannot change any more: payments were made in it; register another account";
                 return Err(Refusal::invalid("currency", why).into());
             }
-            let (subject, detail) = (account.id.to_string(), what_differs(&account, &changed));
+            let told = ["fingerprints"].into_iter().filter(|_| !told_later.is_empty());
+            let (subject, differs) = (account.id.to_string(), what_differs(&account, &changed));
+            let detail = differs.into_iter().chain(told).collect::<Vec<&str>>().join(", ");
             let mut changes: Vec<Change> =
                 by.noted(self.now(), "account.update", subject, detail).into_iter().collect();
-            changes.push(Change::Account { was: Box::new(account), account: changed.clone() });
+            if !told_later.is_empty() {
+                changes.push(Change::Fingerprints { account: account.number, fingerprints: told_later });
+            }
+            if changed != account {
+                changes.push(Change::Account { was: Box::new(account), account: changed.clone() });
+            }
             self.store.commit(&changes).map_err(failed)?;
             self.at_hand.forget(&[changed.number]);
         }
         Ok(Registered { account: changed, is_new: false })
     }
 
+    /// What is told of an account after it was welcomed tells its next one apart as well. A fingerprint that is on
+    /// record stays with whom it came with.
+    fn unknown_fingerprints(&self, registration: &Registration) -> Result<Vec<[u8; 32]>, Error> {
+        let told = fresh(digests(registration), false);
+        let known = self.store.fingerprints_known(&told)?;
+        Ok(told.into_iter().zip(known).filter(|it| !it.1).map(|it| it.0).collect())
+    }
+
     /// A new account and its welcome, as one commit.
     fn registered(&self, registration: &Registration, by: &By) -> Result<Vec<Change>, Error> {
         let now = self.now();
-        let fingerprints: Vec<[u8; 32]> =
-            registration.fingerprints.iter().map(|it| Sha256::digest(it.as_bytes()).into()).collect();
+        let fingerprints = digests(registration);
         let is_known = self.store.fingerprints_known(&fingerprints)?.contains(&true);
         let blank = Account {
             number: random_number()?,
@@ -188,6 +203,10 @@ impl App {
         }
         Ok(posts)
     }
+}
+
+fn digests(registration: &Registration) -> Vec<[u8; 32]> {
+    registration.fingerprints.iter().map(|it| Sha256::digest(it.as_bytes()).into()).collect()
 }
 
 /// A known fingerprint is on record already: storing it again would be refused as a repeat.
@@ -230,7 +249,7 @@ fn with_profile(account: Account, profile: &AccountProfile) -> Account {
 
 /// The fields that differ, and not what they say: a closed account forgets who it was, and the audit log forgets
 /// nothing.
-fn what_differs(one: &Account, other: &Account) -> String {
+fn what_differs(one: &Account, other: &Account) -> Vec<&'static str> {
     let fields = [
         ("name", one.name != other.name),
         ("email", one.email != other.email),
@@ -239,8 +258,7 @@ fn what_differs(one: &Account, other: &Account) -> String {
         ("address", one.address != other.address),
         ("tax_id", one.tax_id != other.tax_id),
     ];
-    let different: Vec<&str> = fields.iter().filter(|it| it.1).map(|it| it.0).collect();
-    different.join(", ")
+    fields.iter().filter(|it| it.1).map(|it| it.0).collect()
 }
 
 fn check(registration: &Registration) -> Result<(), Refusal> {

@@ -13,7 +13,7 @@ use billing::ledger::{Book, Budget, BudgetScope, BudgetTerms, COUNTED_FOR, Comma
 use billing::money::Credits;
 use billing::rating::Text;
 use billing::time::Timestamp;
-use billing::usage::UsageKey;
+use billing::usage::{SERVER_METER, UsageKey};
 use billing::zone::{Calendar, Period};
 
 use super::Error;
@@ -83,15 +83,33 @@ impl App {
             meters.sort();
             meters.dedup();
         }
+        let before = self.book(known.account.number)?.budget(&order.budget).cloned();
+        self.check_meters(&scope, before.as_ref().map(|it| &it.terms.scope))?;
         let terms =
             Arc::new(BudgetTerms { scope, period, limit, blocks, calendar: burn_terms(self, &known).calendar.clone() });
-        let before = self.book(known.account.number)?.budget(&order.budget).cloned();
         if before.as_ref().is_none_or(|it| it.terms != terms) {
             self.set_budget(&known, &order.budget, terms, Some(order.by)).await?;
         } else {
             self.count_budget(&known, &order.budget).await?;
         }
         Ok((self.budget(&order.account, &order.budget)?, before.is_none()))
+    }
+
+    /// Refuses a meter that no rate card has, which is a slip, unless the budget named it before. Server time has its
+    /// meter whether or not a card prices it: what leaves it out is right either way.
+    fn check_meters(&self, scope: &BudgetScope, before: Option<&BudgetScope>) -> Result<(), Refusal> {
+        let cards = self.cards();
+        let known = before.into_iter().flat_map(|it| it.meters.iter().chain(&it.except)).collect::<Vec<_>>();
+        let is_unknown = |it: &&Text| !known.contains(it) && cards.iter().all(|card| card.meter(it).is_none());
+        if let Some(unknown) = scope.meters.iter().find(is_unknown) {
+            let why = format!("names `{unknown}`, which no rate card has: nothing would ever count towards it");
+            return Err(Refusal::invalid("scope.meters", why));
+        }
+        if let Some(unknown) = scope.except.iter().filter(|it| ***it != *SERVER_METER).find(is_unknown) {
+            let why = format!("names `{unknown}`, which no rate card has: nothing would ever be left out by it");
+            return Err(Refusal::invalid("scope.except_meters", why));
+        }
+        Ok(())
     }
 
     pub fn budget(&self, account: &Name, id: &Name) -> Result<BudgetView, Error> {

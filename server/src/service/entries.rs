@@ -24,12 +24,12 @@ pub struct EntryFilter {
     pub to: Option<Timestamp>,
     /// For work the two mean when it happened, not when it was told of: as usage counts it.
     pub is_by_work: bool,
-    /// As people read it: without what only keeps house (a budget that counts up, terms, that a notice was given), and
-    /// of a server also what was reported of it.
+    /// As people read it: without what only keeps house (a budget that counts up, terms, that a notice was given).
     pub is_for_people: bool,
     /// Work of any of these; of any at all where none is named.
     pub meters: Vec<Text>,
     pub project: Option<Name>,
+    /// Work of this server, and what was reported of it where nothing narrower is asked for.
     pub server: Option<Name>,
     pub model: Option<Text>,
     pub actor: Option<Name>,
@@ -127,7 +127,7 @@ impl EntryFilter {
     fn is_life_of(&self, what: &What) -> bool {
         let What::Server(report) = what else { return false };
         let is_narrower = !self.meters.is_empty() || self.project.is_some() || self.model.is_some();
-        self.is_for_people && !is_narrower && self.actor.is_none() && self.server.as_ref() == Some(&report.server)
+        !is_narrower && self.actor.is_none() && self.server.as_ref() == Some(&report.server)
     }
 
     fn admits_key(&self, key: &UsageKey) -> bool {

@@ -35,6 +35,8 @@ pub enum GrantState {
     /// Takes effect later.
     Pending,
     Live,
+    /// Its payment is disputed: nothing is drawn from what remains of it, and its time stands still.
+    Frozen,
     Expired,
     /// Nothing is left: spent or voided.
     Spent,
@@ -51,8 +53,6 @@ pub struct GrantView {
     pub remaining: Credits,
     pub held: Credits,
     pub state: GrantState,
-    /// Its payment is disputed: nothing is drawn from it meanwhile.
-    pub is_frozen: bool,
     /// Where the next page begins, should this be the last of one.
     pub cursor: u64,
 }
@@ -170,14 +170,14 @@ impl App {
             let is_frozen = left.is_some_and(|it| it.is_frozen);
             let state = match () {
                 () if now < terms.effective_at => GrantState::Pending,
-                () if is_frozen && remaining.is_positive() => GrantState::Live,
+                () if is_frozen && remaining.is_positive() => GrantState::Frozen,
                 () if expires_at <= now => GrantState::Expired,
                 () if remaining.is_zero() && held.is_zero() => GrantState::Spent,
                 () => GrantState::Live,
             };
             let (created_at, cursor) = (transaction.at, transaction.place.version);
             let terms = Arc::clone(terms);
-            Some(GrantView { id, terms, expires_at, created_at, remaining, held, state, is_frozen, cursor })
+            Some(GrantView { id, terms, expires_at, created_at, remaining, held, state, cursor })
         };
         Ok(made.iter().filter_map(view).collect())
     }

@@ -10,6 +10,7 @@ use billing::time::{Span, Timestamp};
 use store::NameHash;
 
 use super::order::{Evidence, Fingerprint, done, in_order, once, promised, say_once};
+use super::quotes::agrees;
 use super::{Answer, By, Error, Order};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
@@ -30,7 +31,7 @@ pub enum HoldAmount {
 #[derive(Clone, Debug)]
 pub struct HoldOrder {
     pub account: Name,
-    /// What the credits are reserved for. With a quote, only its project, actor, resource and metadata count.
+    /// What the credits are reserved for. With a quote, its meter is the quote's or empty.
     pub order: Order,
     pub amount: HoldAmount,
     pub lasts: Span,
@@ -242,6 +243,7 @@ impl App {
         match &order.amount {
             HoldAmount::Quote(id) => {
                 let quote = self.promise(known, id, now)?;
+                agrees(&order.order, &quote.usage)?;
                 let fact = NameHash::quote_used(known.account.number, id);
                 let price = Price { credits: quote.credits, lines: quote.lines, rate_card: quote.rate_card };
                 let mut work = order.order.work(known, quote.usage, price, now)?;

@@ -306,6 +306,24 @@ fn promise_of(
     Ok(QuoteRecord { account, id, expires_at, body })
 }
 
+/// What is said beside a quote may repeat what it is for, and not contradict it.
+pub(super) fn agrees(order: &Order, quoted: &Usage) -> Result<(), Refusal> {
+    let why = |told: &str, found: &str| format!("is `{told}`, and the quote is for `{found}`; leave one of them out");
+    if !order.meter.is_empty() && order.meter != quoted.meter {
+        return Err(Refusal::invalid("meter", why(&order.meter, &quoted.meter)));
+    }
+    for (name, told) in &order.dimensions {
+        let found = quoted.dimensions.iter().find(|it| it.0 == *name).map(|it| &it.1);
+        let why = match found {
+            Some(found) if found == told => continue,
+            Some(found) => why(told, found),
+            None => format!("is `{told}`, and the quote is for none; leave one of them out"),
+        };
+        return Err(Refusal::invalid(format!("dimensions.{name}"), why));
+    }
+    Ok(())
+}
+
 /// The same key leads to the same promise.
 fn id_under(key: &Key) -> String {
     format!("quote_{}", hex(&key.name.0))

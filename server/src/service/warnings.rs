@@ -26,7 +26,7 @@ fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Ha
     Some(match notice {
         Notice::RunwayLow { rung, runs_out_at } => {
             let about = json!({
-                "rung": rung.as_str(), "runs_out_at": instant(*runs_out_at), "servers": running(before),
+                "rung": rung.as_str(), "runs_out_at": instant(*runs_out_at), "servers": running(before, transaction),
                 "available": after.available().to_string(),
             });
             (Happening::ServerRunwayLow, about)
@@ -35,7 +35,8 @@ fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Ha
             let about = json!({
                 "available": after.available().to_string(), "posted": after.posted.to_string(),
                 "held": after.held.to_string(), "accrued": after.accrued.to_string(), "debt": after.debt.to_string(),
-                "grace_until": instant(*grace_until), "debt_max": debt_max.to_string(), "servers": running(before),
+                "grace_until": instant(*grace_until), "debt_max": debt_max.to_string(),
+                "servers": running(before, transaction),
                 "entry": transaction.id().to_string(),
             });
             (Happening::BalanceExhausted, about)
@@ -88,9 +89,12 @@ fn names(servers: &[Name]) -> Vec<&str> {
     servers.iter().map(Name::as_str).collect()
 }
 
-fn running(book: &Book) -> Vec<&str> {
-    let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
-    running.map(|it| it.id.as_str()).collect()
+/// Those that run once the transaction is done: the one it starts may be the first.
+fn running(before: &Book, transaction: &Transaction) -> Vec<String> {
+    let mut after = before.clone();
+    after.apply(transaction);
+    let running = after.servers().iter().filter(|it| it.run.phase == Phase::Running);
+    running.map(|it| it.id.to_string()).collect()
 }
 
 /// Null for what has no end, and for what began with time itself.

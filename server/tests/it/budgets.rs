@@ -135,6 +135,12 @@ fn what_is_no_budget_is_refused_by_its_field() {
         let refused = served.put("/v1/accounts/ada/budgets/b", &body);
         assert_eq!((refused.problem().0, &*refused.problem().2), (422, field), "{body}");
     }
+    for field in ["meters", "except_meters"] {
+        let slip = json!({"period": "day", "credits": 1, "action": "block", "scope": {field: ["ai_chats"]}});
+        let refused = served.put("/v1/accounts/ada/budgets/b", &slip);
+        assert_eq!(refused.problem(), (422, "invalid_request".into(), format!("scope.{field}")), "{}", refused.text);
+        assert!(refused.text.contains("names `ai_chats`, which no rate card has"), "{}", refused.text);
+    }
     let body = json!({"period": "total", "credits": 5, "action": "notify"});
     for number in 0..20 {
         served.budget(&format!("b{number}"), &body);

@@ -143,9 +143,24 @@ fn a_binding_quote_becomes_a_hold_once() {
             "",
             &json!({
                 "account": "ada", "quote": quote.json()["id"], "expires_in_seconds": 60, "idempotency_key": key,
+                // What says the same again contradicts nothing.
+                "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
             }),
         )
     };
+    for (more, field) in [
+        (json!({"meter": "infra_plan"}), "meter"),
+        (json!({"dimensions": {"model": "gpt-6.1-luna"}}), "dimensions.model"),
+        (json!({"dimensions": {"outcome": "failed"}}), "dimensions.outcome"),
+        (json!({"quantities": {"input_tokens": 1}}), "credits"),
+    ] {
+        let mut body = json!({
+            "account": "ada", "quote": quote.json()["id"], "expires_in_seconds": 60, "idempotency_key": "h0",
+        });
+        more.as_object().unwrap().iter().for_each(|(name, it)| body[name] = it.clone());
+        let refused = server.post("/v1/holds", "", &body);
+        assert_eq!(refused.problem(), (422, "invalid_request".into(), field.into()), "{}", refused.text);
+    }
     let held = hold("h1");
     assert_eq!((held.status, &held.json()["credits"]), (201, &json!("2")), "{}", held.text);
     assert_eq!(hold("h2").problem(), (422, "invalid_request".into(), "quote".into()));

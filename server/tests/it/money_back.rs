@@ -1,4 +1,5 @@
 //! Money that goes back: refunds of what is unused, disputes won and lost, and the books that agree with the provider.
+use billing::money::Credits;
 use serde_json::{Value, json};
 
 use crate::money_shop::Shop;
@@ -108,7 +109,23 @@ fn two_disputes_over_one_payment_freeze_it_until_both_are_settled() {
         shop.settle();
         dispute["id"].as_str().unwrap().to_owned()
     };
+    let grants = || {
+        let grants = shop.server.get("/v1/accounts/ada/grants").json()["data"].clone();
+        let of = |source: &str| grants.as_array().unwrap().iter().find(|it| it["source"] == source).unwrap().clone();
+        let sum: Credits = grants
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|it| it["state"] == "live")
+            .map(|it| it["remaining"].as_str().unwrap().parse::<Credits>().unwrap())
+            .sum();
+        let posted = shop.server.get("/v1/accounts/ada/balance").json()["posted"].clone();
+        assert_eq!(posted, sum.to_string(), "what is live is what is posted: {grants}");
+        (of("purchase")["state"].clone(), of("purchase")["remaining"].clone())
+    };
+    assert_eq!(grants(), (json!("live"), json!("1000")));
     let (first, second) = (open(500), open(600));
+    assert_eq!(grants(), (json!("frozen"), json!("1000")));
     let close = |id: &str, outcome: &str| {
         shop.control("POST", &format!("disputes/{id}/close"), &json!({"outcome": outcome}));
         shop.settle();
@@ -117,6 +134,7 @@ fn two_disputes_over_one_payment_freeze_it_until_both_are_settled() {
     assert_eq!(shop.spend("ada", "x", 1).status, 402, "the other is open still");
     close(&second, "lost");
     assert_eq!(shop.payment(&id)["refunded"]["amount"], 600);
+    assert_eq!(grants().0, "live");
     assert_eq!(shop.spend("ada", "x", 1).status, 201);
     assert_eq!(shop.totals(), (1210, 0, 600));
 }

@@ -56,7 +56,7 @@ fn top_up_1_a_declined_card_is_left_alone_for_hours_and_then_the_rule_pauses() {
         wait_for_payments(&shop, payments, "failed");
     }
     let shown = shop.server.get("/v1/accounts/ada/auto-topup").json();
-    assert_eq!(shown["paused"]["code"], "declined", "{shown}");
+    assert_eq!((&shown["paused"]["code"], &shown["retry_at"]), (&json!("declined"), &Value::Null), "{shown}");
     shop.pass(30 * 24 * 3600);
     shop.spend("ada", "c", 1);
     assert_eq!((shop.payments("ada").len(), shop.totals().0), (3, 0));
@@ -171,6 +171,9 @@ fn top_up_7_the_hour_after_a_decline_is_kept_by_the_book_and_not_by_the_page() {
     shop.spend("ada", "c", 1);
     assert_eq!(shop.payments("ada").len(), 1);
     assert!(shop.server.get("/v1/accounts/ada/auto-topup").json()["retry_at"].is_string());
+    let mut off = rule(499, 1000);
+    off["enabled"] = json!(false);
+    assert_eq!(set(&shop, &off)["retry_at"], Value::Null, "nothing will be tried");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Many at once: one welcome, one charge for one key, and exactly the holds that can be paid.
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::served::{Reply, Served, chat};
 
@@ -62,6 +62,24 @@ fn one_person_is_welcomed_once_whatever_their_accounts() {
     assert!(replies.iter().all(|it| it.status == 201));
     let welcomed = (0..8).filter(|it| server.available(&format!("a{it}")) == "600").count();
     assert_eq!(welcomed, 1);
+}
+
+#[test]
+fn fingerprints_told_later_are_remembered_for_who_was_welcomed() {
+    let server = Served::start();
+    let put = |id: &str, body: Value| {
+        let reply = server.put(&format!("/v1/accounts/{id}"), &body);
+        (reply.status, server.available(id))
+    };
+    assert_eq!(put("ada", json!({})), (201, "600".to_owned()));
+    let cards = json!({"fingerprints": ["card:4242", "card:4444", "card:4242"]});
+    assert_eq!(put("ada", cards.clone()), (200, "600".to_owned()));
+    assert_eq!(put("ada", cards), (200, "600".to_owned()), "told again");
+    assert_eq!(put("bob", json!({"fingerprints": ["card:4444"]})), (201, "0".to_owned()));
+    assert_eq!(put("eve", json!({"fingerprints": ["card:1881"]})), (201, "600".to_owned()));
+    // Whose it was first, it stays.
+    assert_eq!(put("ada", json!({"name": "Ada", "fingerprints": ["card:1881", "card:5"]})).0, 200);
+    assert_eq!(put("fay", json!({"fingerprints": ["card:5"]})), (201, "0".to_owned()));
 }
 
 #[test]

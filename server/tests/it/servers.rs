@@ -329,6 +329,57 @@ fn the_ladder_is_told_rung_by_rung() {
     assert_eq!(back, ["balance.recovered", "server.resume_due"]);
 }
 
+/// Its first server uses the credits up within the week: the notice comes with the very report that starts it.
+#[test]
+fn a_server_that_just_started_is_among_those_that_use_the_credits_up() {
+    let served = crate::webhooks::fresh();
+    let ear = crate::webhooks::Ear::open(204);
+    served.endpoint(&ear, &["server.runway_low"]);
+    served.account("ada");
+    order(&served, "vm", "entry-level");
+    report(&served, "vm", "start", &json!({}));
+    let heard = ear.next().json();
+    assert_eq!((&heard["data"]["rung"], &heard["data"]["servers"]), (&json!("7d"), &json!(["vm"])), "{heard}");
+}
+
+#[test]
+fn an_entry_says_what_was_reported_of_which_server() {
+    let served = Served::sandbox();
+    served.account("ada");
+    grant(&served, "5000", "g");
+    at(&served, "2027-06-10T00:00:00Z");
+    let (midnight, half_past) = ("2027-06-10T00:00:00.000Z", "2027-06-10T00:30:00.000Z");
+    let (one, two) = ("2027-06-10T01:00:00.000Z", "2027-06-10T02:00:00.000Z");
+    let ordered = json!({"project": "shop", "tier": "entry-level", "at": midnight});
+    assert_eq!(served.put("/v1/accounts/ada/servers/vm", &ordered).status, 201);
+    order(&served, "other", "entry-level");
+    at(&served, "2027-06-10T02:00:00Z");
+    report(&served, "vm", "start", &json!({"at": half_past}));
+    report(&served, "vm", "resize", &json!({"tier": "business", "at": one}));
+    report(&served, "vm", "stop", &json!({"at": two}));
+    let listed =
+        |query: &str| served.get(&format!("/v1/accounts/ada/entries?limit=100&{query}")).json()["data"].clone();
+    let told = |entries: &Value| -> Vec<Value> {
+        let entries = entries.as_array().unwrap().iter().rev().filter(|it| it["kind"] == "server");
+        entries.map(|it| it["server"].clone()).collect()
+    };
+    let said = |act: &str, tier: Value, at: &str| json!({"id": "vm", "act": act, "tier": tier, "at": at});
+    let of_vm = [
+        said("provision", json!("entry-level"), midnight),
+        said("start", json!("entry-level"), half_past),
+        said("resize", json!("business"), one),
+        said("stop", Value::Null, two),
+    ];
+    let entries = listed("server=vm");
+    assert_eq!(told(&entries), of_vm, "{entries}");
+    assert!(entries.as_array().unwrap().iter().any(|it| it["kind"] == "charge" && it["server"].is_null()), "{entries}");
+    assert_eq!(told(&listed("")).len(), 5);
+    assert_eq!(told(&listed("server=vm&meter=server")), [Value::Null; 0], "a meter is of work alone");
+    let csv = served.get_csv("/v1/accounts/ada/entries?server=vm").text;
+    assert!(csv.lines().next().unwrap().ends_with(",by,act"), "{csv}");
+    assert!(csv.lines().any(|it| it.contains(",server,") && it.ends_with(",resize") && it.contains(",vm,")), "{csv}");
+}
+
 /// What cannot be, by what is known of a server, is refused, and says so.
 #[test]
 fn reports_that_cannot_be_are_refused() {

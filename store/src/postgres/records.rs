@@ -1,5 +1,6 @@
 //! What is remembered beside the journal, written: each change as a statement, and what it means when that touches no
 //! row.
+use billing::id::AccountNumber;
 use billing::time::Timestamp;
 use tokio_postgres::types::ToSql;
 
@@ -101,11 +102,11 @@ pub fn writes(change: &Change, audits: &Numbering) -> Vec<Write> {
         Change::Post(_) => unreachable!("posts go to the journal"),
         Change::Register { account, fingerprints } => {
             let mut writes = register(account);
-            let number = signed(account.number.get());
             writes.extend(call(account));
-            writes.extend(fingerprints.iter().flat_map(|it| write!(FINGERPRINT, Repeated, it.to_vec(), number)));
+            writes.extend(remember(account.number, fingerprints));
             writes
         }
+        Change::Fingerprints { account, fingerprints } => remember(*account, fingerprints),
         Change::Account { was, account } => {
             let mut writes = change_account(was, account);
             writes.extend(write!(UNCALL, Fine, signed(account.number.get())));
@@ -146,6 +147,11 @@ fn register(it: &Account) -> Vec<Write> {
         vec![Box::new(signed(it.number.get())), Box::new(it.id.to_string()), Box::new(it.created_at.millis())];
     params.extend(profile(it));
     vec![Write { sql: REGISTER, params, on_nothing: OnNothing::Repeated }]
+}
+
+fn remember(account: AccountNumber, fingerprints: &[[u8; 32]]) -> Vec<Write> {
+    let number = signed(account.get());
+    fingerprints.iter().flat_map(|it| write!(FINGERPRINT, Repeated, it.to_vec(), number)).collect()
 }
 
 fn change_account(was: &Account, it: &Account) -> Vec<Write> {

@@ -20,6 +20,7 @@ pub fn write(file: &Connection, change: &Change) -> Result<(), CommitError> {
     match change {
         Change::Post(_) => unreachable!("posts go to the journal"),
         Change::Register { account, fingerprints } => register(file, account, fingerprints),
+        Change::Fingerprints { account, fingerprints } => remember(file, *account, fingerprints),
         Change::Account { was, account } => profile(file, was, account),
         Change::Project(it) => project(file, it),
         Change::RateCard(it) => {
@@ -84,9 +85,13 @@ fn register(file: &Connection, account: &Account, fingerprints: &[[u8; 32]]) -> 
         return Err(CommitError::Repeated);
     }
     call(file, account)?;
+    remember(file, account.number, fingerprints)
+}
+
+fn remember(file: &Connection, account: AccountNumber, fingerprints: &[[u8; 32]]) -> Result<(), CommitError> {
     let query = "insert into fingerprints (fingerprint, account) values (?1, ?2) on conflict do nothing";
     for fingerprint in fingerprints {
-        if run(file, query, (fingerprint, signed(account.number.get())))? == 0 {
+        if run(file, query, (fingerprint, signed(account.get())))? == 0 {
             return Err(CommitError::Repeated);
         }
     }

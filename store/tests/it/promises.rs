@@ -105,6 +105,14 @@ fn an_account_registers_once() {
         repeated(register(3, "third", &[[9; 32], [2; 32]]));
         assert_eq!(store.fingerprints_known(&[[1; 32], [9; 32], [2; 32]]).unwrap(), [true, false, true]);
         assert_eq!(store.account(&name("third")).unwrap(), None);
+        let later = |fingerprints: &[[u8; 32]]| Change::Fingerprints {
+            account: account(1),
+            fingerprints: fingerprints.to_vec(),
+        };
+        repeated(later(&[[3; 32], [2; 32]]));
+        assert_eq!(store.fingerprints_known(&[[3; 32]]).unwrap(), [false], "all or none");
+        store.commit(&[later(&[[3; 32], [4; 32]])]).unwrap();
+        assert_eq!(store.fingerprints_known(&[[3; 32], [4; 32]]).unwrap(), [true, true]);
         let open = registered(1, "acme");
         let closed = Account { closed_at: Some(minute(8)), email: Some("a@example.com".into()), ..open.clone() };
         store.commit(&[changed(&open, &closed), register(5, "zeta", &[]), register(6, "beta", &[])]).unwrap();

@@ -44,7 +44,8 @@ pub struct AccountIn<'a> {
     address: Option<ObjectIn<'a>>,
     #[schema(max_length = 64)]
     tax_id: Option<String>,
-    /// What tells one person from another at signup. One welcome grant for each, whatever the accounts.
+    /// What tells one person from another at signup. One welcome grant for each, whatever the accounts; told later they
+    /// are remembered as well.
     #[serde(default)]
     #[schema(max_items = 16)]
     fingerprints: Vec<String>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use billing::id::Name;
-use billing::ledger::{Entry, TopupChange, Transaction, What, Work};
+use billing::ledger::{Entry, ServerAct, ServerReport, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -157,9 +157,37 @@ pub struct EntryShown<'a> {
     grant: Option<GrantRef>,
     /// The work it is about; null where it is about none.
     work: Option<WorkShown<'a>>,
+    /// What was reported of a server; null for all but the kind `server`.
+    server: Option<ServerActShown<'a>>,
     /// Grants drawn from or given back to, in order.
     #[schema(value_type = Vec<DrawShown>)]
     grants: Draws<'a>,
+}
+
+/// What was reported of a server. What it costs are charges of their own.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServerAct)]
+pub struct ServerActShown<'a> {
+    #[schema(value_type = NameIn)]
+    id: &'a str,
+    /// `provision`, `start`, `stop`, `resize`, `release` or `fail`.
+    #[schema(example = "start")]
+    act: &'static str,
+    /// When it happened.
+    at: Instant,
+    /// What it is or was made to be; null for what says nothing of it.
+    tier: Option<&'a str>,
+}
+
+impl<'a> ServerActShown<'a> {
+    fn of(report: &'a ServerReport) -> ServerActShown<'a> {
+        let (act, tariff) = match &report.act {
+            ServerAct::Provision { tariff, .. } => ("provision", Some(tariff)),
+            ServerAct::Change(change) => (change.as_str(), change.tariff()),
+        };
+        let tier = tariff.map(|it| &*it.tier);
+        ServerActShown { id: report.server.as_str(), act, at: Instant(report.at), tier }
+    }
 }
 
 /// Work, and how it was priced.
@@ -212,6 +240,7 @@ impl<'a> EntryShown<'a> {
             hold: None,
             grant: None,
             work: None,
+            server: None,
             grants: Draws(&[]),
         };
         blank.about(transaction)
@@ -259,8 +288,9 @@ impl<'a> EntryShown<'a> {
             }
             What::Frozen { grant, .. } => EntryShown { grant: Some(GrantRef(*grant)), ..self },
             What::Topup(TopupChange::Failed { failure, .. }) => EntryShown { reason: Some(failure.in_words()), ..self },
+            What::Server(report) => EntryShown { server: Some(ServerActShown::of(report)), ..self },
             What::Closed | What::Topup(_) => self,
-            What::Server(_) | What::BurnTerms(_) | What::Budget(_) | What::Noticed => self,
+            What::BurnTerms(_) | What::Budget(_) | What::Noticed => self,
         }
     }
 }
@@ -310,7 +340,7 @@ impl Serialize for Entries<'_> {
         ("to" = Option<String>, Query, description = "Written down before this instant.", format = DateTime),
         ("meter" = Option<String>, Query, description = "Only work of this meter.", min_length = 1),
         ("project" = Option<NameIn>, Query, description = "Only work for this project."),
-        ("server" = Option<NameIn>, Query, description = "Only work of this server."),
+        ("server" = Option<NameIn>, Query, description = "Only work of this server, and what was reported of it."),
         ("model" = Option<String>, Query, description = "Only work of this model.", min_length = 1),
         ("actor" = Option<NameIn>, Query, description = "Only work of this actor."),
         ("limit" = Option<u32>, Query, description = "Entries a page.", minimum = 1, maximum = 500),
@@ -361,7 +391,7 @@ fn filter(query: &Query) -> Result<EntryFilter, Problem> {
 fn as_csv(entries: &[Arc<Transaction>]) -> String {
     let mut text = String::from(
         "id,at,kind,credits,available,held,debt,meter,project,model,actor,resource,occurred_at,rate_card,quantities,\
-         by\n",
+         by,act\n",
     );
     for transaction in entries {
         let work = match &transaction.what {
@@ -370,6 +400,12 @@ fn as_csv(entries: &[Arc<Transaction>]) -> String {
             What::Reversed(it) => Some(&it.work),
             _ => None,
         };
+        let report = match &transaction.what {
+            What::Server(report) => Some(ServerActShown::of(report)),
+            _ => None,
+        };
+        let resource = work.and_then(|it| it.resource.as_ref()).map(Name::as_str).or(report.as_ref().map(|it| it.id));
+        let occurred_at = work.map(|it| Instant(it.occurred_at)).or(report.as_ref().map(|it| it.at));
         let after = &transaction.after;
         let model = work.and_then(|it| it.usage.dimensions.iter().find(|(name, _)| &**name == "model"));
         let quantities = work.map(|it| it.usage.quantities.iter().map(|(name, it)| format!("{name}={it}")));
@@ -385,11 +421,12 @@ fn as_csv(entries: &[Arc<Transaction>]) -> String {
             work.and_then(|it| it.project.as_ref()).map(Name::to_string).unwrap_or_default(),
             model.map(|(_, it)| it.to_string()).unwrap_or_default(),
             work.and_then(|it| it.actor.as_ref()).map(Name::to_string).unwrap_or_default(),
-            work.and_then(|it| it.resource.as_ref()).map(Name::to_string).unwrap_or_default(),
-            work.map(|it| Instant(it.occurred_at).to_string()).unwrap_or_default(),
+            resource.unwrap_or_default().to_owned(),
+            occurred_at.map(|it| it.to_string()).unwrap_or_default(),
             work.map(|it| it.price.rate_card.to_string()).unwrap_or_default(),
             quantities.map(|it| it.collect::<Vec<String>>().join(" ")).unwrap_or_default(),
             transaction.origin.by.as_deref().unwrap_or_default().to_owned(),
+            report.map(|it| it.act).unwrap_or_default().to_owned(),
         ] {
             csv::value(&mut text, &value);
         }

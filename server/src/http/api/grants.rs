@@ -159,6 +159,8 @@ pub enum GrantStateShown {
     /// Takes effect later.
     Pending,
     Live,
+    /// Its payment is disputed: what remains of it is kept, and neither drawn nor in the balance until that is over.
+    Frozen,
     Expired,
     /// Nothing is left of it.
     Spent,
@@ -175,6 +177,7 @@ impl GrantShown {
             state: match view.state {
                 GrantState::Pending => GrantStateShown::Pending,
                 GrantState::Live => GrantStateShown::Live,
+                GrantState::Frozen => GrantStateShown::Frozen,
                 GrantState::Expired => GrantStateShown::Expired,
                 GrantState::Spent => GrantStateShown::Spent,
             },
@@ -200,9 +203,9 @@ impl GrantShown {
         let created_at = answer.transaction.at;
         let state = if created_at < terms.effective_at { GrantState::Pending } else { GrantState::Live };
         let (remaining, held) = (terms.credits, billing::money::Credits::ZERO);
-        let (is_frozen, cursor) = (false, 0);
+        let cursor = 0;
         let (terms, expires_at) = (Arc::clone(terms), terms.expires_at);
-        let view = GrantView { id: *grant, terms, expires_at, created_at, remaining, held, state, is_frozen, cursor };
+        let view = GrantView { id: *grant, terms, expires_at, created_at, remaining, held, state, cursor };
         Ok(GrantShown::of(*grant, &view.terms, &view))
     }
 }

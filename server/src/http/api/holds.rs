@@ -37,7 +37,8 @@ use crate::service::{
 pub struct HoldIn<'a> {
     account: NameIn,
     project: Option<NameIn>,
-    /// A meter of the rate card. May be left out with a quote.
+    /// A meter of the rate card. May be left out with a quote, which says it; another than the quote's is refused, and
+    /// so are other dimensions.
     #[schema(value_type = Option<String>, pattern = "^[a-z0-9_]{1,64}$")]
     meter: Option<TextIn>,
     /// How much to reserve.

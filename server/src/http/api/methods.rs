@@ -206,7 +206,7 @@ pub struct TopupShown {
     /// Why nothing is bought although it is on; set it again to go on. Where a payment waits for the bank, nothing is
     /// bought before that one ends.
     paused: Option<FailureShown>,
-    /// After a failure nothing is tried before this.
+    /// After a failure nothing is tried before this. Null where nothing will be: it is off, paused or under way.
     retry_at: Option<Instant>,
     /// The monthly maximum is reached: nothing is bought before this.
     waits_until: Option<Instant>,
@@ -230,7 +230,7 @@ impl TopupShown {
             payment_method: rule.and_then(|it| it.method.as_deref()).map(str::to_owned),
             pending_payment: topup.and_then(|it| it.under_way.as_ref()).map(|it| it.payment.to_string()),
             paused: topup.and_then(|it| it.paused).map(paused),
-            retry_at: topup.map(|it| it.retry_at).filter(|it| 0 < it.millis()).map(Instant),
+            retry_at: topup.filter(|it| it.may_start()).map(|it| it.retry_at).filter(|it| 0 < it.millis()).map(Instant),
             waits_until: view.waits_until.map(Instant),
             warnings: view.warnings,
         }

@@ -41,6 +41,8 @@ pub struct BalanceOfMonth {
     voided: Amount,
     refunded: Amount,
     clawed_back: Amount,
+    /// By the ledger, like `opening`: credits that cannot be drawn yet or meanwhile are of it, though a balance leaves
+    /// them out of `posted`: those of grants that take effect later, and those frozen while their payment is disputed.
     closing: Amount,
 }
 

@@ -193,9 +193,9 @@ fn grant(it: &GrantView, zone: &TimeZone) -> GrantRow {
         remaining: show::have(it.remaining + it.held),
         until: if it.expires_at == Timestamp::NEVER { "never".to_owned() } else { show::day(it.expires_at, zone) },
         state: match it.state {
-            _ if it.is_frozen => "frozen by a dispute",
             GrantState::Pending => "pending",
             GrantState::Live => "live",
+            GrantState::Frozen => "frozen by a dispute",
             GrantState::Expired => "expired",
             GrantState::Spent => "spent",
         },
