@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::fmt::Display;
 
 use super::card::{Condition, Meter, Rate, Role, Runtime, Scheme, Tier, Tiers};
+use super::closest::suggest;
 use super::{CardFault, Text, closest, overlap};
 use crate::money::Credits;
 
@@ -179,8 +180,8 @@ fn check_conditions(meter: &Meter, conditions: &[Condition], path: &str, faults:
 
 fn check_rate(meter: &Meter, rate: &Rate, path: &str, faults: &mut Faults) {
     if !faults.is_full() && meter.quantities.iter().all(|it| it.name != rate.quantity) {
-        let near = closest(&rate.quantity, meter.quantities.iter().map(|it| &*it.name), 3).join(", ");
-        faults.add(path, format_args!("is not a quantity of this meter; known are {near}"));
+        let known = suggest(&rate.quantity, meter.quantities.iter().map(|it| &*it.name), 3);
+        faults.add(path, format_args!("is not a quantity of this meter; {known}"));
     }
     match &rate.scheme {
         Scheme::Flat(price) => {

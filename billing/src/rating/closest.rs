@@ -1,4 +1,6 @@
 //! What somebody may have meant: the known names nearest to an unknown one. Only refusals and faults look here.
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -13,6 +15,18 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, most: u
     ranked.dedup();
     ranked.truncate(most);
     ranked.into_iter().map(|(_, _, it)| it).collect()
+}
+
+/// The same as the end of a sentence, which says whether these are all.
+pub(super) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+    let mut near = closest(name, known, most + 1);
+    let said = match near.len() {
+        0 => return String::from("it has none"),
+        count if count <= most => "known are",
+        _ => "among those known are",
+    };
+    near.truncate(most);
+    format!("{said} {}", near.join(", "))
 }
 
 fn shared_start(one: &str, other: &str) -> usize {

@@ -7,10 +7,11 @@ use alloc::string::String;
 use alloc::vec;
 
 use super::card::Rate;
+use super::closest::suggest;
 use super::compile::{Compiled, Selector};
 use super::reading::{Reading, incomplete, unpriced};
 use super::tally::{Excess, Tally};
-use super::{Price, PriceLine, RateCard, Text, Usage, closest};
+use super::{Price, PriceLine, RateCard, Text, Usage};
 use crate::money::Credits;
 use crate::refusal::Refusal;
 
@@ -49,8 +50,8 @@ impl RateCard {
 
     pub(super) fn metered(&self, name: &str) -> Result<&Compiled, Refusal> {
         self.compiled(name).ok_or_else(|| {
-            let near = closest(name, self.meters().map(|it| &*it.name), 8).join(", ");
-            Refusal::unpriced("meter", format_args!("`{name}` is not on the rate card; known are {near}"))
+            let known = suggest(name, self.meters().map(|it| &*it.name), 8);
+            Refusal::unpriced("meter", format_args!("`{name}` is not on the rate card; {known}"))
         })
     }
 }

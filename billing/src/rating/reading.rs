@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use super::card::Role;
 use super::check::{DIMENSIONS_MAX, QUANTITIES_MAX};
+use super::closest::suggest;
 use super::compile::Compiled;
-use super::{Text, Usage, closest};
+use super::{Text, Usage};
 use crate::refusal::Refusal;
 
 /// How many names a refusal suggests.
@@ -27,7 +28,7 @@ impl<'usage> Reading<'usage> {
         for (name, amount) in &usage.quantities {
             let Some(column) = meter.quantities.iter().position(|it| it.name == *name) else {
                 let known = meter.quantities.iter().map(|it| &*it.name);
-                return Err(unknown(&format!("quantities.{name}"), &meter.name, "quantity", closest(name, known, 8)));
+                return Err(unknown(&format!("quantities.{name}"), &meter.name, "quantity", &suggest(name, known, 8)));
             };
             if reading.given & (1 << column) != 0 {
                 return Err(Refusal::invalid(format!("quantities.{name}"), "is given twice"));
@@ -38,7 +39,7 @@ impl<'usage> Reading<'usage> {
         for (name, value) in &usage.dimensions {
             let Some(place) = meter.dimensions.iter().position(|it| it == name) else {
                 let known = meter.dimensions.iter().map(|it| &**it);
-                return Err(unknown(&format!("dimensions.{name}"), &meter.name, "dimension", closest(name, known, 8)));
+                return Err(unknown(&format!("dimensions.{name}"), &meter.name, "dimension", &suggest(name, known, 8)));
             };
             if reading.values[place].replace(value).is_some() {
                 return Err(Refusal::invalid(format!("dimensions.{name}"), "is given twice"));
@@ -71,8 +72,8 @@ pub(super) fn unpriced(compiled: &Compiled, reading: &Reading<'_>, column: usize
             _ if !decides => {}
             None => return Refusal::unpriced(field, format_args!("is missing: it decides the price of {what}")),
             Some(value) if selector.recognise(value) == 0 => {
-                let near = closest(value, selector.known(), SUGGESTIONS_MAX).join(", ");
-                return Refusal::unpriced(field, format_args!("has no price for `{value}`; known are {near}"));
+                let known = suggest(value, selector.known(), SUGGESTIONS_MAX);
+                return Refusal::unpriced(field, format_args!("has no price for `{value}`; {known}"));
             }
             Some(_) => {}
         }
@@ -106,7 +107,6 @@ pub(super) fn incomplete(compiled: &Compiled, reading: &Reading<'_>) -> Refusal 
 }
 
 #[cold]
-fn unknown(field: &str, meter: &str, kind: &str, known: Vec<&str>) -> Refusal {
-    let known = if known.is_empty() { String::from("it has none") } else { format!("known are {}", known.join(", ")) };
+fn unknown(field: &str, meter: &str, kind: &str, known: &str) -> Refusal {
     Refusal::unpriced(field, format_args!("is not a {kind} of `{meter}`; {known}"))
 }

@@ -22,6 +22,22 @@ Examples:
   terraform show -json plan.out | scrip measure plan -
   scrip measure server lifecycle.json";
 
+const LIFECYCLE: &str = r#"lifecycle.json, times in milliseconds since 1970:
+  {"facts": [
+    {"at_ms": 1793527200000, "what": "provision", "tier": "business"},
+    {"at_ms": 1793527260000, "what": "start"},
+    {"at_ms": 1793530860000, "what": "resize", "tier": "enterprise"},
+    {"at_ms": 1793534460000, "what": "stop"},
+    {"at_ms": 1793538060000, "what": "start"},
+    {"at_ms": 1793541660000, "what": "release"}
+   ],
+   "zone": "Europe/Vilnius",
+   "until_ms": 1796119200000}
+
+What happens to a server: provision and resize, with their tier, start, stop,
+release, fail. One that is still running is counted up to until_ms; months are
+cut by the calendar of zone."#;
+
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum Measure {
@@ -34,7 +50,8 @@ pub enum Measure {
     /// Count the seconds a server ran, from its lifecycle
     ///
     /// By the measurer's own terms. What is charged for them, such as for a server that is stopped, goes by the rate
-    /// card: `scrip price` knows it.
+    /// card: `scrip rate-card show` says how, and `scrip quote --meter server` what so many seconds cost.
+    #[command(after_help = LIFECYCLE)]
     Server(Document),
 }
 

@@ -47,6 +47,12 @@ impl Server {
         self.url.trim_end_matches('/')
     }
 
+    /// Like [`Server::get`], for who may try again.
+    pub fn try_get(&self, path: &str) -> Result<Value, Trouble> {
+        let request = self.agent().get(self.at(path));
+        let authorization = self.authorization().map_err(Trouble::lasting)?;
+        tried(path, request.header("authorization", authorization).call()).map(|it| it.1)
+    }
     /// Like [`Server::post_text`], for who may try again.
     pub fn try_post(&self, path: &str, content_type: &str, text: &str) -> Result<Value, Trouble> {
         let request = self.agent().post(self.at(path)).header("content-type", content_type);

@@ -3,7 +3,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::remote::Server;
-use super::{Outcome, part, say};
+use super::{Outcome, counted, part, say};
 
 const REPORT: &str = "\
 Examples:
@@ -73,7 +73,7 @@ impl Report {
         if asked.json {
             say(&format!("{report:#}"));
         } else {
-            show("", &report);
+            show(&report);
         }
         Ok(())
     }
@@ -83,30 +83,94 @@ fn with(path: &str, name: &str, value: Option<&str>) -> String {
     value.map_or_else(|| path.to_owned(), |it| format!("{path}?{name}={}", part(it)))
 }
 
-/// Each number on a line, after what it is.
-fn show(of: &str, value: &Value) {
-    match value {
-        Value::Object(members) => {
-            if let (Some(amount), Some(currency)) = (members.get("amount"), members.get("currency")) {
-                return show(of, &Value::String(in_words(amount, currency)));
-            }
-            let name = ["name", "ledger_account", "treatment"].iter().find_map(|it| members.get(*it)?.as_str());
-            let of = [of, name.unwrap_or_default()].iter().filter(|it| !it.is_empty()).copied().collect::<Vec<_>>();
-            let of = of.join(" ");
-            for (member, it) in members.iter().filter(|it| Some(it.0.as_str()) != name && it.1.as_str() != name) {
-                let named = if member == "credits" { of.clone() } else { format!("{of} {}", member.replace('_', " ")) };
-                show(named.trim(), it);
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|it| show(of, it)),
-        Value::String(text) => say(&format!("{text:>20}  {of}")),
-        Value::Null => {}
-        other => say(&format!("{other:>20}  {of}")),
+/// Each number on a line, before what it is; under what it is a part of.
+fn show(report: &Value) {
+    for it in lines(report) {
+        say(&it);
     }
 }
 
+fn line(number: &str, what: &str) -> String {
+    format!("{number:>20}  {what}")
+}
+
+fn lines(report: &Value) -> Vec<String> {
+    let text = |name: &str| report[name].as_str().unwrap_or_default();
+    let mut all = Vec::new();
+    if let Some(accounts) = report["accounts"].as_array() {
+        all.push("Trial balance, in credits".to_owned());
+        all.extend(accounts.iter().map(|it| named(it, "ledger_account")));
+        let transactions = report["transactions"].as_u64().unwrap_or_default();
+        all.push(line(text("sum"), &format!("sum, of {}", counted(transactions, "transaction"))));
+    } else if report["month"].is_string() {
+        revenue(report, &mut all);
+    } else {
+        all.push(format!("Owed to customers at {}", text("at")));
+        all.push(line(text("outstanding"), "credits outstanding"));
+        all.extend(items(&report["deferred"]).map(|it| line(&in_words(it), "received for them, tax aside")));
+    }
+    let freshness = &report["freshness"];
+    if freshness["is_complete"] == false {
+        let waiting = freshness["waiting_accounts"].as_u64().unwrap_or_default();
+        all.push(format!("Not complete yet: {} to be counted", counted(waiting, "account")));
+    }
+    all
+}
+
+fn revenue(report: &Value, all: &mut Vec<String>) {
+    let credits = &report["credits"];
+    all.push(format!("Revenue of {}, by the calendar of UTC", report["month"].as_str().unwrap_or_default()));
+    all.push("Credits issued".to_owned());
+    all.extend(items(&credits["issued"]).map(|it| named(it, "name")));
+    all.push("Credits used".to_owned());
+    all.extend(items(&credits["used"]).map(|it| named(it, "name")));
+    all.push("Credits otherwise".to_owned());
+    for name in ["expired", "voided", "refunded", "clawed_back", "change", "outstanding"] {
+        all.push(line(credits[name].as_str().unwrap_or("0"), &name.replace('_', " ")));
+    }
+    for it in items(&report["money"]) {
+        all.push("Money, tax aside".to_owned());
+        for name in MONEY {
+            all.push(line(&in_words(&it[name]), &name.replace('_', " ")));
+        }
+    }
+    for it in items(&report["taxes"]) {
+        let text = |name: &str| it[name].as_str().unwrap_or_default();
+        let country = it["country"].as_str().map(|it| format!(" of {it}")).unwrap_or_default();
+        let treatment = text("treatment").replace('_', " ");
+        all.push(format!("Sold by {}: {treatment}, {} %{country}", text("seller"), text("rate")));
+        let count = |name: &str| it[name].as_u64().unwrap_or_default();
+        let (invoices, notes) = (count("invoices"), count("credit_notes"));
+        let papers = format!("net, {} less {}", counted(invoices, "invoice"), counted(notes, "credit note"));
+        all.push(line(&in_words(&it["net"]), &papers));
+        all.push(line(&in_words(&it["tax"]), "tax"));
+    }
+}
+
+/// In the order in which they add up.
+const MONEY: [&str; 8] = [
+    "deferred_before",
+    "received",
+    "refunded",
+    "clawed_back",
+    "recognised",
+    "recognised_from_use",
+    "recognised_from_breakage",
+    "deferred",
+];
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Credits, and what they are of.
+fn named(it: &Value, name: &str) -> String {
+    line(it["credits"].as_str().unwrap_or_default(), it[name].as_str().unwrap_or_default())
+}
+
 /// Minor units as a plain decimal.
-fn in_words(amount: &Value, currency: &Value) -> String {
+fn in_words(money: &Value) -> String {
+    let (amount, currency) = (&money["amount"], &money["currency"]);
     let code = currency.as_str().unwrap_or_default();
     let money = amount.as_i64().zip(code.parse().ok());
     money.map_or_else(

@@ -38,38 +38,44 @@ pub fn object<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     parse::<Object<T>>(body).map(|it| it.0)
 }
 
+/// The same of a line of many, which begins at line `number` of its body, for a complaint to say.
+pub fn object_at<'de, T: Deserialize<'de>>(line: &'de [u8], number: usize) -> Result<T, Problem> {
+    let read: Result<Object<T>, _> = serde_json::from_slice(line);
+    read.map(|it| it.0).map_err(|error| complaint::<Object<T>>(line, number, &error))
+}
+
 /// Reads `body` as a `T`.
 pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     match serde_json::from_slice(body) {
         Ok(value) => Ok(value),
-        Err(error) => Err(complaint::<T>(body, &error)),
+        Err(error) => Err(complaint::<T>(body, 1, &error)),
     }
 }
 
 #[cold]
-fn complaint<'de, T: Deserialize<'de>>(body: &'de [u8], error: &serde_json::Error) -> Problem {
+fn complaint<'de, T: Deserialize<'de>>(body: &'de [u8], first_line: usize, error: &serde_json::Error) -> Problem {
+    let line = (first_line + error.line()).saturating_sub(1);
+    let malformed = |detail: &str| {
+        let problem = Problem::new(&catalogue::MALFORMED_JSON, detail.to_owned());
+        problem.with("line", line).with("column", error.column())
+    };
     if body.iter().all(u8::is_ascii_whitespace) {
-        return malformed("the body is empty; send a JSON document", error);
+        return malformed("the body is empty; send a JSON document");
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let Err(tracked) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
         // The value is good, so what follows it is not.
-        return malformed("there is something after the end of the document", error);
+        return malformed("there is something after the end of the document");
     };
     let path = tracked.path().to_string();
     let said = tracked.inner().to_string();
+    let said = said.split(" at line ").next().unwrap_or(&said);
     // A number such as 1e999 is JSON; only no machine number holds it.
     let is_huge = said.starts_with("number out of range");
     if error.classify() == Category::Data || is_huge {
-        return wrong_field(&path, said.split(" at line ").next().unwrap_or(&said));
+        return wrong_field(&path, said);
     }
-    malformed(&format!("the body is not JSON at line {}, column {}: {said}", error.line(), error.column()), error)
-}
-
-fn malformed(detail: &str, error: &serde_json::Error) -> Problem {
-    Problem::new(&catalogue::MALFORMED_JSON, detail.to_owned())
-        .with("line", error.line())
-        .with("column", error.column())
+    malformed(&format!("the body is not JSON at line {line}, column {}: {said}", error.column()))
 }
 
 /// Serde's sentence in our words, with the field in front.

@@ -331,7 +331,8 @@ fn the_default_card_prices_current_models() {
     let unknown = card.price(&usage("ai_chat", &message, &[("model", "gpt-6-sun")])).unwrap_err();
     assert_eq!(
         unknown.to_string(),
-        "`dimensions.model` has no price for `gpt-6-sun`; known are gpt-6-luna, gpt-6-astra, gpt-6.1-sol"
+        "`dimensions.model` has no price for `gpt-6-sun`; among those known are gpt-6-luna, gpt-6-astra, \
+         gpt-6.1-sol"
     );
     let models =
         card.meter("ai_chat").unwrap().rows.iter().flat_map(|it| &it.when).filter(|it| &*it.dimension == "model");

@@ -42,6 +42,43 @@ pub struct Registration {
     pub fingerprints: Vec<String>,
 }
 
+impl Registration {
+    /// Whether it may be what an account is registered with; what is known of the account aside.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let profile = &self.profile;
+        for (field, text, most) in [
+            ("name", &profile.name, 200),
+            ("email", &profile.email, 254),
+            ("address", &profile.address, 4_096),
+            ("tax_id", &profile.tax_id, 64),
+        ] {
+            let Some(text) = text else { continue };
+            // An address is JSON as it came, with whatever line breaks its author likes between its fields.
+            let is_line_break = |it: char| field == "address" && it.is_ascii_whitespace();
+            if most < text.len() || text.chars().any(|it| it.is_control() && !is_line_break(it)) {
+                return Err(Refusal::invalid(
+                    field,
+                    format_args!("must be at most {most} bytes without control characters"),
+                ));
+            }
+        }
+        if profile.email.as_deref().is_some_and(|it| !it.is_empty() && !looks_like_email(it)) {
+            return Err(Refusal::invalid("email", "must be an e-mail address such as ada@example.com"));
+        }
+        if profile.address.as_deref().is_some_and(|it| !has_known_country(it)) {
+            return Err(Refusal::invalid("address.country", "must be an ISO 3166-1 code of two letters such as LT"));
+        }
+        if profile.timezone.as_deref().is_some_and(|it| it.is_empty() || TimeZone::get(it).is_err()) {
+            return Err(Refusal::invalid("timezone", "must be an IANA time zone such as Europe/Vilnius"));
+        }
+        let prints = &self.fingerprints;
+        if FINGERPRINTS_MAX < prints.len() || prints.iter().any(|it| it.is_empty() || 512 < it.len()) {
+            return Err(Refusal::invalid("fingerprints", "must be at most 16 texts of 1 to 512 bytes"));
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Registered {
     pub account: Account,
@@ -52,7 +89,7 @@ pub struct Registered {
 impl App {
     /// Registers an account and grants its welcome in one write; or updates the one that is there.
     pub fn register(&self, registration: &Registration, by: &By) -> Result<Registered, Error> {
-        check(registration)?;
+        registration.check()?;
         for _ in 0..ATTEMPTS_MAX {
             match self.store.account(&registration.id)? {
                 Some(account) => match self.update(account, registration, by) {
@@ -259,40 +296,6 @@ fn what_differs(one: &Account, other: &Account) -> Vec<&'static str> {
         ("tax_id", one.tax_id != other.tax_id),
     ];
     fields.iter().filter(|it| it.1).map(|it| it.0).collect()
-}
-
-fn check(registration: &Registration) -> Result<(), Refusal> {
-    let profile = &registration.profile;
-    for (field, text, most) in [
-        ("name", &profile.name, 200),
-        ("email", &profile.email, 254),
-        ("address", &profile.address, 4_096),
-        ("tax_id", &profile.tax_id, 64),
-    ] {
-        let Some(text) = text else { continue };
-        // An address is JSON as it came, with whatever line breaks its author likes between its fields.
-        let is_line_break = |it: char| field == "address" && it.is_ascii_whitespace();
-        if most < text.len() || text.chars().any(|it| it.is_control() && !is_line_break(it)) {
-            return Err(Refusal::invalid(
-                field,
-                format_args!("must be at most {most} bytes without control characters"),
-            ));
-        }
-    }
-    if profile.email.as_deref().is_some_and(|it| !it.is_empty() && !looks_like_email(it)) {
-        return Err(Refusal::invalid("email", "must be an e-mail address such as ada@example.com"));
-    }
-    if profile.address.as_deref().is_some_and(|it| !has_known_country(it)) {
-        return Err(Refusal::invalid("address.country", "must be an ISO 3166-1 code of two letters such as LT"));
-    }
-    if profile.timezone.as_deref().is_some_and(|it| it.is_empty() || TimeZone::get(it).is_err()) {
-        return Err(Refusal::invalid("timezone", "must be an IANA time zone such as Europe/Vilnius"));
-    }
-    let prints = &registration.fingerprints;
-    if FINGERPRINTS_MAX < prints.len() || prints.iter().any(|it| it.is_empty() || 512 < it.len()) {
-        return Err(Refusal::invalid("fingerprints", "must be at most 16 texts of 1 to 512 bytes"));
-    }
-    Ok(())
 }
 
 /// Whether an address says a country there is, or none: what its purchases are taxed with goes by it.

@@ -62,6 +62,10 @@ fn a_line_that_is_not_json_spoils_only_itself() {
     let body = format!("{}\n{{oops\n\n{}\n", chat("ada", "n1", 8_000), chat("ada", "n2", 8_000));
     let reply = server.send("/v1/charges/batch", "", "application/x-ndjson", &body).json();
     assert_eq!(outcomes(&reply), [(201, "1".into()), (400, "malformed_json".into()), (201, "1".into())]);
+    // Where it stands in the batch, and not in itself.
+    let why = &reply["results"][1]["error"];
+    assert_eq!((&why["line"], &why["column"]), (&json!(2), &json!(2)), "{why}");
+    assert_eq!(why["detail"], "the body is not JSON at line 2, column 2: key must be a string");
     let spoilt = server.send("/v1/charges/batch", "", "application/json", "[{oops]");
     assert_eq!(spoilt.problem().1, "malformed_json");
 }

@@ -68,6 +68,47 @@ fn artefacts_are_measured_and_priced_without_a_server() {
     failed(&scrip(&["meter"]), 2, "meter");
 }
 
+/// The example of the help, as it stands there.
+#[test]
+fn the_lifecycle_in_the_help_is_one() {
+    let help = said(&scrip(&["measure", "server", "--help"]));
+    assert!(!help.contains("scrip price"), "{help}");
+    let (begin, end) = (help.find('{').unwrap(), help.rfind('}').unwrap());
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("lifecycle.json");
+    std::fs::write(&path, &help[begin..=end]).unwrap();
+    let measured = json_said(&scrip(&["measure", "server", path.to_str().unwrap(), "--json"]));
+    let seconds =
+        |place: usize| (&measured[place]["dimensions"]["tier"], &measured[place]["quantities"]["runtime_seconds"]);
+    assert_eq!(seconds(0), (&json!("business"), &json!(3_600)), "{measured}");
+    assert_eq!(seconds(1), (&json!("enterprise"), &json!(7_200)), "{measured}");
+}
+
+#[test]
+fn reports_are_read_from_a_terminal() {
+    let server = Served::start();
+    server.account("ada");
+    server.charge(&chat("ada", "m1", 8_000));
+    let report = |which: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
+        let words = ["report", which];
+        said(&command.env("SCRIP_URL", &server.url).env("SCRIP_KEY", ADMIN).args(words).output().unwrap())
+    };
+    let has = |text: &str, lines: &[(&str, &str)]| {
+        for (number, what) in lines {
+            assert!(text.contains(&format!("{number:>20}  {what}\n")), "{number} {what}: {text}");
+        }
+    };
+    has(&report("ledger"), &[("-600", "issuance:welcome"), ("599", "grants"), ("1", "usage:ai_chat")]);
+    has(&report("ledger"), &[("0", "sum, of 3 transactions")]);
+    let revenue = report("revenue");
+    assert!(revenue.starts_with("Revenue of 20") && revenue.contains("\nCredits used\n"), "{revenue}");
+    has(&revenue, &[("600", "welcome"), ("1", "ai_chat"), ("0", "expired"), ("599", "outstanding")]);
+    let liability = report("liability");
+    assert!(liability.starts_with("Owed to customers at 20"), "{liability}");
+    has(&liability, &[("599", "credits outstanding")]);
+}
+
 /// Programs read why, too.
 #[test]
 fn with_json_a_failure_is_json() {

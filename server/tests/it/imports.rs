@@ -77,11 +77,12 @@ fn bad_rows_stop_no_good_ones_and_are_reported_with_their_line() {
     // Looked at first: nothing happens, and nothing is left behind but the report.
     let rehearsed = desk.tally("usage", &file, &["--dry-run"]);
     // (How late row 8 is only its server knows.)
-    assert_eq!((counts(&rehearsed), &rehearsed["credits"]), ([8, 4, 0, 4], &json!("4")), "{rehearsed}");
+    assert_eq!((counts(&rehearsed), &rehearsed["credits"]), ([8, 3, 0, 5], &json!("3")), "{rehearsed}");
     assert_eq!(desk.used("ada"), "0");
     let strict = desk.import("usage", &file, &["--strict"]);
     assert_eq!(strict.status.code(), Some(1));
-    assert!(text(&strict.stderr).contains("line 3") && text(&strict.stderr).contains("nothing was sent"));
+    assert!(text(&strict.stderr).contains("line 3: `dimensions.model` has no price for `gpt-0`"));
+    assert!(text(&strict.stderr).contains("nothing was sent"));
     assert_eq!(desk.used("ada"), "0");
 
     let output = desk.import("usage", &file, &[]);
@@ -152,13 +153,15 @@ fn an_import_that_is_killed_goes_on_and_does_each_row_once() {
     assert_eq!(desk.used("ada"), rows.to_string());
 }
 
-/// What the server alone can refuse, in the midst of a group: there it stops, and goes on when the row was mended.
+/// What the server alone can refuse, in the midst of a group: there it stops with nothing done after it, and goes on
+/// when the row was mended.
 #[test]
 fn a_strict_import_stops_at_the_row_that_was_refused() {
     let desk = Desk::open();
     desk.served.account("ada");
-    let stranger = row(4).replace("ada", "bob");
-    let csv = [HEADER.to_owned(), row(1), row(2), row(3), stranger, row(5), row(6)].concat();
+    // More than there is.
+    let dear = row(4).replace(",8000,", ",80000000,");
+    let csv = [HEADER.to_owned(), row(1), row(2), row(3), dear, row(5), row(6)].concat();
     let file = desk.file("strict.csv", &csv);
     let import = |more: &[&str]| desk.import("usage", &file, &[&["--strict", "--batch", "3"], more].concat());
     for _ in 0..2 {
@@ -169,23 +172,47 @@ fn a_strict_import_stops_at_the_row_that_was_refused() {
         let kept: Value = serde_json::from_slice(&kept).unwrap();
         assert_eq!((&kept["line"], &kept["tally"]["rows"]), (&json!(5), &json!(3)));
     }
-    // Two rows went with it, and are done once.
-    assert_eq!(desk.used("ada"), "5");
+    // None of those after it was done.
+    assert_eq!(desk.used("ada"), "3");
     // Before the row it stopped at, nothing may have moved: half a row is nobody's work.
     desk.file("strict.csv", &csv.replace("shop", "a-longer-name"));
     let refused = import(&[]);
     assert!(text(&refused.stderr).contains("no longer what it was up to line 5"), "{}", text(&refused.stderr));
     assert!(text(&refused.stderr).contains("--anew"));
-    assert_eq!(desk.used("ada"), "5");
-    desk.file("strict.csv", &csv.replace("bob", "ada"));
+    assert_eq!(desk.used("ada"), "3");
+    desk.file("strict.csv", &csv.replace(",80000000,", ",8000,"));
     let done = desk.tally("usage", &file, &["--strict", "--batch", "3"]);
-    assert_eq!((counts(&done), desk.used("ada")), ([6, 4, 2, 0], json!("6")));
+    assert_eq!((counts(&done), desk.used("ada")), ([6, 6, 0, 0], json!("6")));
     assert!(!desk.directory.path().join("strict.csv.errors.csv").exists(), "nothing is wrong any more");
     assert_eq!(counts(&desk.tally("usage", &file, &["--anew"])), [6, 0, 6, 0]);
+    // Nor is any account registered where one is wrong.
+    assert_eq!(desk.served.put("/v1/accounts/old", &json!({"currency": "eur"})).status, 201);
+    let file = desk.file("people.csv", "account,email\nnew,a@example.com\nold,nobody\nnewer,b@example.com\n");
+    let stopped = desk.import("accounts", &file, &["--strict"]);
+    assert!(text(&stopped.stderr).contains("line 3: `email` must be"), "{}", text(&stopped.stderr));
+    assert_eq!(desk.served.get("/v1/accounts/new").status, 404);
+}
+
+/// Accounts are looked up for it, each once.
+#[test]
+fn a_dry_run_knows_who_has_an_account() {
+    let desk = Desk::open();
+    desk.served.account("ada");
+    desk.served.account("eve");
+    assert_eq!(desk.served.post("/v1/accounts/eve/close", "c", &json!({})).status, 201);
+    let csv = [HEADER.to_owned(), row(1), row(2).replace("ada", "eve"), row(3).replace("ada", "bob"), row(4)].concat();
+    let file = desk.file("who.csv", &csv);
+    assert_eq!(counts(&desk.tally("usage", &file, &["--dry-run"])), [4, 2, 0, 2]);
+    let strict = desk.import("usage", &file, &["--strict"]);
+    assert!(text(&strict.stderr).contains("line 3: the account is closed"), "{}", text(&strict.stderr));
+    assert_eq!(counts(&desk.tally("usage", &file, &[])), [4, 2, 0, 2]);
+    let file = desk.file("people.csv", "account,email\nada,a@example.com\neve,e@example.com\nbob,b@example.com\n");
+    assert_eq!(counts(&desk.tally("accounts", &file, &["--dry-run"])), [3, 1, 1, 1]);
+    assert_eq!(counts(&desk.tally("accounts", &file, &[])), [3, 1, 1, 1]);
 }
 
 #[test]
-fn rows_without_a_name_are_named_by_where_they_stand_and_what_they_say() {
+fn rows_without_a_name_are_named_by_what_they_say() {
     let desk = Desk::open();
     desk.served.account("ada");
     let line = |points: u64| {
@@ -196,9 +223,16 @@ fn rows_without_a_name_are_named_by_where_they_stand_and_what_they_say() {
     let done = desk.tally("usage", &file, &[]);
     assert_eq!((counts(&done), &done["credits"]), ([4, 3, 0, 1], &json!("45")));
     assert_eq!(counts(&desk.tally("usage", &file, &[])), [4, 0, 3, 1]);
-    // Another row on the same line is other work.
+    // What says something else is other work.
     let file = desk.file("plans.ndjson", &format!("{}\n\n{}\n{}\n", line(8), line(9), line(30)));
     assert_eq!(counts(&desk.tally("usage", &file, &[])), [3, 1, 2, 0]);
+    // Where a row stands says nothing of it, nor do those that are gone and those that are new.
+    let rows = [line(30), line(7), line(8), line(9), line(8), line(8)];
+    let file = desk.file("plans.ndjson", &format!("not json\n{}\n", rows.join("\n")));
+    assert_eq!(counts(&desk.tally("usage", &file, &[])), [7, 2, 4, 1]);
+    // Another month may say the same, and so has another name.
+    let file = desk.file("april.ndjson", &format!("{}\n", line(8)));
+    assert_eq!(counts(&desk.tally("usage", &file, &[])), [1, 1, 0, 0]);
     // A column of another name.
     let row = |event: &str| format!("ada,infra_plan,8,2031-03-02T10:00:00Z,{event}\n");
     let csv = format!("account,meter,quantities.points,at,event\n{}{}{}", row("e1"), row("e1"), row(""));
@@ -216,16 +250,18 @@ fn accounts_bring_their_balance_along_once() {
         let _ = writeln!(csv, "acct_{number},Customer {number},c{number}@example.com,eur,Europe/Vilnius,{number}.5,LT");
     }
     csv.push_str("acct_x,X,x@example.com,eur,Europe/Atlantis,,\nacct_y,Y,,euro,,,\na b,Z,,,,,\nacct_z,Z,,,,-3,\n");
+    csv.push_str("acct_v,V,nobody,,,,\nacct_w,W,w@example.com,,,,XX\n");
     let file = desk.file("customers.csv", &csv);
     let rehearsed = desk.tally("accounts", &file, &["--dry-run"]);
-    assert_eq!(counts(&rehearsed), [124, 120, 0, 4]);
+    assert_eq!(counts(&rehearsed), [126, 120, 0, 6]);
     assert_eq!(desk.served.get("/v1/accounts/acct_7").status, 404);
     let done = desk.tally("accounts", &file, &[]);
-    assert_eq!((counts(&done), &done["credits"]), ([124, 120, 0, 4], &json!("7200")));
+    assert_eq!((counts(&done), &done["credits"]), ([126, 120, 0, 6], &json!("7200")));
     let account = desk.served.get("/v1/accounts/acct_7").json();
     assert_eq!((&account["name"], &account["address"]), (&json!("Customer 7"), &json!({"country": "LT"})));
     assert_eq!(desk.served.available("acct_7"), "607.5");
-    assert_eq!(counts(&desk.tally("accounts", &file, &[])), [124, 0, 120, 4]);
+    assert_eq!(counts(&desk.tally("accounts", &file, &["--dry-run"])), [126, 0, 120, 6]);
+    assert_eq!(counts(&desk.tally("accounts", &file, &[])), [126, 0, 120, 6]);
     assert_eq!(desk.served.available("acct_7"), "607.5");
     let away = Command::new(env!("CARGO_BIN_EXE_scrip")).args(["import", "accounts", "--help"]).output().unwrap();
     assert!(text(&away.stdout).contains("customers.csv:"));

@@ -39,7 +39,6 @@ impl Tally {
 /// A row that was done, or was before.
 #[derive(Clone, Copy, Debug)]
 pub struct Done {
-    pub line: u64,
     pub is_duplicate: bool,
     /// Micro-credits of what was done now.
     pub micros: i64,
@@ -132,13 +131,11 @@ impl Journey {
         std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).map_err(said)
     }
 
-    /// Stops at the first row of a group that was refused, which begins at `place`: the next time it is the first.
-    /// What came of the rows after it is told now, and by then was done before.
+    /// Stops at a row that was refused, which begins at `place`: the next time it is the first. What was done stands
+    /// before it.
     pub fn stop(&mut self, place: Place, done: &[Done], refused: &[Refused]) -> Result<(), String> {
-        let first = refused.first().map_or(u64::MAX, |it| it.line);
-        let (before, after): (Vec<Done>, Vec<Done>) = done.iter().partition(|it| it.line < first);
-        self.advance(place, &before, &[])?;
-        self.kept.tally.add(&after, refused.len());
+        self.advance(place, done, &[])?;
+        self.kept.tally.add(&[], refused.len());
         self.write_report(refused)
     }
 
@@ -229,11 +226,11 @@ mod tests {
         let directory = tempfile::TempDir::new().unwrap();
         let file = directory.path().join("usage.csv");
         let open = || Journey::open(&file, None, "usage to x", Manner::GoingOn).unwrap();
-        let done = |line: u64| Done { line, is_duplicate: line == 2, micros: 5 };
+        let done = |is_duplicate: bool| Done { is_duplicate, micros: 5 };
         let refused = Refused { line: 4, code: String::new(), field: String::new(), detail: String::new() };
         let mut journey = open();
-        journey.stop(place(20, 4), &[done(2), done(5), done(3)], &[refused]).unwrap();
-        let all = Tally { rows: 4, accepted: 2, duplicates: 1, refused: 1, micros: 15 };
+        journey.stop(place(20, 4), &[done(true), done(false)], &[refused]).unwrap();
+        let all = Tally { rows: 3, accepted: 1, duplicates: 1, refused: 1, micros: 10 };
         assert_eq!((journey.tally(), journey.report_path().exists()), (all, true));
         let journey = open();
         let before = Tally { rows: 2, accepted: 1, duplicates: 1, refused: 0, micros: 10 };

@@ -1,10 +1,12 @@
 //! `scrip import`: files of usage and of accounts, into a running server.
 //!
 //! Rows are read and sent in groups; what is refused is reported with its line and stops nothing else. Every row has a
-//! name, its own or one made of file, line and contents, so that sending it again does it once.
+//! name, its own or one made of the file's name, what it says and the how-many-eth it is that says so, so that sending
+//! it again does it once.
 mod accounts;
 mod journey;
 mod price;
+mod residents;
 mod rows;
 mod usage;
 
@@ -19,7 +21,7 @@ use serde_json::json;
 use super::remote::{Server, Trouble};
 use super::{Failure, Outcome, complain, counted, say};
 use journey::{Done, Journey, Refused};
-use rows::{Place, Row, Rows};
+use rows::{Columns, Place, Row, Rows};
 
 /// The most that is sent in one request, with room for the answer.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -45,8 +47,15 @@ customers.csv:
 
 Work may have happened up to 35 days ago; it is priced by the card of its time
 and counted in its hour. A row without an idempotency_key is named by the file's
-name, its line and what it says: the same row there again is done once. Rows
-that were refused are in FILE.errors.csv; mend them in place and import again.";
+name, what it says and, where rows say the same, its number among those: import
+the file again and it is done once, wherever other rows have gone. In a file of
+another name it is other work. Rows that were refused are in FILE.errors.csv;
+mend them in place, or take them out, and import again.
+
+A dry run reads the server's prices and accounts (the key's scope is read, or
+admin). What it cannot know: which rows were charged before, what balances and
+budgets will allow, and how late a server with a clock of its own says it is.
+It takes the accounts as they are: import those first.";
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
@@ -62,11 +71,11 @@ pub enum Import {
 struct Manner {
     /// The file: .csv, .ndjson or .jsonl
     file: PathBuf,
-    /// Only say what would be done
+    /// Only say what would be done, as far as can be known before
     #[arg(long)]
     dry_run: bool,
-    /// Check every row first and send nothing if one is wrong; stop at the first that is refused, and go on with it the
-    /// next time
+    /// Check every row first and send nothing if one is wrong; then send one by one, stop at the first that is refused
+    /// with nothing done after it, and go on with it the next time
     #[arg(long)]
     strict: bool,
     /// Begin with the first row, also where an import of the file was interrupted
@@ -90,7 +99,7 @@ pub struct Usage {
     /// A column that names each row, if it is not called idempotency_key
     #[arg(long)]
     key_column: Option<String>,
-    /// Rows a request
+    /// Rows a request; with --strict it is always one
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     batch: u64,
 }
@@ -124,6 +133,15 @@ struct Ready<T> {
 /// What came of the rows of a group: each is in one of the two.
 type Outcomes = (Vec<Done>, Vec<Refused>);
 
+/// How rows are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pace {
+    /// What is refused stops none of the others.
+    Together,
+    /// None after the first that is refused.
+    OneByOne,
+}
+
 /// What is done with rows.
 trait Work {
     type Item;
@@ -131,12 +149,14 @@ trait Work {
     /// What is imported, in a word.
     fn what(&self) -> &'static str;
     fn columns(&self) -> Vec<&str>;
+    /// The column that names a row.
+    fn name_column(&self) -> &str;
     /// Makes of a row what is sent, or says what is wrong with it.
     fn read(&self, row: Row) -> Result<Ready<Self::Item>, Refused>;
     /// What would come of it, without doing it.
     fn rehearse(&self, group: &[Ready<Self::Item>]) -> Result<Outcomes, Failure>;
-    /// Sends a group, and says what came of each of its rows.
-    fn send(&self, group: Vec<Ready<Self::Item>>) -> Result<Outcomes, Failure>;
+    /// Sends a group, and says what came of each of its rows; one by one, of none after the first that was refused.
+    fn send(&self, group: Vec<Ready<Self::Item>>, pace: Pace) -> Result<Outcomes, Failure>;
 }
 
 impl Manner {
@@ -151,27 +171,32 @@ impl Manner {
             _ => journey::Manner::GoingOn,
         };
         let mut journey = Journey::open(&self.file, self.errors.as_deref(), &what, manner)?;
-        let mut rows = Rows::open(&self.file, &work.columns(), journey.from)?;
+        let mut rows = self.rows(work, journey.from)?;
         let bar = self.bar();
         // Who reads JSON on standard error finds nothing else there.
         if journey.from.is_some() && !self.json {
             bar.suspend(|| complain(&format!("going on after {}", counted(journey.tally().rows, "row"))));
         }
+        let pace = if self.strict { Pace::OneByOne } else { Pace::Together };
         let mut stopped_at = None;
         while stopped_at.is_none() {
-            let Group { ready, mut refused, starts, end } = gather(&mut rows, work, group_rows)?;
+            let Group { mut ready, mut refused, starts, end } = gather(&mut rows, work, group_rows)?;
             let Some(end) = end else { break };
+            if pace == Pace::OneByOne && !self.dry_run {
+                let first = refused.iter().map(|it| it.line).min().unwrap_or(u64::MAX);
+                ready.retain(|it| it.line < first);
+            }
             let (done, more) = match ready.is_empty() {
                 true => Outcomes::default(),
                 false if self.dry_run => work.rehearse(&ready)?,
-                false => work.send(ready)?,
+                false => work.send(ready, pace)?,
             };
             refused.extend(more);
             refused.sort_by_key(|it| it.line);
             let first = refused.first().filter(|_| self.strict && !self.dry_run).map(|it| it.line);
             stopped_at = starts.into_iter().find(|it| Some(it.0) == first);
             match stopped_at {
-                Some((_, start)) => journey.stop(start, &done, &refused)?,
+                Some((_, start)) => journey.stop(start, &done, &refused[..1])?,
                 None => journey.advance(end, &done, &refused)?,
             }
             bar.set_position(end.offset);
@@ -183,7 +208,7 @@ impl Manner {
 
     /// Reads the whole file and stops at what is wrong, before anything is sent.
     fn look_through<W: Work>(&self, work: &W) -> Outcome {
-        let mut rows = Rows::open(&self.file, &work.columns(), None)?;
+        let mut rows = self.rows(work, None)?;
         loop {
             let Group { ready, mut refused, end, .. } = gather(&mut rows, work, 1_000)?;
             if end.is_none() {
@@ -192,9 +217,16 @@ impl Manner {
             refused.extend(work.rehearse(&ready)?.1);
             if let Some(first) = refused.iter().min_by_key(|it| it.line) {
                 let Refused { line, field, detail, .. } = first;
-                return Err(Failure::of("rows_refused", format!("line {line}: {field} {detail}; nothing was sent")));
+                // Most say the field themselves.
+                let is_said = field.is_empty() || detail.contains(&format!("`{field}`"));
+                let why = if is_said { detail.clone() } else { format!("`{field}` {detail}") };
+                return Err(Failure::of("rows_refused", format!("line {line}: {why}; nothing was sent")));
             }
         }
+    }
+
+    fn rows<W: Work>(&self, work: &W, from: Option<Place>) -> Result<Rows, String> {
+        Rows::open(&self.file, Columns { known: &work.columns(), name: work.name_column() }, from)
     }
 
     fn bar(&self) -> ProgressBar {

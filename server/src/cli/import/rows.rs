@@ -1,8 +1,9 @@
 //! The rows of a file, one at a time, each with where it stands: CSV by its header, or a JSON object a line.
 //!
 //! Must never know what a row is for. Invariant: whatever the file's size, one row is in memory, of at most
-//! [`ROW_BYTES_MAX`]; and reading from where a row ends goes on with the next, or is refused where the file is no
-//! longer what it was up to there.
+//! [`ROW_BYTES_MAX`], and a few bytes of each that has no name of its own; and reading from where a row ends goes on
+//! with the next, or is refused where the file is no longer what it was up to there.
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -31,8 +32,28 @@ pub struct Row {
     /// Where the one before ended, and where the next one begins.
     pub start: Place,
     pub next: Place,
+    /// What it says in this file, where it has no name of its own.
+    pub saying: Option<Saying>,
     /// What is wrong with it, where it is none.
     pub members: Result<Map<String, Value>, String>,
+}
+
+/// What a row says, told from what all others say and from those that say the same; wherever in the file it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Saying {
+    /// Of its members, in whatever order they came.
+    pub digest: [u8; 32],
+    /// The how-many-eth it is of those that say the same, from 1.
+    pub nth: u32,
+}
+
+/// What the rows of a file may be made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'a> {
+    /// Their names, or how they begin where they end in a full stop.
+    pub known: &'a [&'a str],
+    /// The one that names a row.
+    pub name: &'a str,
 }
 
 /// The rows of a file that is open.
@@ -44,47 +65,45 @@ pub struct Rows {
     hash: Sha256,
     /// Names of the columns; none in a file of JSON.
     header: Option<Vec<String>>,
+    /// The column that names a row.
+    name: String,
+    /// How many rows said the same, by the beginning of its digest; of those without a name.
+    said: HashMap<u64, u32>,
 }
 
 /// The line a row begins on, and its text or what is wrong with it.
 type Text = (u64, Result<Vec<u8>, String>);
 
 impl Rows {
-    /// Opens a file at `from`, or at its first row. Of CSV the header is read first; its names may be `columns`, or
-    /// begin as those that end in a full stop.
-    pub fn open(path: &Path, columns: &[&str], from: Option<Place>) -> Result<Rows, String> {
+    /// Opens a file at `from`, or at its first row. Of CSV the header is read first.
+    pub fn open(path: &Path, columns: Columns<'_>, from: Option<Place>) -> Result<Rows, String> {
         let said = |it: std::io::Error| format!("cannot read {}: {it}", path.display());
         let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default().to_ascii_lowercase();
         if !["csv", "ndjson", "jsonl"].contains(&&*ending) {
             return Err(format!("{} must end in .csv, .ndjson or .jsonl, as what it is", path.display()));
         }
         let reader = BufReader::new(File::open(path).map_err(said)?);
-        let mut rows = Rows { reader, offset: 0, line: 1, hash: Sha256::new(), header: None };
+        let (name, said_so) = (columns.name.to_owned(), HashMap::new());
+        let mut rows = Rows { reader, offset: 0, line: 1, hash: Sha256::new(), header: None, name, said: said_so };
         if ending == "csv" {
             let text = rows.text(true)?.map_or(Ok(Vec::new()), |it| it.1.map_err(|why| format!("the header {why}")))?;
-            rows.header = Some(header(&text, columns)?);
+            rows.header = Some(header(&text, columns.known)?);
         }
         if let Some(from) = from {
-            rows.go_to(from).map_err(said)?.then_some(()).ok_or_else(|| changed(path, from))?;
+            rows.go_to(from).then_some(()).ok_or_else(|| changed(path, from))?;
         }
         Ok(rows)
     }
 
-    /// Goes on to a place where a row ended, and says whether the file is up to there what it was then.
-    fn go_to(&mut self, place: Place) -> std::io::Result<bool> {
+    /// Goes on to a place where a row ended, and says whether the file is up to there what it was then. The rows before
+    /// it are read: those after it may say the same.
+    fn go_to(&mut self, place: Place) -> bool {
         while self.offset < place.offset {
-            let there = self.reader.fill_buf()?;
-            let left = usize::try_from(place.offset - self.offset).unwrap_or(usize::MAX);
-            let length = there.len().min(left);
-            if length == 0 {
-                return Ok(false);
+            if !matches!(self.next(), Ok(Some(_))) {
+                return false;
             }
-            self.hash.update(&there[..length]);
-            self.offset += length as u64;
-            self.reader.consume(length);
         }
-        self.line = place.line;
-        Ok(self.place() == place)
+        self.place() == place
     }
 
     fn place(&self) -> Place {
@@ -104,7 +123,16 @@ impl Rows {
             (Ok(text), Some(header)) => cells(&text).and_then(|it| members(header, &it)),
             (Ok(text), None) => serde_json::from_slice(&text).map_err(|it| format!("is not a JSON object: {it}")),
         };
-        Ok(Some(Row { line, start, next: self.place(), members }))
+        let saying = members.as_ref().ok().filter(|it| !it.contains_key(&self.name)).map(|it| self.saying(it));
+        Ok(Some(Row { line, start, next: self.place(), saying, members }))
+    }
+
+    fn saying(&mut self, members: &Map<String, Value>) -> Saying {
+        let digest: [u8; 32] = Sha256::digest(serde_json::to_vec(members).unwrap_or_default()).into();
+        let beginning = digest.first_chunk().map_or(0, |it| u64::from_be_bytes(*it));
+        let nth = self.said.entry(beginning).or_default();
+        *nth += 1;
+        Saying { digest, nth: *nth }
     }
 
     /// The text of the next row that is not empty, and its line. A row of CSV goes on while a quote is open.
@@ -162,7 +190,7 @@ fn changed(path: &Path, from: Place) -> String {
     format!(
         "{} is no longer what it was up to line {}, where its import was interrupted, so nothing was sent. With --anew \
          it is imported from its first row: a row that has an idempotency_key is done once; one that has none is named \
-         by its line, and is other work where lines have moved",
+         by what it says, so one that says something else than when it was charged is other work",
         path.display(),
         from.line
     )
@@ -217,7 +245,8 @@ fn members(header: &[String], cells: &[String]) -> Result<Map<String, Value>, St
 mod tests {
     use super::*;
 
-    const COLUMNS: &[&str] = &["account", "meter", "quantities.", "dimensions."];
+    const COLUMNS: Columns<'_> =
+        Columns { known: &["account", "meter", "quantities.", "dimensions.", "key"], name: "key" };
 
     fn read(name: &str, text: &[u8], from: Option<Place>) -> Result<Vec<Row>, String> {
         let directory = tempfile::TempDir::new().unwrap();
@@ -241,7 +270,7 @@ mod tests {
             assert_eq!(whole.iter().map(|it| it.line).collect::<Vec<_>>(), lines, "{name}");
             for (count, row) in whole.iter().enumerate() {
                 let rest = read(name, text, Some(row.next)).unwrap();
-                let seen = |it: &Row| (it.line, it.next, it.members.clone());
+                let seen = |it: &Row| (it.line, it.next, it.saying, it.members.clone());
                 let expected: Vec<_> = whole[count + 1..].iter().map(seen).collect();
                 assert_eq!(rest.iter().map(seen).collect::<Vec<_>>(), expected, "{name} after {}", row.line);
             }
@@ -255,6 +284,28 @@ mod tests {
         );
         assert_eq!(whole[1].members.as_ref().unwrap()["quantities"]["tokens"], "x");
         assert_eq!(whole[2].members.as_ref().unwrap_err(), "has 2 values, and the header 3");
+    }
+
+    /// Told from each other by what they say, and where that is the same by their number; and so also when it goes on
+    /// after any of them.
+    #[test]
+    fn what_a_row_says_does_not_depend_on_where_it_stands() {
+        let sayings = |text: &str, from| -> Vec<Option<Saying>> {
+            read("x.csv", text.as_bytes(), from).unwrap().iter().map(|it| it.saying).collect()
+        };
+        let text = "account,meter,key\nada,chat,\nbob,chat,\nada,chat,\nada,chat,k\nada,chat,\n";
+        let all = sayings(text, None);
+        assert_eq!(
+            all.iter().map(|it| it.map(|it| it.nth)).collect::<Vec<_>>(),
+            [1, 1, 2, 0, 3].map(|it| (it != 0).then_some(it))
+        );
+        assert_eq!(all[0].unwrap().digest, all[4].unwrap().digest);
+        assert_ne!(all[0].unwrap().digest, all[1].unwrap().digest);
+        // Another order of rows and of columns, and one row less.
+        let moved = sayings("meter,key,account\nchat,,ada\nchat,,ada\n\nchat,,ada\n", None);
+        assert_eq!(moved, [all[0], all[2], all[4]]);
+        let after = read("x.csv", text.as_bytes(), None).unwrap()[2].next;
+        assert_eq!(sayings(text, Some(after)), all[3..]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Usage: rows become charges, sent in batches.
+use std::cell::RefCell;
+
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::journey::{Done, Refused};
 use super::price::Prices;
-use super::rows::Row;
-use super::{GO_ON, Manner, Outcomes, Ready, Work, name_of, patiently, refused};
+use super::residents::Residents;
+use super::rows::{Row, Saying};
+use super::{GO_ON, Manner, Outcomes, Pace, Ready, Work, name_of, patiently, refused};
 use crate::cli::Failure;
 use crate::cli::remote::Server;
 use billing::money::Credits;
@@ -34,6 +36,7 @@ pub struct Charging<'a> {
     file: String,
     /// For rehearsals.
     prices: Option<Prices>,
+    residents: RefCell<Residents<'a>>,
 }
 
 pub struct Charge {
@@ -47,20 +50,21 @@ impl<'a> Charging<'a> {
         let prices = if manner.dry_run || manner.strict { Some(Prices::of(&manner.server)?) } else { None };
         let visible = |it: char| if it.is_ascii_graphic() { it } else { '_' };
         let file = name_of(&manner.file).chars().take(100).map(visible).collect();
-        Ok(Charging { server: &manner.server, key_column: key_column.map(str::to_owned), file, prices })
+        let residents = RefCell::new(Residents::of(&manner.server));
+        Ok(Charging { server: &manner.server, key_column: key_column.map(str::to_owned), file, prices, residents })
     }
 
-    /// The name a row has, or one that it and no other row has.
-    fn name(&self, line: u64, members: &mut Map<String, Value>) -> Result<(), Refused> {
+    /// The name a row has, or one that it and no other row has: of what it says and not of where it stands, so that
+    /// other rows may come and go; and of the file, as two months may say the same.
+    fn name(&self, line: u64, saying: Option<Saying>, members: &mut Map<String, Value>) -> Result<(), Refused> {
         if let Some(column) = &self.key_column {
             let Some(Value::String(key)) = members.remove(column) else {
                 return Err(refused(line, column.clone(), "is empty, and names the row"));
             };
             members.insert(KEY.to_owned(), key.into());
-        } else if !members.contains_key(KEY) {
-            let said = serde_json::to_vec(&members).unwrap_or_default();
-            let hash: String = Sha256::digest(said).iter().take(8).map(|it| format!("{it:02x}")).collect();
-            members.insert(KEY.to_owned(), format!("import:{}:{line}:{hash}", self.file).into());
+        } else if let Some(Saying { digest, nth }) = saying {
+            let hash: String = digest.iter().take(16).map(|it| format!("{it:02x}")).collect();
+            members.insert(KEY.to_owned(), format!("import:{}:{hash}:{nth}", self.file).into());
         }
         Ok(())
     }
@@ -81,46 +85,16 @@ impl Charging<'_> {
             _ => Err(format!("the server did not answer for every row; {GO_ON}").into()),
         }
     }
-}
 
-impl Work for Charging<'_> {
-    type Item = Charge;
-
-    fn what(&self) -> &'static str {
-        "usage"
-    }
-
-    fn columns(&self) -> Vec<&str> {
-        COLUMNS.into_iter().chain(self.key_column.as_deref()).collect()
-    }
-
-    fn read(&self, row: Row) -> Result<Ready<Charge>, Refused> {
-        let mut members = row.members.map_err(|why| refused(row.line, "", why))?;
-        self.name(row.line, &mut members)?;
-        let text = Value::Object(members.clone()).to_string();
-        Ok(Ready { line: row.line, bytes: text.len(), value: Charge { members, text } })
-    }
-
-    fn rehearse(&self, group: &[Ready<Charge>]) -> Result<Outcomes, Failure> {
-        let prices = self.prices.as_ref().ok_or_else(|| "prices are read for a rehearsal".to_owned())?;
-        let (mut done, mut all) = (Vec::new(), Vec::new());
-        for &Ready { line, ref value, .. } in group {
-            match prices.price(&value.members) {
-                Ok(credits) => done.push(Done { line, is_duplicate: false, micros: credits.micros() }),
-                Err((code, field, detail)) => all.push(Refused { line, code: code.to_owned(), field, detail }),
-            }
-        }
-        Ok((done, all))
-    }
-
-    fn send(&self, mut group: Vec<Ready<Charge>>) -> Result<Outcomes, Failure> {
+    /// What is refused stops none of the others.
+    fn send_together(&self, mut group: Vec<Ready<Charge>>) -> Result<Outcomes, Failure> {
         let (mut done, mut all) = (Vec::new(), Vec::new());
         for attempt in 1..=ROUNDS {
             let results = self.results(&group)?;
             let mut again = Vec::new();
             for (ready, result) in group.into_iter().zip(&results) {
                 match result["status"].as_u64() {
-                    Some(201) => done.push(charged(ready.line, result)),
+                    Some(201) => done.push(charged(result)),
                     // The server was busy or in trouble, and the row is not to blame.
                     Some(429 | 500..) if attempt < ROUNDS => again.push(ready),
                     _ => all.push(told(ready.line, &result["error"])),
@@ -135,10 +109,69 @@ impl Work for Charging<'_> {
     }
 }
 
-fn charged(line: u64, result: &Value) -> Done {
+impl Work for Charging<'_> {
+    type Item = Charge;
+
+    fn what(&self) -> &'static str {
+        "usage"
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        COLUMNS.into_iter().chain(self.key_column.as_deref()).collect()
+    }
+
+    fn name_column(&self) -> &str {
+        self.key_column.as_deref().unwrap_or(KEY)
+    }
+
+    fn read(&self, row: Row) -> Result<Ready<Charge>, Refused> {
+        let mut members = row.members.map_err(|why| refused(row.line, "", why))?;
+        self.name(row.line, row.saying, &mut members)?;
+        let text = Value::Object(members.clone()).to_string();
+        Ok(Ready { line: row.line, bytes: text.len(), value: Charge { members, text } })
+    }
+
+    fn rehearse(&self, group: &[Ready<Charge>]) -> Result<Outcomes, Failure> {
+        let prices = self.prices.as_ref().ok_or_else(|| "prices are read for a rehearsal".to_owned())?;
+        let (mut done, mut all) = (Vec::new(), Vec::new());
+        for &Ready { line, ref value, .. } in group {
+            let credits = match prices.price(&value.members) {
+                Ok(credits) => credits,
+                Err((code, field, detail)) => {
+                    all.push(Refused { line, code: code.to_owned(), field, detail });
+                    continue;
+                }
+            };
+            let account = value.members.get("account").and_then(Value::as_str).unwrap_or_default();
+            match self.residents.borrow_mut().look_up(account)? {
+                Ok(()) => done.push(Done { is_duplicate: false, micros: credits.micros() }),
+                Err(problem) => all.push(told(line, problem)),
+            }
+        }
+        Ok((done, all))
+    }
+
+    fn send(&self, group: Vec<Ready<Charge>>, pace: Pace) -> Result<Outcomes, Failure> {
+        if pace == Pace::Together {
+            return self.send_together(group);
+        }
+        let (mut done, mut all) = (Vec::new(), Vec::new());
+        for ready in group {
+            let (charged, refused) = self.send_together(vec![ready])?;
+            done.extend(charged);
+            all.extend(refused);
+            if !all.is_empty() {
+                break;
+            }
+        }
+        Ok((done, all))
+    }
+}
+
+fn charged(result: &Value) -> Done {
     let is_duplicate = result["replay"] == true;
     let credits = result["charge"]["credits"].as_str().and_then(|it| it.parse::<Credits>().ok()).unwrap_or_default();
-    Done { line, is_duplicate, micros: if is_duplicate { 0 } else { credits.micros() } }
+    Done { is_duplicate, micros: if is_duplicate { 0 } else { credits.micros() } }
 }
 
 /// A problem as a line of the report.

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
+use super::super::card_numbers;
 use super::super::json;
 use super::super::knock::{JSON, JSON_BYTES_MAX, Knock};
+use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::{AccountId, Amount, EntryRef, Instant, NameIn, ObjectIn, RawOut};
 use super::grants::{MoneyShown, currency_in_use};
@@ -100,7 +102,19 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (id, by) = (call.name("account").await?, call.who());
     let body = call.read(&[JSON], JSON_BYTES_MAX).await?;
-    let said: AccountIn<'_> = json::object(&body)?;
+    let registration = registration(id, &body)?;
+    let registered = site.look(move |app| app.register(&registration, &by)).await?;
+    if !registered.is_new {
+        // Its zone may be another now, and with it the days and months that budgets count.
+        site.app.renew_budgets(&registered.account.id).await?;
+        site.app.follow_zone(&registered.account.id).await?;
+    }
+    let status = if registered.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    reply::json(status, &AccountShown::of(&registered))
+}
+
+fn registration(id: Name, body: &[u8]) -> Result<Registration, Problem> {
+    let said: AccountIn<'_> = json::object(body)?;
     let currency = said.currency.map(|it| currency_in_use("currency", &it)).transpose()?;
     let profile = AccountProfile {
         name: said.name,
@@ -110,15 +124,13 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         address: said.address.map(|it| it.text().to_string()),
         tax_id: said.tax_id,
     };
-    let registration = Registration { id, profile, fingerprints: said.fingerprints };
-    let registered = site.look(move |app| app.register(&registration, &by)).await?;
-    if !registered.is_new {
-        // Its zone may be another now, and with it the days and months that budgets count.
-        site.app.renew_budgets(&registered.account.id).await?;
-        site.app.follow_zone(&registered.account.id).await?;
-    }
-    let status = if registered.is_new { StatusCode::CREATED } else { StatusCode::OK };
-    reply::json(status, &AccountShown::of(&registered))
+    Ok(Registration { id, profile, fingerprints: said.fingerprints })
+}
+
+/// What would be refused of a registration by itself, for who has not sent it yet.
+pub fn check(id: Name, body: &[u8]) -> Result<(), Problem> {
+    card_numbers::none_in_json(body)?;
+    Ok(registration(id, body)?.check()?)
 }
 
 /// Look up an account

@@ -130,13 +130,14 @@ fn orders(body: &Bytes, is_lines: bool, by: &Text, measuring: Measuring) -> Resu
         Ok(charge) if charge.is_to_measure() && measuring == Measuring::Later => None,
         read => Some(read.and_then(|it| it.into_order(Arc::clone(by)))),
     };
-    let order =
-        |text: &[u8]| admitted(card_numbers::none_in_json(text).and_then(|()| json::object::<ChargeIn<'_>>(text)));
+    let order = |number: usize, text: &[u8]| {
+        admitted(card_numbers::none_in_json(text).and_then(|()| json::object_at::<ChargeIn<'_>>(text, number)))
+    };
     // Their number is looked at before anything is measured, or waits for that: it may be all that is wrong.
     if is_lines {
-        let lines = body.split(|it| *it == b'\n').filter(|it| !it.trim_ascii().is_empty());
+        let lines = (1..).zip(body.split(|it| *it == b'\n')).filter(|it| !it.1.trim_ascii().is_empty());
         bounded(lines.clone().count())?;
-        return Ok(lines.map(order).collect());
+        return Ok(lines.map(|(number, it)| order(number, it)).collect());
     }
     // Most batches are good: read whole, in one pass. Only where one item is wrong is each read by itself.
     let sifted = card_numbers::none_in_json(body);
@@ -148,7 +149,7 @@ fn orders(body: &Bytes, is_lines: bool, by: &Text, measuring: Measuring) -> Resu
     }
     let items: Vec<&RawValue> = json::parse(body).map_err(|wrong| sifted.err().unwrap_or(wrong))?;
     bounded(items.len())?;
-    Ok(items.into_iter().map(|it| order(it.get().as_bytes())).collect())
+    Ok(items.into_iter().map(|it| order(1, it.get().as_bytes())).collect())
 }
 
 fn bounded(count: usize) -> Result<(), Problem> {
