@@ -25,7 +25,9 @@ mod wire;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -166,10 +168,18 @@ pub fn router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-async fn nothing_here(uri: Uri) -> Problem {
-    Problem::new(&catalogue::NOT_FOUND, format!("there is nothing at {}; the reference is at /docs", uri.path()))
+async fn nothing_here(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response {
+    if crate::web::is_for_people(uri.path(), &headers) {
+        return crate::web::no_page(&site, uri.path(), false);
+    }
+    let detail = format!("there is nothing at {}; the reference is at /docs", uri.path());
+    Problem::new(&catalogue::NOT_FOUND, detail).into_response()
 }
 
-async fn not_this_method(uri: Uri) -> Problem {
-    Problem::new(&catalogue::METHOD_NOT_ALLOWED, format!("{} does not answer to this method", uri.path()))
+async fn not_this_method(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response {
+    if crate::web::is_for_people(uri.path(), &headers) {
+        return crate::web::no_page(&site, uri.path(), true);
+    }
+    let detail = format!("{} does not answer to this method", uri.path());
+    Problem::new(&catalogue::METHOD_NOT_ALLOWED, detail).into_response()
 }

@@ -13,14 +13,14 @@ use billing::money::Credits;
 use billing::rating::RateCard;
 use meters::chat::ChatRequest;
 use meters::repository::{Options, measure_archive, quietly};
-use meters::{Measurement, chat, plan};
+use meters::{MeasureError, Measurement, chat, plan};
 
 use super::frame::{Frame, Rate};
 use super::prices::{self, PriceTable};
 use super::visit::Visitor;
 use super::{Paged, message, page, show};
 use crate::app::App;
-use crate::http::{CHAT_BYTES_MAX, Problem, Site, in_time, length_of, oversize, paced, turn_away};
+use crate::http::{CHAT_BYTES_MAX, Site, in_time, length_of, oversize, paced, turn_away};
 use crate::service::{DIMENSION_LENGTH_MAX, Error, Order, QuoteOrder, QuoteView};
 
 const PATH: &str = "/settings/estimate";
@@ -31,6 +31,7 @@ const FORM_BYTES_MAX: usize = FILE_BYTES_MAX + (1 << 20);
 const TOO_LARGE: &str = "A file may have at most 64 MiB, and a message 24 MiB. Please send less.";
 const BROKEN: &str =
     "The form broke off on its way, or came too slowly; a file may have at most 64 MiB. Please send it again.";
+const READS: &str = "Scrip reads .zip, .tar and .tar.gz archives, Compose files, and plans as JSON.";
 /// Replies as people know them, in tokens.
 const REPLIES: [(&str, u64); 3] = [("A short reply", 150), ("A usual reply", 500), ("A long reply", 2_000)];
 /// Times a server may run, in hours. A month has 730, as everywhere servers are rented.
@@ -121,9 +122,9 @@ async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, request: Requ
     asked.file = Bytes::new();
     let measured = site.measure_for_page(move || {
         let _room = room;
-        measure(&measuring).map_err(Problem::from)
+        Ok(measure(&measuring))
     });
-    let measured = measured.await.map_err(|it| it.detail.into_owned());
+    let measured = measured.await.map_err(|it| show::sentence(&it.detail)).and_then(|it| it);
     filled(&site, visitor, asked, Some(measured)).await
 }
 
@@ -181,10 +182,11 @@ async fn text_of(mut field: Field<'_>, most: usize) -> Result<Option<String>, &'
 /// A title, and what was measured in each case.
 type Measured = (String, Vec<(String, Measurement)>);
 
-fn measure(asked: &Asked) -> Result<Measured, meters::MeasureError> {
+/// What is measured, or in words why it is not.
+fn measure(asked: &Asked) -> Result<Measured, String> {
     match asked.kind.as_str() {
         "message" => {
-            let measured = chat::measure(&ChatRequest::of_text(&asked.model, &asked.text))?;
+            let measured = chat::measure(&ChatRequest::of_text(&asked.model, &asked.text)).map_err(|it| said(&it))?;
             let case = |(label, tokens): (&str, u64)| {
                 let mut with_reply = measured.clone();
                 with_reply.quantities.insert("output_tokens".to_owned(), tokens);
@@ -203,14 +205,42 @@ fn measure(asked: &Asked) -> Result<Measured, meters::MeasureError> {
             };
             Ok((format!("A server of the tier {}", asked.tier), vec![(format!("{label}, with its set-up"), measured)]))
         }
-        _ if is_archive(&asked.file) => {
-            let counted = measure_archive(&asked.file, &Options::default(), &quietly)?;
-            Ok((format!("Analyzing {}", asked.file_name), vec![("Once".to_owned(), counted.measurement)]))
+        _ => measure_file(&asked.file, &asked.file_name),
+    }
+}
+
+fn said(error: &MeasureError) -> String {
+    show::sentence(&error.to_string())
+}
+
+/// A file is what it begins as; what it is called says what whoever dropped it takes it for.
+fn measure_file(file: &[u8], name: &str) -> Result<Measured, String> {
+    let ending = name.rsplit_once('.').map(|it| it.1.to_ascii_lowercase()).unwrap_or_default();
+    let archive = ["zip", "tar", "gz", "tgz"].into_iter().find(|it| **it == *ending);
+    let unopened =
+        || format!("This {} cannot be opened. Pack it again, and send it whole.", archive.unwrap_or("archive"));
+    let once = |title: &str, it: Measurement| (format!("{title} {name}"), vec![("Once".to_owned(), it)]);
+    if file.trim_ascii().is_empty() {
+        return Err(if name.is_empty() { "No file was chosen." } else { "The file is empty." }.to_owned());
+    }
+    if is_archive(file) {
+        return match measure_archive(file, &Options::default(), &quietly) {
+            Ok(counted) => Ok(once("Analyzing", counted.measurement)),
+            Err(MeasureError::InvalidArchive { .. }) => Err(unopened()),
+            Err(other) => Err(said(&other)),
+        };
+    }
+    if archive.is_some() {
+        return Err(unopened());
+    }
+    match plan::measure(file) {
+        Ok(measured) => Ok(once("Planning", measured)),
+        Err(MeasureError::UnknownPlan { .. }) if !["json", "yaml", "yml"].contains(&&*ending) => Err(READS.to_owned()),
+        // A parser draws where it stopped, below its first line.
+        Err(MeasureError::UnknownPlan { problem }) => {
+            Err(format!("The file is no plan: {}. {READS}", problem.lines().next().unwrap_or_default()))
         }
-        _ => {
-            let measured = plan::measure(&asked.file)?;
-            Ok((format!("Planning {}", asked.file_name), vec![("Once".to_owned(), measured)]))
-        }
+        Err(other) => Err(said(&other)),
     }
 }
 

@@ -98,7 +98,7 @@ impl Live {
             available_exact: available.to_string(),
             scoped: scoped(app, view),
             money: show::money(view.money),
-            held: show::used(view.balance.held),
+            held: show::have(view.balance.held),
             accrued: show::used(view.balance.accrued),
             posted: show::have(view.balance.posted),
             debt: show::used(view.balance.debt),

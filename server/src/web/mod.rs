@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
@@ -54,25 +54,46 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/emails/confirm", get(confirm::show).post(confirm::ask))
         .route("/emails/unsubscribe", get(unsubscribe::show).post(unsubscribe::end))
         .merge(billing::router());
-    let pages = guarded(pages, policy(&site.app.settings().brand.embed_origins));
+    let pages = guarded(pages, policy(&site.app.settings().brand.embed_origins), message::USAGE);
     // Nobody but customers is shown in the frame of another: an operator could be made to press what they do not see.
-    pages.merge(guarded(console::router(), policy(&[]))).merge(asset::router())
+    pages.merge(guarded(console::router(), policy(&[]), message::CONSOLE)).merge(asset::router())
 }
 
-/// These pages under this policy.
-fn guarded(pages: Router<Arc<Site>>, policy: HeaderValue) -> Router<Arc<Site>> {
-    pages.layer(axum::middleware::map_response(move |mut response: Response| {
-        let policy = policy.clone();
-        async move {
-            let has_own_style = response.extensions_mut().remove::<OwnStyle>().is_some();
-            let policy = if has_own_style { HeaderValue::from_static(PAPER) } else { policy };
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-            headers.insert(PERMISSIONS, HeaderValue::from_static("camera=(), geolocation=(), microphone=()"));
-            response
-        }
+/// These pages under this policy, with the page that one goes back to.
+fn guarded(pages: Router<Arc<Site>>, policy: HeaderValue, home: message::Home) -> Router<Arc<Site>> {
+    pages.layer(axum::middleware::map_response(move |response: Response| {
+        let guarded = guard(message::at_home(response, home), policy.clone());
+        async move { guarded }
     }))
+}
+
+fn guard(mut response: Response, policy: HeaderValue) -> Response {
+    let has_own_style = response.extensions_mut().remove::<OwnStyle>().is_some();
+    let policy = if has_own_style { HeaderValue::from_static(PAPER) } else { policy };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(PERMISSIONS, HeaderValue::from_static("camera=(), geolocation=(), microphone=()"));
+    response
+}
+
+/// Where people look, and not programs.
+const PEOPLE: [&str; 4] = ["/settings", "/console", "/emails", "/portal"];
+
+/// Whether a person looks for a page at this address: it is beside one, or a browser asks for one. None is in the API.
+pub fn is_for_people(path: &str, headers: &HeaderMap) -> bool {
+    let is_beside = |it: &&str| path.strip_prefix(*it).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let accepted = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    PEOPLE.iter().any(is_beside) || accepted.contains("text/html") && !path.starts_with("/v1/")
+}
+
+/// What a person finds at an address that has no page, or that only takes a form.
+pub fn no_page(site: &Site, path: &str, takes_a_form: bool) -> Response {
+    let said = if takes_a_form { message::no_page_itself(site) } else { message::nothing_here(site) };
+    let is_console = path.starts_with("/console");
+    let home = if is_console { message::CONSOLE } else { message::USAGE };
+    let embed_origins = if is_console { &[] } else { &*site.app.settings().brand.embed_origins };
+    guard(message::at_home(said, home), policy(embed_origins))
 }
 
 /// Beside an answer that is a document of its own, styled by itself: an invoice.

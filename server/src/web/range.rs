@@ -83,11 +83,13 @@ pub struct Range {
     pub from: Timestamp,
     pub to: Timestamp,
     pub interval: Interval,
+    /// Why what is shown is not quite what the address asks for.
+    pub problem: Option<String>,
     preset: Option<&'static str>,
 }
 
 impl Range {
-    /// The range the query asks for; one that makes no sense is the default.
+    /// The range the query asks for; one that makes no sense is the default, and says so.
     pub fn of(query: &Query, now: Timestamp, zone: &TimeZone) -> Range {
         let today = super::show::zoned(now, zone).date();
         let asked = |name: &str| {
@@ -106,12 +108,23 @@ impl Range {
                 (Some(name), days(name, today))
             }
         };
+        let no_day = |name: &str| query.get(name).filter(|_| named.is_none() && asked(name).is_none());
+        let problem = match (no_day("from").or(no_day("to")), asked("from"), asked("to")) {
+            (Some(text), ..) => Some(format!("“{}” is no day of the calendar, such as {today}.", short(text))),
+            (None, Some(from), Some(to)) if preset.is_none() && to < from => {
+                Some("The first day was after the last, so the first alone is shown.".to_owned())
+            }
+            (None, Some(from), Some(to)) if preset.is_none() && last < to.max(from) => {
+                Some(format!("No more than {} days are shown at once.", DAYS_MAX + 1))
+            }
+            _ => None,
+        };
         let midnight = |date: Date| {
             let start = date.to_zoned(zone.clone()).map_or(i64::MAX, |it| it.timestamp().as_millisecond());
             Timestamp::from_millis(start)
         };
         let (from, to) = (midnight(first), midnight(last.saturating_add(1.day())));
-        Range { first, last, from, to, interval: interval(query.get("by"), from, to), preset }
+        Range { first, last, from, to, interval: interval(query.get("by"), from, to), problem, preset }
     }
 
     pub fn presets(&self, query: &Query, path: &str) -> Vec<Choice> {
@@ -152,6 +165,16 @@ impl Range {
         let days = (self.to.millis() - self.from.millis() + Span::HOUR.millis() * 2) / Span::DAY.millis();
         if days == 1 { "the day before".to_owned() } else { format!("the {days} days before") }
     }
+}
+
+/// The beginning of what somebody typed: enough to know it again.
+fn short(text: &str) -> String {
+    const LETTERS: usize = 20;
+    let mut letters: String = text.chars().take(LETTERS).collect();
+    if letters.len() < text.len() {
+        letters.push('…');
+    }
+    letters
 }
 
 fn days(preset: &str, today: Date) -> (Date, Date) {
@@ -216,6 +239,29 @@ mod tests {
         ] {
             let range = Range::of(&Query::parse(query), now, &zone);
             assert_eq!((range.title().as_str(), range.interval), (title, interval), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_range_that_is_not_what_was_asked_for_says_so() {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        for (query, said) in [
+            ("from=2026-11-12&to=2026-11-02", Some("The first day was after the last, so the first alone is shown.")),
+            ("from=2026-13-45", Some("“2026-13-45” is no day of the calendar")),
+            ("from=2026-11-01&to=2026-02-30", Some("“2026-02-30” is no day of the calendar")),
+            ("from=9999-12-31", Some("“9999-12-31” is no day of the calendar")),
+            ("from=2020-01-01&to=2026-01-01", Some("No more than 800 days are shown at once.")),
+            ("from=2026-11-02&to=2026-11-12", None),
+            ("from=2026-11-02", None),
+            ("range=7d&from=2026-13-45", None),
+            ("", None),
+        ] {
+            let problem = Range::of(&Query::parse(query), now, &TimeZone::UTC).problem;
+            let is_so = match (&problem, said) {
+                (Some(it), Some(said)) => it.starts_with(said),
+                (it, said) => it.is_none() && said.is_none(),
+            };
+            assert!(is_so, "{query}: {problem:?}");
         }
     }
 

@@ -1,5 +1,9 @@
 //! Numbers and times as people read them. Exact amounts stay exact elsewhere: what is shortened here carries the whole
 //! value beside it.
+//!
+//! Credits have two places, by one rule on every page: what is there at a time, such as a balance, what is set aside of
+//! it or left of a grant, is cut ([`have`], [`stands`]), so that it is never more than there is; what came, went or costs
+//! is rounded to the nearest ([`used`], [`signed`]).
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use jiff::Zoned;
@@ -19,6 +23,11 @@ pub fn have(credits: Credits) -> String {
 /// Credits somebody used: two places, rounded to the nearest.
 pub fn used(credits: Credits) -> String {
     places((credits.micros().unsigned_abs() + CENT.unsigned_abs() / 2) / CENT.unsigned_abs(), credits)
+}
+
+/// Credits that stand in an account of the ledger, with their sign: cut as what somebody has.
+pub fn stands(credits: Credits) -> String {
+    if credits.is_positive() { format!("+{}", have(credits)) } else { have(credits) }
 }
 
 /// Used credits with their sign, as a ledger shows what came and went.
@@ -117,6 +126,14 @@ pub fn span(span: Span) -> String {
     format!("{count} {unit}")
 }
 
+/// What a refusal says, as a sentence of a page.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?', '…']) || text.is_empty() { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
 /// `ai_chat` as `Ai chat`: what a name says when nobody has given it a better one.
 pub fn words(name: &str) -> String {
     let mut letters = name.replace(['_', '-'], " ");
@@ -146,8 +163,23 @@ mod tests {
         ] {
             assert_eq!((have(credits(text)).as_str(), used(credits(text)).as_str()), (as_have, as_used));
         }
+        // Of one amount every page says the same.
+        assert_eq!(stands(credits("10884.777843")), format!("+{}", have(credits("10884.777843"))));
+        assert_eq!(stands(-credits("10884.777843")), "\u{2212}10,884.77");
         assert_eq!(signed(-credits("3.5")), "\u{2212}3.50");
         assert_eq!(signed(credits("3.5")), "+3.50");
+    }
+
+    #[test]
+    fn a_refusal_is_a_sentence() {
+        for (said, sentence_) in [
+            ("no such payment", "No such payment."),
+            ("`days` must be a number", "`days` must be a number."),
+            ("Please do.", "Please do."),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(said), sentence_);
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Visitor {
 impl FromRequestParts<Arc<Site>> for Visitor {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Visitor, Response> {
-        let token = cookie(site, &parts.headers, PORTAL).ok_or_else(|| message::signed_out(site).into_response())?;
+        let token = cookie(site, &parts.headers, PORTAL).ok_or_else(|| message::signed_out(site))?;
         let found = site.look(move |app| match app.portal_session(&token)? {
             Some(session) => {
                 let known = app.known(&session.account)?;
@@ -47,7 +47,7 @@ impl FromRequestParts<Arc<Site>> for Visitor {
             None => Ok(None),
         });
         let found = found.await.map_err(|it| message::failed(site, it))?;
-        let (session, known) = found.ok_or_else(|| message::signed_out(site).into_response())?;
+        let (session, known) = found.ok_or_else(|| message::signed_out(site))?;
         let query = said(parts).ok_or_else(|| message::card_number(site))?;
         Ok(Visitor { session, known, query, now: site.app.now(), headers: parts.headers.clone() })
     }

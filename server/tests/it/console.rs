@@ -104,6 +104,53 @@ fn only_an_admin_key_opens_it_and_only_its_own_pages_may_change_anything() {
     server.as_key(&key, |it| assert_eq!(it.available("ada"), "600"));
 }
 
+#[test]
+fn credits_that_cannot_be_given_leave_the_form_as_it_was_filled_in() {
+    let server = Served::start();
+    server.account("ada");
+    let operator = Operator::of(&server);
+    let form = |days| [("credits", "25"), ("source", "adjustment"), ("days", days), ("reason", "Sorry <3")];
+    for days in ["99999", "36501", "0", "soon"] {
+        let refused = operator.send("/console/accounts/ada/grant", &form(days));
+        assert_eq!(refused.status, 422, "{days}");
+        let page = &refused.text;
+        assert!(page.contains("The days until they expire must be a whole number from 1 to 36,500"), "{days}: {page}");
+        let days = format!("value=\"{days}\"");
+        for kept in ["value=\"25\"", "<option selected>adjustment", &days, "value=\"Sorry &#60;3\""] {
+            assert!(page.contains(kept), "{kept}: {page}");
+        }
+    }
+    operator.did("/console/accounts/ada/grant", &form("36500"), &["given 25.00 credits, as adjustment"]);
+    assert_eq!(server.available("ada"), "625");
+    let unknown = server.browse("/console/accounts/nobody", &operator.cookie);
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.text.contains("<h1>No such account</h1>") && unknown.text.contains("Back to the console"));
+    assert!(!unknown.text.contains("PUT /v1"), "{}", unknown.text);
+}
+
+/// One rule for two places, wherever the same amount is shown.
+#[test]
+fn one_amount_is_the_same_on_every_page() {
+    let server = Served::start();
+    server.account("ada");
+    let hold = json!({"account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"},
+        "credits": "1.225", "expires_in_seconds": 600, "idempotency_key": "h"});
+    assert_eq!(server.post("/v1/holds", "", &hold).status, 201);
+    let give = json!({"credits": "0.777843", "source": "promo", "reason": "A part"});
+    assert_eq!(server.post("/v1/accounts/ada/grants", "g", &give).status, 201);
+    let operator = Operator::of(&server);
+    let page = operator.look("/console/accounts/ada");
+    assert!(page.contains("<dt>Set aside</dt><dd><b>1.22</b>") && page.contains("<td class=\"n\">1.22</td>"), "{page}");
+    assert!(
+        page.contains("<dt>Posted</dt><dd><b>600.77</b>") && page.contains("<p class=\"big\">599.55</p>"),
+        "{page}"
+    );
+    let reports = operator.look("/console/reports");
+    let has = "less what they owe</th><td class=\"n\">600.77</td>";
+    assert!(reports.contains(has) && reports.contains("; 600.77 credits in all"), "{reports}");
+    assert!(reports.contains("class=\"code\">held</th><td class=\"n\">+1.22</td>"), "{reports}");
+}
+
 /// The provider's events of a kind that say, or do not say, which currency they are about.
 fn spoil(shop: &Shop, kind: &str, currency: &Value) -> Vec<String> {
     let mut memory = shop.control("GET", "memory", &json!({}));
@@ -165,18 +212,21 @@ fn credits_that_were_paid_for_elsewhere_are_given_with_what_was_paid() {
     let (home, act) = ("/console/accounts/ada", "/console/accounts/ada/grant");
     assert!(operator.look(home).contains("Paid for them, EUR"));
     let bought = |cost| [("credits", "1000"), ("source", "purchase"), ("cost", cost), ("reason", "Wire 4711")];
-    for (field, wrong) in [
-        ("cost", bought("")),
-        ("cost", bought("ten")),
-        ("cost", bought("9.505")),
-        ("cost.amount", bought("0")),
-        ("cost.amount", bought("1000000000000")),
-        ("cost", [("credits", "5"), ("source", "promo"), ("cost", "9.50"), ("reason", "A gift")]),
+    for (said, wrong) in [
+        ("must be said of a purchase", bought("")),
+        ("must be an amount such as 12.50", bought("ten")),
+        ("must be an amount such as 12.50", bought("9.505")),
+        ("must be from 1 to", bought("0")),
+        ("must be from 1 to", bought("1000000000000")),
+        (
+            "is for credits of the source",
+            [("credits", "5"), ("source", "promo"), ("cost", "9.50"), ("reason", "A gift")],
+        ),
     ] {
         // It is said before anybody is asked, and not only after.
         let refused = operator.send(act, &wrong);
         assert_eq!(refused.status, 422, "{wrong:?}: {}", refused.text);
-        assert!(refused.text.contains(field), "{wrong:?}: {}", refused.text);
+        assert!(refused.text.contains(&format!("What was paid for them {said}")), "{wrong:?}: {}", refused.text);
     }
     let says = ["given 1,000.00 credits, as purchase", "€9.50 was paid for them", "No card is charged"];
     operator.did(act, &bought("9.50"), &says);

@@ -355,3 +355,97 @@ fn the_console_is_in_nobodys_frame_whoever_may_show_the_pages() {
     assert_eq!(ancestors("/settings/usage"), "https://app.example.com");
     assert_eq!((ancestors("/console/sign-in"), ancestors("/console")), ("'none'".to_owned(), "'none'".to_owned()));
 }
+
+/// Whoever types an address, or loads one again, is told in words and shown the way back; programs read problems.
+#[test]
+fn an_address_without_a_page_answers_with_one() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "owner");
+    for (path, status, back) in [
+        ("/settings/nope", 404, "href=\"/settings/usage\""),
+        ("/console/nope", 404, "href=\"/console\""),
+        ("/sign-out", 405, "href=\"/settings/usage\""),
+        ("/console/accounts/ada/grant", 405, "href=\"/console\""),
+        ("/nope", 404, "href=\"/settings/usage\""),
+    ] {
+        let page = server.browse_html(path);
+        assert_eq!(page.status, status, "{path}");
+        assert!(page.header("content-type").unwrap().starts_with("text/html"), "{path}: {}", page.text);
+        assert!(page.text.contains("There is no page here") && page.text.contains(back), "{path}: {}", page.text);
+        assert!(page.header("content-security-policy").unwrap().contains("default-src 'self'"), "{path}");
+    }
+    assert_eq!(server.browse("/settings/nope", &cookie).header("content-type"), Some("text/html; charset=utf-8"));
+    let invoice = server.browse("/settings/billing/payments/payment_0t45zs3650pseqcgw4r0000003", &cookie);
+    assert_eq!(invoice.status, 404, "{}", invoice.text);
+    assert!(invoice.text.contains("<h1>No such payment</h1>") && invoice.text.contains("Back to your usage"));
+    assert!(!invoice.text.contains("no such payment"), "{}", invoice.text);
+    for path in ["/v1/nope", "/nope"] {
+        assert_eq!(server.get(path).problem().1, "not_found", "{path}");
+    }
+    assert_eq!(server.browse_html("/v1/nope").problem().1, "not_found", "the API is for programs, whoever asks");
+}
+
+#[test]
+fn a_form_of_another_account_that_was_open_before_says_so() {
+    let server = Served::start();
+    server.account("ada");
+    server.account("bob");
+    let of_ada = visit(&server, "ada", "owner");
+    let mark = mark_of(&server.browse("/settings/usage", &of_ada).text).to_owned();
+    let of_bob = visit(&server, "bob", "owner");
+    let refused = server.submit("/settings/usage/budget", &of_bob, &format!("mark={mark}&limit=5"));
+    assert_eq!(refused.status, 403);
+    assert!(refused.text.contains("opened anew since, perhaps for another account"), "{}", refused.text);
+    assert!(refused.text.contains("Nothing was done"), "{}", refused.text);
+}
+
+#[test]
+fn a_range_or_a_month_that_cannot_be_shown_is_said_in_a_line() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "owner");
+    for (query, said) in [
+        ("from=2026-11-12&amp;to=2026-11-02", "The first day was after the last, so the first alone is shown."),
+        ("from=2026-13-45", "“2026-13-45” is no day of the calendar"),
+    ] {
+        for path in ["usage", "activity"] {
+            let page = server.browse(&format!("/settings/{path}?{}", query.replace("&amp;", "&")), &cookie);
+            assert!(page.text.contains(said), "{path} {query}: {}", page.text);
+        }
+    }
+    let early = server.browse("/settings/billing/statement?month=2400-01", &cookie);
+    assert!(early.text.contains("January 2400 has not begun."), "{}", early.text);
+}
+
+#[test]
+fn a_file_that_cannot_be_estimated_is_told_what_is_wrong_with_it() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "member");
+    let mark = mark_of(&server.browse("/settings/estimate", &cookie).text).to_owned();
+    let ask = |name: &str, file: &str| {
+        let body = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"mark\"\r\n\r\n{mark}\r\n\
+             --x\r\nContent-Disposition: form-data; name=\"kind\"\r\n\r\nfile\r\n\
+             --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{file}\r\n--x--\r\n"
+        );
+        server.submit_as("/settings/estimate", &cookie, "multipart/form-data; boundary=x", &body)
+    };
+    for (name, file, said) in [
+        ("shop.zip", "this was never packed", "This zip cannot be opened."),
+        ("shop.zip", "PK\u{3}\u{4} and then nothing", "This zip cannot be opened."),
+        ("shop.tgz", "neither was this", "This tgz cannot be opened."),
+        ("compose.yml", "", "The file is empty."),
+        ("notes.txt", " \n", "The file is empty."),
+        ("notes.txt", "Buy milk", "Scrip reads .zip, .tar and .tar.gz archives, Compose files, and plans as JSON."),
+        ("paper.pdf", "%PDF-1.7\n%\u{b5}\n1 0 obj <<", "Scrip reads .zip, .tar and .tar.gz archives"),
+        ("compose.yml", "name: shop\n", "The file is no plan: it has no services. Scrip reads"),
+    ] {
+        let refused = ask(name, file);
+        assert_eq!(refused.status, 422, "{name}: {}", refused.text);
+        let problem = refused.text.split_once("role=\"alert\">").unwrap().1.split("</p>").next().unwrap();
+        assert!(problem.contains(said) && !problem.contains("-->") && !problem.contains('\n'), "{name}: {problem}");
+    }
+    assert_eq!(ask("compose.txt", "services:\n  web:\n    image: nginx\n").status, 200, "whatever it is called");
+}

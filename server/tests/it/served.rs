@@ -163,6 +163,10 @@ impl Served {
     pub fn browse(&self, path: &str, cookie: &str) -> Reply {
         reply(self.browser().get(format!("{}{path}", self.url)).header("cookie", cookie).call())
     }
+    /// As a browser asks that follows what somebody typed.
+    pub fn browse_html(&self, path: &str) -> Reply {
+        reply(self.browser().get(format!("{}{path}", self.url)).header("accept", "text/html,*/*;q=0.8").call())
+    }
     /// A form, as a browser with this cookie sends it.
     pub fn submit(&self, path: &str, cookie: &str, body: &str) -> Reply {
         self.submit_as(path, cookie, "application/x-www-form-urlencoded", body)

@@ -70,7 +70,17 @@ pub async fn statement(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged
     let made = site.aside(move || stated(&app, &asking)).await.map_err(|it| message::failed(&site, it))?;
     match made {
         Ok((name, media_type, bytes)) => Ok(file(&name, media_type, bytes)),
-        Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, &visitor.query)).await,
+        Err(error) => refused(&site, &visitor, of_month(Trouble::of(SECTION, error, &visitor.query), &visitor)).await,
+    }
+}
+
+/// A month to come is called by its name.
+fn of_month(trouble: Trouble, visitor: &Visitor) -> Trouble {
+    let first = visitor.query.get("month").and_then(|it| format!("{it}-01").parse::<Date>().ok());
+    let today = show::zoned(visitor.now, &visitor.known.zone).date();
+    match first.filter(|it| trouble.why.is_ok() && today < *it) {
+        Some(first) => Trouble { why: Ok(format!("{} has not begun.", first.strftime("%B %Y"))), ..trouble },
+        None => trouble,
     }
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use billing::Refusal;
 use billing::id::Name;
 use billing::ledger::{Source, Topup, Transaction, What};
 use billing::money::Credits;
 use billing::time::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::form::Form;
 use super::payments::PaymentRow;
 use super::{Desk, Paged, message, name, page, show};
 use crate::app::{App, Known};
@@ -43,6 +45,54 @@ struct AccountPage {
     sources: Vec<&'static str>,
     /// In which a cost is said.
     currency: String,
+    /// What was typed to give credits, and why they were not given.
+    giving: Giving,
+}
+
+/// The form that gives credits, as it was filled in before.
+#[derive(Default)]
+struct Giving {
+    problem: Option<String>,
+    credits: String,
+    source: String,
+    days: String,
+    cost: String,
+    reason: String,
+}
+
+impl Giving {
+    fn again(form: &Form, refusal: &Refusal) -> Giving {
+        let typed = |name: &str| form.get(name).unwrap_or_default().to_owned();
+        Giving {
+            problem: Some(in_words(refusal)),
+            credits: typed("credits"),
+            source: typed("source"),
+            days: typed("days"),
+            cost: typed("cost"),
+            reason: typed("reason"),
+        }
+    }
+}
+
+/// A refusal by what its field is called on the form.
+fn in_words(refusal: &Refusal) -> String {
+    let Refusal::Invalid { field, why } = refusal else { return show::sentence(&refusal.to_string()) };
+    let label = match &**field {
+        "days" => "The days until they expire",
+        "credits" => "The credits",
+        "cost" | "cost.amount" => "What was paid for them",
+        "reason" => "The reason",
+        other => other,
+    };
+    show::sentence(&format!("{label} {why}"))
+}
+
+/// The account's page once more, with what was typed to give it credits and why that cannot be done.
+pub async fn giving_again(site: &Arc<Site>, account: &str, host: &Host, form: &Form, refusal: &Refusal) -> Paged {
+    let (account, host, giving) = (account.to_owned(), host.clone(), Giving::again(form, refusal));
+    let filled = site.look(move |app| Ok(AccountPage { giving, ..account_page(app, &host, &name(&account)?)? })).await;
+    let filled = filled.map_err(|it| message::failed(site, it))?;
+    Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &filled))
 }
 
 struct GrantRow {
@@ -133,6 +183,7 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
         entries: rows,
         sources: [Source::Promo, Source::Adjustment, Source::Refund, Source::Purchase].map(Source::as_str).to_vec(),
         currency: account.currency.as_str().to_uppercase(),
+        giving: Giving::default(),
     })
 }
 

@@ -9,6 +9,7 @@ use billing::ledger::{Scope, Source};
 use billing::money::Money;
 use billing::time::{Span, Timestamp};
 
+use super::account::giving_again;
 use super::confirm::{Question, ask};
 use super::form::{Form, money};
 use super::{Paged, by, done, message, name, show};
@@ -19,6 +20,10 @@ use crate::web::visit::Host;
 
 /// How long support may look with one link.
 const LOOK_LASTS: Span = Span::MINUTE;
+
+/// Days that credits given by hand last at most: a hundred years. What is to last longer does not expire.
+const DAYS_MAX: u16 = 36_500;
+const DAYS_ASKED: &str = "must be a whole number from 1 to 36,500; left empty, they never do";
 
 type S = State<Arc<Site>>;
 
@@ -39,7 +44,12 @@ fn about(account: &str, act: &str, title: &str, says: Vec<String>) -> Question {
 /// Credits given by hand.
 pub async fn grant(State(site): S, Path(account): Path<String>, host: Host, form: Form) -> Paged {
     form.check(&site, &host.operator.id).await?;
-    let order = grant_order(&site.app, &account, &host, &form).map_err(failed(&site))?;
+    let order = match grant_order(&site.app, &account, &host, &form) {
+        Err(Error::Refused(it @ Refusal::Invalid { .. })) => {
+            return giving_again(&site, &account, &host, &form, &it).await;
+        }
+        other => other.map_err(failed(&site))?,
+    };
     if !form.is_sure() {
         let until = match order.expires_at {
             None => "They do not expire.".to_owned(),
@@ -61,8 +71,10 @@ pub async fn grant(State(site): S, Path(account): Path<String>, host: Host, form
         let question = Question { button: "Give the credits", adds, ..about(&account, "grant", "Give credits?", says) };
         return ask(&site, &host, &form, question).await;
     }
-    site.app.grant(order).await.map_err(failed(&site))?;
-    Ok(done(&home(&account), "grant"))
+    match site.app.grant(order).await {
+        Err(Error::Refused(it @ Refusal::Invalid { .. })) => giving_again(&site, &account, &host, &form, &it).await,
+        other => other.map(|_| done(&home(&account), "grant")).map_err(failed(&site)),
+    }
 }
 
 fn grant_order(app: &App, account: &str, host: &Host, form: &Form) -> Result<GrantOrder, Error> {
@@ -74,8 +86,8 @@ fn grant_order(app: &App, account: &str, host: &Host, form: &Form) -> Result<Gra
     let days = match form.get("days") {
         None => None,
         Some(text) => {
-            let days = text.parse::<u16>().ok().filter(|it| 0 < *it);
-            Some(days.ok_or_else(|| Refusal::invalid("days", "must be a number of days, or nothing"))?)
+            let days = text.parse::<u16>().ok().filter(|it| (1..=DAYS_MAX).contains(it));
+            Some(days.ok_or_else(|| Refusal::invalid("days", DAYS_ASKED))?)
         }
     };
     let until = form.get("until").and_then(|it| it.parse().ok()).map(Timestamp::from_millis);

@@ -107,15 +107,15 @@ fn reports_page(app: &App, host: &Host) -> Result<ReportsPage, Error> {
         used: used.collect(),
         gone: gone(&report),
         change: show::signed(report.change),
-        outstanding: show::used(report.outstanding),
+        outstanding: show::have(report.outstanding),
         money: report.money.iter().map(|(currency, it)| money_row(*currency, it)).collect(),
         sales: sales_rows(&report.sales),
         owed: liability.deferred.iter().map(|it| show::money(*it)).collect(),
-        owed_credits: show::used(liability.outstanding),
+        owed_credits: show::have(liability.outstanding),
         as_of: When::moment(liability.at, &TimeZone::UTC),
         sum: show::signed(balance.sum()),
         transactions: show::thousands(balance.transactions),
-        ledger: balance.accounts.iter().map(|(account, it)| (account.to_string(), show::signed(*it))).collect(),
+        ledger: balance.accounts.iter().map(|(account, it)| (account.to_string(), show::stands(*it))).collect(),
         waiting: waiting(&[report.freshness, liability.freshness, balance.freshness]),
     })
 }

@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
 
     fn about(&self, what: &What, work: &Work) -> Vec<String> {
         let held = match what {
-            What::Held { draws, .. } => Some(show::used(draws.iter().map(|it| it.credits).sum())),
+            What::Held { draws, .. } => Some(show::have(draws.iter().map(|it| it.credits).sum())),
             _ => None,
         };
         let dimension =
@@ -307,7 +307,9 @@ fn with_places(mut text: String, places: usize) -> String {
 }
 
 fn line(line: &PriceLine) -> ReceiptLine {
+    let is_time = &*line.unit == "second";
     let per = match line.per {
+        3_600 if is_time => "hour".to_owned(),
         1 => line.unit.to_string(),
         1_000_000 => format!("million {}s", line.unit),
         per => format!("{} {}s", show::thousands(per), line.unit),
@@ -315,10 +317,24 @@ fn line(line: &PriceLine) -> ReceiptLine {
     let unit = if line.quantity == 1 { line.unit.to_string() } else { format!("{}s", line.unit) };
     ReceiptLine {
         item: line.item.to_string(),
-        quantity: format!("{} {unit}", show::thousands(line.quantity)),
+        quantity: match is_time {
+            true => time(line.quantity),
+            false => format!("{} {unit}", show::thousands(line.quantity)),
+        },
         rate: format!("{} per {per}", line.unit_price),
         credits: line.credits.to_string(),
     }
+}
+
+/// Seconds as one says them, to the second: `730 hours`, `1 hour 20 seconds`.
+fn time(seconds: u64) -> String {
+    let parts = [(seconds / 3_600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
+    let said = |(count, unit): (u64, &str)| {
+        let ending = if count == 1 { "" } else { "s" };
+        format!("{} {unit}{ending}", show::thousands(count))
+    };
+    let parts: Vec<String> = parts.into_iter().filter(|it| it.0 != 0).map(said).collect();
+    if parts.is_empty() { said((0, "second")) } else { parts.join(" ") }
 }
 
 /// The grants an entry drew from, or gave back to, in order.
@@ -343,8 +359,22 @@ fn paid(draws: &[Draw], grants: &Grants) -> Vec<Drawn> {
 /// What a measurer counted, as names and values.
 pub fn evidence(text: &str) -> Vec<(String, String)> {
     let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) else { return Vec::new() };
-    let pairs = members.iter().map(|(name, value)| (show::words(name), said(value)));
+    let pairs = members.iter().filter_map(|(name, value)| Some((show::words(&in_evidence(name, value)?), said(value))));
     pairs.filter(|it| !it.1.is_empty()).take(EVIDENCE_MAX).collect()
+}
+
+/// What a measurer's name is in the customer's words; none for what only tells it apart from its other versions.
+fn in_evidence(name: &str, value: &serde_json::Value) -> Option<String> {
+    let known = match name {
+        "tokenizer_version" => return None,
+        "framing_tokens" if value.as_u64() == Some(0) => return None,
+        "framing_tokens" => "tokens around the messages",
+        "tokenizer_estimated" => "counted in place of the model’s own",
+        "usage_shape" => "form of the report",
+        "estimated" => "an estimate",
+        other => return Some(other.replace('_', " ")),
+    };
+    Some(known.to_owned())
 }
 
 /// A value in words: `Rust (files 3, lines 1,200); TOML (files 1, lines 20)`.
@@ -356,7 +386,7 @@ fn said(value: &serde_json::Value) -> String {
         Value::Number(it) => it.as_u64().map_or_else(|| it.to_string(), show::thousands),
         Value::Bool(it) => if *it { "yes" } else { "no" }.to_owned(),
         Value::Array(items) => joined(items.iter().map(|it| (String::new(), it))),
-        Value::Object(members) => joined(members.iter().map(|(name, it)| (name.replace('_', " "), it))),
+        Value::Object(members) => joined(members.iter().filter_map(|(name, it)| Some((in_evidence(name, it)?, it)))),
     };
     if let Some((end, _)) = text.char_indices().nth(EVIDENCE_LETTERS_MAX) {
         text.truncate(end);
@@ -405,6 +435,30 @@ mod tests {
         {
             assert_eq!(with_places(text.to_owned(), places), shown);
         }
+    }
+
+    #[test]
+    fn time_is_said_in_hours_to_the_second() {
+        for (seconds, said) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (3_620, "1 hour 20 seconds"),
+            (2_628_000, "730 hours"),
+            (3_600_061, "1,000 hours 1 minute 1 second"),
+        ] {
+            assert_eq!(time(seconds), said);
+        }
+    }
+
+    #[test]
+    fn what_counted_a_message_is_said_without_its_inner_names() {
+        let text = r#"{"counted":{"framing_tokens":0,"input_tokens":12,"tokenizer":"o200k_base","tokenizer_version":"3",
+            "tokenizer_estimated":true},"estimated":true}"#;
+        let said: Vec<String> = evidence(text).into_iter().map(|(name, it)| format!("{name}: {it}")).collect();
+        let counted =
+            "Counted: input tokens 12, tokenizer o200k_base, counted in place of the model’s own yes".to_owned();
+        assert_eq!(said, [counted, "An estimate: yes".to_owned()]);
     }
 
     #[test]
