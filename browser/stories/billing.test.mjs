@@ -105,6 +105,7 @@ test("auto-topup is agreed to in one sentence, and fires when credits run low", 
   await page.locator("summary", { hasText: "Auto-topup added" }).waitFor({ timeout: 20_000 });
   await page.goto(`${scrip.url}/settings/billing`);
   assert.match(await page.locator("#auto-topup").innerText(), /Last: €10\.00 for 1,000 credits[\s\S]*Next: when[\s\S]*€10\.00 of at most €50\.00 this month so far/);
+  await page.getByRole("link", { name: /^Remove/ }).click();
   await page.getByRole("button", { name: /^Remove/ }).click();
   await page.getByRole("alert").waitFor();
   assert.match(await page.getByRole("alert").innerText(), /auto-topup/, "the only card of a rule stays, and it is said why");
@@ -116,6 +117,12 @@ test("a card is added on the provider's page and removed again", async () => {
   const page = await billing("cards");
   await saveCard(page, "4242424242424242");
   assert.equal(await page.locator(".cards .name").innerText(), "Visa ••4242");
+  await page.getByRole("link", { name: /^Remove/ }).click();
+  await page.getByRole("heading", { name: "Remove Visa ••4242?" }).waitFor();
+  await page.getByRole("link", { name: "Keep it" }).click();
+  assert.equal(await page.locator(".cards .name").innerText(), "Visa ••4242", "one click removes nothing");
+  await page.getByRole("link", { name: /^Remove/ }).click();
+  await sound(page, "the question before a card is removed");
   await page.getByRole("button", { name: /^Remove/ }).click();
   await page.getByText("No card is saved").waitFor();
 });
@@ -125,7 +132,7 @@ test("an amount that cannot be bought is said beside its field, which keeps what
   await page.getByText("Another amount").click();
   await page.getByLabel("Credits", { exact: true }).fill("12");
   await page.getByRole("button", { name: "Purchase credits" }).click();
-  assert.match(await page.getByRole("alert").innerText(), /The number of credits must cost from 5 to 10000 EUR/);
+  assert.match(await page.getByRole("alert").innerText(), /From 500 to 1,000,000 credits can be bought at once: €5\.00 to €10,000\.00 before tax/);
   assert.equal(await page.getByLabel("Credits", { exact: true }).inputValue(), "12");
   await sound(page, "an amount that was refused");
   await page.getByLabel("Credits", { exact: true }).fill("2,500");
@@ -133,6 +140,20 @@ test("an amount that cannot be bought is said beside its field, which keeps what
   assert.match(await page.locator(".bill").innerText(), /2,500 credits\s+€25\.00[\s\S]*To pay now\s+€25\.00/);
   assert.match(await page.locator(".agree").innerText(), /That is about [\d,]+ messages/);
   await sound(page, "what a purchase costs");
+});
+
+test("a number that is typed is what is bought, and a package that is chosen takes it away", async () => {
+  const page = await billing("either");
+  const [amount, another] = [page.getByLabel("Credits", { exact: true }), page.locator("input[name=package][value=custom]")];
+  await amount.fill("3000");
+  assert.equal(await another.isChecked(), true);
+  await page.locator("label.package", { hasText: "Starter" }).click();
+  assert.deepEqual([await amount.inputValue(), await another.isChecked()], ["", false]);
+  await page.getByText("Another amount").click();
+  assert.equal(await amount.evaluate((it) => it === document.activeElement), true, "one types at once");
+  await amount.fill("3000");
+  await amount.press("Enter");
+  assert.match(await page.locator(".bill").innerText(), /3,000 credits/);
 });
 
 test("a price that changed meanwhile is shown again before anybody pays", async () => {
@@ -254,6 +275,7 @@ test("billing details go onto the next invoice", async () => {
   await page.getByLabel("Country").selectOption({ label: "Lithuania" });
   await page.getByRole("button", { name: "Save details" }).click();
   await page.waitForURL(/#details/);
+  await page.getByText("Your billing details are saved").waitFor();
   assert.equal(await page.getByLabel("Country").inputValue(), "LT");
   await buy(page, "Starter", "4242424242424242");
   await added(page);

@@ -61,6 +61,7 @@ test("one subscribes, cancels in two clicks, and takes it back", async () => {
   await sound(page, "billing with a subscription that ends");
   await page.getByRole("button", { name: "Keep the subscription" }).click();
   await says(page, "Next: €18.00");
+  await page.getByRole("link", { name: /^Remove/ }).click();
   await page.getByRole("button", { name: /^Remove/ }).click();
   assert.match(await page.getByRole("alert").innerText(), /the subscription/, "its only card stays, and it is said why");
 });
@@ -88,6 +89,7 @@ test("a renewal that is declined says why, when it is tried again, and what to d
   await subscribe(page, "Monthly");
   await saveCard(page, "4000000000000341");
   await page.getByRole("button", { name: "Make default Visa ••0341" }).click();
+  await page.getByRole("link", { name: "Remove Visa ••4242" }).click();
   await page.getByRole("button", { name: "Remove Visa ••4242" }).click();
   await scrip.advance("late", 32 * DAY);
   await page.goto(await scrip.link("late", "owner", { page: "billing" }));

@@ -95,6 +95,19 @@ impl App {
         Treatment::of(seller, country_of(known), vat_id.as_ref(), |it| self.settings.vat.at(it, now))
     }
 
+    /// The least and the most that one purchase may cost before tax.
+    pub fn purchase_bounds(&self, currency: Currency) -> (Money, Money) {
+        let (least, most) = self.settings.purchase.get(&currency).copied().unwrap_or_else(|| bounds(currency));
+        (Money { amount: least, currency }, Money { amount: most, currency })
+    }
+
+    /// Whole credits for that money at list price: the fewest that cost no less, or the most that cost no more.
+    pub fn credits_within(&self, money: Money, at_least: bool) -> Credits {
+        let thousand = i128::from(self.at_list_price(Credits::whole(1_000), money.currency).amount).max(1);
+        let scaled = i128::from(money.amount) * 1_000 + if at_least { thousand - 1 } else { 0 };
+        Credits::whole(i64::try_from(scaled / thousand).unwrap_or(i64::MAX / Credits::MICROS))
+    }
+
     /// Refuses what is too little for the provider's fee, or too much for a mistake.
     pub(super) fn within_bounds(&self, net: i64, currency: Currency) -> Result<(), Refusal> {
         let (least, most) = self.settings.purchase.get(&currency).copied().unwrap_or_else(|| bounds(currency));

@@ -616,3 +616,68 @@ fn who_has_run_out_is_led_to_the_smallest_package_that_is_enough() {
     let beyond = server.charge(&crate::served::chat("ada", "k", 900_000 * 8_000)).json();
     assert_eq!(beyond["purchase_url"], "https://shop.example/ada?package=&missing=899500");
 }
+
+/// A number beside a package is not ignored, and nobody guesses which of them is meant.
+#[test]
+fn an_amount_beside_a_package_is_asked_about() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let buy = |query: &str| shop.server.browse(&format!("/settings/billing/buy?{query}"), &cookie);
+    for (query, says) in [
+        ("package=starter&credits=3000", "You chose a package and typed 3000 as another amount: which do you mean?"),
+        ("package=custom&credits=abc", "Type a number, such as 2500."),
+        (
+            "package=custom&credits=12",
+            "From 500 to 1,000,000 credits can be bought at once: €5.00 to €10,000.00 before",
+        ),
+    ] {
+        let asked = buy(query);
+        assert!(asked.status == 422 && asked.text.contains(says), "{query}: {} {}", asked.status, asked.text);
+        let typed = query.rsplit('=').next().unwrap();
+        let field = format!("value=\"{typed}\" aria-invalid=\"true\" aria-describedby=\"buy-trouble\" autofocus");
+        assert!(asked.text.contains(&field), "{query}: {}", asked.text);
+    }
+    assert_eq!((buy("package=starter&credits=").status, buy("package=custom&credits=3,000").status), (200, 200));
+    let mark = crate::pages::mark_of(&buy("package=starter").text).to_owned();
+    let form = format!("mark={mark}&package=starter&credits=3000&total=1210&key=k");
+    assert_eq!(shop.server.submit("/settings/billing/buy", &cookie, &form).status, 422);
+    assert_eq!(shop.payments("ada").len(), 0);
+}
+
+/// The pages call on the way what the provider collects, and no page that somebody went away from.
+#[test]
+fn a_payment_page_that_was_left_is_not_called_bought() {
+    let shop = Shop::open();
+    shop.server.account("ada");
+    let bought = shop.buy("ada", "order", &hosted(json!({"package": "builder"}))).json();
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let page = |path: &str| shop.server.browse(path, &cookie).text;
+    let usage = page("/settings/usage");
+    let link = format!("/settings/billing/payments/{}", bought["id"].as_str().unwrap());
+    assert!(usage.contains("Not paid yet") && usage.contains(&link) && !usage.contains("On the way"), "{usage}");
+    let billing = page("/settings/billing");
+    assert!(billing.contains("You left a payment unfinished.") && billing.contains(&link), "{billing}");
+    assert!(!billing.contains("A payment is under way"), "{billing}");
+    shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
+    shop.settle();
+    assert!(!page("/settings/usage").contains("Not paid yet"));
+    assert!(!page("/settings/billing").contains("unfinished"));
+}
+
+/// Asked first, as the end of a subscription is.
+#[test]
+fn a_card_is_removed_by_the_second_click() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let path = "/settings/billing/cards/remove";
+    let page = shop.server.browse("/settings/billing", &cookie).text;
+    assert!(page.contains(&format!("href=\"{path}?card={card}\"")), "{page}");
+    let cards = || shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].as_array().unwrap().len();
+    let sure = shop.server.browse(&format!("{path}?card={card}"), &cookie);
+    assert!(sure.status == 200 && sure.text.contains("Remove Visa ••4242?") && cards() == 1, "{}", sure.text);
+    let form = format!("mark={}&card={card}", crate::pages::mark_of(&sure.text));
+    assert_eq!((shop.server.submit(path, &cookie, &form).status, cards()), (303, 0));
+    assert_eq!(shop.server.browse(&format!("{path}?card=gone"), &cookie).status, 303);
+}

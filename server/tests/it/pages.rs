@@ -245,6 +245,35 @@ fn a_budget_is_taken_away_whatever_else_stands_in_its_form() {
 }
 
 #[test]
+fn a_new_budget_takes_no_others_name() {
+    let server = Served::start();
+    server.account("ada");
+    let budget = json!({"scope": {}, "period": "month", "credits": "10", "action": "notify"});
+    assert_eq!(server.put("/v1/accounts/ada/budgets/ai-monthly", &budget).status, 201);
+    let cookie = visit(&server, "ada", "owner");
+    let page = server.browse("/settings/usage/budget", &cookie).text;
+    assert!(page.contains("name=\"new\""), "{page}");
+    let limit = || server.get("/v1/accounts/ada/budgets/ai-monthly").json()["credits"].clone();
+    let send = |form: &str| {
+        let form = format!("mark={}&budget=ai+monthly&period=month&action=notify&{form}", mark_of(&page));
+        server.submit("/settings/usage/budget", &cookie, &form)
+    };
+    let refused = send("new=1&credits=20&do=save");
+    assert_eq!((refused.status, limit()), (422, json!("10")), "{}", refused.text);
+    for kept in [
+        "ai-monthly exists already: change that one, or take another name.",
+        "name=\"new\" value=\"1\"",
+        "value=\"ai monthly\"",
+        "value=\"20\"",
+    ] {
+        assert!(refused.text.contains(kept), "{kept}: {}", refused.text);
+    }
+    // The same one sent twice is one; and one that is there is changed by its own form.
+    assert_eq!(send("new=1&credits=10&do=save").status, 303);
+    assert_eq!((send("credits=20&do=save").status, limit()), (303, json!("20")));
+}
+
+#[test]
 fn a_budget_keeps_what_it_is_for_where_no_choice_of_its_form_says_that() {
     let server = Served::start();
     server.account("ada");

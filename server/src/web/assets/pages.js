@@ -153,6 +153,23 @@ for (const form of document.querySelectorAll("form[data-auto]")) {
   form.addEventListener("change", (event) => event.target.matches("select") && !isTyped && form.requestSubmit());
 }
 
+// A number that is typed chooses its own radio, and a package that is chosen empties it: one of them is meant. By keyboard
+// alone one may walk through all of it and change nothing.
+for (const field of document.querySelectorAll(".package input[name=credits]")) {
+  const own = field.closest(".package").querySelector("input[type=radio]");
+  let isTyped = false;
+  const choose = () => (own.checked = true);
+  field.addEventListener("input", choose);
+  field.addEventListener("pointerdown", choose);
+  field.form.addEventListener("keydown", () => (isTyped = true));
+  field.form.addEventListener("pointerdown", () => (isTyped = false));
+  field.form.addEventListener("change", (event) => {
+    if (event.target.name !== own.name) return;
+    if (event.target !== own) field.value = "";
+    else if (!isTyped) field.focus();
+  });
+}
+
 // A page that waits for something outside asks again by itself.
 const poll = document.querySelector("[data-poll]");
 if (poll) setInterval(() => document.querySelector("[data-poll]") && refresh(), Number(poll.dataset.poll) || 2000);

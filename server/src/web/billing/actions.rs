@@ -4,12 +4,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use billing::id::Name;
 
+use super::agree::Agree;
 use super::form::Form;
 use super::pay::leave;
-use super::{Paged, Trouble, admit_change, back, message, refused};
+use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refused, rows};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{By, Error};
+use crate::web::frame::Frame;
 use crate::web::visit::Visitor;
 
 const SECTION: &str = "cards";
@@ -17,7 +19,7 @@ const SECTION: &str = "cards";
 /// To the provider's page, where a card is typed in.
 pub async fn add_card(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     admit_change(&site, &visitor, &form).await?;
-    let to = format!("{}{}#{SECTION}", site.origin(&visitor.headers), super::PATH);
+    let to = format!("{}{}#{SECTION}", site.origin(&visitor.headers), PATH);
     let key = form.get("key").unwrap_or_default().into();
     match site.app.set_up_card(&visitor.session.account, Some(to), &key).await {
         Ok(begun) => Ok(begun.setup_url.map_or_else(|| back(SECTION), |url| leave(&site, url))),
@@ -27,6 +29,32 @@ pub async fn add_card(State(site): State<Arc<Site>>, visitor: Visitor, form: For
 
 pub async fn make_default(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     done(&site, &visitor, &form, |app, account, (card, by)| app.make_default(account, card, by, None).map(drop)).await
+}
+
+/// The first of two clicks.
+pub async fn review_removal(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    may_change(&site, &visitor).await?;
+    let filled = site.look(move |app| {
+        let account = &visitor.session.account;
+        let cards = app.payment_methods(account)?;
+        let Some(card) = cards.iter().find(|it| Some(&*it.id) == visitor.query.get("card")) else { return Ok(None) };
+        let (label, balance) = (rows::card(card), app.balance(account, None)?);
+        Ok(Some(Agree {
+            frame: Frame::of(app, &visitor, &balance, PATH)?,
+            title: format!("Remove {label}?"),
+            sentences: vec![format!("{label} is forgotten here, and nothing is charged to it any more.")],
+            bill: Vec::new(),
+            notes: vec!["Your credits stay. The card can be added again at any time.".to_owned()],
+            warning: None,
+            action: "/settings/billing/cards/remove",
+            fields: vec![("card", card.id.clone())],
+            button: format!("Remove {label}"),
+            is_danger: true,
+            instead: ("/settings/billing#cards", "Keep it"),
+        }))
+    });
+    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    Ok(filled.map_or_else(|| back(SECTION), |it| it.answer()))
 }
 
 pub async fn remove_card(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {

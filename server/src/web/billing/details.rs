@@ -2,11 +2,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
 use billing::tax::{Treatment, VatId};
 use serde_json::{Map, Value};
 
 use super::form::Form;
-use super::{Paged, Trouble, admit_change, back, message, refused};
+use super::{Paged, Trouble, admit_change, message, refused};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{AccountProfile, COUNTRIES, Error, Registration};
@@ -137,7 +138,7 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     });
     let done = done.await;
     match done.map_err(|it| message::failed(&site, it))? {
-        Ok(_) => Ok(back(SECTION)),
+        Ok(_) => Ok(Redirect::to(&format!("{}?saved=1#{SECTION}", super::PATH)).into_response()),
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     }
 }

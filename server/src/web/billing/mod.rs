@@ -13,6 +13,7 @@ mod pay;
 mod plans;
 mod rows;
 mod topup;
+mod trouble;
 
 pub(in crate::web) use plans::lapses;
 pub use rows::status;
@@ -27,14 +28,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use billing::Refusal;
 use billing::money::Credits;
+use billing::payment::Status;
 
 use super::frame::Frame;
-use super::range::Query;
 use super::visit::Visitor;
 use super::{Paged, form, message, page, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, Form};
+use crate::service::{Error, Form, PaymentView, Way};
 
 use details::Details;
 use history::Histories;
@@ -43,6 +44,7 @@ use papers::Statements;
 use plans::{Around, SubscriptionView};
 use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow};
 use topup::RuleView;
+use trouble::Trouble;
 
 pub const PATH: &str = "/settings/billing";
 /// Rows of each history, before one asks for all of it.
@@ -70,7 +72,7 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/settings/billing/auto-topup", form(topup::set))
         .route("/settings/billing/cards", form(actions::add_card))
         .route("/settings/billing/cards/default", form(actions::make_default))
-        .route("/settings/billing/cards/remove", form(actions::remove_card))
+        .route("/settings/billing/cards/remove", get(actions::review_removal).post(actions::remove_card))
         .route("/settings/billing/details", form(details::set))
         .route("/settings/billing/mails", form(mails::set))
         .route("/settings/billing/statement", get(papers::statement))
@@ -104,25 +106,32 @@ struct BillingPage {
     mails: Vec<TopicRow>,
     written: Vec<MailRow>,
     histories: Histories,
-    waiting: Option<String>,
+    waiting: Option<Waiting>,
+    /// What was sent has been kept.
+    is_saved: bool,
     trouble: Option<Trouble>,
 }
 
-/// What was asked for and refused: said beside the form it came from, which keeps what was typed into it.
-#[derive(Clone, Debug)]
-struct Trouble {
-    section: &'static str,
-    why: Result<String, Arc<Error>>,
-    said: Query,
+/// A payment that has not ended: what it waits for, and where that is done.
+struct Waiting {
+    id: String,
+    says: &'static str,
+    about: &'static str,
+    link: &'static str,
 }
 
-impl Trouble {
-    fn of(section: &'static str, error: Error, said: &Query) -> Trouble {
-        let why = match error {
-            Error::Refused(refusal) => Ok(in_words(&refusal)),
-            other => Err(Arc::new(other)),
+impl Waiting {
+    fn of(view: &PaymentView, may_change: bool) -> Waiting {
+        let (says, about, link) = match (view.payment.status(), view.payment.way) {
+            // Whether somebody has paid there, the provider has not said: a page is all there is so far.
+            (_, Way::Hosted) if may_change => {
+                ("You left a payment unfinished.", "If you have paid, its credits come by themselves.", "Go on with it")
+            }
+            (_, Way::Hosted) => ("A payment was left unfinished.", "", "See how it stands"),
+            (Status::RequiresAction, _) => ("A payment waits for the bank to be answered.", "", "See how it stands"),
+            _ => ("A payment is under way.", "", "See how it stands"),
         };
-        Trouble { section, why, said: said.clone() }
+        Waiting { id: view.id.clone(), says, about, link }
     }
 }
 
@@ -131,37 +140,19 @@ impl BillingPage {
         let found = self.trouble.as_ref().filter(|it| it.section == section);
         found.and_then(|it| it.why.as_deref().ok())
     }
-}
-
-/// A refusal as somebody reads it who has a form before them and no API.
-fn in_words(refusal: &Refusal) -> String {
-    let text = match refusal {
-        Refusal::Invalid { field, why } => {
-            let label = match &**field {
-                "credits" => "The number of credits",
-                "threshold" => "The threshold",
-                "monthly_maximum" => "The monthly maximum",
-                "payment_method" => "A saved card",
-                "email" => "The e-mail address",
-                "tax_id" => "The VAT number",
-                "name" => "The name",
-                "address" => "The address",
-                "from" => "The first day",
-                "to" => "The last day",
-                _ => "What was sent",
-            };
-            format!("{label} {why}.")
+    /// Attributes of a field: where it is the one that was refused, it has the focus, and says so.
+    fn wrong(&self, section: &str, field: &str) -> String {
+        let is_it = self.trouble.as_ref().is_some_and(|it| (it.section, it.field) == (section, field));
+        if !is_it {
+            return String::new();
         }
-        Refusal::PackageNotFound => "This package is no longer sold. Please choose another one.".to_owned(),
-        Refusal::PlanNotFound => "This plan is no longer sold. Please choose another one.".to_owned(),
-        Refusal::SubscriptionExists => "There is a subscription already: change it instead.".to_owned(),
-        other => format!("{other}."),
-    };
-    let mut letters = text;
-    if let Some(first) = letters.get_mut(..1) {
-        first.make_ascii_uppercase();
+        format!(" aria-invalid=\"true\" aria-describedby=\"{section}-trouble\" autofocus")
     }
-    letters
+    /// Attributes of what was refused: where no field is to blame, it has the focus itself, or it would be out of sight.
+    fn seen(&self, section: &str) -> &'static str {
+        let is_of_none = self.trouble.as_ref().is_some_and(|it| it.section == section && it.field.is_empty());
+        if is_of_none { " tabindex=\"-1\" autofocus" } else { "" }
+    }
 }
 
 /// Whoever may see billing, or the page that says why not and whom to ask.
@@ -219,7 +210,9 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let invoices = app.invoices(account, None, SHOWN)?;
     let cards = app.payment_methods(account)?;
     let (purchases, _) = history::purchases(app, visitor, None, SHOWN)?;
-    let waiting = payments.iter().find(|it| !it.payment.status().is_final()).map(|it| it.id.clone());
+    let trouble = trouble.map(|it| it.with_bounds(app, known.account.currency));
+    let may_change = visitor.session.role.changes_billing();
+    let waiting = payments.iter().find(|it| !it.payment.status().is_final()).map(|it| Waiting::of(it, may_change));
     let thousand = Credits::whole(1_000);
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
@@ -228,7 +221,8 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     Ok(BillingPage {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         sells: app.settings().payments.is_some(),
-        may_change: visitor.session.role.changes_billing(),
+        may_change,
+        is_saved: trouble.is_none() && visitor.query.get("saved").is_some(),
         key: app.form_key()?,
         currency: known.account.currency.as_str().to_uppercase(),
         price_of_thousand: show::money(app.at_list_price(thousand, known.account.currency)),

@@ -13,6 +13,7 @@ use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
 use super::{
     PATH, Paged, Trouble, admit, admit_change, examples, may_change, message, page, refused, rows, show as shown,
+    trouble,
 };
 use crate::app::App;
 use crate::http::Site;
@@ -21,7 +22,7 @@ use crate::web::frame::{Frame, House};
 use crate::web::range::Query;
 use crate::web::visit::Visitor;
 
-const SECTION: &str = "buy";
+pub const SECTION: &str = "buy";
 
 #[derive(Template)]
 #[template(path = "billing/payment.html")]
@@ -164,7 +165,21 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     }
 }
 
+/// A package, and a number beside it: which of them is meant, nobody may guess.
+pub fn is_both(said: &Query) -> bool {
+    let typed = said.get("credits").map(str::trim).unwrap_or_default();
+    said.get("package").is_some_and(|it| it != "custom") && !typed.is_empty()
+}
+
 fn goods(said: &Query) -> Result<Goods, Refusal> {
+    if is_both(said) {
+        let typed = said.get("credits").unwrap_or_default();
+        let why = format!(
+            "You chose a package and typed {typed} as another amount: which do you mean? Another amount is chosen \
+             now; for a package, choose it and empty the field."
+        );
+        return Err(Refusal::invalid(trouble::SENTENCE, why));
+    }
     match said.get("package") {
         Some("custom") | None => {
             let text = said.get("credits").unwrap_or_default().replace([',', ' '], "");

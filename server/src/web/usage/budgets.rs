@@ -209,7 +209,10 @@ async fn filled(site: &Arc<Site>, visitor: Visitor, said: Query, problem: Option
 fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<String>) -> Result<BudgetPage, Error> {
     let account = &visitor.session.account;
     let known = app.budgets(account)?;
-    let present = said.get("budget").and_then(|id| known.iter().find(|it| it.budget.id.as_str() == id));
+    let present = said
+        .get("budget")
+        .filter(|_| said.get(NEW).is_none())
+        .and_then(|id| known.iter().find(|it| it.budget.id.as_str() == id));
     let terms = present.map(|it| &it.budget.terms);
     // What was typed, or else what is set.
     let or = |name: &str, set: Option<String>| {
@@ -275,6 +278,9 @@ pub async fn save(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -
     }
 }
 
+/// The field that says that a form is for a budget which is not there yet.
+const NEW: &str = "new";
+
 const NAMES: &str = "must be letters, digits, points and hyphens, 128 at most";
 
 fn named(form: &Form) -> Result<Name, Refusal> {
@@ -291,7 +297,7 @@ fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) 
         kind => scope_of(app, kind),
     };
     let nothing = || Refusal::invalid("kind", "must be something that the prices know: nothing is charged for this");
-    Ok(BudgetOrder {
+    let order = BudgetOrder {
         account: visitor.session.account.clone(),
         budget,
         scope: BudgetScope {
@@ -303,7 +309,25 @@ fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) 
         limit: limit.parse::<Credits>().map_err(|why| Refusal::invalid("credits", why))?,
         blocks: form.get("action") == Some("block"),
         by: by.into(),
-    })
+    };
+    if form.get(NEW).is_some() {
+        is_free(app, &order)?
+    }
+    Ok(order)
+}
+
+/// Who sets a new budget does not mean to replace another. The same one sent twice is one.
+fn is_free(app: &App, order: &BudgetOrder) -> Result<(), Error> {
+    let known = app.budgets(&order.account)?;
+    let Some(it) = known.iter().find(|it| it.budget.id == order.budget) else { return Ok(()) };
+    let terms = &it.budget.terms;
+    let is_same = (&terms.scope, terms.period, terms.limit, terms.blocks)
+        == (&order.scope, order.period, order.limit, order.blocks);
+    if is_same {
+        return Ok(());
+    }
+    let why = format!("{} exists already: change that one, or take another name.", order.budget);
+    Err(Refusal::invalid(NEW, why).into())
 }
 
 fn in_words(refusal: &Refusal) -> String {
@@ -313,6 +337,7 @@ fn in_words(refusal: &Refusal) -> String {
             "actor" | "scope.actor" => format!("The person or key {why}."),
             "credits" | "limit" => format!("The number of credits {why}."),
             "kind" => format!("What it is for {why}."),
+            NEW => why.clone(),
             _ => format!("{} {why}.", show::words(field)),
         },
         other => format!("{}.", show::words(&other.to_string())),

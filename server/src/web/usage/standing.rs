@@ -1,13 +1,14 @@
 //! The card at the top: what is available, what it is made of, and when parts of it lapse.
 use billing::ledger::Source;
 use billing::money::Credits;
+use billing::payment::Status;
 use billing::server::Phase;
 use billing::subscription::State;
 use billing::time::Timestamp;
 
 use super::show;
 use crate::app::App;
-use crate::service::{BalanceView, Error, GraceView, ServerView, StandingGrant};
+use crate::service::{BalanceView, Error, GraceView, PaymentView, ServerView, StandingGrant, Way};
 use crate::web::scope;
 use crate::web::visit::Visitor;
 
@@ -17,8 +18,10 @@ pub struct Standing {
     pub holds: String,
     /// Of servers that run now, in words; none where none does.
     pub servers: Option<String>,
-    /// Bought and not yet paid for.
+    /// What the provider is collecting the money for.
     pub pending: Option<String>,
+    /// Credits of a payment that waits for the customer, and where that payment is.
+    pub unfinished: Option<(String, String)>,
     /// Credits that come by themselves, and when.
     pub next: Vec<(&'static str, String, String)>,
     /// What happens to running servers now that nothing is left.
@@ -92,12 +95,45 @@ impl Standing {
             1 => Some("by 1 server, settled by the hour".to_owned()),
             count => Some(format!("by {count} servers, settled by the hour")),
         };
-        let pending = balance.pending_purchases.is_positive().then(|| show::have(balance.pending_purchases));
+        let (pending, unfinished) = on_the_way(app, visitor, balance)?;
         let next = if visitor.session.role.sees_billing() { next(app, visitor)? } else { Vec::new() };
         let grace = app.grace(&visitor.session.account)?.map(|it| said_of(&it, visitor));
-        Ok(Standing { parts, debt: balance.balance.debt.is_positive(), holds, servers, pending, next, grace })
+        Ok(Standing {
+            parts,
+            debt: balance.balance.debt.is_positive(),
+            holds,
+            servers,
+            pending,
+            unfinished,
+            next,
+            grace,
+        })
     }
 }
+
+/// Payments among which those that have not ended are looked for.
+const LOOKED_AT: usize = 50;
+
+/// A page that is open, or a bank that was not answered, brings nothing by itself: that is not on the way.
+fn on_the_way(app: &App, visitor: &Visitor, balance: &BalanceView) -> Result<(Option<String>, Link), Error> {
+    if !balance.pending_purchases.is_positive() {
+        return Ok((None, None));
+    }
+    let payments = app.payments(&visitor.session.account, None, LOOKED_AT)?;
+    let open = payments.iter().filter(|it| !it.payment.status().is_final());
+    let is_left = |it: &PaymentView| it.payment.way == Way::Hosted || it.payment.status() == Status::RequiresAction;
+    let (left, collected): (Vec<&PaymentView>, Vec<&PaymentView>) = open.partition(|it| is_left(it));
+    let credits =
+        |of: &[&PaymentView]| -> Credits { of.iter().map(|it| Credits::from_micros(it.payment.credits)).sum() };
+    let sees = visitor.session.role.sees_billing();
+    let newest = left.first().filter(|_| sees);
+    Ok((
+        (!collected.is_empty()).then(|| show::have(credits(&collected))),
+        newest.map(|it| (show::have(credits(&left)), format!("/settings/billing/payments/{}", it.id))),
+    ))
+}
+
+type Link = Option<(String, String)>;
 
 /// What a subscription and an auto-topup will bring.
 fn next(app: &App, visitor: &Visitor) -> Result<Vec<(&'static str, String, String)>, Error> {
