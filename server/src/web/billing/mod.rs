@@ -148,7 +148,7 @@ impl BillingPage {
         }
         format!(" aria-invalid=\"true\" aria-describedby=\"{section}-trouble\" autofocus")
     }
-    /// Attributes of what was refused: where no field is to blame, it has the focus itself, or it would be out of sight.
+    /// Attributes of what was refused: where no field is to blame, it has the focus itself, so that it is in sight.
     fn seen(&self, section: &str) -> &'static str {
         let is_of_none = self.trouble.as_ref().is_some_and(|it| it.section == section && it.field.is_empty());
         if is_of_none { " tabindex=\"-1\" autofocus" } else { "" }
