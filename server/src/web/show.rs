@@ -2,8 +2,8 @@
 //! value beside it.
 //!
 //! Credits have two places, by one rule on every page: what is there at a time, such as a balance, what is set aside of
-//! it or left of a grant, is cut ([`have`], [`stands`]), so that it is never more than there is; what came, went or costs
-//! is rounded to the nearest ([`used`], [`signed`]).
+//! it or left of a grant, is cut ([`have`], [`stands`]), so that it is never more than there is; what came, went or
+//! costs is rounded to the nearest ([`used`], [`signed`]).
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use jiff::Zoned;
