@@ -360,7 +360,7 @@ fn who_wins_a_dispute_has_the_credits_for_as_long_as_before_it() {
     assert_eq!(shop.server.available("ada"), "600");
     shop.pass(150 * 24 * 3600);
     shop.wait_until("the welcome for servers has expired", |it| it.server.available("ada") == "500");
-    assert_eq!((&grant()["state"], &grant()["remaining"]), (&json!("live"), &json!("2000")));
+    assert_eq!((&grant()["state"], &grant()["remaining"]), (&json!("frozen"), &json!("2000")));
     shop.control("POST", &format!("disputes/{}/close", dispute["id"].as_str().unwrap()), &json!({"outcome": "won"}));
     shop.settle();
     assert_eq!(shop.server.available("ada"), "2500");

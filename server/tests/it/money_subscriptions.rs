@@ -190,9 +190,14 @@ fn money_of_a_subscription_that_was_cancelled_meanwhile_is_credited_and_begins_n
     for is_paid_first in [true, false] {
         let (shop, bank) = asked_by_the_bank();
         if is_paid_first {
+            // Nothing is heard of it, and nobody can look, before it is cancelled.
+            shop.settle();
             shop.control("POST", "notices", &json!({"lose": 9}));
+            let path = "/v1/payment_intents";
+            shop.fault(&json!({"when": "before", "what": "500", "method": "GET", "path": path, "times": 99}));
             shop.prove(&bank, "complete").unwrap();
             end_at_once(&shop);
+            shop.control("DELETE", "faults", &json!({}));
         } else {
             // The provider has no time to end it before the customer is there.
             let path = "/v1/payment_intents";
