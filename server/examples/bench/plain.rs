@@ -8,7 +8,8 @@ use postgres::{Client, NoTls};
 use super::fill::Random;
 use super::table::{grouped, per_second, row};
 
-const CONNECTIONS: usize = 32;
+/// Where few ask at once, and where many do: those who charge one account wait for each other's locks.
+pub const CONNECTIONS: [usize; 2] = [32, 128];
 
 const SCHEMA: &str = "
     create table if not exists plain_balances (account bigint primary key, balance bigint not null);
@@ -26,11 +27,11 @@ const SCHEMA: &str = "
             return rest;
         end $$;";
 
-/// A way, and the charges a second it comes to on even load and on one account.
+/// A way, and the charges a second it comes to on even load and on one account, at each number of `CONNECTIONS`.
 pub struct Plain {
     name: &'static str,
-    pub even: u64,
-    pub hot: u64,
+    pub even: [u64; 2],
+    pub hot: [u64; 2],
 }
 
 type Way = fn(&mut Client, i64, &str);
@@ -45,17 +46,21 @@ pub fn make(url: &str) {
 /// Measures each way, the function last.
 pub fn measured(url: &str, lasts: Duration) -> Vec<Plain> {
     let measure = |(name, way): (&'static str, Way)| {
-        let [even, hot] = [100_000, 1].map(|accounts| rate(url, accounts, way, lasts));
-        Plain { name, even, hot }
+        let at = |accounts| CONNECTIONS.map(|connections| rate(url, connections, accounts, way, lasts));
+        Plain { name, even: at(100_000), hot: at(1) }
     };
     WAYS.into_iter().map(measure).collect()
 }
 
 /// Prints a row for each way.
 pub fn tell(measured: &[Plain]) {
-    println!("the plain ways, {CONNECTIONS} connections, each charge by itself");
-    row(&["way", "even/s", "one acc./s"]);
-    measured.iter().for_each(|it| row(&[it.name, &grouped(it.even), &grouped(it.hot)]));
+    println!("the plain ways, each charge by itself");
+    row(&["way", "connections", "even/s", "one acc./s"]);
+    for way in measured {
+        for (place, connections) in CONNECTIONS.into_iter().enumerate() {
+            row(&[way.name, &connections.to_string(), &grouped(way.even[place]), &grouped(way.hot[place])]);
+        }
+    }
 }
 
 fn by_statements(client: &mut Client, account: i64, key: &str) {
@@ -72,10 +77,10 @@ fn by_function(client: &mut Client, account: i64, key: &str) {
 }
 
 /// Charges a second.
-fn rate(url: &str, accounts: usize, charge: Way, lasts: Duration) -> u64 {
+fn rate(url: &str, connections: usize, accounts: usize, charge: Way, lasts: Duration) -> u64 {
     let began = Instant::now();
     let done: u64 = thread::scope(|scope| {
-        let threads: Vec<_> = (0..CONNECTIONS)
+        let threads: Vec<_> = (0..connections)
             .map(|number| {
                 scope.spawn(move || {
                     let mut client = Client::connect(url, NoTls).expect("a connection");
