@@ -4,14 +4,15 @@
 //! nothing.
 //!
 //! Format: <https://developer.hashicorp.com/terraform/internals/json-format>: "reject any input which reports an
-//! unsupported major version", and ignore what a minor version adds. Counted are `resource_changes` of mode `managed`;
-//! data sources are reads and weigh nothing. References come from `configuration`, once per pair, from resources that
-//! change.
+//! unsupported major version", and ignore what a minor version adds. Counted are `resource_changes` of mode `managed`,
+//! an object that an earlier replacement left over (`deposed`) as one of its own; data sources are reads, and weigh
+//! nothing. Nor do drift, checks, outputs and what is put off. References come from `configuration`, once per pair, from
+//! resources that change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::RESOURCES_MAX;
@@ -25,17 +26,22 @@ const GATHERED_BYTES_MAX: usize = 64 << 20;
 /// Hundredths of a point per reference.
 const REFERENCE: u64 = 50;
 
+/// What is null is not there.
+fn or_none<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
+}
+
 #[derive(Deserialize)]
 struct Plan {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     errored: bool,
     planned_values: Option<IgnoredAny>,
     values: Option<IgnoredAny>,
     resource_changes: Option<Vec<ResourceChange>>,
     /// What cannot be planned yet.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     deferred_changes: Vec<IgnoredAny>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     configuration: Configuration,
 }
 
@@ -47,7 +53,7 @@ struct Version {
 #[derive(Deserialize)]
 struct ResourceChange {
     address: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     module_address: String,
     #[serde(default)]
     mode: String,
@@ -66,21 +72,21 @@ struct Change {
 
 #[derive(Default, Deserialize)]
 struct Configuration {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     root_module: Module,
 }
 
 #[derive(Default, Deserialize)]
 struct Module {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     resources: Vec<Configured>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     module_calls: BTreeMap<String, ModuleCall>,
 }
 
 #[derive(Deserialize)]
 struct ModuleCall {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     module: Module,
 }
 
@@ -91,9 +97,9 @@ struct Configured {
     #[serde(rename = "type")]
     kind: String,
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     expressions: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     depends_on: Vec<String>,
 }
 
