@@ -11,13 +11,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::RESOURCES_MAX;
 use super::score::Score;
 use super::weights::{CHILDREN_OF_A_PARENT_MAX, Class, class, is_skipped};
+use super::{RESOURCES_MAX, or_none};
 use crate::MeasureError;
 
 const SUPPORTED: &str = "1.x";
@@ -25,11 +25,6 @@ const SUPPORTED: &str = "1.x";
 const GATHERED_BYTES_MAX: usize = 64 << 20;
 /// Hundredths of a point per reference.
 const REFERENCE: u64 = 50;
-
-/// What is null is not there.
-fn or_none<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(value)?.unwrap_or_default())
-}
 
 #[derive(Deserialize)]
 struct Plan {

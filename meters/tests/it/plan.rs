@@ -331,6 +331,18 @@ services:
     check(file, "29.00", "M", 8);
 }
 
+/// Two hundred of one anchor, as large files have; what they expand to is bounded all the same.
+#[test]
+fn an_anchor_may_be_used_by_all_services() {
+    let services: String = (0..200).map(|it| format!("  s{it}: {{<<: *common}}\n")).collect();
+    let file = format!("x: &common {{image: a, ports: ['80']}}\nservices:\n{services}");
+    check(&file, "1000.00", "XL", 200);
+    let anchors: String = (0..5_000).map(|it| format!("b{it}: &b{it} 1\n")).collect();
+    let uses = "*big, ".repeat(40_000);
+    let bomb = format!("{anchors}big: &big {}\nx: [{uses}1]\nservices: {{web: {{image: x}}}}", "x".repeat(1_000_000));
+    refused(bomb.as_bytes(), "unknown_plan");
+}
+
 #[test]
 fn what_a_service_shares_with_another_is_a_dependency() {
     let file = "
@@ -435,6 +447,10 @@ fn scrips_own_plan_is_scored_by_hand() {
     // server 10, services 3 × 4, databases 2 × 3, volume 2, domain 2, port 1, check 1, variables 0.4, reference 0.5,
     // dependency 1.
     check(&text.to_string(), "35.90", "M", 6);
+    let nulls = json!({"scrip_plan": 1, "servers": null, "services": [
+        {"name": "web", "image": null, "kind": null, "ports": null, "volumes": null, "domains": null, "env": null,
+         "health_check": null, "depends_on": null, "references": null}]});
+    check(&nulls.to_string(), "4.00", "S", 1);
     refused(br#"{"scrip_plan": 2, "new": 1}"#, "unsupported_plan_version");
     refused(br#"{"scrip_plan": 1, "srevers": []}"#, "invalid_plan");
     refused(br#"{"scrip_plan": 1, "services": [{"name": "a"}, {"name": "a"}]}"#, "invalid_plan");
