@@ -9,7 +9,7 @@
 //! | OpenAI responses, and those who copy it | `input_tokens` | yes | yes, but by the total |
 //! | Anthropic messages | its cache's counts | no: it stands beside it | yes |
 //! | Bedrock Converse | `inputTokens` | no: it stands beside it | yes |
-//! | Gemini `usageMetadata`, Gemini interactions | `promptTokenCount`, `total_input_tokens` | yes | no, but by the total |
+//! | Gemini, and its interactions | `promptTokenCount`, `total_input_tokens` | yes | no, but by the total |
 //! | Cohere | `billed_units`, `tokens` | yes | yes |
 //! | Ollama | `prompt_eval_count` | yes | yes |
 //!

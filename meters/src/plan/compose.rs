@@ -6,8 +6,8 @@
 //! A service counts once, whatever its `profiles` and however many replicas of it run; one that is null, as an override
 //! takes it out (`!reset null`), does not. Variables (`${NAME}`) are not filled in. A published range of ports is one.
 //! Domains are those of Traefik `Host(…)` rules, Caddy labels and `VIRTUAL_HOST`. Volumes are distinct sources, named
-//! or bound. A service depends on those in `depends_on` and `links`, and on those whose network, processes or volumes it
-//! shares. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
+//! or bound. A service depends on those in `depends_on` and `links`, and on those whose network, processes or volumes
+//! it shares. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
 
 use std::sync::Arc;
 

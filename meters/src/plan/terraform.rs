@@ -6,8 +6,8 @@
 //! Format: <https://developer.hashicorp.com/terraform/internals/json-format>: "reject any input which reports an
 //! unsupported major version", and ignore what a minor version adds. Counted are `resource_changes` of mode `managed`,
 //! an object that an earlier replacement left over (`deposed`) as one of its own; data sources are reads, and weigh
-//! nothing. Nor do drift, checks, outputs and what is put off. References come from `configuration`, once per pair, from
-//! resources that change.
+//! nothing. Nor do drift, checks, outputs and what is put off. References come from `configuration`, once per pair,
+//! from resources that change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
