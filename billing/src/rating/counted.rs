@@ -79,8 +79,8 @@ impl Compiled {
         Ok(counted)
     }
 
-    /// The quantity by whose rate `column` is priced in `cell`: itself, else the nearest that it was counted as and that
-    /// has one.
+    /// The quantity by whose rate `column` is priced in `cell`: itself, else the nearest of those it was counted as
+    /// that has one.
     pub(super) fn priced_as(&self, cell: usize, column: usize) -> Option<usize> {
         if self.slot(cell, column).is_some() {
             return Some(column);
