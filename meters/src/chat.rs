@@ -37,9 +37,10 @@ const FRAME_REPLY: u64 = 3;
 
 /// Counts the tokens of one chat exchange.
 ///
-/// Quantities: `input_tokens` (not from a cache), `cached_input_tokens`, `output_tokens` (reasoning included) and,
-/// where the provider reports it, `cache_write_tokens`. Dimensions: `model`; `asked_model` when another model was asked
-/// for; `outcome` (`empty` or `failed`) when there was no usable reply.
+/// Quantities: `input_tokens` (neither from a cache nor written to one), `cached_input_tokens`, `output_tokens`
+/// (reasoning included) and, where the provider reports them, `cache_write_tokens` and `cache_write_1h_tokens` (what
+/// was written for an hour). Dimensions: `model`; `asked_model` when another model was asked for; `outcome` (`empty` or
+/// `failed`) when there was no usable reply.
 ///
 /// The provider's usage object wins over a local count, which is then kept in the evidence beside it, or is null where
 /// something in the request cannot be counted here.
@@ -75,8 +76,11 @@ pub fn measure(request: &ChatRequest) -> Result<Measurement, MeasureError> {
         .quantity("cached_input_tokens", tokens.cached)
         .quantity("output_tokens", tokens.output)
         .dimension("model", request.model.as_str());
-    if let Some(written) = tokens.cache_write {
-        measurement = measurement.quantity("cache_write_tokens", written);
+    if let Some(written) = tokens.written {
+        measurement = measurement.quantity("cache_write_tokens", written.usual);
+        if 0 < written.hour {
+            measurement = measurement.quantity("cache_write_1h_tokens", written.hour);
+        }
     }
     if let Some(asked) = request.asked_model.as_deref().filter(|asked| *asked != request.model) {
         measurement = measurement.dimension("asked_model", asked);
@@ -160,7 +164,8 @@ fn count(request: &ChatRequest, tokenizer: &Tokenizer) -> Result<Counted, Measur
             }
             for (index, message) in messages.iter().enumerate() {
                 counted.add(&message.role, &message.texts(index)?, message.name.as_deref(), tokenizer);
-                counted.framing_exact &= message.tool_calls.is_empty() && message.function_call.is_none();
+                let has_calls = !message.tool_calls.is_empty() || message.function_call.is_some();
+                counted.framing_exact &= !has_calls && !message.content.has_calls();
             }
             counted.framing += FRAME_REPLY;
             counted.input += FRAME_REPLY;

@@ -11,8 +11,8 @@ mod scrip;
 mod terraform;
 mod weights;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use crate::{MeasureError, Measurement};
@@ -39,6 +39,11 @@ pub fn measure(bytes: &[u8]) -> Result<Measurement, MeasureError> {
     let text = decode(bytes)?;
     let score = if text.trim_start().starts_with('{') { json_plan(&text)? } else { compose::score(&text)? };
     Ok(measurement(&score))
+}
+
+/// What is null is not there, as clients write what they have not.
+fn or_none<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
 /// The fields that tell the kinds of JSON plan apart.

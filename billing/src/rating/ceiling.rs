@@ -88,8 +88,14 @@ impl Compiled {
             wanted.values[place] = reading.values[asked].or(reading.values[place]);
         }
         for reading in [reading, &wanted] {
-            let rate = self.slot(self.cell(reading), column).filter(|it| it.mode != Mode::Each);
-            ends.extend(rate.into_iter().flat_map(|it| &it.steps).map(|it| it.up_to));
+            let cell = self.cell(reading);
+            let Some(priced) = self.priced_as(cell, column) else { continue };
+            // What else is priced by the same rate fills its steps, too.
+            let shares = |it: &usize| *it != column && self.priced_as(cell, *it) == Some(priced);
+            let others = (0..self.base_fee_column()).filter(shares).map(|it| reading.amounts[it]);
+            let others = others.fold(0, u64::saturating_add);
+            let rate = self.slot(cell, priced).filter(|it| it.mode != Mode::Each);
+            ends.extend(rate.into_iter().flat_map(|it| &it.steps).map(|it| it.up_to.saturating_sub(others)));
         }
         ends.sort_unstable();
         ends.dedup();

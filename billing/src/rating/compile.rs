@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::card::{Condition, Meter, Rate, Role, Row, Runtime, Scheme, Tier, Tiers};
-use super::{Text, check};
+use super::{Text, check, counted};
 use crate::money::Credits;
 
 /// In a cell: no rate.
@@ -27,6 +27,8 @@ pub(super) struct Compiled {
     /// Bit `n` is quantity `n`.
     pub required: u32,
     pub priced: u32,
+    /// Quantities that have a name since lately, each with the one that it was counted as.
+    pub before: Vec<(usize, usize)>,
     /// By dimension: the values that make a charge free, and the line that says so.
     pub free: Vec<(usize, Vec<(Text, Text)>)>,
     /// The dimensions `used` and `asked` of `cheaper_of`.
@@ -157,6 +159,7 @@ impl Compiled {
             denominator,
             required: bits(&meter, |it| it == Role::Required),
             priced: bits(&meter, |it| it != Role::Informational),
+            before: counted::before(&meter),
             free: free(&meter),
             fallback: meter.cheaper_of.as_ref().map(|it| (place(&meter, &it.used), place(&meter, &it.asked))),
             items: Items {

@@ -17,6 +17,7 @@ mod ceiling;
 mod check;
 mod closest;
 mod compile;
+mod counted;
 mod diff;
 mod overlap;
 mod price;

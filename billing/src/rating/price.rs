@@ -122,6 +122,8 @@ impl Compiled {
     fn tally(&self, reading: &Reading<'_>, itemised: bool) -> Result<Tally, Refusal> {
         let mut tally = Tally::new(self.denominator, itemised);
         let cell = self.cell(reading);
+        let counted = self.counted(reading, cell)?;
+        let reading = counted.as_ref().unwrap_or(reading);
         // Fees are for work: when there was nothing to do, there is nothing to pay.
         let worked = self.priced == 0 || self.has_work(reading);
         if worked {

@@ -3,7 +3,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::card::Role;
+use super::card::{Meter, Role};
 use super::check::{DIMENSIONS_MAX, QUANTITIES_MAX};
 use super::closest::suggest;
 use super::compile::Compiled;
@@ -25,16 +25,20 @@ impl<'usage> Reading<'usage> {
     pub fn new(compiled: &Compiled, usage: &'usage Usage) -> Result<Reading<'usage>, Refusal> {
         let meter = &compiled.meter;
         let mut reading = Reading { amounts: [0; QUANTITIES_MAX], given: 0, values: [None; DIMENSIONS_MAX] };
+        let mut lists_all = true;
         for (name, amount) in &usage.quantities {
             let Some(column) = meter.quantities.iter().position(|it| it.name == *name) else {
-                let known = meter.quantities.iter().map(|it| &*it.name);
-                return Err(unknown(&format!("quantities.{name}"), &meter.name, "quantity", &suggest(name, known, 8)));
+                lists_all = false;
+                continue;
             };
             if reading.given & (1 << column) != 0 {
                 return Err(Refusal::invalid(format!("quantities.{name}"), "is given twice"));
             }
             reading.given |= 1 << column;
             reading.amounts[column] = *amount;
+        }
+        if !lists_all {
+            reading.add_unlisted(meter, usage)?;
         }
         for (name, value) in &usage.dimensions {
             let Some(place) = meter.dimensions.iter().position(|it| it == name) else {
@@ -50,6 +54,13 @@ impl<'usage> Reading<'usage> {
     pub fn is_given(&self, column: usize) -> bool {
         self.given & (1 << column) != 0
     }
+}
+
+/// Refuses a quantity that the meter does not know.
+#[cold]
+pub(super) fn not_listed(meter: &Meter, name: &str) -> Refusal {
+    let known = meter.quantities.iter().map(|it| &*it.name);
+    unknown(&format!("quantities.{name}"), &meter.name, "quantity", &suggest(name, known, 8))
 }
 
 /// Why the quantity of `column` has no price here: the dimension to blame, or the quantity itself.

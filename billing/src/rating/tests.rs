@@ -180,6 +180,56 @@ fn what_no_rate_covers_is_refused() {
     assert_eq!(card(vec![chat()]).price(&twice), Err(Refusal::invalid("quantities.in", "is given twice")));
 }
 
+/// A card that was made before a quantity had a name of its own prices it as it did then.
+#[test]
+fn what_a_card_has_no_name_for_costs_what_it_was_counted_as() {
+    let rates_of = |prices: &[(&'static str, &str)]| {
+        prices.iter().map(|(quantity, price)| (*quantity, each(Tiers::One(credits(price))))).collect::<Vec<_>>()
+    };
+    let card_of = |quantities: &str, prices: &[(&'static str, &str)]| {
+        card(vec![meter("chat", quantities, "model", vec![row("", rates_of(prices))])])
+    };
+    let (input, minutes, hour) = (("input_tokens", "4"), ("cache_write_tokens", "5"), ("cache_write_1h_tokens", "8"));
+    let oldest = card_of("input_tokens!", &[input]);
+    let old = card_of("input_tokens! cache_write_tokens", &[input, minutes]);
+    let new = card_of("input_tokens! cache_write_tokens cache_write_1h_tokens", &[input, minutes, hour]);
+    let priced = |card: &RateCard, text: &str| card.price(&usage(text)).map(|it| format!("{}", it.credits));
+    let all = "chat input_tokens=1 cache_write_tokens=10 cache_write_1h_tokens=100";
+    assert_eq!([&oldest, &old, &new].map(|it| priced(it, all).unwrap()), ["444", "554", "854"]);
+    let hours = "chat input_tokens=0 cache_write_1h_tokens=100";
+    assert_eq!([&oldest, &old, &new].map(|it| priced(it, hours).unwrap()), ["400", "500", "800"]);
+    // It is one line with what it is counted as, and one ceiling.
+    assert_eq!(receipt(&old.price(&usage(hours)).unwrap()), "500: cache_write_tokens 100*5/1=500");
+    let ceilings = old.affordable(&usage(hours), credits("50")).unwrap();
+    let ceilings: Vec<(&str, Ceiling)> = ceilings.iter().map(|it| (&*it.quantity, it.ceiling)).collect();
+    assert_eq!(ceilings, [("input_tokens", Ceiling::Nothing), ("cache_write_tokens", Ceiling::AtMost(10))]);
+    // So it is where a card lists the name, and has no price for it for this model; each amount is priced once.
+    let listed = |prices: &[(&'static str, &str)]| {
+        let rows = vec![row("model=other", rates_of(&[input, minutes, hour])), row("model=mine", rates_of(prices))];
+        card(vec![meter("chat", "cache_write_1h_tokens cache_write_tokens input_tokens!", "model", rows)])
+    };
+    let mine = format!("{all} model=mine");
+    assert_eq!(priced(&listed(&[input, minutes]), &mine).unwrap(), "554");
+    assert_eq!(priced(&listed(&[input, hour]), &mine).unwrap(), "844");
+    assert_eq!(priced(&listed(&[input]), &mine).unwrap(), "444");
+    assert_eq!(priced(&listed(&[input]), &format!("{all} model=other")).unwrap(), "854");
+    let refused = |card: &RateCard, text: &str| format!("{}", priced(card, text).unwrap_err());
+    let why = "`quantities.input_tokens` has no price for model `mine`";
+    assert_eq!(refused(&listed(&[minutes]), &mine), why);
+    assert!(refused(&listed(&[input]), &format!("{all} model=mind")).starts_with("`dimensions.model`"));
+    // Recorded and not priced is what the card may say, too.
+    assert_eq!(priced(&card_of("input_tokens! cache_write_1h_tokens?", &[input]), all).unwrap(), "44");
+    let card = card_of("lines!", &[("lines", "1")]);
+    let why = "`quantities.cache_write_1h_tokens` is not a quantity of `chat`; known are lines";
+    assert_eq!(refused(&card, "chat lines=1 cache_write_1h_tokens=1"), why);
+    let many = format!("chat input_tokens=1 cache_write_tokens={}", u64::MAX);
+    assert_eq!(refused(&oldest, &many), "`quantities.cache_write_tokens` is more than can be counted");
+    let twice = [("cache_write_tokens", 1), ("cache_write_tokens", 2), ("input_tokens", 1)];
+    let twice = twice.map(|(name, amount)| (name.into(), amount)).to_vec();
+    let refusal = Refusal::invalid("quantities.cache_write_tokens", "is given twice");
+    assert_eq!(oldest.price(&Usage { quantities: twice, ..usage("chat") }), Err(refusal));
+}
+
 #[test]
 fn a_fallback_costs_the_cheaper_of_the_two() {
     check(

@@ -12,6 +12,10 @@ use crate::MeasureError;
 /// The role of what a model is told beside the messages, and the field where it is told.
 pub(super) const SYSTEM: &str = "system";
 
+/// Parts of messages that call something, and have what came of it.
+const CALL: &str = "tool_use";
+const RESULT: &str = "tool_result";
+
 /// `{model, asked_model?, messages | text, system?, tools?, reply?, tool_calls?, usage?, outcome?}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", into = "Raw")]
@@ -79,13 +83,25 @@ pub enum Content {
     Parts(Vec<Part>),
 }
 
-/// A part of a message. Only parts with text can be counted without the provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A part of a message. Only parts with words can be counted without the provider: text, and where calls are parts of
+/// messages (Anthropic), what is called and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Of a `tool_use`, with its `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<serde_json::Value>,
+    /// Of a `tool_result`: nothing, words, or parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<serde_json::Value>,
+    /// Of a `refusal`, which is what a model said instead of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<serde_json::Value>,
 }
 
 impl ChatRequest {
@@ -174,16 +190,51 @@ impl Content {
             Content::Text(text) => return Ok(vec![Cow::from(text)]),
             Content::Parts(parts) => parts.iter().enumerate(),
         };
-        // A part without text would be free if it were skipped: better no answer than a wrong one.
         let mut texts = Vec::new();
         for (index, part) in parts {
-            texts.push(part.text.as_deref().map(Cow::from).ok_or_else(|| MeasureError::UnsupportedPart {
-                field: format!("{field}[{index}]"),
-                kind: part.kind.clone(),
-            })?);
+            texts.extend(part.texts(&format!("{field}[{index}]"))?);
         }
         Ok(texts)
     }
+
+    /// Whether it calls something, or has what came of a call: how that is framed is its provider's own.
+    pub(super) fn has_calls(&self) -> bool {
+        matches!(self, Content::Parts(parts) if parts.iter().any(|part| [CALL, RESULT].contains(&&*part.kind)))
+    }
+}
+
+impl Part {
+    fn texts(&self, field: &str) -> Result<Vec<Cow<'_, str>>, MeasureError> {
+        // A part without words would be free if it were skipped: better no answer than a wrong one.
+        let unsupported =
+            |field: &str, kind: &str| MeasureError::UnsupportedPart { field: field.to_owned(), kind: kind.to_owned() };
+        let content = self.content.as_ref().filter(|content| !content.is_null());
+        match (&*self.kind, &self.text) {
+            (_, Some(text)) => Ok(vec![Cow::from(text)]),
+            (CALL, None) => Ok([&self.name, &self.input].into_iter().flatten().map(words).collect()),
+            (RESULT, None) => match content {
+                Some(serde_json::Value::Array(parts)) => {
+                    let mut texts = Vec::new();
+                    for (index, part) in parts.iter().enumerate() {
+                        let said = |name: &str| part.get(name).and_then(serde_json::Value::as_str);
+                        let kind = said("type").unwrap_or("part");
+                        let text =
+                            said("text").ok_or_else(|| unsupported(&format!("{field}.content[{index}]"), kind))?;
+                        texts.push(Cow::from(text));
+                    }
+                    Ok(texts)
+                }
+                content => Ok(content.map(words).into_iter().collect()),
+            },
+            ("refusal", None) if self.refusal.is_some() => Ok(self.refusal.iter().map(words).collect()),
+            (kind, None) => Err(unsupported(field, kind)),
+        }
+    }
+}
+
+/// A value as it reaches a model: text as it is, anything else as JSON.
+fn words(value: &serde_json::Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| Cow::from(value.to_string()), Cow::from)
 }
 
 impl Message {
@@ -204,8 +255,8 @@ impl Message {
 /// The words of a call: what is called, and with what. `field` is where it stands.
 fn words_of(call: &serde_json::Value, field: impl Fn() -> String) -> Result<Vec<Cow<'_, str>>, MeasureError> {
     let called = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
-    let words = ["name", "arguments", "input"].into_iter().filter_map(|key| called.get(key));
-    let words: Vec<_> = words.map(|it| it.as_str().map_or_else(|| Cow::from(it.to_string()), Cow::from)).collect();
+    let parts = ["name", "arguments", "input"].into_iter().filter_map(|key| called.get(key));
+    let words: Vec<_> = parts.map(words).collect();
     if words.is_empty() {
         let kind = call.get("type").and_then(serde_json::Value::as_str).unwrap_or("tool call").to_owned();
         return Err(MeasureError::UnsupportedPart { field: field(), kind });

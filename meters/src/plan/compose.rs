@@ -3,8 +3,11 @@
 //! Must never know: weights. Invariant: a file is judged by itself; what it names elsewhere (`env_file`, `include`,
 //! `extends` with a `file`) is noted, not fetched. A service that extends another of this file has what that one has.
 //!
+//! A service counts once, whatever its `profiles` and however many replicas of it run; one that is null, as an override
+//! takes it out (`!reset null`), does not. Variables (`${NAME}`) are not filled in. A published range of ports is one.
 //! Domains are those of Traefik `Host(…)` rules, Caddy labels and `VIRTUAL_HOST`. Volumes are distinct sources, named
-//! or bound. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
+//! or bound. A service depends on those in `depends_on` and `links`, and on those whose network, processes or volumes
+//! it shares. A reference is another service's name standing as a word in a variable's value (`postgres://db:5432`).
 
 use std::sync::Arc;
 
@@ -32,8 +35,11 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
     if YAML_BYTES_MAX < text.len() {
         return Err(MeasureError::PlanTooLarge { what: "bytes of YAML", max: YAML_BYTES_MAX as u64 });
     }
-    // The parser's default budget bounds depth, aliases and what aliases expand to; a doubled key is an error.
-    score_of(&serde_saphyr::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
+    // The parser's default budget bounds depth, aliases and what aliases expand to; a doubled key is an error. How many
+    // aliases one anchor has says nothing: large files have two hundred of ten.
+    let options = serde_saphyr::options! { budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false } };
+    let read = serde_saphyr::from_str_with_options(text, options);
+    score_of(&read.map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
 }
 
 /// Of JSON, which writes some characters as no YAML does.
@@ -46,18 +52,23 @@ pub fn score_json(text: &str) -> Result<Score, MeasureError> {
 
 fn score_of(file: &Value) -> Result<Score, MeasureError> {
     let services = match file.get("services") {
-        Some(Value::Object(services)) if !services.is_empty() => services,
+        Some(Value::Object(services)) if services.values().any(|it| !it.is_null()) => services,
         Some(Value::Object(_) | Value::Null) => return Err(invalid("services", "it is empty")),
         Some(_) => return Err(invalid("services", "it is not a map of services")),
-        None => return Err(MeasureError::UnknownPlan { problem: "it has no services".to_owned() }),
+        None => {
+            let elsewhere =
+                if file.get("include").is_some() { ", only those of the files that it includes" } else { "" };
+            return Err(MeasureError::UnknownPlan { problem: format!("it has no services{elsewhere}") });
+        }
     };
     if RESOURCES_MAX < services.len() {
         return Err(MeasureError::PlanTooLarge { what: "services", max: RESOURCES_MAX as u64 });
     }
-    let mut design = Design { services: services.keys().cloned().collect(), ..Design::default() };
+    let named = services.iter().filter(|(_, service)| !service.is_null()).map(|(name, _)| name.clone());
+    let mut design = Design { services: named.collect(), ..Design::default() };
     let mut notes = Vec::new();
     let mut extended_bytes = 0;
-    for (name, service) in services {
+    for (name, service) in services.iter().filter(|(_, service)| !service.is_null()) {
         let Value::Object(service) = service else {
             return Err(invalid(&format!("services.{name}"), "it is not a map"));
         };
@@ -141,14 +152,22 @@ fn add(design: &mut Design, name: &str, lineage: &[&Map<String, Value>]) {
     if first("image").and_then(Value::as_str).is_some_and(is_database) {
         design.databases.insert(name.to_owned());
     }
-    let off = first("healthcheck").is_none_or(|check| check.get("disable") == Some(&Value::Bool(true)));
-    if !off {
+    if first("healthcheck").is_some_and(checks_health) {
         design.health_checks.insert(name.to_owned());
     }
     let shared = Arc::<str>::from(name);
     for service in lineage {
         add_parts(design, &shared, service);
     }
+}
+
+/// Whether a check is one: not null, and not one of the two ways to turn off that of the image.
+fn checks_health(check: &Value) -> bool {
+    let none = match check.get("test") {
+        Some(Value::Array(words)) => words.first().and_then(Value::as_str) == Some("NONE"),
+        _ => false,
+    };
+    !check.is_null() && !none && check.get("disable") != Some(&Value::Bool(true))
 }
 
 fn add_parts(design: &mut Design, shared: &Arc<str>, service: &Map<String, Value>) {
@@ -165,7 +184,7 @@ fn add_parts(design: &mut Design, shared: &Arc<str>, service: &Map<String, Value
         Some(Value::Object(map)) => map.keys().map(String::as_str).collect(),
         _ => items(service, "depends_on").into_iter().filter_map(Value::as_str).collect::<Vec<_>>(),
     };
-    for target in depends.into_iter().chain(links) {
+    for target in depends.into_iter().chain(links).chain(shares(service)) {
         design.dependencies.insert((Arc::clone(shared), target.to_owned()));
     }
     for (variable, value) in pairs(service, "environment") {
@@ -175,6 +194,16 @@ fn add_parts(design: &mut Design, shared: &Arc<str>, service: &Map<String, Value
         }
         design.variables.insert((Arc::clone(shared), variable));
     }
+}
+
+/// Services whose network, processes, memory or volumes a service shares.
+fn shares(service: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let text = |field: &str| service.get(field).and_then(Value::as_str);
+    let modes = ["network_mode", "ipc", "pid"].into_iter().filter_map(text);
+    let volumes = items(service, "volumes_from").into_iter().filter_map(Value::as_str);
+    // `name` or `name:ro`, unless it is of a container.
+    let volumes = volumes.filter(|it| !it.starts_with("container:")).map(|it| it.split(':').next().unwrap_or(it));
+    modes.filter_map(|mode| mode.strip_prefix("service:")).chain(volumes)
 }
 
 fn add_references(design: &mut Design, name: &Arc<str>, value: &str) {
@@ -237,10 +266,26 @@ fn volume_of(service: &str, volume: &Value) -> Option<String> {
                 [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic() && text[2..].contains(':') => 2,
                 _ => 0,
             };
-            let source = text[drive..].find(':').map(|colon| &text[..drive + colon]);
+            let source = colon(&text[drive..]).map(|colon| &text[..drive + colon]);
             Some(source.map_or_else(|| anonymous(text), str::to_owned))
         }
     }
+}
+
+/// The first colon that is not in a variable (`${NAME:-default}`).
+fn colon(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut last = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' if last == b'$' || 0 < depth => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 => return Some(at),
+            _ => {}
+        }
+        last = byte;
+    }
+    None
 }
 
 /// Hosts in a reverse proxy's label.

@@ -20,16 +20,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::design::{Design, is_database};
-use super::{RESOURCES_MAX, score::Score};
+use super::{RESOURCES_MAX, or_none, score::Score};
 use crate::MeasureError;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plan {
     scrip_plan: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     servers: Vec<Server>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     services: Vec<Service>,
 }
 
@@ -51,19 +51,19 @@ struct Service {
     image: Option<String>,
     #[serde(default)]
     kind: Option<Kind>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     ports: Vec<u16>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     volumes: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     domains: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     env: Env,
     #[serde(default)]
     health_check: Option<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     depends_on: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     references: Vec<String>,
 }
 

@@ -4,9 +4,10 @@
 //! nothing.
 //!
 //! Format: <https://developer.hashicorp.com/terraform/internals/json-format>: "reject any input which reports an
-//! unsupported major version", and ignore what a minor version adds. Counted are `resource_changes` of mode `managed`;
-//! data sources are reads and weigh nothing. References come from `configuration`, once per pair, from resources that
-//! change.
+//! unsupported major version", and ignore what a minor version adds. Counted are `resource_changes` of mode `managed`,
+//! an object that an earlier replacement left over (`deposed`) as one of its own; data sources are reads, and weigh
+//! nothing. Nor do drift, checks, outputs and what is put off. References come from `configuration`, once per pair,
+//! from resources that change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +15,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::RESOURCES_MAX;
 use super::score::Score;
 use super::weights::{CHILDREN_OF_A_PARENT_MAX, Class, class, is_skipped};
+use super::{RESOURCES_MAX, or_none};
 use crate::MeasureError;
 
 const SUPPORTED: &str = "1.x";
@@ -27,15 +28,15 @@ const REFERENCE: u64 = 50;
 
 #[derive(Deserialize)]
 struct Plan {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     errored: bool,
     planned_values: Option<IgnoredAny>,
     values: Option<IgnoredAny>,
     resource_changes: Option<Vec<ResourceChange>>,
     /// What cannot be planned yet.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     deferred_changes: Vec<IgnoredAny>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     configuration: Configuration,
 }
 
@@ -47,7 +48,7 @@ struct Version {
 #[derive(Deserialize)]
 struct ResourceChange {
     address: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     module_address: String,
     #[serde(default)]
     mode: String,
@@ -66,21 +67,21 @@ struct Change {
 
 #[derive(Default, Deserialize)]
 struct Configuration {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     root_module: Module,
 }
 
 #[derive(Default, Deserialize)]
 struct Module {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     resources: Vec<Configured>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     module_calls: BTreeMap<String, ModuleCall>,
 }
 
 #[derive(Deserialize)]
 struct ModuleCall {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     module: Module,
 }
 
@@ -91,9 +92,9 @@ struct Configured {
     #[serde(rename = "type")]
     kind: String,
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     expressions: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     depends_on: Vec<String>,
 }
 

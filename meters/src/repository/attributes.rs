@@ -1,29 +1,36 @@
 //! `.gitattributes`: what a repository says about its own files.
 //!
-//! Must never know: languages, counting. Invariant: as in Git, a file in a deeper folder overrides one above it, and a
-//! later line an earlier one. Files outside the tree (global or system attributes) are never read, and neither are
-//! macros (`[attr]…`): what a rule says of a file stands in its own line.
+//! Must never know: languages, counting. Invariant: what is said of a path is what `git check-attr` says: a file in a
+//! deeper folder overrides one above it, a later line an earlier one, and a later word in its line. Files outside the
+//! tree (global or system attributes) are never read.
+//!
+//! A macro (`[attr]name …`, in the file at the top alone) makes a word stand for several, in the place where the word
+//! is set. The one that Git knows by itself, `binary`, says how to compare and merge a file, and nothing that is asked
+//! here: what is binary shows in the content, as for Linguist.
 //!
 //! A path is held against the rules of the folders it is in, and no others; names without wildcards are looked up. What
 //! is left, wildcards times files, is counted and has a limit: as many of both as fit into an archive are hours.
 
+mod line;
 mod pattern;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::directory::readable;
 use crate::MeasureError;
+use line::{Line, Of, State};
 use pattern::Pattern;
 
-/// Rules in all `.gitattributes` of a tree.
+/// Rules and macros in all `.gitattributes` of a tree.
 const RULES_MAX: usize = 10_000;
 /// Bytes of their patterns.
 const PATTERNS_BYTES_MAX: usize = 1 << 20;
-/// Git passes over longer lines.
-const LINE_BYTES_MAX: usize = 2_048;
-/// What ends a pattern, and stands between attributes; other white space is a part of names.
-const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+/// The attributes that are asked for; macros come after them.
+const ASKED: [&str; 5] =
+    ["linguist-vendored", "linguist-generated", "linguist-documentation", "linguist-detectable", "linguist-language"];
 
 /// What the attributes say about one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +69,10 @@ pub struct Attributes {
     folders: HashMap<String, Folder>,
     /// Bytes of the longest of these.
     folder_bytes: usize,
+    /// Macros that lead to what is asked for, each with its place among the attributes.
+    macros: HashMap<String, usize>,
+    /// By attribute: what it stands for where it is set.
+    stands_for: HashMap<usize, Box<[Word]>>,
     rules: usize,
     pattern_bytes: usize,
 }
@@ -69,7 +80,7 @@ pub struct Attributes {
 /// The rules of one file, each under its line.
 #[derive(Debug, Default)]
 struct Folder {
-    rules: Vec<Rule>,
+    rules: Vec<Box<[Word]>>,
     /// By a name at any depth, and by a path from here.
     names: HashMap<String, Vec<usize>>,
     paths: HashMap<String, Vec<usize>>,
@@ -77,28 +88,30 @@ struct Folder {
     path_patterns: Vec<(Pattern, usize)>,
 }
 
+/// What a line says of one attribute that is asked for, or of a macro.
+#[derive(Debug)]
+struct Word {
+    attribute: usize,
+    state: State,
+}
+
 impl Attributes {
-    /// Takes in a file, by its folder.
+    /// Takes in a file, by its folder. The one at the top comes first: its macros are known to all others.
     pub fn add(&mut self, folder: &str, content: &[u8]) -> Result<(), MeasureError> {
-        let mut taken = Folder::default();
         // As the paths are that it is held against.
         let text = readable(content);
-        let lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines();
-        for line in lines.filter(|line| line.len() <= LINE_BYTES_MAX) {
-            let Some((pattern, attributes)) = split(line) else { continue };
-            let rule = parse(attributes);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let lines: Vec<Line<'_>> = text.lines().filter_map(line::read).collect();
+        if folder.is_empty() {
+            self.define(&lines)?;
+        }
+        let mut taken = Folder::default();
+        for Line { of, words } in lines {
+            let Of::Pattern(pattern) = of else { continue };
+            let words = self.known(words);
             // Most attributes are about other things (text, diff).
-            if rule == Rule::default() || !taken.admit(&pattern, rule) {
-                continue;
-            }
-            self.rules += 1;
-            self.pattern_bytes += pattern.len();
-            let limits = [
-                ("rules in .gitattributes", self.rules, RULES_MAX),
-                ("bytes of patterns in .gitattributes", self.pattern_bytes, PATTERNS_BYTES_MAX),
-            ];
-            if let Some((what, _, max)) = limits.into_iter().find(|(_, found, max)| max < found) {
-                return Err(MeasureError::RepositoryTooLarge { what, max: max as u64 });
+            if !words.is_empty() && taken.admit(&pattern, words) {
+                self.count(pattern.len())?;
             }
         }
         if !taken.rules.is_empty() {
@@ -108,28 +121,133 @@ impl Attributes {
         Ok(())
     }
 
-    /// What all matching rules say together.
-    pub fn of_path(&self, path: &str, steps: &mut Steps) -> Result<Said, MeasureError> {
-        let mut said = Said::default();
-        if self.folders.is_empty() {
-            return Ok(said);
-        }
-        // Weakest first: from the top to the file's own folder.
-        let folders = std::iter::once(0).chain(path.match_indices('/').map(|(slash, _)| slash + 1));
-        for at in folders.take_while(|at| *at <= self.folder_bytes) {
-            steps.spend(1 + at as u64 / 8)?;
-            let Some(folder) = self.folders.get(&path[..at]) else { continue };
-            for rule in folder.matching(&path[at..], steps)? {
-                folder.rules[rule].apply(&mut said);
+    /// Takes in the macros that lead to what is asked for, by whatever others. Of two with one name the later stands.
+    fn define(&mut self, lines: &[Line<'_>]) -> Result<(), MeasureError> {
+        let mut defined: HashMap<&str, &[(&str, State)]> = HashMap::new();
+        for line in lines {
+            if let Of::Macro(name) = &line.of {
+                defined.insert(name, &line.words);
             }
         }
-        Ok(said)
+        let mut used_by: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (name, words) in &defined {
+            for (used, _) in *words {
+                used_by.entry(used).or_default().push(name);
+            }
+        }
+        let mut leading: Vec<&str> = ASKED.to_vec();
+        while let Some(used) = leading.pop() {
+            // Each is looked at once, whoever else uses it.
+            for name in used_by.remove(used).into_iter().flatten() {
+                if place_asked(name).is_none() && !self.macros.contains_key(name) {
+                    self.macros.insert(name.to_owned(), ASKED.len() + self.macros.len());
+                    leading.push(name);
+                }
+            }
+        }
+        for (name, words) in defined {
+            let Some(attribute) = self.place(name) else { continue };
+            let words = self.known(words.to_vec());
+            if !words.is_empty() {
+                self.count(name.len())?;
+                self.stands_for.insert(attribute, words);
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a line's words, those that say something.
+    fn known(&self, words: Vec<(&str, State)>) -> Box<[Word]> {
+        let known = |(name, state)| Some(Word { attribute: self.place(name)?, state });
+        words.into_iter().filter_map(known).collect()
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        place_asked(name).or_else(|| self.macros.get(name).copied())
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), MeasureError> {
+        self.rules += 1;
+        self.pattern_bytes += bytes;
+        let limits = [
+            ("rules in .gitattributes", self.rules, RULES_MAX),
+            ("bytes of patterns in .gitattributes", self.pattern_bytes, PATTERNS_BYTES_MAX),
+        ];
+        match limits.into_iter().find(|(_, found, max)| max < found) {
+            Some((what, _, max)) => Err(MeasureError::RepositoryTooLarge { what, max: max as u64 }),
+            None => Ok(()),
+        }
+    }
+
+    /// What all matching rules say together.
+    pub fn of_path(&self, path: &str, steps: &mut Steps) -> Result<Said, MeasureError> {
+        let mut said = HashMap::new();
+        if !self.folders.is_empty() {
+            // Strongest first, and what was said stands: from the file's own folder to the top.
+            let folders = std::iter::once(0).chain(path.match_indices('/').map(|(slash, _)| slash + 1));
+            let folders: Vec<usize> = folders.take_while(|at| *at <= self.folder_bytes).collect();
+            for at in folders.into_iter().rev() {
+                steps.spend(1 + at as u64 / 8)?;
+                let Some(folder) = self.folders.get(&path[..at]) else { continue };
+                for rule in folder.matching(&path[at..], steps)?.into_iter().rev() {
+                    self.say(&folder.rules[rule], &mut said, steps)?;
+                }
+            }
+        }
+        Ok(Said::of(&said))
+    }
+
+    /// Adds what a line says, from its last word on, to what stronger ones said; what a macro stands for stands where
+    /// it is set.
+    fn say<'a>(
+        &'a self,
+        words: &'a [Word],
+        said: &mut HashMap<usize, &'a State>,
+        steps: &mut Steps,
+    ) -> Result<(), MeasureError> {
+        let mut open = vec![words];
+        while let Some(words) = open.pop() {
+            let Some((word, before)) = words.split_last() else { continue };
+            steps.spend(1)?;
+            open.push(before);
+            if said.contains_key(&word.attribute) {
+                continue;
+            }
+            said.insert(word.attribute, &word.state);
+            if word.state == State::Set
+                && let Some(stands_for) = self.stands_for.get(&word.attribute)
+            {
+                open.push(stands_for);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn place_asked(name: &str) -> Option<usize> {
+    ASKED.iter().position(|asked| *asked == name)
+}
+
+impl Said {
+    fn of(said: &HashMap<usize, &State>) -> Self {
+        let flag = |place: usize| match said.get(&place)? {
+            State::Set => Some(true),
+            State::Unset => Some(false),
+            State::Unspecified => None,
+            // As Linguist has it.
+            State::Value(value) => Some(&**value != "false"),
+        };
+        let language = match said.get(&4) {
+            Some(State::Value(value)) => Some(Arc::clone(value)),
+            _ => None,
+        };
+        Self { vendored: flag(0), generated: flag(1), documentation: flag(2), detectable: flag(3), language }
     }
 }
 
 impl Folder {
     /// Takes in a rule; false where its pattern is none, or matches no file.
-    fn admit(&mut self, pattern: &str, rule: Rule) -> bool {
+    fn admit(&mut self, pattern: &str, rule: Box<[Word]>) -> bool {
         // A pattern for folders only (`dir/`) matches nothing, as in Git.
         if pattern.ends_with('/') {
             return false;
@@ -177,149 +295,5 @@ impl Folder {
         }
         found.sort_unstable();
         Ok(found)
-    }
-}
-
-/// One rule's words: set, unset, or (`!name`) back to unspecified.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Rule {
-    vendored: Option<Option<bool>>,
-    generated: Option<Option<bool>>,
-    documentation: Option<Option<bool>>,
-    detectable: Option<Option<bool>>,
-    language: Option<Option<Arc<str>>>,
-}
-
-impl Rule {
-    fn apply(&self, said: &mut Said) {
-        let flags = [
-            (&self.vendored, &mut said.vendored),
-            (&self.generated, &mut said.generated),
-            (&self.documentation, &mut said.documentation),
-            (&self.detectable, &mut said.detectable),
-        ];
-        for (flag, slot) in flags {
-            if let Some(flag) = flag {
-                *slot = *flag;
-            }
-        }
-        if let Some(language) = &self.language {
-            said.language.clone_from(language);
-        }
-    }
-}
-
-fn parse(attributes: &str) -> Rule {
-    let mut rule = Rule::default();
-    for word in attributes.split(BLANK).filter(|word| !word.is_empty()) {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (word, None),
-        };
-        let (name, flag) = match name.as_bytes().first() {
-            Some(b'-') => (&name[1..], Some(false)),
-            Some(b'!') => (&name[1..], None),
-            _ => (name, Some(value.is_none_or(|value| value != "false"))),
-        };
-        match name {
-            "linguist-vendored" => rule.vendored = Some(flag),
-            "linguist-generated" => rule.generated = Some(flag),
-            "linguist-documentation" => rule.documentation = Some(flag),
-            "linguist-detectable" => rule.detectable = Some(flag),
-            "linguist-language" => rule.language = Some(value.map(|value| value.replace('-', " ").into())),
-            _ => {}
-        }
-    }
-    rule
-}
-
-/// A line's pattern and attributes. What begins like a quoted pattern and is none as C writes it is taken as it stands.
-fn split(line: &str) -> Option<(String, &str)> {
-    let line = line.trim_start_matches(BLANK);
-    if line.starts_with('#') {
-        return None;
-    }
-    let (pattern, attributes) = match line.strip_prefix('"').and_then(unquoted) {
-        Some(unquoted) => unquoted,
-        None => {
-            let (pattern, attributes) = line.split_once(BLANK)?;
-            (pattern.to_owned(), attributes)
-        }
-    };
-    let is_pattern = !pattern.is_empty() && !pattern.starts_with('!') && !pattern.starts_with("[attr]");
-    is_pattern.then_some((pattern, attributes))
-}
-
-/// What stands before the closing quote, with C's escapes, and what follows it. A name's bytes may be written in octal.
-fn unquoted(quoted: &str) -> Option<(String, &str)> {
-    let bytes = quoted.as_bytes();
-    let (mut pattern, mut at) = (Vec::new(), 0);
-    loop {
-        let byte = *bytes.get(at)?;
-        at += 1;
-        if byte == b'"' {
-            return Some((readable(&pattern), &quoted[at..]));
-        }
-        if byte != b'\\' {
-            pattern.push(byte);
-            continue;
-        }
-        let escaped = *bytes.get(at)?;
-        at += 1;
-        pattern.push(match escaped {
-            b'a' => 0x07,
-            b'b' => 0x08,
-            b't' => b'\t',
-            b'n' => b'\n',
-            b'v' => 0x0b,
-            b'f' => 0x0c,
-            b'r' => b'\r',
-            b'\\' | b'"' => escaped,
-            b'0'..=b'3' => {
-                let &[second @ b'0'..=b'7', third @ b'0'..=b'7'] = bytes.get(at..at + 2)? else { return None };
-                at += 2;
-                ((escaped - b'0') << 6) | ((second - b'0') << 3) | (third - b'0')
-            }
-            _ => return None,
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_cut_as_git_cuts_them() {
-        for (line, pattern) in [
-            ("  a.rs x", Some("a.rs")),
-            ("\"a b\" x", Some("a b")),
-            (r#""src/\303\251.js"x"#, Some("src/é.js")),
-            (r#""\377\"\\\a\b\t\n\v\f\r" x"#, Some("%FF\"\\\u{7}\u{8}\t\n\u{b}\u{c}\r")),
-            // No escape of C: the quote is a letter.
-            (r#""a\q" x"#, Some(r#""a\q""#)),
-            (r#""a\12" x"#, Some(r#""a\12""#)),
-            (r#""a\400" x"#, Some(r#""a\400""#)),
-            ("\"open x", Some("\"open")),
-            ("n\u{a0}\u{b}\u{c}b.rs x", Some("n\u{a0}\u{b}\u{c}b.rs")),
-            ("!a x", None),
-            ("\"!a\" x", None),
-            ("[attr]m x", None),
-            ("# x", None),
-            ("\"\" x", None),
-            ("\\\" x", Some("\\\"")),
-        ] {
-            assert_eq!(split(line).map(|it| it.0).as_deref(), pattern, "{line}");
-        }
-    }
-
-    /// Cutting a path is work too, in each folder whose rules it is cut for.
-    #[test]
-    fn the_names_of_a_path_are_counted() {
-        let mut attributes = Attributes::default();
-        attributes.add("", b"x/*.c linguist-vendored\n").unwrap();
-        let mut steps = Steps::up_to(1_000);
-        attributes.of_path(&format!("{}b", "a/".repeat(250)), &mut steps).unwrap();
-        assert!(250 <= 1_000 - steps.left, "{}", steps.left);
     }
 }

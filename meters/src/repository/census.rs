@@ -98,9 +98,19 @@ fn read_attributes(source: &mut dyn Source, listed: &[Listed], options: &Options
     wanted.sort_by_key(|entry| entry.handle);
     let paths: BTreeMap<usize, &str> = wanted.iter().map(|entry| (entry.handle, entry.path.as_str())).collect();
     let mut attributes = Attributes::default();
-    source.read(&wanted, &mut |handle, content| {
-        attributes.add(paths[&handle].strip_suffix(".gitattributes").expect("chosen by this name"), &content)
-    })?;
+    let mut take = |wanted: &[&Listed]| {
+        source.read(wanted, &mut |handle, content| {
+            attributes.add(paths[&handle].strip_suffix(".gitattributes").expect("chosen by this name"), &content)
+        })
+    };
+    // The one at the top comes first; where it was packed behind others, a source is gone through once more for it.
+    match wanted.iter().position(|entry| entry.path == ".gitattributes") {
+        Some(top) if 0 < top => {
+            take(&[wanted.remove(top)])?;
+            take(&wanted)?;
+        }
+        _ => take(&wanted)?,
+    }
     Ok(attributes)
 }
 

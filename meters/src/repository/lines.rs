@@ -3,6 +3,7 @@
 //! Must never know: other files. Invariant: time is linear in the content, whatever it holds.
 
 mod language;
+mod names;
 mod scan;
 mod syntax;
 

@@ -3,9 +3,11 @@
 //! Must never know: contents. Invariant: `.gitattributes` has the last word over every rule here.
 //!
 //! The rules follow Linguist's lists of vendored, generated and documentation paths (github-linguist/linguist,
-//! `vendor.yml`, `generated.rb`, `documentation.yml`), said anew as folders, names and endings, with differences where
-//! an analysis reads what statistics leave out: CI files (`.github`, `Jenkinsfile`), `Vagrantfile` and `fabfile.py`
-//! count, and so do manifests and configuration in data languages.
+//! `vendor.yml`, `generated.rb`, `documentation.yml`), said anew as folders, names and endings. Case counts, as there:
+//! `cache/` is kept from elsewhere, `Cache/` is a namespace. Differences are where an analysis reads what statistics
+//! leave out: CI files (`.github`, `Jenkinsfile`), `Vagrantfile`, `fabfile.py`, manifests and configuration in data
+//! languages count; and where a list goes by names that own code has, too: folders called `env`, `license.ts`,
+//! `readme.js`, `effects.js`, any sheet whose name ends in `import`.
 
 use super::attributes::Said;
 
@@ -67,13 +69,20 @@ pub fn by_path(path: &str, said: &Said) -> Option<Reason> {
 fn is_vendored(folders: &str, name: &str) -> bool {
     let mut parts = folders.split('/');
     let top = folders.split('/').next().unwrap_or_default();
-    parts.any(|folder| VENDORED_FOLDERS.contains(&folder.to_ascii_lowercase().as_str()))
-        || ["deps", "debian", "puphpet", "vignettes"].contains(&top)
+    parts.any(|folder| VENDORED_FOLDERS.contains(&folder) || is_third_party(folder))
+        || VENDORED_TOPS.contains(&top)
         || VENDORED_PLACES.iter().any(|place| is_within(folders, place))
         || is_package_of_nuget(folders)
         || VENDORED_NAMES.contains(&name)
         || VENDORED_ENDINGS.iter().any(|ending| name.ends_with(ending))
         || is_vendored_library(&name.to_ascii_lowercase())
+}
+
+/// `third_party`, `3rdparty`, `ThirdParty` and all between.
+fn is_third_party(folder: &str) -> bool {
+    let party = folder.strip_suffix("party").or_else(|| folder.strip_suffix("Party"));
+    let third = party.map(|it| it.strip_suffix(['-', '_']).unwrap_or(it));
+    third.is_some_and(|it| ["3rd", "third", "Third"].iter().any(|third| it.ends_with(third)))
 }
 
 /// Whether `folders` are in or below `place`, wherever that is.
@@ -115,11 +124,11 @@ fn is_generated(folders: &str, name: &str) -> bool {
 fn is_documentation(folders: &str, name: &str) -> bool {
     let top = folders.split('/').next().unwrap_or_default().to_ascii_lowercase();
     let stem = name.split('.').next().unwrap_or_default();
-    ["doc", "docs", "man", "examples", "demo", "demos"].contains(&top.as_str())
-        || folders.split('/').any(|folder| {
-            ["documentation", "javadoc", "groovydoc", "sample", "samples"]
-                .contains(&folder.to_ascii_lowercase().as_str())
-        })
+    ["doc", "docs", "man", "examples", "demo", "demos", "sample", "samples"].contains(&top.as_str())
+        || folders
+            .split('/')
+            .any(|folder| ["documentation", "javadoc", "groovydoc"].contains(&folder.to_ascii_lowercase().as_str()))
+        || is_within(folders, "inst/doc")
         || ["README", "CHANGES", "CHANGELOG", "CONTRIBUTING", "COPYING", "INSTALL", "LICENSE", "LICENCE", "CITATION"]
             .contains(&stem)
 }
@@ -134,52 +143,71 @@ pub fn is_configuration(path: &str) -> bool {
         || (name.starts_with('.') && name.ends_with("rc.json"))
 }
 
-const VENDORED_FOLDERS: [&str; 41] = [
+const VENDORED_FOLDERS: [&str; 40] = [
     "node_modules",
     "bower_components",
     "jspm_packages",
     "vendor",
     "vendors",
-    "third_party",
-    "third-party",
-    "thirdparty",
-    "3rdparty",
-    "3rd_party",
-    "3rd-party",
+    "Vendor",
     "extern",
     "external",
     "externals",
+    "Extern",
+    "External",
+    "Externals",
     "dist",
-    "godeps",
-    "pods",
-    "carthage",
+    "Godeps",
+    "Pods",
+    "Carthage",
     "site-packages",
     ".venv",
     "venv",
     "__pycache__",
-    "fixtures",
     "testdata",
     ".vscode",
     ".idea",
     ".bundle",
-    "rebar_lib",
     "cache",
-    "dependencies",
     "ace-builds",
     "admin_media",
     "bootstrap-datepicker",
     "bourbon",
-    "crashlytics.framework",
+    "Bourbon",
+    "Crashlytics.framework",
     "extjs",
-    "fabric.framework",
-    "mathjax",
-    "sparkle",
+    "Fabric.framework",
+    "MathJax",
+    "Sparkle",
     "tiny_mce",
+    "puphpet",
+    "flow-typed",
     ".google_apis",
+    "xvba_modules",
 ];
 
+/// Folders at the top.
+const VENDORED_TOPS: [&str; 4] = ["deps", "debian", "dependencies", "Dependencies"];
+
 /// Folders within folders.
-const VENDORED_PLACES: [&str; 4] = [".yarn/releases", ".yarn/plugins", "gradle/wrapper", "inst/extdata"];
+const VENDORED_PLACES: [&str; 16] = [
+    ".yarn/releases",
+    ".yarn/plugins",
+    ".yarn/sdks",
+    ".yarn/versions",
+    ".yarn/unplugged",
+    "gradle/wrapper",
+    ".mvn/wrapper",
+    "inst/extdata",
+    "test/fixtures",
+    "tests/fixtures",
+    "Test/fixtures",
+    "Tests/fixtures",
+    "spec/fixtures",
+    "specs/fixtures",
+    "Spec/fixtures",
+    "Specs/fixtures",
+];
 
 /// Declarations of other people's code, and what editors and tools bring along.
 const VENDORED_ENDINGS: [&str; 5] =
@@ -263,7 +291,7 @@ const VENDORED_LIBRARIES: [&str; 41] = [
     "zepto",
 ];
 
-const LOCK_FILES: [&str; 40] = [
+const LOCK_FILES: [&str; 42] = [
     "Cargo.lock",
     "package-lock.json",
     "npm-shrinkwrap.json",
@@ -304,6 +332,8 @@ const LOCK_FILES: [&str; 40] = [
     "stack.yaml.lock",
     "cabal.project.freeze",
     "MODULE.bazel.lock",
+    "Manifest.toml",
+    "JuliaManifest.toml",
 ];
 
 const GENERATED_ENDINGS: [&str; 39] = [
@@ -348,7 +378,7 @@ const GENERATED_ENDINGS: [&str; 39] = [
     ".sqlx.json",
 ];
 
-const GENERATED_FOLDERS: [&str; 3] = ["__generated__", "__snapshots__", ".terraform"];
+const GENERATED_FOLDERS: [&str; 4] = ["__generated__", "__snapshots__", ".terraform", "htmlcov"];
 
 const CONFIGURATION_NAMES: [&str; 34] = [
     "package.json",

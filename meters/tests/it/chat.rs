@@ -38,53 +38,233 @@ fn tool_calls_of_every_kind_count() {
     assert_eq!(refused(&with(json!({"type": "mystery", "payload": words}))).code(), "unsupported_message_part");
 }
 
+/// Where calls and what came of them are parts of messages, and not beside them.
+#[test]
+fn calls_and_their_results_count_as_parts_of_messages() {
+    let input = |content: Value| {
+        let found = measured(&json!({"model": "gpt-4o", "messages": [{"role": "user", "content": content}]}));
+        (found.quantities["input_tokens"], found.evidence["estimated"] == json!(true))
+    };
+    let words = "look at all of this ".repeat(100);
+    let (plain, _) = input(json!(words));
+    let nothing = input(json!([])).0;
+    let result = |content: Value| input(json!([{"type": "tool_result", "tool_use_id": "toolu_1", "content": content}]));
+    assert_eq!(result(json!(words)), (plain, true));
+    assert_eq!(result(json!([{"type": "text", "text": words}])), (plain, true));
+    assert_eq!(result(Value::Null), (nothing, true));
+    assert_eq!(input(json!([{"type": "tool_result", "tool_use_id": "toolu_1"}])), (nothing, true));
+    let call = input(json!([{"type": "tool_use", "id": "toolu_1", "name": "run", "input": {"text": words}}]));
+    assert!(plain < call.0 && call.1, "{call:?}");
+    assert_eq!(input(json!([{"type": "refusal", "refusal": words}])), (plain, false));
+    // A picture within is a picture; and what says nothing is refused whatever its kind.
+    let field = |content: Value| {
+        refused(&json!({"model": "m", "messages": [{"role": "user", "content": content}]})).field().unwrap()
+    };
+    let picture = json!([{"type": "text", "text": "a"}, {"type": "image", "source": {}}]);
+    let within = json!([{"type": "tool_result", "content": picture}]);
+    assert_eq!(field(within.clone()), "messages[0].content[0].content[1]");
+    assert_eq!(field(json!([{"type": "refusal"}])), "messages[0].content[0]");
+    assert_eq!(
+        field(json!([{"type": "document", "name": "a.pdf", "content": [1], "input": 7}])),
+        "messages[0].content[0]"
+    );
+    let usage = json!({"input_tokens": 90, "output_tokens": 4, "cache_read_input_tokens": 0});
+    check(json!({"model": "m", "messages": [{"role": "user", "content": within}], "usage": usage}), 90, 0, 4);
+}
+
+/// The quantities that a usage object comes to, those of none left out.
+fn used(usage: &Value) -> Value {
+    let mut quantities = measured(&json!({"model": "m", "usage": usage})).quantities;
+    quantities.retain(|_, count| 0 < *count);
+    json!(quantities)
+}
+
+/// Each as its provider documents it, or as it was seen where the provider documents none.
 #[test]
 fn usage_objects_of_every_provider_read_alike() {
-    let usage = |usage: Value| json!({"model": "m", "usage": usage});
-    check(usage(json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120})), 100, 0, 20);
-    check(
-        usage(json!({"prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 64},
-                     "completion_tokens_details": {"reasoning_tokens": 15}})),
-        36,
-        64,
-        20,
-    );
-    check(usage(json!({"prompt_tokens": 100, "completion_tokens": 20, "prompt_cache_hit_tokens": 30})), 70, 30, 20);
-    check(
-        usage(json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 40}, "output_tokens": 7,
-                     "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 107})),
-        60,
-        40,
-        7,
-    );
-    check(
-        usage(
+    let table = [
+        // OpenAI: what was cached is inside the input. 2 600 tokens, of which 2 000 were read and 400 written.
+        (
+            json!({"prompt_tokens": 2006, "completion_tokens": 300, "total_tokens": 2306,
+                   "prompt_tokens_details": {"cached_tokens": 1920}, "completion_tokens_details": {"reasoning_tokens": 15}}),
+            json!({"input_tokens": 86, "cached_input_tokens": 1920, "output_tokens": 300}),
+        ),
+        (
+            json!({"prompt_tokens": 2600, "completion_tokens": 300, "total_tokens": 2900,
+                   "prompt_tokens_details": {"cached_tokens": 2000, "cache_write_tokens": 400}}),
+            json!({"input_tokens": 200, "cached_input_tokens": 2000, "cache_write_tokens": 400, "output_tokens": 300}),
+        ),
+        (
+            json!({"input_tokens": 2600, "output_tokens": 300, "total_tokens": 2900,
+                   "input_tokens_details": {"cached_tokens": 2000, "cache_write_tokens": 400},
+                   "output_tokens_details": {"reasoning_tokens": 256}}),
+            json!({"input_tokens": 200, "cached_input_tokens": 2000, "cache_write_tokens": 400, "output_tokens": 300}),
+        ),
+        (
+            json!({"total_tokens": 253, "input_tokens": 132, "output_tokens": 121, "input_token_details":
+                   {"text_tokens": 119, "audio_tokens": 13, "cached_tokens": 64}}),
+            json!({"input_tokens": 68, "cached_input_tokens": 64, "output_tokens": 121}),
+        ),
+        // Those who copy it. OpenRouter writes what it costs, too; Groq how long it took.
+        (
+            json!({"completion_tokens": 2, "completion_tokens_details": {"reasoning_tokens": 0}, "cost": 0.95,
+                   "cost_details": {"upstream_inference_cost": 19}, "prompt_tokens": 194, "total_tokens": 196,
+                   "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 100, "audio_tokens": 0}}),
+            json!({"input_tokens": 94, "cache_write_tokens": 100, "output_tokens": 2}),
+        ),
+        (
+            json!({"queue_time": 0.037, "prompt_tokens": 4641, "prompt_time": 0.096, "completion_tokens": 1817,
+                   "completion_time": 3.02, "total_tokens": 6458, "total_time": 3.12,
+                   "prompt_tokens_details": {"cached_tokens": 4608}}),
+            json!({"input_tokens": 33, "cached_input_tokens": 4608, "output_tokens": 1817}),
+        ),
+        (
+            json!({"prompt_tokens": 1013, "completion_tokens": 30, "total_tokens": 1043, "prompt_audio_seconds": null,
+                   "prompt_tokens_details": {"cached_tokens": 1008}}),
+            json!({"input_tokens": 5, "cached_input_tokens": 1008, "output_tokens": 30}),
+        ),
+        (
+            json!({"prompt_tokens": 5734, "completion_tokens": 181, "total_tokens": 5915,
+                   "prompt_cache_hit_tokens": 4480, "prompt_cache_miss_tokens": 1254,
+                   "completion_tokens_details": {"reasoning_tokens": 55}}),
+            json!({"input_tokens": 1254, "cached_input_tokens": 4480, "output_tokens": 181}),
+        ),
+        (
+            json!({"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40, "cached_tokens": 10}),
+            json!({"input_tokens": 9, "cached_input_tokens": 10, "output_tokens": 21}),
+        ),
+        // xAI: reasoning stands beside the output, and only the total tells.
+        (
+            json!({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135, "num_sources_used": 0,
+                   "prompt_tokens_details": {"text_tokens": 32, "audio_tokens": 0, "image_tokens": 0, "cached_tokens": 6},
+                   "completion_tokens_details": {"reasoning_tokens": 94, "audio_tokens": 0}}),
+            json!({"input_tokens": 26, "cached_input_tokens": 6, "output_tokens": 103}),
+        ),
+        (
+            json!({"input_tokens": 125, "output_tokens": 48, "total_tokens": 273,
+                   "input_tokens_details": {"cached_tokens": 98}, "output_tokens_details": {"reasoning_tokens": 100}}),
+            json!({"input_tokens": 27, "cached_input_tokens": 98, "output_tokens": 148}),
+        ),
+        // Qwen, whose writes are for five minutes or an hour; LiteLLM, which adds them up as Anthropic does not.
+        (
+            json!({"prompt_tokens": 1605, "completion_tokens": 203, "total_tokens": 1808, "prompt_tokens_details":
+                   {"cached_tokens": 0, "cache_type": "ephemeral", "cache_creation_input_tokens": 1594,
+                    "cache_creation": {"ephemeral_1h_input_tokens": 1594}}}),
+            json!({"input_tokens": 11, "cache_write_1h_tokens": 1594, "output_tokens": 203}),
+        ),
+        (
+            json!({"total_tokens": 103_925, "prompt_tokens": 98_805, "completion_tokens": 5120,
+                   "prompt_tokens_details": {"text_tokens": null, "cached_tokens": 66_360, "cache_creation_tokens": 32_435},
+                   "completion_tokens_details": {"reasoning_tokens": 1710, "text_tokens": null},
+                   "cache_read_input_tokens": 66_360, "cache_creation_input_tokens": 32_435}),
+            json!({"input_tokens": 10, "cached_input_tokens": 66_360, "cache_write_tokens": 32_435, "output_tokens": 5120}),
+        ),
+    ];
+    for (usage, expected) in table {
+        assert_eq!(used(&usage), expected, "{usage}");
+        assert_eq!(used(&json!({"id": "chat-1", "usage": usage})), expected, "within what came back");
+    }
+}
+
+/// Whose counts of what was cached stand beside the input, or who have names of their own for everything.
+#[test]
+fn usage_objects_of_other_shapes_read_alike() {
+    let table = [
+        (
+            json!({"input_tokens": 2048, "cache_read_input_tokens": 1800, "cache_creation_input_tokens": 248,
+                   "output_tokens": 503, "service_tier": "standard",
+                   "cache_creation": {"ephemeral_5m_input_tokens": 148, "ephemeral_1h_input_tokens": 100}}),
+            json!({"input_tokens": 2048, "cached_input_tokens": 1800, "cache_write_tokens": 148,
+                   "cache_write_1h_tokens": 100, "output_tokens": 503}),
+        ),
+        (
             json!({"input_tokens": 10, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 5, "output_tokens": 3}),
+            json!({"input_tokens": 10, "cached_input_tokens": 90, "cache_write_tokens": 5, "output_tokens": 3}),
         ),
-        10,
-        90,
-        3,
-    );
-    check(
-        usage(
+        (
+            json!({"input_tokens": 10, "output_tokens": 3, "cache_creation":
+                   {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 7}}),
+            json!({"input_tokens": 10, "cache_write_1h_tokens": 7, "output_tokens": 3}),
+        ),
+        // Bedrock: the three kinds of input stand beside each other, the writes once more by how long they last.
+        (
+            json!({"inputTokens": 30, "outputTokens": 628, "totalTokens": 658}),
+            json!({"input_tokens": 30, "output_tokens": 628}),
+        ),
+        (
+            json!({"inputTokens": 12, "outputTokens": 350, "totalTokens": 1562, "cacheReadInputTokens": 800,
+                   "cacheWriteInputTokens": 400, "cacheDetails":
+                   [{"ttl": "1h", "inputTokens": 300}, {"ttl": "5m", "inputTokens": 100}]}),
+            json!({"input_tokens": 12, "cached_input_tokens": 800, "cache_write_tokens": 100,
+                   "cache_write_1h_tokens": 300, "output_tokens": 350}),
+        ),
+        (
+            json!({"inputTokens": 4, "outputTokens": 8, "totalTokens": 12, "cacheReadInputTokenCount": 5,
+                   "cacheWriteInputTokenCount": 6}),
+            json!({"input_tokens": 4, "cached_input_tokens": 5, "cache_write_tokens": 6, "output_tokens": 8}),
+        ),
+        // Gemini: thoughts stand beside the candidates, and what tools answered beside the prompt.
+        (
             json!({"usageMetadata": {"promptTokenCount": 50, "cachedContentTokenCount": 20, "candidatesTokenCount": 5,
-                     "thoughtsTokenCount": 9, "toolUsePromptTokenCount": 2, "totalTokenCount": 66}}),
+                   "thoughtsTokenCount": 9, "toolUsePromptTokenCount": 2, "totalTokenCount": 66,
+                   "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 50}]}}),
+            json!({"input_tokens": 32, "cached_input_tokens": 20, "output_tokens": 14}),
         ),
-        32,
-        20,
-        14,
-    );
-    check(usage(json!({"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": null})), 1, 0, 1);
-    // Where reasoning stands beside the rest, or within it, against the shape's custom: the total tells.
-    let reasons = |total: u64| {
-        json!({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": total,
-               "prompt_tokens_details": {"cached_tokens": 5}, "completion_tokens_details": {"reasoning_tokens": 386}})
+        (
+            json!({"prompt_token_count": 10, "candidates_token_count": 30, "thoughts_token_count": 20,
+                   "cached_content_token_count": null, "total_token_count": 60}),
+            json!({"input_tokens": 10, "output_tokens": 50}),
+        ),
+        (
+            json!({"promptTokenCount": 10, "candidatesTokenCount": 30, "thoughtsTokenCount": 20, "totalTokenCount": 40}),
+            json!({"input_tokens": 10, "output_tokens": 30}),
+        ),
+        (
+            json!({"total_tokens": 197, "total_input_tokens": 8, "total_output_tokens": 12, "total_thought_tokens": 177}),
+            json!({"input_tokens": 8, "output_tokens": 189}),
+        ),
+        // Cohere: what it bills, not what its model read; where it bills nothing, that.
+        (
+            json!({"billed_units": {"input_tokens": 5, "output_tokens": 418},
+                   "tokens": {"input_tokens": 71, "output_tokens": 418}, "cached_tokens": 64}),
+            json!({"input_tokens": 5, "output_tokens": 418}),
+        ),
+        (
+            json!({"meta": {"api_version": {"version": "1"}, "billed_units": {"input_tokens": 6.0, "output_tokens": 90.0}}}),
+            json!({"input_tokens": 6, "output_tokens": 90}),
+        ),
+        (
+            json!({"billed_units": {}, "tokens": {"input_tokens": 71, "output_tokens": 9}}),
+            json!({"input_tokens": 71, "output_tokens": 9}),
+        ),
+        // Ollama writes it into the reply itself.
+        (
+            json!({"model": "gemma4", "response": "Hello!", "done": true, "total_duration": 174_560_334,
+                   "prompt_eval_count": 11, "prompt_eval_cached_count": 8, "prompt_eval_duration": 13_074_791,
+                   "eval_count": 18, "eval_duration": 52_479_709}),
+            json!({"input_tokens": 3, "cached_input_tokens": 8, "output_tokens": 18}),
+        ),
+    ];
+    for (usage, expected) in table {
+        assert_eq!(used(&usage), expected, "{usage}");
+    }
+}
+
+/// An hour's writes are told where there were any, and only then: cards that know no such thing still price the rest.
+#[test]
+fn writes_for_an_hour_are_a_quantity_where_there_are_any() {
+    let names = |usage: Value| {
+        let found = measured(&json!({"model": "m", "usage": usage})).quantities;
+        found.into_keys().filter(|name| name.starts_with("cache_write")).collect::<Vec<_>>()
     };
-    check(usage(reasons(399)), 7, 5, 387);
-    assert_eq!(refused(&usage(reasons(13))).code(), "invalid_usage");
-    let thinks = |total: u64| json!({"promptTokenCount": 10, "candidatesTokenCount": 30, "thoughtsTokenCount": 20, "totalTokenCount": total});
-    check(usage(thinks(60)), 10, 0, 50);
-    check(usage(thinks(40)), 10, 0, 30);
+    let anthropic = |hour: u64| {
+        json!({"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": hour, "cache_read_input_tokens": 0,
+               "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": hour}})
+    };
+    assert_eq!(names(anthropic(0)), ["cache_write_tokens"]);
+    assert_eq!(names(anthropic(3)), ["cache_write_1h_tokens", "cache_write_tokens"]);
+    assert!(names(json!({"prompt_tokens": 1, "completion_tokens": 1})).is_empty());
+    assert!(names(json!({"inputTokens": 1, "outputTokens": 1})).is_empty());
 }
 
 /// What its message asks for must help: a picture, and what its provider counted.
@@ -177,13 +357,6 @@ fn a_refused_part_is_named_where_it_stands() {
 }
 
 #[test]
-fn anthropic_tells_what_it_wrote_to_its_cache() {
-    let found = measured(&json!({"model": "claude", "usage":
-        {"input_tokens": 10, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 0, "output_tokens": 3}}));
-    assert_eq!(found.quantities["cache_write_tokens"], 5);
-}
-
-#[test]
 fn odd_usage_is_refused_by_field() {
     let table = [
         (
@@ -194,7 +367,49 @@ fn odd_usage_is_refused_by_field() {
         (json!({"prompt_tokens": 1.5, "completion_tokens": 1}), "usage.prompt_tokens"),
         (json!({"prompt_tokens": "9", "completion_tokens": 1}), "usage.prompt_tokens"),
         (json!({"prompt_tokens": 2_000_000_000_000_u64, "completion_tokens": 1}), "usage.prompt_tokens"),
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14, "completion_tokens_details":
+                {"reasoning_tokens": 10}}),
+            "usage.completion_tokens_details.reasoning_tokens",
+        ),
+        (
+            json!({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details":
+                {"cached_tokens": 6, "cache_write_tokens": 4}}),
+            "usage.prompt_tokens",
+        ),
+        (
+            json!({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details":
+                {"cache_write_tokens": 4, "cache_creation": {"ephemeral_1h_input_tokens": 5}}}),
+            "usage.prompt_tokens_details.cache_creation.ephemeral_1h_input_tokens",
+        ),
+        (
+            json!({"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": 4, "cache_creation":
+                {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 1}}),
+            "usage.cache_creation",
+        ),
+        // The last piece of a stream has counted no input.
+        (json!({"output_tokens": 1, "cache_read_input_tokens": 4}), "usage.input_tokens"),
+        (json!({"eval_count": 4, "done": true}), "usage.prompt_eval_count"),
+        (json!({"inputTokens": 4, "totalTokens": 4}), "usage.outputTokens"),
+        (
+            json!({"inputTokens": 4, "outputTokens": 4, "cacheWriteInputTokens": 1, "cacheDetails":
+                [{"ttl": "1h", "inputTokens": 2}]}),
+            "usage.cacheDetails",
+        ),
+        (
+            json!({"inputTokens": 4, "outputTokens": 4, "cacheDetails": [{"ttl": "1h"}]}),
+            "usage.cacheDetails[0].inputTokens",
+        ),
+        // A library's summary of another's counts.
+        (json!({"inputTokens": 4, "outputTokens": 4, "cachedInputTokens": 2}), "usage.cachedInputTokens"),
+        (
+            json!({"input_tokens": 4, "output_tokens": 4, "input_token_details": {"cache_read": 2}}),
+            "usage.input_token_details.cache_read",
+        ),
+        (json!({"billed_units": {"search_units": 1}}), "usage.tokens.input_tokens"),
         (json!({"tokens": 1}), "usage"),
+        (json!({"promptTokens": 1, "completionTokens": 1}), "usage"),
+        (json!({"output_tokens": 1}), "usage"),
         (json!(7), "usage"),
     ];
     for (usage, field) in table {
@@ -298,9 +513,16 @@ fn each_model_has_its_tokenizer() {
         ("o3-mini", "o200k_base", false),
         ("meta-llama/Llama-3.3-70B-Instruct", "llama3", false),
         ("llama-2-70b", "llama3", true),
+        ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "llama3", true),
         ("qwen3-coder", "qwen2", false),
+        ("Qwen/Qwen2.5-72B-Instruct", "qwen2", false),
+        ("qwen3.7-max", "qwen2", true),
+        ("qwen-max-latest", "qwen2", true),
+        ("deepseek-r1", "deepseek_v3", false),
+        ("deepseek-r1-distill-llama-70b", "deepseek_v3", true),
         ("deepseek-chat", "deepseek_v4", false),
         ("mistral-large-latest", "mistral_v3", false),
+        ("mistral-large-2411", "mistral_v3", true),
         ("claude-sonnet-4-5", "o200k_base", true),
         ("gemini-2.5-pro", "o200k_base", true),
         ("adaptive-thing", "o200k_base", true),

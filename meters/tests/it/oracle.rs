@@ -229,6 +229,8 @@ fn real_plan(stage: &str) -> String {
         ("web", "aws_instance"),
         ("db", "aws_db_instance"),
         ("bucket", "aws_s3_bucket"),
+        ("archive", "aws_s3_bucket"),
+        ("imported", "aws_instance"),
         ("subnet", "aws_subnet"),
         ("vpc", "aws_vpc"),
     ] {
@@ -255,6 +257,8 @@ fn real_plans_score_as_by_hand() {
     assert_eq!(scored(&real_plan("before")), ("22.00".to_owned(), "M".to_owned(), 6));
     // bucket 2, db replaced 2 × 6, web updated 2.4, web deleted 1.2; web→net, web→db, db→net: 3 × 0.5.
     assert_eq!(scored(&real_plan("after")), ("19.10".to_owned(), "M".to_owned(), 5));
+    // bucket moved 0.4, another imported 0.8, db forgotten 2 × 0.8, web deleted 1.2; its check is no resource.
+    assert_eq!(scored(&real_plan("moved")), ("4.00".to_owned(), "S".to_owned(), 5));
     // As Terraform wrote them: its built-in type is not infrastructure.
     let unchanged = std::fs::read_to_string(tools("plans/before.json")).unwrap();
     assert_eq!(scored(&unchanged), ("0.00".to_owned(), "S".to_owned(), 0));

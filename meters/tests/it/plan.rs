@@ -52,6 +52,7 @@ fn types_and_actions_weigh_as_specified() {
     check(&one("aws_instance", &["delete"]), "1.20", "S", 1);
     check(&one("aws_instance", &["delete", "create"]), "6.00", "S", 1);
     check(&one("aws_instance", &["create", "delete"]), "6.00", "S", 1);
+    check(&one("aws_instance", &["create", "forget"]), "6.00", "S", 1);
     check(&one("aws_instance", &["forget"]), "0.80", "S", 1);
     check(&one("aws_instance", &["no-op"]), "0.00", "S", 0);
     check(&one("aws_instance", &["read"]), "0.00", "S", 0);
@@ -77,7 +78,34 @@ fn imports_and_moves_weigh_little() {
     check(&plan(&[imported], json!({})), "0.80", "S", 1);
     let mut moved = change("aws_instance.x", &["no-op"]);
     moved["previous_address"] = json!("aws_instance.y");
-    check(&plan(&[moved], json!({})), "0.80", "S", 1);
+    check(&plan(&[moved.clone()], json!({})), "0.80", "S", 1);
+    // What changes beside that is worth more, and counts once.
+    moved["change"] = json!({"actions": ["update"], "importing": {"id": "i-1"}});
+    check(&plan(&[moved], json!({})), "2.40", "S", 1);
+}
+
+/// What a replacement left over is deleted beside whatever becomes of the resource now.
+#[test]
+fn a_deposed_object_is_a_change_of_its_own() {
+    let mut deposed = change("aws_instance.x", &["delete"]);
+    deposed["deposed"] = json!("byebye01");
+    check(&plan(&[deposed, change("aws_instance.x", &["create", "delete"])], json!({})), "7.20", "S", 2);
+}
+
+#[test]
+fn null_is_not_there() {
+    let configuration = json!({"root_module": {"resources": null, "module_calls": {"net": {"module": null}, "db":
+        {"module": {"resources": [{"mode": "managed", "type": "aws_eip", "name": "e", "expressions": null,
+                                   "depends_on": null}], "module_calls": null}}}}});
+    let mut instance = change("aws_instance.x", &["create"]);
+    instance["module_address"] = Value::Null;
+    instance["previous_address"] = Value::Null;
+    instance["change"]["importing"] = Value::Null;
+    let text = json!({"format_version": "1.2", "errored": null, "planned_values": null, "deferred_changes": null,
+                      "resource_changes": [instance], "configuration": configuration});
+    check(&text.to_string(), "4.00", "S", 1);
+    let text = json!({"format_version": "1.2", "planned_values": {}, "resource_changes": null, "configuration": null});
+    check(&text.to_string(), "0.00", "S", 0);
 }
 
 #[test]
@@ -282,6 +310,63 @@ services:
     refused(format!("services:\n  base: {{environment: {{A: {value}}}}}\n{many}").as_bytes(), "plan_too_large");
 }
 
+/// As real files have them: what is shared stands in one place, and is merged into what says more.
+#[test]
+fn merged_maps_and_variables_in_paths_are_read() {
+    let file = "
+x-common: &common
+  image: apache/airflow
+  environment: &env {A: 1, B: 2}
+  volumes: ['${DIR:-.}/dags:/dags', '${DIR:-.}/logs:/logs', '${DATA:-/data}', '${OUTER:-${INNER:-x}}:/y']
+  depends_on: &needs {db: {condition: service_healthy}}
+services:
+  web:
+    <<: *common
+    environment: {<<: *env, C: 3}
+    depends_on: {<<: *needs, init: {condition: service_completed_successfully}}
+  init: {<<: [*common, {restart: always}], profiles: [debug]}
+  db: {image: postgres, healthcheck: {test: [NONE]}}
+";
+    // services 3 × 4, database 3, volumes 5 × 2 (three of both, and one of each), variables 5 × 0.2, dependencies 3.
+    check(file, "29.00", "M", 8);
+}
+
+/// Two hundred of one anchor, as large files have; what they expand to is bounded all the same.
+#[test]
+fn an_anchor_may_be_used_by_all_services() {
+    let services: String = (0..200).map(|it| format!("  s{it}: {{<<: *common}}\n")).collect();
+    let file = format!("x: &common {{image: a, ports: ['80']}}\nservices:\n{services}");
+    check(&file, "1000.00", "XL", 200);
+    let anchors: String = (0..5_000).map(|it| format!("b{it}: &b{it} 1\n")).collect();
+    let uses = "*big, ".repeat(40_000);
+    let bomb = format!("{anchors}big: &big {}\nx: [{uses}1]\nservices: {{web: {{image: x}}}}", "x".repeat(1_000_000));
+    refused(bomb.as_bytes(), "unknown_plan");
+}
+
+#[test]
+fn what_a_service_shares_with_another_is_a_dependency() {
+    let file = "
+services:
+  app: {image: a, network_mode: 'service:vpn', pid: host, volumes_from: ['data:ro', 'container:other', vpn]}
+  vpn: {image: v}
+  data: {image: d}
+";
+    check(file, "14.00", "S", 3);
+}
+
+#[test]
+fn what_an_override_takes_out_is_not_there() {
+    let file = "
+services:
+  web: {image: a, ports: !override ['80:80', '3000-3005:3000-3005', 8080], healthcheck: null, environment: !reset []}
+  gone: !reset null
+";
+    check(file, "7.00", "S", 1);
+    refused(b"services: {gone: !reset null}", "invalid_plan");
+    let error = refused(b"include: [a.yaml]", "unknown_plan").to_string();
+    assert!(error.contains("only those of the files that it includes"), "{error}");
+}
+
 /// A megabyte may not become gigabytes: ports that are numbers, and words that are services.
 #[test]
 fn what_is_extended_is_bounded_by_what_is_made_of_it() {
@@ -362,6 +447,10 @@ fn scrips_own_plan_is_scored_by_hand() {
     // server 10, services 3 × 4, databases 2 × 3, volume 2, domain 2, port 1, check 1, variables 0.4, reference 0.5,
     // dependency 1.
     check(&text.to_string(), "35.90", "M", 6);
+    let nulls = json!({"scrip_plan": 1, "servers": null, "services": [
+        {"name": "web", "image": null, "kind": null, "ports": null, "volumes": null, "domains": null, "env": null,
+         "health_check": null, "depends_on": null, "references": null}]});
+    check(&nulls.to_string(), "4.00", "S", 1);
     refused(br#"{"scrip_plan": 2, "new": 1}"#, "unsupported_plan_version");
     refused(br#"{"scrip_plan": 1, "srevers": []}"#, "invalid_plan");
     refused(br#"{"scrip_plan": 1, "services": [{"name": "a"}, {"name": "a"}]}"#, "invalid_plan");

@@ -22,7 +22,7 @@ if ! cmp -s "$here/requirements.txt" "$tools/requirements.txt"; then
     "$tools/venv/bin/pip" install -q --disable-pip-version-check --requirement "$here/requirements.txt"
     cp "$here/requirements.txt" "$tools/requirements.txt"
 fi
-if [ ! -s "$tools/plans/after.json" ] || [ "$here/plans.py" -nt "$tools/plans/after.json" ]; then
+if [ ! -s "$tools/plans/moved.json" ] || [ "$here/plans.py" -nt "$tools/plans/moved.json" ]; then
     mkdir -p "$tools/plans"
     "$tools/venv/bin/python" "$here/plans.py" "$here/plans" "$tools/plans"
 fi

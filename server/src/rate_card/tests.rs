@@ -324,6 +324,8 @@ fn the_default_card_prices_current_models() {
     let cached =
         [("input_tokens", 100), ("cached_input_tokens", 10_000), ("cache_write_tokens", 1000), ("output_tokens", 100)];
     assert_eq!(total(&cached, &[("model", "claude-sonnet-5-5")]), "0.5875");
+    let hour = [&cached[..], &[("cache_write_1h_tokens", 1000)]].concat();
+    assert_eq!(total(&hour, &[("model", "claude-sonnet-5-5")]), "1.0875");
     assert_eq!(total(&message, &[("model", "gpt-6-astra"), ("context", "long")]), "12.5");
     assert_eq!(total(&message, &[("model", "claude-opus-5-5"), ("context", "long")]), "3");
     assert_eq!(total(&message, &[("model", "claude-opus-5-5"), ("asked_model", "claude-haiku-5-5")]), "0.075");
@@ -334,6 +336,16 @@ fn the_default_card_prices_current_models() {
         "`dimensions.model` has no price for `gpt-6-sun`; among those known are gpt-6-luna, gpt-6-astra, \
          gpt-6.1-sol"
     );
+    // Anthropic's price of what is written for an hour is twice that of input, and for five minutes 1.25 times.
+    let rows = &card.meter("ai_chat").unwrap().rows;
+    let anthropic = rows.iter().filter(|it| it.when[0].values[0].starts_with("claude"));
+    for row in anthropic {
+        let dimensions: Vec<(&str, &str)> = row.when.iter().map(|it| (&*it.dimension, &*it.values[0])).collect();
+        let written = |name| total(&[("input_tokens", 0), (name, 4_000_000)], &dimensions);
+        let input = |count| total(&[("input_tokens", count)], &dimensions);
+        assert_eq!(written("cache_write_1h_tokens"), input(8_000_000), "{dimensions:?}");
+        assert_eq!(written("cache_write_tokens"), input(5_000_000), "{dimensions:?}");
+    }
     let models =
         card.meter("ai_chat").unwrap().rows.iter().flat_map(|it| &it.when).filter(|it| &*it.dimension == "model");
     assert!(12 <= models.count());

@@ -166,6 +166,47 @@ fn the_artefact_itself_can_be_charged_and_its_evidence_stays() {
     assert!(server.charge(&repository).text.contains("/v1/measure/repository"));
 }
 
+/// What is written to a cache for an hour costs more than other writes, by a card that says so; one that was made
+/// before anybody told them apart prices them as it did then.
+#[test]
+fn what_is_written_for_an_hour_has_its_price_and_a_card_without_one_has_the_former() {
+    let served = Served::sandbox();
+    served.account("ada");
+    let usage = json!({"input_tokens": 100, "output_tokens": 100, "cache_creation_input_tokens": 3000,
+                       "cache_read_input_tokens": 0, "cache_creation":
+                       {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 2000}});
+    let charged = |key: &str| {
+        let input = json!({"model": "claude-sonnet-5-5", "usage": usage});
+        let reply =
+            served.charge(&json!({"account": "ada", "meter": "ai_chat", "input": input, "idempotency_key": key}));
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        let charge = reply.json();
+        assert_eq!(charge["quantities"]["cache_write_1h_tokens"], 2000);
+        let lines = charge["lines"].as_array().unwrap();
+        let writes = lines.iter().filter(|it| it["item"].as_str().unwrap().starts_with("Cache writes"));
+        (charge["credits"].clone(), writes.map(|it| it["quantity"].clone()).collect::<Vec<Value>>())
+    };
+    assert_eq!(charged("now"), (json!("1.4625"), vec![json!(1000), json!(2000)]));
+    let mut card = served.get("/v1/rate-card").json();
+    card["version"] = json!(2);
+    card["effective_at"] = json!(served.later(60));
+    let chat = &mut card["meters"]["ai_chat"];
+    chat["quantities"].as_array_mut().unwrap().retain(|it| it["name"] != "cache_write_1h_tokens");
+    for row in chat["rates"].as_array_mut().unwrap() {
+        row.as_object_mut().unwrap().remove("cache_write_1h_tokens");
+    }
+    let added = served.post("/v1/rate-cards", "", &card);
+    assert_eq!(added.status, 201, "{}", added.text);
+    served.advance(120);
+    assert_eq!(charged("then"), (json!("1.0875"), vec![json!(3000)]));
+    // Reserved, told and captured it is the same.
+    let hold = json!({"account": "ada", "meter": "ai_chat", "dimensions": {"model": "claude-sonnet-5-5"},
+                      "quantities": {"input_tokens": 100, "cache_write_1h_tokens": 3000, "output_tokens": 100},
+                      "expires_in_seconds": 60, "idempotency_key": "h"});
+    let held = served.post("/v1/holds", "", &hold);
+    assert_eq!((held.status, &held.json()["credits"]), (201, &json!("1.0875")), "{}", held.text);
+}
+
 #[test]
 fn a_tree_that_was_paid_for_is_not_paid_for_again() {
     let server = Served::start();

@@ -8,13 +8,17 @@ use std::sync::LazyLock;
 
 use tokei::{Config, LanguageType};
 
+use super::names;
+
 /// By attribute, else name, else extension, else first line.
 pub fn of(path: &str, text: &[u8], said: Option<&str>) -> Option<LanguageType> {
-    if let Some(language) = said.and_then(by_name) {
+    // An attribute's value has no spaces: `Jupyter-Notebook`, but also `Objective-C`.
+    let by_attribute = |name: &str| by_name(name).or_else(|| by_name(&name.replace('-', " ")));
+    if let Some(language) = said.and_then(by_attribute) {
         return Some(language);
     }
     let name = path.rsplit('/').next().unwrap_or(path);
-    by_special_name(name).or_else(|| by_file_name(name)).or_else(|| by_first_line(text))
+    names::language(name).or_else(|| by_file_name(name)).or_else(|| by_first_line(text))
 }
 
 /// Names as people write them in `.gitattributes`: any case.
@@ -26,22 +30,6 @@ pub fn by_name(name: &str) -> Option<LanguageType> {
         names.map(|(name, language)| (name.to_ascii_lowercase(), language)).collect()
     });
     NAMES.get(&name.to_ascii_lowercase()).copied()
-}
-
-/// Names that decide, and are not in the tables.
-fn by_special_name(name: &str) -> Option<LanguageType> {
-    let lower = name.to_ascii_lowercase();
-    match lower.as_str() {
-        ".env.example" | ".env.sample" | ".env.template" | ".env.dist" | ".editorconfig" => Some(LanguageType::Ini),
-        "containerfile" => Some(LanguageType::Dockerfile),
-        "jenkinsfile" => Some(LanguageType::Groovy),
-        "gemfile" | "vagrantfile" | "podfile" | "brewfile" => Some(LanguageType::Ruby),
-        "procfile" => Some(LanguageType::Yaml),
-        _ if lower.starts_with("dockerfile.") => Some(LanguageType::Dockerfile),
-        // The tables take it for a Dockerfile; it is a list of names.
-        _ if lower.ends_with("dockerignore") => Some(LanguageType::Text),
-        _ => None,
-    }
 }
 
 fn by_file_name(name: &str) -> Option<LanguageType> {

@@ -104,7 +104,8 @@ pub struct ChatIn {
     reply: Option<String>,
     /// What the reply calls, beside its words or instead of them: a reply without either is empty, and free.
     tool_calls: Option<Vec<BTreeMap<String, Value>>>,
-    /// The provider's usage object, unchanged: it wins over a count.
+    /// The provider's usage object, unchanged: it wins over a count. OpenAI's and those like it, Anthropic's, Gemini's,
+    /// Bedrock's, Cohere's and Ollama's are read.
     #[schema(value_type = Option<Object>)]
     usage: Option<Value>,
     /// `ok`, `empty` or `failed`, where the caller knows better than the reply shows.
