@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::design::{Design, is_database};
 use super::score::Score;
 use super::{RESOURCES_MAX, YAML_BYTES_MAX};
-use crate::MeasureError;
+use crate::{MeasureError, plain};
 
 /// A service's name: what is made of it repeats it.
 const NAME_BYTES_MAX: usize = 255;
@@ -33,7 +33,7 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
         return Err(MeasureError::PlanTooLarge { what: "bytes of YAML", max: YAML_BYTES_MAX as u64 });
     }
     // The parser's default budget bounds depth, aliases and what aliases expand to; a doubled key is an error.
-    score_of(&serde_saphyr::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
+    score_of(&serde_saphyr::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: of_yaml(&error) })?)
 }
 
 /// Of JSON, which writes some characters as no YAML does.
@@ -41,7 +41,17 @@ pub fn score_json(text: &str) -> Result<Score, MeasureError> {
     if YAML_BYTES_MAX < text.len() {
         return Err(MeasureError::PlanTooLarge { what: "bytes of a compose file", max: YAML_BYTES_MAX as u64 });
     }
-    score_of(&serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
+    score_of(
+        &serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: plain::of_json(&error) })?,
+    )
+}
+
+/// What is wrong with a document of YAML, and where.
+fn of_yaml(error: &serde_saphyr::Error) -> String {
+    let said = error.without_snippet().to_string();
+    let said = said.split(" at line ").next().unwrap_or(&said);
+    let place = error.location().map(|it| format!(" (line {}, column {})", it.line(), it.column()));
+    format!("{}{}", plain::words(said), place.unwrap_or_default())
 }
 
 fn score_of(file: &Value) -> Result<Score, MeasureError> {
