@@ -140,10 +140,7 @@ impl fmt::Display for MeasureError {
                 write!(f, "the archive's entry {path:?} {problem}; pack plain files and folders under one root")
             }
             Self::ArchiveTooLarge { what, max } => {
-                write!(
-                    f,
-                    "the archive expands to more than {max} {what}; pack the source alone, without what is built or downloaded"
-                )
+                write!(f, "the archive expands to more than {max} {what}; pack the source alone, not what is built")
             }
             Self::EncryptedArchive { path } => {
                 write!(f, "the archive's entry {path:?} is encrypted; pack it without a password")

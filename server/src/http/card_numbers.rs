@@ -27,8 +27,8 @@ pub fn none_in(field: &str, text: &str) -> Result<(), Problem> {
 }
 
 fn refused(field: &str) -> Problem {
-    let why = "holds what looks like a card number; card numbers are typed into Stripe's page alone. Put letters before \
-               a number of your own, as in order_1234";
+    let why = "holds what looks like a card number; card numbers are typed into Stripe's page alone. Put letters \
+               before a number of your own, as in order_1234";
     Problem::invalid(field, why)
 }
 

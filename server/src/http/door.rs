@@ -154,11 +154,11 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     }
     let status = response.status();
     let micros = site.gauges.answered(status.as_u16(), started);
-    let path = path_of(line.1.as_ref());
+    let (path, code) = (path_of(line.1.as_ref()), status.as_u16());
     if SLOW_MICROS < micros {
-        tracing::warn!(request_id = id_text, method = %line.0, path, status = status.as_u16(), micros, "a slow request");
+        tracing::warn!(request_id = id_text, method = %line.0, path, status = code, micros, "a slow request");
     } else {
-        tracing::debug!(request_id = id_text, method = %line.0, path, status = status.as_u16(), micros);
+        tracing::debug!(request_id = id_text, method = %line.0, path, status = code, micros);
     }
     span.end(status, id_text);
     mark(response.headers_mut(), id);
