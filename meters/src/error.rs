@@ -131,7 +131,7 @@ impl fmt::Display for MeasureError {
                 )
             }
             Self::RepositoryTooLarge { what, max } => {
-                write!(f, "the repository has more than {max} {what}; measure a folder of it, or raise the limit")
+                write!(f, "the repository has more than {max} {what}; measure a folder of it")
             }
             Self::InvalidArchive { problem } => {
                 write!(f, "not a readable archive: {problem}; send a whole tar, tar.gz or zip file")
@@ -140,7 +140,7 @@ impl fmt::Display for MeasureError {
                 write!(f, "the archive's entry {path:?} {problem}; pack plain files and folders under one root")
             }
             Self::ArchiveTooLarge { what, max } => {
-                write!(f, "the archive expands to more than {max} {what}; pack only the source, or raise the limit")
+                write!(f, "the archive expands to more than {max} {what}; pack the source alone, not what is built")
             }
             Self::EncryptedArchive { path } => {
                 write!(f, "the archive's entry {path:?} is encrypted; pack it without a password")
@@ -159,7 +159,7 @@ impl fmt::Display for MeasureError {
                 write!(f, "{field}: {problem}; make the plan again and send it whole")
             }
             Self::PlanTooLarge { what, max } => {
-                write!(f, "the plan has more than {max} {what}; split it, or raise the limit")
+                write!(f, "the plan has more than {max} {what}; split it")
             }
             Self::InvalidLifecycle { field, problem } => {
                 write!(f, "{field}: {problem}; send the facts as they happened, each once")

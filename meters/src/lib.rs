@@ -11,6 +11,7 @@
 
 pub mod chat;
 mod error;
+pub mod plain;
 pub mod plan;
 pub mod repository;
 pub mod server;

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use crate::{MeasureError, Measurement};
+use crate::{MeasureError, Measurement, plain};
 use score::Score;
 
 /// Bytes of a plan. A 5 000-resource plan is about 20 MB.
@@ -56,7 +56,7 @@ struct Marks {
 
 fn json_plan(text: &str) -> Result<Score, MeasureError> {
     let marks: Marks =
-        serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?;
+        serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: plain::of_json(&error) })?;
     match marks {
         Marks { format_version: Some(_), .. } => terraform::score(text),
         Marks { scrip_plan: Some(_), .. } => scrip::score(text),

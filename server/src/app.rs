@@ -296,7 +296,7 @@ impl App {
         if is_news || *breaks_before != breaks {
             let parse = |it: &store::CardRecord| {
                 rate_card::parse_json(&it.document)
-                    .map_err(|faults| Fault::new("reading a stored rate card", format!("{faults:?}")))
+                    .map_err(|faults| Fault::new("reading a stored rate card", rate_card::in_lines(&faults)))
             };
             let cards = records.iter().map(parse).collect::<Result<Vec<_>, Fault>>()?;
             *self.cards.write().expect("no holder panics") = Arc::new(RateCards::restore(cards));

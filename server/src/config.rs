@@ -13,13 +13,14 @@ use billing::money::{Credits, Currency};
 use billing::rating::RateCard;
 use billing::tax::Country;
 use billing::time::Span;
+use meters::plain;
 use serde::Deserialize;
 
 use crate::app::{Settings, WelcomeGrant};
 use crate::brand;
 use crate::database::Database;
 use crate::notify::{MailRoute, Reach};
-use crate::rate_card;
+use crate::rate_card::{self, DocumentFault};
 
 /// The address where nothing is said.
 pub const LISTEN: &str = "127.0.0.1:8080";
@@ -180,7 +181,7 @@ pub struct Config {
 /// Says what is wrong, with its line.
 pub fn read(path: &Path) -> Result<File, String> {
     let text = std::fs::read_to_string(path).map_err(|it| format!("cannot read {}: {it}", path.display()))?;
-    toml::from_str(&text).map_err(|it| format!("{}: {it}", path.display()))
+    toml::from_str(&text).map_err(|it| format!("{}: {}", path.display(), in_plain_words(&it)))
 }
 
 impl File {
@@ -240,15 +241,36 @@ fn reminder(days: u8) -> Result<Span, String> {
 /// Reads a rate card, TOML or by its ending JSON.
 ///
 /// # Errors
-/// All faults of the document, one a line.
-pub fn read_card(path: &Path) -> Result<RateCard, String> {
-    let text = std::fs::read_to_string(path).map_err(|it| format!("cannot read {}: {it}", path.display()))?;
+/// All faults of the document.
+pub fn read_card(path: &Path) -> Result<RateCard, NoCard> {
+    let unread = |it| NoCard { text: format!("cannot read {}: {it}", path.display()), faults: Vec::new() };
+    let text = std::fs::read_to_string(path).map_err(unread)?;
     let is_json = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
     let parsed = if is_json { rate_card::parse_json(&text) } else { rate_card::parse_toml(&text) };
     parsed.map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(|it| format!("{}: {it}", path.display())).collect();
-        faults.join("\n")
+        let lines: Vec<String> = faults.iter().map(|it| format!("{}: {it}", path.display())).collect();
+        NoCard { text: lines.join("\n"), faults }
     })
+}
+
+/// Why a file is no rate card.
+#[derive(Debug)]
+pub struct NoCard {
+    /// For people: a fault a line.
+    pub text: String,
+    /// None where it could not be read at all.
+    pub faults: Vec<DocumentFault>,
+}
+
+impl From<NoCard> for String {
+    fn from(it: NoCard) -> String {
+        it.text
+    }
+}
+
+/// What a reader of TOML says, with the line it speaks of below it, and the sentence in words that everybody knows.
+fn in_plain_words(error: &toml::de::Error) -> String {
+    error.to_string().replace(error.message(), &plain::words(error.message()))
 }
 
 fn public_url(said: String) -> Result<String, String> {
@@ -297,7 +319,7 @@ mod tests {
     fn wrong(text: &str) -> String {
         match toml::from_str::<File>(text) {
             Ok(file) => file.checked().expect_err("it is wrong"),
-            Err(error) => error.to_string(),
+            Err(error) => in_plain_words(&error),
         }
     }
 
@@ -305,6 +327,10 @@ mod tests {
     fn what_is_wrong_is_named() {
         assert!(wrong("listen = \"x\"\nlissen = 1").contains("line 2"));
         assert!(wrong("requests_per_second = 0").contains("line 1"));
+        assert!(wrong("sandbox = 1").contains("1 | sandbox = 1"), "{}", wrong("sandbox = 1"));
+        assert!(wrong("sandbox = 1").contains("must be true or false, not a number"), "{}", wrong("sandbox = 1"));
+        assert!(wrong("renewal_reminder_days = 300").contains("must be a whole number from 0 to 255, not 300"));
+        assert!(wrong("[grace]\nhours = 1").contains("`debt_max` is missing"), "{}", wrong("[grace]\nhours = 1"));
         assert_eq!(wrong("currency = \"euro\""), "currency: `euro` is not an ISO 4217 code in use");
         assert_eq!(wrong("currency = \"eru\""), "currency: `eru` is not an ISO 4217 code in use");
         assert_eq!(

@@ -34,7 +34,7 @@ where
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let is_more = settle(&app).await.unwrap_or_else(|error| {
-            tracing::error!(?error, "settling what is due failed");
+            tracing::error!(%error, "settling what is due failed");
             false
         });
         let done = app.work(JOBS);
@@ -54,7 +54,7 @@ fn pause_after(done: Result<usize, Error>) -> Duration {
         Ok(count) if 0 < count => SOON,
         Ok(_) => EVERY,
         Err(error) => {
-            tracing::error!(?error, "looking for jobs failed");
+            tracing::error!(%error, "looking for jobs failed");
             EVERY
         }
     }
@@ -86,7 +86,7 @@ pub async fn keep_books(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let keeper = Arc::clone(&app);
         let is_more = beside(move || keeper.keep_books()).await.unwrap_or_else(|error| {
-            tracing::error!(?error, "counting months failed, and is tried again");
+            tracing::error!(%error, "counting months failed, and is tried again");
             false
         });
         tokio::select! {
@@ -105,7 +105,7 @@ pub async fn forget(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let forgetful = Arc::clone(&app);
         let is_more = beside(move || forgetful.forget()).await.unwrap_or_else(|error| {
-            tracing::error!(?error, "forgetting what is over failed, and is tried again");
+            tracing::error!(%error, "forgetting what is over failed, and is tried again");
             false
         });
         tokio::select! {
@@ -121,7 +121,7 @@ pub async fn refresh(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         let reader = Arc::clone(&app);
         let reread = beside(move || reader.refresh()).await;
-        reread.unwrap_or_else(|error| tracing::error!(?error, "reading keys and prices again failed"));
+        reread.unwrap_or_else(|error| tracing::error!(%error, "reading keys and prices again failed"));
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             _ = stop.wait_for(|it| *it) => return,
@@ -142,7 +142,7 @@ pub async fn listen(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         let ears = Arc::clone(&app);
         let heard = beside(move || ears.hear_others()).await;
         // Those who follow look by themselves now and then: nothing is lost but time.
-        heard.unwrap_or_else(|error| tracing::warn!(?error, "looking for what other nodes did failed"));
+        heard.unwrap_or_else(|error| tracing::warn!(%error, "looking for what other nodes did failed"));
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{MESSAGES_MAX, TEXT_BYTES_MAX};
-use crate::MeasureError;
+use crate::{MeasureError, plain};
 
 /// The role of what a model is told beside the messages, and the field where it is told.
 pub(super) const SYSTEM: &str = "system";
@@ -127,7 +127,7 @@ impl ChatRequest {
     /// [`MeasureError::InvalidChat`] naming what is wrong.
     pub fn from_json(bytes: &[u8]) -> Result<Self, MeasureError> {
         serde_json::from_slice(bytes)
-            .map_err(|error| MeasureError::InvalidChat { field: "body".to_owned(), problem: error.to_string() })
+            .map_err(|error| MeasureError::InvalidChat { field: "body".to_owned(), problem: plain::of_json(&error) })
     }
 
     /// The words of what came back; none before the work.
@@ -303,21 +303,21 @@ impl TryFrom<Raw> for ChatRequest {
 
     fn try_from(raw: Raw) -> Result<Self, Self::Error> {
         if raw.model.trim().is_empty() {
-            return Err("model is empty");
+            return Err("has an empty model");
         }
         let spoken = |content: Option<Content>| content.filter(|it| !it.is_empty());
         let system = match (spoken(raw.system), spoken(raw.instructions)) {
-            (Some(_), Some(_)) => return Err("both system and instructions are given; one is enough"),
+            (Some(_), Some(_)) => return Err("has both system and instructions; one is enough"),
             (system, instructions) => system.or(instructions),
         };
         if !raw.tools.is_empty() && !raw.functions.is_empty() {
-            return Err("both tools and functions are given; one is enough");
+            return Err("has both tools and functions; one is enough");
         }
         if !raw.tools.iter().chain(&raw.functions).all(serde_json::Value::is_object) {
-            return Err("one of tools or functions is no object");
+            return Err("has something among tools or functions that is no object");
         }
         let input = match (raw.text, raw.messages) {
-            (Some(_), Some(_)) => return Err("both text and messages are given; one is enough"),
+            (Some(_), Some(_)) => return Err("has both text and messages; one is enough"),
             // Beside a system prompt it is a message: the two are told apart by their frames.
             (Some(text), None) if system.is_some() => {
                 let content = Content::Text(text);
@@ -325,7 +325,7 @@ impl TryFrom<Raw> for ChatRequest {
             }
             (Some(text), None) => Some(Input::Text(text)),
             (None, Some(messages)) => Some(Input::Messages(messages)),
-            (None, None) if raw.usage.is_none() => return Err("none of text, messages or usage is given"),
+            (None, None) if raw.usage.is_none() => return Err("has none of text, messages and usage"),
             (None, None) => None,
         };
         // Alone beside the provider's count it is the least of what was sent: that is not counted here.

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::design::{Design, is_database};
 use super::score::Score;
 use super::{RESOURCES_MAX, YAML_BYTES_MAX};
-use crate::MeasureError;
+use crate::{MeasureError, plain};
 
 /// A service's name: what is made of it repeats it.
 const NAME_BYTES_MAX: usize = 255;
@@ -39,7 +39,7 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
     // aliases one anchor has says nothing: large files have two hundred of ten.
     let options = serde_saphyr::options! { budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false } };
     let read = serde_saphyr::from_str_with_options(text, options);
-    score_of(&read.map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
+    score_of(&read.map_err(|error| MeasureError::UnknownPlan { problem: of_yaml(&error) })?)
 }
 
 /// Of JSON, which writes some characters as no YAML does.
@@ -47,7 +47,17 @@ pub fn score_json(text: &str) -> Result<Score, MeasureError> {
     if YAML_BYTES_MAX < text.len() {
         return Err(MeasureError::PlanTooLarge { what: "bytes of a compose file", max: YAML_BYTES_MAX as u64 });
     }
-    score_of(&serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: error.to_string() })?)
+    score_of(
+        &serde_json::from_str(text).map_err(|error| MeasureError::UnknownPlan { problem: plain::of_json(&error) })?,
+    )
+}
+
+/// What is wrong with a document of YAML, and where.
+fn of_yaml(error: &serde_saphyr::Error) -> String {
+    let said = error.without_snippet().to_string();
+    let said = said.split(" at line ").next().unwrap_or(&said);
+    let place = error.location().map(|it| format!(" (line {}, column {})", it.line(), it.column()));
+    format!("{}{}", plain::words(said), place.unwrap_or_default())
 }
 
 fn score_of(file: &Value) -> Result<Score, MeasureError> {

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::design::{Design, is_database};
 use super::{RESOURCES_MAX, or_none, score::Score};
-use crate::MeasureError;
+use crate::{MeasureError, plain};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,11 +89,11 @@ impl Default for Env {
 }
 
 pub fn score(text: &str) -> Result<Score, MeasureError> {
-    let version: Version = serde_json::from_str(text).map_err(|error| invalid("scrip_plan", error.to_string()))?;
+    let version: Version = serde_json::from_str(text).map_err(|error| invalid("scrip_plan", plain::of_json(&error)))?;
     if version.scrip_plan != 1 {
         return Err(MeasureError::UnsupportedPlanVersion { found: version.scrip_plan.to_string(), supported: "1" });
     }
-    let plan: Plan = serde_json::from_str(text).map_err(|error| invalid("plan", error.to_string()))?;
+    let plan: Plan = serde_json::from_str(text).map_err(|error| invalid("plan", plain::of_json(&error)))?;
     assert_eq!(plan.scrip_plan, 1, "the version was looked at first");
     if RESOURCES_MAX < plan.servers.len() + plan.services.len() {
         return Err(MeasureError::PlanTooLarge { what: "servers and services", max: RESOURCES_MAX as u64 });

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::score::Score;
 use super::weights::{CHILDREN_OF_A_PARENT_MAX, Class, class, is_skipped};
 use super::{RESOURCES_MAX, or_none};
-use crate::MeasureError;
+use crate::{MeasureError, plain};
 
 const SUPPORTED: &str = "1.x";
 /// What a plan refers to is written out in full; together at most this.
@@ -152,12 +152,13 @@ pub fn score(text: &str) -> Result<Score, MeasureError> {
 }
 
 fn read(text: &str) -> Result<Plan, MeasureError> {
-    let wrong = |error: serde_json::Error| invalid("plan", error.to_string());
+    let wrong = |error: serde_json::Error| invalid("plan", plain::of_json(&error));
     let version: Version = serde_json::from_str(text).map_err(wrong)?;
     let found = version.format_version.as_str().unwrap_or_default();
     if found.split_once('.').map(|(major, _)| major) != Some("1") {
         return Err(MeasureError::UnsupportedPlanVersion {
-            found: version.format_version.to_string(),
+            // A text as it reads, anything else as it is written.
+            found: version.format_version.as_str().map_or_else(|| version.format_version.to_string(), str::to_owned),
             supported: SUPPORTED,
         });
     }
@@ -228,7 +229,7 @@ fn action(resource: &ResourceChange, index: usize) -> Result<Option<Action>, Mea
         ["no-op" | "read" | "open"] => return Ok(None),
         _ => {
             let field = format!("resource_changes[{index}].change.actions");
-            return Err(invalid(&field, format!("{actions:?} is no known action")));
+            return Err(invalid(&field, format!("{} is no known action", quoted(&actions))));
         }
     };
     Ok(Some(action))
@@ -397,6 +398,12 @@ fn add_references(score: &mut Score, changes: &[Changed], references: &Reference
     let sources: BTreeSet<&str> = changes.iter().map(|changed| changed.configured.as_str()).collect();
     let count: usize = sources.iter().filter_map(|source| references.get(*source)).map(BTreeSet::len).sum();
     score.add("references between resources", count as u64, REFERENCE);
+}
+
+/// Words in quotes, with commas between.
+fn quoted(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|it| format!("{it:?}")).collect();
+    if quoted.is_empty() { "an empty list".to_owned() } else { quoted.join(", ") }
 }
 
 fn invalid(field: &str, problem: String) -> MeasureError {

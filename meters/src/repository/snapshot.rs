@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{MeasureError, Measurement};
+use crate::{MeasureError, Measurement, plain};
 
 /// Bytes of a snapshot as JSON that is kept for a later measurement.
 pub const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
@@ -55,7 +55,7 @@ impl Snapshot {
     /// then it is not of the tree it names, and what is new since that would be less.
     pub fn from_json(bytes: &[u8]) -> Result<Self, MeasureError> {
         let refused = |problem: String| MeasureError::InvalidSnapshot { problem };
-        let read: Self = serde_json::from_slice(bytes).map_err(|it| refused(it.to_string()))?;
+        let read: Self = serde_json::from_slice(bytes).map_err(|it| refused(plain::of_json(&it)))?;
         if read.tree != tree_of(&read.files) {
             return Err(refused("its `tree` does not follow from its `files`".to_owned()));
         }

@@ -64,6 +64,15 @@ impl Drop for Nodes {
     }
 }
 
+/// Says that it is over when it goes.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What is measured, and how long at most.
 struct Figure<'a> {
     nodes: &'a Nodes,
@@ -129,6 +138,8 @@ pub fn run(options: &Options) {
         let nodes = Nodes::open(&url, count, committers);
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
+            // Also where a charge fails: a scope waits for whoever it has begun, however it is left.
+            let _ends = Ends(&is_over);
             scope.spawn(|| nodes.hear(&is_over));
             nodes.warm(&runtime, &mut even, accounts);
             for group in options.numbers("groups", &[32, 256, 2_048, 8_192]) {
@@ -148,7 +159,6 @@ pub fn run(options: &Options) {
                     &times(on_one.rate, hot_many),
                 ]);
             }
-            is_over.store(true, Ordering::Relaxed);
         });
     }
     println!("\nand again, at the end");

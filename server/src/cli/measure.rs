@@ -22,7 +22,31 @@ Examples:
   terraform show -json plan.out | scrip measure plan -
   scrip measure server lifecycle.json";
 
-const LIFECYCLE: &str = r#"lifecycle.json, times in milliseconds since 1970:
+const CHAT: &str = "\
+Examples:
+  scrip measure chat --model gpt-6.1-terra --text 'How do I index this?'
+  scrip measure chat request.json --json
+
+request.json:
+  {\"model\": \"gpt-6.1-terra\", \"reply\": \"With CREATE INDEX.\",
+   \"messages\": [{\"role\": \"user\", \"content\": \"How do I index this?\"}]}";
+
+const REPOSITORY: &str = "\
+Examples:
+  scrip measure repository .
+  scrip measure repository . --commit main --json
+  scrip measure repository sources.tar.gz --snapshot before.json
+  scrip measure repository . --since before.json";
+
+const PLAN: &str = "\
+Examples:
+  terraform show -json plan.out | scrip measure plan -
+  scrip measure plan compose.yaml --json";
+
+const LIFECYCLE: &str = r#"Example:
+  scrip measure server lifecycle.json --json
+
+lifecycle.json, times in milliseconds since 1970:
   {"facts": [
     {"at_ms": 1793527200000, "what": "provision", "tier": "business"},
     {"at_ms": 1793527260000, "what": "start"},
@@ -42,10 +66,13 @@ cut by the calendar of zone."#;
 #[command(after_help = EXAMPLES)]
 pub enum Measure {
     /// Count the tokens of a chat
+    #[command(after_help = CHAT)]
     Chat(Chat),
     /// Count the lines of code of a directory, a commit or an archive
+    #[command(after_help = REPOSITORY)]
     Repository(Repository),
     /// Score an infrastructure plan
+    #[command(after_help = PLAN)]
     Plan(Document),
     /// Count the seconds a server ran, from its lifecycle
     ///
@@ -169,8 +196,11 @@ impl Repository {
 
 impl From<MeasureError> for Failure {
     fn from(error: MeasureError) -> Failure {
-        let failure = Failure::of(error.code(), error.to_string()).at(error.field().as_deref());
-        Failure { text: format!("{error} ({})", error.code()), ..failure }
+        // Who measures at a terminal may say how much is too much.
+        let is_too_large = matches!(error, MeasureError::RepositoryTooLarge { .. });
+        let more = if is_too_large { ", or allow more with --files-max and --bytes-max" } else { "" };
+        let failure = Failure::of(error.code(), format!("{error}{more}")).at(error.field().as_deref());
+        Failure { text: format!("{error}{more} ({})", error.code()), ..failure }
     }
 }
 

@@ -32,9 +32,12 @@ Examples:
   scrip verify --data-dir scrip-data         every balance, made again
 
 A command exits 0 when it is done, 1 when it was refused or failed, 2 when it
-was not understood. Why it failed is said on standard error; with --json as an
-object: a code that stays what it is, a detail to read and, where there is one,
-the field at fault.";
+was not understood. Why is said on standard error; with --json as an object: a
+code that stays what it is, a detail to read and, where there is one, the field
+at fault.";
+
+/// What stands at the end of each command's help.
+const EXITS: &str = "Exits 0 when done, 1 when refused or failed, 2 when not understood.";
 
 /// Credit billing for AI and infrastructure platforms.
 #[derive(Debug, Parser)]
@@ -117,11 +120,48 @@ impl From<String> for Failure {
     }
 }
 
+/// The command line, as it is read and explained.
+fn command() -> clap::Command {
+    fn with_exits(command: clap::Command) -> clap::Command {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        command.after_help(format!("{help}\n\n{EXITS}")).mut_subcommands(with_exits)
+    }
+    Cli::command().mut_subcommands(with_exits)
+}
+
+/// The command and its words; what was not understood is said, as JSON to who asked for that.
+fn read() -> Result<(Cli, bool), ExitCode> {
+    let read = command().try_get_matches().and_then(|words| {
+        let cli = Cli::from_arg_matches(&words).map_err(|it| it.format(&mut command()))?;
+        Ok((cli, is_json_wanted(&words)))
+    });
+    read.map_err(|error| {
+        // What follows `--` is no option.
+        let is_json = std::env::args().skip(1).take_while(|it| it != "--").any(|it| it == "--json");
+        if !is_json || !error.use_stderr() {
+            error.exit();
+        }
+        complain(&misunderstood(&error).told.to_string());
+        ExitCode::from(2)
+    })
+}
+
+/// What was wrong with a command line, without the colours and the advice to read the help.
+fn misunderstood(error: &clap::Error) -> Failure {
+    let said = error.render().to_string();
+    let told = match said.strip_prefix("error: ") {
+        Some(it) => it.split("\n\nUsage:").next().and_then(|it| it.split("\n\nFor more").next()).unwrap_or(it),
+        None => "a command is missing; --help lists them",
+    };
+    Failure::of("misunderstood", told.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let words = Cli::command().get_matches();
-    let is_json = is_json_wanted(&words);
-    let cli = Cli::from_arg_matches(&words).unwrap_or_else(|it| it.format(&mut Cli::command()).exit());
+    let (cli, is_json) = match read() {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
     let done = match cli.command {
         Command::Serve(it) => it.run(),
         Command::Demo(it) => it.run(),
@@ -221,7 +261,77 @@ mod tests {
 
     #[test]
     fn the_command_line_holds_together() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    /// Each command and each of its own, as it is typed.
+    fn all() -> Vec<Vec<String>> {
+        fn look(command: &clap::Command, typed: &[String], all: &mut Vec<Vec<String>>) {
+            let typed = [typed, &[command.get_name().to_owned()]].concat();
+            let own = command.get_subcommands().filter(|it| !it.is_hide_set());
+            own.for_each(|it| look(it, &typed, all));
+            all.push(typed);
+        }
+        let mut all = Vec::new();
+        look(&command(), &[], &mut all);
+        all
+    }
+
+    /// What a line of a shell gives `scrip`: what is before its name, behind a comment or sent elsewhere is left out.
+    fn typed(line: &str) -> Vec<String> {
+        let line = line.split(" > ").next().unwrap_or(line);
+        let line = format!(" {}", line.trim());
+        let line = &line[line.find(" scrip ").expect("it calls scrip") + 1..];
+        let mut words = vec![String::new()];
+        let (mut is_quoted, mut is_inner) = (false, false);
+        for (place, letter) in line.char_indices() {
+            let is_spaces = line[place..].starts_with("  ");
+            match letter {
+                '\'' => is_quoted = !is_quoted,
+                ' ' if !is_quoted && !is_inner && is_spaces => break,
+                ' ' if !is_quoted && !is_inner => words.push(String::new()),
+                _ => {
+                    is_inner = (is_inner || letter == '(') && letter != ')';
+                    words.last_mut().expect("there is one").push(letter);
+                }
+            }
+        }
+        words
+    }
+
+    /// The lines of a help that call scrip, those that go on below joined.
+    fn examples(help: &str) -> Vec<String> {
+        let joined = help.replace("\\\n      ", "");
+        let is_call = |it: &&str| it.starts_with("  ") && it.contains(" scrip ");
+        let of_examples = joined.split_once("\nExample").map_or("", |it| it.1);
+        of_examples.lines().filter(is_call).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_can_be_typed() {
+        let all = all();
+        assert!(20 < all.len(), "{all:?}");
+        for words in all {
+            let asked = [&words[..], &["--help".to_owned()]].concat();
+            let help = command().try_get_matches_from(asked).expect_err("it is help").render().to_string();
+            let examples = examples(&help);
+            let name = words.join(" ");
+            assert!(examples.iter().any(|it| it.contains(&name)), "{name} shows no example of itself: {help}");
+            assert!(help.contains("xits 0 when"), "{name} does not say how it exits: {help}");
+            for example in examples {
+                let read = command().try_get_matches_from(typed(&example));
+                assert!(read.is_ok(), "{example}: {}", read.expect_err("it is wrong"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_not_understood_is_said_in_a_line() {
+        let told = |line: &str| misunderstood(&command().try_get_matches_from(line.split(' ')).expect_err(line)).text;
+        assert_eq!(told("scrip balance"), "the following required arguments were not provided: <ACCOUNT>");
+        assert!(told("scrip balance ada --jsn").starts_with("unexpected argument '--jsn' found tip: "));
+        assert_eq!(told("scrip measure"), "a command is missing; --help lists them");
+        assert!(told("scrip quote --meter m --quantity a=-1").ends_with("`-1` is not a whole number, 0 or more"));
     }
 
     /// What is longer is broken anywhere, and can no longer be copied.
@@ -234,12 +344,12 @@ mod tests {
             }
             command.get_subcommands().for_each(look);
         }
-        look(&Cli::command());
+        look(&command());
     }
 
     #[test]
     fn json_is_wanted_of_the_command_that_has_it() {
-        let wanted = |line: &str| is_json_wanted(&Cli::command().get_matches_from(line.split(' ')));
+        let wanted = |line: &str| is_json_wanted(&command().get_matches_from(line.split(' ')));
         assert!(wanted("scrip balance ada --json") && wanted("scrip measure plan x --json"));
         assert!(!wanted("scrip balance ada") && !wanted("scrip serve") && !wanted("scrip balance -- --json"));
     }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::remote::{Server, Work, show_lines};
 use super::{Failure, Outcome, say};
-use crate::{config, rate_card};
+use crate::config::{self, NoCard};
+use crate::rate_card;
 
 const QUOTE: &str = "\
 Examples:
@@ -91,7 +92,7 @@ impl Quote {
 }
 
 /// The card in this file; the one Scrip comes with where none is named.
-fn card(path: Option<&PathBuf>) -> Result<RateCard, String> {
+fn card(path: Option<&PathBuf>) -> Result<RateCard, NoCard> {
     match path {
         Some(path) => config::read_card(path),
         None => Ok(rate_card::parse_toml(rate_card::DEFAULT).expect("the card Scrip comes with is whole")),
@@ -105,23 +106,52 @@ Examples:
   scrip rate-card diff my-card.toml          against the one at SCRIP_URL
   scrip rate-card upload my-card.toml --dry-run";
 
+const SHOW: &str = "\
+Examples:
+  scrip rate-card show > my-card.toml        to change, and to upload
+  scrip rate-card show --in-force            what SCRIP_URL charges by now";
+
+const CHECK: &str = "\
+Examples:
+  scrip rate-card check my-card.toml
+  scrip rate-card check my-card.toml --json  faults with line, column and field";
+
+const DIFF: &str = "\
+Examples:
+  scrip rate-card diff my-card.toml          against the one at SCRIP_URL
+  scrip rate-card diff my-card.toml --against their-card.json --json";
+
+const UPLOAD: &str = "\
+Examples:
+  scrip rate-card upload my-card.toml --dry-run
+  scrip rate-card upload my-card.toml";
+
 #[derive(Debug, Subcommand)]
 #[command(after_help = CARDS)]
 pub enum Card {
     /// Print the card Scrip comes with, or with --in-force the server's
+    #[command(after_help = SHOW)]
     Show {
-        /// The one in force at the server, as JSON
+        /// The one in force at the server, always as JSON
         #[arg(long)]
         in_force: bool,
         #[command(flatten)]
         server: Server,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Check a card; says all its faults at once
+    #[command(after_help = CHECK)]
     Check {
         /// TOML or JSON
         file: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// What a card changes, against the server's or --against another file
+    #[command(after_help = DIFF)]
     Diff {
         /// TOML or JSON
         file: PathBuf,
@@ -135,6 +165,7 @@ pub enum Card {
         json: bool,
     },
     /// Add a card to the server's; it never changes again
+    #[command(after_help = UPLOAD)]
     Upload {
         /// TOML or JSON
         file: PathBuf,
@@ -152,17 +183,26 @@ pub enum Card {
 impl Card {
     pub fn run(self) -> Outcome {
         match self {
-            Card::Show { in_force: false, .. } => {
+            Card::Show { in_force: false, json: false, .. } => {
                 say(rate_card::DEFAULT.trim_end());
                 Ok(())
             }
-            Card::Show { in_force: true, server } => {
+            Card::Show { in_force: false, json: true, .. } => {
+                say(&format!("{:#}", rate_card::to_json(&card(None)?)));
+                Ok(())
+            }
+            Card::Show { in_force: true, server, .. } => {
                 say(&format!("{:#}", server.get("/v1/rate-card")?));
                 Ok(())
             }
-            Card::Check { file } => {
+            Card::Check { file, json } => {
                 let card = config::read_card(&file)?;
-                say(&format!("version {} is whole: {} meters", card.version(), card.meters().count()));
+                let meters: Vec<&str> = card.meters().map(|it| &*it.name).collect();
+                say(&if json {
+                    json!({"version": card.version(), "meters": meters, "faults": []}).to_string()
+                } else {
+                    format!("version {} is whole: {} meters", card.version(), meters.len())
+                });
                 Ok(())
             }
             Card::Diff { file, against, server, json } => {
@@ -196,8 +236,20 @@ impl Card {
 
 fn in_force(server: &Server) -> Result<RateCard, Failure> {
     let text = server.get("/v1/rate-card")?.to_string();
-    let faults = |it: Vec<rate_card::DocumentFault>| it.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    Ok(rate_card::parse_json(&text).map_err(faults)?)
+    Ok(rate_card::parse_json(&text).map_err(|faults| rate_card::in_lines(&faults))?)
+}
+
+/// What is wrong with a card, as the API says it; a file that cannot be read is no card's fault.
+impl From<NoCard> for Failure {
+    fn from(it: NoCard) -> Failure {
+        if it.faults.is_empty() {
+            return it.text.into();
+        }
+        let field = it.faults.first().map(|it| it.field.clone()).filter(|it| !it.is_empty());
+        let mut failure = Failure::of("invalid_rate_card", it.text).at(field.as_deref());
+        failure.told["faults"] = json!(it.faults);
+        failure
+    }
 }
 
 fn shown(it: &Difference) -> Value {

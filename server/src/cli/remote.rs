@@ -139,6 +139,9 @@ fn tried(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Erro
 }
 
 fn unanswered(path: &str, why: &ureq::Error) -> String {
+    // What the system calls it, without its number.
+    let why = why.to_string();
+    let why = why.strip_prefix("io: ").unwrap_or(&why).split(" (os error").next().unwrap_or_default();
     format!("no answer to {path}: {why}; is SCRIP_URL right and the server up?")
 }
 

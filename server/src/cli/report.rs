@@ -9,9 +9,24 @@ const REPORT: &str = "\
 Examples:
   scrip report revenue --month 2026-11       credits, money and taxes of a month
   scrip report revenue --month 2026-11 --csv > november.csv
-  scrip report liability --at 2026-12-31T00:00:00Z
-                                             what is owed at the end of that day
+  scrip report liability --at 2027-01-01T00:00:00Z
+                                             what is owed when the year ends
   scrip report ledger                        the trial balance: always zero";
+
+const REVENUE: &str = "\
+Examples:
+  scrip report revenue --month 2026-11
+  scrip report revenue --month 2026-11 --csv > november.csv";
+
+const LIABILITY: &str = "\
+Examples:
+  scrip report liability                     what is owed now
+  scrip report liability --at 2027-01-01T00:00:00Z --json
+                                             what is owed when the year ends";
+
+const LEDGER: &str = "\
+Example:
+  scrip report ledger --csv > trial-balance.csv";
 
 /// Reports for the accountant
 #[derive(Debug, Args)]
@@ -24,6 +39,7 @@ pub struct Report {
 #[derive(Debug, Subcommand)]
 enum Which {
     /// Credits issued and used, money received and recognised, taxes of a month
+    #[command(after_help = REVENUE)]
     Revenue {
         /// Such as 2026-11, by the calendar of UTC; this month where nothing is said
         #[arg(long)]
@@ -32,14 +48,16 @@ enum Which {
         asked: Asked,
     },
     /// Outstanding credits and the money received for them
+    #[command(after_help = LIABILITY)]
     Liability {
-        /// At the end of the day this instant falls in, RFC 3339; now where nothing is said
+        /// At this midnight of UTC, RFC 3339; within a day, at the midnight that ends it. Now where nothing is said
         #[arg(long)]
         at: Option<String>,
         #[command(flatten)]
         asked: Asked,
     },
     /// The trial balance
+    #[command(after_help = LEDGER)]
     Ledger {
         #[command(flatten)]
         asked: Asked,

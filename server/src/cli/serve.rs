@@ -191,11 +191,7 @@ fn is_on(switch: &str) -> Result<bool, String> {
 
 /// The first key of a new store, unless the operator brought one.
 fn first_key(app: &App, admin_key: Option<&str>) -> Result<Option<String>, String> {
-    let said = |it: crate::service::Error| match it {
-        crate::service::Error::Refused(refusal) => refusal.to_string(),
-        crate::service::Error::Fault(fault) => fault.to_string(),
-        other => format!("{other:?}"),
-    };
+    let said = |it: crate::service::Error| it.to_string();
     if let Some(key) = admin_key {
         if key.len() < 32 || !key.bytes().all(|it| it.is_ascii_graphic()) {
             return Err(

@@ -92,7 +92,8 @@ pub async fn serve(door: Door, mut stop: watch::Receiver<bool>) {
     }
     door.site.begin_closing();
     if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests were still under way after {DRAIN_TIME_MAX:?} and were cut off");
+        let seconds = DRAIN_TIME_MAX.as_secs();
+        tracing::warn!("some requests were still under way after {seconds} s and were cut off");
     }
 }
 
@@ -139,9 +140,9 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     let span = site.traces.begin(request.headers(), &line.0, path_of(line.1.as_ref()));
     let request: Request = request.map(Body::new);
     let Ok(mut response) = router.call(request).await;
+    let id_text = id.to_str().unwrap_or_default();
     if let Some(Failure { cause, is_answered }) = response.extensions_mut().remove::<Failure>() {
         count(&site.gauges.faults);
-        let id_text = id.to_str().unwrap_or_default();
         let path = path_of(line.1.as_ref());
         tracing::error!(request_id = id_text, method = %line.0, path, cause, "a request failed");
         if !is_answered {
@@ -153,13 +154,13 @@ async fn pass(site: &Site, mut router: Router, ids: &RequestIds, request: hyper:
     }
     let status = response.status();
     let micros = site.gauges.answered(status.as_u16(), started);
-    let path = path_of(line.1.as_ref());
+    let (path, code) = (path_of(line.1.as_ref()), status.as_u16());
     if SLOW_MICROS < micros {
-        tracing::warn!(request_id = ?id, method = %line.0, path, status = status.as_u16(), micros, "a slow request");
+        tracing::warn!(request_id = id_text, method = %line.0, path, status = code, micros, "a slow request");
     } else {
-        tracing::debug!(request_id = ?id, method = %line.0, path, status = status.as_u16(), micros);
+        tracing::debug!(request_id = id_text, method = %line.0, path, status = code, micros);
     }
-    span.end(status, id.to_str().unwrap_or_default());
+    span.end(status, id_text);
     mark(response.headers_mut(), id);
     response
 }

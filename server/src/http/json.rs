@@ -5,8 +5,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use meters::plain;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
@@ -75,32 +76,38 @@ fn complaint<'de, T: Deserialize<'de>>(body: &'de [u8], first_line: usize, error
     if error.classify() == Category::Data || is_huge {
         return wrong_field(&path, said);
     }
-    malformed(&format!("the body is not JSON at line {line}, column {}: {said}", error.column()))
+    // A number where a word was to be chosen is no fault of the JSON, though the reader says so.
+    if said.starts_with("expected value") && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+        return Problem::invalid(path, "must be a string that is known here");
+    }
+    malformed(&format!("the body is not JSON: {} (line {line}, column {})", plain::broken(said), error.column()))
 }
 
-/// Serde's sentence in our words, with the field in front.
+/// The reader's sentence in our words, with the field in front.
 fn wrong_field(path: &str, said: &str) -> Problem {
     let inside = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
     let quoted = |rest: &str| rest.split('`').nth(1).unwrap_or_default().to_owned();
-    if let Some(rest) = said.strip_prefix("missing field ") {
-        return Problem::invalid(inside(&quoted(rest)), "is missing");
+    for (beginning, end) in [("missing field ", "is missing"), ("duplicate field ", "is given twice")] {
+        if let Some(rest) = said.strip_prefix(beginning) {
+            return Problem::invalid(stepped_into(path, quoted(rest), inside), end);
+        }
     }
     if let Some(rest) = said.strip_prefix("unknown field ") {
-        // The tracker has stepped into the unknown field already.
-        let name = quoted(rest);
-        let field = if path.ends_with(&name) { path.to_owned() } else { inside(&name) };
+        let field = stepped_into(path, quoted(rest), inside);
         // Names stand between backticks: the unknown one first, then those that are known.
         let known: Vec<&str> = rest.split('`').skip(3).step_by(2).collect();
+        if known.is_empty() {
+            return Problem::invalid(field, "is not known here; nothing is");
+        }
         return Problem::invalid(field, format_args!("is not known here; known are {}", known.join(", ")));
     }
-    let field = if path == "." { "body" } else { path };
-    let (kind, rest) = said.split_once(": ").unwrap_or((said, ""));
-    if matches!(kind, "invalid type" | "invalid value" | "invalid length")
-        && let Some((found, expected)) = rest.split_once(", expected ")
-    {
-        return Problem::invalid(field, format_args!("must be {expected}, not {found}"));
-    }
-    Problem::invalid(field, said)
+    Problem::invalid(if path == "." { "body" } else { path }, plain::words(said))
+}
+
+/// The path of a field that a reader speaks of by its `name`: the tracker may have stepped into it already.
+fn stepped_into(path: &str, name: String, inside: impl Fn(&str) -> String) -> String {
+    let is_there = path == name || path.strip_suffix(&*name).is_some_and(|it| it.ends_with('.'));
+    if is_there { path.to_owned() } else { inside(&name) }
 }
 
 #[cfg(test)]
@@ -116,6 +123,12 @@ mod tests {
         quantities: Option<QuantitiesIn>,
     }
 
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Colour {
+        Red,
+    }
+
     fn said(body: &str) -> String {
         let problem = object::<Order>(body.as_bytes()).err().expect("it is wrong");
         format!("{} {}: {}", problem.kind.status, problem.field.as_deref().unwrap_or("-"), problem.detail)
@@ -129,33 +142,36 @@ mod tests {
             (
                 r#"{"credits":1.5}"#,
                 "422 credits: `credits` must be a decimal string such as \"12.5\" or a whole number, \
-                 not floating point `1.5`",
+                 not 1.5",
             ),
             (r#"{"credits":"1e3"}"#, "422 credits: `credits` is not a decimal number such as \"12.5\""),
             (r#"{"credits":"0.0000001"}"#, "422 credits: `credits` has more than 6 decimal places"),
             (r#"{"credits":9999999999999999999}"#, "422 credits: `credits` is beyond 1000000000 credits"),
-            (r#"{"credits":1e999}"#, "422 credits: `credits` number out of range"),
+            (r#"{"credits":1e999}"#, "422 credits: `credits` is a number beyond all that are read"),
             (r#"{}"#, "422 credits: `credits` is missing"),
+            (r#"{"credits":1,"credits":2}"#, "422 credits: `credits` is given twice"),
             (r#"{"credits":1,"credit":2}"#, "422 credit: `credit` is not known here; known are credits, quantities"),
-            (r#"{"credits":1,"quantities":{"a":-1}}"#, "422 quantities.a: `quantities.a` WHOLE, not integer `-1`"),
-            (
-                r#"{"credits":1,"quantities":{"a":1.5}}"#,
-                "422 quantities.a: `quantities.a` WHOLE, not floating point `1.5`",
-            ),
+            (r#"{"credits":1,"quantities":{"a":-1}}"#, "422 quantities.a: `quantities.a` WHOLE, not -1"),
+            (r#"{"credits":1,"quantities":{"a":1.5}}"#, "422 quantities.a: `quantities.a` WHOLE, not 1.5"),
             (
                 r#"{"credits":1,"quantities":{"a":18446744073709551616}}"#,
-                "422 quantities.a: `quantities.a` WHOLE, not floating point `1.8446744073709552e19`",
+                "422 quantities.a: `quantities.a` WHOLE, not 1.8446744073709552e19",
             ),
             (
                 r#"{"credits":1,"quantities":[]}"#,
-                "422 quantities: `quantities` must be an object of quantities, not sequence",
+                "422 quantities: `quantities` must be an object of quantities, not an array",
             ),
-            (r#"[1]"#, "422 body: `body` must be a JSON object, not sequence"),
+            (r#"[1]"#, "422 body: `body` must be a JSON object, not an array"),
         ] {
             let wanted = wanted.replace("WHOLE", "must be a whole number from 0 to 18446744073709551615");
             // How an exponent is written is not ours to say.
             assert_eq!(said(body).replace("e+", "e"), wanted, "{body}");
         }
-        assert!(said(r#"{"credits":"#).starts_with("400 -: the body is not JSON at line 1, column 11"));
+        let chosen = |body: &str| parse::<Vec<Colour>>(body.as_bytes()).expect_err("it is wrong").detail;
+        assert_eq!(chosen("[7]"), "`[0]` must be a string that is known here");
+        assert_eq!(chosen(r#"["blue"]"#), "`[0]` must be red");
+        assert!(
+            said(r#"{"credits":"#).starts_with("400 -: the body is not JSON: it ends too early (line 1, column 11)")
+        );
     }
 }

@@ -66,8 +66,8 @@ impl Knock {
     /// Lets the caller in if its key has the scope.
     pub fn enter(self, site: &Site, scope: Scope) -> Result<Call, Problem> {
         let caller = site.admit(self.caller?, scope)?;
-        card_numbers::none_in_url("path", self.parts.uri.path())?;
-        card_numbers::none_in_url("query", self.parts.uri.query().unwrap_or_default())?;
+        card_numbers::none_in_parts("path", self.parts.uri.path())?;
+        card_numbers::none_in_parts("query", self.parts.uri.query().unwrap_or_default())?;
         Ok(Call { parts: self.parts, body: self.body, caller })
     }
 }
@@ -127,9 +127,7 @@ impl Call {
         let Some(value) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
         let text = value.to_str().ok().filter(|it| is_key(it));
         let malformed = || Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
-        // A key is kept for ever.
-        card_numbers::none_in("Idempotency-Key", text.unwrap_or_default())?;
-        text.map(|it| Some(it.into())).ok_or_else(malformed)
+        text.map(|it| Some(card_numbers::as_kept(it.into()))).ok_or_else(malformed)
     }
 
     /// The idempotency key of a request that belongs to no account, if one came.
@@ -172,14 +170,14 @@ impl Call {
     /// The whole body, of one of these types, up to `most` bytes.
     pub async fn read(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
         let body = self.read_unsifted(expected, most).await?;
-        // Artefacts are full of numbers; what is said in JSON is not.
         if expected.contains(&JSON) {
             card_numbers::none_in_json(&body)?;
         }
         Ok(body)
     }
 
-    /// The same, in which nobody has looked for card numbers: each of its parts is to be refused by itself.
+    /// The same, in which nobody has looked for card numbers: nothing of it is kept, or each of its parts is looked at
+    /// by itself.
     pub async fn read_unsifted(self, expected: &[&'static str], most: usize) -> Result<Bytes, Problem> {
         expect_type(&self.parts.headers, expected)?;
         body_of(&self.parts.headers, self.body, most).await
@@ -193,7 +191,8 @@ impl Call {
         let mut request = Request::from_parts(self.parts, self.body);
         DefaultBodyLimit::max(most).apply(&mut request);
         let fields = Multipart::from_request(request, &()).await;
-        let fields = fields.map_err(|it| Problem::invalid("body", it.body_text()))?;
+        let fields =
+            fields.map_err(|_| Problem::invalid("Content-Type", "must say the boundary of the form's parts"))?;
         Ok(Form { fields, most })
     }
 
@@ -216,7 +215,7 @@ impl Form {
         let most = self.most;
         let broken = |error: MultipartError| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(most),
-            _ => broke_off(&error.body_text()),
+            _ => broke_off(&"its parts do not end as a form's do"),
         };
         let Some(field) = in_time(self.fields.next_field()).await?.map_err(broken)? else { return Ok(None) };
         let name = field.name().unwrap_or_default().to_owned();

@@ -46,7 +46,7 @@ pub use problem::{Failure, Problem};
 fn routes() -> OpenApiRouter<Arc<Site>> {
     use api::{
         accounts, api_keys, batch, charges, entries, events, grants, holds, invoices, measure, methods, portal,
-        projects, purchases, quotes, rate_cards, running, subscriptions, usage,
+        projects, purchases, quotes, rate_cards, refunds, running, subscriptions, usage,
     };
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .merge(server_routes())
@@ -83,7 +83,7 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(purchases::list))
         .routes(routes!(purchases::show))
         .routes(routes!(purchases::confirm))
-        .routes(routes!(purchases::refund))
+        .routes(routes!(refunds::create))
         .routes(routes!(methods::list))
         .routes(routes!(methods::set_up))
         .routes(routes!(methods::make_default))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use billing::id::Name;
+use billing::money::Credits;
 use billing::rating::Text;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -136,7 +137,16 @@ impl Site {
         }
         count(&self.gauges.out_of_credits);
         let missing = problem.member("shortfall").and_then(serde_json::Value::as_str).and_then(|it| it.parse().ok());
-        problem.with("purchase_url", self.app.billing_url(account, missing))
+        problem.with("purchase_url", self.app.billing_url(account, missing).or_else(|| self.own_shop(missing)))
+    }
+
+    /// Where credits are bought from Scrip itself, when it sells them and knows where browsers reach it. Who has no
+    /// session there is told to come by the platform's Settings; no link that is shown to anybody can open one.
+    fn own_shop(&self, missing: Option<Credits>) -> Option<String> {
+        let settings = self.app.settings();
+        let origin = settings.public_url.as_ref().filter(|_| settings.payments.is_some())?;
+        let needed = missing.map_or_else(String::new, |it| format!("?needed={it}"));
+        Some(format!("{origin}{}{needed}#buy", crate::web::BILLING))
     }
 
     /// Runs a use case that reads or writes the store on its own, away from the threads that answer.

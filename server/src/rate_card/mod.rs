@@ -47,6 +47,11 @@ impl std::fmt::Display for DocumentFault {
     }
 }
 
+/// All faults, one a line.
+pub fn in_lines(faults: &[DocumentFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// Reads a card written in TOML; all faults at once, in the order of the document.
 pub fn parse_toml(text: &str) -> Result<RateCard, Vec<DocumentFault>> {
     parse(text, node::from_toml)

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use meters::plain;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -165,7 +166,7 @@ fn not_json(document: &str, base: usize, error: &serde_json::Error) -> Flaw {
     }
     let text = error.to_string();
     let why = text.split(" at line ").next().unwrap_or(&text);
-    Flaw::new(Some(at), "", format!("is not JSON: {why}"))
+    Flaw::new(Some(at), "", format!("is not JSON: {}", plain::broken(why)))
 }
 
 /// The pairs of an object, repeated keys and all.

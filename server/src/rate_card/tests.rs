@@ -210,7 +210,7 @@ fn json_faults_name_their_place_too() {
              and neither row is more particular",
     );
     check("1, \"n\": 2", "line 8, column 26: `n` is given twice");
-    check("\"1.5\"]", "line 8, column 28: is not JSON: expected `,` or `}`");
+    check("\"1.5\"]", "line 8, column 28: is not JSON: a comma or a closing } is missing");
     check("{\"price\": 1, \"per\": 0}", "line 8, column 43: `meters.m.rates[0].n.per` must be 1 or more");
 }
 

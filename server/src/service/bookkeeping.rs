@@ -220,7 +220,7 @@ impl App {
         accounts.retain(|account| match self.count(*account, &mut batch) {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(account = account.get(), ?error, "an account could not be counted, and is tried again");
+                tracing::error!(account = account.get(), %error, "an account could not be counted, and is tried again");
                 let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 waiting.resting.insert(*account, self.now() + REST);
                 false
@@ -372,7 +372,7 @@ impl App {
         let numbers: Vec<AccountNumber> = accounts.iter().map(|it| it.number).collect();
         // Where something cannot be read, whoever counts finds out of which account.
         let behind = self.behind(&numbers).unwrap_or_else(|error| {
-            tracing::error!(?error, "how far accounts are counted could not be read: each is looked at");
+            tracing::error!(%error, "how far accounts are counted could not be read: each is looked at");
             numbers
         });
         let mut waiting = self.backlog.waiting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -149,7 +149,7 @@ impl App {
                 // Whoever has no customer there was never sent.
                 Err(_) if is_old(body, now) => over = Some(Failure::ProcessingError),
                 Err(error) => {
-                    tracing::warn!(payment = %id, ?error, "the provider does not know yet who pays");
+                    tracing::warn!(payment = %id, %error, "the provider does not know yet who pays");
                     let since = Timestamp::from_millis(body.created_at);
                     self.keep(&[kept.next(now, Some(again_at(since, now)))])?;
                     return Ok(None);

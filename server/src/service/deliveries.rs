@@ -202,7 +202,7 @@ impl App {
             if let Err(error) = app.settle_delivery(kept, turn, &told, was_failing) {
                 tracing::warn!(
                     endpoint = id,
-                    ?error,
+                    %error,
                     "how a delivery went could not be written down; it is sent again"
                 );
             }

@@ -88,12 +88,12 @@ impl App {
     pub async fn settle(&self, accounts: Vec<AccountNumber>) -> Settling {
         // What fails here is no reason not to settle.
         if let Err(error) = self.renew_all_budgets(&accounts).await {
-            tracing::error!(?error, "bringing budgets up to date failed");
+            tracing::error!(%error, "bringing budgets up to date failed");
         }
         match self.burn_news(&accounts) {
             Ok(news) if !news.is_empty() => drop(self.turnstile.take(news).await),
             Ok(_) => {}
-            Err(error) => tracing::error!(?error, "bringing terms of burning up to date failed"),
+            Err(error) => tracing::error!(%error, "bringing terms of burning up to date failed"),
         }
         if accounts.is_empty() {
             return Settling::default();

@@ -219,7 +219,7 @@ impl App {
             state: HoldState::Ended(end),
             work: Arc::clone(work),
             credits: draws.iter().map(|it| it.credits).sum(),
-            used: None,
+            used: ended.as_deref().and_then(charged_for),
             expires_at: *expires_at,
             charge: ended.filter(|it| matches!(it.what, What::Charged { .. })),
         })
@@ -411,6 +411,12 @@ fn end_of(transaction: &Transaction) -> HoldEnd {
         What::Released { end, .. } | What::Charged { closing: Some(Closing { end, .. }), .. } => *end,
         _ => HoldEnd::Expired,
     }
+}
+
+/// What the end of a hold charged, if it charged anything by quantities.
+fn charged_for(ending: &Transaction) -> Option<Arc<Work>> {
+    let What::Charged { work, .. } = &ending.what else { return None };
+    (!work.usage.quantities.is_empty()).then(|| Arc::clone(work))
 }
 
 fn view(known: &Known, hold: &Hold) -> HoldView {

@@ -148,11 +148,11 @@ impl App {
     /// Puts off a job that failed. Since when it has been failing is told by its `at`, which stays what it was.
     fn put_off(&self, document: Document, error: &Error) {
         let (kind, id) = (&document.kind, &document.id);
-        tracing::warn!(kind, id, ?error, "a job failed and is tried again");
+        tracing::warn!(kind, id, %error, "a job failed and is tried again");
         let (version, due_at) = (document.version + 1, Some(again_at(document.at, self.now())));
         // Where it failed after having been claimed this comes too late and does nothing: then the lease is its rest.
         if let Err(error) = self.keep(&[Change::Document(Document { version, due_at, ..document })]) {
-            tracing::error!(?error, "a job that failed could not be put off");
+            tracing::error!(%error, "a job that failed could not be put off");
         }
     }
 }

@@ -146,6 +146,7 @@ pub use usage::{Bucket, Dimension, Group, Interval, UsageQuery, UsageReport};
 pub use utilisation::{Busy, UtilisationReport};
 pub use webhook_endpoints::{Endpoint, EndpointView, MadeEndpoint};
 
+use std::fmt;
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -164,6 +165,18 @@ pub enum Error {
     Busy,
     /// The world failed. Nothing was done, or it will be found done under its key.
     Fault(Fault),
+}
+
+/// For the log.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Refused(refusal) => write!(f, "{refusal} ({})", refusal.code()),
+            Error::BadCard(faults) => f.write_str(&crate::rate_card::in_lines(faults)),
+            Error::Busy => f.write_str("more is waiting than this server takes at once"),
+            Error::Fault(fault) => fault.fmt(f),
+        }
+    }
 }
 
 impl From<Refusal> for Error {

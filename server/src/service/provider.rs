@@ -104,8 +104,16 @@ impl App {
         let notice = provider.read_notice(body, signature, self.clock.machine_now());
         let notice = notice.map_err(|it| {
             NoticeRefused::Unbelievable(match it {
-                NoticeFault::NoSignature => "it carries no signature",
-                NoticeFault::WrongSignature => "its signature is not of our secret",
+                NoticeFault::NoSignature if signature.is_empty() => {
+                    "it has no Stripe-Signature header; Stripe sends one, and nothing on the way may take it off"
+                }
+                NoticeFault::NoSignature => {
+                    "its Stripe-Signature is not of the form t=…,v1=…; send it as Stripe made it"
+                }
+                NoticeFault::WrongSignature => {
+                    "its signature was not made over this body with our secret; compare STRIPE_WEBHOOK_SECRET with the \
+                     endpoint's signing secret at Stripe"
+                }
                 NoticeFault::Stale => "it was signed too long ago, or by a clock that is ahead",
                 NoticeFault::Malformed => "it is signed and is no notice",
             })
@@ -211,7 +219,7 @@ impl App {
             Err(unread) => (&unread.reference, unread.at, unread.why.clone()),
             Ok(notice) => {
                 let Err(error) = self.hear(notice).await else { return true };
-                tracing::warn!(notice = notice.reference, ?error, "an event could not be looked at");
+                tracing::warn!(notice = notice.reference, %error, "an event could not be looked at");
                 if end < notice.at + SET_ASIDE_AFTER {
                     return false;
                 }
@@ -253,7 +261,7 @@ impl App {
             Some(Ok(notice)) => {
                 let heard = self.hear(&notice).await;
                 let _ = heard.as_ref().inspect_err(|error| {
-                    tracing::warn!(event, ?error, "an event that was set aside is still not heard of");
+                    tracing::warn!(event, %error, "an event that was set aside is still not heard of");
                 });
                 heard.is_ok()
             }
@@ -304,7 +312,7 @@ impl App {
                 Err(error) if is_old(&kept.body, self.now()) => {
                     tracing::error!(
                         payment = kept.document.id,
-                        ?error,
+                        %error,
                         "the card of a payment is not looked for any more"
                     );
                 }

@@ -67,7 +67,7 @@ pub struct MoneyOfMonth {
 /// What is owed to customers at an instant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Liability {
-    /// The end of a day of UTC, or now.
+    /// A midnight of UTC, or now.
     pub at: Timestamp,
     pub outstanding: Credits,
     pub deferred: Vec<Money>,
@@ -128,11 +128,12 @@ impl App {
         })
     }
 
-    /// What is owed at the end of the day of UTC that `at` falls in; now where nothing is said.
+    /// What is owed at the midnight of UTC that `at` is, or at the next one after it; now where nothing is said.
     pub fn liability(&self, at: Option<Timestamp>) -> Result<Liability, Error> {
         let now = self.now();
-        let freshness = self.books_until(at.map_or(Timestamp::NEVER, end_of_day))?;
-        let date = Date::of(at.unwrap_or(now).min(now));
+        let freshness = self.books_until(at.map_or(Timestamp::NEVER, midnight_from))?;
+        // A day ends with the midnight after it.
+        let date = Date::of(at.map_or(now, |it| last_before(midnight_from(it)).min(now)));
         let last = Month::of(date);
         let mut whole = DayBody::default();
         for kept in self.house_months(Some(last))? {
@@ -146,7 +147,7 @@ impl App {
         }
         let money = |(code, amount): (String, i64)| Some(Money { amount, currency: code.parse().ok()? });
         Ok(Liability {
-            at: at.map_or(now, |it| end_of_day(it).min(now)),
+            at: at.map_or(now, |it| midnight_from(it).min(now)),
             outstanding: Credits::from_micros(whole.outstanding),
             deferred: whole.deferred.into_iter().filter_map(money).collect(),
             freshness,
@@ -160,7 +161,12 @@ impl App {
     }
 }
 
-fn end_of_day(at: Timestamp) -> Timestamp {
+/// The first midnight of UTC that is not before `at`.
+fn midnight_from(at: Timestamp) -> Timestamp {
     const DAY: i64 = 24 * 60 * 60 * 1_000;
-    Timestamp::from_millis((at.millis().div_euclid(DAY) + 1).saturating_mul(DAY))
+    Timestamp::from_millis((at.millis().saturating_add(DAY - 1).div_euclid(DAY)).saturating_mul(DAY))
+}
+
+fn last_before(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis((at.millis() - 1).max(0))
 }

@@ -33,6 +33,8 @@ use axum::routing::{get, post};
 
 use crate::http::Site;
 
+pub use billing::PATH as BILLING;
+
 /// What a page's handler answers; the error is a page too.
 type Paged = Result<Response, Response>;
 

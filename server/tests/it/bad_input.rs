@@ -126,6 +126,137 @@ fn a_reason_has_1_to_500_bytes() {
     }
 }
 
+/// Words of the language Scrip is written in, which nobody who sends JSON has to know.
+const FOREIGN: [&str; 33] = [
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "usize",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "isize",
+    "f32",
+    "f64",
+    "bool",
+    "str",
+    "struct",
+    "enum",
+    "variant",
+    "untagged",
+    "newtype",
+    "tuple",
+    "unit",
+    "sequence",
+    "map",
+    "nonzero",
+    "expected",
+    "integer",
+    "floating",
+    "borrowed",
+    "serde",
+    "deserialize",
+    "Some",
+    "None",
+];
+
+/// The kinds of JSON that a schema allows.
+fn kinds(document: &Value, schema: &Value, found: &mut Vec<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return kinds(document, document.pointer(reference.trim_start_matches('#')).unwrap(), found);
+    }
+    let one = std::slice::from_ref(&schema["type"]);
+    let types = schema["type"].as_array().map_or(one, Vec::as_slice);
+    found.extend(types.iter().filter_map(Value::as_str).map(str::to_owned));
+    for list in ["oneOf", "anyOf", "allOf"] {
+        schema[list].as_array().into_iter().flatten().for_each(|it| kinds(document, it, found));
+    }
+}
+
+/// A path with something in the place of each of its names that might be there.
+fn filled(path: &str) -> String {
+    let parts = path.split('/').map(|it| match it {
+        "{charge}" | "{hold}" | "{grant}" | "{payment}" => {
+            format!("{}_0t45zs3650pseqcgw4r0000003", it.trim_matches(['{', '}']))
+        }
+        "{action}" => "start".to_owned(),
+        it if it.starts_with('{') => "ada".to_owned(),
+        it => it.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Every field of every request, of every kind that it is not: the answer names the field, in words that everybody
+/// knows, and says back nothing that somebody wrote.
+#[test]
+fn a_field_of_the_wrong_kind_is_told_in_plain_words() {
+    let server = Served::sandbox();
+    server.account("ada");
+    let document: Value = serde_json::from_str(include_str!("../../../openapi.json")).unwrap();
+    let samples = [
+        ("string", json!("a secret word")),
+        ("number", json!(-1.5)),
+        ("integer", json!(-7_000_000_000_i64)),
+        ("boolean", json!(true)),
+        ("array", json!([[]])),
+        ("object", json!({"a secret word": {}})),
+        ("null", Value::Null),
+    ];
+    let (mut asked, mut unseen) = (0, Vec::new());
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let mut schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let is_batch = schema["type"] == "array";
+            if is_batch {
+                schema = &schema["items"];
+            }
+            if let Some(reference) = schema["$ref"].as_str() {
+                schema = document.pointer(reference.trim_start_matches('#')).unwrap();
+            }
+            // Documents of their own: what is wrong in them is told when the rest is right.
+            let properties = schema["properties"].as_object().filter(|_| path != "/v1/rate-cards");
+            let is_read = |it: &(&String, &Value)| !["input", "usage"].contains(&&**it.0);
+            for (name, property) in properties.into_iter().flatten().filter(is_read) {
+                let mut allowed = Vec::new();
+                kinds(&document, property, &mut allowed);
+                let is_wrong = |kind: &str| match kind {
+                    "integer" => !allowed.iter().any(|it| ["integer", "number"].contains(&&**it)),
+                    "null" => false,
+                    kind => !allowed.iter().any(|it| it == kind),
+                };
+                for (kind, sample) in samples.iter().filter(|it| !allowed.is_empty() && is_wrong(it.0)) {
+                    let body = json!({name: sample});
+                    let body = if is_batch { json!([body]) } else { body };
+                    let reply = match &**method {
+                        "put" => server.put(&filled(path), &body),
+                        _ => server.post(&filled(path), "k", &body),
+                    };
+                    let problem = if is_batch { reply.json()["results"][0]["error"].clone() } else { reply.json() };
+                    let (detail, field) = (problem["detail"].as_str().unwrap(), problem["field"].as_str());
+                    asked += 1;
+                    // Who asks for what there is not is turned away before anything is read.
+                    if problem["status"] == 404 || problem["status"] == 501 {
+                        unseen.push(format!("{method} {path}"));
+                        continue;
+                    }
+                    let said = format!("{method} {path}, {name} as {kind}: {}", reply.text);
+                    assert_eq!(problem["status"], 422, "{said}");
+                    assert!(field.is_some_and(|it| it.split(['.', '[']).next() == Some(name)), "{said}");
+                    assert!(detail.contains(field.unwrap()), "{said}");
+                    let of_rust = detail.split(|it: char| !it.is_alphanumeric()).find(|it| FOREIGN.contains(it));
+                    assert_eq!(of_rust, None, "{said}");
+                    assert!(!detail.contains("a secret word"), "{said}");
+                }
+            }
+        }
+    }
+    unseen.dedup();
+    assert!(300 < asked && unseen.len() < 8, "{asked} were asked; not read by {unseen:?}");
+}
+
 #[test]
 fn what_is_not_json_is_told_apart_from_what_is_wrong() {
     let server = Served::start();
@@ -225,7 +356,9 @@ fn artefacts_that_would_do_harm_are_refused() {
     assert_eq!(archive(&tar_with("src/main.rs")).json()["quantities"]["code_lines"], 1);
     let plan = |body: &str| server.send("/v1/measure/plan", "", "application/json", body);
     assert_eq!(plan("{}").problem().1, "unknown_plan");
-    assert_eq!(plan("{\"format_version\": \"2.0\"}").problem().1, "unsupported_plan_version");
+    let later = plan("{\"format_version\": \"2.0\"}");
+    assert_eq!(later.problem().1, "unsupported_plan_version");
+    assert!(later.json()["detail"].as_str().unwrap().contains("version \"2.0\" is not supported"), "{}", later.text);
     assert_eq!(plan("{\"format_version\": ").problem().1, "unknown_plan");
     let chat = |body: Value| server.post("/v1/measure/chat", "", &body).problem();
     assert_eq!(chat(json!({"model": ""})).0, 422);
@@ -277,6 +410,11 @@ fn an_artefact_that_is_too_large_to_measure_is_refused_by_a_code_of_its_own() {
     let bomb = zip.finish().unwrap().into_inner();
     let refused = server.send_bytes("/v1/measure/repository", "", "application/zip", &bomb);
     assert_eq!(refused.problem(), (422, "archive_too_large".into(), String::new()), "{}", refused.text);
+    assert!(refused.text.contains("pack the source alone") && !refused.text.contains("limit"), "{}", refused.text);
+    let bomb = format!("a: &a [1]\nb: [{}]\n", "*a, ".repeat(400_000));
+    let refused = plan("application/yaml", &bomb);
+    assert_eq!(refused.problem().1, "unknown_plan", "{}", refused.text);
+    assert!(refused.text.contains("than are read") && !refused.text.contains("Nodes"), "{}", refused.text);
 }
 
 #[test]

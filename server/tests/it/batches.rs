@@ -65,7 +65,7 @@ fn a_line_that_is_not_json_spoils_only_itself() {
     // Where it stands in the batch, and not in itself.
     let why = &reply["results"][1]["error"];
     assert_eq!((&why["line"], &why["column"]), (&json!(2), &json!(2)), "{why}");
-    assert_eq!(why["detail"], "the body is not JSON at line 2, column 2: key must be a string");
+    assert_eq!(why["detail"], "the body is not JSON: a name must stand in double quotes (line 2, column 2)");
     let spoilt = server.send("/v1/charges/batch", "", "application/json", "[{oops]");
     assert_eq!(spoilt.problem().1, "malformed_json");
 }

@@ -1,6 +1,9 @@
 //! Charging, repeating, reversing: the path everything is about.
+use std::sync::Arc;
+
 use expect_test::expect;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::pages::visit;
 use crate::served::{Served, chat, timeless};
@@ -144,6 +147,25 @@ fn out_of_credits_says_how_much_is_missing_and_where_to_buy() {
     let grant = json!({"credits": 1, "source": "promo", "reason": "Sorry"});
     assert_eq!(server.post("/v1/accounts/ada/grants", "g1", &grant).status, 201);
     assert_eq!(server.charge(&chat("ada", "msg_1", 4_008_000)).status, 201);
+}
+
+/// Where Scrip sells credits itself and knows its address, that is where; else nothing is said that may not be so.
+#[test]
+fn a_server_that_sells_credits_says_where_it_does() {
+    let public = "public_url = \"https://billing.example.com/\"";
+    let refused = |server: &Served| {
+        server.account("ada");
+        server.charge(&chat("ada", "msg_1", 4_008_000)).json()["purchase_url"].clone()
+    };
+    assert_eq!(refused(&Served::start()), Value::Null);
+    assert_eq!(refused(&Served::configured(public)), Value::Null);
+    let sells = [("STRIPE_SECRET_KEY", "sk_test_x"), ("STRIPE_WEBHOOK_SECRET", "whsec_x")];
+    let selling = Served::start_with(Arc::new(TempDir::new().unwrap()), &sells, public);
+    assert_eq!(refused(&selling), "https://billing.example.com/settings/billing?needed=1#buy");
+    // Who comes without a session is told the way in.
+    let page = selling.browse("/settings/billing?needed=1", "");
+    assert_eq!(page.status, 401);
+    assert!(page.text.contains("Open Settings in the app you came from"), "{}", page.text);
 }
 
 #[test]

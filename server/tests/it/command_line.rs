@@ -134,6 +134,22 @@ fn with_json_a_failure_is_json() {
         assert_eq!(found["code"], code);
         assert!(found["detail"].as_str().is_some_and(|it| 10 < it.len()), "{found}");
     }
+    let card = directory.path().join("card.toml");
+    std::fs::write(&card, "version = 1\n[meters]\nx = 1\n").unwrap();
+    let found = told(&["rate-card", "check", card.to_str().unwrap(), "--json"]);
+    assert_eq!(found["code"], "invalid_rate_card");
+    assert!(found["faults"].as_array().unwrap().iter().any(|it| it["line"] == 3), "{found}");
+    // Of what was not understood, too; and who did not ask for JSON reads words.
+    for words in
+        [&["balance", "--json"][..], &["rate-card", "check", "--json"], &["measure", "--json"], &["x", "--json"]]
+    {
+        let output = scrip(words);
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true), "{words:?}");
+        let found: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(found["code"], "misunderstood");
+        assert!(found["detail"].as_str().is_some_and(|it| 10 < it.len() && !it.contains('\n')), "{found}");
+    }
+    failed(&scrip(&["balance", "--", "--json", "x"]), 2, "Usage: scrip balance");
 }
 
 /// Where nobody reads any more, nobody is told; and where no terminal is, no bar is drawn.
@@ -155,7 +171,8 @@ fn closed_ends_and_files_are_no_terminals() {
     let path = directory.path().to_str().unwrap();
     let measured = scrip(&["measure", "repository", path]);
     assert!(said(&measured).contains("3  code_lines") && measured.stderr.is_empty());
-    failed(&scrip(&["measure", "repository", path, "--files-max", "0"]), 1, "more than 0 files");
+    let too_many = scrip(&["measure", "repository", path, "--files-max", "0"]);
+    failed(&too_many, 1, "more than 0 files; measure a folder of it, or allow more with --files-max and --bytes-max");
     assert!(said(&scrip(&["help", "measure"])).contains("scrip measure repository ."));
 }
 
@@ -201,6 +218,10 @@ fn a_server_is_asked_from_a_terminal() {
     std::fs::write(&card, said(&ask(&["rate-card", "show"]))).unwrap();
     let card = card.to_str().unwrap();
     assert!(said(&ask(&["rate-card", "check", card])).contains("version 1 is whole"));
+    let checked = json_said(&ask(&["rate-card", "check", card, "--json"]));
+    assert_eq!((&checked["version"], checked["meters"].as_array().unwrap().len()), (&json!(1), 4));
+    let shown = json_said(&ask(&["rate-card", "show", "--json"]));
+    assert_eq!(shown["meters"], json_said(&ask(&["rate-card", "show", "--in-force", "--json"]))["meters"]);
     assert_eq!(said(&ask(&["rate-card", "diff", card])).trim(), "no price changes");
     failed(&ask(&["rate-card", "upload", card, "--dry-run"]), 1, "version");
     std::fs::write(card, "version = 1\n[meters]\nx = 1\n").unwrap();

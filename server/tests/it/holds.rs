@@ -50,6 +50,7 @@ fn a_stream_extends_its_hold_and_captures_what_it_used() {
     assert_eq!((closed.problem().1.as_str(), &closed.json()["end"]), ("hold_closed", &json!("captured")));
     let shown = server.get(&path(&hold, "")).json();
     assert_eq!((&shown["state"], &shown["charge"]), (&json!("captured"), &captured.json()["charge"]["id"]));
+    assert_eq!(shown["used"], json!({"input_tokens": 20_000}));
 }
 
 /// What was counted while a stream flowed, and that it is an estimate, stays on its receipt.
@@ -117,7 +118,9 @@ fn an_expired_hold_captures_what_was_reported_and_releases_the_rest() {
     assert_eq!(server.charge(&chat("ada", "msg_1", 8_000)).status, 201);
     let shown = server.get(&path(&hold, "")).json();
     assert_eq!((&shown["state"], shown["charge"].is_string()), (&json!("expired"), true));
-    assert_eq!(server.get(&path(&quiet, "")).json()["state"], "expired");
+    assert_eq!(shown["used"], json!({"input_tokens": 8_000}));
+    let shown = server.get(&path(&quiet, "")).json();
+    assert_eq!((&shown["state"], &shown["used"]), (&json!("expired"), &Value::Null));
     // The welcome for servers has expired as well.
     assert_eq!(server.available("ada"), "498");
     let back = server.post("/v1/test-clock/advance", "", &json!({"to": "2030-01-01T00:00:00Z"}));

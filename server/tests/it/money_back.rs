@@ -52,6 +52,36 @@ fn a_refund_the_provider_cannot_make_puts_the_credits_back() {
     assert_eq!(again.header("idempotent-replay"), Some("true"));
 }
 
+/// Money is minor units with their currency everywhere; of a payment, whose currency is known, the units alone will do.
+#[test]
+fn the_amount_of_a_refund_is_minor_units_or_money() {
+    let shop = Shop::open();
+    let id = bought(&shop, VISA);
+    for (amount, field) in [
+        (json!(0), "amount"),
+        (json!(-121), "amount"),
+        (json!("121"), "amount"),
+        (json!(1.21), "amount"),
+        (json!([121]), "amount"),
+        (json!({"amount": 0, "currency": "eur"}), "amount.amount"),
+        (json!({"amount": 121, "currency": "usd"}), "amount.currency"),
+        (json!({"amount": 121, "currency": "euro"}), "amount.currency"),
+        (json!({"amount": 121}), "amount.currency"),
+        (json!({"amount": 121, "currency": "eur", "tax": 21}), "amount.tax"),
+    ] {
+        let refused = refund(&shop, &id, "wrong", json!({"amount": amount}));
+        assert_eq!(refused.problem(), (422, "invalid_request".into(), field.into()), "{amount}: {}", refused.text);
+    }
+    let units = refund(&shop, &id, "r1", json!({"amount": 121}));
+    assert_eq!((units.status, &units.json()["credits"]), (201, &json!("100")), "{}", units.text);
+    // The same said in another way is the same.
+    let money = |key: &str| refund(&shop, &id, key, json!({"amount": {"amount": 121, "currency": "EUR"}}));
+    assert_eq!(money("r1").text, units.text);
+    assert_eq!(money("r2").json()["total"], json!({"amount": 121, "currency": "eur"}));
+    shop.settle();
+    assert_eq!(shop.totals(), (1210, 242, 0));
+}
+
 #[test]
 fn a_dispute_nobody_told_of_is_found() {
     let shop = Shop::deaf();

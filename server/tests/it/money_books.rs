@@ -277,7 +277,10 @@ fn what_is_final_has_the_last_hour_of_its_month_and_never_changes() {
         let of_servers = report.used.iter().find(|it| it.0 == "server").unwrap();
         assert_eq!((of_servers.1, report.outstanding), (Credits::whole(312), balance.closing));
         let owed = town.app.liability(Some(month.end() - Span::from_millis(1))).unwrap();
-        assert_eq!(owed.outstanding, balance.closing);
+        assert_eq!((owed.outstanding, owed.at), (balance.closing, month.end()));
+        // Of the very instant that is asked for: the midnight that ends a month is the end of it.
+        let at_midnight = town.app.liability(Some(month.end())).unwrap();
+        assert_eq!((at_midnight.outstanding, at_midnight.at), (balance.closing, month.end()));
         town.pass(Span::HOUR.times(2)).await;
         let again = town.app.statement(&ada(), month, None).unwrap();
         assert_eq!(format!("{again:?}"), format!("{said:?}"));

@@ -38,6 +38,31 @@ fn found_in(place: &Path, text: &str, found: &mut Vec<String>) {
     }
 }
 
+/// People type what they type: it is counted, by its tokens, and nothing of it stays.
+fn a_chat_is_counted_whatever_is_in_it(server: &Served) {
+    let said = format!("my cards are {} and {}", NUMBERS[0], NUMBERS[1]);
+    let chat = json!({"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": said}], "reply": said});
+    let measured = server.post("/v1/measure/chat", "", &chat);
+    assert_eq!(measured.status, 200, "{}", measured.text);
+    let order = |key: &str, input: &Value| {
+        let order = json!({"account": "ada", "meter": "ai_chat", "input": input, "idempotency_key": key});
+        (server.post("/v1/charges", "", &order), server.post("/v1/charges/batch", "", &json!([order])))
+    };
+    let (charged, batch) = order("chat", &chat);
+    assert_eq!((charged.status, &charged.json()["quantities"]), (201, &measured.json()["quantities"]));
+    assert_eq!(batch.json()["duplicates"], 1, "{}", batch.text);
+    let quote = json!({"account": "ada", "meter": "ai_chat", "input": chat, "binding_for_seconds": 60});
+    assert_eq!(server.post("/v1/quotes", "", &quote).status, 200);
+    // What would stay of an artefact is looked at as everything is that stays.
+    let mut named = chat;
+    named["model"] = json!(NUMBERS[0]);
+    let plan = json!({"scrip_plan": 1, "services": [{"name": NUMBERS[0], "image": "web"}]});
+    let refused = order("named", &named);
+    let ndjson = refused.1.json()["results"][0]["error"]["field"].clone();
+    assert_eq!((refused.0.problem(), ndjson), ((422, "invalid_request".into(), "input".into()), json!("input")));
+    assert_eq!(server.post("/v1/measure/plan", "", &plan).status, 200);
+}
+
 #[test]
 fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
     let directory = Arc::new(TempDir::new().unwrap());
@@ -77,10 +102,21 @@ fn a_card_number_is_refused_at_every_door_and_neither_kept_nor_logged() {
         }
     }
     assert!(25 < doors && 45 < refused, "{doors} doors were found, {refused} numbers refused");
-    let key =
-        server.post("/v1/accounts/ada/grants", NUMBERS[0], &json!({"credits": 1, "source": "promo", "reason": "x"}));
-    let problem = key.problem();
-    assert_eq!((problem.0, &*problem.2), (422, "Idempotency-Key"), "a key is kept for ever");
+    // A key is kept for ever, and programs make keys of numbers: it works, and not as it came.
+    let grant = |key: &str| {
+        let body = json!({"credits": 1, "source": "promo", "reason": "x"});
+        server.post("/v1/accounts/ada/grants", key, &body)
+    };
+    let (first, again) = (grant(NUMBERS[0]), grant(NUMBERS[0]));
+    assert_eq!((first.status, &again.text), (201, &first.text));
+    assert_eq!(again.header("idempotent-replay"), Some("true"));
+    let charge = crate::served::chat("ada", NUMBERS[2], 8_000);
+    let (first, again) = (server.charge(&charge), server.charge(&charge));
+    assert_eq!((first.status, &again.text), (201, &first.text), "another request, and as good a key");
+    let entries = server.get("/v1/accounts/ada/entries?meter=ai_chat").json();
+    let kept = entries["data"][0]["idempotency_key"].as_str().unwrap();
+    assert!(kept.starts_with("sha256:"), "{kept}");
+    a_chat_is_counted_whatever_is_in_it(&server);
     for path in DISGUISED.map(|it| format!("/v1/accounts/{it}")) {
         for reply in [server.get(&path), server.put(&path, &json!({}))] {
             assert_eq!(reply.problem(), (422, "invalid_request".into(), "path".into()), "{path}: {}", reply.text);

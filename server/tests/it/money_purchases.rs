@@ -324,13 +324,25 @@ fn a_secret_key_that_is_not_taken_for_a_while_costs_no_payment() {
 fn a_wrong_signature_or_an_old_one_is_not_believed() {
     let shop = Shop::open();
     shop.server.account("ada");
-    let take = |signature: &str| {
+    let take = |signature: Option<&str>| {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let request = agent.post(format!("{}/v1/stripe/webhook", shop.server.url));
-        request.header("stripe-signature", signature).send("{\"object\":\"event\"}").unwrap().status().as_u16()
+        let request = signature.iter().fold(request, |it, value| it.header("stripe-signature", *value));
+        let mut answer = request.send("{\"object\":\"event\"}").unwrap();
+        assert_eq!(answer.status().as_u16(), 400, "{signature:?}");
+        let problem: Value = answer.body_mut().read_json().unwrap();
+        assert_eq!(problem["code"], "unbelievable_notice");
+        problem["detail"].as_str().unwrap().to_owned()
     };
-    for signature in ["", "t=1,v1=00", &format!("t=1795000000,v1={}", "0".repeat(64)), SECRET] {
-        assert_eq!(take(signature), 400, "{signature}");
+    // Each says what to look at: nothing came, it is not Stripe's, or it is of another secret.
+    for (signature, why) in [
+        (None, "has no Stripe-Signature header"),
+        (Some(""), "has no Stripe-Signature header"),
+        (Some("t=1,v1=00"), "is not of the form"),
+        (Some(SECRET), "is not of the form"),
+        (Some(&*format!("t=1795000000,v1={}", "0".repeat(64))), "compare STRIPE_WEBHOOK_SECRET"),
+    ] {
+        assert!(take(signature).contains(why), "{signature:?}: {}", take(signature));
     }
 }
 

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use meters::plain;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -121,7 +122,13 @@ impl Rows {
             (Err(why), Some(_)) => return Err(format!("line {line}: {why}; is a quote not closed?")),
             (Err(why), None) => Err(why),
             (Ok(text), Some(header)) => cells(&text).and_then(|it| members(header, &it)),
-            (Ok(text), None) => serde_json::from_slice(&text).map_err(|it| format!("is not a JSON object: {it}")),
+            (Ok(text), None) => serde_json::from_slice(&text).map_err(|it| {
+                if it.is_data() {
+                    "is not a JSON object".to_owned()
+                } else {
+                    format!("is not JSON: {}", plain::of_json(&it))
+                }
+            }),
         };
         let saying = members.as_ref().ok().filter(|it| !it.contains_key(&self.name)).map(|it| self.saying(it));
         Ok(Some(Row { line, start, next: self.place(), saying, members }))

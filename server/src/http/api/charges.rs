@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::super::card_numbers::as_kept;
 use super::super::gauges::count;
 use super::super::json;
 use super::super::knock::{JSON, JSON_BYTES_MAX, Knock};
@@ -46,7 +47,8 @@ pub struct ChargeIn<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<Artefact>)]
     input: Option<&'a RawValue>,
-    /// New for new work: the same key again is answered with the first answer, for ever.
+    /// New for new work: the same key again is answered with the first answer, for ever. One that could be a card's
+    /// number is kept as `sha256:…`.
     #[schema(value_type = String, pattern = "^[!-~]{1,255}$", example = "msg_8412")]
     idempotency_key: TextIn,
     /// When it happened, if not now: at most 35 days ago. It is priced and reported as of then.
@@ -81,7 +83,7 @@ impl ChargeIn<'_> {
             metadata: self.metadata,
             evidence: self.evidence,
         };
-        Ok(ChargeOrder { account: self.account.0, order: said.into_order()?, key: self.idempotency_key.0, by })
+        Ok(ChargeOrder { account: self.account.0, order: said.into_order()?, key: as_kept(self.idempotency_key.0), by })
     }
 }
 

@@ -11,6 +11,7 @@ use billing::time::Span;
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::super::card_numbers::as_kept;
 use super::super::json;
 use super::super::knock::{JSON, JSON_BYTES_MAX, Knock};
 use super::super::problem::Problem;
@@ -52,7 +53,7 @@ pub struct HoldIn<'a> {
     /// A hold that is neither captured nor released by then captures the usage last reported and releases the rest.
     #[schema(minimum = 1, maximum = 604_800)]
     expires_in_seconds: u32,
-    /// New for new work.
+    /// New for new work. One that could be a card's number is kept as `sha256:…`.
     #[schema(value_type = String, pattern = "^[!-~]{1,255}$", example = "stream_77")]
     idempotency_key: TextIn,
     at: Option<InstantIn>,
@@ -97,7 +98,7 @@ impl HoldIn<'_> {
             order: said.into_order()?,
             amount,
             lasts: Span::SECOND.times(i64::from(self.expires_in_seconds)),
-            key: self.idempotency_key.0,
+            key: as_kept(self.idempotency_key.0),
             by,
         })
     }
@@ -353,7 +354,7 @@ pub struct HoldShown {
     dimensions: std::collections::BTreeMap<String, String>,
     /// Reserved now; what was reserved when it was opened, for one that has ended.
     credits: Amount,
-    /// The usage last reported.
+    /// The usage last reported; of one that has ended, the usage that it was charged for. Null where none was told.
     #[schema(value_type = Option<QuantitiesIn>)]
     used: Option<std::collections::BTreeMap<String, u64>>,
     expires_at: Instant,

@@ -24,6 +24,7 @@ pub mod projects;
 pub mod purchases;
 pub mod quotes;
 pub mod rate_cards;
+pub mod refunds;
 pub mod reply;
 pub mod reports;
 pub mod running;

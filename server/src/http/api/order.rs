@@ -2,7 +2,7 @@
 use billing::ledger::Draw;
 use billing::rating::Text;
 use meters::chat::ChatRequest;
-use meters::{Measurement, chat, plan};
+use meters::{Measurement, chat, plain, plan};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,6 +10,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::super::card_numbers;
+use super::super::catalogue;
+use super::super::json;
 use super::super::problem::Problem;
 use super::super::wire::{Amount, DimensionsIn, GrantRef, InstantIn, NameIn, ObjectIn, QuantitiesIn, TextIn, texts};
 use crate::service::{Evidence, Order};
@@ -73,6 +76,9 @@ impl Said<'_> {
             (None, Some(input)) => {
                 let measured = measured(&meter, input)?;
                 let evidence = Evidence { kept: abridged(measured.evidence).to_string().into(), told: None };
+                // Of the artefact itself nothing is kept, so nobody looked for card numbers in it: this is what stays.
+                card_numbers::none_in("input", &evidence.kept)?;
+                measured.dimensions.values().try_for_each(|it| card_numbers::none_in("input", it))?;
                 let quantities = measured.quantities.iter().map(|(name, it)| (Text::from(&**name), *it)).collect();
                 (quantities, agreed(texts(&measured.dimensions), told)?, Some(evidence))
             }
@@ -95,9 +101,13 @@ impl Said<'_> {
 fn measured(meter: &str, input: &RawValue) -> Result<Measurement, Problem> {
     let inside = |error: meters::MeasureError| Problem::from(error).inside("input");
     match meter {
-        "ai_chat" => chat::measure(&ChatRequest::from_json(input.get().as_bytes()).map_err(inside)?).map_err(inside),
+        "ai_chat" => {
+            let request: ChatRequest = json::parse(input.get().as_bytes()).map_err(no_chat)?;
+            chat::measure(&request).map_err(inside)
+        }
         "infra_plan" if input.get().starts_with('"') => {
-            let text: String = serde_json::from_str(input.get()).map_err(|it| Problem::invalid("input", it))?;
+            let text: String =
+                serde_json::from_str(input.get()).map_err(|it| Problem::invalid("input", plain::of_json(&it)))?;
             plan::measure(text.as_bytes()).map_err(inside)
         }
         "infra_plan" => plan::measure(input.get().as_bytes()).map_err(inside),
@@ -107,6 +117,13 @@ fn measured(meter: &str, input: &RawValue) -> Result<Measurement, Problem> {
         )),
         _ => Err(Problem::invalid("input", "can be measured for `ai_chat` and `infra_plan`; send `quantities`")),
     }
+}
+
+/// The same complaint about a chat inside an order.
+fn no_chat(problem: Problem) -> Problem {
+    let mut problem = problem.inside("input");
+    problem.kind = &catalogue::INVALID_CHAT;
+    problem
 }
 
 /// What was measured, and what the caller adds to it. They may not contradict each other.
@@ -127,7 +144,8 @@ fn agreed(measured: Vec<(Text, Text)>, told: Vec<(Text, Text)>) -> Result<Vec<(T
 
 /// What the caller's measurer counted, kept as short as what is measured here.
 pub fn evidence(told: ObjectIn<'_>) -> Result<Evidence, Problem> {
-    let said: Value = serde_json::from_str(told.0.get()).map_err(|it| Problem::invalid("evidence", it))?;
+    let said: Value =
+        serde_json::from_str(told.0.get()).map_err(|it| Problem::invalid("evidence", plain::of_json(&it)))?;
     Ok(Evidence { kept: abridged(said).to_string().into(), told: Some(told.text()) })
 }
 

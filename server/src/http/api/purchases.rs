@@ -1,4 +1,4 @@
-//! Buying: what is sold, purchases, payments and refunds.
+//! Buying: what is sold, purchases and payments.
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -16,11 +16,10 @@ use super::super::knock::Knock;
 use super::super::problem::Problem;
 use super::super::query::Stretch;
 use super::super::site::Site;
-use super::super::wire::{Amount, AmountIn, GrantRef, Instant, NameIn, TextIn};
-use super::charges::reason;
+use super::super::wire::{Amount, AmountIn, GrantRef, Instant, NameIn};
 use super::grants::{MoneyShown, SourceShown, currency_in_use};
 use super::reply::{self, Answered, Page};
-use crate::service::{Goods, Much, Package, PaymentView, PurchaseOrder, Purpose, RefundOrder, RefundView, Scope};
+use crate::service::{Goods, Package, PaymentView, PurchaseOrder, Purpose, Scope};
 
 /// Money in a request, in minor units of its currency.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -408,89 +407,4 @@ pub async fn confirm(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let view = site.app.confirm_payment(id, said.return_url, key.as_ref()).await?;
     let is_replay = view.is_replay;
     reply::written(StatusCode::CREATED, &PaymentShown::of(view), is_replay)
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = RefundRequest, example = json!({"credits": "250", "reason": "Bought too many"}))]
-pub struct RefundIn {
-    /// So many unused credits, at what was paid for them. All that are unused where nothing is said.
-    credits: Option<AmountIn>,
-    /// So much money, in minor units, tax included, instead of `credits`.
-    #[schema(minimum = 1)]
-    amount: Option<i64>,
-    /// The customer reads it.
-    #[schema(value_type = String, min_length = 1, max_length = 500)]
-    reason: TextIn,
-}
-
-/// Money on its way back.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Refund)]
-pub struct RefundShown {
-    #[schema(pattern = "^refund_[0-9a-hjkmnp-tv-z]{26}$")]
-    id: String,
-    payment: String,
-    grant: String,
-    /// `pending`, `succeeded` or `failed`; the credits of one that failed are back in their grant.
-    status: String,
-    credits: Amount,
-    net: MoneyShown,
-    tax: MoneyShown,
-    total: MoneyShown,
-    reason: String,
-    credit_note: Option<String>,
-    created_at: Instant,
-}
-
-impl RefundShown {
-    fn of(view: RefundView) -> RefundShown {
-        let it = view.refund;
-        let money = |amount| MoneyShown::from(Money { amount, currency: it.currency });
-        RefundShown {
-            id: view.id,
-            credits: Amount(Credits::from_micros(it.part.credits)),
-            net: money(it.part.net),
-            tax: money(it.part.tax),
-            total: money(it.part.net + it.part.tax),
-            payment: it.payment,
-            grant: it.grant,
-            status: it.status.as_str().to_owned(),
-            reason: it.reason,
-            credit_note: it.credit_note,
-            created_at: Instant(Timestamp::from_millis(it.created_at)),
-        }
-    }
-}
-
-/// Refund a payment
-///
-/// Unused credits leave their grant at once; their money goes back to the card at what was paid for them.
-#[utoipa::path(post, path = "/v1/payments/{payment}/refund", operation_id = "refundPayment", tag = "Credits in",
-    params(
-        ("payment" = String, Path, description = "The payment's id."),
-        ("Idempotency-Key" = String, Header, description = "New for a new refund.", min_length = 1, max_length = 255),
-    ),
-    request_body = RefundIn, security(("api_key" = ["billing"])),
-    responses(
-        (status = 201, body = RefundShown, description = "The refund."),
-        (status = 404, description = "No such payment."),
-        (status = 409, description = "Too little is unused, the payment is disputed, or nothing is left of it."),
-        (status = 501, description = "This server takes no payments."),
-    ))]
-pub async fn refund(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
-    let mut call = knock.enter(&site, Scope::Billing)?;
-    let payment: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
-    let (key, by) = (call.key()?, call.who());
-    let said: RefundIn = call.json().await?;
-    let much = match (said.credits, said.amount) {
-        (Some(_), Some(_)) => return Err(Problem::invalid("amount", "must not be given together with `credits`")),
-        (Some(credits), None) => Much::Credits(credits.0),
-        (None, Some(amount)) if 0 < amount => Much::Amount(amount),
-        (None, Some(_)) => return Err(Problem::invalid("amount", "must be 1 or more")),
-        (None, None) => Much::Unused,
-    };
-    let view = site.app.refund(RefundOrder { payment, much, reason: reason(said.reason)?, key, by }).await?;
-    let is_replay = view.is_replay;
-    reply::written(StatusCode::CREATED, &RefundShown::of(view), is_replay)
 }

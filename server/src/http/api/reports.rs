@@ -136,7 +136,7 @@ pub struct RevenueShown {
 #[derive(Serialize, ToSchema)]
 #[schema(as = LiabilityReport)]
 pub struct LiabilityShown {
-    /// What it is of: the end of the day that was asked for, or now.
+    /// The instant it is of: the midnight that was asked for, or the next one after what was asked for; or now.
     at: Instant,
     /// Free and in holds, less debt.
     outstanding: Amount,
@@ -197,12 +197,13 @@ pub async fn revenue(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// What is owed to customers
 ///
-/// Outstanding credits, and the money received for them. It is kept by days of UTC: whatever instant of a day is asked
-/// for, the answer is of that day's end, or of now where the day is not over, and its `at` says which. As CSV with
-/// `Accept: text/csv`.
+/// Outstanding credits, and the money received for them, as they stood at the instant `at`. They are kept by days of
+/// UTC: at a midnight, such as `2027-01-01T00:00:00Z` for the end of 2026, the answer is of that very instant; within a
+/// day, it is of the midnight that ends it, or of now where it is not over. The `at` of the answer says which. As CSV
+/// with `Accept: text/csv`.
 #[utoipa::path(get, path = "/v1/reports/liability", operation_id = "getLiability", tag = "Reports",
-    params(("at" = Option<String>, Query, description = "Any instant of a day of UTC, for what is owed at the end of \
-        that day and not at that instant; now where nothing is said.", format = DateTime)),
+    params(("at" = Option<String>, Query, description = "A midnight of UTC, for what was owed at that instant; any \
+        other instant stands for the midnight after it. Now where nothing is said.", format = DateTime)),
     security(("api_key" = ["admin"])),
     responses((status = 200, description = "What is owed.", content(
         (LiabilityShown = "application/json"), (String = "text/csv")))))]

@@ -201,7 +201,7 @@ pub async fn zip(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     tokio::task::spawn_blocking(move || {
         let pipe = Pipe { sender: sender.clone(), piece: Vec::with_capacity(PIECE) };
         if let Err(error) = app.pack_invoices(&account, from, to, pipe) {
-            tracing::error!(?error, "packing invoices broke off");
+            tracing::error!(%error, "packing invoices broke off");
             let _ = sender.blocking_send(Err(std::io::Error::other("packing broke off")));
         }
     });

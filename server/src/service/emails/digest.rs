@@ -80,7 +80,7 @@ impl App {
         let mut changes = Vec::new();
         for account in &accounts {
             changes.extend(self.digest_of(account, now).unwrap_or_else(|error| {
-                tracing::error!(account = account.id.as_str(), ?error, "a weekly summary could not be made yet");
+                tracing::error!(account = account.id.as_str(), %error, "a weekly summary could not be made yet");
                 let monday = Calendar::default().around(Period::Week, now).0.millis().to_string();
                 Some(Kept::new(account.number, LATE, monday, ()).next(now, Some(now + LATE_AFTER)))
             }));

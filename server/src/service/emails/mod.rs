@@ -195,7 +195,7 @@ impl App {
             let posted = posted.unwrap_or_else(panicked);
             let id = kept.document.id.clone();
             if let Err(error) = app.settle_email(kept, turn, &mail.to, &posted) {
-                tracing::warn!(id, ?error, "how an e-mail went could not be written down; it is sent again");
+                tracing::warn!(id, %error, "how an e-mail went could not be written down; it is sent again");
             }
         });
         Ok(())
