@@ -115,6 +115,20 @@ pub struct Disputed {
     pub lost: i64,
 }
 
+/// How a payment stands, with what became of its money since: it follows from the rest, and is not written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    Pending,
+    RequiresAction,
+    Succeeded,
+    PartiallyRefunded,
+    Refunded,
+    /// A bank wants its money back, or has taken it.
+    Disputed,
+    Failed,
+    Canceled,
+}
+
 /// A payment as it is written down. Credits in micro-credits, money in minor units, instants in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Payment {
@@ -184,6 +198,22 @@ pub struct Payment {
 impl Payment {
     pub fn status(&self) -> Status {
         self.status
+    }
+    /// A dispute that was won, or that cost nothing, leaves the payment as it was.
+    pub fn standing(&self) -> Standing {
+        let lost = |it: &Disputed| it.status == DisputeState::Lost;
+        let is_lost = self.dispute.iter().chain(&self.earlier_disputes).any(lost);
+        let returned = Part::from(self.returned).total();
+        match self.status {
+            Status::Pending => Standing::Pending,
+            Status::RequiresAction => Standing::RequiresAction,
+            Status::Failed => Standing::Failed,
+            Status::Canceled => Standing::Canceled,
+            Status::Succeeded if is_lost || self.is_disputed(None) => Standing::Disputed,
+            Status::Succeeded if returned <= 0 => Standing::Succeeded,
+            Status::Succeeded if returned < self.total() => Standing::PartiallyRefunded,
+            Status::Succeeded => Standing::Refunded,
+        }
     }
     pub fn failure(&self) -> Option<Failure> {
         self.failure
