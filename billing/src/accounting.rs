@@ -90,6 +90,10 @@ impl PaidGrant {
             }
             (LedgerAccount::Grants, LedgerAccount::Breakage | LedgerAccount::Voided) => self.forfeited += credits,
             (LedgerAccount::Grants, LedgerAccount::Refunded | LedgerAccount::Clawback) => self.returned += credits,
+            (LedgerAccount::Breakage, LedgerAccount::Refunded | LedgerAccount::Clawback) => {
+                self.forfeited -= credits;
+                self.returned += credits;
+            }
             (LedgerAccount::Refunded | LedgerAccount::Clawback, LedgerAccount::Grants) => self.returned -= credits,
             // Into a hold and out of it; or its own beginning.
             _ => {}

@@ -24,7 +24,7 @@ impl Book {
         self.count_budgets(&transaction.what, at, transaction.place.version);
         match &transaction.what {
             What::Granted { grant, terms } => self.insert(*grant, terms).remaining += terms.credits,
-            What::Repaid { grant, credits, .. } => self.apply_repaid(*grant, *credits),
+            What::Repaid { grant, credits, regranted, .. } => self.apply_repaid(*grant, *credits, regranted.as_ref()),
             What::Charged { draws, owed, closing, .. } => {
                 draws.iter().for_each(|it| self.take(it));
                 self.debt += *owed;

@@ -51,13 +51,7 @@ impl Book {
                 let grant = self.grant(*grant).ok_or(Refusal::GrantNotFound)?;
                 What::Expired { grant: grant.id, credits: grant.remaining }
             }
-            Command::Repay { grant } => {
-                let grant = self.grant(*grant).ok_or(Refusal::GrantNotFound)?;
-                // One that has expired repays no more than is owed for what was spent of it.
-                let most = if grant.live_at(at) { self.debt } else { self.debt.min(self.lost(grant.id)) };
-                let credits = grant.remaining.min(most);
-                What::Repaid { grant: grant.id, credits, unlost: self.lost(grant.id).min(credits) }
-            }
+            Command::Repay { grant } => self.repay(*grant, at)?,
             Command::Server(report) => self.report(report, at)?,
             Command::BurnTerms(terms) => What::BurnTerms(Arc::clone(terms)),
             Command::Settle { server } => self.settle(server, at)?,
@@ -280,9 +274,9 @@ impl Book {
             What::Frozen { grant, is_frozen, expires_at } => {
                 posted += self.thawed(*grant, *is_frozen, *expires_at, at);
             }
-            What::Repaid { grant, credits, .. } => {
+            What::Repaid { grant, credits, regranted, .. } => {
                 posted += if live(grant) { Credits::ZERO } else { *credits };
-                debt -= *credits;
+                debt -= *credits - regranted.as_ref().map_or(Credits::ZERO, |(_, terms)| terms.credits);
             }
             What::Charged { credits, draws, owed, closing, settled, .. } => {
                 accrued -= settled.as_ref().map_or(Credits::ZERO, |it| *credits + it.beyond);

@@ -110,8 +110,11 @@ impl Transaction {
             What::Granted { grant, terms } => {
                 entries.add(LedgerAccount::Issuance(terms.source), LedgerAccount::Grants, terms.credits, Some(*grant));
             }
-            What::Repaid { grant, credits, .. } => {
+            What::Repaid { grant, credits, regranted, .. } => {
                 entries.add(LedgerAccount::Grants, LedgerAccount::Debt, *credits, Some(*grant));
+                if let Some((grant, terms)) = regranted {
+                    entries.add(LedgerAccount::Debt, LedgerAccount::Grants, terms.credits, Some(*grant));
+                }
             }
             What::Charged { work, draws, owed, closing, .. } => {
                 let usage = LedgerAccount::Usage(Arc::clone(&work.usage.meter));
@@ -147,6 +150,7 @@ impl Transaction {
             }
             What::Withdrawn(it) => {
                 entries.add(LedgerAccount::Grants, it.cause.ledger_account(), it.credits, Some(it.grant));
+                entries.add(LedgerAccount::Breakage, it.cause.ledger_account(), it.lapsed, Some(it.grant));
                 entries.add(LedgerAccount::Debt, it.cause.ledger_account(), it.owed, None);
             }
             What::Restored { withdrawal: it, .. } => {

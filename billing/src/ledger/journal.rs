@@ -54,7 +54,8 @@ impl Transaction {
     pub fn granted(&self) -> Option<(GrantId, &Arc<Terms>)> {
         match &self.what {
             What::Granted { grant, terms } => Some((*grant, terms)),
-            What::Reversed(Reversal { regranted: Some((grant, terms)), .. }) => Some((*grant, terms)),
+            What::Reversed(Reversal { regranted: Some((grant, terms)), .. })
+            | What::Repaid { regranted: Some((grant, terms)), .. } => Some((*grant, terms)),
             _ => None,
         }
     }
@@ -229,9 +230,11 @@ pub enum What {
     Repaid {
         grant: GrantId,
         credits: Credits,
-        /// Of them owed for what was spent of this very grant, whose money a bank took back: it is owed no longer.
-        /// Nothing in journals of before this was said; books let go of it all the same.
+        /// Of them owed for what was spent of this very grant, whose money went: it is owed no longer. Nothing in
+        /// journals of before this was said; books let go of it all the same.
         unlost: Credits,
+        /// What others had repaid of that before, given back as a grant of its own.
+        regranted: Option<(GrantId, Arc<Terms>)>,
     },
     /// Credits for work done: `draws` in the order they were drawn, then `owed` as debt; together `credits`.
     Charged {
@@ -317,7 +320,7 @@ pub struct Reversal {
     pub draws: Vec<Draw>,
     /// Grants that were used up and gone from the book, here again.
     pub reopened: Vec<(GrantId, Arc<Terms>)>,
-    /// Credits of grants that have expired and whose money a bank took back: they are owed no longer.
+    /// Credits of grants that have expired and whose money went: they are owed no longer.
     pub unlost: Vec<(GrantId, Credits)>,
     /// Debt of the charge, or of such a grant, that is still owed, let go.
     pub forgiven: Credits,

@@ -104,7 +104,7 @@ impl Book {
             .iter()
             .filter(usable)
             .filter(|it| it.expires_at() <= at && it.remaining.is_positive())
-            .map(|it| (it.expires_at(), it.remaining))
+            .map(|it| (it.expires_at(), self.expiring(it)))
             .collect();
         expiring.sort_unstable();
         let (mut lost, mut expired) = (Credits::ZERO, Credits::ZERO);

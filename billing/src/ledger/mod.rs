@@ -210,10 +210,11 @@ impl Book {
 
     /// The soonest expiry ahead of `at`, and the credits that will expire then unless they are spent.
     pub fn next_expiry(&self, at: Timestamp) -> Option<(Timestamp, Credits)> {
-        let expiring = |it: &&Grant| it.live_at(at) && it.expires_at() < Timestamp::NEVER && it.remaining.is_positive();
+        let lasts = |it: &Grant| it.expires_at() == Timestamp::NEVER;
+        let expiring = |it: &&Grant| it.live_at(at) && !lasts(it) && self.expiring(it).is_positive();
         let soonest = self.grants.iter().filter(expiring).map(Grant::expires_at).min()?;
         let then = self.grants.iter().filter(expiring).filter(|it| it.expires_at() == soonest);
-        Some((soonest, then.map(|it| it.remaining).sum()))
+        Some((soonest, then.map(|it| self.expiring(it)).sum()))
     }
 
     /// The next instant at which time itself changes this book.
@@ -258,11 +259,10 @@ impl Book {
             .map(|it| (not_before(it.terms.effective_at), it))
             .filter(|(when, it)| it.live_at(*when))
             .map(|(when, it)| (when, Due::Repay(it.id)));
-        // What comes back to a grant that expired, whose money went back too, was never used: nothing is owed for it.
+        // What is unspent of a grant that expires, whose money went too, was never used: nothing is owed for it.
         let lapsed = unspent()
-            .filter(|it| self.debt.is_positive() && it.terms.scope.is_general() && !it.is_frozen)
-            .filter(|it| it.expires_at() <= self.at && self.lost(it.id).is_positive())
-            .map(|it| (self.at, Due::Repay(it.id)));
+            .filter(|it| it.expires_at() < Timestamp::NEVER && !it.is_frozen && self.lost(it.id).is_positive())
+            .map(|it| (not_before(it.expires_at()), Due::Repay(it.id)));
         // On a tie: servers settle first, holds give back before grants expire, grants expire before they repay, but
         // for those that owe. What credits are short of is known when all of these are done.
         let others =

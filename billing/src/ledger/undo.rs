@@ -27,7 +27,7 @@ struct Back {
     draws: Vec<Draw>,
     reopened: Vec<(GrantId, Arc<Terms>)>,
     unlost: Vec<(GrantId, Credits)>,
-    /// Not of a grant, or of one whose money a bank took back: less is owed, or it comes as credits of its own.
+    /// Not of a grant, or of one whose money went: less is owed, or it comes as credits of its own.
     unowed: Credits,
 }
 
@@ -214,7 +214,7 @@ impl Book {
     }
 
     /// Debt that was repaid before the charge that made it was reversed comes back as credits of their own.
-    fn regrant(&self, credits: Credits, reason: &Text, at: Timestamp) -> Option<(GrantId, Arc<Terms>)> {
+    pub(super) fn regrant(&self, credits: Credits, reason: &Text, at: Timestamp) -> Option<(GrantId, Arc<Terms>)> {
         let terms = Terms {
             source: Source::Refund,
             credits,

@@ -1,11 +1,13 @@
 //! Paid credits that go back: refunded, or taken by a bank; and grants frozen while a dispute is open.
 //!
-//! A refund takes what is unused of the very grant the payment made. A lost dispute takes what is left of it, and what
-//! was spent of it is owed; what had expired or been voided is in no command, for it is neither there nor used. It
-//! reckons no money: what a part of a payment is worth is said in `refund`, and written down here.
+//! A refund takes what is unused of the very grant the payment made. What a bank or somebody at the provider took takes
+//! what is left of it, then what expired of it, which no late event may draw any more, and the rest was spent, and is
+//! owed. What was voided is in no command, for it is neither there nor used. It reckons no money: what a part of a
+//! payment is worth is said in `refund`, and written down here.
 //!
-//! Invariant: the time for which a grant is frozen is not of its life. Who wins a dispute finds what there was, and as
-//! long to use it as there would have been.
+//! Invariants: what is spent, held, free and expired of a grant is what it was paid for, and what is owed for it. The
+//! time for which a grant is frozen is not of its life: who wins a dispute finds what there was, and as long to use it
+//! as there would have been.
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
@@ -52,10 +54,16 @@ impl FromStr for Cause {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Withdrawal {
     pub grant: GrantId,
-    /// Taken from the grant, or put back into it.
+    /// Taken of what is free of the grant, or put back there; in a command, all that is to be taken.
     pub credits: Credits,
-    /// Spent already, so owed; in a command, how much may be. Nothing where credits are put back.
+    /// Taken of what had expired of it. Nothing in a command, nor where credits are put back.
+    pub lapsed: Credits,
+    /// Spent already, so owed; in a command, how much may be taken of what is not free. Nothing where credits are put
+    /// back.
     pub owed: Credits,
+    /// Of what is owed: it is owed no longer once it comes back unspent. All of it; but nothing of refunds in journals
+    /// of before this was said.
+    pub lost: Credits,
     /// The money that goes back for all of it, in minor units of what the grant cost, tax aside.
     pub net: i64,
     pub cause: Cause,
@@ -70,7 +78,7 @@ pub struct Freeze {
     pub since: Option<Timestamp>,
     /// When it expires, where it was frozen before and its terms say sooner.
     pub expires_at: Option<Timestamp>,
-    /// Spent of it when a dispute was lost, and so owed, less what of it was reversed after it had expired.
+    /// Spent of it when its money went, and so owed, less what came back to it unspent since.
     pub lost: Credits,
 }
 
@@ -87,23 +95,28 @@ impl Book {
     pub(super) fn withdraw(&self, asked: &Withdrawal) -> Result<What, Refusal> {
         let wanted = asked.credits;
         assert!(Credits::ZERO <= wanted && wanted <= Credits::MAX, "a part of a payment is in bounds");
-        let left = self.grant(asked.grant).map_or(Credits::ZERO, |it| it.remaining);
+        let (left, expired) = self.grant(asked.grant).map_or_else(Default::default, |it| (it.remaining, it.expired));
         let credits = wanted.min(left);
-        if asked.owed < wanted - credits {
+        let beyond = wanted - credits;
+        if asked.owed < beyond {
             return Err(Refusal::RefundExceedsUnused { left });
         }
-        Ok(What::Withdrawn(Withdrawal { credits, owed: wanted - credits, ..asked.clone() }))
+        let lapsed = beyond.min(expired);
+        let owed = beyond - lapsed;
+        Ok(What::Withdrawn(Withdrawal { credits, lapsed, owed, lost: owed, ..asked.clone() }))
     }
 
     pub(super) fn apply_withdrawn(&mut self, it: &Withdrawal) {
-        if it.credits.is_positive() {
+        if (it.credits + it.lapsed).is_positive() {
             let grant = self.known(it.grant);
             grant.remaining -= it.credits;
-            assert!(Credits::ZERO <= grant.remaining, "no more is taken back than is left");
+            grant.expired -= it.lapsed;
+            assert!(Credits::ZERO <= grant.remaining.min(grant.expired), "no more is taken back than is there");
         }
+        assert!(it.lost <= it.owed, "what is let go later is owed now");
         self.debt += it.owed;
+        self.change_freeze(it.grant, |freeze| freeze.lost += it.lost);
         if it.cause == Cause::Dispute {
-            self.change_freeze(it.grant, |freeze| freeze.lost += it.owed);
             self.lose_dispute();
         }
     }
@@ -116,10 +129,28 @@ impl Book {
         self.known(it.grant).remaining += it.credits;
     }
 
-    pub(super) fn apply_repaid(&mut self, grant: GrantId, credits: Credits) {
+    /// A grant pays what is owed. One that lives pays any debt. One that has expired pays what is owed for itself and
+    /// no more: what is unspent of it was never used, and had it expired before its money went, nothing would be owed.
+    /// What others repaid of that meanwhile comes back as credits of their own.
+    pub(super) fn repay(&self, grant: GrantId, at: Timestamp) -> Result<What, Refusal> {
+        let grant = self.grant(grant).ok_or(Refusal::GrantNotFound)?;
+        let lost = self.lost(grant.id);
+        let most = if grant.live_at(at) { self.debt } else { lost };
+        let credits = grant.remaining.min(most);
+        let repaid = "what was owed for unused credits had been repaid".into();
+        let regranted = self.regrant(self.debt.short_of(credits), &repaid, at);
+        Ok(What::Repaid { grant: grant.id, credits, unlost: lost.min(credits), regranted })
+    }
+
+    pub(super) fn apply_repaid(&mut self, grant: GrantId, credits: Credits, regranted: Option<&(GrantId, Arc<Terms>)>) {
         self.known(grant).remaining -= credits;
         self.debt -= credits;
-        // Nothing is left of a grant whose dispute left a debt, so this came back to it.
+        if let Some((id, terms)) = regranted {
+            self.debt += terms.credits;
+            self.insert(*id, terms).remaining += terms.credits;
+        }
+        assert!(Credits::ZERO <= self.debt, "no more is repaid than is owed");
+        // Nothing is left of a grant whose money left a debt, so this came back to it.
         self.unlose(grant, self.lost(grant).min(credits));
     }
 
@@ -166,7 +197,7 @@ impl Book {
         }
     }
 
-    /// `credits` less is owed for what was spent of a grant that a bank took back.
+    /// `credits` less is owed for what was spent of a grant whose money went.
     pub(super) fn unlose(&mut self, grant: GrantId, credits: Credits) {
         if credits.is_positive() {
             self.change_freeze(grant, |it| it.lost -= credits);
@@ -188,9 +219,14 @@ impl Book {
         self.freeze_of(grant).is_some_and(|it| it.since.is_some())
     }
 
-    /// Owed for what was spent of a grant whose dispute was lost.
+    /// Owed for what was spent of a grant whose money went.
     pub(super) fn lost(&self, grant: GrantId) -> Credits {
         self.freeze_of(grant).map_or(Credits::ZERO, |it| it.lost)
+    }
+
+    /// What of a grant expires with it, if nothing more is drawn: what is owed for it pays that first, or comes back.
+    pub(super) fn expiring(&self, grant: &Grant) -> Credits {
+        self.lost(grant.id).short_of(grant.remaining)
     }
 
     /// When a grant of these terms expires, here or used up.

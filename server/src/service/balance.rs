@@ -138,7 +138,12 @@ impl App {
 
     /// The last transaction at or before `at`: its version, and the balance it left. Transactions are in order of time:
     /// bisection finds it in as many reads as their count has bits.
-    fn balance_before(&self, account: AccountNumber, last: u64, at: Timestamp) -> Result<(u64, Balance), Fault> {
+    pub(super) fn balance_before(
+        &self,
+        account: AccountNumber,
+        last: u64,
+        at: Timestamp,
+    ) -> Result<(u64, Balance), Fault> {
         let (mut low, mut high) = (0, last);
         let mut found = Balance::default();
         while low < high {

@@ -116,7 +116,7 @@ pub use oversight::{Attention, Note, RefundPreview, SeenPayments};
 pub use overview::{Bar, Overview, OverviewQuery, Part, PartLine, ProjectName, ProjectNames};
 pub use packages::Package;
 pub use payment_methods::{MethodView, PaymentMethod, SetupView};
-pub use payments::{DisputeState, Disputed, Payment, PaymentView, Purpose, Way};
+pub use payments::{DisputeState, Disputed, Payment, PaymentView, Purpose, Standing, Way};
 pub use plan_offers::{PlanChange, PlanOffer};
 pub use plans::Plan;
 pub use portal::{Followed, LinkOrder, PortalLink, PortalPage, PortalSession, Role, SESSION_LASTS};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, GrantId, Name, PaymentId, Place};
-use billing::ledger::{Book, Cause, Command, Source, Terms, Withdrawal};
+use billing::ledger::{Book, Cause, Command, Grant, Source, Terms, Withdrawal};
 use billing::money::{Credits, Currency, Money};
 use billing::payment::{Failure, Status};
 use billing::refund::{Bought, Part};
@@ -115,6 +115,20 @@ pub struct Disputed {
     pub lost: i64,
 }
 
+/// How a payment stands, with what became of its money since: it follows from the rest, and is not written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    Pending,
+    RequiresAction,
+    Succeeded,
+    PartiallyRefunded,
+    Refunded,
+    /// A bank wants its money back, or has taken it.
+    Disputed,
+    Failed,
+    Canceled,
+}
+
 /// A payment as it is written down. Credits in micro-credits, money in minor units, instants in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Payment {
@@ -165,7 +179,8 @@ pub struct Payment {
     /// Our id of the invoice.
     pub invoice: Option<String>,
     pub returned: Returned,
-    /// Micro-credits of it that had expired or been voided unspent when their money went.
+    /// Micro-credits of it that had been voided unspent, or had expired long ago, when their money went: they were
+    /// taken of nothing. In payments of before the ledger took of what had expired, those that had expired lately too.
     #[serde(default)]
     pub lapsed: i64,
     /// The newest dispute, and those before it.
@@ -183,6 +198,22 @@ pub struct Payment {
 impl Payment {
     pub fn status(&self) -> Status {
         self.status
+    }
+    /// A dispute that was won, or that cost nothing, leaves the payment as it was.
+    pub fn standing(&self) -> Standing {
+        let lost = |it: &Disputed| it.status == DisputeState::Lost;
+        let is_lost = self.dispute.iter().chain(&self.earlier_disputes).any(lost);
+        let returned = Part::from(self.returned).total();
+        match self.status {
+            Status::Pending => Standing::Pending,
+            Status::RequiresAction => Standing::RequiresAction,
+            Status::Failed => Standing::Failed,
+            Status::Canceled => Standing::Canceled,
+            Status::Succeeded if is_lost || self.is_disputed(None) => Standing::Disputed,
+            Status::Succeeded if returned <= 0 => Standing::Succeeded,
+            Status::Succeeded if returned < self.total() => Standing::PartiallyRefunded,
+            Status::Succeeded => Standing::Refunded,
+        }
     }
     pub fn failure(&self) -> Option<Failure> {
         self.failure
@@ -213,18 +244,18 @@ impl Payment {
     }
 
     /// What it takes of its grant that so much of its money has gone: first of what is left of the credits, then of
-    /// what had lapsed, for which nothing is owed, for nobody had it; the rest was spent, and is owed. Nothing where
-    /// all of it went back before.
+    /// what had lapsed, for which nothing is owed, for nobody had it; the rest was spent, and is owed. Of what the
+    /// grant has left, and of what expired lately, the ledger takes itself. Nothing where all of it went back before.
     pub(super) fn take_back(&mut self, of: &Leftover, amount: i64, (cause, why): (Cause, &str)) -> Option<Taken> {
         let (bought, gone) = (self.bought(), Part::from(self.returned));
         let part = bought.part_of_amount(gone, amount.min(bought.total() - gone.total()))?;
         self.returned = gone.plus(part).into();
-        let lapsed =
-            (of.lapsed - Credits::from_micros(self.lapsed)).at_least_zero().min(of.remaining.short_of(part.credits));
+        let beyond = of.unspent.short_of(part.credits);
+        let lapsed = (of.lapsed - Credits::from_micros(self.lapsed)).at_least_zero().min(beyond);
         self.lapsed += lapsed.micros();
         let credits = part.credits - lapsed;
-        let (grant, net, reason) = (of.grant, part.net, why.into());
-        let command = Command::Withdraw(Withdrawal { grant, credits, owed: credits, net, cause, reason });
+        let withdrawal = Withdrawal { owed: credits, ..withdrawal(of.grant, credits, (part.net, cause, why)) };
+        let command = Command::Withdraw(withdrawal);
         Some(Taken { command, part, lapsed: lapsed.micros() })
     }
 
@@ -307,17 +338,23 @@ impl Payment {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leftover {
     pub grant: GrantId,
-    /// Free to be drawn.
-    pub remaining: Credits,
-    /// Expired, or voided, unspent.
+    /// Free to be drawn; or expired, and lately enough for late events to draw it.
+    pub unspent: Credits,
+    /// Voided, or expired long ago.
     pub lapsed: Credits,
+}
+
+/// A withdrawal as it is asked for.
+pub(super) fn withdrawal(grant: GrantId, credits: Credits, (net, cause, why): (i64, Cause, &str)) -> Withdrawal {
+    let (lapsed, owed, lost) = (Credits::ZERO, Credits::ZERO, Credits::ZERO);
+    Withdrawal { grant, credits, lapsed, owed, lost, net, cause, reason: why.into() }
 }
 
 /// What is taken back of a payment.
 pub(super) struct Taken {
     pub command: Command,
     pub part: Part,
-    /// Micro-credits of the part that had lapsed.
+    /// Micro-credits of the part that had lapsed, and were taken of nothing.
     pub lapsed: i64,
 }
 
@@ -410,16 +447,16 @@ impl App {
         let account = id.place().account;
         let written = self.book(account)?;
         let book = written.brought_up_to(self.now());
-        let expired = |it: &Book| it.grant(grant).map_or(Credits::ZERO, |it| it.expired);
-        let remaining = book.grant(grant).map_or(Credits::ZERO, |it| it.remaining);
-        // What was voided, and what expired long ago, the months know; what expires now stands nowhere yet.
+        let of = |book: &Book, what: fn(&Grant) -> Credits| book.grant(grant).map_or(Credits::ZERO, what);
+        let unspent = of(&book, |it| it.remaining + it.expired);
+        // What was voided, and what expired long ago, the months know, together with what the book has as expired.
         if !self.count_account(account)? {
             // Counted by half, what was never used might be owed.
             return Err(Error::Busy);
         }
         let counted = self.paid_grant(account, grant)?.map_or(Credits::ZERO, |it| it.forfeited);
-        let lapsed = counted.max(expired(&written)) + expired(&written).short_of(expired(&book));
-        Ok(Some(Leftover { grant, remaining, lapsed }))
+        let lapsed = of(&written, |it| it.expired).short_of(counted);
+        Ok(Some(Leftover { grant, unspent, lapsed }))
     }
 
     /// Credits that are bought and not yet paid for.

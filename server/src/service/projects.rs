@@ -1,4 +1,6 @@
-//! Projects: they group spend. Deleting one keeps its history.
+//! Projects: they group spend. Deleting one keeps its history, and lasts until it is used again: work is never refused
+//! because its project was deleted, and what is spent is not hidden, so a charge for work done since brings the
+//! project back. Work from before that is told of late does not.
 //!
 //! A project that a charge names is there from then on, without a write of its own: the months say that it was named,
 //! and when, and the transactions since they were counted. Only what a platform says of a project (its name, that it is
@@ -10,7 +12,7 @@ use std::sync::PoisonError;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
-use billing::ledger::LATE_MAX;
+use billing::ledger::{LATE_MAX, What, Work};
 use billing::time::{Span, Timestamp};
 use store::{Change, CommitError, Project};
 
@@ -25,14 +27,19 @@ use crate::app::App;
 const MONTHS_MAX: usize = 1_200;
 /// How far before it was written something may have been used: usage told of late, and the hours of another zone.
 const REACH: Span = Span::from_millis(LATE_MAX.millis() + Span::DAY.millis());
+/// How long after an instant a month may say of a project that it was used before it, and nothing of later: what was
+/// told late is of the month it was told in.
+const TOLD_WITHIN: Span = Span::from_millis(LATE_MAX.millis() + Span::DAY.times(32).millis());
+/// Transactions that are looked at for the use of a project in the very hour it was deleted in.
+const LOOKED_AT_MAX: u64 = 1_024;
 /// Projects that are kept of all accounts: some twenty megabytes.
 const KEPT_MAX: usize = 200_000;
 /// An account counts for as many at least, so that there are not more of them than are quickly looked through.
 const KEPT_MIN: usize = 64;
 
-/// Projects that something was used for, and since when.
+/// Projects that something was used for, since when, and when again, as far as is known.
 #[derive(Clone, Default)]
-struct Begun(BTreeMap<Name, Timestamp>);
+struct Begun(BTreeMap<Name, (Timestamp, Timestamp)>);
 
 /// What was read lately of which projects have begun.
 pub struct ProjectsLately(Recent<Read>);
@@ -53,10 +60,11 @@ struct Read {
 }
 
 impl Begun {
-    fn add(&mut self, id: &Name, at: Timestamp) {
+    /// Work that was done in the hour from `hour`, and at `at` or later.
+    fn add(&mut self, id: &Name, hour: Timestamp, at: Timestamp) {
         match self.0.get_mut(id) {
-            Some(since) => *since = at.min(*since),
-            None => drop(self.0.insert(id.clone(), at)),
+            Some((since, last)) => (*since, *last) = (hour.min(*since), at.max(*last)),
+            None => drop(self.0.insert(id.clone(), (hour, at))),
         }
     }
 }
@@ -111,12 +119,45 @@ impl App {
     }
 
     fn with_named(&self, number: AccountNumber, begun: Begun) -> Result<Vec<Project>, Error> {
-        let project = |(id, created_at): (Name, Timestamp)| {
-            (id.clone(), Project { account: number, id, name: None, created_at, deleted_at: None })
+        let project = |(id, since): (&Name, &(Timestamp, Timestamp))| {
+            (id.clone(), Project { account: number, id: id.clone(), name: None, created_at: since.0, deleted_at: None })
         };
-        let mut projects: BTreeMap<Name, Project> = begun.0.into_iter().map(project).collect();
-        projects.extend(self.store.projects(number)?.into_iter().map(|it| (it.id.clone(), it)));
+        let mut projects: BTreeMap<Name, Project> = begun.0.iter().map(project).collect();
+        for mut project in self.store.projects(number)? {
+            if let Some(deleted_at) = project.deleted_at {
+                let is_known = begun.0.get(&project.id).is_some_and(|(_, last)| deleted_at < *last);
+                if is_known || self.is_used_since(number, &project.id, deleted_at)? {
+                    project.deleted_at = None;
+                }
+            }
+            projects.insert(project.id.clone(), project);
+        }
         Ok(projects.into_values().collect())
+    }
+
+    /// Whether work was done for a project after an instant, where months do not say so. Within the hour of that
+    /// instant only the journal says what came before and what after: the first of it is looked at, so that a list
+    /// costs no more where there is much. The next hour says it all the same.
+    fn is_used_since(&self, number: AccountNumber, id: &Name, at: Timestamp) -> Result<bool, Error> {
+        let to = (at + TOLD_WITHIN).min(self.now() + Span::DAY);
+        let rows = self.usage_of(number, at - Span::HOUR, to)?;
+        let mut is_in_its_hour = false;
+        for hour in rows.iter().filter(|it| it.key.project.as_ref() == Some(id)).map(|it| it.key.hour) {
+            if at < hour {
+                return Ok(true);
+            }
+            is_in_its_hour |= at < hour + Span::HOUR;
+        }
+        if !is_in_its_hour {
+            return Ok(false);
+        }
+        let last = self.book(number)?.version;
+        let (version, _) = self.balance_before(number, last, at)?;
+        let until = last.min(version + LOOKED_AT_MAX);
+        let count = usize::try_from(until - version).expect("a few");
+        let is_after = |it: &Work| it.project.as_ref() == Some(id) && at < it.occurred_at;
+        let written = self.store.transactions(number, until + 1, count)?;
+        Ok(written.iter().any(|it| matches!(&it.what, What::Charged { work, .. } if is_after(work))))
     }
 
     /// By all that is written. How far that goes is asked before: what comes meanwhile is added again.
@@ -140,10 +181,11 @@ impl App {
         if since <= FOLLOWED_MAX {
             let count = usize::try_from(since).expect("a few");
             for transaction in self.store.transactions(number, version + 1, count)? {
-                let key = transaction.usage().map(|it| it.0);
-                key.iter()
-                    .filter_map(|it| Some((it.project.as_ref()?, it.hour)))
-                    .for_each(|it| read.begun.add(it.0, it.1));
+                if let What::Charged { work, .. } = &transaction.what
+                    && let Some(id) = &work.project
+                {
+                    read.begun.add(id, work.hour, work.occurred_at);
+                }
             }
         } else {
             self.begun_between(number, (read.at - REACH, at + Span::DAY), &mut read.begun)?;
@@ -166,8 +208,8 @@ impl App {
             }
             for row in &month.used {
                 let id = row.project.as_deref().and_then(|it| it.parse::<Name>().ok());
-                if let Some((id, since)) = id.zip(row.since) {
-                    begun.add(&id, Timestamp::from_millis(since));
+                if let Some((id, since)) = id.zip(row.since.map(Timestamp::from_millis)) {
+                    begun.add(&id, since, since);
                 }
             }
         }
@@ -185,7 +227,7 @@ impl App {
         begun: &mut Begun,
     ) -> Result<(), Error> {
         for row in self.usage_of(number, from, to)?.iter() {
-            row.key.project.iter().for_each(|it| begun.add(it, row.key.hour));
+            row.key.project.iter().for_each(|it| begun.add(it, row.key.hour, row.key.hour));
         }
         Ok(())
     }
@@ -194,7 +236,7 @@ impl App {
     pub fn find_project(&self, account: &Name, id: &Name) -> Result<Option<Project>, Error> {
         let known = self.known(account)?;
         let written = self.store.projects(known.account.number)?.into_iter().find(|it| it.id == *id);
-        if written.is_some() {
+        if written.as_ref().is_some_and(|it| it.deleted_at.is_none()) {
             return Ok(written);
         }
         Ok(self.projects(account)?.into_iter().find(|it| it.id == *id))

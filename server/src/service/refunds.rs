@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{GrantId, PaymentId, RefundId};
-use billing::ledger::{Cause, Command, Terms, Withdrawal};
+use billing::ledger::{Cause, Command, Terms};
 use billing::money::{Credits, Currency};
 use billing::payment::Status;
 use billing::rating::Text;
@@ -17,7 +17,7 @@ use store::{Change, Document};
 
 use super::documents::{Kept, LEASE, read};
 use super::order::{Fingerprint, check_reason, done};
-use super::payments::{Payment, Returned, Taken};
+use super::payments::{Payment, Returned, Taken, withdrawal};
 use super::requests::{Asked, answer_in};
 use super::{By, Error};
 use crate::app::App;
@@ -158,14 +158,7 @@ impl App {
             let mut also = vec![refund.next(now, Some(now + LEASE)), payment.next(now, due_at), fresh.led_to(&id, now)];
             let detail = format!("{} credits: {}", part.credits, order.reason);
             also.extend(order.by.noted(now, "payment.refund", order.payment.to_string(), detail));
-            let withdrawal = Withdrawal {
-                grant,
-                credits: part.credits,
-                owed: Credits::ZERO,
-                net: part.net,
-                cause: Cause::Refund,
-                reason: Arc::clone(&order.reason),
-            };
+            let withdrawal = withdrawal(grant, part.credits, (part.net, Cause::Refund, &*order.reason));
             match self
                 .ask_withdrawal(order.payment, Command::Withdraw(withdrawal), Some(Arc::clone(&order.by.name)), also)
                 .await
@@ -366,9 +359,8 @@ impl App {
         payment.body.returned =
             Part { credits: gone.credits - part.credits, net: gone.net - part.net, tax: gone.tax - part.tax }.into();
         payment.body.lapsed -= lapsed;
-        let reason = "the refund failed".into();
-        let (credits, net) = (part.credits - Credits::from_micros(lapsed), part.net);
-        let withdrawal = Withdrawal { grant, credits, owed: Credits::ZERO, net, cause: Cause::Refund, reason };
+        let credits = part.credits - Credits::from_micros(lapsed);
+        let withdrawal = withdrawal(grant, credits, (part.net, Cause::Refund, "the refund failed"));
         let due_at = payment.document.due_at;
         also.push(payment.next(self.now(), due_at));
         if part.credits.is_zero() {

@@ -5,10 +5,11 @@
 //! posted first, at its own instant, and counted, which costs what moved since the last count; no page of it costs what
 //! the month has entries. Invariant: nothing is ever added to a statement that was said to be final.
 use billing::Refusal;
-use billing::id::Name;
+use billing::accounting::Sums;
+use billing::id::{AccountNumber, Name, Place};
 use billing::ledger::{LedgerAccount, Source};
 use billing::money::Credits;
-use billing::time::Timestamp;
+use billing::time::{Span, Timestamp};
 
 use super::Error;
 use super::bookkeeping::{month_of, range};
@@ -34,8 +35,8 @@ pub struct Statement {
     pub used: Vec<UsedRow>,
 }
 
-/// `opening + all that came in − all that went = closing`, to the micro-credit. Credits in holds are still the
-/// account's; debt counts against them.
+/// `opening + all that came in − all that went = closing = posted + withheld`, to the micro-credit. Credits in holds
+/// are still the account's; debt counts against them.
 #[derive(Clone, Debug)]
 pub struct StatementBalance {
     pub opening: Credits,
@@ -46,6 +47,16 @@ pub struct StatementBalance {
     pub refunded: Credits,
     pub clawed_back: Credits,
     pub closing: Credits,
+    /// What a balance said at the end of the month, or says now; of a month that others came after, as its last entry
+    /// left it.
+    pub posted: Credits,
+}
+
+impl StatementBalance {
+    /// The account's, and not to be drawn: frozen while their payment is disputed, or of grants that take effect later.
+    pub fn withheld(&self) -> Credits {
+        self.closing - self.posted
+    }
 }
 
 impl Statement {
@@ -81,10 +92,14 @@ impl App {
         let mut used = own.map(|it| it.body.used.clone()).unwrap_or_default();
         let balance = match (&project, own) {
             (Some(_), _) => None,
-            (None, Some(it)) => Some(balance(it.body.opening, &it.body.sums.read()?)),
-            (None, None) => {
+            (None, own) => {
                 let had = newest.as_ref().map_or(0, |it| it.body.closing());
-                Some(balance(had, &billing::accounting::Sums::default()))
+                let (opening, sums) = match own {
+                    Some(it) => (it.body.opening, it.body.sums.read()?),
+                    None => (had, Sums::default()),
+                };
+                let version = newest.as_ref().map_or(0, |it| it.body.version);
+                Some(balance(opening, &sums, self.posted_at(number, version, now.min(to - Span::from_millis(1)))?))
             }
         };
         if let Some(project) = &project {
@@ -110,7 +125,20 @@ impl App {
     }
 }
 
-fn balance(opening: i64, sums: &billing::accounting::Sums) -> StatementBalance {
+impl App {
+    /// The posted balance of a version: as its transaction left it, and of the newest as it is by `at`.
+    fn posted_at(&self, account: AccountNumber, version: u64, at: Timestamp) -> Result<Credits, Error> {
+        let book = self.book(account)?;
+        if book.version <= version {
+            let at = at.max(book.at);
+            return Ok(book.brought_up_to(at).balance(at).posted);
+        }
+        let last = self.store.transaction(Place { account, version })?;
+        Ok(last.map_or(Credits::ZERO, |it| it.after.posted))
+    }
+}
+
+fn balance(opening: i64, sums: &Sums, posted: Credits) -> StatementBalance {
     let of = |account: &LedgerAccount| Credits::from_micros(sums.of(account));
     let granted = Source::ALL.into_iter().map(|it| (it, -of(&LedgerAccount::Issuance(it))));
     let used = sums.ledger.iter().filter(|(it, _)| matches!(it, LedgerAccount::Usage(_))).map(|(_, it)| *it).sum();
@@ -123,6 +151,7 @@ fn balance(opening: i64, sums: &billing::accounting::Sums) -> StatementBalance {
         refunded: of(&LedgerAccount::Refunded),
         clawed_back: of(&LedgerAccount::Clawback),
         closing: Credits::from_micros(opening + sums.outstanding()),
+        posted,
     }
 }
 

@@ -98,12 +98,11 @@ fn balance(it: &Statement) -> Option<Table> {
         }
     }
     let closing = if it.is_final { "Closing balance" } else { "Balance now" };
-    Some(Table {
-        title: "Balance".to_owned(),
-        columns: vec![column("", false), column("Credits", true)],
-        rows,
-        sums: vec![Sum { is_total: true, ..sum(closing, printed::credits(balance.closing)) }],
-    })
+    let mut sums = vec![Sum { is_total: true, ..sum(closing, printed::credits(balance.closing)) }];
+    if !balance.withheld().is_zero() {
+        sums.push(sum("Of it frozen, or not in effect yet", printed::credits(balance.withheld())));
+    }
+    Some(Table { title: "Balance".to_owned(), columns: vec![column("", false), column("Credits", true)], rows, sums })
 }
 
 fn by(title: &str, heading: &str, it: &Statement, name: impl Fn(&super::months::UsedRow) -> String) -> Table {

@@ -218,6 +218,53 @@ fn projects_come_with_charges_and_can_be_deleted() {
     assert_eq!(usage["buckets"][0]["groups"][0]["count"], 2);
 }
 
+/// Spend is never hidden: what a deleted project is charged for work done since brings it back, whoever reads it, be it
+/// in the very hour it was deleted in. Work from before does not.
+#[test]
+fn a_deleted_project_is_there_again_once_something_is_done_for_it() {
+    let mut server = Served::sandbox();
+    server.account("ada");
+    let used = |server: &Served, key: &str, project: &str, at: Option<String>| {
+        let mut charge = chat("ada", key, 8_000);
+        charge["project"] = json!(project);
+        charge["at"] = at.map_or(Value::Null, Value::from);
+        assert_eq!(server.charge(&charge).status, 201);
+    };
+    let restarted = |server: Served| Served::start_with(server.stop(), &[("SCRIP_SANDBOX", "1")], "");
+    let at = |server: &Served| server.get("/v1/accounts/ada/balance").json()["as_of"].as_str().unwrap().to_owned();
+    let listed = |server: &Served| {
+        let list = server.get("/v1/accounts/ada/projects").json();
+        let ids = list["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    used(&server, "1", "blog", None);
+    used(&server, "2", "shop", None);
+    assert_eq!(server.put("/v1/accounts/ada/projects/shop", &json!({"name": "Web shop"})).status, 200);
+    let before = at(&server);
+    server.advance(60);
+    assert_eq!(server.delete("/v1/accounts/ada/projects/shop").status, 204);
+    assert_eq!(server.delete("/v1/accounts/ada/projects/blog").status, 204);
+    server.advance(1);
+    used(&server, "3", "shop", Some(before));
+    assert_eq!(listed(&server), "", "what was done before is no reason");
+    used(&server, "4", "shop", None);
+    assert_eq!(listed(&server), "shop");
+    assert_eq!(server.get("/v1/accounts/ada/projects/shop").json()["name"], "Web shop");
+    // Whoever reads it anew reads the same, at once and long after.
+    server = restarted(server);
+    assert_eq!(listed(&server), "shop");
+    server.advance(80 * 86_400);
+    assert_eq!(listed(&server), "shop");
+    // Deleted again, it is gone; and a later hour brings it back too.
+    assert_eq!(server.delete("/v1/accounts/ada/projects/shop").status, 204);
+    assert_eq!(listed(&server), "");
+    server.advance(86_400);
+    used(&server, "5", "shop", None);
+    assert_eq!(listed(&server), "shop");
+    server = restarted(server);
+    assert_eq!(listed(&server), "shop");
+}
+
 /// However much of it is counted into months by then: a project is there since the first hour it was used in.
 #[test]
 fn projects_are_known_by_the_months_and_by_what_came_since() {

@@ -100,12 +100,16 @@ fn a_refund_that_fails_after_it_had_succeeded_puts_the_credits_back() {
     let id = bought(&shop, VISA);
     let refunded = refund(&shop, &id, "r1", json!({"credits": 100}));
     assert_eq!(refunded.json()["status"], "succeeded", "{}", refunded.text);
+    assert_eq!(shop.payment(&id)["status"], "partially_refunded");
     assert_eq!(shop.server.available("ada"), "1000");
     let name = shop.refunds_at_provider()[0].clone();
     shop.control("POST", &format!("refunds/{name}"), &json!({"status": "failed"}));
     shop.settle();
     assert_eq!((shop.server.available("ada"), shop.totals()), ("1100".to_owned(), (1210, 0, 0)));
-    assert_eq!(shop.payment(&id)["refunded"]["amount"], 0);
+    assert_eq!(
+        (&shop.payment(&id)["refunded"]["amount"], &shop.payment(&id)["status"]),
+        (&json!(0), &json!("succeeded"))
+    );
     // All of it can be refunded once more, and no more than that.
     assert_eq!(refund(&shop, &id, "r2", json!({})).json()["total"]["amount"], 1210);
     shop.settle();
@@ -353,13 +357,7 @@ fn a_refund_made_by_hand_that_fails_later_brings_no_voided_credits_back() {
 #[test]
 fn nothing_is_owed_for_credits_that_expired_when_their_payment_is_lost() {
     let shop = Shop::open();
-    shop.customer("ada", VISA);
-    let plan = json!({"name": "Short", "credits": "2000", "price": {"amount": 1500, "currency": "eur"},
-        "every": "month", "carry_over_periods": 1});
-    assert_eq!(shop.server.put("/v1/plans/short", &plan).status, 201);
-    let made = shop.server.post("/v1/accounts/ada/subscription", "s", &json!({"plan": "short"}));
-    assert_eq!(made.json()["state"], "active", "{}", made.text);
-    assert_eq!(shop.server.post("/v1/accounts/ada/subscription/cancel", "c", &json!({})).status, 201);
+    short(&shop);
     assert_eq!(shop.spend("ada", "some", 250).status, 201);
     shop.pass(150 * 24 * 3600);
     shop.wait_until("all has expired but the welcome", |it| it.server.available("ada") == "500");
@@ -369,9 +367,8 @@ fn nothing_is_owed_for_credits_that_expired_when_their_payment_is_lost() {
     assert_eq!(shop.server.available("ada"), "250", "the welcome has paid for what was spent");
 }
 
-#[test]
-fn who_wins_a_dispute_has_the_credits_for_as_long_as_before_it() {
-    let shop = Shop::open();
+/// A month of 2 000 credits that expire, and no other after it.
+fn short(shop: &Shop) {
     shop.customer("ada", VISA);
     let plan = json!({"name": "Short", "credits": "2000", "price": {"amount": 1500, "currency": "eur"},
         "every": "month", "carry_over_periods": 1});
@@ -379,10 +376,38 @@ fn who_wins_a_dispute_has_the_credits_for_as_long_as_before_it() {
     let made = shop.server.post("/v1/accounts/ada/subscription", "s", &json!({"plan": "short"}));
     assert_eq!(made.json()["state"], "active", "{}", made.text);
     assert_eq!(shop.server.post("/v1/accounts/ada/subscription/cancel", "c", &json!({})).status, 201);
-    let grant = || {
-        let grants = shop.server.get("/v1/accounts/ada/grants").json();
-        grants["data"].as_array().unwrap().iter().find(|it| it["source"] == "subscription").unwrap().clone()
+}
+
+fn grant_of_plan(shop: &Shop) -> Value {
+    let grants = shop.server.get("/v1/accounts/ada/grants").json();
+    grants["data"].as_array().unwrap().iter().find(|it| it["source"] == "subscription").unwrap().clone()
+}
+
+#[test]
+fn credits_that_expired_and_whose_money_went_are_drawn_by_no_late_event() {
+    let shop = Shop::open();
+    short(&shop);
+    let expires_at: jiff::Timestamp = grant_of_plan(&shop)["expires_at"].as_str().unwrap().parse().unwrap();
+    let late = |key: &str, credits: u64| {
+        let mut charge = crate::served::chat("ada", key, credits * 8_000);
+        charge["at"] = json!((expires_at - jiff::SignedDuration::from_hours(24)).to_string());
+        shop.server.charge(&charge)
     };
+    let now: jiff::Timestamp = shop.server.later(0).parse().unwrap();
+    shop.pass(expires_at.as_second() - now.as_second() + 10 * 24 * 3600);
+    shop.wait_until("all has expired but the welcome", |it| it.server.available("ada") == "500");
+    assert_eq!(late("before", 600).status, 201, "what had expired pays for what was done before");
+    lose(&shop, None);
+    // Of the 2 000 credits 600 were used, and the rest is gone: the welcome is all there is, less what is owed.
+    assert_eq!((shop.server.available("ada"), debt(&shop)), ("-100".to_owned(), (json!("100"), json!("0"))));
+    assert_eq!(late("after", 1).problem().1, "insufficient_credits");
+}
+
+#[test]
+fn who_wins_a_dispute_has_the_credits_for_as_long_as_before_it() {
+    let shop = Shop::open();
+    short(&shop);
+    let grant = || grant_of_plan(&shop);
     let expires_at = || grant()["expires_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let before = expires_at();
     let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));

@@ -11,6 +11,7 @@ use store::{Change, Document};
 use tempfile::TempDir;
 
 use crate::cluster::Schema;
+use crate::money_back::{at_provider, bought};
 use crate::money_shop::Shop;
 use crate::money_town::{Post, Town, ada, since};
 use crate::served::{Served, chat};
@@ -227,6 +228,36 @@ fn a_statement_begins_where_the_last_one_ended_and_ties_to_the_ledger() {
         assert_eq!(shop.server.get(&format!("/v1/accounts/ada/statements/{wrong}")).problem().2, "month", "{wrong}");
     }
     assert_eq!(shop.server.get("/v1/accounts/ada/statements/2020-01").json()["balance"]["closing"], "0");
+}
+
+#[test]
+fn what_is_frozen_or_not_in_effect_yet_stands_beside_the_closing_balance() {
+    let shop = Shop::open();
+    bought(&shop, VISA);
+    let path = format!("/v1/accounts/ada/statements/{}", this_month(&shop.server));
+    let says = |path: &str, withheld: &str| {
+        let balance = shop.server.get(path).json()["balance"].clone();
+        assert_eq!(balance["withheld"], withheld, "{balance}");
+        assert_eq!(micros(&balance["posted"]) + micros(&balance["withheld"]), micros(&balance["closing"]), "{balance}");
+        balance["posted"].clone()
+    };
+    let posted = || shop.server.get("/v1/accounts/ada/balance").json()["posted"].clone();
+    assert_eq!(says(&path, "0"), posted());
+    let later =
+        json!({"credits": "200", "source": "promo", "reason": "for later", "effective_at": "2099-01-01T00:00:00Z"});
+    assert_eq!(shop.server.post("/v1/accounts/ada/grants", "later", &later).status, 201);
+    assert_eq!(says(&path, "200"), posted());
+    shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
+    shop.settle();
+    assert_eq!((says(&path, "1200"), posted()), (json!("100"), json!("100")));
+    // And so it stays in the month that is over, whatever becomes of the dispute.
+    shop.pass(40 * 86_400);
+    let more = json!({"credits": "30", "source": "promo", "reason": "for now"});
+    assert_eq!(shop.server.post("/v1/accounts/ada/grants", "more", &more).status, 201);
+    says(&path, "1200");
+    let next = format!("/v1/accounts/ada/statements/{}", this_month(&shop.server));
+    assert_ne!(next, path);
+    assert_eq!(says(&next, "1200"), posted());
 }
 
 /// A town that no notice reaches, where time passes only when it is told to, and nobody counts or settles unasked.

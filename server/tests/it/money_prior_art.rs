@@ -391,6 +391,7 @@ fn defect_14_a_dispute_that_is_lost_takes_what_is_left_and_the_rest_is_owed() {
     shop.settle();
     let payment = shop.payment(&id);
     assert_eq!((&payment["dispute"]["status"], &payment["dispute"]["lost"]["amount"]), (&json!("lost"), &json!(1210)));
+    assert_eq!(payment["status"], "disputed");
     let balance = shop.server.get("/v1/accounts/ada/balance").json();
     assert_eq!((&balance["debt"], &balance["available"]), (&json!("700"), &json!("-600")), "{balance}");
     assert_eq!(refund(&shop, &id, "r1", json!({})).problem().1, "nothing_to_refund");
@@ -409,16 +410,21 @@ fn defect_14_a_dispute_that_is_won_leaves_everything_as_it_was() {
     let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(&shop)}));
     shop.settle();
     assert_eq!(shop.payment(&id)["dispute"]["status"], "open");
+    assert_eq!(shop.payment(&id)["status"], "disputed");
     assert_eq!(shop.server.available("ada"), "100");
     assert_eq!(shop.spend("ada", "x", 1).problem().1, "insufficient_credits");
     assert_eq!(refund(&shop, &id, "r1", json!({})).problem().1, "payment_disputed");
     let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
     shop.control("POST", &close, &json!({"outcome": "won"}));
     shop.settle();
-    assert_eq!(shop.payment(&id)["dispute"]["status"], "won");
+    assert_eq!(
+        (&shop.payment(&id)["dispute"]["status"], &shop.payment(&id)["status"]),
+        (&json!("won"), &json!("succeeded"))
+    );
     assert_eq!(shop.server.available("ada"), "1100");
     // And a refund afterwards gives back all of it.
     assert_eq!(refund(&shop, &id, "r2", json!({})).json()["total"]["amount"], 1210);
+    assert_eq!(shop.payment(&id)["status"], "refunded");
 }
 
 #[test]

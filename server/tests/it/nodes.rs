@@ -1,6 +1,7 @@
 //! Several nodes on one PostgreSQL: no leader, no sticky routing, and nothing done twice; also when one is killed, and
 //! when the database itself dies and its standby takes over.
 mod groups;
+mod keys;
 mod work;
 
 use std::collections::HashMap;

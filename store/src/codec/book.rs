@@ -328,7 +328,8 @@ impl Story {
                 self.free += more;
             }
             let (owed, reason) = (Credits::ZERO, "put back".into());
-            let withdrawal = Withdrawal { grant, credits: more, owed, net: 0, cause: Cause::Refund, reason };
+            let (lapsed, lost, cause) = (owed, owed, Cause::Refund);
+            let withdrawal = Withdrawal { grant, credits: more, lapsed, owed, lost, net: 0, cause, reason };
             self.tell(What::Restored { withdrawal, terms: Arc::clone(terms) });
         }
         Ok(())

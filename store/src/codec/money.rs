@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use billing::id::PaymentId;
-use billing::ledger::{Rule, Topup, TopupChange, UnderWay, What, Withdrawal};
+use billing::ledger::{Cause, Rule, Topup, TopupChange, UnderWay, What, Withdrawal};
 use billing::money::{Credits, Money};
 use billing::payment::Failure;
 use billing::rating::Text;
@@ -29,8 +29,13 @@ pub fn columns(what: &What) -> Option<(&'static str, Credits)> {
 
 pub fn write_withdrawal(json: &mut Json, it: &Withdrawal) {
     json.key("grant").string(&it.grant.text());
-    if !it.owed.is_zero() {
-        json.key("owed").integer(it.owed.micros());
+    for (name, credits) in [("lapsed", it.lapsed), ("owed", it.owed)] {
+        if !credits.is_zero() {
+            json.key(name).integer(credits.micros());
+        }
+    }
+    if it.lost != lost_by_default(it.cause, it.owed) {
+        json.key("lost").integer(it.lost.micros());
     }
     if it.net != 0 {
         json.key("net").integer(it.net);
@@ -227,18 +232,36 @@ impl TopupJson {
     }
 }
 
+/// What a row that does not say it means: so it was before it could be said, and so it is mostly.
+fn lost_by_default(cause: Cause, owed: Credits) -> Credits {
+    if cause == Cause::Dispute { owed } else { Credits::ZERO }
+}
+
+/// What a row says of a withdrawal beside the credits it moved, in micro-credits; the net money in minor units.
+pub struct Withdrawn {
+    pub lapsed: i64,
+    pub owed: i64,
+    pub lost: Option<i64>,
+    pub net: i64,
+}
+
 /// Reads a withdrawal of a row that moved `credits`.
 pub fn read_withdrawal(
     (grant, cause, reason): (&Text, &Text, Text),
     credits: Credits,
-    (owed, net): (i64, i64),
+    said: &Withdrawn,
 ) -> Result<Withdrawal, Malformed> {
+    let cause = cause.parse().map_err(|()| Malformed::not("why credits went back", cause))?;
+    let owed = Credits::from_micros(said.owed);
+    let lost = said.lost.map_or_else(|| lost_by_default(cause, owed), Credits::from_micros);
     Ok(Withdrawal {
         grant: read_grant(grant)?,
         credits,
-        owed: Credits::from_micros(owed),
-        net,
-        cause: cause.parse().map_err(|()| Malformed::not("why credits went back", cause))?,
+        lapsed: Credits::from_micros(said.lapsed),
+        owed,
+        lost,
+        net: said.net,
+        cause,
         reason,
     })
 }

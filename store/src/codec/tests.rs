@@ -142,14 +142,10 @@ fn reversed() -> BoxedStrategy<What> {
 }
 fn withdrawal() -> BoxedStrategy<Withdrawal> {
     let cause = prop_oneof![Just(Cause::Refund), Just(Cause::Dispute)];
-    (grant(), credits(), credits(), 0..i64::MAX, (cause, text()))
-        .prop_map(|(grant, credits, owed, net, (cause, reason))| Withdrawal {
-            grant,
-            credits,
-            owed,
-            net,
-            cause,
-            reason,
+    (grant(), credits(), (credits(), credits(), any::<bool>()), 0..i64::MAX, (cause, text()))
+        .prop_map(|(grant, credits, (lapsed, owed, is_lost), net, (cause, reason))| {
+            let lost = if is_lost { owed } else { Credits::ZERO };
+            Withdrawal { grant, credits, lapsed, owed, lost, net, cause, reason }
         })
         .boxed()
 }
@@ -285,8 +281,8 @@ fn what() -> BoxedStrategy<What> {
     };
     prop_oneof![
         (grant(), terms()).prop_map(|(grant, terms)| What::Granted { grant, terms }),
-        (grant(), credits(), prop_oneof![Just(Credits::ZERO), credits()])
-            .prop_map(|(grant, credits, unlost)| What::Repaid { grant, credits, unlost }),
+        (grant(), credits(), prop_oneof![Just(Credits::ZERO), credits()], option::of((grant(), terms())))
+            .prop_map(|(grant, credits, unlost, regranted)| What::Repaid { grant, credits, unlost, regranted }),
         charged(),
         (hold(), work(), small_draws(), instant(), credits()).prop_map(|(hold, work, draws, expires_at, beyond)| {
             What::Held { hold, work, draws, expires_at, beyond }
@@ -504,8 +500,9 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         10 => {
             let cause = if amount % 2 == 0 { Cause::Refund } else { Cause::Dispute };
             let grant = book.grants().first()?.id;
-            let owed = if cause == Cause::Dispute { credits } else { Credits::ZERO };
-            Command::Withdraw(Withdrawal { grant, credits, owed, net: amount, cause, reason: "test".into() })
+            // What somebody took at the provider is owed as well.
+            let owed = if cause == Cause::Dispute || amount % 4 == 0 { credits } else { Credits::ZERO };
+            Command::Withdraw(Withdrawal { owed, ..withdrawal_of(grant, credits, (amount, cause)) })
         }
         11 => {
             let price = Money { amount: 7, currency: Currency::EUR };
@@ -538,13 +535,16 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
         }
         24 => {
             let (grant, terms) = book.grants().first().map(|it| (it.id, Arc::clone(&it.terms)))?;
-            let (owed, cause) = (Credits::ZERO, Cause::Refund);
-            let withdrawal = Withdrawal { grant, credits, owed, net: amount, cause, reason: "test".into() };
-            Command::Restore { withdrawal, terms }
+            Command::Restore { withdrawal: withdrawal_of(grant, credits, (amount, Cause::Refund)), terms }
         }
         23 if amount < 50 => Command::DeleteBudget { budget: book.budgets().first()?.id.clone() },
         _ => Command::Release { hold: hold? },
     })
+}
+
+fn withdrawal_of(grant: GrantId, credits: Credits, (net, cause): (i64, Cause)) -> Withdrawal {
+    let (lapsed, owed, lost) = (Credits::ZERO, Credits::ZERO, Credits::ZERO);
+    Withdrawal { grant, credits, lapsed, owed, lost, net, cause, reason: "test".into() }
 }
 
 fn server_report(kind: u8, amount: i64, at: Timestamp) -> ServerReport {

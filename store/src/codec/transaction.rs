@@ -80,10 +80,13 @@ fn write_what(json: &mut Json, what: &What, known: Known<'_>) {
             json.key("grant").string(&grant.text());
             write_terms(json.key("terms"), terms);
         }
-        What::Repaid { grant, unlost, .. } => {
+        What::Repaid { grant, unlost, regranted, .. } => {
             json.key("grant").string(&grant.text());
             if !unlost.is_zero() {
                 write_unlost(json, &[(*grant, *unlost)]);
+            }
+            if let Some(regranted) = regranted {
+                write_made(json.key("regranted"), regranted);
             }
         }
         What::Expired { grant, .. } => json.key("grant").string(&grant.text()),
@@ -143,27 +146,28 @@ fn write_closing(json: &mut Json, closing: &Closing) {
 }
 
 fn write_reversal(json: &mut Json, reversal: &Reversal, known: Known<'_>) {
-    let grant = |json: &mut Json, (id, terms): &(GrantId, Arc<Terms>)| {
-        json.array(|json| {
-            json.string(&id.text());
-            write_terms(json, terms);
-        });
-    };
     json.key("charge").string(&reversal.charge.text());
     write_work(json.key("work"), &reversal.work, known);
     write_draws(json.key("draws"), &reversal.draws);
-    json.key("reopened").array(|json| reversal.reopened.iter().for_each(|it| grant(json, it)));
+    json.key("reopened").array(|json| reversal.reopened.iter().for_each(|it| write_made(json, it)));
     if !reversal.unlost.is_empty() {
         write_unlost(json, &reversal.unlost);
     }
     json.key("forgiven").integer(reversal.forgiven.micros());
     if let Some(regranted) = &reversal.regranted {
-        grant(json.key("regranted"), regranted);
+        write_made(json.key("regranted"), regranted);
     }
     json.key("total").integer(reversal.total.micros());
     json.key("reason").string(&reversal.reason);
     burn::write_settled(json, reversal.settled.as_ref());
     burn::write_of_server(json, reversal.of_server.as_ref());
+}
+
+fn write_made(json: &mut Json, (id, terms): &(GrantId, Arc<Terms>)) {
+    json.array(|json| {
+        json.string(&id.text());
+        write_terms(json, terms);
+    });
 }
 
 fn write_unlost(json: &mut Json, unlost: &[(GrantId, Credits)]) {
@@ -203,7 +207,10 @@ struct BodyJson {
     #[serde(default)]
     draws: Vec<DrawJson>,
     #[serde(default)]
+    lapsed: i64,
+    #[serde(default)]
     owed: i64,
+    lost: Option<i64>,
     #[serde(default)]
     net: i64,
     closing: Option<ClosingJson>,
@@ -267,10 +274,7 @@ impl BodyJson {
                 grant: read_grant(&needed(self.grant, "grant")?)?,
                 terms: needed(self.terms, "terms")?.read()?,
             },
-            "repaid" => {
-                let unlost = self.unlost.iter().map(|it| Credits::from_micros(it.1)).sum();
-                What::Repaid { grant: read_grant(&needed(self.grant, "grant")?)?, credits, unlost }
-            }
+            "repaid" => self.read_repaid(credits)?,
             "expired" => What::Expired { grant: read_grant(&needed(self.grant, "grant")?)?, credits },
             "voided" => What::Voided {
                 grant: read_grant(&needed(self.grant, "grant")?)?,
@@ -330,13 +334,19 @@ impl BodyJson {
         })
     }
 
+    fn read_repaid(self, credits: Credits) -> Result<What, Malformed> {
+        let unlost = self.unlost.iter().map(|it| Credits::from_micros(it.1)).sum();
+        let regranted = self.regranted.map(read_made).transpose()?;
+        Ok(What::Repaid { grant: read_grant(&needed(self.grant, "grant")?)?, credits, unlost, regranted })
+    }
+
     fn read_withdrawal(self, credits: Credits) -> Result<Withdrawal, Malformed> {
         let (grant, cause) = (needed(self.grant, "grant")?, needed(self.cause, "cause")?);
-        money::read_withdrawal((&grant, &cause, needed(self.reason, "reason")?), credits, (self.owed, self.net))
+        let said = money::Withdrawn { lapsed: self.lapsed, owed: self.owed, lost: self.lost, net: self.net };
+        money::read_withdrawal((&grant, &cause, needed(self.reason, "reason")?), credits, &said)
     }
 
     fn read_reversal(self, known: Known<'_>) -> Result<Reversal, Malformed> {
-        let grant = |(id, terms): (Text, TermsJson)| Ok((read_grant(&id)?, terms.read()?));
         let unlost = |it: &(Text, i64)| Ok((read_grant(&it.0)?, Credits::from_micros(it.1)));
         let charge = needed(self.charge, "charge")?;
         Ok(Reversal {
@@ -344,10 +354,10 @@ impl BodyJson {
             work: needed(self.work, "work")?.read(known)?,
             credits: Credits::from_micros(known.credits),
             draws: read_draws(self.draws)?,
-            reopened: self.reopened.into_iter().map(grant).collect::<Result<_, Malformed>>()?,
+            reopened: self.reopened.into_iter().map(read_made).collect::<Result<_, Malformed>>()?,
             unlost: self.unlost.iter().map(unlost).collect::<Result<_, Malformed>>()?,
             forgiven: Credits::from_micros(self.forgiven),
-            regranted: self.regranted.map(grant).transpose()?,
+            regranted: self.regranted.map(read_made).transpose()?,
             total: Credits::from_micros(needed(self.total, "total")?),
             reason: needed(self.reason, "reason")?,
             settled: self.settled.map(SettledJson::read).transpose()?,
@@ -365,6 +375,10 @@ impl ClosingJson {
             shortfall: Credits::from_micros(self.shortfall),
         })
     }
+}
+
+fn read_made((id, terms): (Text, TermsJson)) -> Result<(GrantId, Arc<Terms>), Malformed> {
+    Ok((read_grant(&id)?, terms.read()?))
 }
 
 fn needed<T>(field: Option<T>, name: &'static str) -> Result<T, Malformed> {

@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     Step { statements: include_str!("../../migrations/postgres_1.sql"), oldest: 1 },
     Step { statements: include_str!("../../migrations/postgres_2.sql"), oldest: 1 },
     Step { statements: include_str!("../../migrations/postgres_3.sql"), oldest: 1 },
+    Step { statements: include_str!("../../migrations/postgres_4.sql"), oldest: 1 },
 ];
 
 pub const DISTRIBUTE: &str = include_str!("../../migrations/postgres_distributed.sql");

@@ -15,8 +15,11 @@ use super::{Options, Sqlite, beside, checkpoint, derived, derived_path, fold, ho
 use crate::Fault;
 use crate::codec::Met;
 
-const JOURNAL_STEPS: &[&str] =
-    &[include_str!("../../migrations/journal_1.sql"), include_str!("../../migrations/journal_2.sql")];
+const JOURNAL_STEPS: &[&str] = &[
+    include_str!("../../migrations/journal_1.sql"),
+    include_str!("../../migrations/journal_2.sql"),
+    include_str!("../../migrations/journal_3.sql"),
+];
 const DERIVED_STEPS: &[&str] = &[include_str!("../../migrations/derived_1.sql")];
 
 fn fault(error: rusqlite::Error) -> Fault {

@@ -245,6 +245,8 @@ fn the_views_show_the_double_entries_and_the_charges() {
         let sums = expected.entry(key).or_default();
         *sums = (sums.0 + 1, sums.1 + entry.credits.micros());
     }
+    let has = |from: &str, to: &str| expected.keys().any(|it| (&*it.0, &*it.1) == (from, to));
+    assert!(has("breakage", "clawback"), "money went of what had expired");
     let file = Connection::open(scratch.file()).unwrap();
     let query = "select from_account, to_account, grant_id, count(*), sum(credits) from entries group by 1, 2, 3";
     let mut statement = file.prepare(query).unwrap();

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use billing::id::{AccountNumber, ChargeId, Place};
-use billing::ledger::{Book, Captured, Command, Over, Reverse, Scope, Spend, Terms, Transaction, What};
+use billing::ledger::{
+    Book, Captured, Cause, Command, Over, Reverse, Scope, Spend, Terms, Transaction, What, Withdrawal,
+};
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
 use billing::usage::{UsageKey, UsageSum};
@@ -118,6 +120,12 @@ impl Town {
             (7, Some(hold), _) => Command::Release { hold },
             (8, _, Some(grant)) if self.random.below(10) == 0 => {
                 Command::Void { grant, keep: Credits::ZERO, reason: "mistake".into() }
+            }
+            (8, _, Some(grant)) if self.random.below(3) == 0 => {
+                let cause = if amount % 3 == 0 { Cause::Refund } else { Cause::Dispute };
+                let (credits, none, reason) = (Credits::from_micros(amount), Credits::ZERO, "taken".into());
+                let (lapsed, owed, lost) = (none, credits, none);
+                Command::Withdraw(Withdrawal { grant, credits, lapsed, owed, lost, net: amount, cause, reason })
             }
             (9..11, _, _) => self.reversal(book.account).unwrap_or(Command::Close),
             (11, _, _) if self.random.below(400) == 0 => Command::Close,

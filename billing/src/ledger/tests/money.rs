@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::script::{assert_folds, check, terms, work};
+use super::script::{assert_folds, check, terms, withdrawal, work};
 use crate::calendar::Date;
 use crate::id::AccountNumber;
 use crate::ledger::*;
@@ -415,10 +415,10 @@ fn a_reversal_after_a_lost_dispute_of_an_expired_grant_lets_go_of_the_debt_first
         10   charge 60                     -> charged g1:60
         100  due                           -> expired g1:40
         101  freeze g1                     -> ok
-        102  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        102  withdraw g1 90 dispute        -> withdrawn g1:0 expired:g1:40 owed 50
         103  thaw g1                       -> ok
         103  balance                       -> -50 debt 50
-        103  counted g1                    -> used 60 forfeited 40 returned 0
+        103  counted g1                    -> used 60 forfeited 0 returned 40
         104  reverse c1 10                 -> reversed forgiven 10
         104  balance                       -> -40 debt 40
         105  grant 30                      -> ok
@@ -427,7 +427,7 @@ fn a_reversal_after_a_lost_dispute_of_an_expired_grant_lets_go_of_the_debt_first
         106  balance                       -> 20
         107  reverse c1 20                 -> reversed expired:g1:10 regranted 10
         107  balance                       -> 30
-        107  counted g1                    -> used 0 forfeited 50 returned 50
+        107  counted g1                    -> used 0 forfeited 10 returned 90
     ",
     );
 }
@@ -468,6 +468,124 @@ fn what_a_hold_gives_back_to_an_expired_grant_whose_dispute_was_lost_repays_the_
         200  counted g1                    -> used 40 forfeited 10 returned 50
         200  balance                       -> 0
         201  reverse c1                    -> reversed expired:g1:40
+    ",
+    );
+}
+
+#[test]
+fn what_a_bank_took_of_an_expired_grant_no_late_event_draws_again() {
+    check(
+        "
+        0    grant 100 until 10 paid 50    -> ok
+        0    grant 5                       -> ok
+        10   due                           -> expired g1:100
+        11   freeze g1                     -> ok
+        12   withdraw g1 100 dispute       -> withdrawn g1:0 expired:g1:100
+        12   thaw g1                       -> ok
+        13   charge 30 at 5                -> insufficient_credits 5 of 30
+        13   charge 3 at 5                 -> charged g2:3
+        13   balance                       -> 2
+        13   counted g1                    -> used 0 forfeited 0 returned 100
+    ",
+    );
+    // Of a loss in part, what the bank left may still be drawn; and what was drawn meanwhile is owed.
+    check(
+        "
+        0    grant 100 until 10 paid 50    -> ok
+        5    charge 20                     -> charged g1:20
+        10   due                           -> expired g1:80
+        11   charge 10 at 5                -> charged expired:g1:10
+        11   freeze g1                     -> ok
+        12   charge 1 at 5                 -> insufficient_credits 0 of 1
+        12   withdraw g1 50 dispute        -> withdrawn g1:0 expired:g1:50
+        12   thaw g1                       -> ok
+        13   charge 21 at 5                -> insufficient_credits 20 of 21
+        13   charge 15 at 5                -> charged expired:g1:15
+        14   freeze g1                     -> ok
+        15   withdraw g1 50 dispute        -> withdrawn g1:0 expired:g1:5 owed 45
+        15   thaw g1                       -> ok
+        15   balance                       -> -45 debt 45
+        15   counted g1                    -> used 45 forfeited 0 returned 55
+    ",
+    );
+}
+
+/// A refund of what is unused takes nothing of what expired: that was offered for as long as it was agreed.
+#[test]
+fn what_has_expired_is_not_refunded_but_by_hand() {
+    check(
+        "
+        0    grant 100 until 10 paid 50    -> ok
+        5    charge 60                     -> charged g1:60
+        10   due                           -> expired g1:40
+        11   withdraw g1 1                 -> refund_exceeds_unused 0
+        12   withdraw g1 30 by_hand        -> withdrawn g1:0 expired:g1:30
+        12   charge 11 at 5                -> insufficient_credits 10 of 11
+        13   restore g1 30                 -> restored g1:30
+        13   due                           -> expired g1:30
+        13   charge 40 at 5                -> charged expired:g1:40
+    ",
+    );
+}
+
+#[test]
+fn a_refund_by_hand_that_failed_leaves_no_debt_though_the_grant_has_expired() {
+    check(
+        "
+        0    grant 100 until 10 paid 50    -> ok
+        5    charge 60                     -> charged g1:60
+        10   due                           -> expired g1:40
+        12   withdraw g1 100 by_hand       -> withdrawn g1:0 expired:g1:40 owed 60
+        12   balance                       -> -60 debt 60
+        13   restore g1 100                -> restored g1:100
+        13   due                           -> repaid g1:60
+        13   due                           -> expired g1:40
+        13   balance                       -> 0
+        13   counted g1                    -> used 60 forfeited 40 returned 0
+    ",
+    );
+}
+
+/// What others repaid of a debt is theirs again, when what it was for turns out to have expired unspent.
+#[test]
+fn what_others_repaid_comes_back_when_the_hold_it_was_owed_for_is_released() {
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   charge 40                     -> charged g1:40
+        20   hold 60 until 300             -> held g1:60
+        110  freeze g1                     -> ok
+        111  withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        112  thaw g1                       -> ok
+        113  grant 30                      -> ok
+        113  due                           -> repaid g2:30
+        113  balance                       -> 40 held 60 debt 20
+        200  release h1                    -> released g1:60
+        200  due                           -> repaid g1:50 regranted 30
+        200  due                           -> expired g1:10
+        200  balance                       -> 30
+        200  counted g1                    -> used 40 forfeited 10 returned 50
+        201  reverse c1                    -> reversed expired:g1:40
+        202  charge 30                     -> charged g3:30
+    ",
+    );
+    // So it is where it came back while the grant lived on, and nobody used it.
+    check(
+        "
+        0    grant 100 until 100 paid 100  -> ok
+        10   hold 60 until 300             -> held g1:60
+        20   charge 40                     -> charged g1:40
+        30   freeze g1                     -> ok
+        40   withdraw g1 50 dispute        -> withdrawn g1:0 owed 50
+        40   thaw g1                       -> ok
+        41   grant 50                      -> ok
+        41   due                           -> repaid g2:50
+        50   release h1                    -> released g1:60
+        50   balance                       -> 60
+        60   charge 5                      -> charged g1:5
+        110  due                           -> repaid g1:50 regranted 50
+        110  due                           -> expired g1:5
+        110  balance                       -> 50
     ",
     );
 }
@@ -617,14 +735,11 @@ fn command(step: &Step, book: &Book, at: Timestamp) -> Option<Command> {
             Command::Grant(Arc::new(Terms { cost, payment, effective_at: at, ..terms(under_way.credits.micros()) }))
         }
         Step::Freeze(is_frozen) => Command::Freeze { grant: first?, is_frozen, expires_at: Timestamp::NEVER },
-        Step::Withdraw { credits, is_dispute } => Command::Withdraw(Withdrawal {
-            grant: first?,
-            credits: Credits::from_micros(credits),
-            owed: if is_dispute { Credits::from_micros(credits) } else { Credits::ZERO },
-            net: credits,
-            cause: if is_dispute { Cause::Dispute } else { Cause::Refund },
-            reason: "test".into(),
-        }),
+        Step::Withdraw { credits, is_dispute } => {
+            let cause = if is_dispute { Cause::Dispute } else { Cause::Refund };
+            let owed = if is_dispute { Credits::from_micros(credits) } else { Credits::ZERO };
+            Command::Withdraw(Withdrawal { owed, ..withdrawal(first?, credits, (credits, cause)) })
+        }
     })
 }
 

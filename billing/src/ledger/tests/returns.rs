@@ -1,17 +1,16 @@
 //! Money that goes back: one purchase, refunded in parts, disputed, won and lost, while it is spent, held, voided,
 //! expires and is owed for.
 //!
-//! What a payment keeps of itself (how much of it has gone back, and what of that had lapsed) is a document of the
-//! server's; here it is kept beside the book by the same rule: what is left goes first, then what had lapsed, for which
-//! nothing is owed, and the rest was spent. Not told here: events from before the expiry that come in after a lost
-//! dispute took its money, and may draw what had expired still.
+//! What a payment keeps of itself (how much of it has gone back, and what of that had been voided) is a document of the
+//! server's; here it is kept beside the book by the same rule: what is left goes first, then what had expired and what
+//! had been voided, for which nothing is owed, and the rest was spent.
 use std::sync::Arc;
 use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::script::{assert_folds, minute, reversal, terms, work};
+use super::script::{assert_folds, minute, reversal, terms, withdrawal, work};
 use crate::id::AccountNumber;
 use crate::ledger::*;
 use crate::money::{Credits, Currency, Money};
@@ -28,6 +27,11 @@ enum Step {
     Spend {
         credits: i64,
     },
+    /// Told so many minutes after it happened.
+    SpendLate {
+        credits: i64,
+        late: i64,
+    },
     Reverse {
         which: usize,
         credits: Option<i64>,
@@ -42,6 +46,10 @@ enum Step {
     },
     Refund {
         credits: i64,
+    },
+    /// Somebody gives so much of its money back at the provider.
+    RefundByHand {
+        amount: i64,
     },
     /// The provider finds that the money of the last refund never went out.
     FailRefund,
@@ -60,12 +68,14 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => (1..60i64).prop_map(|credits| Step::Gift { credits }),
         5 => (1..60i64).prop_map(|credits| Step::Spend { credits }),
+        3 => (1..60i64, 1..120i64).prop_map(|(credits, late)| Step::SpendLate { credits, late }),
         2 => (0..9usize, prop::option::of(1..40i64)).prop_map(|(which, credits)| Step::Reverse { which, credits }),
         2 => (1..60i64, 1..60i64).prop_map(|(credits, lasts)| Step::Hold { credits, lasts }),
         1 => Just(Step::Release),
         1 => (0..60i64).prop_map(|keep| Step::Void { keep }),
         3 => (1..60i64).prop_map(|credits| Step::Refund { credits }),
-        1 => Just(Step::FailRefund),
+        1 => (1..1_400i64).prop_map(|amount| Step::RefundByHand { amount }),
+        2 => Just(Step::FailRefund),
         3 => Just(Step::Dispute),
         2 => Just(Step::Win),
         3 => (1..1_400i64).prop_map(|amount| Step::Lose { amount }),
@@ -84,10 +94,11 @@ struct History {
     now: i64,
     grant: GrantId,
     terms: Arc<Terms>,
-    /// What of the payment has gone back, and what of that had lapsed.
+    /// What of the payment has gone back, and what of that had been voided.
     gone: Part,
-    lapsed: Credits,
-    last_refund: Option<Part>,
+    voided: Credits,
+    /// And of that, the last refund.
+    last_refund: Option<(Part, Credits)>,
     is_disputed: bool,
 }
 
@@ -111,7 +122,7 @@ impl History {
             grant,
             terms,
             gone: Part::default(),
-            lapsed: Credits::ZERO,
+            voided: Credits::ZERO,
             last_refund: None,
             is_disputed: false,
         }
@@ -127,17 +138,26 @@ impl History {
         };
         entries.map(moved).sum()
     }
+    /// What was let go of a debt for it came back without being the grant's again.
     fn spent(&self) -> Credits {
-        self.at(|it| matches!(it, LedgerAccount::Usage(_)))
+        let unlost = |it: &Transaction| match &it.what {
+            What::Reversed(it) => it.unlost.iter().map(|it| it.1).sum(),
+            _ => Credits::ZERO,
+        };
+        self.at(|it| matches!(it, LedgerAccount::Usage(_))) - self.journal.iter().map(unlost).sum()
     }
-    fn has_lapsed(&self) -> Credits {
-        self.at(|it| matches!(it, LedgerAccount::Breakage | LedgerAccount::Voided))
+    fn has_voided(&self) -> Credits {
+        self.at(|it| *it == LedgerAccount::Voided)
     }
-    fn remaining(&self) -> Credits {
-        self.book.grant(self.grant).map_or(Credits::ZERO, |it| it.remaining)
+    /// Free and expired.
+    fn unspent(&self) -> Credits {
+        self.book.grant(self.grant).map_or(Credits::ZERO, |it| it.remaining + it.expired)
     }
     fn held(&self) -> Credits {
         self.book.grant(self.grant).map_or(Credits::ZERO, |it| it.held)
+    }
+    fn lost(&self) -> Credits {
+        self.book.freezes().iter().find(|it| it.grant == self.grant).map_or(Credits::ZERO, |it| it.lost)
     }
 
     fn bring_up_to_date(&mut self) {
@@ -186,6 +206,10 @@ impl History {
                 let work = Arc::new(work("chat", credits, at));
                 self.ask(&Command::Charge(Spend { work, debt_max: Credits::ZERO }), at)
             }
+            Step::SpendLate { credits, late } => {
+                let work = Arc::new(work("chat", credits, minute((self.now - late).max(0))));
+                self.ask(&Command::Charge(Spend { work, debt_max: Credits::ZERO }), at)
+            }
             Step::Reverse { which, credits: part } => {
                 let mut charges = self.journal.iter().filter(|it| matches!(it.what, What::Charged { .. }));
                 let charge = charges.nth(which)?.charge_id();
@@ -202,15 +226,18 @@ impl History {
             Step::Refund { .. } if self.is_disputed => None,
             Step::Refund { credits: amount } => {
                 let part = BOUGHT.part_of_credits(self.gone, credits(amount))?;
-                self.ask(&Command::Withdraw(self.withdrawal(part, Cause::Refund)), at)?;
-                (self.gone, self.last_refund) = (self.gone.plus(part), Some(part));
+                self.ask(&Command::Withdraw(withdrawal(grant, amount, (part.net, Cause::Refund))), at)?;
+                (self.gone, self.last_refund) = (self.gone.plus(part), Some((part, Credits::ZERO)));
                 Some(())
             }
+            Step::RefundByHand { amount } => self.take_back(amount, Cause::Refund),
             Step::FailRefund => {
-                let part = self.last_refund.take()?;
-                let (withdrawal, terms) = (self.withdrawal(part, Cause::Refund), Arc::clone(&self.terms));
+                let (part, voided) = self.last_refund.take()?;
                 let Part { credits, net, tax } = self.gone;
                 self.gone = Part { credits: credits - part.credits, net: net - part.net, tax: tax - part.tax };
+                self.voided -= voided;
+                let back = (part.credits - voided).micros();
+                let (withdrawal, terms) = (withdrawal(grant, back, (part.net, Cause::Refund)), Arc::clone(&self.terms));
                 self.ask(&Command::Restore { withdrawal, terms }, at)
             }
             Step::Dispute => {
@@ -222,7 +249,8 @@ impl History {
                 self.freeze(false)
             }
             Step::Lose { amount } if self.is_disputed => {
-                self.lose(amount);
+                self.take_back(amount, Cause::Dispute);
+                self.last_refund = None;
                 self.is_disputed = false;
                 self.freeze(false)
             }
@@ -235,30 +263,48 @@ impl History {
         self.ask(&Command::Freeze { grant, is_frozen, expires_at }, minute(self.now))
     }
 
-    /// Refunds owe nothing: they are of what is left.
-    fn withdrawal(&self, part: Part, cause: Cause) -> Withdrawal {
-        let owed = if cause == Cause::Dispute { part.credits } else { Credits::ZERO };
-        Withdrawal { grant: self.grant, credits: part.credits, owed, net: part.net, cause, reason: "test".into() }
-    }
-
-    fn lose(&mut self, amount: i64) -> Option<()> {
+    /// A bank, or somebody at the provider, takes so much of its money. What was spent of it is owed.
+    fn take_back(&mut self, amount: i64, cause: Cause) -> Option<()> {
         let amount = amount.min(BOUGHT.total() - self.gone.total());
         let part = BOUGHT.part_of_amount(self.gone, amount)?;
-        let lapsed = (self.has_lapsed() - self.lapsed).at_least_zero().min(self.remaining().short_of(part.credits));
-        let taken = Part { credits: part.credits - lapsed, ..part };
-        (self.gone, self.lapsed) = (self.gone.plus(part), self.lapsed + lapsed);
-        self.last_refund = None;
-        self.ask(&Command::Withdraw(self.withdrawal(taken, Cause::Dispute)), minute(self.now))
+        let beyond = self.unspent().short_of(part.credits);
+        let voided = (self.has_voided() - self.voided).at_least_zero().min(beyond);
+        (self.gone, self.voided) = (self.gone.plus(part), self.voided + voided);
+        self.last_refund = Some((part, voided));
+        let owed = part.credits - voided;
+        let taken = Withdrawal { owed, ..withdrawal(self.grant, owed.micros(), (part.net, cause)) };
+        self.ask(&Command::Withdraw(taken), minute(self.now))
     }
 
     /// What was taken back: of the grant, and as debt.
     fn taken_back(&self) -> Credits {
         let sign = |it: &Transaction| match &it.what {
-            What::Withdrawn(it) => it.credits + it.owed,
+            What::Withdrawn(it) => it.credits + it.lapsed + it.owed,
             What::Restored { withdrawal, .. } => -withdrawal.credits,
             _ => Credits::ZERO,
         };
         self.journal.iter().map(sign).sum()
+    }
+
+    /// What is said to expire next does, where no hold gives anything back before.
+    fn assert_foretold(&self) {
+        let Some((when, credits)) = self.book.next_expiry(minute(self.now)) else { return };
+        if self.book.holds().is_empty() {
+            let expired = |book: &Book| book.grant(self.grant).map_or(Credits::ZERO, |it| it.expired);
+            let then = self.book.brought_up_to(when);
+            assert_eq!(expired(&then) - expired(&self.book), credits, "at {when:?}");
+        }
+    }
+
+    /// What gifts repaid of what is owed for the purchase, and have not got back.
+    fn repaid_by_others(&self) -> Credits {
+        let of = |it: &Transaction| match &it.what {
+            What::Repaid { grant, credits, .. } if *grant != self.grant => *credits,
+            What::Repaid { regranted: Some((_, terms)), .. }
+            | What::Reversed(Reversal { regranted: Some((_, terms)), .. }) => -terms.credits,
+            _ => Credits::ZERO,
+        };
+        self.journal.iter().map(of).sum()
     }
 }
 
@@ -266,16 +312,27 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// However its parts go back, no more does than was bought, and all of it once all of its money is gone. What is
-    /// owed was had: nobody owes for what was left, lapsed, or went back before.
+    /// there of it, spent or not, is what was paid for and what is owed for it: nothing that went back is drawn again,
+    /// by whatever late event. Once it has expired, what is owed for it was had; and what others repaid of anything
+    /// else they have again.
     #[test]
     fn no_more_is_taken_back_than_was_bought((expires, steps) in lives()) {
         let mut history = History::new(expires);
         for step in &steps {
             history.take(step);
-            prop_assert_eq!(history.taken_back() + history.lapsed, history.gone.credits);
+            prop_assert_eq!(history.taken_back() + history.voided, history.gone.credits);
             prop_assert!(history.gone.credits <= BOUGHT.credits);
-            let had = history.spent() + history.held() + history.remaining();
-            prop_assert!(history.book.debt() <= had, "{} owed of {had} after {step:?}", history.book.debt());
+            let had = history.spent() + history.held();
+            let voided = history.has_voided() - history.voided;
+            let there = had + history.unspent() + voided;
+            let (lost, paid) = (history.lost(), BOUGHT.credits - history.gone.credits);
+            prop_assert_eq!(there, paid + lost, "after {:?}", step);
+            prop_assert!(history.book.debt() <= lost, "{} owed of {lost} after {step:?}", history.book.debt());
+            if history.book.grant(history.grant).is_none_or(|it| it.expires_at() <= minute(history.now)) {
+                prop_assert!(lost <= had + voided || history.is_disputed, "{lost} owed of {had} after {step:?}");
+            }
+            prop_assert_eq!(history.repaid_by_others(), lost - history.book.debt());
+            history.assert_foretold();
         }
         if BOUGHT.total() == history.gone.total() {
             prop_assert_eq!(history.gone.credits, BOUGHT.credits);

@@ -51,6 +51,12 @@ pub fn terms(credits: i64) -> Terms {
     }
 }
 
+/// A withdrawal as it is asked for, of what is unused.
+pub fn withdrawal(grant: GrantId, credits: i64, (net, cause): (i64, Cause)) -> Withdrawal {
+    let (credits, none) = (Credits::from_micros(credits), Credits::ZERO);
+    Withdrawal { grant, credits, lapsed: none, owed: none, lost: none, net, cause, reason: "test".into() }
+}
+
 /// The reversal of a charge, made of its journal as the service makes it.
 pub fn reversal(journal: &[Transaction], charge: ChargeId, credits: Option<Credits>) -> Reverse {
     let charged = journal.iter().find(|it| it.charge_id() == charge).expect("the charge is in the journal");
@@ -319,14 +325,15 @@ impl Run {
                 Command::Freeze { grant, is_frozen: words[0] == "freeze", expires_at }
             }
             "withdraw" | "restore" => {
-                let withdrawal = Withdrawal {
-                    grant: find(&self.grants, words[1]),
-                    credits: credits(words[2]),
-                    owed: if words.get(3) == Some(&"dispute") { credits(words[2]) } else { Credits::ZERO },
-                    net: 0,
-                    cause: words.get(3).unwrap_or(&"refund").parse().expect("a cause"),
-                    reason: "test".into(),
+                // What a bank or somebody at the provider takes is owed where it is spent.
+                let (cause, is_owed) = match words.get(3) {
+                    None => (Cause::Refund, false),
+                    Some(&"by_hand") => (Cause::Refund, true),
+                    Some(cause) => (cause.parse().expect("a cause"), true),
                 };
+                let withdrawn = withdrawal(find(&self.grants, words[1]), number(words[2]), (0, cause));
+                let owed = if is_owed { withdrawn.credits } else { Credits::ZERO };
+                let withdrawal = Withdrawal { owed, ..withdrawn };
                 let made = self.journal.iter().filter_map(Transaction::granted);
                 let terms = Arc::clone(made.clone().find(|it| it.0 == withdrawal.grant).expect("it was made").1);
                 if words[0] == "withdraw" {
@@ -367,14 +374,21 @@ impl Run {
                 format!("restored {}:{}", self.grant(it.grant), it.credits.micros())
             }
             What::Withdrawn(it) => {
-                let mut text = format!("withdrawn {}:{}", self.grant(it.grant), it.credits.micros());
+                let grant = self.grant(it.grant);
+                let mut text = format!("withdrawn {grant}:{}", it.credits.micros());
+                if !it.lapsed.is_zero() {
+                    text += &format!(" expired:{grant}:{}", it.lapsed.micros());
+                }
                 text += &amount(" owed", it.owed);
                 text
             }
             What::Topup(change) => topup(change),
             What::Budget(_) => "ok".to_string(),
             What::Server(_) | What::BurnTerms(_) | What::Noticed => unreachable!("no line asks for it"),
-            What::Repaid { grant, credits, .. } => format!("repaid {}:{}", self.grant(*grant), credits.micros()),
+            What::Repaid { grant, credits, regranted, .. } => {
+                let regranted = regranted.as_ref().map_or(Credits::ZERO, |(_, terms)| terms.credits);
+                format!("repaid {}:{}", self.grant(*grant), credits.micros()) + &amount(" regranted", regranted)
+            }
             What::Expired { grant, credits } => format!("expired {}:{}", self.grant(*grant), credits.micros()),
             What::Voided { grant, credits, .. } => format!("voided {}:{}", self.grant(*grant), credits.micros()),
             What::Held { draws, .. } | What::Extended { draws, .. } => format!("held{}", self.draws(draws)),

@@ -107,7 +107,8 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Delete a project
 ///
-/// What was spent on it stays in the ledger and still adds up.
+/// What was spent on it stays in the ledger and still adds up. Nothing is refused because its project was deleted: work
+/// that is done for it later brings it back, under the name it had.
 #[utoipa::path(delete, path = "/v1/accounts/{account}/projects/{project}", operation_id = "deleteProject",
     tag = "Accounts",
     params(

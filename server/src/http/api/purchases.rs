@@ -7,7 +7,6 @@ use axum::response::Response;
 use billing::Refusal;
 use billing::id::PaymentId;
 use billing::money::{Credits, Money};
-use billing::payment::Status;
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +17,7 @@ use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, GrantRef, Instant, NameIn};
 use super::grants::{MoneyShown, SourceShown, currency_in_use};
+use super::payment_status::StatusShown;
 use super::reply::{self, Answered, Page};
 use crate::service::{Goods, Package, PaymentView, PurchaseOrder, Purpose, Scope};
 
@@ -170,34 +170,6 @@ pub struct PurchaseIn {
     return_url: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = PaymentStatus)]
-pub enum StatusShown {
-    /// Asked for, and not answered yet.
-    Pending,
-    /// Waits for the customer: at `checkout_url` or `action_url`.
-    RequiresAction,
-    /// The money is there, and so are the credits.
-    Succeeded,
-    /// The money will not come; `failure` says why.
-    Failed,
-    /// Given up before any money moved.
-    Canceled,
-}
-
-impl From<Status> for StatusShown {
-    fn from(status: Status) -> StatusShown {
-        match status {
-            Status::Pending => StatusShown::Pending,
-            Status::RequiresAction => StatusShown::RequiresAction,
-            Status::Succeeded => StatusShown::Succeeded,
-            Status::Failed => StatusShown::Failed,
-            Status::Canceled => StatusShown::Canceled,
-        }
-    }
-}
-
 /// Why no money came.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PaymentFailure)]
@@ -280,7 +252,7 @@ impl PaymentShown {
                 lost: it.money(dispute.lost).into(),
             }),
             created_at: Instant(Timestamp::from_millis(it.created_at)),
-            status: it.status().into(),
+            status: it.standing().into(),
             item: it.item,
             package: it.package,
             payment_method: it.method,

@@ -28,7 +28,8 @@ pub struct GrantedShown {
     credits: Amount,
 }
 
-/// `opening` + all of `granted` − `used` − `expired` − `voided` − `refunded` − `clawed_back` = `closing`.
+/// `opening` + all of `granted` − `used` − `expired` − `voided` − `refunded` − `clawed_back` = `closing` = `posted` +
+/// `withheld`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StatementBalance)]
 pub struct BalanceOfMonth {
@@ -41,9 +42,13 @@ pub struct BalanceOfMonth {
     voided: Amount,
     refunded: Amount,
     clawed_back: Amount,
-    /// By the ledger, like `opening`: credits that cannot be drawn yet or meanwhile are of it, though a balance leaves
-    /// them out of `posted`: those of grants that take effect later, and those frozen while their payment is disputed.
+    /// By the ledger, like `opening`: all that the account has, also what cannot be drawn yet or meanwhile.
     closing: Amount,
+    /// Of `closing`, what a balance said at the end of the month, or says now; of a month that others came after, as
+    /// its last entry left it.
+    posted: Amount,
+    /// Of `closing`, what cannot be drawn: frozen while its payment is disputed, or of grants that take effect later.
+    withheld: Amount,
 }
 
 /// Credits used, by what they were used for.
@@ -101,6 +106,8 @@ impl StatementShown {
             refunded: Amount(it.refunded),
             clawed_back: Amount(it.clawed_back),
             closing: Amount(it.closing),
+            posted: Amount(it.posted),
+            withheld: Amount(it.withheld()),
         });
         StatementShown {
             account: it.account.to_string(),
