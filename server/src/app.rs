@@ -2,7 +2,7 @@
 //!
 //! Use cases are its methods, in `service`. It owns no rules.
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -184,6 +184,8 @@ pub struct App {
     pub(crate) seal: OnceLock<Seal>,
     /// By what servers are counted, by zone, with the year it is of: as many as there are zones.
     pub(crate) burn_terms: RwLock<HashMap<String, (i16, Arc<BurnTerms>)>>,
+    /// The version of the rate card in force when running servers were last told of all prices; 0 where they were not.
+    pub(crate) priced_by: AtomicU32,
     pub(crate) backlog: Backlog,
     /// Kinds of documents that are due and of which this program knows nothing: a newer one does them.
     pub(crate) unknown_kinds: Mutex<BTreeSet<String>>,
@@ -225,6 +227,7 @@ impl App {
             heard_at: AtomicU64::new(0),
             seal: OnceLock::new(),
             burn_terms: RwLock::default(),
+            priced_by: AtomicU32::new(0),
             backlog: Backlog::default(),
             unknown_kinds: Mutex::default(),
         };

@@ -149,6 +149,7 @@ pub async fn listen(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 /// Posts what time has brought about, for a bounded number of accounts and as much as fits, and says whether there may
 /// be more. What could not be posted waits, so that a failing store is not asked without pause.
 pub async fn settle(app: &Arc<App>) -> Result<bool, Error> {
+    app.tell_new_prices().await?;
     let reader = Arc::clone(app);
     let due = beside(move || reader.accounts_due(AT_ONCE)).await?;
     let settled = app.settle(due).await;

@@ -4,13 +4,14 @@
 //! settlement a charge of its own that moves the server's meter by the stretch it settles. Invariant: a stretch is
 //! settled once, because the meter that says what is unsettled is in the book that the settlement changes.
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::journal::{Draw, Reversal, Transaction, What, Work};
 use super::ladder::{Grace, Ladder};
 use super::{Book, Due, EARLY_MAX, Grant, LATE_MAX};
+use crate::calendar::Date;
 use crate::id::{GrantId, Name};
 use crate::money::Credits;
 use crate::rating::{Price, PriceLine, Text, Usage};
@@ -24,6 +25,9 @@ use crate::zone::Calendar;
 
 /// Servers an account may have that are not released: a bound on what one decision looks at.
 pub const SERVERS_MAX: usize = 1_000;
+
+/// How far a clock that tells of a server's start may be behind the one by which it was ordered.
+const SKEW_MAX: Span = Span::MINUTE;
 
 /// By what burning is counted; whoever reports of a server knows it and tells it with the report.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -185,11 +189,13 @@ impl Book {
         if at + EARLY_MAX < report.at {
             return Err(Refusal::invalid("at", "is in the future; report what has happened"));
         }
-        if report.at < at - LATE_MAX {
+        // When prices took effect is known for good.
+        if report.at < at - LATE_MAX && !matches!(report.act, ServerAct::Change(Change::Prices(_))) {
             return Err(Refusal::invalid("at", "is more than 35 days ago"));
         }
         let terms = report.terms.as_ref().unwrap_or(&self.burning.terms);
         let known = self.server(&report.server);
+        let mut happened_at = report.at.min(at);
         match (&report.act, known) {
             (ServerAct::Provision { project, tariff }, None) => {
                 let live = self.servers().iter().filter(|it| !it.run.phase.is_over()).count();
@@ -211,15 +217,22 @@ impl Book {
             }
             (ServerAct::Change(_), None) => return Err(Refusal::ServerNotFound),
             (ServerAct::Change(change), Some(server)) => {
+                if happened_at + SKEW_MAX < server.provisioned_at {
+                    let why = "is before the server was ordered; PUT the server with an earlier `at` of its own";
+                    return Err(Refusal::invalid("at", why));
+                }
+                happened_at = happened_at.max(server.provisioned_at);
                 let mut next = (**server).clone();
-                next.change(change, report.at.min(at), &terms.calendar).map_err(|it| denied(it, change))?;
-                if let (Change::Start(tariff), Phase::Stopped) = (change, server.run.phase) {
+                next.change(change, happened_at, &terms.calendar).map_err(|it| denied(it, change))?;
+                let starts = (server.run.phase, next.run.phase) == (Phase::Stopped, Phase::Running);
+                if let (Change::Start(_), true) = (change, starts) {
+                    let tariff = &next.run.tariff;
                     self.affords(server.project.as_ref(), tariff.uncapped(tariff.minimum_seconds), at)?;
                 }
             }
         }
         let terms = report.terms.clone().filter(|it| **it != *self.burning.terms);
-        Ok(What::Server(ServerReport { at: report.at.min(at), terms, ..report.clone() }))
+        Ok(What::Server(ServerReport { at: happened_at, terms, ..report.clone() }))
     }
 
     /// Refuses to let a server start on what is not there, or on what others that were ordered before will start on.
@@ -409,6 +422,19 @@ fn denied(denied: Denied, change: &Change) -> Refusal {
     match denied {
         Denied::Unchanged => Refusal::ServerUnchanged,
         Denied::Impossible(phase) => conflict(&format!("is {phase} at that time, and cannot {}", change.as_str())),
-        Denied::TooMany => conflict("was reported of too often lately"),
+        Denied::Barred { by, at } => {
+            conflict(&format!("cannot {} at that time: it was reported to {by} later, at {}", change.as_str(), utc(at)))
+        }
+        Denied::Forgotten(at) => {
+            conflict(&format!("was reported of so often lately that what was before {} is settled for good", utc(at)))
+        }
     }
+}
+
+/// An instant as people read it.
+fn utc(at: Timestamp) -> String {
+    let Date { year, month, day } = Date::of(at);
+    let of_day = at.millis().rem_euclid(Span::DAY.millis()) / 1_000;
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }

@@ -4,8 +4,10 @@
 //! of [`Part`]s, one an hour. A [`Server`] keeps what was reported of late, so that a report that comes late is put in
 //! its place and the difference to what was settled follows. Must never know who pays, or whether they can.
 //!
-//! Invariant: what is counted depends on the facts and the instant, never on how often or when it was settled: the
-//! parts of one tier in one month add up to the price of its seconds, rounded once.
+//! Invariant: what is counted depends on the facts and the instant, never on how often or when it was settled, nor on
+//! the order in which facts were told: the parts of one tier in one month add up to its seconds, rounded once, and to
+//! their price, rounded once for each price there was.
+mod facts;
 mod fleet;
 mod run;
 mod tariff;
@@ -13,6 +15,7 @@ mod tariff;
 pub(crate) mod tests;
 mod undone;
 
+pub use facts::{Change, Denied, Fact};
 pub use fleet::{Cut, Fleet};
 pub use run::{Meter, Part, PartKind, Phase, Run};
 pub use tariff::{PROVISIONED, RUNTIME_SECONDS, Tariff};
@@ -27,62 +30,12 @@ use crate::money::Credits;
 use crate::time::{Span, Timestamp};
 use crate::zone::{Calendar, Period};
 
-/// Reports of one server within the time in which they may still be corrected.
+/// Facts of one server that are remembered. Beyond them the oldest are no longer corrected, however young they are.
 pub const FACTS_MAX: usize = 1_000;
 /// How far back a report may be told late.
 const KEPT: Span = crate::ledger::LATE_MAX;
-/// Draws remembered to be unwound by a correction, one for each change of grant.
-const DRAWN_MAX: usize = 64;
-
-/// What was reported of a server.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// Handed over and reachable, at the prices in force.
-    Start(Arc<Tariff>),
-    /// Taken back for a while.
-    Stop,
-    /// Another tier, or the same at other prices.
-    Resize(Arc<Tariff>),
-    /// Given up for good.
-    Release,
-    /// Never came up, or broke down for good.
-    Fail,
-}
-
-impl Change {
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Change::Start(_) => "start",
-            Change::Stop => "stop",
-            Change::Resize(_) => "resize",
-            Change::Release => "release",
-            Change::Fail => "fail",
-        }
-    }
-    pub fn tariff(&self) -> Option<&Arc<Tariff>> {
-        match self {
-            Change::Start(tariff) | Change::Resize(tariff) => Some(tariff),
-            Change::Stop | Change::Release | Change::Fail => None,
-        }
-    }
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fact {
-    pub at: Timestamp,
-    pub change: Change,
-}
-
-/// Why a report was not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Denied {
-    /// It says what is known.
-    Unchanged,
-    /// A server in this phase cannot do that, then or by what was reported of later.
-    Impossible(Phase),
-    /// More reports than [`FACTS_MAX`].
-    TooMany,
-}
+/// Sources of draws remembered to be unwound by a correction: every grant that an account may have, and debt.
+const DRAWN_MAX: usize = crate::ledger::GRANTS_MAX + 2;
 
 /// What a settlement drew, remembered so that a correction goes back the way it came. Of no grant: debt, or what lay
 /// beyond the debt floor and was not charged.
@@ -101,7 +54,7 @@ pub struct Server {
     pub provisioned_at: Timestamp,
     /// The meter before the first of `facts`.
     pub base: Run,
-    /// In order of time.
+    /// In their order, none before `base` and none after `run`.
     pub facts: Vec<Fact>,
     /// The meter as far as it was settled, or moved into `pending`.
     pub run: Run,
@@ -113,6 +66,7 @@ pub struct Server {
     pub runtime_seconds: u64,
     /// Used beyond the debt floor: settled, and not charged.
     pub beyond: Credits,
+    /// One of a source, in the order in which they were last drawn from.
     pub drawn: Vec<Drawn>,
     /// By hour, what of its time was given back lately: as long as facts may come in.
     pub undone: Vec<Undone>,
@@ -145,60 +99,51 @@ impl Server {
     /// # Errors
     /// [`Denied`]; nothing has changed then.
     pub fn change(&mut self, change: &Change, at: Timestamp, calendar: &Calendar) -> Result<(), Denied> {
-        let at = at.max(self.provisioned_at);
-        let place = self.facts.partition_point(|it| it.at <= at);
-        let before =
-            if self.run.at <= at { self.run.clone() } else { self.replay(&self.facts[..place], at, calendar).0 };
-        if before.has_done(change) {
-            return Err(Denied::Unchanged);
+        let fact = Fact { at: at.max(self.provisioned_at), change: change.clone() };
+        if fact.at < self.base.at {
+            return Err(Denied::Forgotten(self.base.at));
         }
-        if FACTS_MAX <= self.facts.len() {
-            return Err(Denied::TooMany);
-        }
-        let mut facts = self.facts[..place].to_vec();
-        facts.extend(self.facts_that_stand(place, change, &before.tariff));
-        // The same thing told of later happened now: it is moved, not done twice.
-        if facts.get(place).is_some_and(|it| it.change.as_str() == change.as_str() && change.tariff().is_none()) {
-            facts.remove(place);
-        }
-        facts.insert(place, Fact { at, change: change.clone() });
-        if self.run.at <= at {
+        let Err(place) = self.facts.binary_search(&fact) else { return Err(Denied::Unchanged) };
+        if self.run.at <= fact.at && self.facts.last().is_none_or(|it| it.at < fact.at) {
             let (mut run, mut parts) = (self.run.clone(), Vec::new());
-            run.advance(at, calendar, &mut parts);
+            run.advance(fact.at, calendar, &mut parts);
             run.take(change, calendar, &mut parts).map_err(Denied::Impossible)?;
             self.pending.extend(parts);
             self.run = run;
+            self.facts.push(fact);
         } else {
-            let (_, old) = self.replay(&self.facts, self.run.at, calendar);
+            let mut facts = self.facts.clone();
+            facts.insert(place, fact.clone());
+            let (mut old_run, mut old) = (self.base.clone(), Vec::new());
+            facts::play(&mut old_run, &self.facts, self.run.at, calendar, &mut old).expect("these were taken before");
             let (mut run, mut new) = (self.base.clone(), Vec::new());
-            play(&mut run, &facts, self.run.at, calendar, &mut new).map_err(Denied::Impossible)?;
+            facts::play(&mut run, &facts, self.run.at, calendar, &mut new).map_err(|(by, phase)| {
+                let barred = Denied::Barred { by: by.change.as_str(), at: by.at };
+                if *by == fact { Denied::Impossible(phase) } else { barred }
+            })?;
             let mut parts = run::difference(old, new);
             self.set_off(&mut parts);
             self.pending.extend(parts);
             self.run = run;
+            self.facts = facts;
         }
-        self.facts = facts;
+        while FACTS_MAX < self.facts.len() {
+            self.fold(self.facts[0].at, calendar);
+        }
+        self.assert_order();
         Ok(())
     }
 
-    /// Facts from `place` on that are not undone by `change`, before which `tariff` was in force. Nobody told of new
-    /// prices: they came while the server ran on as it was. So they keep nobody from telling late that it did not.
-    fn facts_that_stand(&self, place: usize, change: &Change, tariff: &Tariff) -> Vec<Fact> {
-        let is_over = matches!(change, Change::Release | Change::Fail);
-        let is_other = matches!(change, Change::Resize(to) if !to.reprices(tariff));
-        let mut before = tariff;
-        let mut is_next = true;
-        let mut stand = Vec::new();
-        for fact in &self.facts[place..] {
-            let to = fact.change.tariff();
-            let is_price = matches!(fact.change, Change::Resize(_)) && to.is_some_and(|it| it.reprices(before));
-            is_next &= is_price;
-            if !(is_price && is_over || is_next && is_other) {
-                stand.push(fact.clone());
-            }
-            before = to.map_or(before, |it| it);
-        }
-        stand
+    /// Makes facts up to an instant part of what was before all facts: they are corrected no more.
+    fn fold(&mut self, until: Timestamp, calendar: &Calendar) {
+        let folded: Vec<Fact> = self.facts.drain(..self.facts.partition_point(|it| it.at <= until)).collect();
+        facts::play(&mut self.base, &folded, until, calendar, &mut Vec::new()).expect("they were taken before");
+    }
+
+    fn assert_order(&self) {
+        assert!(self.facts.is_sorted(), "facts are in order");
+        assert!(self.facts.first().is_none_or(|it| self.base.at <= it.at), "none is before the base");
+        assert!(self.facts.last().is_none_or(|it| it.at <= self.run.at), "none is ahead of the meter");
     }
 
     /// Whether time on it costs anything.
@@ -242,9 +187,7 @@ impl Server {
         self.forget_undone(at);
         let horizon = at - KEPT;
         while self.facts.first().is_some_and(|it| it.at < horizon) {
-            let fact = self.facts.remove(0);
-            self.base.advance(fact.at, calendar, &mut Vec::new());
-            self.base.take(&fact.change, calendar, &mut Vec::new()).expect("it was taken before");
+            self.fold(self.facts[0].at, calendar);
         }
         // Now and then, so that a replay is never much longer than what may be corrected.
         if self.base.at < horizon - KEPT && self.facts.first().is_none_or(|it| horizon <= it.at) {
@@ -255,10 +198,9 @@ impl Server {
     /// Remembers what a settlement drew.
     pub fn remember(&mut self, drawn: Drawn) {
         let from = |it: &Drawn| (it.grant.as_ref().map(|it| it.0), it.is_beyond);
-        match self.drawn.last_mut().filter(|it| from(it) == from(&drawn)) {
-            Some(last) => last.credits += drawn.credits,
-            None => self.drawn.push(drawn),
-        }
+        let before = self.drawn.iter().position(|it| from(it) == from(&drawn)).map(|it| self.drawn.remove(it));
+        let before = before.map_or(Credits::ZERO, |it| it.credits);
+        self.drawn.push(Drawn { credits: before + drawn.credits, ..drawn });
         if DRAWN_MAX < self.drawn.len() {
             self.drawn.remove(0);
         }
@@ -307,25 +249,4 @@ impl Server {
             }
         }
     }
-
-    fn replay(&self, facts: &[Fact], until: Timestamp, calendar: &Calendar) -> (Run, Vec<Part>) {
-        let (mut run, mut parts) = (self.base.clone(), Vec::new());
-        play(&mut run, facts, until, calendar, &mut parts).expect("these facts were taken before");
-        (run, parts)
-    }
-}
-
-fn play(
-    run: &mut Run,
-    facts: &[Fact],
-    until: Timestamp,
-    calendar: &Calendar,
-    parts: &mut Vec<Part>,
-) -> Result<(), Phase> {
-    for fact in facts {
-        run.advance(fact.at, calendar, parts);
-        run.take(&fact.change, calendar, parts)?;
-    }
-    run.advance(until.max(run.at), calendar, parts);
-    Ok(())
 }

@@ -5,6 +5,7 @@ use core::{fmt, mem};
 
 use super::{Change, Tariff};
 use crate::money::Credits;
+use crate::rating::Text;
 use crate::time::{Span, Timestamp};
 use crate::zone::{Calendar, Period};
 
@@ -88,7 +89,7 @@ pub struct Run {
     pub started_at: Option<Timestamp>,
     /// The calendar month of `meters`: its start, and the start of the next.
     pub month: (Timestamp, Timestamp),
-    /// In the order in which they were first used.
+    /// In the order in which they were first used; one for all tariffs that cost the same.
     pub meters: Vec<Meter>,
 }
 
@@ -127,45 +128,24 @@ impl Run {
     /// # Errors
     /// The phase it is in, when that is impossible from there. The meter is no use then.
     pub fn take(&mut self, change: &Change, calendar: &Calendar, parts: &mut Vec<Part>) -> Result<(), Phase> {
-        let at = self.at;
-        match (change, self.phase) {
-            (Change::Start(tariff), Phase::Provisioning | Phase::Stopped) => {
-                self.tariff = Arc::clone(tariff);
-                if self.started_at.is_none() {
-                    self.started_at = Some(at);
-                    parts.push(self.set_up_part(at, calendar));
-                }
-                self.phase = Phase::Running;
-                let least = Span::SECOND.times(seconds(tariff.minimum_seconds));
-                self.paid_until = at + least;
-                self.count(at, least.millis().unsigned_abs(), calendar, parts);
+        let (at, before) = (self.at, self.phase);
+        let (phase, tariff) = turn(before, &self.tariff, change)?;
+        self.phase = phase;
+        self.tariff = Arc::clone(tariff);
+        if phase == Phase::Running && before != phase {
+            if self.started_at.is_none() {
+                self.started_at = Some(at);
+                parts.push(self.set_up_part(at, calendar));
             }
-            (Change::Stop, Phase::Running) => self.phase = Phase::Stopped,
-            (Change::Resize(tariff), Phase::Provisioning | Phase::Running | Phase::Stopped) => {
-                self.tariff = Arc::clone(tariff);
-            }
-            (Change::Release, Phase::Provisioning | Phase::Running | Phase::Stopped) => {
-                self.phase = Phase::Released;
-                let committed = self.tariff.commitment_seconds.saturating_mul(1_000);
-                if self.started_at.is_some() {
-                    self.count(at, committed.saturating_sub(self.counted_millis), calendar, parts);
-                }
-            }
-            (Change::Fail, Phase::Provisioning | Phase::Running | Phase::Stopped) => self.phase = Phase::Failed,
-            (_, phase) => return Err(phase),
+            let least = Span::SECOND.times(seconds(self.tariff.minimum_seconds));
+            self.paid_until = at + least;
+            self.count(at, least.millis().unsigned_abs(), calendar, parts);
+        }
+        if phase == Phase::Released && before != phase && self.started_at.is_some() {
+            let committed = self.tariff.commitment_seconds.saturating_mul(1_000);
+            self.count(at, committed.saturating_sub(self.counted_millis), calendar, parts);
         }
         Ok(())
-    }
-
-    /// Whether `change` would say what is so already.
-    pub fn has_done(&self, change: &Change) -> bool {
-        match change {
-            Change::Start(_) => self.phase == Phase::Running,
-            Change::Stop => self.phase == Phase::Stopped,
-            Change::Release => self.phase == Phase::Released,
-            Change::Fail => self.phase == Phase::Failed,
-            Change::Resize(tariff) => !self.phase.is_over() && *tariff == self.tariff,
-        }
     }
 
     /// What moving the meter to `until` would count: closed form, a step a month.
@@ -179,7 +159,11 @@ impl Run {
         while from < until {
             let end = until.min(month.1);
             let millis = (end.millis() - from.millis()).unsigned_abs();
-            sum += if month == self.month { self.ahead(millis) } else { capped(&self.tariff, millis, Credits::ZERO) };
+            sum += if month == self.month {
+                self.ahead(millis)
+            } else {
+                Asked::default().and(&self.tariff, millis).credits
+            };
             from = end;
             if from < until {
                 month = calendar.around(Period::Month, from);
@@ -188,16 +172,16 @@ impl Run {
         sum
     }
 
-    /// Counted so far in this month, on every tariff.
+    /// Counted so far in this month, on every tier.
     pub fn month_credits(&self) -> Credits {
-        (0..self.meters.len()).map(|it| self.credits(it)).sum()
+        let tier = |it: usize| &self.meters[it].tariff.tier;
+        let is_first = |it: &usize| !(0..*it).any(|earlier| tier(earlier) == tier(*it));
+        (0..self.meters.len()).filter(is_first).map(|it| self.asked(tier(it), 0).credits).sum()
     }
 
     /// Whether time on the present tier is free until the month ends.
     pub fn is_capped(&self) -> bool {
-        let Some(cap) = self.tariff.monthly_cap else { return false };
-        let of_tier = |it: &usize| self.meters[*it].tariff.tier == self.tariff.tier;
-        cap <= (0..self.meters.len()).filter(of_tier).map(|it| self.credits(it)).sum()
+        self.tariff.monthly_cap.is_some_and(|cap| cap <= self.asked(&self.tariff.tier, 0).credits)
     }
 
     fn enter_month(&mut self, at: Timestamp, calendar: &Calendar) {
@@ -212,25 +196,22 @@ impl Run {
             return;
         }
         self.enter_month(from, calendar);
-        let found = self.meters.iter().position(|it| it.tariff == self.tariff);
-        let place = found.unwrap_or_else(|| {
-            self.meters.push(Meter { tariff: Arc::clone(&self.tariff), millis: 0 });
-            self.meters.len() - 1
-        });
-        let before = (self.seconds(place), self.credits(place));
-        self.meters[place].millis = self.meters[place].millis.saturating_add(millis);
+        let before = self.asked(&self.tariff.tier, 0);
+        let after = self.asked(&self.tariff.tier, millis);
+        match self.own_meter() {
+            Some(own) => self.meters[own].millis = self.meters[own].millis.saturating_add(millis),
+            None => self.meters.push(Meter { tariff: Arc::clone(&self.tariff), millis }),
+        }
         self.counted_millis = self.counted_millis.saturating_add(millis);
-        let after = (self.seconds(place), self.credits(place));
-        let tariff = Arc::clone(&self.tariff);
         parts.push(Part {
             from,
             hour: calendar.hour_start(from),
             kind: PartKind::Runtime,
-            seconds: seconds(after.0 - before.0),
-            uncapped: tariff.uncapped(after.0) - tariff.uncapped(before.0),
-            credits: after.1 - before.1,
+            tariff: Arc::clone(&self.tariff),
+            seconds: seconds(after.seconds()) - seconds(before.seconds()),
+            uncapped: after.uncapped - before.uncapped,
+            credits: after.credits - before.credits,
             set_off: Credits::ZERO,
-            tariff,
         });
     }
 
@@ -240,42 +221,67 @@ impl Run {
         Part { from, hour, kind, seconds: 1, uncapped: credits, credits, set_off: Credits::ZERO, tariff }
     }
 
-    fn seconds(&self, place: usize) -> u64 {
-        self.meters[place].millis.div_ceil(1_000)
-    }
-
-    /// What a meter asks this month: its cap is for the tier, whatever the version of the card.
-    fn credits(&self, place: usize) -> Credits {
-        let Meter { tariff, millis } = &self.meters[place];
-        capped(tariff, *millis, self.before(place))
-    }
-
-    /// What earlier meters of the same tier have asked this month.
-    fn before(&self, place: usize) -> Credits {
-        let tier = &self.meters[place].tariff.tier;
-        (0..place).filter(|it| self.meters[*it].tariff.tier == *tier).map(|it| self.credits(it)).sum()
+    /// What the month asks for a tier so far, and for `more` milliseconds on the present tariff, if it is of that tier.
+    fn asked(&self, tier: &Text, more: u64) -> Asked {
+        let own = self.own_meter();
+        let of_tier = self.meters.iter().enumerate().filter(|(_, it)| it.tariff.tier == *tier);
+        let asked = of_tier.fold(Asked::default(), |asked, (place, it)| {
+            asked.and(&it.tariff, it.millis.saturating_add(if own == Some(place) { more } else { 0 }))
+        });
+        if own.is_none() && self.tariff.tier == *tier { asked.and(&self.tariff, more) } else { asked }
     }
 
     /// What `millis` more of this month cost on the present tariff.
     fn ahead(&self, millis: u64) -> Credits {
-        match self.meters.iter().position(|it| it.tariff == self.tariff) {
-            Some(place) => {
-                let meter = &self.meters[place];
-                capped(&meter.tariff, meter.millis.saturating_add(millis), self.before(place)) - self.credits(place)
-            }
-            None => {
-                let of_tier = |it: &usize| self.meters[*it].tariff.tier == self.tariff.tier;
-                let before = (0..self.meters.len()).filter(of_tier).map(|it| self.credits(it)).sum();
-                capped(&self.tariff, millis, before)
-            }
-        }
+        self.asked(&self.tariff.tier, millis).credits - self.asked(&self.tariff.tier, 0).credits
+    }
+
+    /// The meter that counts time on the present tariff, if there was any this month.
+    fn own_meter(&self) -> Option<usize> {
+        self.meters.iter().position(|it| it.tariff.costs_like(&self.tariff))
     }
 }
 
-/// The price of `millis`, begun seconds in full, with `before` of the month's cap used up.
-fn capped(tariff: &Tariff, millis: u64, before: Credits) -> Credits {
-    let credits = tariff.uncapped(millis.div_ceil(1_000));
-    tariff.monthly_cap.map_or(credits, |cap| credits.min(before.short_of(cap)))
+/// What a month asks for one tier. Its seconds are counted over all its prices together, begun ones in full: in whichever
+/// second prices change, that second costs what it did when it began. Its cap is the tier's, whatever the prices.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    millis: u64,
+    uncapped: Credits,
+    credits: Credits,
+}
+
+impl Asked {
+    fn seconds(&self) -> u64 {
+        self.millis.div_ceil(1_000)
+    }
+    fn and(self, tariff: &Tariff, millis: u64) -> Asked {
+        let millis = self.millis.saturating_add(millis);
+        let price = tariff.uncapped(millis.div_ceil(1_000) - self.seconds());
+        let credits = tariff.monthly_cap.map_or(price, |cap| price.min(self.credits.short_of(cap)));
+        Asked { millis, uncapped: self.uncapped + price, credits: self.credits + credits }
+    }
+}
+
+/// What a change makes of a phase and of the tariff in force. What says what is so already changes nothing.
+///
+/// # Errors
+/// The phase, when that is impossible from there.
+pub fn turn<'a>(phase: Phase, tariff: &'a Arc<Tariff>, change: &'a Change) -> Result<(Phase, &'a Arc<Tariff>), Phase> {
+    let repriced = |to: &'a Arc<Tariff>| if to.reprices(tariff) { to } else { tariff };
+    match (change, phase) {
+        // What has ended has ended, and nothing after it is news.
+        (Change::Prices(_) | Change::Stop | Change::Fail | Change::Release, Phase::Released | Phase::Failed) => {
+            Ok((phase, tariff))
+        }
+        (_, Phase::Released | Phase::Failed) | (Change::Stop, Phase::Provisioning) => Err(phase),
+        (Change::Prices(to), _) => Ok((phase, repriced(to))),
+        (Change::Resize(to), _) => Ok((phase, if to.is_of_place(tariff) { repriced(to) } else { to })),
+        (Change::Stop, _) => Ok((Phase::Stopped, tariff)),
+        (Change::Start(to), _) => Ok((Phase::Running, repriced(to))),
+        (Change::Fail, _) => Ok((Phase::Failed, tariff)),
+        (Change::Release, _) => Ok((Phase::Released, tariff)),
+    }
 }
 
 fn seconds(seconds: u64) -> i64 {

@@ -9,7 +9,7 @@ pub const PROVISIONED: &str = "provisioned";
 pub const RUNTIME_SECONDS: &str = "runtime_seconds";
 
 /// The prices of one tier, as a server carries them with it: a new rate card takes effect by a fact, never in silence.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Tariff {
     pub tier: Text,
     pub region: Option<Text>,
@@ -29,9 +29,21 @@ pub struct Tariff {
 }
 
 impl Tariff {
+    /// Whether it is the same place to run on as `other`, at whatever prices.
+    pub fn is_of_place(&self, other: &Tariff) -> bool {
+        (&self.tier, &self.region) == (&other.tier, &other.region)
+    }
+
     /// Whether it is the same place to run on at newer prices.
     pub fn reprices(&self, before: &Tariff) -> bool {
-        (&self.tier, &self.region) == (&before.tier, &before.region) && before.rate_card < self.rate_card
+        self.is_of_place(before) && before.rate_card < self.rate_card
+    }
+
+    /// Whether it is the same place to run on and costs the same, whatever the version of the card.
+    pub fn costs_like(&self, other: &Tariff) -> bool {
+        let prices = |it: &Tariff| (it.set_up, it.price, it.per_seconds, it.monthly_cap);
+        let least = |it: &Tariff| (it.minimum_seconds, it.commitment_seconds);
+        self.is_of_place(other) && prices(self) == prices(other) && least(self) == least(other)
     }
 
     /// The tariff of a tier by `card`.

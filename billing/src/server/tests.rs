@@ -5,6 +5,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::rating::Text;
 
 /// Vilnius in 2026: clocks go back on 25 October, at 01:00 UTC.
 pub fn vilnius() -> Calendar {
@@ -34,67 +35,96 @@ pub fn tariff(tier: usize, card: u32) -> Arc<Tariff> {
     })
 }
 
-/// What facts come to by `until`, counted without meters: intervals, cut at months, priced once for each tier's month.
-pub fn oracle(facts: &[Fact], until: Timestamp, calendar: &Calendar) -> Credits {
-    let mut counted: BTreeMap<(Timestamp, Text, u32), (Arc<Tariff>, i64)> = BTreeMap::new();
+/// What facts come to by `until`, of a server ordered on the tariff `first`, counted without meters: intervals, cut at
+/// months, whose seconds are counted once for each tier's month, and priced once for each of its prices.
+pub fn oracle(first: &Arc<Tariff>, facts: &[Fact], until: Timestamp, calendar: &Calendar) -> Credits {
+    let mut counted: Vec<((Timestamp, Text), Vec<(Arc<Tariff>, i64)>)> = Vec::new();
     let (mut sum, mut life) = (Credits::ZERO, 0);
-    let mut running: Option<Arc<Tariff>> = None;
-    let (mut since, mut paid_until, mut started) = (until, until, false);
+    let mut tariff = first.clone();
+    let (mut since, mut paid_until) = (until, until);
+    let (mut started, mut runs, mut over) = (false, false, false);
     let mut add = |tariff: &Arc<Tariff>, from: Timestamp, millis: i64| {
-        let month = calendar.around(Period::Month, from).0;
-        let key = (month, tariff.tier.clone(), tariff.rate_card);
-        counted.entry(key).or_insert_with(|| (tariff.clone(), 0)).1 += millis;
+        let key = (calendar.around(Period::Month, from).0, tariff.tier.clone());
+        let place = counted.iter().position(|it| it.0 == key).unwrap_or_else(|| {
+            counted.push((key, Vec::new()));
+            counted.len() - 1
+        });
+        match counted[place].1.iter_mut().find(|it| it.0.costs_like(tariff)) {
+            Some((_, sum)) => *sum += millis,
+            None => counted[place].1.push((tariff.clone(), millis)),
+        }
     };
-    let end = Fact { at: until, change: Change::Fail };
-    for Fact { at, change } in facts.iter().filter(|it| it.at <= until).chain([&end]) {
-        if let Some(tariff) = &running {
+    let mut facts: Vec<Fact> = facts.iter().filter(|it| it.at <= until).cloned().collect();
+    facts.sort();
+    facts.push(Fact { at: until, change: Change::Fail });
+    while !facts.is_empty() {
+        // A stop is for when it runs: a start of the same instant waits for it, or else it for the start.
+        let at = facts[0].at;
+        let starts = facts.iter().any(|it| it.at == at && matches!(it.change, Change::Start(_)));
+        let waits = |it: &Fact| !runs && starts && it.change == Change::Stop;
+        let Fact { at, change } = facts.remove(facts.iter().position(|it| !waits(it)).unwrap());
+        if runs {
             let mut from = since.max(paid_until);
-            while from < *at {
-                let to = calendar.around(Period::Month, from).1.min(*at);
-                add(tariff, from, to.millis() - from.millis());
+            while from < at {
+                let to = calendar.around(Period::Month, from).1.min(at);
+                add(&tariff, from, to.millis() - from.millis());
                 life += to.millis() - from.millis();
                 from = to;
             }
         }
-        since = *at;
+        since = at;
+        if over {
+            continue;
+        }
+        let place = |it: &Tariff| (it.tier.clone(), it.region.clone());
+        match &change {
+            Change::Resize(to) if place(to) != place(&tariff) => tariff = to.clone(),
+            Change::Start(to) | Change::Resize(to) | Change::Prices(to) => {
+                if place(to) == place(&tariff) && tariff.rate_card < to.rate_card {
+                    tariff = to.clone();
+                }
+            }
+            _ => {}
+        }
         match change {
-            Change::Start(tariff) => {
+            Change::Start(_) if !runs => {
                 if !std::mem::replace(&mut started, true) {
                     sum += tariff.set_up;
                 }
                 let least = i64::try_from(tariff.minimum_seconds).unwrap() * 1_000;
-                add(tariff, *at, least);
+                add(&tariff, at, least);
                 life += least;
-                paid_until = *at + Span::from_millis(least);
-                running = Some(tariff.clone());
+                paid_until = at + Span::from_millis(least);
+                runs = true;
             }
-            Change::Resize(tariff) => running = running.map(|_| tariff.clone()),
-            Change::Stop | Change::Fail => running = None,
+            Change::Start(_) | Change::Resize(_) | Change::Prices(_) => {}
+            Change::Stop => runs = false,
+            Change::Fail => (runs, over) = (false, true),
             Change::Release => {
-                let last = facts.iter().filter(|it| it.at <= *at).filter_map(|it| it.change.tariff()).next_back();
-                let Some(tariff) = last.filter(|_| started) else { continue };
+                (runs, over) = (false, true);
                 let committed = i64::try_from(tariff.commitment_seconds).unwrap() * 1_000;
-                add(tariff, *at, (committed - life).max(0));
-                running = None;
+                if started {
+                    add(&tariff, at, (committed - life).max(0));
+                }
             }
         }
     }
-    // Cards in the order of their versions: the cap is the tier's.
-    let mut asked: BTreeMap<(Timestamp, Text), Credits> = BTreeMap::new();
-    for ((month, tier, _), (tariff, millis)) in counted {
-        let seconds = u128::try_from(millis).unwrap().div_ceil(1_000);
-        let price = u128::try_from(tariff.price.micros()).unwrap() * seconds;
-        let micros = i64::try_from(price.div_ceil(u128::from(tariff.per_seconds))).unwrap();
-        let asked = asked.entry((month, tier)).or_default();
-        let room = tariff.monthly_cap.map_or(Credits::MAX, |cap| (cap - *asked).at_least_zero());
-        let credits = Credits::from_micros(micros).min(room);
-        *asked += credits;
-        sum += credits;
+    // Prices in the order in which they came: the cap is the tier's.
+    for (_, prices) in counted {
+        let (mut millis, mut seconds, mut asked) = (0, 0, Credits::ZERO);
+        for (tariff, counted) in prices {
+            millis += counted;
+            let begun = u128::try_from(millis).unwrap().div_ceil(1_000);
+            let price = u128::try_from(tariff.price.micros()).unwrap() * (begun - seconds);
+            seconds = begun;
+            let micros = i64::try_from(price.div_ceil(u128::from(tariff.per_seconds))).unwrap();
+            let room = tariff.monthly_cap.map_or(Credits::MAX, |cap| (cap - asked).at_least_zero());
+            asked += Credits::from_micros(micros).min(room);
+        }
+        sum += asked;
     }
     sum
 }
-
-use crate::rating::Text;
 
 fn change() -> impl Strategy<Value = (u8, usize)> {
     (0..8_u8, 0..4_usize)
@@ -104,7 +134,8 @@ fn as_change((kind, tier): (u8, usize)) -> Change {
     match kind {
         0..=2 => Change::Start(tariff(tier, 1)),
         3 | 4 => Change::Stop,
-        5 | 6 => Change::Resize(tariff(tier, 1)),
+        5 => Change::Resize(tariff(tier, 1)),
+        6 => Change::Prices(tariff(tier, 2)),
         _ => Change::Release,
     }
 }
@@ -134,7 +165,7 @@ proptest! {
             }
             now = now + Span::from_millis(wait);
         }
-        let expected = oracle(&facts, now, &calendar);
+        let expected = oracle(&tariff(0, 1), &facts, now, &calendar);
         // In one go, and stopping at every split.
         let mut at = BEGIN;
         let stops: Vec<Timestamp> = splits.iter().map(|it| { at = at + Span::from_millis(*it); at }).collect();
@@ -171,7 +202,7 @@ fn a_report_in_its_place_is_a_report_in_time() {
     let calendar = vilnius();
     let hour = |hours: i64| BEGIN + Span::HOUR.times(hours);
     let told = |reports: &[(i64, i64, Change)]| {
-        let mut server = Server::provision("vm".parse().unwrap(), None, tariff(0, 1), BEGIN);
+        let mut server = Server::provision("vm".parse().unwrap(), None, tariff(1, 1), BEGIN);
         for (told, at, change) in reports {
             while server.run.phase == Phase::Running && server.run.at < hour(*told) {
                 server.settle_until(hour(*told), &calendar);
@@ -267,4 +298,188 @@ proptest! {
         all.retain(|_, it| !it.run.phase.is_over() || !it.pending.is_empty());
         prop_assert!(fleet.iter().map(|it| &it.id).eq(all.keys()));
     }
+}
+
+/// A server at `until` to which reports are told in the order given, each settled after it as far as `wait` says. What
+/// cannot be yet, since what it follows was not told, is told again later.
+fn told_in_order(reports: &[Fact], waits: &[i64], until: Timestamp, calendar: &Calendar) -> (Server, usize) {
+    let mut server = Server::provision("vm".parse().unwrap(), None, tariff(0, 1), BEGIN);
+    let mut waits = waits.iter().copied().cycle();
+    let mut settle = |server: &mut Server| {
+        while !server.pending.is_empty() {
+            server.settle_pending();
+        }
+        let wait = waits.next().unwrap_or(0);
+        let to = (server.run.at + Span::from_millis(wait)).min(until);
+        while server.run.phase == Phase::Running && server.run.at < to {
+            server.settle_until(to, calendar);
+        }
+    };
+    let mut untold: Vec<&Fact> = reports.iter().collect();
+    loop {
+        let before = untold.len();
+        untold.retain(|it| {
+            let told = server.change(&it.change, it.at, calendar);
+            settle(&mut server);
+            !matches!(told, Ok(()) | Err(Denied::Unchanged))
+        });
+        if untold.len() == before {
+            break;
+        }
+    }
+    while !server.pending.is_empty() {
+        server.settle_pending();
+    }
+    while server.run.phase == Phase::Running && server.run.at < until {
+        server.settle_until(until, calendar);
+    }
+    (server, untold.len())
+}
+
+/// What is left of a server whichever way it was told of.
+fn outcome(server: &Server) -> (Credits, Credits, u64, Phase, Arc<Tariff>, Vec<Fact>) {
+    let Server { set_up, runtime, runtime_seconds, run, facts, .. } = server;
+    (*set_up, *runtime, *runtime_seconds, run.phase, run.tariff.clone(), facts.clone())
+}
+
+#[track_caller]
+fn assert_order_is_nothing(in_time: &[Fact], orders: &[(Vec<Fact>, Vec<i64>)], until: Timestamp) {
+    let calendar = vilnius();
+    // What can be of them, told in time.
+    let mut sorted = in_time.to_vec();
+    sorted.sort();
+    let mut possible = Server::provision("vm".parse().unwrap(), None, tariff(0, 1), BEGIN);
+    for it in &sorted {
+        let _ = possible.change(&it.change, it.at, &calendar);
+    }
+    let (expected, _) = told_in_order(&possible.facts, &[], until, &calendar);
+    let due = oracle(&tariff(0, 1), &possible.facts, until, &calendar);
+    assert_eq!(expected.set_up + expected.runtime, due, "{:?}", possible.facts);
+    for (order, waits) in orders {
+        let order: Vec<Fact> = order.iter().filter(|it| possible.facts.contains(it)).cloned().collect();
+        let (server, left) = told_in_order(&order, waits, until, &calendar);
+        assert_eq!(left, 0, "{order:?}");
+        assert_eq!(outcome(&server), outcome(&expected), "{order:?}");
+    }
+}
+
+/// Prices rise with the card that holds at an instant, and so a tariff is told as it was then.
+fn reported((kind, tier): (u8, usize), at: Timestamp) -> Fact {
+    let card = if at < BEGIN + Span::HOUR.times(9) {
+        1
+    } else if at < BEGIN + Span::HOUR.times(30) {
+        2
+    } else {
+        3
+    };
+    let change = match kind {
+        0..=3 => Change::Start(tariff(tier, card)),
+        4..=6 => Change::Stop,
+        7 | 8 => Change::Resize(tariff(tier, card)),
+        9 | 10 => Change::Prices(tariff(tier, card)),
+        11 => Change::Fail,
+        _ => Change::Release,
+    };
+    Fact { at, change }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the order in which reports arrive, and whenever what they come to is settled between: redundant ones,
+    /// several of one instant, new prices of several cards.
+    #[test]
+    fn the_order_in_which_reports_arrive_is_nothing(
+        reports in prop::collection::vec(((0..13_u8, 0..4_usize), 0..60_i64, prop::option::of(0..3_600_000_i64)), 1..14),
+        shuffles in prop::collection::vec(prop::collection::vec(any::<u32>(), 14), 1..5),
+        waits in prop::collection::vec(0..40_000_000_i64, 0..9),
+    ) {
+        // Many at whole hours, so that some are of one instant.
+        let at = |hour: i64, past: Option<i64>| BEGIN + Span::HOUR.times(hour) + Span::from_millis(past.unwrap_or(0));
+        let reports: Vec<Fact> = reports.into_iter().map(|(what, hour, past)| reported(what, at(hour, past))).collect();
+        let orders: Vec<_> = shuffles.into_iter().map(|keys| {
+            let mut keyed: Vec<_> = keys.into_iter().zip(reports.clone()).collect();
+            keyed.sort_by_key(|it| it.0);
+            (keyed.into_iter().map(|it| it.1).collect(), waits.clone())
+        }).collect();
+        assert_order_is_nothing(&reports, &orders, BEGIN + Span::HOUR.times(61));
+    }
+}
+
+/// Every history of up to four reports of five kinds, three hours apart or of one instant, told in every order.
+#[test]
+fn every_short_history_is_the_same_in_every_order() {
+    fn orders(facts: &[Fact]) -> Vec<Vec<Fact>> {
+        if facts.is_empty() {
+            return Vec::from([Vec::new()]);
+        }
+        let with = |first: usize| {
+            let mut rest = facts.to_vec();
+            let first = rest.remove(first);
+            orders(&rest).into_iter().map(move |it| [&[first.clone()], &it[..]].concat())
+        };
+        (0..facts.len()).flat_map(with).collect()
+    }
+    // Of the start of the history, so that most others can be.
+    let start = Fact { at: BEGIN, change: Change::Start(tariff(0, 1)) };
+    for number in 0..5_u32.pow(3) * 4 {
+        let kind = |place: u32| [0, 4, 7, 9, 12][usize::try_from(number / 5_u32.pow(place) % 5).unwrap()];
+        let gaps = number / 5_u32.pow(3);
+        let at = |place: u32| {
+            let gap = |it: u32| if gaps >> it & 1 == 0 { 5 } else { 0 };
+            BEGIN + Span::HOUR.times([6, 6 + gap(0), 6 + gap(0) + gap(1)][usize::try_from(place).unwrap()])
+        };
+        let mut facts: Vec<Fact> =
+            (0..3).map(|it| reported((kind(it), usize::try_from(it % 2).unwrap()), at(it))).collect();
+        facts.push(start.clone());
+        let orders: Vec<_> = orders(&facts).into_iter().map(|it| (it, Vec::from([10_000_000, 0]))).collect();
+        assert_order_is_nothing(&facts, &orders, BEGIN + Span::HOUR.times(20));
+    }
+}
+
+/// Whatever was told before, an end is taken, and what comes after all that is remembered: the oldest is then so for good.
+#[test]
+fn an_end_is_taken_after_however_many_reports() {
+    let calendar = vilnius();
+    let mut server = Server::provision("vm".parse().unwrap(), None, tariff(0, 1), BEGIN);
+    let at = |number: i64| BEGIN + Span::MINUTE.times(number);
+    let mut all = Vec::new();
+    for number in 0..1_501 {
+        let change = if number % 2 == 0 { Change::Start(tariff(0, 1)) } else { Change::Stop };
+        server.change(&change, at(number), &calendar).unwrap();
+        all.push(Fact { at: at(number), change });
+    }
+    assert_eq!((server.facts.len(), server.base.at), (FACTS_MAX, at(500)));
+    let told = server.change(&Change::Stop, at(500) - Span::SECOND, &calendar);
+    assert_eq!(told, Err(Denied::Forgotten(at(500))));
+    // One that comes late, and yet after all that is settled for good, makes the oldest so.
+    let late = Fact { at: at(600) + Span::SECOND, change: Change::Stop };
+    server.change(&late.change, late.at, &calendar).unwrap();
+    server.change(&Change::Release, at(1_600), &calendar).unwrap();
+    all.extend([late, Fact { at: at(1_600), change: Change::Release }]);
+    assert_eq!((server.run.phase, server.facts.len(), server.base.at), (Phase::Released, FACTS_MAX, at(502)));
+    assert_eq!(server.unsettled(at(1_600), &calendar), oracle(&tariff(0, 1), &all, at(1_600), &calendar));
+}
+
+/// A second in which prices change is one second, and a card that leaves a tier's prices as they were is nothing to it.
+#[test]
+fn new_prices_add_no_second() {
+    let calendar = vilnius();
+    let mut server = Server::provision("vm".parse().unwrap(), None, tariff(1, 1), BEGIN);
+    server.change(&Change::Start(tariff(1, 1)), BEGIN, &calendar).unwrap();
+    let same = |card: u32| Arc::new(Tariff { rate_card: card, ..(*tariff(1, 1)).clone() });
+    for card in 2..40 {
+        let change = if card % 2 == 0 { Change::Prices(same(card)) } else { Change::Prices(tariff(1, card)) };
+        server.change(&change, BEGIN + Span::from_millis(700_500 * i64::from(card)), &calendar).unwrap();
+    }
+    let end = BEGIN + Span::HOUR.times(10);
+    while server.run.at < end || !server.pending.is_empty() {
+        if server.pending.is_empty() {
+            server.settle_until(end, &calendar);
+        } else {
+            server.settle_pending();
+        }
+    }
+    assert_eq!(server.runtime_seconds, 36_000);
+    assert_eq!(server.set_up + server.runtime, oracle(&tariff(1, 1), &server.facts, end, &calendar));
 }

@@ -1,5 +1,6 @@
 //! What is due: time itself changes books, and someone has to write it down.
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use billing::id::AccountNumber;
 use billing::ledger::{Book, Command};
@@ -17,7 +18,8 @@ const SETTLED_AT_ONCE: usize = 1_000;
 /// Passes over what is due before a statement or a report answers with what there is.
 const READ_PASSES_MAX: u32 = 8;
 
-/// Accounts whose servers are settled when the process ends, at most: what is not is settled when the next begins.
+/// Accounts whose servers are told of new prices at once, or settled when the process ends, at most: to the others it
+/// happens at the end of their hour, or when the next process begins.
 const RUNNING_MAX: usize = 100_000;
 
 /// What a pass over due accounts came to.
@@ -50,10 +52,32 @@ impl App {
         for _ in 0..SETTLE_PASSES_MAX {
             let due = self.accounts_due(SETTLED_AT_ONCE)?;
             if due.is_empty() || self.settle(due).await == Settling::default() {
-                return Ok(());
+                break;
             }
         }
+        self.tell_new_prices().await
+    }
+
+    /// Tells running servers of prices as soon as they take effect: so what is accrued, and when credits run out, is
+    /// right within moments, and not by the end of the hour.
+    pub async fn tell_new_prices(&self) -> Result<(), Error> {
+        let in_force = self.card_at(self.now()).map_or(0, |it| it.version());
+        if self.priced_by.load(Ordering::Relaxed) == in_force {
+            return Ok(());
+        }
+        for some in self.accounts_running()?.chunks(SETTLED_AT_ONCE) {
+            let news = self.burn_news(some)?;
+            if !news.is_empty() {
+                self.turnstile.take(news).await;
+            }
+        }
+        self.priced_by.store(in_force, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Accounts with a server that runs, and others: each is due at the end of its hour.
+    fn accounts_running(&self) -> Result<Vec<AccountNumber>, Error> {
+        Ok(self.store.due(self.now() + Span::HOUR, RUNNING_MAX)?)
     }
 
     /// Posts what was due by an instant, for whoever reads of the time up to it: it is posted at its own instant, which
@@ -110,9 +134,7 @@ impl App {
         if self.store.is_shared() {
             return Ok(());
         }
-        // Each is due at the end of its hour.
-        let due = self.store.due(self.now() + Span::HOUR, RUNNING_MAX)?;
-        for some in due.chunks(SETTLED_AT_ONCE) {
+        for some in self.accounts_running()?.chunks(SETTLED_AT_ONCE) {
             let asks = self.readable(some)?.into_iter().flat_map(|book| {
                 let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
                 let settle = |it: &Server| Command::Settle { server: it.id.clone() };

@@ -86,7 +86,8 @@ impl ServerAnswer {
 }
 
 impl App {
-    /// Takes a report of what happened. One that says what is known changes nothing. Says whether it is the answer that
+    /// Takes a report of what happened. One that says what is known is kept, and changes nothing
+    /// unless what is told later of the time before it makes it news. Says whether it is the answer that
     /// its key was given before.
     pub async fn report_server(&self, event: ServerEvent) -> Result<(ServerAnswer, bool), Error> {
         let known = self.known(&event.account)?;
@@ -97,8 +98,11 @@ impl App {
             Some(Asked::Fresh(fresh)) => Some(fresh),
             None => None,
         };
+        // What the server is told to be at a time decides which prices it was to be told of, before that and after.
+        self.tell_prices(&known, &event.server).await?;
         let report = self.report(&known, &event)?;
         let told = self.tell(&known, report, key, event.by.clone()).await?;
+        self.tell_prices(&known, &event.server).await?;
         let answer = self.present_answer(&event)?;
         match fresh {
             Some(fresh) if told != Told::Before => self.keep_answer(&event, &fresh, answer),
@@ -112,9 +116,10 @@ impl App {
         let tariff = |tier: Option<Text>| -> Result<Arc<Tariff>, Error> {
             let book = self.book(known.account.number)?;
             let server = book.server(&event.server).ok_or(Refusal::ServerNotFound)?;
-            let present = &server.run.tariff;
-            let tier = tier.unwrap_or_else(|| Arc::clone(&present.tier));
-            Ok(Arc::new(Tariff::of(&*self.card_at(at.min(now))?, tier, present.region.clone())?))
+            // What it was then, not what it is.
+            let (_, then) = server.stood(at);
+            let tier = tier.unwrap_or_else(|| Arc::clone(&then.tier));
+            Ok(Arc::new(Tariff::of(&*self.card_at(at.min(now))?, tier, then.region.clone())?))
         };
         if event.tier.is_some() && event.verb != ServerVerb::Resize {
             return Err(Refusal::invalid("tier", "is for `resize` only").into());

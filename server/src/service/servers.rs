@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use billing::Refusal;
 use billing::id::{AccountNumber, Name};
-use billing::ledger::{Book, BurnTerms, Command, LATE_MAX, ServerAct, ServerReport};
+use billing::ledger::{Book, BurnTerms, Command, ServerAct, ServerReport};
 use billing::money::Credits;
 use billing::rating::Text;
-use billing::server::{Change, Phase, Server, Tariff};
-use billing::time::{Span, Timestamp};
+use billing::server::{Phase, Server, Tariff};
+use billing::time::Timestamp;
 use billing::zone::{CHANGES_MAX, Calendar, Period};
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
@@ -110,12 +110,11 @@ impl App {
         Ok(book.servers().iter().map(|it| view(it, now.max(book.at), calendar)).collect())
     }
 
-    /// Brings what running servers are counted by up to date: the calendar of years to come, and prices that have
-    /// taken effect. Called before an account's hour is settled, so news are never an hour late, and are put in their
-    /// place by the instant they carry.
+    /// Brings what running servers are counted by up to date: the calendar of years to come, and all prices that have
+    /// taken effect. Called before an account's hour is settled and soon after a card takes effect; each is put in its
+    /// place by the instant it carries, so that it does not matter when that is.
     pub(super) fn burn_news(&self, accounts: &[AccountNumber]) -> Result<Vec<Ask>, Error> {
         let mut asks = Vec::new();
-        let now = self.now();
         for book in self.readable(accounts)? {
             let tops_up = book.topup().is_some_and(|it| it.is_on);
             if !tops_up && !book.servers().iter().any(|it| it.run.phase == Phase::Running) {
@@ -126,7 +125,7 @@ impl App {
             if *terms != *book.burning().terms {
                 asks.push(ask(book.account, Command::BurnTerms(terms)));
             }
-            asks.extend(self.new_prices(&book, now));
+            asks.extend(self.untold_prices(&book, None));
         }
         Ok(asks)
     }
@@ -135,26 +134,36 @@ impl App {
     pub async fn follow_zone(&self, account: &Name) -> Result<(), Error> {
         let known = self.known(account)?;
         let news = self.burn_news(&[known.account.number])?;
+        self.tell_news(news).await
+    }
+
+    /// Tells one server of the prices that took effect while it was not over: of the tier it had then, by what is known.
+    pub(super) async fn tell_prices(&self, known: &Known, server: &Name) -> Result<(), Error> {
+        let news = self.untold_prices(&*self.book(known.account.number)?, Some(server));
+        if news.is_empty() { Ok(()) } else { self.tell_news(news).await }
+    }
+
+    async fn tell_news(&self, news: Vec<Ask>) -> Result<(), Error> {
         for turned in self.turnstile.take(news).await {
-            done(turned)?;
+            match turned {
+                // Somebody else was first.
+                Turned::Refused(Refusal::ServerUnchanged) => {}
+                turned => drop(done(turned)?),
+            }
         }
         Ok(())
     }
 
-    fn new_prices(&self, book: &Book, now: Timestamp) -> Vec<Ask> {
-        let Ok(card) = self.card_at(now) else { return Vec::new() };
-        let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
-        let outdated = running.filter(|it| it.run.tariff.rate_card < card.version());
-        let news = outdated.filter_map(|server| {
-            let (tier, region) = (Arc::clone(&server.run.tariff.tier), server.run.tariff.region.clone());
-            // A tier that the new prices do not have keeps its old ones until it is resized.
-            let tariff = Arc::new(Tariff::of(&card, tier, region).ok()?);
-            let at = card.effective_at().max(now - LATE_MAX + Span::MINUTE);
-            let act = ServerAct::Change(Change::Resize(tariff));
-            let report = ServerReport { server: server.id.clone(), act, at, terms: None };
-            Some(ask(book.account, Command::Server(report)))
+    fn untold_prices(&self, book: &Book, of: Option<&Name>) -> Vec<Ask> {
+        let (cards, now) = (self.cards(), self.now());
+        let servers = book.servers().iter().filter(|it| of.is_none_or(|of| it.id == *of));
+        let news = servers.flat_map(|it| it.untold_prices(&cards, now).into_iter().map(|fact| (&it.id, fact)));
+        let told = news.map(|(server, fact)| {
+            let act = ServerAct::Change(fact.change);
+            let report = ServerReport { server: server.clone(), act, at: fact.at, terms: None };
+            ask(book.account, Command::Server(report))
         });
-        news.collect()
+        told.collect()
     }
 
     pub(super) async fn tell(

@@ -410,10 +410,22 @@ fn reports_that_cannot_be_are_refused() {
     at(&served, "2027-06-12T00:00:00Z");
     report(&served, "vm", "release", &json!({}));
     assert_eq!(tell("vm", "start", &json!({})), conflict, "what was released is gone");
-    assert_eq!(tell("vm", "stop", &json!({"at": "2027-06-12T00:00:01Z"})), conflict);
+    // That it was stopped after that is no news.
+    let stopped = report(&served, "vm", "stop", &json!({"at": "2027-06-12T00:00:01Z"}));
+    assert_eq!(stopped["state"], "released");
     // A stop that is told late is put in its place: it was stopped, and then released.
     assert_eq!(report(&served, "vm", "stop", &json!({"at": "2027-06-11T00:00:00Z"}))["runtime_credits"], "96");
     assert_eq!(tell("vm", "start", &json!({"at": "2027-06-11T12:00:00Z", "tier": "x"})), invalid("tier"));
+    // What stands in the way is named.
+    report(&served, "vm", "start", &json!({"at": "2027-06-11T18:00:00Z"}));
+    let release = served.post("/v1/accounts/ada/servers/vm/release", "", &json!({"at": "2027-06-11T06:00:00Z"}));
+    assert_eq!(release.problem(), conflict);
+    assert!(release.text.contains("start later, at 2027-06-11T18:00:00Z"), "{}", release.text);
+    // Nothing happens to a server before it was ordered; a clock may be a little behind.
+    order(&served, "new", "entry-level");
+    assert_eq!(tell("new", "start", &json!({"at": "2027-06-11T23:58:59Z"})), invalid("at"));
+    let started = report(&served, "new", "start", &json!({"at": "2027-06-11T23:59:10Z"}));
+    assert_eq!(started["started_at"], started["provisioned_at"]);
     assert_eq!(served.get("/v1/accounts/ada/servers/nobody").problem(), not_found);
 }
 
@@ -438,4 +450,119 @@ fn a_quote_says_how_long_credits_last_after_it() {
     assert_eq!(quote(8), after, "what was promised is answered again as it was");
     let too_dear = quote(100_000);
     assert_eq!((&too_dear["affordable"], &too_dear["runs_out_at"]), (&json!(false), &Value::Null));
+}
+
+/// Lets a card take effect at `at` by which the business tier costs `price` an hour.
+fn price_business(served: &Served, version: u32, at: &str, price: &str) {
+    let mut card = served.get("/v1/rate-card").json();
+    card["version"] = json!(version);
+    card["effective_at"] = json!(at);
+    for rate in card["meters"]["server"]["rates"].as_array_mut().unwrap() {
+        if rate["when"]["tier"].to_string().contains("business") {
+            rate["runtime_seconds"]["price"] = json!(price);
+            rate["runtime_seconds"]["monthly_cap"] = json!("1000000");
+        }
+    }
+    let added = served.post("/v1/rate-cards", "", &card);
+    assert_eq!(added.status, 201, "{}", added.text);
+}
+
+/// Prices take effect at their instant, all of them, whoever looks when, and however late it is told that a server ran.
+#[test]
+fn every_price_there_was_is_asked_for_its_time() {
+    let served = Served::sandbox();
+    served.account("ada");
+    grant(&served, "100000", "g");
+    at(&served, "2027-06-01T00:00:00Z");
+    let hour = |hour: u32| format!("2027-06-01T{hour:02}:00:00Z");
+    let order_at_midnight = |server: &str, tier: &str| {
+        let body = json!({"tier": tier, "at": hour(0)});
+        assert_eq!(served.put(&format!("/v1/accounts/ada/servers/{server}"), &body).status, 201);
+    };
+    let runtime = |server: &str| {
+        let shown = served.get(&format!("/v1/accounts/ada/servers/{server}")).json();
+        (shown["runtime_credits"].as_str().unwrap().to_owned(), shown["seconds"].as_u64().unwrap())
+    };
+    for server in ["seen", "unseen"] {
+        order_at_midnight(server, "business");
+        report(&served, server, "start", &json!({"at": hour(0)}));
+    }
+    // Twelve an hour, then twenty and forty from the middle of hours, and of a second at that.
+    price_business(&served, 2, "2027-06-01T02:30:00.500Z", "3600");
+    price_business(&served, 3, "2027-06-01T04:30:00.500Z", "7200");
+    at(&served, "2027-06-01T02:31:00Z");
+    // A minute of the new price is there to see before its hour is settled, and after a stop. The second in which the
+    // price changed was begun at the old one.
+    let (credits, seconds) = runtime("seen");
+    assert_eq!(credits, format!("{}.003334", 30 + seconds - 9_001), "9001 seconds at 12 an hour, the others at 1 each");
+    report(&served, "seen", "stop", &json!({"at": "2027-06-01T02:31:00Z"}));
+    assert_eq!(runtime("seen"), ("89.003334".to_owned(), 9_060));
+    at(&served, "2027-06-01T08:00:00Z");
+    report(&served, "unseen", "stop", &json!({"at": hour(5)}));
+    let whole = ("10828.003334".to_owned(), 18_000);
+    assert_eq!(runtime("unseen"), whole, "and 7200 at 1, 1799 at 2");
+    // Told only now, all of it, and in any order.
+    for (server, order) in [("a", [0, 1, 2]), ("b", [0, 2, 1]), ("c", [1, 0, 2])] {
+        order_at_midnight(server, "entry-level");
+        let reports = [
+            ("start", json!({"at": hour(0)})),
+            ("resize", json!({"tier": "business", "at": hour(0)})),
+            ("stop", json!({"at": hour(5)})),
+        ];
+        for number in order {
+            report(&served, server, reports[number].0, &reports[number].1);
+        }
+        assert_eq!(runtime(server), whole, "{server}");
+    }
+    let entries = served.get("/v1/accounts/ada/entries?server=unseen&limit=100").json();
+    let of_prices = entries["data"].as_array().unwrap().iter().filter(|it| it["server"]["act"] == "prices");
+    assert_eq!(of_prices.count(), 2, "{entries}");
+    served.verified();
+}
+
+/// A report that says what is known when it comes is news when the time before it is told of.
+#[test]
+fn reports_come_in_any_order() {
+    let served = Served::sandbox();
+    served.account("ada");
+    grant(&served, "100000", "g");
+    at(&served, "2027-06-01T12:00:00Z");
+    let hour = |hour: u32| format!("2027-06-01T{hour:02}:00:00Z");
+    let stories: [(&[(&str, u32)], &str, u64); 4] = [
+        (&[("start", 1), ("stop", 7), ("stop", 11), ("start", 9)], "stopped", 8),
+        (&[("start", 1), ("start", 3), ("stop", 2)], "running", 10),
+        (&[("start", 1), ("stop", 11), ("release", 10)], "released", 9),
+        (&[("start", 1), ("release", 12), ("stop", 4), ("stop", 6), ("start", 5)], "released", 4),
+    ];
+    for (number, (story, state, hours)) in stories.into_iter().enumerate() {
+        let server = format!("vm-{number}");
+        let body = json!({"tier": "business", "at": hour(0)});
+        assert_eq!(served.put(&format!("/v1/accounts/ada/servers/{server}"), &body).status, 201);
+        for (action, at) in story {
+            report(&served, &server, action, &json!({"at": hour(*at)}));
+        }
+        let shown = served.get(&format!("/v1/accounts/ada/servers/{server}")).json();
+        // The clock goes on.
+        let seconds = shown["seconds"].as_u64().unwrap();
+        let late = if state == "running" { 60 } else { 0 };
+        assert!((hours * 3_600..=hours * 3_600 + late).contains(&seconds), "{story:?}: {shown}");
+        assert_eq!(shown["state"], state, "{story:?}");
+    }
+    // The tier is what was told to be so from the last time on.
+    let body = json!({"tier": "entry-level", "at": hour(0)});
+    assert_eq!(served.put("/v1/accounts/ada/servers/sized", &body).status, 201);
+    report(&served, "sized", "start", &json!({"at": hour(1)}));
+    report(&served, "sized", "stop", &json!({"at": hour(12)}));
+    report(&served, "sized", "resize", &json!({"tier": "entry-level", "at": hour(11)}));
+    let shown = report(&served, "sized", "resize", &json!({"tier": "business", "at": hour(10)}));
+    assert_eq!(shown["tier"], "entry-level");
+    // Nine hours of it, one of the other, and one of it again.
+    assert_eq!(shown["runtime_credits"], "52");
+    // A start told late is of the tier it had then.
+    assert_eq!(served.put("/v1/accounts/ada/servers/grown", &body).status, 201);
+    report(&served, "grown", "resize", &json!({"tier": "business", "at": hour(11)}));
+    report(&served, "grown", "start", &json!({"at": hour(10)}));
+    let shown = report(&served, "grown", "stop", &json!({"at": hour(12)}));
+    assert_eq!((&shown["tier"], &shown["runtime_credits"]), (&json!("business"), &json!("16")));
+    served.verified();
 }

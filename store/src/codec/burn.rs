@@ -114,6 +114,7 @@ impl ReportJson {
 fn read_change(act: &str, tariff: Option<TariffJson>) -> Result<Change, Malformed> {
     let tariff = || tariff.ok_or(Malformed::lacks("tariff"))?.read();
     Ok(match act {
+        "prices" => Change::Prices(tariff()?),
         "start" => Change::Start(tariff()?),
         "stop" => Change::Stop,
         "resize" => Change::Resize(tariff()?),
@@ -412,6 +413,7 @@ impl FactJson {
     fn read(self, tariffs: &[Arc<Tariff>]) -> Result<Fact, Malformed> {
         let tariff = || placed(self.2.ok_or(Malformed::lacks("tariff"))?, tariffs);
         let change = match &*self.1 {
+            "prices" => Change::Prices(tariff()?),
             "start" => Change::Start(tariff()?),
             "resize" => Change::Resize(tariff()?),
             other => read_change(other, None)?,

@@ -217,12 +217,13 @@ fn burn_terms() -> BoxedStrategy<Arc<BurnTerms>> {
         .boxed()
 }
 fn report() -> BoxedStrategy<ServerReport> {
-    let act = (0..6_u8, tariff(), option::of(name())).prop_map(|(kind, tariff, project)| match kind {
+    let act = (0..7_u8, tariff(), option::of(name())).prop_map(|(kind, tariff, project)| match kind {
         0 => ServerAct::Provision { project, tariff },
         1 => ServerAct::Change(Change::Start(tariff)),
         2 => ServerAct::Change(Change::Stop),
         3 => ServerAct::Change(Change::Resize(tariff)),
         4 => ServerAct::Change(Change::Release),
+        5 => ServerAct::Change(Change::Prices(tariff)),
         _ => ServerAct::Change(Change::Fail),
     });
     (name(), act, instant(), option::of(burn_terms()))
@@ -563,7 +564,8 @@ fn server_report(kind: u8, amount: i64, at: Timestamp) -> ServerReport {
         13 => ServerAct::Provision { project: None, tariff },
         14 | 15 => ServerAct::Change(Change::Start(tariff)),
         16 => ServerAct::Change(Change::Stop),
-        _ => ServerAct::Change(Change::Resize(tariff)),
+        _ if amount % 4 < 2 => ServerAct::Change(Change::Resize(tariff)),
+        _ => ServerAct::Change(Change::Prices(Arc::new(Tariff { rate_card: 2, ..(*tariff).clone() }))),
     };
     let server = ["a", "b"][usize::from(amount % 3 == 0)].parse().unwrap();
     ServerReport { server, act, at, terms: Some(Arc::new(BurnTerms::default())) }

@@ -506,8 +506,9 @@ fn time_of_a_server_that_is_taken_back_needs_no_name() {
     let mut changes = vec![desk.grant(1_000_000, minute(0))];
     let provision = ServerAct::Provision { project: None, tariff: tariff(40_000) };
     let start = ServerAct::Change(server::Change::Start(tariff(40_000)));
-    let resize = ServerAct::Change(server::Change::Resize(tariff(10_000)));
-    for (act, happened, told) in [(provision, 0, 0), (start, 1, 1), (resize, 60, 300)] {
+    let cheaper = Arc::new(Tariff { rate_card: 4, ..(*tariff(10_000)).clone() });
+    let prices = ServerAct::Change(server::Change::Prices(cheaper));
+    for (act, happened, told) in [(provision, 0, 0), (start, 1, 1), (prices, 60, 300)] {
         changes.push(desk.post(&report(act, minute(happened)), minute(told), None));
         while let Some((command, at)) = desk.book.due(minute(299)) {
             changes.push(desk.post(&command, at, None));

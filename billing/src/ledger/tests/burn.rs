@@ -158,7 +158,8 @@ proptest! {
                 0 | 1 => None,
                 2 | 3 => Some(Change::Start(tariff(tier, 1))),
                 4 | 5 => Some(Change::Stop),
-                6 | 7 => Some(Change::Resize(tariff(tier, 1))),
+                6 => Some(Change::Resize(tariff(tier, 1))),
+                7 => Some(Change::Prices(tariff(tier, 2))),
                 _ => Some(if tier == 0 { Change::Fail } else { Change::Release }),
             };
             let provision = ServerAct::Provision { project: None, tariff: tariff(tier, 1) };
@@ -171,7 +172,7 @@ proptest! {
         assert_folds(&history.journal, &history.book);
         assert_booked_in_order(&history.journal);
         for server in history.book.servers().iter() {
-            let expected = oracle(&server.facts, history.now, &vilnius());
+            let expected = oracle(&server.base.tariff, &server.facts, history.now, &vilnius());
             let unsettled = server.unsettled(history.now, &vilnius());
             prop_assert!(server.pending.is_empty());
             prop_assert!(history.book.debt() <= Credits::whole(50), "no account is below its floor");
@@ -346,6 +347,29 @@ fn a_late_stop_gives_back_to_the_grant_it_came_from() {
     assert_folds(&history.journal, &history.book);
 }
 
+/// However many grants paid for it, time that was not used goes back to those very grants, and none of it for nothing.
+#[test]
+fn a_late_stop_gives_back_to_every_grant_it_came_from() {
+    let mut history = History::new(870_000_000);
+    history.run("vm", 1);
+    for _ in 0..300 {
+        history.grant(13_000_000);
+        history.wait(Span::HOUR);
+    }
+    let drawn = history.book.server(&"vm".parse().unwrap()).unwrap().drawn.clone();
+    assert!(250 < drawn.len());
+    let sources: std::collections::BTreeSet<_> = drawn.iter().map(|it| it.grant.as_ref().map(|it| it.0)).collect();
+    assert_eq!(sources.len(), drawn.len(), "one of a grant");
+    history.report("vm", ServerAct::Change(Change::Stop), Span::HOUR.times(298)).unwrap();
+    history.settle();
+    let reversals = history.journal.iter().filter_map(|it| match &it.what {
+        What::Reversed(it) => Some(it),
+        _ => None,
+    });
+    assert!(reversals.clone().count() >= 298 && reversals.into_iter().all(|it| it.regranted.is_none()));
+    assert_folds(&history.journal, &history.book);
+}
+
 /// The cap was reached, so an hour with a restart in it cost nothing. A stop long before it, told late, makes room
 /// under the cap: less of that hour is counted, and it costs something.
 #[test]
@@ -363,8 +387,7 @@ fn a_correction_that_takes_time_back_and_charges_for_what_is_left_does_both() {
     history.wait(minutes(60));
     let id: Name = "vm".parse().unwrap();
     let server = history.book.server(&id).unwrap();
-    assert_eq!(server.facts.len(), 3, "the later stop was moved: {:?}", server.facts);
-    let due = oracle(&server.facts, history.now, &vilnius());
+    let due = oracle(&server.base.tariff, &server.facts, history.now, &vilnius());
     assert_eq!(history.charged(&id) + server.unsettled(history.now, &vilnius()), due);
     let back = |it: &&Transaction| matches!(&it.what, What::Reversed(it) if it.credits.is_zero());
     assert!(history.journal.iter().any(|it| back(&it)), "time that cost nothing was taken back");
@@ -455,8 +478,11 @@ fn a_month_ends_with_what_is_left_after_its_last_hour() {
     for transaction in history.journal.iter().take_while(|it| booked_at(it) < end) {
         sums.add(&tally.count(transaction, &mut |_| None));
     }
-    let facts = |id: &str| history.book.server(&id.parse().unwrap()).unwrap().facts.clone();
-    let used = ["a", "b"].map(|it| oracle(&facts(it), end, &vilnius())).into_iter().sum::<Credits>();
+    let due = |id: &str| {
+        let server = history.book.server(&id.parse().unwrap()).unwrap();
+        oracle(&server.base.tariff, &server.facts, end, &vilnius())
+    };
+    let used = ["a", "b"].map(due).into_iter().sum::<Credits>();
     let of_servers = sums.of(&LedgerAccount::Usage("server".into()));
     assert_eq!((of_servers, sums.of(&LedgerAccount::Breakage)), (used.micros(), 0), "it expires in the next month");
     assert_eq!(sums.of(&LedgerAccount::Usage("chat".into())), 0, "and so is what was charged as it began");
@@ -523,14 +549,14 @@ fn late_reports_overtake_new_prices() {
         let mut history = History::new(1_000_000_000_000);
         history.run("vm", 0);
         history.wait(Span::HOUR);
-        history.report("vm", ServerAct::Change(Change::Resize(tariff(0, 2))), before(2)).unwrap();
+        history.report("vm", ServerAct::Change(Change::Prices(tariff(0, 2))), before(2)).unwrap();
         history.report("vm", ServerAct::Change(change), before(4)).unwrap();
         history.wait(Span::HOUR);
         let server = history.book.server(&"vm".parse().unwrap()).unwrap();
-        assert_eq!((server.run.phase, &*server.run.tariff.tier, server.facts.len()), (phase, tier, 2));
+        assert_eq!((server.run.phase, &*server.run.tariff.tier, server.facts.len()), (phase, tier, 3));
         // So that whoever looks for old prices finds it.
         assert_eq!(server.run.tariff.rate_card, 1);
-        let due = oracle(&server.facts, history.now, &vilnius());
+        let due = oracle(&server.base.tariff, &server.facts, history.now, &vilnius());
         assert_eq!(history.charged(&server.id) + server.unsettled(history.now, &vilnius()), due);
         assert_folds(&history.journal, &history.book);
     }
@@ -636,7 +662,7 @@ fn nobody_is_charged_beyond_the_debt_floor() {
     history.settle();
     let server = history.book.server(&id).unwrap();
     assert_eq!(server.beyond, Credits::ZERO);
-    assert_eq!(history.charged(&id), oracle(&server.facts, history.now, &vilnius()));
+    assert_eq!(history.charged(&id), oracle(&server.base.tariff, &server.facts, history.now, &vilnius()));
     assert_eq!(history.book.debt(), Credits::ZERO);
     assert_folds(&history.journal, &history.book);
 }

@@ -56,7 +56,7 @@ impl History {
         for server in self.book.servers().iter() {
             let set_off: Credits = server.undone.iter().map(|it| it.set_off).sum();
             let unsettled = server.unsettled(self.now, &vilnius());
-            let due = oracle(&server.facts, self.now, &vilnius());
+            let due = oracle(&server.base.tariff, &server.facts, self.now, &vilnius());
             assert_eq!(self.charged(&server.id) + server.beyond + unsettled, due + set_off, "{server:?}");
             let kept = self.charged(&server.id) - self.reversed_by_hand(&server.id);
             assert_eq!(server.set_up + server.runtime, kept);
@@ -238,6 +238,7 @@ proptest! {
                 0 => Some(provision),
                 1 | 2 => Some(ServerAct::Change(Change::Start(tariff(tier, 1)))),
                 3 | 4 => Some(ServerAct::Change(Change::Stop)),
+                5 if ago % 2 == 0 => Some(ServerAct::Change(Change::Prices(tariff(tier, 2)))),
                 5 => Some(ServerAct::Change(Change::Resize(tariff(tier, 1)))),
                 6 => Some(ServerAct::Change(if tier == 0 { Change::Fail } else { Change::Release })),
                 7 => {

@@ -170,7 +170,7 @@ pub struct EntryShown<'a> {
 pub struct ServerActShown<'a> {
     #[schema(value_type = NameIn)]
     id: &'a str,
-    /// `provision`, `start`, `stop`, `resize`, `release` or `fail`.
+    /// `provision`, `start`, `stop`, `resize`, `release` or `fail`; `prices` where new ones of its tier took effect.
     #[schema(example = "start")]
     act: &'static str,
     /// When it happened.

@@ -32,7 +32,8 @@ pub struct ServerIn {
 #[serde(deny_unknown_fields)]
 #[schema(as = ServerReport, example = json!({"at": "2026-11-22T10:00:00Z"}))]
 pub struct EventIn {
-    /// When it happened; now where nothing is said. A report that comes late corrects the bill, up to 35 days back.
+    /// When it happened; now where nothing is said. A report that comes late corrects the bill, up to 35 days back. Not
+    /// before the server was ordered, but for a minute by which clocks may differ.
     at: Option<InstantIn>,
     /// The tier resized to.
     tier: Option<TextIn>,
@@ -64,7 +65,7 @@ pub struct ServerShown {
     month_cap_reached: bool,
     /// Runtime of this calendar month, if it runs on to its end.
     projected_month: Amount,
-    /// By which version of the rate card its time is priced.
+    /// By which version of the rate card its time is priced: the first of those that cost the same.
     rate_card: u32,
 }
 
@@ -136,8 +137,10 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 
 /// Report what happened to a server
 ///
-/// Saying what is known already changes nothing, so reports may be repeated. A report of the past corrects what was
-/// charged since: credits return to the grants they came from.
+/// Saying what is known already changes nothing, so reports may be repeated. They may come in any order: what a server
+/// costs follows from when things happened, never from when they were told. A report of the past corrects what was
+/// charged since, each second by the prices of its time: credits return to the grants they came from. Of a stop and a
+/// start of one instant both are done. What comes after an end is no news, but a start or a resize, which is refused.
 #[utoipa::path(post, path = "/v1/accounts/{account}/servers/{server}/{action}", operation_id = "reportServer",
     tag = "Servers",
     params(
@@ -153,7 +156,10 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
             description = "The server as it stands now; under a key that came before, as it stood then."),
         (status = 402, description = "`insufficient_credits`: a stopped server may not start on nothing."),
         (status = 404, description = "No such account or server."),
-        (status = 409, description = "`server_conflict`: not possible by what is known of the server."),
+        (status = 409, description = "`server_conflict`: not possible by what is known of the server, and says by what. \
+            Or more was reported since than is remembered: of the last 1000 reports each can be corrected."),
+        (status = 422, description = "`at` is in the future, more than 35 days ago or before the server was ordered: \
+            order one that runs already with an `at` of its own."),
     ))]
 pub async fn report(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Charge)?;

@@ -247,6 +247,7 @@ fn in_words(source: Source) -> &'static str {
 
 fn happened(change: &Change) -> &'static str {
     match change {
+        Change::Prices(_) => "priced anew",
         Change::Start(_) => "started",
         Change::Stop => "stopped",
         Change::Resize(_) => "resized",
