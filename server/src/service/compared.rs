@@ -1,7 +1,8 @@
 //! What a range of usage is compared with: as long before, by the account's calendar.
 //!
 //! Of a range that still runs, only what has been of it is compared, up to the same hour: half a day is not less than a
-//! whole one. Invariant: the pages, their exports and the API compare with the same hours, because all of them ask here.
+//! whole one. Invariant: the pages, their exports and the API compare with the same hours, because all of them ask
+//! here.
 use billing::time::{Span, Timestamp};
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
