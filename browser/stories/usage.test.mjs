@@ -135,6 +135,7 @@ test("on a phone nothing of projects, servers and ranges is out of sight", async
   await scrip.account("pocket");
   await scrip.chat("pocket", 8_000);
   await scrip.ask("PUT", "/v1/accounts/pocket/servers/web-1", { project: "storefront", tier: "entry-level" });
+  await scrip.ask("POST", "/v1/accounts/pocket/servers/web-1/start", {});
   const page = await tab(chrome, { viewport: SIZES.phone });
   await page.goto(await scrip.link("pocket"));
   for (const name of ["Projects, table", "Servers, table"]) {
