@@ -121,13 +121,56 @@ test("a table that was scrolled to its side stays so, and the focus where it is,
   const page = await tab(chrome, { viewport: SIZES.phone });
   await page.goto(await scrip.link("scrolled"));
   await live(page);
-  const projects = page.getByRole("region", { name: "Projects, table" });
-  await projects.focus();
-  await projects.evaluate((it) => (it.scrollLeft = 150));
+  await page.getByText("Show as a table").click();
+  const days = page.getByRole("region", { name: "Credits by day, as a table" });
+  await days.focus();
+  await days.evaluate((it) => (it.scrollLeft = 150));
   await scrip.chat("scrolled", 16_000);
-  await projects.filter({ hasText: "3.00" }).waitFor();
-  assert.equal(await projects.evaluate((it) => it.scrollLeft), 150);
-  assert.equal(await projects.evaluate((it) => it === document.activeElement), true);
+  await days.filter({ hasText: "3.00" }).waitFor();
+  assert.equal(await days.evaluate((it) => it.scrollLeft), 150);
+  assert.equal(await days.evaluate((it) => it === document.activeElement), true);
+});
+
+test("on a phone nothing of projects, servers and ranges is out of sight", async () => {
+  await scrip.account("pocket");
+  await scrip.chat("pocket", 8_000);
+  await scrip.ask("PUT", "/v1/accounts/pocket/servers/web-1", { project: "storefront", tier: "entry-level" });
+  await scrip.ask("POST", "/v1/accounts/pocket/servers/web-1/start", {});
+  const page = await tab(chrome, { viewport: SIZES.phone });
+  await page.goto(await scrip.link("pocket"));
+  for (const name of ["Projects, table", "Servers, table"]) {
+    const region = page.getByRole("region", { name });
+    assert.equal(await region.evaluate((it) => it.scrollWidth - it.clientWidth), 0, name);
+  }
+  assert.match(await page.getByRole("region", { name: "Projects, table" }).innerText(), /storefront[\s\S]*1\.00[\s\S]*100%/);
+  const label = await page.locator(".stacked td[data-label=Share]").first().evaluate((it) => getComputedStyle(it, "::before").content);
+  assert.equal(label, '"Share"', "each number has its name beside it");
+  for (const it of await page.locator(".presets a").all()) {
+    const { x, width } = await it.boundingBox();
+    assert.ok(0 <= x && x + width <= SIZES.phone.width, await it.innerText());
+  }
+  await sound(page, "usage on a phone");
+});
+
+test("of many projects the largest are shown, and all are found, sorted and turned over without a script", async () => {
+  await scrip.account("many");
+  const charge = (n) => ({ account: "many", meter: "ai_chat", dimensions: { model: "gpt-6.1-terra" }, project: `p${n}`, quantities: { input_tokens: 80 * n }, idempotency_key: `many-${n}` });
+  await scrip.ask("POST", "/v1/charges/batch", Array.from({ length: 120 }, (_, n) => charge(n + 100)));
+  const page = await tab(chrome, { javaScriptEnabled: false });
+  await page.goto(await scrip.link("many"));
+  const projects = page.getByRole("region", { name: "Projects, table" });
+  assert.equal(await projects.getByRole("row").count(), 12, "the names, ten, and the rest");
+  await projects.getByRole("link", { name: "110 more" }).click();
+  await page.getByText("1–50 of 120").waitFor();
+  await page.getByRole("link", { name: "Further →" }).click();
+  await page.getByText("51–100 of 120").waitFor();
+  await page.getByLabel("Find a project").fill("p10");
+  await page.getByLabel("Sorted by").selectOption("name");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.getByText("1–10 of 10").waitFor();
+  assert.match(await projects.getByRole("row").nth(1).innerText(), /^p100/);
+  await page.getByRole("link", { name: "p100", exact: true }).click();
+  await page.getByRole("heading", { name: "Project p100" }).waitFor();
 });
 
 test("a server shows what setting it up and running it cost apart, and how it stands", async () => {

@@ -61,6 +61,8 @@ pub struct Settings {
     pub notices_reach: Reach,
     /// Time can be moved forward.
     pub is_sandbox: bool,
+    /// How far behind the machine's clock time begins, in the demonstration's sandbox: nothing everywhere else.
+    pub clock_behind: Span,
     /// How long servers may run on when the credits have run out.
     pub grace: billing::ledger::Grace,
     /// Who sells: printed on invoices, and its country decides the tax.
@@ -124,6 +126,7 @@ impl Default for Settings {
             renewal_reminder: billing::subscription::REMINDER,
             notices_reach: Reach::Public,
             is_sandbox: false,
+            clock_behind: Span::default(),
             grace: billing::ledger::Grace::default(),
             seller: Party { name: "Seller to be named in scrip.toml".to_owned(), ..Party::default() },
             vat: billing::tax::Rates::default(),
@@ -203,7 +206,7 @@ impl App {
                 format!("it is half filled from {from}: run `scrip migrate-data` again, until it says it is done");
             return Err(Fault::new("opening the store", why));
         }
-        let clock = Arc::new(Clock::default());
+        let clock = Arc::new(Clock::behind(settings.clock_behind));
         let postbox = settings.mail.as_ref().map(Postbox::open).transpose();
         let app = App {
             turnstile: Turnstile::open(

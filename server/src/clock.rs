@@ -8,18 +8,23 @@ use billing::time::{Span, Timestamp};
 
 #[derive(Debug)]
 pub struct Clock {
-    /// Milliseconds this clock is ahead of the machine's. Only ever grows.
+    /// Milliseconds this clock is ahead of the machine's, or with a minus behind it. Only ever grows.
     ahead: AtomicI64,
     began: Instant,
 }
 
 impl Default for Clock {
     fn default() -> Clock {
-        Clock { ahead: AtomicI64::new(0), began: Instant::now() }
+        Clock::behind(Span::default())
     }
 }
 
 impl Clock {
+    /// One that is so far behind the machine's, until it is moved: what led to the present can then be lived through.
+    pub fn behind(span: Span) -> Clock {
+        Clock { ahead: AtomicI64::new(-span.millis()), began: Instant::now() }
+    }
+
     pub fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the machine's clock is past 1970");
         let millis = i64::try_from(since.as_millis()).expect("the machine's clock is before the year 292 million");

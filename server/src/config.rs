@@ -218,6 +218,7 @@ impl File {
             renewal_reminder: self.renewal_reminder_days.map_or(Ok(blank.renewal_reminder), reminder)?,
             notices_reach: if self.webhooks_anywhere { Reach::Anywhere } else { Reach::Public },
             is_sandbox: self.sandbox,
+            clock_behind: blank.clock_behind,
             seller,
             vat: selling::rates(&self.vat)?,
             purchase: selling::bounds(&self.purchase)?,

@@ -1,13 +1,15 @@
-//! `scrip demo`: a believable month of one account, served beside a payment provider that is simulated.
+//! `scrip demo`: two believable months of one account, served beside a payment provider that is simulated.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use billing::time::Span;
 use clap::Args;
 
 use super::serve::serve;
 use super::{Outcome, complain, say};
-use crate::config::{self, File, Payments};
+use crate::clock::Clock;
+use crate::config::{self, File, Payments, Seller};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -18,7 +20,7 @@ Examples:
 Its store is its own, in --data-dir: one that SCRIP_DATABASE_URL names is left
 alone.";
 
-/// Fill a store with a believable month of one account, and serve it
+/// Fill a store with two believable months of one account, and serve it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Demo {
@@ -48,20 +50,37 @@ impl Demo {
             publishable_key: Some("pk_test_of_the_demo".to_owned()),
             webhook_secret: Some(DEMO_WEBHOOK_SECRET.to_owned()),
         };
+        // Once it is filled, its clock is the machine's.
+        let filled = self.data_dir.join("filled");
         let (listen, data_dir) = (Some(self.listen), Some(self.data_dir));
-        let file = File { listen, data_dir, payments: Some(payments), ..File::default() };
+        let (seller, payments) = (Some(seller()), Some(payments));
+        let mut config = File { listen, data_dir, payments, seller, sandbox: true, ..File::default() }.checked()?;
+        config.settings.clock_behind = if filled.exists() { Span::default() } else { demo::BEHIND };
         let sim = Arc::clone(&provider.sim);
-        let served = serve(&file.checked()?, Some(DEMO_KEY), |url, _| {
+        let served = serve(&config, Some(DEMO_KEY), |url, _| {
             let url = url.to_owned();
             std::thread::spawn(move || {
                 let hook = format!("{url}/v1/stripe/webhook");
                 let told = serde_json::json!({ "url": hook, "secrets": [DEMO_WEBHOOK_SECRET] });
                 drop(sim.control("POST", "webhook", &told));
-                fill(&url);
+                show(&url, &filled);
             });
         });
         provider.remember();
         served
+    }
+}
+
+/// Who sells in the demonstration, as its invoices say.
+fn seller() -> Seller {
+    Seller {
+        name: "Harbor Cloud UAB".to_owned(),
+        street: "Konstitucijos pr. 20A".to_owned(),
+        city: "Vilnius".to_owned(),
+        postal_code: "09308".to_owned(),
+        country: "LT".to_owned(),
+        tax_id: Some("LT100001234567".to_owned()),
+        email: Some("billing@harbor.example".to_owned()),
     }
 }
 
@@ -114,15 +133,9 @@ fn remember(sim: &stripe_sim::Sim, place: &Path) {
     }
 }
 
-fn fill(url: &str) {
-    let bar = indicatif::ProgressBar::new(1);
-    let filled = demo::fill(url, DEMO_KEY, &mut |done, all, what| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-        bar.set_message(what.to_owned());
-    });
-    bar.finish_and_clear();
-    let told = filled.and_then(|()| {
+/// Fills the server where that was not done before, and says what there is to see.
+fn show(url: &str, filled: &Path) {
+    let told = fill(url, filled).and_then(|()| {
         let link = |page| demo::portal_link(url, DEMO_KEY, page);
         Ok((demo::summary(url, DEMO_KEY)?, link("usage")?, link("billing")?))
     });
@@ -131,9 +144,10 @@ fn fill(url: &str) {
             say(&summary);
             say(&format!("The customer's pages (the links work for a day):\n\n  Settings > Usage    {usage}\n"));
             say(&format!("  Settings > Billing  {billing}\n"));
+            say(&format!("The operator's console: {url}/console\n\n  Sign in with        {DEMO_KEY}\n"));
             say(&format!(
-                "Buy credits there: the payment page is a simulator's, in this process. Pay with the test card {} \
-                 (any date ahead, any code); 4000 0027 6000 3184 asks for your bank, \
+                "Buy credits on the customer's pages: the payment page is a simulator's, in this process. Pay with the \
+                 test card {} (any date ahead, any code); 4000 0027 6000 3184 asks for your bank, \
                  4000 0000 0000 9995 is declined.\n",
                 demo::CARD.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
             ));
@@ -144,6 +158,26 @@ fn fill(url: &str) {
             ));
             say("Stop with Ctrl-C.");
         }
-        Err(error) => complain(&format!("scrip: the month could not be told: {error}")),
+        Err(error) => complain(&format!("scrip: the two months could not be told: {error}")),
     }
+}
+
+fn fill(url: &str, filled: &Path) -> Result<(), demo::DemoError> {
+    if filled.exists() {
+        return Ok(());
+    }
+    let machine = Clock::default();
+    let bar = indicatif::ProgressBar::new(1);
+    let mut progress = |done: usize, all: usize, what: &str| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        bar.set_message(what.to_owned());
+    };
+    let told = demo::fill(url, DEMO_KEY, &mut progress, &|| machine.now());
+    bar.finish_and_clear();
+    told?;
+    if std::fs::write(filled, "Two months were lived through.\n").is_err() {
+        tracing::warn!(place = %filled.display(), "that the demonstration is filled could not be kept");
+    }
+    Ok(())
 }

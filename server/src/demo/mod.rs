@@ -1,33 +1,39 @@
-//! The demonstration: a believable month of one customer, made through the public API and nothing else.
+//! The demonstration: two believable months of one customer, made through the public API and nothing else.
 //!
-//! It knows no more than a platform's backend would: a URL and a key. So whatever it shows, anybody can do; and what it
-//! cannot do is missing from the API. The same month comes out every time, up to the day it is run on.
+//! It knows no more than a platform's backend would: a URL and a key, and a sandbox's clock to move. So whatever it
+//! shows, anybody can do; and what it cannot do is missing from the API. The same months come out every time, up to the
+//! day it is run on.
 mod client;
+mod life;
 mod money;
-mod month;
 mod summary;
 
 pub use client::DemoError;
 pub use money::CARD;
 
+use billing::time::{Span, Timestamp};
 use client::Client;
 
-/// Who the month is of.
+/// How far behind the machine's clock the server's begins.
+pub const BEHIND: Span = Span::DAY.times(life::DAYS);
+
+/// Who the months are of.
 pub const ACCOUNT: &str = "acme";
 
 /// How far the filling has come: steps done, steps in all, and what is being done.
 pub type Progress<'a> = &'a mut dyn FnMut(usize, usize, &str);
 
-/// Fills the server at `url` with the month. Doing it again changes nothing: every step has its key.
+/// Fills the server at `url`, a sandbox whose clock is [`BEHIND`] the machine's, and moves its clock to the `present`.
+/// Doing it again on the same day changes nothing: every step has its key.
 ///
 /// # Errors
 /// The first answer that was not what a working server gives, in the server's own words.
-pub fn fill(url: &str, key: &str, progress: Progress<'_>) -> Result<(), DemoError> {
+pub fn fill(url: &str, key: &str, progress: Progress<'_>, present: &dyn Fn() -> Timestamp) -> Result<(), DemoError> {
     let client = Client::new(url, key);
-    month::fill(&client, progress)
+    life::fill(&client, progress, present)
 }
 
-/// What the month came to, for a terminal.
+/// What the last days came to, for a terminal.
 ///
 /// # Errors
 /// As `fill`.

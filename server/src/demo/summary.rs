@@ -1,7 +1,8 @@
-//! What the month came to, drawn for a terminal.
+//! What the last thirty days came to, drawn for a terminal: the same days, and so the same numbers, as on the page.
 use std::fmt::Write as _;
 
 use billing::money::Credits;
+use jiff::ToSpan;
 use serde_json::Value;
 
 use super::ACCOUNT;
@@ -12,8 +13,7 @@ const BAR_WIDTH: i64 = 32;
 pub fn write(client: &Client) -> Result<String, DemoError> {
     let balance = client.get(&format!("/v1/accounts/{ACCOUNT}/balance"))?;
     let path = format!("/v1/accounts/{ACCOUNT}/usage?interval=total&group_by=");
-    let range = client.get(&format!("/v1/accounts/{ACCOUNT}/entries?limit=1"))?;
-    let from = month_ago(&range);
+    let from = first_day(&balance, &client.get(&format!("/v1/accounts/{ACCOUNT}"))?);
     let mut text = String::new();
     let line = &mut text;
     writeln!(line, "  available   {:>14} credits", shown(&balance["available"])).expect("text takes text");
@@ -30,11 +30,13 @@ pub fn write(client: &Client) -> Result<String, DemoError> {
     Ok(text)
 }
 
-/// The range of the month, as a query: from 30 days before the newest entry.
-fn month_ago(entries: &Value) -> String {
-    let newest: Option<jiff::Timestamp> = entries["data"][0]["at"].as_str().and_then(|it| it.parse().ok());
-    let from = newest.and_then(|it| it.checked_sub(jiff::SignedDuration::from_hours(24 * 30)).ok());
-    from.map(|it| format!("&from={it}")).unwrap_or_default()
+/// The beginning of the first of thirty days that end today, by the account's calendar, as a query.
+fn first_day(balance: &Value, account: &Value) -> String {
+    let now: Option<jiff::Timestamp> = balance["as_of"].as_str().and_then(|it| it.parse().ok());
+    let zone = account["timezone"].as_str().and_then(|it| jiff::tz::TimeZone::get(it).ok());
+    let today = now.zip(zone).map(|(now, zone)| now.to_zoned(zone));
+    let first = today.and_then(|it| it.checked_sub(29.days()).and_then(|it| it.start_of_day()).ok());
+    first.map(|it| format!("&from={}", it.timestamp())).unwrap_or_default()
 }
 
 fn bars(text: &mut String, group: &str, usage: &Value) {

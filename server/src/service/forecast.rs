@@ -43,6 +43,7 @@ pub struct MeterForecast {
 pub struct ServerForecast {
     pub server: Name,
     pub project: Option<Name>,
+    /// As usage says it: what it used since it was settled last comes when it is.
     pub spent: Credits,
     pub credits: Credits,
 }
@@ -73,6 +74,7 @@ pub struct ForecastView {
     pub days_of_data: usize,
     /// The costliest first. Empty where there is no forecast.
     pub meters: Vec<MeterForecast>,
+    /// The costliest first. What they cost is known whether or not there is a forecast.
     pub servers: Vec<ServerForecast>,
     pub available: Credits,
     pub burn_per_day: Credits,
@@ -110,9 +112,10 @@ impl App {
         let (book, rows) = self.book_and_usage(known.account.number, days.starts[0].min(days.month.0), now)?;
         let balance = self.balance(account, None)?;
         let seen = Seen::of(&rows, &book, &days);
-        let servers = servers(&seen, &book, &days, now);
-        let of_servers = |of: fn(&ServerForecast) -> Credits| servers.iter().map(of).sum::<Credits>();
-        let spent = seen.spent.values().copied().sum::<Credits>() + of_servers(|it| it.spent);
+        let servers = servers(&seen, &book, &days);
+        let of_servers =
+            servers.iter().fold((Credits::ZERO, Credits::ZERO), |sum, it| (sum.0 + it.spent, sum.1 + it.credits));
+        let spent = seen.spent.values().copied().sum::<Credits>() + of_servers.0;
         let mut view = ForecastView {
             account: account.clone(),
             timezone: known.account.timezone.clone(),
@@ -124,7 +127,7 @@ impl App {
             method: String::new(),
             days_of_data: seen.first.map_or(0, |it| days.starts.len() - it),
             meters: Vec::new(),
-            servers: Vec::new(),
+            servers,
             available: balance.balance.available(),
             burn_per_day: balance.burn_per_day,
             runs_out_at: balance.runs_out_at,
@@ -146,11 +149,10 @@ impl App {
         );
         view.meters = self.meters_ahead(&seen, &days, looks_at);
         let ahead = seen.ahead(None, &days, looks_at);
-        let credits = view.meters.iter().map(|it| it.credits).sum::<Credits>() + of_servers(|it| it.credits);
+        let credits = view.meters.iter().map(|it| it.credits).sum::<Credits>() + of_servers.1;
         // Parts are foretold each by itself; around their sum lies what all days together differ by.
         let (low, high) = (credits - (ahead.middle - ahead.low), credits + (ahead.high - ahead.middle));
         view.outcome = Ok(MonthEnd { credits, low: low.max(spent.min(credits)), high });
-        view.servers = servers;
         Ok(view)
     }
 
@@ -261,20 +263,19 @@ impl Seen {
     }
 }
 
-/// What each server comes to: settled already, used since, and used until the month ends if it runs on.
-fn servers(seen: &Seen, book: &Book, days: &Days, now: Timestamp) -> Vec<ServerForecast> {
+/// What each server comes to: settled already, and used from then until the month ends if it runs on.
+fn servers(seen: &Seen, book: &Book, days: &Days) -> Vec<ServerForecast> {
     let calendar = &book.burning().terms.calendar;
     let all = book.servers().iter().map(|server| {
         let settled = seen.by_server.get(&server.id).copied().unwrap_or_default();
         let pending: Credits = server.pending.iter().map(|it| it.credits).sum();
         // What a meter that stands still in last month has not counted of it is last month's.
         let before = server.run.cost(days.month.0, calendar);
-        let by = |at: Timestamp| settled + pending + server.run.cost(at, calendar) - before;
         ServerForecast {
             server: server.id.clone(),
             project: server.project.clone(),
-            spent: by(now),
-            credits: by(days.month.1),
+            spent: settled,
+            credits: settled + pending + server.run.cost(days.month.1, calendar) - before,
         }
     });
     let mut servers: Vec<ServerForecast> = all.filter(|it| !it.credits.is_zero() || !it.spent.is_zero()).collect();

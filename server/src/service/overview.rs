@@ -14,6 +14,7 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use store::UsageRow;
 
+use super::compared::{Compared, Earlier};
 use super::usage::{RANGE_MAX, bucket_start};
 use super::{Dimension, Error, Interval};
 use crate::app::App;
@@ -32,8 +33,8 @@ pub struct OverviewQuery {
     pub category: Option<String>,
     /// Only usage with these values.
     pub only: Vec<(Dimension, String)>,
-    /// Compare with the range before: twice the hours to look at.
-    pub with_before: bool,
+    /// Compare with a range before: twice the hours to look at.
+    pub compared: Option<Compared>,
 }
 
 /// Credits of a range, and of the one before it.
@@ -59,14 +60,23 @@ pub struct PartLine {
     pub seconds: u64,
 }
 
+impl PartLine {
+    /// Of what is there and was not used.
+    pub fn unused(id: String, by_category: Vec<Credits>) -> PartLine {
+        let (part, set_up) = (Part::default(), Credits::ZERO);
+        PartLine { id: Some(id), part, by_category, last_at: Timestamp::EPOCH, set_up, seconds: 0 }
+    }
+}
+
 /// One bar of the chart.
 #[derive(Clone, Debug)]
 pub struct Bar {
     pub start: Timestamp,
     pub end: Timestamp,
     pub by_category: Vec<Credits>,
-    /// Used as long before, in the range before this one. Together they are what the whole range before used.
-    pub before: Credits,
+    /// Used as long before; none where nothing is compared, as with hours that are still to come. Together they are
+    /// what the range before used.
+    pub before: Option<Credits>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +92,8 @@ pub struct Overview {
     pub models: Vec<PartLine>,
     pub actors: Vec<PartLine>,
     pub total: Part,
+    /// What it is compared with.
+    pub earlier: Option<Earlier>,
     /// What can be chosen from, whatever is chosen now.
     pub all_projects: Vec<String>,
     pub all_servers: Vec<String>,
@@ -107,24 +119,19 @@ impl App {
             return Err(Refusal::invalid("to", "must be after `from`, and at most 800 days").into());
         }
         let bars = bars(query, &known.zone)?;
-        let mut sums = Sums::new(self, query);
-        sums.by_bar = vec![Vec::new(); bars.len()];
-        sums.before_by_bar = vec![Credits::ZERO; bars.len()];
-        // Rows come hour by hour, as the bars do.
-        let reached = |bar: &mut usize, hour: Timestamp| {
-            while *bar + 1 < bars.len() && bars[*bar + 1].0 <= hour {
-                *bar += 1;
-            }
-            *bar
-        };
-        let from = if query.with_before { query.from - lasts } else { query.from };
-        let rows = self.usage_of(number, from, query.to)?;
-        let (before, inside) = rows.split_at(rows.partition_point(|it| it.key.hour < query.from));
-        let mut bar = 0;
-        before.iter().for_each(|row| sums.add_before(row, reached(&mut bar, row.key.hour + lasts)));
-        let mut bar = 0;
-        inside.iter().for_each(|row| sums.add(row, reached(&mut bar, row.key.hour)));
-        Ok(sums.into_overview(query.interval, bars))
+        let hour_end = known.hour_of(self.now()) + Span::HOUR;
+        let range = (query.from, query.to);
+        let earlier = query.compared.map(|it| Earlier::of(it, range, hour_end, &known.zone));
+        let mut sums = Sums::new(self, query, bars.len());
+        let rows = self.usage_of(number, earlier.map_or(query.from, |it| it.from), query.to)?;
+        let place = |at: Timestamp| rows.partition_point(|it| it.key.hour < at);
+        if let Some(earlier) = &earlier {
+            let mut bar = Reached::of(earlier.starts(bars.iter().map(|it| it.0), &known.zone));
+            rows[..place(earlier.to)].iter().for_each(|row| sums.add_before(row, bar.at(row.key.hour)));
+        }
+        let mut bar = Reached::of(bars.iter().map(|it| it.0).collect());
+        rows[place(query.from)..].iter().for_each(|row| sums.add(row, bar.at(row.key.hour)));
+        Ok(sums.into_overview(bars, earlier))
     }
 
     /// What the platform calls this account's projects, of those it has named.
@@ -141,6 +148,24 @@ impl App {
         let cards = self.cards();
         let found = cards.latest().and_then(|it| it.meter(meter).map(|it| it.category.clone()));
         found.unwrap_or_else(|| Category::Custom(meter.into()))
+    }
+}
+
+/// Which bar an hour falls in, of hours that come one after the other as the bars do.
+struct Reached {
+    starts: Vec<Timestamp>,
+    bar: usize,
+}
+
+impl Reached {
+    fn of(starts: Vec<Timestamp>) -> Reached {
+        Reached { starts, bar: 0 }
+    }
+    fn at(&mut self, hour: Timestamp) -> usize {
+        while self.starts.get(self.bar + 1).is_some_and(|it| *it <= hour) {
+            self.bar += 1;
+        }
+        self.bar
     }
 }
 
@@ -240,14 +265,14 @@ impl Grouped {
 const GROUPS: [Dimension; 4] = [Dimension::Project, Dimension::Server, Dimension::Model, Dimension::Actor];
 
 impl<'a> Sums<'a> {
-    fn new(app: &'a App, query: &'a OverviewQuery) -> Sums<'a> {
+    fn new(app: &'a App, query: &'a OverviewQuery, bars: usize) -> Sums<'a> {
         Sums {
             app,
             query,
             categories: Category::NAMED.into_iter().map(|it| (it, Part::default())).collect(),
             meters: Vec::new(),
-            by_bar: Vec::new(),
-            before_by_bar: Vec::new(),
+            by_bar: vec![Vec::new(); bars],
+            before_by_bar: vec![Credits::ZERO; bars],
             groups: Default::default(),
             total: Part::default(),
         }
@@ -311,7 +336,7 @@ impl<'a> Sums<'a> {
         }
     }
 
-    fn into_overview(self, interval: Interval, bars: Vec<(Timestamp, Timestamp)>) -> Overview {
+    fn into_overview(self, bars: Vec<(Timestamp, Timestamp)>, earlier: Option<Earlier>) -> Overview {
         let width = self.categories.len();
         let filled = |mut it: Vec<Credits>| {
             it.resize(width, Credits::ZERO);
@@ -337,12 +362,19 @@ impl<'a> Sums<'a> {
             lines
         };
         let [projects, servers, models, actors] = self.groups.map(lines);
+        let compared = |start: Timestamp| earlier.is_some_and(|it| start < it.until);
         let bars = bars.into_iter().zip(self.by_bar).zip(self.before_by_bar);
         Overview {
-            interval,
+            interval: self.query.interval,
             bars: bars
-                .map(|(((start, end), it), before)| Bar { start, end, by_category: filled(it), before })
+                .map(|(((start, end), it), before)| Bar {
+                    start,
+                    end,
+                    by_category: filled(it),
+                    before: compared(start).then_some(before),
+                })
                 .collect(),
+            earlier,
             categories: self.categories,
             projects,
             servers,

@@ -16,12 +16,13 @@ const PACKAGES_MAX: usize = 500;
 /// How often a change that met another is tried again.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// Packages where the operator has set none: at list price, with more on top the more is bought. Credits, percent.
+/// Packages where the operator has set none: at list price, with more on top the more is bought. Credits, percent. The
+/// least of the plans saves more than the most of these: who agrees to buy each month has the better price.
 const DEFAULTS: [(&str, &str, i64, i64); 4] = [
     ("starter", "Starter", 1_000, 0),
     ("builder", "Builder", 5_000, 5),
-    ("team", "Team", 20_000, 10),
-    ("scale", "Scale", 100_000, 15),
+    ("team", "Team", 20_000, 8),
+    ("scale", "Scale", 100_000, 10),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,5 +148,34 @@ impl App {
             currency,
             is_gone: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::Settings;
+    use crate::rate_card;
+    use store::sqlite::{Options, Sqlite};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_plan_is_a_better_price_than_any_package() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let store = Sqlite::open(&directory.path().join("scrip.db"), Options::default()).expect("a store");
+        let card = rate_card::parse_toml(rate_card::DEFAULT).expect("a card");
+        let app = App::open(Arc::new(store), Settings::default(), &card).expect("it opens");
+        let per_credit = |price: i64, credits: Credits| (i128::from(price), i128::from(credits.micros()));
+        for currency in [Currency::EUR, "jpy".parse().expect("a currency")] {
+            for plan in app.plans(currency).expect("plans") {
+                for package in app.packages(currency).expect("packages") {
+                    let (by_plan, credits) = per_credit(plan.price, plan.credits());
+                    let (one_off, granted) = per_credit(package.price, package.granted());
+                    assert!(by_plan * granted < one_off * credits, "{} and {} in {currency}", plan.id, package.id);
+                }
+            }
+        }
+        app.close();
     }
 }

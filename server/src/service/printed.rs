@@ -150,6 +150,9 @@ mod tests {
             assert_eq!(credits(Credits::from_micros(micros)), text);
         }
         assert_eq!(signed(Credits::whole(5)), "+5");
+        for (needed, said) in [("12", "12"), ("12.000001", "13"), ("0.5", "1"), ("1234.5", "1,235")] {
+            assert_eq!(at_least(needed.parse().unwrap()), said, "what is advised is enough");
+        }
         for (amount, currency, text) in
             [(1_210, "eur", "€12.10"), (-5, "usd", "−$0.05"), (1_000, "jpy", "¥1,000"), (5, "kwd", "KWD 0.005")]
         {

@@ -10,7 +10,7 @@ use billing::id::{AccountNumber, Name};
 use billing::ledger::{Book, BurnTerms, Command, ServerAct, ServerReport};
 use billing::money::Credits;
 use billing::rating::Text;
-use billing::server::{Phase, Server, Tariff};
+use billing::server::{PartKind, Phase, Server, Tariff};
 use billing::time::Timestamp;
 use billing::zone::{CHANGES_MAX, Calendar, Period};
 use jiff::ToSpan;
@@ -76,9 +76,7 @@ pub struct ServerView {
     /// Used and not yet settled.
     pub accrued: Credits,
     pub is_capped: bool,
-    /// Its runtime in this calendar month so far.
-    pub month_so_far: Credits,
-    /// What it will have cost in this calendar month if it runs on, its set-up aside.
+    /// What it will have cost in this calendar month if it runs on, its set-up with it where that was this month.
     pub projected_month: Credits,
 }
 
@@ -203,15 +201,21 @@ fn view(server: &Arc<Server>, now: Timestamp, calendar: &Calendar) -> ServerView
     let seconds: i64 = parts.iter().map(|it| it.seconds).sum();
     let month = calendar.around(Period::Month, now);
     let so_far = if run.month == month { run.month_credits() } else { Credits::ZERO };
+    let set_up = if run.started_at.is_some_and(|it| month.0 <= it) { set_up(server) } else { Credits::ZERO };
     ServerView {
         seconds: server.runtime_seconds.saturating_add_signed(seconds),
         runtime: server.runtime + accrued,
         accrued,
         is_capped: run.month == month && run.is_capped(),
-        month_so_far: so_far,
-        projected_month: so_far + run.cost(month.1, calendar),
+        projected_month: set_up + so_far + run.cost(month.1, calendar),
         server: Arc::clone(server),
     }
+}
+
+/// What setting it up cost, also where that waits to be settled.
+fn set_up(server: &Server) -> Credits {
+    let waiting = server.pending.iter().filter(|it| it.kind == PartKind::SetUp);
+    server.set_up + waiting.map(|it| it.credits).sum::<Credits>()
 }
 
 /// By what an account's servers are counted: its calendar from the start of last year for six years, and the grace.

@@ -20,7 +20,7 @@ use super::Error;
 use super::documents::Kept;
 use super::lately::Rows;
 use super::order::Fingerprint;
-use super::printed::at_least;
+use super::printed::{at_least, credits as exactly};
 use crate::app::{App, Known};
 
 /// The kind of document that says that a tip is not wanted.
@@ -187,8 +187,12 @@ impl App {
                     title: format!("{} is larger than it needs to be", server.id),
                     detail: format!(
                         "In the last 14 days it needed at most {} % of its processors and {} % of its memory 95 % of \
-                         the time. The tier {} costs {saving} credits a month less than {}.",
-                        busy.cpu_percent, busy.memory_percent, smaller.tier, server.run.tariff.tier
+                         the time. The tier {} costs {} credits a month less than {}.",
+                        busy.cpu_percent,
+                        busy.memory_percent,
+                        smaller.tier,
+                        exactly(saving),
+                        server.run.tariff.tier
                     ),
                     saving,
                 });
@@ -241,9 +245,10 @@ impl App {
             subject: None,
             title: "The auto-topup threshold is low for what you use".to_owned(),
             detail: format!(
-                "{why}, and auto-topup waits until less than {threshold} are left: work may be refused before the new \
+                "{why}, and auto-topup waits until less than {} are left: work may be refused before the new \
                  credits are there. A threshold of {} credits would not let that happen.",
-                rounded_up(needed)
+                exactly(threshold),
+                at_least(needed)
             ),
             saving: Credits::ZERO,
         }))
@@ -304,10 +309,11 @@ impl App {
             subject: None,
             title: "Templates cost less than plans made for you".to_owned(),
             detail: format!(
-                "{plans} plan{} of the last 30 days cost {paid} credits. Begun from a template they would have cost {} \
+                "{plans} plan{} of the last 30 days cost {} credits. Begun from a template they would have cost {} \
                  credits.",
                 if plans == 1 { "" } else { "s" },
-                paid - saving
+                exactly(paid),
+                exactly(paid - saving)
             ),
             saving,
         }))
@@ -327,10 +333,11 @@ fn idle_project(project: &Name, servers: &[&Arc<Server>]) -> Draft {
         subject: Some(project.to_string()),
         title: format!("{project} has been quiet for 30 days"),
         detail: format!(
-            "Nothing was asked, analysed or planned in it, and {} still run{}: {saving} credits a month. Deleting a \
+            "Nothing was asked, analysed or planned in it, and {} still run{}: {} credits a month. Removing a \
              project does not stop its servers; release them.",
             names.join(", "),
-            if names.len() == 1 { "s" } else { "" }
+            if names.len() == 1 { "s" } else { "" },
+            exactly(saving)
         ),
         saving,
     }
@@ -380,13 +387,6 @@ fn saved_by_template(card: &RateCard, usage: &Usage, paid: Credits) -> Option<Cr
     Some(paid.min(price(usage)?) - price(&template)?)
 }
 
-/// The next whole credit.
-fn rounded_up(credits: Credits) -> Credits {
-    let whole = credits.micros().div_euclid(Credits::MICROS);
-    let is_whole = credits.micros() % Credits::MICROS == 0;
-    if is_whole { credits } else { Credits::from_micros((whole + 1).saturating_mul(Credits::MICROS)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,12 +406,5 @@ mod tests {
         assert_eq!(smaller("enterprise"), Some(("business".to_owned(), Credits::whole(10_000))));
         assert_eq!(smaller("business"), Some(("entry-level".to_owned(), Credits::whole(5_000))));
         assert_eq!(smaller("entry-level"), None);
-    }
-
-    #[test]
-    fn a_threshold_is_a_whole_number() {
-        for (needed, said) in [("12", "12"), ("12.000001", "13"), ("0.5", "1")] {
-            assert_eq!(rounded_up(needed.parse().unwrap()).to_string(), said);
-        }
     }
 }

@@ -15,6 +15,7 @@ use jiff::{ToSpan, Unit, Zoned, ZonedRound};
 use store::UsageRow;
 
 use super::Error;
+use super::compared::{Compared, Earlier};
 use crate::app::App;
 
 /// The longest range of one report.
@@ -117,7 +118,8 @@ pub struct UsageQuery {
     pub group_by: Vec<Dimension>,
     /// Only usage with these values.
     pub only: Vec<(Dimension, String)>,
-    /// Also of the range of the same length that ends where this begins.
+    /// Also of a range before: the same days of the month before where nothing is said of the start, and else as long
+    /// before.
     pub compares: bool,
 }
 
@@ -148,8 +150,8 @@ pub struct UsageReport {
     /// Those in which something was used, oldest first.
     pub buckets: Vec<Bucket>,
     pub total: Credits,
-    /// The total of the range before, when that was asked for.
-    pub previous: Option<Credits>,
+    /// The range before and its total, when that was asked for.
+    pub previous: Option<(Earlier, Credits)>,
 }
 
 /// What a row of usage has of each thing it is grouped by, and none of what it is not.
@@ -175,9 +177,11 @@ impl App {
         if RANGE_MAX.millis() < query.to.unwrap_or(end).millis() - from.millis() {
             return Err(Refusal::invalid("to", "must be at most 800 days after `from`").into());
         }
-        let lasts = Span::from_millis(until.millis() - from.millis());
-        let rows = self.usage_of(known.account.number, if query.compares { from - lasts } else { from }, until)?;
-        let (before, inside) = rows.split_at(rows.partition_point(|it| it.key.hour < from));
+        let compared = if query.from.is_some() { Compared::Before } else { Compared::Months(1) };
+        let earlier = query.compares.then(|| Earlier::of(compared, (from, until), end, &known.zone));
+        let rows = self.usage_of(known.account.number, earlier.map_or(from, |it| it.from), until)?;
+        let place = |at: Timestamp| rows.partition_point(|it| it.key.hour < at);
+        let inside = &rows[place(from)..];
         let mut buckets: Vec<(Timestamp, Sums<'_>)> = Vec::new();
         let mut total = Credits::ZERO;
         // Rows come hour by hour: the calendar is asked once for each hour, and buckets come one after the other.
@@ -204,7 +208,7 @@ impl App {
         let count = query.group_by.len();
         let buckets = buckets.into_iter().map(|(start, sums)| bucket(start, sums, count)).collect();
         let used = |rows: &[UsageRow]| rows.iter().filter(|it| query.admits(&it.key)).map(|it| it.sum.credits).sum();
-        let previous = query.compares.then(|| used(before));
+        let previous = earlier.map(|it| (it, used(&rows[..place(it.to)])));
         let timezone = known.account.timezone.clone();
         Ok(UsageReport { timezone, from, to, group_by: query.group_by.clone(), buckets, total, previous })
     }

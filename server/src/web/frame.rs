@@ -68,6 +68,8 @@ pub struct Live {
     pub runs_out: String,
     /// `fine`, `low`, `apart` where some work only may go on, or `out`.
     pub state: &'static str,
+    /// That in a word, where it is worth one and nothing else says it.
+    pub word: &'static str,
 }
 
 /// Less runway than this is worth a word.
@@ -106,6 +108,12 @@ impl Live {
             runway,
             runs_out,
             state,
+            word: match state {
+                "out" if view.balance.debt.is_positive() => "in debt",
+                "out" => "used up",
+                "low" => "running low",
+                _ => "",
+            },
         }
     }
 }

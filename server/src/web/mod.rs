@@ -47,6 +47,8 @@ pub fn router(site: &Site) -> Router<Arc<Site>> {
         .route("/settings/usage.csv", get(usage::export))
         .route("/settings/usage.ndjson", get(usage::export))
         .route("/settings/usage/budget", get(usage::budget_form).post(usage::save_budget))
+        .route("/settings/usage/all", get(usage::all_parts))
+        .route("/settings/usage/project", get(usage::ask_of_project).post(usage::change_project))
         .route("/settings/usage/tips/dismiss", post(usage::dismiss_tip))
         .route("/settings/activity", get(usage::activity))
         .route("/settings/activity.csv", get(usage::export_activity))

@@ -5,6 +5,7 @@ use billing::money::Credits;
 use billing::rating::{Meter, Rate, RateCard, Row, Runtime, Scheme, Tier, Tiers};
 
 use super::show;
+use crate::service::printed::credits as number;
 
 /// All prices of one kind of work.
 pub struct PriceTable {
@@ -149,7 +150,7 @@ fn each(per: u64, started: bool, unit: &str) -> String {
 /// `1 credit for each started 1,000 lines up to 10,000; 0.8 up to 100,000; 0.5 beyond`.
 fn steps(tiers: &[Tier], each: &str, unit: &str) -> String {
     let step = |(place, tier): (usize, &Tier)| {
-        let price = if place == 0 { format!("{} {each}", credits(tier.price)) } else { tier.price.to_string() };
+        let price = if place == 0 { format!("{} {each}", credits(tier.price)) } else { number(tier.price) };
         let fee = if tier.fee.is_zero() { String::new() } else { format!(" and {} once", credits(tier.fee)) };
         match tier.up_to {
             Some(most) if place == 0 => format!("{price}{fee} up to {} {unit}s", show::thousands(most)),
@@ -168,7 +169,7 @@ fn bands(tiers: &[Tier], each: &str, unit: &str) -> String {
         let price = match (tier.fee.is_zero(), tier.price.is_zero()) {
             (false, true) => credits(tier.fee),
             (true, _) => format!("{} {each}", credits(tier.price)),
-            (false, false) => format!("{} and {} {each} above", credits(tier.fee), tier.price),
+            (false, false) => format!("{} and {} {each} above", credits(tier.fee), number(tier.price)),
         };
         match tier.up_to {
             Some(most) => format!("{name}up to {} {unit}s: {price}", show::thousands(most)),
@@ -181,14 +182,6 @@ fn bands(tiers: &[Tier], each: &str, unit: &str) -> String {
 fn credits(credits: Credits) -> String {
     let unit = if credits == Credits::whole(1) { "credit" } else { "credits" };
     format!("{} {unit}", number(credits))
-}
-
-/// All of it, with thousands apart.
-fn number(credits: Credits) -> String {
-    let text = credits.to_string();
-    let (whole, rest) = text.split_once('.').map_or((&*text, None), |(whole, rest)| (whole, Some(rest)));
-    let whole = whole.parse().map_or_else(|_| whole.to_owned(), show::thousands);
-    rest.map_or(whole.clone(), |rest| format!("{whole}.{rest}"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::service::{Dimension, Interval};
+use super::show;
+use crate::service::{Compared, Dimension, Earlier, Interval};
 
 /// Ranges one does not have to type, newest habit first.
 const PRESETS: [(&str, &str); 6] = [
@@ -83,6 +84,8 @@ pub struct Range {
     pub from: Timestamp,
     pub to: Timestamp,
     pub interval: Interval,
+    /// What it is compared with: calendar months with calendar months, days with as many days.
+    pub compared: Compared,
     /// Why what is shown is not quite what the address asks for.
     pub problem: Option<String>,
     preset: Option<&'static str>,
@@ -91,7 +94,7 @@ pub struct Range {
 impl Range {
     /// The range the query asks for; one that makes no sense is the default, and says so.
     pub fn of(query: &Query, now: Timestamp, zone: &TimeZone) -> Range {
-        let today = super::show::zoned(now, zone).date();
+        let today = show::zoned(now, zone).date();
         let asked = |name: &str| {
             let date = query.get(name).and_then(|it| it.parse::<Date>().ok());
             date.filter(|it| YEARS.contains(&it.year()))
@@ -124,7 +127,12 @@ impl Range {
             Timestamp::from_millis(start)
         };
         let (from, to) = (midnight(first), midnight(last.saturating_add(1.day())));
-        Range { first, last, from, to, interval: interval(query.get("by"), from, to), problem, preset }
+        let compared = match preset {
+            Some("month") => Compared::Months(1),
+            Some("12m") => Compared::Months(12),
+            _ => Compared::Before,
+        };
+        Range { first, last, from, to, interval: interval(query.get("by"), from, to), compared, problem, preset }
     }
 
     pub fn presets(&self, query: &Query, path: &str) -> Vec<Choice> {
@@ -160,10 +168,25 @@ impl Range {
         possible.map(|(_, name, label)| (name, label)).collect()
     }
 
-    /// The range before, in words: `the 30 days before`.
-    pub fn before(&self) -> String {
-        let days = (self.to.millis() - self.from.millis() + Span::HOUR.millis() * 2) / Span::DAY.millis();
-        if days == 1 { "the day before".to_owned() } else { format!("the {days} days before") }
+    /// What it is compared with, in words: `the 30 days before`; of what still runs, `yesterday until 15:00`.
+    pub fn before(&self, earlier: &Earlier, zone: &TimeZone) -> String {
+        let end = show::zoned(earlier.to, zone);
+        let last = show::zoned(earlier.to - Span::from_millis(1), zone);
+        let until = if earlier.is_part { end.strftime(" until %H:%M").to_string() } else { String::new() };
+        let same_hour = if earlier.is_part { ", until the same hour" } else { "" };
+        let days = self.first.until(self.last).map_or(0, |it| it.get_days()) + 1;
+        match (self.compared, days) {
+            (Compared::Months(1), _) => {
+                let first = show::zoned(earlier.from, zone);
+                let days =
+                    if first.date() == last.date() { String::new() } else { first.strftime("%-d–").to_string() };
+                format!("{days}{}{until}", last.strftime("%-d %B"))
+            }
+            (Compared::Months(count), _) => format!("the {count} months before{same_hour}"),
+            (Compared::Before, 1) if earlier.is_part => format!("yesterday{until}"),
+            (Compared::Before, 1) => "the day before".to_owned(),
+            (Compared::Before, days) => format!("the {days} days before{same_hour}"),
+        }
     }
 }
 
@@ -239,6 +262,33 @@ mod tests {
         ] {
             let range = Range::of(&Query::parse(query), now, &zone);
             assert_eq!((range.title().as_str(), range.interval), (title, interval), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_a_range_is_compared_with_is_said_to_the_hour() {
+        let zone = TimeZone::get("Europe/Vilnius").expect("a zone");
+        let instant =
+            |text: &str| Timestamp::from_millis(text.parse::<jiff::Timestamp>().expect("time").as_millisecond());
+        // Between 14:00 and 15:00; the last hour of a day; the first day of a month.
+        let (noon, night, first) =
+            (instant("2026-11-28T12:20:00Z"), instant("2026-11-28T21:30:00Z"), instant("2026-12-01T08:59:00Z"));
+        for (now, query, said) in [
+            (noon, "range=today", "yesterday until 15:00"),
+            (noon, "range=7d", "the 7 days before, until the same hour"),
+            (noon, "range=month", "1–28 October until 15:00"),
+            (noon, "range=12m", "the 12 months before, until the same hour"),
+            (noon, "range=last-month", "the 31 days before"),
+            (noon, "from=2026-11-27&to=2026-11-27", "the day before"),
+            (noon, "from=2026-11-20&to=2026-11-28", "the 9 days before, until the same hour"),
+            (night, "range=today", "the day before"),
+            (night, "range=month", "1–28 October"),
+            (first, "range=month", "1 November until 11:00"),
+        ] {
+            let range = Range::of(&Query::parse(query), now, &zone);
+            let hour_end = now.hour_start(0) + Span::HOUR;
+            let earlier = Earlier::of(range.compared, (range.from, range.to), hour_end, &zone);
+            assert_eq!(range.before(&earlier, &zone), said, "{query}");
         }
     }
 

@@ -51,5 +51,6 @@ mod served;
 mod servers;
 #[cfg(feature = "otlp")]
 mod traces;
+mod usage_pages;
 mod usage_sums;
 mod webhooks;

@@ -208,27 +208,6 @@ fn an_estimate_is_the_price_a_charge_would_have() {
 }
 
 #[test]
-fn a_table_that_is_cut_short_says_what_the_rest_comes_to() {
-    let server = Served::start();
-    server.account("ada");
-    let charge = |n: u32, more: serde_json::Value| {
-        let mut charge = chat("ada", &format!("m{n}"), if n < 50 { 16_000 } else { 8_000 });
-        charge.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        charge
-    };
-    let all: Vec<_> =
-        (0..53).map(|n| charge(n, json!({"project": format!("p{n}"), "actor": format!("a{n}")}))).collect();
-    assert_eq!(server.post("/v1/charges/batch", "", &json!(all)).json()["refused"], 0);
-    let cookie = visit(&server, "ada", "viewer");
-    let page = server.browse("/settings/usage", &cookie).text;
-    let projects = page.split_once("Projects, table").unwrap().1.split_once("</table>").unwrap().0;
-    let rest = projects.split_once("<th scope=\"row\">3 more, in the export").unwrap().1;
-    assert!(rest.contains("title=\"3\"><b>3.00</b>") && rest.contains("<td class=\"n\">3%</td>"), "{rest}");
-    assert_eq!(projects.matches("<th scope=\"row\">").count(), 51);
-    assert_eq!(page.matches("3 more, in the export").count(), 2, "of projects and of people");
-}
-
-#[test]
 fn a_budget_is_taken_away_whatever_else_stands_in_its_form() {
     let server = Served::start();
     server.account("ada");

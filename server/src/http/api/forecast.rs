@@ -26,7 +26,7 @@ pub struct ForecastShown<'a> {
     month_start: Instant,
     /// Start of the next month.
     month_end: Instant,
-    /// Used in this month so far.
+    /// Used in this month so far, as usage says it: what servers use in the running hour comes at its end.
     spent: Amount,
     /// Null where too little is known; `reason` says what is missing.
     forecast: Option<MonthEndShown>,
@@ -37,7 +37,7 @@ pub struct ForecastShown<'a> {
     days_of_data: usize,
     /// What is not of running servers, by meter, the costliest first.
     meters: Vec<MeterShown<'a>>,
-    /// By server, the costliest first. With the meters they add up to the forecast.
+    /// By server, the costliest first, also where nothing is foretold. With the meters they add up to the forecast.
     servers: Vec<ServerShown<'a>>,
     available: Amount,
     /// Credits used a day at the present pace.

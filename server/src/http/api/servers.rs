@@ -63,7 +63,7 @@ pub struct ServerShown {
     accrued: Amount,
     /// Whether the rest of this calendar month is free.
     month_cap_reached: bool,
-    /// Runtime of this calendar month, if it runs on to its end.
+    /// What it costs in this calendar month if it runs on to its end, its set-up with it where that was this month.
     projected_month: Amount,
     /// By which version of the rate card its time is priced: the first of those that cost the same.
     rate_card: u32,

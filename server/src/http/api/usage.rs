@@ -32,10 +32,16 @@ pub struct UsageShown<'a> {
     /// Those in which something was used, oldest first.
     buckets: Vec<BucketShown<'a>>,
     total: Amount,
-    /// The total of the range before, as long as this one. Only where `compare=true`.
+    /// The total of the range it is compared with. Only where `compare=true`, as are its ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     previous_total: Option<Amount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    previous_from: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    previous_to: Option<Instant>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -111,7 +117,10 @@ impl Serialize for GroupOut<'_> {
         ("group_by" = Option<String>, Query,
             description = "Of meter, project, server, model, actor, with commas between.",
             pattern = "^(meter|project|server|model|actor)(,(meter|project|server|model|actor))*$"),
-        ("compare" = Option<bool>, Query, description = "true for the total of the range before, too."),
+        ("compare" = Option<bool>, Query, description = "true for the total of the range before, too, as the pages \
+            compare: this month, where no `from` is given, with the same days of the month before, up to the same \
+            hour; a range that begins with a day with the same hours of as many days before; any other with as long \
+            right before it. Of a range that still runs, what has been of it counts."),
         ("meter" = Option<String>, Query, description = "Only this meter.", min_length = 1),
         ("project" = Option<String>, Query, description = "Only this project.", min_length = 1),
         ("server" = Option<String>, Query, description = "Only this server.", min_length = 1),
@@ -176,7 +185,9 @@ fn shown(report: &UsageReport) -> UsageShown<'_> {
             })
             .collect(),
         total: Amount(report.total),
-        previous_total: report.previous.map(Amount),
+        previous_total: report.previous.map(|it| Amount(it.1)),
+        previous_from: report.previous.map(|it| Instant(it.0.from)),
+        previous_to: report.previous.map(|it| Instant(it.0.to)),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::service::documents::Kept;
 use crate::service::preferences::Topic;
 use crate::service::servers::burn_terms;
-use crate::service::{Error, Interval, OverviewQuery};
+use crate::service::{Compared, Error, Interval, OverviewQuery};
 
 pub(super) const WHAT: &str = "digest.weekly";
 /// The document that goes round.
@@ -131,7 +131,7 @@ impl App {
             interval: Interval::Total,
             category: None,
             only: Vec::new(),
-            with_before: true,
+            compared: Some(Compared::Before),
         })?;
         if overview.total.count == 0 && overview.total.credits.is_zero() {
             return Ok(None);

@@ -121,8 +121,7 @@ const follow = () => {
   stream.addEventListener("balance", (event) => {
     const live = JSON.parse(event.data);
     for (const [name, value] of Object.entries(live)) text(name, value);
-    const pill = document.getElementById("pill");
-    if (pill) pill.dataset.state = live.state;
+    for (const it of document.querySelectorAll("[data-state]")) it.dataset.state = live.state;
     state("live", "Live, updated");
   });
   stream.addEventListener("moved", news);

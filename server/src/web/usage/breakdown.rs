@@ -3,7 +3,7 @@ use billing::money::Credits;
 use jiff::tz::TimeZone;
 
 use super::show;
-use crate::service::{Overview, PartLine, ProjectNames};
+use crate::service::{Dimension, Overview, PartLine, ProjectNames};
 use crate::web::frame::Rate;
 use crate::web::range::Query;
 
@@ -43,13 +43,14 @@ pub struct PartRow {
     pub export: String,
 }
 
-/// A piece of a bar, in thousandths of the largest row.
+/// A piece of a bar, in thousandths of the whole table: a bar is as long as its share is great.
 pub struct Piece {
     pub class: String,
     pub start: u64,
     pub width: u64,
 }
 
+#[derive(Default)]
 pub struct Cell {
     pub text: String,
     pub exact: String,
@@ -68,6 +69,8 @@ pub struct Tables<'a> {
     pub query: &'a Query,
     pub rate: &'a Rate<'a>,
     pub zone: &'a TimeZone,
+    /// Rows of a table before the others are summed up in one.
+    pub rows_max: usize,
 }
 
 pub fn class(place: usize) -> String {
@@ -79,7 +82,7 @@ pub fn project_label(id: Option<&str>, names: &ProjectNames) -> String {
     let Some(id) = id else { return "Unassigned".to_owned() };
     let Some(found) = names.get(id) else { return id.to_owned() };
     let name = found.name.clone().unwrap_or_else(|| id.to_owned());
-    if found.is_deleted { format!("Deleted: {name}") } else { name }
+    if found.is_deleted { format!("Removed: {name}") } else { name }
 }
 
 fn hint(place: usize) -> &'static str {
@@ -117,50 +120,73 @@ impl Tables<'_> {
         .collect()
     }
 
-    pub fn projects(&self) -> Vec<PartRow> {
-        self.rows("project", &self.overview.projects, |id| project_label(id, self.names))
-    }
-    pub fn models(&self) -> Vec<PartRow> {
-        let own: Vec<PartLine> = self.overview.models.iter().filter(|it| it.id.is_some()).cloned().collect();
-        self.rows("model", &own, |id| id.unwrap_or_default().to_owned())
-    }
-    pub fn actors(&self) -> Vec<PartRow> {
-        if self.overview.actors.iter().all(|it| it.id.is_none()) {
-            return Vec::new();
-        }
-        self.rows("actor", &self.overview.actors, |id| id.unwrap_or("No person named").to_owned())
+    /// What is used of a dimension, most used first; where nobody was named, no table of people.
+    pub fn lines(&self, of: Dimension) -> Vec<PartLine> {
+        let all = match of {
+            Dimension::Server => &self.overview.servers,
+            Dimension::Model => &self.overview.models,
+            Dimension::Actor if self.overview.actors.iter().all(|it| it.id.is_none()) => return Vec::new(),
+            Dimension::Actor => &self.overview.actors,
+            _ => &self.overview.projects,
+        };
+        // What is no server's and no model's is other work.
+        let is_named_only = matches!(of, Dimension::Server | Dimension::Model);
+        all.iter().filter(|it| it.id.is_some() || !is_named_only).cloned().collect()
     }
 
-    fn rows(&self, dimension: &str, lines: &[PartLine], label: impl Fn(Option<&str>) -> String) -> Vec<PartRow> {
-        let most = lines.iter().map(|it| it.part.credits).max().unwrap_or(Credits::ZERO);
-        let row = |line: &PartLine| {
-            let to = |id: &String| {
-                let is_on = self.query.get(dimension) == Some(id);
-                self.query.with(&[(dimension, if is_on { "" } else { id }), ("cursor", "")]).href(super::PATH)
-            };
-            PartRow {
-                label: label(line.id.as_deref()),
-                href: line.id.as_ref().map(to),
-                credits: show::used(line.part.credits),
-                exact: line.part.credits.to_string(),
-                money: self.rate.of(line.part.credits),
-                percent: show::percent(line.part.credits, self.overview.total.credits),
-                change: show::change(line.part.credits, line.part.before),
-                count: show::thousands(line.part.count),
-                pieces: pieces(&line.by_category, most),
-                made_of: self.made_of(&line.by_category),
-                cells: line.by_category.iter().map(Cell::of).collect(),
-                last: if line.part.count == 0 { String::new() } else { show::minute(line.last_at, self.zone) },
-                export: match &line.id {
-                    Some(id) => self.query.with(&[(dimension, id)]).href("/settings/usage.csv"),
-                    None => String::new(),
-                },
-            }
-        };
-        let (shown, rest) = parted(lines);
-        let mut rows: Vec<PartRow> = shown.iter().map(row).collect();
-        rows.extend(rest.map(|(label, line)| PartRow { label, href: None, ..row(&line) }));
+    pub fn label(&self, of: Dimension, id: Option<&str>) -> String {
+        match of {
+            Dimension::Project => project_label(id, self.names),
+            Dimension::Actor => id.unwrap_or("No person named").to_owned(),
+            _ => id.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// The largest as rows, and all others as one that leads to them.
+    pub fn rows(&self, of: Dimension) -> Vec<PartRow> {
+        let lines = self.lines(of);
+        let (shown, rest) = parted(&lines, self.rows_max);
+        let mut rows: Vec<PartRow> = shown.iter().map(|it| self.row(of, it)).collect();
+        rows.extend(rest.map(|(label, line)| PartRow { label, href: Some(self.all(of)), ..self.row(of, &line) }));
         rows
+    }
+
+    /// Where all of a table is.
+    pub fn all(&self, of: Dimension) -> String {
+        self.query.with(&[("of", of.as_str()), ("cursor", "")]).href(super::parts::PATH)
+    }
+
+    /// What the usage page itself is asked for.
+    fn page(&self) -> Query {
+        self.query.with(&[("of", ""), ("find", ""), ("sort", ""), ("page", ""), ("cursor", "")])
+    }
+
+    /// The usage page of one of them; of all again, where it is of that one.
+    pub fn narrowed_to(&self, of: Dimension, id: &str) -> String {
+        let is_on = self.query.get(of.as_str()) == Some(id);
+        self.page().with(&[(of.as_str(), if is_on { "" } else { id })]).href(super::PATH)
+    }
+
+    pub fn row(&self, of: Dimension, line: &PartLine) -> PartRow {
+        let total = self.overview.total.credits;
+        PartRow {
+            label: self.label(of, line.id.as_deref()),
+            href: line.id.as_deref().map(|id| self.narrowed_to(of, id)),
+            credits: show::used(line.part.credits),
+            exact: line.part.credits.to_string(),
+            money: self.rate.of(line.part.credits),
+            percent: show::percent(line.part.credits, total),
+            change: show::change(line.part.credits, line.part.before),
+            count: show::thousands(line.part.count),
+            pieces: pieces(&line.by_category, total),
+            made_of: self.made_of(&line.by_category),
+            cells: line.by_category.iter().map(Cell::of).collect(),
+            last: if line.part.count == 0 { String::new() } else { show::minute(line.last_at, self.zone) },
+            export: match &line.id {
+                Some(id) => self.page().with(&[(of.as_str(), id)]).href("/settings/usage.csv"),
+                None => String::new(),
+            },
+        }
     }
 
     fn made_of(&self, credits: &[Credits]) -> String {
@@ -171,29 +197,37 @@ impl Tables<'_> {
     }
 }
 
-/// The lines of a table that are shown, and all others as one with its label: a table adds up however long it is.
-pub fn parted(lines: &[PartLine]) -> (&[PartLine], Option<(String, PartLine)>) {
-    let (shown, others) = lines.split_at(lines.len().min(super::ROWS_MAX));
-    let Some((first, more)) = others.split_first() else { return (shown, None) };
-    let mut rest = PartLine { id: None, ..first.clone() };
+/// The lines of a table that are shown, and all others as one with its label: a table adds up however long it is. One
+/// line more is shown by itself.
+pub fn parted(lines: &[PartLine], rows_max: usize) -> (&[PartLine], Option<(String, PartLine)>) {
+    let is_whole = lines.len() <= rows_max + 1;
+    let (shown, others) = lines.split_at(if is_whole { lines.len() } else { rows_max });
+    let label = format!("{} more", show::thousands(others.len() as u64));
+    (shown, sum(others).map(|it| (label, it)))
+}
+
+/// All of them as one; none of none.
+pub fn sum(lines: &[PartLine]) -> Option<PartLine> {
+    let (first, more) = lines.split_first()?;
+    let mut all = PartLine { id: None, ..first.clone() };
     for line in more {
-        rest.part.credits = rest.part.credits.saturating_add(line.part.credits);
-        rest.part.before += line.part.before;
-        rest.part.count += line.part.count;
-        rest.by_category.iter_mut().zip(&line.by_category).for_each(|(sum, it)| *sum += *it);
-        rest.last_at = rest.last_at.max(line.last_at);
-        rest.set_up += line.set_up;
-        rest.seconds += line.seconds;
+        all.part.credits = all.part.credits.saturating_add(line.part.credits);
+        all.part.before += line.part.before;
+        all.part.count += line.part.count;
+        all.by_category.iter_mut().zip(&line.by_category).for_each(|(sum, it)| *sum += *it);
+        all.last_at = all.last_at.max(line.last_at);
+        all.set_up += line.set_up;
+        all.seconds += line.seconds;
     }
-    (shown, Some((format!("{} more, in the export", show::thousands(others.len() as u64)), rest)))
+    Some(all)
 }
 
 /// A row's bar, cut by category.
-pub fn pieces(by_category: &[Credits], most: Credits) -> Vec<Piece> {
+pub fn pieces(by_category: &[Credits], whole: Credits) -> Vec<Piece> {
     let mut start = 0;
     let mut pieces = Vec::new();
     for (place, credits) in by_category.iter().enumerate() {
-        let width = show::thousandths(*credits, most);
+        let width = show::thousandths(*credits, whole);
         if 0 < width {
             pieces.push(Piece { class: class(place), start, width });
             start += width;

@@ -38,8 +38,8 @@ pub struct BarView {
     pub href: Option<String>,
     pub total: String,
     pub total_exact: String,
-    /// As long before.
-    pub before: breakdown::Cell,
+    /// As long before; none where that is not compared.
+    pub before: Option<breakdown::Cell>,
     pub pieces: Vec<Slice>,
     pub cells: Vec<breakdown::Cell>,
     /// Its tip opens to the left, so that it stays on the page.
@@ -59,7 +59,7 @@ impl Chart {
     pub fn of(overview: &Overview, zone: &TimeZone, query: &Query) -> Chart {
         let sum = |it: &Bar| it.by_category.iter().copied().sum::<Credits>();
         let most = overview.bars.iter().map(sum).max().unwrap_or_default();
-        let most_before = overview.bars.iter().map(|it| it.before).max().unwrap_or_default();
+        let most_before = overview.bars.iter().filter_map(|it| it.before).max().unwrap_or_default();
         let top = round_up(most.max(most_before));
         let every = overview.bars.len().div_ceil(8).max(1);
         let bar = |(place, it): (usize, &Bar)| {
@@ -71,7 +71,7 @@ impl Chart {
                 href: href(it, overview.interval, zone, query),
                 total: show::used(total),
                 total_exact: total.to_string(),
-                before: breakdown::Cell::of(&it.before),
+                before: it.before.as_ref().map(breakdown::Cell::of),
                 pieces: slices(it, overview, top),
                 cells: cells(it),
                 is_late: overview.bars.len() < 2 * place,
@@ -110,9 +110,11 @@ fn back(query: &Query, whole: &str) -> String {
 }
 
 fn line(overview: &Overview, top: Credits) -> Line {
-    let point =
-        |(place, it): (usize, &Bar)| format!("{},{}", place * 10 + 5, 1_000 - show::thousandths(it.before, top));
-    let points: Vec<String> = overview.bars.iter().enumerate().map(point).collect();
+    let point = |(place, it): (usize, &Bar)| {
+        it.before.map(|before| format!("{},{}", place * 10 + 5, 1_000 - show::thousandths(before, top)))
+    };
+    // It ends where what is compared does.
+    let points: Vec<String> = overview.bars.iter().enumerate().filter_map(point).collect();
     Line { points: points.join(" "), width: overview.bars.len() * 10 }
 }
 

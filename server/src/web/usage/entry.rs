@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::id::GrantId;
-use billing::ledger::{BudgetChange, Draw, HoldEnd, ServerAct, Source, TopupChange, Transaction, What, Work};
+use billing::ledger::{BudgetChange, Draw, HoldEnd, Pot, ServerAct, Source, TopupChange, Transaction, What, Work};
 use billing::money::Credits;
 use billing::rating::PriceLine;
 use billing::server::Change;
@@ -27,7 +27,7 @@ pub struct EntryRow {
     pub class: String,
     pub credits: String,
     pub exact: String,
-    /// Available afterwards: the running balance.
+    /// All credits there were afterwards, also those set aside: each row's credits lead from one to the next.
     pub after: String,
     /// Says why nothing was charged.
     pub badge: Option<&'static str>,
@@ -98,11 +98,11 @@ impl<'a> Reader<'a> {
             id: transaction.id().to_string(),
             when: When::minute(work.map_or(transaction.at, |it| it.occurred_at), self.zone),
             title,
-            about: work.map(|it| self.about(&transaction.what, it)).unwrap_or_default(),
+            about: self.about(&transaction.what, work),
             class: work.map_or_else(|| self.kind(&transaction.what).to_owned(), |it| self.class(it)),
             credits: show::signed(gain),
             exact: gain.to_string(),
-            after: show::have(transaction.after.available()),
+            after: show::have(transaction.after.posted),
             badge: badge(&transaction.what),
             receipt,
             give_back: None,
@@ -159,19 +159,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn about(&self, what: &What, work: &Work) -> Vec<String> {
-        let held = match what {
-            What::Held { draws, .. } => Some(show::have(draws.iter().map(|it| it.credits).sum())),
-            _ => None,
-        };
+    fn about(&self, what: &What, work: Option<&Work>) -> Vec<String> {
+        let mut about: Vec<String> = set_aside(what).into_iter().collect();
+        let Some(work) = work else { return about };
         let dimension =
             |name: &str| work.usage.dimensions.iter().find(|(it, _)| &**it == name).map(|(_, it)| it.to_string());
         let of_server = &*work.usage.meter == billing::usage::SERVER_METER;
         let project = work.project.as_ref().map(|it| project_label(Some(it.as_str()), self.names));
         let server = work.resource.as_ref().filter(|_| of_server).map(ToString::to_string);
         let actor = work.actor.as_ref().map(ToString::to_string);
-        let held = held.map(|it| format!("{it} credits"));
-        [held, dimension("model"), server, dimension("tier"), project, actor].into_iter().flatten().collect()
+        about.extend([dimension("model"), server, dimension("tier"), project, actor].into_iter().flatten());
+        about
     }
 
     fn class(&self, work: &Work) -> String {
@@ -193,7 +191,7 @@ impl<'a> Reader<'a> {
         receipt.lines = lines(&work.price.lines);
         if let What::Charged { credits, .. } = &transaction.what {
             let places = receipt.lines.iter().map(|it| places_of(&it.credits)).max().unwrap_or(0);
-            receipt.total = Some(with_places(credits.to_string(), places));
+            receipt.total = Some(with_places(exactly(*credits), places));
         }
         receipt.evidence = work.evidence.as_deref().map(evidence).unwrap_or_default();
         if work.occurred_at != transaction.at {
@@ -218,7 +216,7 @@ impl<'a> Reader<'a> {
             }
             What::Charged { owed, .. } if owed.is_positive() => {
                 let of = "the next credits: there were not enough".to_owned();
-                receipt.draws.push(Drawn { credits: owed.to_string(), of, grant: String::new() });
+                receipt.draws.push(Drawn { credits: exactly(*owed), of, grant: String::new() });
             }
             What::Reversed(it) => {
                 receipt.reason = Some(it.reason.to_string());
@@ -228,12 +226,19 @@ impl<'a> Reader<'a> {
             What::Voided { reason, .. } => receipt.reason = Some(reason.to_string()),
             What::Held { expires_at, draws, .. } => {
                 let credits: Credits = draws.iter().map(|it| it.credits).sum();
-                receipt.facts.insert(0, ("Set aside", format!("{credits} credits")));
+                receipt.facts.insert(0, ("Set aside", format!("{} credits", exactly(credits))));
                 receipt.facts.push(("Given back unless used by", show::minute(*expires_at, self.zone)));
             }
             _ => {}
         }
-        receipt.facts.push(("Available afterwards", exactly(transaction.after.available())));
+        let after = &transaction.after;
+        receipt.facts.push(("Balance afterwards", exactly(after.posted)));
+        for (name, credits) in [("Set aside of it", after.held), ("Used of it by servers", after.accrued)] {
+            if !credits.is_zero() {
+                receipt.facts.push((name, exactly(credits)));
+            }
+        }
+        receipt.facts.push(("Available afterwards", exactly(after.available())));
         if let Some(key) = &transaction.origin.key {
             receipt.facts.push(("Reference", key.to_string()));
         }
@@ -266,6 +271,40 @@ pub fn gain(what: &What) -> Credits {
         What::Restored { withdrawal, .. } => withdrawal.credits,
         _ => Credits::ZERO,
     }
+}
+
+/// Credits that a hold set aside by this, less what it gave back.
+pub fn kept_back(what: &What) -> Credits {
+    let sum = |draws: &[Draw]| draws.iter().map(|it| it.credits).sum::<Credits>();
+    match what {
+        What::Held { draws, .. } | What::Extended { draws, .. } => sum(draws),
+        What::Released { draws, .. } => -sum(draws),
+        What::Charged { draws, closing: Some(closing), .. } => -(from_hold(draws) + sum(&closing.released)),
+        _ => Credits::ZERO,
+    }
+}
+
+/// Of a charge's credits, those that its hold had set aside.
+fn from_hold(draws: &[Draw]) -> Credits {
+    draws.iter().filter(|it| it.pot == Pot::Held).map(|it| it.credits).sum()
+}
+
+/// What a hold set aside, or what became of it.
+fn set_aside(what: &What) -> Option<String> {
+    let moved = kept_back(what);
+    Some(match what {
+        What::Held { .. } => format!("{} set aside", show::used(moved)),
+        What::Extended { reserved, .. } if moved.is_zero() => format!("{} set aside", show::used(*reserved)),
+        What::Extended { reserved, .. } => {
+            format!("{} more set aside, {} in all", show::used(moved), show::used(*reserved))
+        }
+        What::Released { .. } => format!("{} given back", show::used(-moved)),
+        What::Charged { draws, closing: Some(_), .. } => {
+            let back = -moved - from_hold(draws);
+            format!("{} had been set aside, {} of it given back", show::used(-moved), show::used(back))
+        }
+        _ => return None,
+    })
 }
 
 fn badge(what: &What) -> Option<&'static str> {
@@ -322,8 +361,8 @@ fn line(line: &PriceLine) -> ReceiptLine {
             true => time(line.quantity),
             false => format!("{} {unit}", show::thousands(line.quantity)),
         },
-        rate: format!("{} per {per}", line.unit_price),
-        credits: line.credits.to_string(),
+        rate: format!("{} per {per}", exactly(line.unit_price)),
+        credits: exactly(line.credits),
     }
 }
 
@@ -350,7 +389,7 @@ pub fn draws(what: &What) -> &[Draw] {
 /// Which grants paid, as they were drawn.
 fn paid(draws: &[Draw], grants: &Grants) -> Vec<Drawn> {
     let drawn = |it: &Draw| Drawn {
-        credits: it.credits.to_string(),
+        credits: exactly(it.credits),
         of: grants.get(&it.grant).cloned().unwrap_or_default(),
         grant: it.grant.to_string(),
     };

@@ -3,7 +3,7 @@ use billing::id::Name;
 use billing::ledger::{Transaction, What, Work};
 use billing::money::Credits;
 
-use super::entry::{Reader, draws, gain};
+use super::entry::{Reader, draws, gain, kept_back};
 use super::{breakdown, show};
 use crate::app::{App, Known};
 use crate::csv;
@@ -97,7 +97,8 @@ pub fn usage(form: As, overview: &Overview, names: &ProjectNames, known: &Known)
     for bar in &overview.bars {
         let total: Credits = bar.by_category.iter().copied().sum();
         let mut row = vec!["by time".to_owned(), String::new(), show::exact(bar.start), show::exact(bar.end)];
-        row.extend(bar.by_category.iter().chain([&total, &bar.before]).map(ToString::to_string));
+        row.extend(bar.by_category.iter().chain([&total]).map(ToString::to_string));
+        row.push(bar.before.map(|it| it.to_string()).unwrap_or_default());
         row.extend(std::iter::repeat_n(String::new(), 4));
         sheet.row(&row);
     }
@@ -135,11 +136,13 @@ pub fn usage(form: As, overview: &Overview, names: &ProjectNames, known: &Known)
     sheet.text
 }
 
-const ENTRY: [&str; 18] = [
+const ENTRY: [&str; 20] = [
     "entry",
     "written_at",
     "what",
     "credits",
+    "balance_afterwards",
+    "set_aside",
     "available_afterwards",
     "happened_at",
     "meter",
@@ -233,6 +236,8 @@ fn entry(transaction: &Transaction, reader: &Reader<'_>) -> [String; ENTRY.len()
         show::exact(transaction.at),
         title,
         gain(&transaction.what).to_string(),
+        transaction.after.posted.to_string(),
+        Some(kept_back(&transaction.what)).filter(|it| !it.is_zero()).map(|it| it.to_string()).unwrap_or_default(),
         transaction.after.available().to_string(),
         work.map(|it| show::exact(it.occurred_at)).unwrap_or_default(),
         work.map(|it| it.usage.meter.to_string()).unwrap_or_default(),

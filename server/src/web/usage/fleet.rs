@@ -1,13 +1,14 @@
 //! Servers: what setting them up and running them cost in the range, and how they stand now.
 use billing::money::Credits;
 use billing::server::Phase;
-use jiff::tz::TimeZone;
 
 use super::breakdown::{Cell, Tables, parted, project_label};
 use super::show;
-use crate::service::{PartLine, ServerView};
+use crate::service::{Dimension, PartLine, ServerForecast, ServerView};
 
+#[derive(Default)]
 pub struct ServerRow {
+    pub id: String,
     pub label: String,
     /// Narrows the page to it; none for all that are not shown.
     pub href: Option<String>,
@@ -17,83 +18,94 @@ pub struct ServerRow {
     pub state: &'static str,
     /// Names its colour.
     pub class: &'static str,
+    pub is_over: bool,
     pub since: String,
     pub hours: String,
     pub set_up: Cell,
     pub runtime: Cell,
     pub total: Cell,
-    /// Runtime of this calendar month so far, and at its end should it run on; of servers that stand.
+    /// What it cost in this calendar month so far, and at its end should it run on; of servers that stand.
     pub so_far: Option<String>,
     pub month: Option<String>,
     /// The most it can cost in a month, and whether that is reached.
     pub cap: Option<String>,
 }
 
-/// Those that were used in the range, most used first; then those that stand and were not.
-pub fn rows(tables: &Tables<'_>, fleet: &[ServerView], zone: &TimeZone) -> Vec<ServerRow> {
+/// A table's lines, most used first, then those that stand and were not used in the range.
+pub fn lines(tables: &Tables<'_>, fleet: &[ServerView]) -> Vec<PartLine> {
     let is_narrowed = ["project", "model", "actor", "category"].iter().any(|it| tables.query.get(it).is_some());
-    let used: Vec<PartLine> = tables.overview.servers.iter().filter(|it| it.id.is_some()).cloned().collect();
-    let (shown, rest) = parted(&used);
-    let mut all: Vec<(&str, Option<&PartLine>)> =
-        shown.iter().filter_map(|line| Some((line.id.as_deref()?, Some(line)))).collect();
+    let mut all = tables.lines(Dimension::Server);
     let standing = fleet.iter().filter(|it| !it.server.run.phase.is_over() && !is_narrowed);
     for it in standing {
         let id = it.server.id.as_str();
-        let is_used = used.iter().any(|it| it.id.as_deref() == Some(id));
+        let is_used = all.iter().any(|it| it.id.as_deref() == Some(id));
         if !is_used && tables.query.get("server").is_none_or(|it| it == id) {
-            all.push((id, None));
+            let unused = tables.overview.categories.iter().map(|_| Credits::ZERO).collect();
+            all.push(PartLine::unused(id.to_owned(), unused));
         }
     }
-    let row = |(id, line): &(&str, Option<&PartLine>)| {
-        let view = fleet.iter().find(|it| it.server.id.as_str() == *id);
-        row(tables, (id, *line, view), zone)
-    };
-    let mut rows: Vec<ServerRow> = all.iter().take(super::ROWS_MAX).map(row).collect();
-    rows.extend(rest.map(|(label, line)| ServerRow { label, href: None, ..row(&("", Some(&line))) }));
+    all
+}
+
+/// The largest as rows, and all others as one that leads to them.
+pub fn rows(tables: &Tables<'_>, fleet: &[ServerView]) -> Vec<ServerRow> {
+    let lines = lines(tables, fleet);
+    let (shown, rest) = parted(&lines, tables.rows_max);
+    let mut rows: Vec<ServerRow> = shown.iter().map(|it| row(tables, it, fleet)).collect();
+    let to_all = |label| ServerRow { label, href: Some(tables.all(Dimension::Server)), ..ServerRow::default() };
+    rows.extend(rest.map(|(label, line)| to_all(label).with(&line)));
     rows
 }
 
-fn row(
-    tables: &Tables<'_>,
-    (id, line, view): (&str, Option<&PartLine>, Option<&ServerView>),
-    zone: &TimeZone,
-) -> ServerRow {
-    let is_on = tables.query.get("server") == Some(id);
-    let (total, set_up) = line.map_or_else(Default::default, |it| (it.part.credits, it.set_up));
-    let seconds = line.map_or(0, |it| it.seconds);
+/// Puts what the forecast knows of the month beside its servers: one number, wherever it is read.
+pub fn of_month(rows: &mut [ServerRow], months: &[ServerForecast]) {
+    for row in rows.iter_mut().filter(|it| !it.state.is_empty()) {
+        let month = months.iter().find(|it| it.server.as_str() == row.id);
+        let (spent, credits) = month.map_or_else(Default::default, |it| (it.spent, it.credits));
+        row.so_far = Some(show::used(spent));
+        row.month = (!row.is_over).then(|| show::used(credits));
+    }
+}
+
+impl ServerRow {
+    /// What it cost in the range.
+    fn with(self, line: &PartLine) -> ServerRow {
+        let (total, set_up) = (line.part.credits, line.set_up);
+        ServerRow {
+            hours: hours(line.seconds),
+            set_up: Cell::of(&set_up),
+            runtime: Cell::of(&(total - set_up)),
+            total: Cell::of(&total),
+            ..self
+        }
+    }
+}
+
+pub fn row(tables: &Tables<'_>, line: &PartLine, fleet: &[ServerView]) -> ServerRow {
+    let id = line.id.clone().unwrap_or_default();
     let mut row = ServerRow {
-        label: id.to_owned(),
-        href: Some(tables.query.with(&[("server", if is_on { "" } else { id }), ("cursor", "")]).href(super::PATH)),
-        kind: String::new(),
-        project: String::new(),
-        state: "",
-        class: "",
-        since: String::new(),
-        hours: hours(seconds),
-        set_up: Cell::of(&set_up),
-        runtime: Cell::of(&(total - set_up)),
-        total: Cell::of(&total),
-        so_far: None,
-        month: None,
-        cap: None,
+        label: id.clone(),
+        href: line.id.as_deref().map(|it| tables.narrowed_to(Dimension::Server, it)),
+        ..ServerRow::default().with(line)
     };
-    if let Some(view) = view {
+    if let Some(view) = fleet.iter().find(|it| it.server.id.as_str() == id) {
         let (server, run) = (&view.server, &view.server.run);
         let kind = [Some(&run.tariff.tier), run.tariff.region.as_ref()];
         row.kind = kind.into_iter().flatten().map(|it| &**it).collect::<Vec<_>>().join(", ");
         row.project = project_label(server.project.as_ref().map(|it| it.as_str()), tables.names);
         (row.state, row.class) = state(run.phase);
-        row.since = run.started_at.map(|it| show::day(it, zone)).unwrap_or_default();
-        row.so_far = Some(show::used(view.month_so_far));
-        row.month = (!run.phase.is_over()).then(|| show::used(view.projected_month));
-        row.cap = run.tariff.monthly_cap.map(|cap| capped(cap, view.is_capped));
+        row.is_over = run.phase.is_over();
+        row.since = run.started_at.map(|it| show::day(it, tables.zone)).unwrap_or_default();
+        row.cap = run.tariff.monthly_cap.map(|cap| capped(&run.tariff.tier, cap, view.is_capped));
     }
+    row.id = id;
     row
 }
 
-fn capped(cap: Credits, is_reached: bool) -> String {
+/// Each tier has a most of its own: one that was resized may come to more than that of its last.
+fn capped(tier: &str, cap: Credits, is_reached: bool) -> String {
     let cap = show::used(cap);
-    if is_reached { format!("{cap}, the month’s most, is reached") } else { format!("never more than {cap}") }
+    if is_reached { format!("{cap}, the most as {tier}, is reached") } else { format!("as {tier} {cap} at most") }
 }
 
 fn state(phase: Phase) -> (&'static str, &'static str) {

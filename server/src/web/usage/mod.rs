@@ -6,6 +6,8 @@ mod entry;
 mod export;
 mod fleet;
 mod outlook;
+mod parts;
+mod project;
 mod short;
 mod standing;
 
@@ -32,6 +34,8 @@ pub use breakdown::project_label;
 pub use budgets::{form as budget_form, save as save_budget};
 pub use entry::{EntryRow, Reader, ReceiptLine, evidence, lines, lower};
 pub use outlook::dismiss as dismiss_tip;
+pub use parts::all as all_parts;
+pub use project::{ask as ask_of_project, change as change_project};
 
 use breakdown::{CategoryRow, PartRow};
 use budgets::BudgetRow;
@@ -39,6 +43,7 @@ use chart::Chart;
 use export::As;
 use fleet::ServerRow;
 use outlook::Ahead;
+use project::ProjectView;
 use short::Short;
 use standing::Standing;
 
@@ -47,8 +52,11 @@ const ACTIVITY: &str = "/settings/activity";
 /// Entries at the foot of the usage page, and on a page of their own.
 const LATEST: usize = 8;
 const PAGE: usize = 50;
-/// Rows of a table before the rest is summed up in one: the export has them all.
-const ROWS_MAX: usize = 50;
+/// Rows of a table before the rest is summed up in one: a page of their own has them all.
+const ROWS_MAX: usize = 10;
+
+/// A choice of one from a list: its value, what it is called, and whether it is the one.
+type Choices = Vec<(&'static str, &'static str, bool)>;
 
 #[derive(Template)]
 #[template(path = "usage.html")]
@@ -64,6 +72,7 @@ struct UsagePage {
     before: String,
     before_total: String,
     change: Option<show::Change>,
+    project: Option<ProjectView>,
     categories: Vec<CategoryRow>,
     chart: Chart,
     projects: Vec<PartRow>,
@@ -135,6 +144,7 @@ struct Read {
     frame: Frame,
     standing: Standing,
     overview: Overview,
+    project: Option<ProjectView>,
     names: ProjectNames,
     fleet: Vec<ServerView>,
     budgets: Vec<BudgetView>,
@@ -151,6 +161,7 @@ fn read(app: &App, visitor: &Visitor, range: &Range) -> Result<Read, Error> {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         standing: Standing::of(app, visitor, &balance, &fleet)?,
         overview: app.overview(&overview_query(visitor, range))?,
+        project: ProjectView::of(app, visitor)?,
         names: app.project_names(account)?,
         fleet,
         budgets: app.budgets(account)?,
@@ -174,7 +185,7 @@ fn overview_query(visitor: &Visitor, range: &Range) -> OverviewQuery {
         interval: range.interval,
         category: visitor.query.get("category").map(str::to_owned),
         only: only(&visitor.query),
-        with_before: true,
+        compared: Some(range.compared),
     }
 }
 
@@ -214,15 +225,17 @@ pub async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     let (usage, ahead) = tokio::join!(asked, site.look(move |app| Ahead::of(app, &beside)));
     let mut usage = usage.map_err(|it| message::failed(&site, it))?;
     usage.ahead = ahead.map_err(|it| message::failed(&site, it))?;
+    fleet::of_month(&mut usage.servers, &usage.ahead.servers);
     Ok(page(StatusCode::OK, &usage))
 }
 
 fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, Error> {
-    let Read { frame, standing, overview, names, fleet, budgets, entries, is_new } = read(app, visitor, &range)?;
+    let Read { frame, standing, overview, project, names, fleet, budgets, entries, is_new } =
+        read(app, visitor, &range)?;
     let query = &visitor.query;
     let zone = &visitor.known.zone;
     let rate = Rate { app, currency: visitor.known.account.currency };
-    let tables = breakdown::Tables { overview: &overview, names: &names, query, rate: &rate, zone };
+    let tables = breakdown::Tables { overview: &overview, names: &names, query, rate: &rate, zone, rows_max: ROWS_MAX };
     let reader = Reader::of(app, zone, &names);
     let activity = query.with(&[("cursor", ""), ("by", "")]);
     Ok(UsagePage {
@@ -233,15 +246,16 @@ fn usage_page(app: &App, visitor: &Visitor, range: Range) -> Result<UsagePage, E
         total: show::used(overview.total.credits),
         total_exact: overview.total.credits.to_string(),
         total_money: rate.of(overview.total.credits),
-        before: range.before(),
+        before: overview.earlier.map(|it| range.before(&it, zone)).unwrap_or_default(),
         before_total: show::used(overview.total.before),
         change: show::change(overview.total.credits, overview.total.before),
         categories: tables.categories(),
         chart: Chart::of(&overview, zone, query),
-        projects: tables.projects(),
-        servers: fleet::rows(&tables, &fleet, zone),
-        models: tables.models(),
-        actors: tables.actors(),
+        project,
+        projects: tables.rows(Dimension::Project),
+        servers: fleet::rows(&tables, &fleet),
+        models: tables.rows(Dimension::Model),
+        actors: tables.rows(Dimension::Actor),
         // Looked at beside all this, and put in its place by whoever asked for both.
         ahead: Ahead::default(),
         budgets: budgets.iter().map(|it| BudgetRow::of(it, app, &names, &rate, visitor)).collect(),
@@ -269,7 +283,7 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
     let balance = app.balance(account, None)?;
     let names = app.project_names(account)?;
     // For what can be chosen from.
-    let overview = app.overview(&OverviewQuery { with_before: false, ..overview_query(visitor, &range) })?;
+    let overview = app.overview(&OverviewQuery { compared: None, ..overview_query(visitor, &range) })?;
     let reader = Reader::of(app, &visitor.known.zone, &names);
     let at = |cursor: &str| query.with(&[("cursor", cursor)]).href(ACTIVITY);
     let short = Short::of(&entries, PAGE, cursor.is_none(), at);
@@ -287,6 +301,14 @@ fn activity_page(app: &App, visitor: &Visitor) -> Result<ActivityPage, Error> {
         exports: Exports::of(query, ACTIVITY),
         range,
     })
+}
+
+/// What a page may be narrowed by.
+const NARROWED: [&str; 5] = ["project", "model", "category", "server", "actor"];
+
+/// Whether the page shows a part of what was used.
+fn is_narrowed(query: &Query) -> bool {
+    NARROWED.iter().any(|it| query.get(it).is_some())
 }
 
 fn filters(query: &Query, overview: &Overview, names: &ProjectNames, range: &Range) -> Filters {
@@ -315,9 +337,7 @@ fn filters(query: &Query, overview: &Overview, names: &ProjectNames, range: &Ran
         field("actor", "Person or key", &overview.all_actors),
     ];
     let carried = ["range", "from", "to", "back"];
-    let narrowed = ["project", "model", "category", "server", "actor"];
-    let is_narrowed = narrowed.iter().any(|it| query.get(it).is_some());
-    let clear = query.with(&narrowed.map(|it| (it, "")));
+    let clear = query.with(&NARROWED.map(|it| (it, "")));
     let intervals = range.intervals().into_iter();
     Filters {
         categories: categories.map(|it| pick("category", it, it.to_owned())).collect(),
@@ -330,7 +350,7 @@ fn filters(query: &Query, overview: &Overview, names: &ProjectNames, range: &Ran
             })
             .collect(),
         hidden: carried.iter().filter_map(|it| Some((*it, query.get(it)?.to_owned()))).collect(),
-        clear: is_narrowed.then(|| format!("?{}", clear.href("").trim_start_matches('?'))),
+        clear: is_narrowed(query).then(|| format!("?{}", clear.href("").trim_start_matches('?'))),
     }
 }
 

@@ -8,7 +8,7 @@ use billing::money::Credits;
 use super::show;
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, ForecastView, Tip, TipKind};
+use crate::service::{Error, ForecastView, ServerForecast, Tip, TipKind};
 use crate::web::form::Form;
 use crate::web::frame::Rate;
 use crate::web::visit::Visitor;
@@ -19,6 +19,10 @@ use crate::web::{Paged, message};
 pub struct Ahead {
     pub outlook: OutlookView,
     pub tips: Vec<TipRow>,
+    /// What servers come to in this month.
+    pub servers: Vec<ServerForecast>,
+    /// The page shows a part of the account, and this is of all of it.
+    pub is_beyond_the_page: bool,
 }
 
 impl Ahead {
@@ -26,9 +30,12 @@ impl Ahead {
         let account = &visitor.session.account;
         let rate = Rate { app, currency: visitor.known.account.currency };
         let tips = app.tips(account)?;
+        let forecast = app.forecast(account)?;
         Ok(Ahead {
-            outlook: OutlookView::of(&app.forecast(account)?, &rate, visitor),
+            outlook: OutlookView::of(&forecast, &rate, visitor),
             tips: tips.iter().map(|it| TipRow::of(it, visitor)).collect(),
+            servers: forecast.servers,
+            is_beyond_the_page: super::is_narrowed(&visitor.query),
         })
     }
 }
@@ -71,7 +78,7 @@ pub struct TipRow {
     /// What it saves, of tips that save credits.
     pub saving: Option<String>,
     /// Where it is done, of what is done here.
-    pub href: Option<&'static str>,
+    pub href: Option<String>,
     pub verb: &'static str,
 }
 
@@ -128,7 +135,10 @@ impl TipRow {
         let may_buy = visitor.session.role.changes_billing();
         let (href, verb) = match tip.kind {
             TipKind::LowThreshold | TipKind::NoAutoTopup if may_buy => {
-                (Some("/settings/billing#auto-topup"), "Go to auto-topup")
+                (Some("/settings/billing#auto-topup".to_owned()), "Go to auto-topup")
+            }
+            TipKind::IdleProject if may_buy => {
+                (tip.subject.as_deref().map(super::project::address), "Remove the project …")
             }
             _ => (None, ""),
         };
