@@ -138,8 +138,18 @@ impl Country {
     fn id_forms(self) -> &'static [&'static str] {
         MEMBERS.iter().find(|it| it.0.as_bytes() == self.0).map_or(&[], |it| it.2)
     }
+    /// What a VAT id of a member state looks like: `DE123456789`; none elsewhere.
+    pub fn vat_id_example(self) -> Option<String> {
+        let form = self.id_forms().first()?;
+        let digits = form.bytes().enumerate().map(|(place, it)| match it {
+            b'9' => char::from(b'1' + u8::try_from(place % 9).unwrap_or(0)),
+            b'X' => 'X',
+            exact => char::from(exact),
+        });
+        Some(self.vat_id_letters().chars().chain(digits).collect())
+    }
     /// The letters its VAT ids begin with: Greece's are not its country code.
-    fn id_prefix(&self) -> &str {
+    pub fn vat_id_letters(&self) -> &str {
         if self.as_str() == "GR" { "EL" } else { self.as_str() }
     }
 }
@@ -219,7 +229,7 @@ impl VatId {
         }
         let (prefix, rest) = plain.split_at_checked(2)?;
         let country =
-            MEMBERS.iter().filter_map(|it| it.0.parse::<Country>().ok()).find(|it| it.id_prefix() == prefix)?;
+            MEMBERS.iter().filter_map(|it| it.0.parse::<Country>().ok()).find(|it| it.vat_id_letters() == prefix)?;
         let fits = country.id_forms().iter().any(|form| {
             form.len() == rest.len()
                 && form.bytes().zip(rest.bytes()).all(|(form, it)| match form {
@@ -361,6 +371,8 @@ mod tests {
             let [_, code, rate] = said[..] else { panic!("{state}") };
             assert_eq!(country(code).vat().map(|it| it.to_string()).as_deref(), Some(rate), "{state}");
             assert!(!country(code).id_forms().is_empty(), "{state}");
+            let example = country(code).vat_id_example().unwrap();
+            assert_eq!(VatId::parse(&example).map(|it| it.country), Some(country(code)), "{example}");
         }
         assert_eq!((listed.split(", ").count(), MEMBERS.len()), (27, 27));
     }

@@ -77,6 +77,61 @@ test("a bank that asks who one is gets its answer, and then the credits are ther
   await added(page);
 });
 
+test("a payment that was left is gone on with, or cancelled, from the page one comes back to", async () => {
+  const page = await billing("left");
+  await choose(page, "Starter");
+  await page.getByRole("button", { name: /^Go on and pay/ }).click();
+  await page.getByRole("heading", { name: /^Pay / }).waitFor();
+  await page.goto(`${scrip.url}/settings/billing`);
+  assert.match(await page.locator("#waiting").innerText(), /Not paid yet: 1,000 credits \(Starter\), €10\.00/);
+  await sound(page, "a payment that was left");
+  await page.getByRole("link", { name: "Continue paying", exact: true }).click();
+  await page.getByRole("heading", { name: /^Pay / }).waitFor();
+  await page.goto(`${scrip.url}/settings/billing`);
+  await page.locator("#waiting").getByRole("button", { name: "Cancel the payment" }).click();
+  await page.getByRole("heading", { name: "The payment was cancelled" }).waitFor();
+  await sound(page, "a payment that was cancelled");
+  await page.getByRole("link", { name: "Back to billing" }).click();
+  assert.equal(await page.locator("#waiting").innerText(), "");
+  assert.match(await page.locator("#history").innerText(), /cancelled[\s\S]*It was cancelled before it was paid/);
+});
+
+test("the same purchase at once again is asked about, and whoever means it has it", async () => {
+  const page = await billing("again");
+  await saveCard(page, "4242424242424242");
+  const card = await page.locator("select[name=method] option").first().getAttribute("value");
+  assert.equal(await page.getByLabel("Remember the card").isVisible(), false, "a saved card is remembered");
+  await choose(page, "Starter", { method: card });
+  await page.getByRole("button", { name: /^Pay €/ }).click();
+  await added(page);
+  await page.goBack();
+  await page.getByRole("heading", { name: "Buy again?" }).waitFor();
+  assert.match(await page.getByRole("alert").innerText(), /You bought 1,000 credits a moment ago/);
+  await sound(page, "the question before the same is bought again");
+  await page.getByRole("button", { name: /^Buy again for €10\.00/ }).click();
+  await added(page);
+  assert.equal((await scrip.ask("GET", "/v1/accounts/again/payments")).data.length, 2);
+});
+
+test("what was done is said where it was done, and has the focus", async () => {
+  const page = await billing("told");
+  await page.getByLabel("VAT number").fill("lt 12");
+  await page.getByLabel("Country").selectOption("LT");
+  await page.getByRole("button", { name: "Save details" }).click();
+  assert.match(await page.getByRole("alert").innerText(), /is not in the form of one of Lithuania, such as LT123456789/);
+  assert.equal(await page.getByLabel(/^VAT number/).inputValue(), "lt 12");
+  assert.equal(await page.getByLabel(/^VAT number/).evaluate((it) => it === document.activeElement), true);
+  await sound(page, "details that were refused");
+  await page.getByLabel(/^VAT number/).fill("lt 123456789");
+  await page.getByRole("button", { name: "Save details" }).click();
+  const said = page.getByText("Your billing details are saved.");
+  await said.waitFor();
+  assert.equal(await said.evaluate((it) => it === document.activeElement), true, "it is read out");
+  assert.equal(await page.getByLabel("VAT number").inputValue(), "LT123456789");
+  await saveCard(page, "4242424242424242");
+  assert.match(await page.locator("#cards").innerText(), /The card is saved\./);
+});
+
 test("a declined card is said in plain words, and another one works", async () => {
   const page = await billing("declined");
   await buy(page, "Starter", "4000000000009995");

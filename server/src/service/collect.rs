@@ -184,7 +184,7 @@ impl App {
             Purpose::AutoTopup if body.sent_at.is_none() => self.price_topup(known, id, body)?,
             Purpose::AutoTopup => (!self.is_topup_wanted(known, id)?).then_some(Failure::SwitchedOff),
             Purpose::Subscription => (!self.is_period_wanted(known, id, body)?).then_some(Failure::SwitchedOff),
-            Purpose::Purchase => None,
+            Purpose::Purchase => body.is_given_up.then_some(Failure::Abandoned),
         })
     }
 
@@ -192,6 +192,7 @@ impl App {
         let payment = &claimed.kept.body;
         let may_send = claimed.may_send && payment.tries < SENDINGS_MAX;
         let asked = match (&payment.reference, &payment.page) {
+            (_, Some(page)) if payment.is_given_up => looked(id, self.close_page(id, page.clone()).await),
             (Some(reference), _) => looked(id, self.look_at_payment(id, payment, reference.clone()).await),
             (None, Some(page)) => looked(id, self.look_at_page(page.clone()).await),
             (None, None) if !may_send => looked(id, self.find_sent(id, claimed).await),
@@ -245,7 +246,7 @@ impl App {
             let mut lines = vec![PurchaseLine { name: payment.item.clone(), amount: payment.net }];
             if payment.tax != 0 {
                 let rate = billing::tax::Rate(payment.taxed.rate);
-                lines.push(PurchaseLine { name: format!("VAT {rate} %"), amount: payment.tax });
+                lines.push(PurchaseLine { name: format!("VAT {rate}%"), amount: payment.tax });
             }
             let back = payment.return_url.as_deref().unwrap_or_default();
             let order = PurchaseOrder {
@@ -304,19 +305,12 @@ impl App {
     }
 
     async fn look_at_page(self: &Arc<Self>, page: String) -> Result<Progress, stripe::Failure> {
-        self.at_provider(move |provider| {
-            let page = provider.page(&page)?;
-            match (&page.payment, page.status) {
-                (None, stripe::PageStatus::Expired) => Ok(Progress::Over(Failure::Abandoned)),
-                (None, _) => Ok(Progress::Nothing),
-                (Some(payment), status) => {
-                    let seen = provider.payment(payment)?;
-                    let is_over = status == stripe::PageStatus::Expired && seen.status != PaymentStatus::Succeeded;
-                    Ok(if is_over { Progress::Over(Failure::Abandoned) } else { Progress::Seen(seen) })
-                }
-            }
-        })
-        .await
+        self.at_provider(move |provider| came_of(provider, &provider.page(&page)?)).await
+    }
+
+    /// Closes the page of a payment that nobody wants any more.
+    async fn close_page(self: &Arc<Self>, id: PaymentId, page: String) -> Result<Progress, stripe::Failure> {
+        self.at_provider(move |provider| closed(provider, id, &page)).await
     }
 
     /// What became of a request whose answer never came. That nothing is there counts when it was sent long ago.
@@ -332,12 +326,38 @@ impl App {
             if payment.way == Way::Hosted
                 && let Some(page) = provider.find_page(customer, &ours, since)?
             {
-                return Ok(Progress::Page(page));
+                return if payment.is_given_up {
+                    closed(provider, id, &page.reference)
+                } else {
+                    Ok(Progress::Page(page))
+                };
             }
             Ok(if is_certain { Progress::Over(failure) } else { Progress::Later(stripe::CERTAIN_AFTER) })
         })
         .await
     }
+}
+
+/// What came of a page.
+fn came_of(provider: &stripe::Provider, page: &stripe::Page) -> Result<Progress, stripe::Failure> {
+    match (&page.payment, page.status) {
+        (None, stripe::PageStatus::Expired) => Ok(Progress::Over(Failure::Abandoned)),
+        (None, _) => Ok(Progress::Nothing),
+        (Some(payment), status) => {
+            let seen = provider.payment(payment)?;
+            let is_over = status == stripe::PageStatus::Expired && seen.status != PaymentStatus::Succeeded;
+            Ok(if is_over { Progress::Over(Failure::Abandoned) } else { Progress::Seen(seen) })
+        }
+    }
+}
+
+/// Closes a page, and says what came of it. One that is open no more was paid, or closed by itself.
+fn closed(provider: &stripe::Provider, id: PaymentId, page: &str) -> Result<Progress, stripe::Failure> {
+    let page = match provider.close_page(page, &format!("{id}:close")) {
+        Err(stripe::Failure::Refused { .. }) => provider.page(page)?,
+        closed => closed?,
+    };
+    came_of(provider, &page)
 }
 
 /// What a look came to. That it was refused says nothing of the payment, whose page may be open to be paid on still:

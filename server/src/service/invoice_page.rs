@@ -2,11 +2,11 @@
 //! elsewhere.
 use std::fmt::Write as _;
 
-use billing::calendar::Date;
-use billing::invoice::{Decimal, Invoice, Kind, Party};
+use billing::invoice::{Invoice, Kind, Party};
 use billing::money::Money;
 
 use super::e_invoice::escaped;
+use super::printed::{self, money};
 
 const STYLE: &str = "\
 :root{color-scheme:light}\
@@ -35,7 +35,8 @@ tfoot tr:first-child td{padding-top:1.1rem}\
 tfoot tr:last-child td{font-weight:650;font-size:1.15rem;padding-top:.7rem}\
 .note{margin-top:2rem;padding:.8rem 1rem;background:#f4f6f8;border-left:3px solid #16202b}\
 footer{margin-top:2.5rem;color:#5b6875;font-size:.82rem;overflow-wrap:anywhere}\
-@media(max-width:38rem){main{padding:2rem 1.4rem}.parties{grid-template-columns:1fr;gap:1.3rem}}\
+@media(max-width:38rem){main{padding:2rem 1.4rem}.parties{grid-template-columns:1fr;gap:1.3rem}\
+th{letter-spacing:0;text-transform:none}th+th,td+td{padding-left:.6rem}}\
 @media print{body{background:#fff;padding:0}main{box-shadow:none;max-width:none;padding:0}@page{margin:20mm}}";
 
 /// The invoice as a page that stands by itself.
@@ -44,16 +45,17 @@ pub fn invoice_page(invoice: &Invoice) -> String {
         Kind::Invoice => ("Invoice", "Paid"),
         Kind::CreditNote => ("Credit note", "Refunded"),
     };
+    let how = if invoice.kind == Kind::Invoice { "Paid with" } else { "Refunded to" };
+    let card = invoice.paid_with.as_deref().unwrap_or("a card");
     let number = invoice.number.to_string();
     let code = invoice.currency.as_str().to_uppercase();
-    let money = |money: Money| format!("{} {code}", Decimal(money));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title} {number}</title>\
          <style>{STYLE}</style></head>\n<body><main>\n\
          <header><div><h1>{title}</h1><p class=\"number\">{number}</p></div><p class=\"paid\">{state}</p></header>\n"
     );
-    let date = Date::of(invoice.issued_at);
+    let date = printed::day(invoice.issued_at);
     let corrects = match &invoice.corrects {
         Some(it) => format!("<br>Corrects {}", escaped(it)),
         None => String::new(),
@@ -62,36 +64,38 @@ pub fn invoice_page(invoice: &Invoice) -> String {
         page,
         "<section class=\"parties\">{}{}<div><h2>Date</h2><p>{date}{corrects}</p></div></section>",
         party("From", &invoice.seller),
-        party("To", &invoice.buyer)
+        party("Billed to", &invoice.buyer)
     );
-    page.push_str("<table><thead><tr><th>Item</th><th>Credits</th><th>Amount</th></tr></thead>\n<tbody>");
+    page.push_str(
+        "<table><thead><tr><th scope=\"col\">Item</th><th scope=\"col\">Credits</th>\
+         <th scope=\"col\">Unit price</th><th scope=\"col\">Amount</th></tr></thead>\n<tbody>",
+    );
     for line in &invoice.lines {
         let net = money(Money { amount: line.net, currency: invoice.currency });
-        let _ = writeln!(page, "<tr><td>{}</td><td>{}</td><td>{net}</td></tr>", escaped(&line.text), line.credits);
+        let (credits, each) = (printed::credits(line.credits), printed::unit_price(line, invoice.currency));
+        let _ =
+            writeln!(page, "<tr><td>{}</td><td>{credits}</td><td>{each}</td><td>{net}</td></tr>", escaped(&line.text));
     }
     let _ = writeln!(
         page,
-        "</tbody>\n<tfoot><tr><td colspan=\"2\">Subtotal</td><td>{}</td></tr>\
-         <tr><td colspan=\"2\">VAT {} %</td><td>{}</td></tr>\
-         <tr><td colspan=\"2\">Total</td><td>{}</td></tr></tfoot></table>",
+        "</tbody>\n<tfoot><tr><td colspan=\"3\">Subtotal</td><td>{}</td></tr>\
+         <tr><td colspan=\"3\">{}</td><td>{}</td></tr>\
+         <tr><td colspan=\"3\">Total {code}</td><td>{}</td></tr></tfoot></table>",
         money(invoice.net()),
-        invoice.rate(),
+        printed::tax_label(invoice.treatment),
         money(invoice.tax()),
         money(invoice.total())
     );
     if let Some(note) = invoice.treatment.note() {
         let _ = writeln!(page, "<p class=\"note\">{note}</p>");
     }
-    let _ = writeln!(page, "<footer>Paid by card. Payment {}</footer>", escaped(&invoice.payment));
+    let _ = writeln!(page, "<footer>{how} {}. Payment reference {}</footer>", escaped(card), escaped(&invoice.payment));
     page.push_str("</main></body></html>\n");
     page
 }
 
 fn party(role: &str, party: &Party) -> String {
-    let city = format!("{} {}", party.postal_code, party.city);
-    let tax_id = party.tax_id.as_ref().map(|it| format!("VAT {it}")).unwrap_or_default();
-    let lines =
-        [party.street.as_str(), city.trim(), &party.country, &tax_id, party.email.as_deref().unwrap_or_default()];
-    let lines: String = lines.iter().filter(|it| !it.is_empty()).map(|it| format!("<br>{}", escaped(it))).collect();
+    let lines = printed::address(party);
+    let lines: String = lines.iter().map(|it| format!("<br>{}", escaped(it))).collect();
     format!("<div><h2>{role}</h2><p><strong>{}</strong>{lines}</p></div>", escaped(&party.name))
 }

@@ -13,7 +13,7 @@ use store::{Account, Change};
 use super::documents::{Kept, read};
 use super::house_requests::{HouseKey, Under};
 use super::order::Fingerprint;
-use super::payments::{DisputeState, Payment, PaymentView};
+use super::payments::{DisputeState, Payment, PaymentView, Way};
 use super::refunds::RefundOrder;
 use super::seal::random_name;
 use super::{By, Error};
@@ -37,7 +37,7 @@ const NOTES_MAX: usize = 1_000;
 pub enum Attention {
     /// The customer's bank is asked for the money back.
     Disputed,
-    /// The customer has to prove who they are.
+    /// The customer has to prove who they are, and has had time for it.
     RequiresAction,
     /// It has been under way for so long that nobody can say what became of it.
     Unclear,
@@ -58,9 +58,17 @@ impl Attention {
     }
 
     fn of(payment: &Payment, changed_at: Timestamp, now: Timestamp) -> Option<Attention> {
+        let began_at = Timestamp::from_millis(payment.created_at);
         let is_disputed = payment.dispute.as_ref().is_some_and(|it| it.status == DisputeState::Open);
         match payment.status() {
             _ if is_disputed => Some(Attention::Disputed),
+            // A page that is open is paid on, or closes by itself.
+            Status::RequiresAction if payment.way == Way::Hosted => {
+                let ends_at = Timestamp::from_millis(payment.page_ends_at);
+                (ends_at + UNDER_WAY_MAX <= now).then_some(Attention::Unclear)
+            }
+            // Whoever is buying right now is answering their bank.
+            Status::RequiresAction if payment.way == Way::OnSession && now < began_at + UNDER_WAY_MAX => None,
             Status::RequiresAction => Some(Attention::RequiresAction),
             Status::Failed => Some(Attention::Failed),
             Status::Pending if changed_at + UNDER_WAY_MAX <= now && payment.page.is_none() => Some(Attention::Unclear),

@@ -27,6 +27,8 @@ pub(super) const SETUP: &str = "card_setup";
 const CARDS_MAX: usize = 200;
 const PAGES_MAX: usize = 10;
 const ATTEMPTS_MAX: u32 = 8;
+/// A card that was added so long ago is the one that its owner comes back from adding.
+const ADDED_LATELY: Span = Span::MINUTE.times(2);
 /// How often the saving of a card is looked at without having been heard of.
 const LOOKS_MAX: u32 = 12;
 
@@ -138,6 +140,14 @@ impl App {
             }
         });
         begun.await
+    }
+
+    /// Asks the provider which cards an account has now; says whether one was added in the last minutes.
+    pub async fn look_for_cards(self: &Arc<Self>, account: &Name) -> Result<bool, Error> {
+        let number = self.known(account)?.account.number;
+        self.cards_changed(number).await?;
+        let since = self.now() - ADDED_LATELY;
+        Ok(self.live_methods(number)?.iter().any(|it| since.millis() <= it.body.added_at))
     }
 
     /// A saving that nobody was told the end of: looks whether there is a card now.

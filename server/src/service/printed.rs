@@ -4,7 +4,7 @@
 use billing::calendar::Date;
 use billing::invoice::{Line, Party};
 use billing::money::{Credits, Currency, Money};
-use billing::tax::Country;
+use billing::tax::{Country, Treatment};
 use billing::time::Timestamp;
 
 const MINUS: char = '\u{2212}';
@@ -122,6 +122,14 @@ pub fn month(number: u8) -> &'static str {
         "December",
     ];
     MONTHS[usize::from(number).clamp(1, 12) - 1]
+}
+
+/// What the line of the tax is called: `VAT 21% (LT)`.
+pub fn tax_label(treatment: Treatment) -> String {
+    match treatment {
+        Treatment::Taxed(country, rate) => format!("VAT {rate}% ({country})"),
+        _ => "VAT 0%".to_owned(),
+    }
 }
 
 /// Somebody's address, as it is written on a letter, and what they are known by.

@@ -1,6 +1,7 @@
 //! Purchases: a package or an amount of credits, paid on a page of the provider's or with a saved card.
 //!
 //! The order is committed, with its price, before anybody is asked for money; a double click is the same order again.
+//! Until it is paid it can be cancelled; money that came in first is believed, as always.
 use std::sync::Arc;
 
 use billing::Refusal;
@@ -11,9 +12,11 @@ use billing::time::Span;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::collect::ATTEMPTS_MAX;
 use super::documents::{Kept, LEASE};
 use super::order::Fingerprint;
 use super::payments::{KIND, Payment, PaymentView, Purpose, Way};
+use super::printed;
 use super::requests::{Asked, Fresh, answer_in};
 use crate::app::{App, Known};
 
@@ -142,6 +145,37 @@ impl App {
         }
     }
 
+    /// Gives up a purchase that is not paid, so that nobody can pay it any more: its page is closed, or its payment
+    /// cancelled, at the provider. What was paid first is paid, and its credits are there.
+    ///
+    /// That nobody wants it is committed before the provider is asked: where no answer comes, the worker goes on.
+    pub async fn cancel_purchase(self: &Arc<Self>, id: PaymentId) -> Result<PaymentView, Error> {
+        self.provider()?;
+        for _ in 0..ATTEMPTS_MAX {
+            let mut kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
+            if kept.body.purpose != Purpose::Purchase {
+                let why = "is not cancelled by itself: cancel its subscription, or turn off its auto-topup";
+                return Err(Refusal::invalid("payment", why).into());
+            }
+            if kept.body.status().is_final() {
+                return self.payment(id);
+            }
+            kept.body.is_given_up = true;
+            let (now, tries) = (self.now(), kept.body.tries);
+            // Whoever is at it now is overtaken: what they are answered is found again.
+            if !self.keep(&[kept.next(now, Some(now))])? {
+                continue;
+            }
+            self.carry_out(id).await?;
+            let view = self.payment(id)?;
+            // News of it may have come in between, before the provider was asked.
+            if view.payment.status().is_final() || view.payment.tries != tries {
+                return Ok(view);
+            }
+        }
+        Err(Error::Busy)
+    }
+
     /// The payment of an order, priced by what is sold and not by who buys.
     fn ordered(&self, known: &Known, order: &PurchaseOrder) -> Result<Payment, Error> {
         if known.account.closed_at.is_some() {
@@ -151,7 +185,7 @@ impl App {
         let (credits, net, item, package) = match &order.goods {
             Goods::Package(id) => {
                 let package = self.package(id.as_str(), currency)?;
-                let item = format!("{} credits ({})", package.granted(), package.name);
+                let item = format!("{} credits ({})", printed::credits(package.granted()), package.name);
                 (package.granted(), package.price, item, Some(package.id))
             }
             Goods::Credits(credits) => {
@@ -160,7 +194,7 @@ impl App {
                 }
                 let net = self.list_price(*credits, currency);
                 self.within_bounds(net, currency)?;
-                (*credits, net, format!("{credits} credits"), None)
+                (*credits, net, format!("{} credits", printed::credits(*credits)), None)
             }
         };
         check_return_url(order.return_url.as_deref())?;

@@ -14,6 +14,7 @@ use billing::time::{Span, Timestamp};
 use super::Error;
 use super::bookkeeping::{month_of, range};
 use super::months::{Month, OTHERS, UsedRow};
+use super::typeset_statement::source_name;
 use crate::app::{App, Known};
 use crate::csv;
 
@@ -123,6 +124,48 @@ impl App {
             used,
         })
     }
+
+    /// The statement as a table for a spreadsheet: what kind of line, what it is of, entries, credits, and what the
+    /// pages call what it is of.
+    pub fn statement_csv(&self, statement: &Statement) -> String {
+        let mut text = String::from("line,meter_or_source,project,server,entries,credits,name\n");
+        let mut row = |values: [&str; 7]| {
+            csv::line(&mut text, values);
+            text.push('\n');
+        };
+        if let Some(it) = &statement.balance {
+            row(["opening", "", "", "", "", &it.opening.to_string(), ""]);
+            for (source, credits) in &it.granted {
+                row(["granted", source.as_str(), "", "", "", &credits.to_string(), source_name(*source)]);
+            }
+        }
+        for it in &statement.used {
+            let (count, credits) = (it.count.to_string(), (-Credits::from_micros(it.credits)).to_string());
+            let text = |it: &Option<String>| it.clone().unwrap_or_default();
+            row([
+                "used",
+                &it.meter,
+                &text(&it.project),
+                &text(&it.server),
+                &count,
+                &credits,
+                self.category_of(&it.meter).as_str(),
+            ]);
+        }
+        if let Some(it) = &statement.balance {
+            let gone = [
+                ("expired", it.expired),
+                ("voided", it.voided),
+                ("refunded", it.refunded),
+                ("clawed_back", it.clawed_back),
+            ];
+            for (name, credits) in gone.into_iter().filter(|it| !it.1.is_zero()) {
+                row([name, "", "", "", "", &(-credits).to_string(), ""]);
+            }
+            row(["closing", "", "", "", "", &it.closing.to_string(), ""]);
+        }
+        text
+    }
 }
 
 impl App {
@@ -162,37 +205,4 @@ fn middle_of(known: &Known, month: Month) -> Timestamp {
     let noon = jiff::civil::date(year, number, 15).at(12, 0, 0, 0);
     let instant = noon.to_zoned(known.zone.clone()).map(|it| it.timestamp().as_millisecond());
     Timestamp::from_millis(instant.unwrap_or_default())
-}
-
-/// The statement as a table for a spreadsheet: what kind of line, what it is of, entries, credits.
-pub fn statement_csv(statement: &Statement) -> String {
-    let mut text = String::from("line,meter_or_source,project,server,entries,credits\n");
-    let mut row = |values: [&str; 6]| {
-        csv::line(&mut text, values);
-        text.push('\n');
-    };
-    if let Some(it) = &statement.balance {
-        row(["opening", "", "", "", "", &it.opening.to_string()]);
-        for (source, credits) in &it.granted {
-            row(["granted", source.as_str(), "", "", "", &credits.to_string()]);
-        }
-    }
-    for it in &statement.used {
-        let (count, credits) = (it.count.to_string(), (-Credits::from_micros(it.credits)).to_string());
-        let text = |it: &Option<String>| it.clone().unwrap_or_default();
-        row(["used", &it.meter, &text(&it.project), &text(&it.server), &count, &credits]);
-    }
-    if let Some(it) = &statement.balance {
-        let gone = [
-            ("expired", it.expired),
-            ("voided", it.voided),
-            ("refunded", it.refunded),
-            ("clawed_back", it.clawed_back),
-        ];
-        for (name, credits) in gone.into_iter().filter(|it| !it.1.is_zero()) {
-            row([name, "", "", "", "", &(-credits).to_string()]);
-        }
-        row(["closing", "", "", "", "", &it.closing.to_string()]);
-    }
-    text
 }

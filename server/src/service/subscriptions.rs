@@ -244,7 +244,7 @@ impl App {
         let mut payment = self.payment_of(&known, &kept.body, period, Way::OnSession);
         let charged = self.with_tax(&known, net);
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
-        payment.item = format!("{credits} credits (change of plan)");
+        payment.item = format!("{} credits (change of plan)", super::printed::credits(credits));
         (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.to_string()));
         let id = self.begin_payment(&known, kept, payment, vec![fresh.led_to(KIND, now)])?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
@@ -339,7 +339,7 @@ impl App {
             net: charged.net,
             tax: charged.tax,
             taxed: charged.taxed,
-            item: format!("{} credits ({}, each {})", Credits::from_micros(plan.credits), plan.name, plan.every),
+            item: format!("{} credits ({}, each {})", super::printed::credits(plan.credits()), plan.name, plan.every),
             method: subscription.method.clone(),
             period: Some(period),
             ..Payment::blank(Purpose::Subscription, way, plan.currency, self.now())

@@ -64,7 +64,7 @@ pub(crate) fn companions(transaction: &Transaction) -> Vec<Change> {
         credits: credits.micros(),
         // Split into net and tax when it is carried out; never charged more than this.
         net: total.amount,
-        item: format!("{credits} credits (auto-topup)"),
+        item: format!("{} credits (auto-topup)", super::printed::credits(*credits)),
         method: method.as_ref().map(ToString::to_string),
         by: Some("auto-topup".to_owned()),
         ..Payment::blank(Purpose::AutoTopup, Way::OffSession, total.currency, at)

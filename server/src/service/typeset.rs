@@ -55,10 +55,6 @@ fn invoice_paper(invoice: &Invoice, look: &brand::Brand) -> Paper {
             money(it.net),
         ]
     };
-    let tax_label = match invoice.treatment {
-        billing::tax::Treatment::Taxed(country, rate) => format!("VAT {rate}% ({country})"),
-        _ => "VAT 0%".to_owned(),
-    };
     let table = Table {
         title: String::new(),
         columns: vec![
@@ -71,7 +67,7 @@ fn invoice_paper(invoice: &Invoice, look: &brand::Brand) -> Paper {
         rows: invoice.lines.iter().map(row).collect(),
         sums: vec![
             sum("Subtotal", printed::money(invoice.net())),
-            sum(&tax_label, printed::money(invoice.tax())),
+            sum(&printed::tax_label(invoice.treatment), printed::money(invoice.tax())),
             Sum { label: format!("Total {}", currency.as_str().to_uppercase()), value: total, is_total: true },
         ],
     };

@@ -35,7 +35,7 @@ impl App {
             headline: format!("{used} credits used in {month}"),
             facts,
             parties: parties(it),
-            tables: tables(it),
+            tables: tables(it, |meter| self.category_of(meter).as_str().to_owned()),
             notes: Vec::new(),
             closing: vec![Fact {
                 label: "Every line is the sum of the ledger's entries of this month.".to_owned(),
@@ -62,9 +62,10 @@ fn period(it: &Statement) -> String {
     format!("{} – {} {} {}", day(it.from), day(last), printed::month(it.month.number), it.month.year)
 }
 
-fn tables(it: &Statement) -> Vec<Table> {
+/// `named` is what the pages call a meter.
+fn tables(it: &Statement, named: impl Fn(&str) -> String) -> Vec<Table> {
     let mut tables: Vec<Table> = balance(it).into_iter().collect();
-    tables.push(by("Used by meter", "Meter", it, |row| meter_name(&row.meter)));
+    tables.push(by("Used by kind of work", "Work", it, |row| named(&row.meter)));
     let has_projects = it.project.is_none() && it.used.iter().any(|row| row.project.is_some());
     if has_projects {
         tables.push(by("Used by project", "Project", it, |row| {
@@ -125,7 +126,7 @@ fn by(title: &str, heading: &str, it: &Statement, name: impl Fn(&super::months::
     }
 }
 
-fn source_name(source: billing::ledger::Source) -> &'static str {
+pub(super) fn source_name(source: billing::ledger::Source) -> &'static str {
     use billing::ledger::Source;
     match source {
         Source::Welcome => "Welcome credits",
@@ -135,16 +136,5 @@ fn source_name(source: billing::ledger::Source) -> &'static str {
         Source::Subscription => "Subscription",
         Source::Adjustment => "Adjustments",
         Source::Refund => "Credits given back",
-    }
-}
-
-/// The four meters as the pages name them; another by its own name.
-fn meter_name(meter: &str) -> String {
-    match meter {
-        "ai_chat" => "AI chat messages".to_owned(),
-        "code_analysis" => "Code analysis".to_owned(),
-        "infra_plan" => "Infrastructure planning".to_owned(),
-        "server" => "Servers".to_owned(),
-        other => other.to_owned(),
     }
 }

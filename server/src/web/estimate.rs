@@ -18,7 +18,7 @@ use meters::{MeasureError, Measurement, chat, plan};
 use super::frame::{Frame, Rate};
 use super::prices::{self, PriceTable};
 use super::visit::Visitor;
-use super::{Paged, message, page, show};
+use super::{Paged, form, message, page, show};
 use crate::app::App;
 use crate::http::{CHAT_BYTES_MAX, Site, in_time, length_of, oversize, paced, turn_away};
 use crate::service::{DIMENSION_LENGTH_MAX, Error, Order, QuoteOrder, QuoteView};
@@ -113,11 +113,7 @@ async fn estimate(State(site): State<Arc<Site>>, visitor: Visitor, request: Requ
         Ok(asked) => asked,
         Err(why) => return filled(&site, visitor, Asked::default(), Some(Err(why.to_owned()))).await,
     };
-    let (session, mark) = (visitor.session.id.clone(), asked.mark.clone());
-    let is_ours = site.look(move |app| app.is_form_mark(&session, &mark)).await;
-    if !is_ours.map_err(|it| message::failed(&site, it))? {
-        return Err(message::stale_form(&site));
-    }
+    form::check_mark(&site, &visitor, &asked.mark).await?;
     let measuring = asked.clone();
     asked.file = Bytes::new();
     let measured = site.measure_for_page(move || {

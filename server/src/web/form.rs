@@ -3,12 +3,13 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
+use billing::id::Name;
 use billing::money::{Currency, Money};
 use billing::rating::Text;
 
 use super::message;
 use super::range::Query;
-use super::visit::Host;
+use super::visit::{Host, Visitor};
 use crate::http::{Site, body_of};
 use crate::service::{Under, is_key};
 
@@ -61,12 +62,42 @@ impl Form {
         Some(Under { caller: host.operator.id.as_str().into(), key: key.into() })
     }
 
-    /// Sent from a page of this session, and from nowhere else.
-    pub async fn check(&self, site: &Arc<Site>, session: &str) -> Result<(), Response> {
-        let (session, mark) = (session.to_owned(), self.get(MARK).unwrap_or_default().to_owned());
-        let is_ours = site.look(move |app| app.is_form_mark(&session, &mark)).await;
-        if is_ours.map_err(|it| message::failed(site, it))? { Ok(()) } else { Err(message::stale_form(site)) }
+    /// Sent from a page of this visitor's, and from nowhere else.
+    pub async fn check_from(&self, site: &Arc<Site>, visitor: &Visitor) -> Result<(), Response> {
+        check_mark(site, visitor, self.get(MARK).unwrap_or_default()).await
     }
+
+    /// Sent from a page of this operator's, and from nowhere else.
+    pub async fn check(&self, site: &Arc<Site>, session: &str) -> Result<(), Response> {
+        if is_of(site, session, self.get(MARK).unwrap_or_default()).await? {
+            return Ok(());
+        }
+        Err(message::stale_form(site))
+    }
+}
+
+async fn is_of(site: &Arc<Site>, session: &str, seal: &str) -> Result<bool, Response> {
+    let (session, seal) = (session.to_owned(), seal.to_owned());
+    let is_ours = site.look(move |app| app.is_form_mark(&session, &seal)).await;
+    is_ours.map_err(|it| message::failed(site, it))
+}
+
+/// A form with this mark is of a page of the visitor's session. One of an account that was open in the same browser
+/// before is told so.
+pub async fn check_mark(site: &Arc<Site>, visitor: &Visitor, mark: &str) -> Result<(), Response> {
+    let (seal, of) = mark.split_once('.').unwrap_or((mark, ""));
+    if is_of(site, &visitor.session.id, seal).await? {
+        return Ok(());
+    }
+    let account = &visitor.known.account;
+    let present = account.name.as_deref().unwrap_or(account.id.as_str());
+    let is_other = !of.is_empty() && of != account.id.as_str();
+    Err(if is_other { message::form_of_another(site, present) } else { message::stale_form(site) })
+}
+
+/// A mark with the account whose page it is on: so much is known of a form that comes from a session before.
+pub fn mark_on(seal: &str, account: &Name) -> String {
+    format!("{seal}.{account}")
 }
 
 /// An amount of money as it is typed, such as `12.50`: exact, or not one.

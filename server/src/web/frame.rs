@@ -4,7 +4,7 @@ use billing::time::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::visit::Visitor;
-use super::{scope, show};
+use super::{form, scope, show};
 use crate::app::App;
 use crate::brand::Brand;
 use crate::service::{BalanceView, Error};
@@ -158,7 +158,7 @@ impl Frame {
             id: account.id.to_string(),
             account: account.name.clone().unwrap_or_else(|| account.id.to_string()),
             return_url: visitor.session.return_url.clone(),
-            mark: app.form_mark(&visitor.session.id)?,
+            mark: form::mark_on(&app.form_mark(&visitor.session.id)?, &account.id),
             live: Live::of(app, balance, &visitor.known.zone),
             timezone: account.timezone.clone(),
             decides: visitor.session.role.changes_billing(),

@@ -97,13 +97,21 @@ pub fn forbidden(site: &Site, text: &'static str) -> Response {
     shown_inside(message(site, StatusCode::FORBIDDEN, "Not for your role", text))
 }
 
-/// A form whose mark is not that of its session: sent from elsewhere, or from a page of the session before, which was
-/// often that of another account.
+/// A form of a page that was open before these pages were opened anew.
 pub fn stale_form(site: &Site) -> Response {
-    let text = "In this browser these pages were opened anew since, perhaps for another account, and what you sent is \
-                from a page of before. Nothing was done. Open the pages of the account you mean again, and send it \
-                from there.";
-    shown_inside(message(site, StatusCode::FORBIDDEN, "Please try again", text))
+    let text = "You signed in anew since this page was loaded, and it can be sent no more. Nothing was done. Load it \
+                again, fill it in, and send it from there.";
+    shown_inside(message(site, StatusCode::FORBIDDEN, "This page is out of date", text))
+}
+
+/// A form of a page of another account than the one that is open in this browser now.
+pub fn form_of_another(site: &Site, present: &str) -> Response {
+    let text = format!(
+        "You sent this from a page of another account. Since then {present} was opened in this browser, which has one \
+         account open at a time. Nothing was done, for neither of them. For the other account, open Settings again in \
+         the app, from that account. For {present}, go back to its pages and fill the form in there."
+    );
+    shown_inside(message(site, StatusCode::FORBIDDEN, "This page was of another account", text))
 }
 
 /// Something that was typed into a form, or stands in an address, looks like a card number. It is read no further.

@@ -43,7 +43,7 @@ fn path(page: PortalPage, can_buy: bool) -> String {
 }
 
 pub async fn sign_out(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    form.check(&site, &visitor.session.id).await?;
+    form.check_from(&site, &visitor).await?;
     let (session, return_url) = (visitor.session.clone(), visitor.session.return_url.clone());
     site.look(move |app| app.end_portal_session(&session)).await.map_err(|it| message::failed(&site, it))?;
     let gone = set_cookie(&site, PORTAL, "", 0);

@@ -59,7 +59,7 @@ impl<'a> Operator<'a> {
     }
     /// Lines of the audit log that say this action.
     fn noted(&self, action: &str) -> usize {
-        self.look(&format!("/console/audit?action={action}")).matches("<tr><td class=\"soft\">").count()
+        self.look(&format!("/console/audit?action={action}")).matches("<tr><td class=\"soft when\">").count()
     }
 }
 
@@ -404,6 +404,51 @@ fn prices_offers_keys_and_webhooks_are_kept_at_the_console() {
 }
 
 #[test]
+fn a_form_of_the_console_that_is_refused_keeps_what_was_typed_and_says_what_is_wrong() {
+    let server = Served::start();
+    server.account("ada");
+    let charged = server.charge(&chat("ada", "one", 80_000)).json()["id"].as_str().unwrap().to_owned();
+    let operator = Operator::of(&server);
+    let charge = format!("/console/charges/{charged}");
+    for (path, fields, kept, says) in [
+        (
+            "/console/offers/package",
+            vec![("id", "tiny"), ("name", "Tiny One"), ("credits", "x"), ("price", "1")],
+            "Tiny One",
+            "The credits ",
+        ),
+        (
+            "/console/offers/package",
+            vec![("id", "tiny"), ("name", "Tiny One"), ("credits", "9"), ("price", "1.234")],
+            "Tiny One",
+            "The price must be an amount",
+        ),
+        (
+            "/console/offers/plan",
+            vec![("id", "dear"), ("name", "Dear One"), ("credits", "9"), ("price", "99"), ("sure", "1")],
+            "Dear One",
+            "",
+        ),
+        ("/console/webhooks", vec![("url", "nowhere at all"), ("key", "k")], "nowhere at all", "The address "),
+        ("/console/keys", vec![("name", "without scopes"), ("key", "k")], "without scopes", "What it may do "),
+        (
+            &charge,
+            vec![("credits", "11"), ("reason", "Too much of it")],
+            "Too much of it",
+            "The credits must be at most 10",
+        ),
+        (&charge, vec![("credits", "eleven"), ("reason", "Too much of it")], "Too much of it", "The credits "),
+    ] {
+        let refused = operator.send(path, &fields);
+        assert!((400..500).contains(&refused.status), "{path}: {}", refused.status);
+        assert!(refused.text.contains(&format!("value=\"{kept}\"")), "{path} {fields:?}: {}", refused.text);
+        let alert =
+            refused.text.split_once("role=\"alert\"").expect("it says what is wrong").1.split_once("</p>").unwrap().0;
+        assert!(alert.contains(says) && alert.contains("Nothing was done."), "{path} {fields:?}: {alert}");
+    }
+}
+
+#[test]
 fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are_found() {
     let shop = Shop::open();
     let card = shop.customer("ada", "4242424242424242");
@@ -417,6 +462,11 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     assert!(!operator.look("/console/payments").contains(&path), "nothing is wrong with it");
     let too_much = operator.send(&path, &[("credits", "1001"), ("reason", "x")]);
     assert_eq!(too_much.status, 409, "refused before it is asked");
+    assert!(too_much.text.contains("name=\"credits\" inputmode=\"decimal\""), "{}", too_much.text);
+    assert!(too_much.text.contains("value=\"1001\"") && too_much.text.contains("value=\"x\""), "what was typed stays");
+    assert!(too_much.text.contains("role=\"alert\"") && too_much.text.contains("Nothing was done."));
+    let both = operator.send(&path, &[("credits", "1"), ("amount", "1"), ("reason", "x")]);
+    assert!(both.status == 422 && both.text.contains("The money must not be given together with credits."));
     let part = [("credits", "400"), ("reason", "Bought too many")];
     operator.did(&path, &part, &["400.00 unused credits are taken from ada", "€4.84", "€4.00 and €0.84 tax"]);
     operator.did(&path, &[("amount", "1.21"), ("reason", "And more")], &["100.00 unused credits", "€1.21"]);

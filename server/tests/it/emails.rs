@@ -212,9 +212,9 @@ fn a_low_balance_is_written_about_once_in_text_and_html() {
         assert!(letter.head.contains(header), "{header} in {}", letter.head);
     }
     // Credits with their money; the way to buy; what was typed is only text.
-    assert!(letter.text.contains("Left: 140 credits (EUR\u{a0}1.40)"), "{}", letter.text);
+    assert!(letter.text.contains("Left: 140 credits (€1.40)"), "{}", letter.text);
     assert!(letter.text.contains("https://app.example.com/billing?for=ada"));
-    assert!(letter.html.contains("140 credits (EUR\u{a0}1.40)"), "{}", letter.html);
+    assert!(letter.html.contains("140 credits (€1.40)"), "{}", letter.html);
     assert!(!letter.html.contains("<b>") && letter.html.contains("Acme &#60;Cloud&#62;"), "{}", letter.html);
     let email = server.email_until("ada", |it| it["status"] == "delivered");
     assert_eq!((&email["event"], &email["subject"]), (&json!("balance.low"), &json!("Your credits are running low")));
@@ -422,7 +422,7 @@ fn mondays_tell_of_last_week_once_each() {
     let date = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
     let age = server::clock::Clock::default().now().millis() - date.as_millisecond();
     assert!((-1_000..600_000).contains(&age), "{date}");
-    assert!(letter.text.contains("AI conversations: 80 credits (EUR\u{a0}0.80)"), "{}", letter.text);
+    assert!(letter.text.contains("AI conversations: 80 credits (€0.80)"), "{}", letter.text);
     assert!(letter.html.contains("Project The &#60;shop&#62;"), "{}", letter.html);
     server.email_until("ada", |it| it["status"] == "delivered");
     // The week after nothing was used; the one after that, something was.

@@ -26,6 +26,7 @@ mod jobs;
 mod keys;
 mod money_back;
 mod money_books;
+mod money_cancelling;
 mod money_card_numbers;
 mod money_crashes;
 mod money_lifetime;

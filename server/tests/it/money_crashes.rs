@@ -136,6 +136,31 @@ fn a_purchase_on_the_hosted_page_survives_death_at_every_step() {
     });
 }
 
+/// Before it was paid, and after.
+#[test]
+fn a_purchase_that_is_cancelled_survives_death_at_every_step() {
+    for is_paid in [false, true] {
+        let story = async |town: &mut Town, doom: &dyn Fn(&Town)| {
+            let (id, page) = town.buy_by(true).await.expect("it is begun");
+            if is_paid {
+                browse(&page.expect("it has a page"), VISA);
+            }
+            doom(town);
+            let _ = town.app.cancel_purchase(id).await;
+            id
+        };
+        at_every_step_and_then("cancelled purchase", story, async |town: &mut Town, id| {
+            town.take_over();
+            let payment = town.app.payment(id).unwrap().payment;
+            // Where the process died before it had noted what was asked of it, the page closes by itself.
+            if !payment.is_given_up && !payment.status().is_final() {
+                town.control("POST", "advance", &json!({"seconds": 25 * 3600}));
+                town.pass(Span::HOUR.times(25)).await;
+            }
+        });
+    }
+}
+
 /// 1 000 credits whenever fewer than 401 are left.
 fn topup() -> TopupOrder {
     TopupOrder {

@@ -44,6 +44,14 @@ fn an_invoice_is_a_pdf_called_by_its_number_with_its_twin_inside() {
         assert!(xml.text.contains(&format!("<cbc:ID>{number}</cbc:ID>")));
         assert!(shop.server.get(&path(paper, ".html")).text.contains(number));
     }
+    // Amounts, days and places as all pages say them.
+    let page = shop.server.get(&path(&invoice, ".html")).text;
+    let day = invoice["issued_at"].as_str().unwrap()[..10].to_owned();
+    for said in ["€60.50", "€50.00", "5,250", "≈ €0.009524", "VAT 21% (LT)", "Lithuania", "Visa ending in 4242"]
+    {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(!page.contains(&day) && !page.contains("50.00 EUR"), "{page}");
     assert_eq!(note["corrects"], invoice["number"]);
     for wrong in [".doc", ".", ".pdf.pdf"] {
         assert_eq!(shop.server.get(&path(&invoice, wrong)).problem().1, "invoice_not_found", "{wrong}");

@@ -669,12 +669,12 @@ fn a_payment_page_that_was_left_is_not_called_bought() {
     let link = format!("/settings/billing/payments/{}", bought["id"].as_str().unwrap());
     assert!(usage.contains("Not paid yet") && usage.contains(&link) && !usage.contains("On the way"), "{usage}");
     let billing = page("/settings/billing");
-    assert!(billing.contains("You left a payment unfinished.") && billing.contains(&link), "{billing}");
+    assert!(billing.contains("Not paid yet: 5,250 credits (Builder), €60.50.") && billing.contains(&link), "{billing}");
     assert!(!billing.contains("A payment is under way"), "{billing}");
     shop.type_card(bought["checkout_url"].as_str().unwrap(), VISA).unwrap();
     shop.settle();
     assert!(!page("/settings/usage").contains("Not paid yet"));
-    assert!(!page("/settings/billing").contains("unfinished"));
+    assert!(!page("/settings/billing").contains("Not paid yet"));
 }
 
 /// Asked first, as the end of a subscription is.

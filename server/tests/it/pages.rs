@@ -337,10 +337,52 @@ fn billing_details_keep_what_their_form_does_not_show() {
 }
 
 #[test]
+fn a_form_of_billing_says_that_it_was_done_or_keeps_what_was_typed_and_says_what_is_wrong() {
+    let server = Served::start();
+    server.account("ada");
+    let cookie = visit(&server, "ada", "owner");
+    let mark = mark_of(&server.browse("/settings/billing", &cookie).text).to_owned();
+    let send = |form: &str, fields: &str| {
+        server.submit(&format!("/settings/billing/{form}"), &cookie, &format!("mark={mark}&{fields}"))
+    };
+    let saved = send("details", "name=Ada+%26+Co&country=DE&tax_id=+de+136.695.976&postal_code=10115");
+    assert_eq!((saved.status, saved.header("location")), (303, Some("/settings/billing?did=details#details-said")));
+    let page = server.browse("/settings/billing?did=details", &cookie).text;
+    assert!(
+        page.contains("role=\"status\" id=\"details-said\" tabindex=\"-1\">Your billing details are saved."),
+        "{page}"
+    );
+    assert_eq!(server.get("/v1/accounts/ada").json()["tax_id"], "DE136695976");
+    for (fields, field, says) in [
+        (
+            "country=DE&tax_id=DE12",
+            "tax_id",
+            "The VAT number is not in the form of one of Germany, such as DE123456789.",
+        ),
+        ("postal_code=10115%3B", "postal_code", "The postal code must be of letters, digits, blanks and hyphens."),
+        ("postal_code=1234567890123", "postal_code", "The postal code must be at most 12 letters long."),
+        ("street=%s", "street", "The street must be at most 120 letters long."),
+        ("country=Lithuania", "country", "The country must be an ISO 3166-1 code of two letters such as LT."),
+        ("email=nobody", "email", "The e-mail address must be an e-mail address such as ada@example.com."),
+    ] {
+        let fields = format!("name=Typed+Name&{}", fields.replace("%s", &"x".repeat(121)));
+        let refused = send("details", &fields);
+        assert_eq!(refused.status, 422, "{fields}");
+        let beside = "aria-invalid=\"true\" aria-describedby=\"details-trouble\"";
+        let of_field = refused.text.split_once(&format!("name=\"{field}\"")).unwrap().1;
+        let of_field = of_field.split_once("</div>").unwrap().0;
+        assert!(of_field.contains(beside) && of_field.contains(says), "{fields}: {of_field}");
+        assert!(refused.text.contains("value=\"Typed Name\""), "{fields}: what was typed stays");
+        assert_eq!(refused.text.matches(says).count(), 1, "{fields}: it is said once");
+        assert_eq!(server.get("/v1/accounts/ada").json()["name"], "Ada & Co");
+    }
+}
+
+#[test]
 fn a_buyer_is_told_of_the_tax_that_is_added() {
     for (seller, country, says) in [
         ("LT", "US", "No VAT is added: the country is outside the European Union."),
-        ("LT", "DE", "VAT of 19 % is added to purchases."),
+        ("LT", "DE", "VAT of 19% is added to purchases."),
         ("US", "DE", "No tax is added to purchases."),
         ("", "DE", "No tax is added to purchases."),
     ] {
@@ -402,10 +444,17 @@ fn a_form_of_another_account_that_was_open_before_says_so() {
     let of_ada = visit(&server, "ada", "owner");
     let mark = mark_of(&server.browse("/settings/usage", &of_ada).text).to_owned();
     let of_bob = visit(&server, "bob", "owner");
-    let refused = server.submit("/settings/usage/budget", &of_bob, &format!("mark={mark}&limit=5"));
-    assert_eq!(refused.status, 403);
-    assert!(refused.text.contains("opened anew since, perhaps for another account"), "{}", refused.text);
-    assert!(refused.text.contains("Nothing was done"), "{}", refused.text);
+    let anew = visit(&server, "ada", "owner");
+    for path in ["/settings/usage/budget", "/settings/billing/details", "/settings/billing/mails", "/sign-out"] {
+        let refused = server.submit(path, &of_bob, &format!("mark={mark}&limit=5"));
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(refused.text.contains("You sent this from a page of another account."), "{path}: {}", refused.text);
+        assert!(refused.text.contains("Nothing was done, for neither of them."), "{path}: {}", refused.text);
+        let refused = server.submit(path, &anew, &format!("mark={mark}&limit=5"));
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(refused.text.contains("You signed in anew since this page was loaded"), "{path}: {}", refused.text);
+    }
+    assert_eq!(server.browse("/settings/usage", &of_bob).status, 200, "nobody was signed out");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::super::problem::Problem;
 use super::super::site::Site;
 use super::super::wire::{Amount, Instant, NameIn};
 use super::reply::{self, Answered};
-use crate::service::{File, Month, Scope, Statement, UsedRow, statement_csv};
+use crate::service::{File, Month, Scope, Statement, UsedRow};
 
 /// Credits that came in, by source.
 #[derive(Serialize, ToSchema)]
@@ -167,7 +167,7 @@ pub async fn show(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     match (pdf, &*form) {
         (Some(bytes), _) => reply::file(File { name, media_type: "application/pdf", bytes }),
         (None, "csv") => {
-            let text = statement_csv(&statement).into_bytes();
+            let text = site.app.statement_csv(&statement).into_bytes();
             reply::file(File { name, media_type: "text/csv; charset=utf-8; header=present", bytes: text })
         }
         _ => reply::json(StatusCode::OK, &StatementShown::of(statement)),

@@ -145,14 +145,15 @@ impl App {
         }
         Ok(match about["purpose"].as_str() {
             Some("auto_topup") => true,
-            Some("subscription") => {
+            Some(purpose) => {
                 let payment = about["payment"].as_str().unwrap_or_default();
                 // Whoever gave it up knows.
                 let paid = payment.parse().ok().map(|it| self.payment_kept(it)).transpose()?.flatten();
                 paid.is_some_and(|it| it.body.is_given_up)
-                    || self.is_told(known.account.number, Happening::SubscriptionPastDue, payment)?
+                    || purpose == "subscription"
+                        && self.is_told(known.account.number, Happening::SubscriptionPastDue, payment)?
             }
-            _ => false,
+            None => false,
         })
     }
 

@@ -1,9 +1,7 @@
 //! What e-mails say: plain words, amounts with their money, times in the account's zone. Made of what a notice tells;
 //! what it does not tell is left out.
 //!
-//! Numbers and dates are written so that nobody reads them wrong, wherever they live: spaces between thousands, the
-//! currency's code, months by name.
-use billing::invoice::Decimal;
+//! Numbers and dates are written as on the pages and on invoices, which the mails are about.
 use billing::money::{Credits, Currency, Money};
 use billing::payment::Failure;
 use billing::time::Timestamp;
@@ -13,6 +11,7 @@ use serde_json::Value;
 use super::digest;
 use super::letter::Letter;
 use crate::app::{App, Known};
+use crate::service::printed;
 
 /// A notice's facts, each read where it is there.
 pub(super) struct Facts<'a> {
@@ -91,9 +90,9 @@ fn of_credits(facts: &Facts<'_>, what: &str) -> Letter {
             .row("Until", facts.when("expires_at")),
         "budget.threshold_reached" => {
             let (name, percent) = (facts.text("budget").unwrap_or("A budget"), facts.number("percent").unwrap_or(100));
-            let title = format!("{name} has reached {percent} % of its budget");
+            let title = format!("{name} has reached {percent}% of its budget");
             let blocks = facts.text("action") == Some("block");
-            let note = if blocks { "At 100 % it refuses further work." } else { "It only tells, and stops nothing." };
+            let note = if blocks { "At 100% it refuses further work." } else { "It only tells, and stops nothing." };
             facts
                 .letter(&title, note)
                 .row("Used", facts.credits("used").or_else(|| facts.credits("spent")))
@@ -314,7 +313,7 @@ impl<'a> Facts<'a> {
     }
     pub(super) fn worth(&self, credits: Credits) -> String {
         let money = self.app.at_list_price(credits, self.known.account.currency);
-        format!("{} credits ({})", grouped(&credits.to_string()), shown(money))
+        format!("{} credits ({})", printed::credits(credits), printed::money(money))
     }
 
     /// An invoice by the number that stands on it.
@@ -331,7 +330,7 @@ impl<'a> Facts<'a> {
     fn money(&self, name: &str) -> Option<String> {
         let said = &self.about[name];
         let currency: Currency = said["currency"].as_str()?.parse().ok()?;
-        Some(shown(Money { amount: said["amount"].as_i64()?, currency }))
+        Some(printed::money(Money { amount: said["amount"].as_i64()?, currency }))
     }
 
     pub(super) fn when(&self, name: &str) -> Option<String> {
@@ -376,25 +375,6 @@ impl Letter {
     }
 }
 
-/// `EUR 1 234.50`, on one line.
-fn shown(money: Money) -> String {
-    format!("{}\u{a0}{}", money.currency.as_str().to_ascii_uppercase(), grouped(&Decimal(money).to_string()))
-}
-
-/// Thousands with thin gaps: no comma and no point that somewhere means the other.
-fn grouped(number: &str) -> String {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = whole.trim_start_matches('-');
-    let mut text = if whole.starts_with('-') { "-".to_owned() } else { String::new() };
-    for (place, digit) in digits.chars().enumerate() {
-        if 0 < place && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    if fraction.is_empty() { text } else { format!("{text}.{fraction}") }
-}
-
 /// `26 Nov 2026, 14:02 (Europe/Vilnius)`.
 fn moment(at: Timestamp, zone: &TimeZone) -> String {
     let at = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default().to_zoned(zone.clone());
@@ -413,18 +393,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_the_same_everywhere() {
-        for (number, said) in [
-            ("0", "0"),
-            ("999.5", "999.5"),
-            ("1234", "1\u{202f}234"),
-            ("-1234567.000001", "-1\u{202f}234\u{202f}567.000001"),
-        ] {
-            assert_eq!(grouped(number), said);
-        }
-        let money = |amount, code: &str| shown(Money { amount, currency: code.parse().unwrap() });
-        assert_eq!(money(123_450, "eur"), "EUR\u{a0}1\u{202f}234.50");
-        assert_eq!(money(1_250, "jpy"), "JPY\u{a0}1\u{202f}250");
+    fn an_instant_names_its_zone() {
         let at = Timestamp::from_millis("2026-11-26T12:02:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
         assert_eq!(moment(at, &TimeZone::get("Europe/Vilnius").unwrap()), "26 Nov 2026, 14:02 (Europe/Vilnius)");
     }

@@ -7,7 +7,7 @@ use billing::id::Name;
 use super::agree::Agree;
 use super::form::Form;
 use super::pay::leave;
-use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refused, rows};
+use super::{PATH, Paged, Trouble, admit, admit_change, back, done, may_change, message, refused, rows};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{By, Error};
@@ -15,11 +15,12 @@ use crate::web::frame::Frame;
 use crate::web::visit::Visitor;
 
 const SECTION: &str = "cards";
+pub const RETURNED: &str = "/settings/billing/cards/returned";
 
 /// To the provider's page, where a card is typed in.
 pub async fn add_card(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     admit_change(&site, &visitor, &form).await?;
-    let to = format!("{}{}#{SECTION}", site.origin(&visitor.headers), PATH);
+    let to = format!("{}{RETURNED}", site.origin(&visitor.headers));
     let key = form.get("key").unwrap_or_default().into();
     match site.app.set_up_card(&visitor.session.account, Some(to), &key).await {
         Ok(begun) => Ok(begun.setup_url.map_or_else(|| back(SECTION), |url| leave(&site, url))),
@@ -27,8 +28,19 @@ pub async fn add_card(State(site): State<Arc<Site>>, visitor: Visitor, form: For
     }
 }
 
+/// Back from the provider's page: with a card that was not there before, or without one.
+pub async fn returned(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    admit(&site, &visitor).await?;
+    let account = visitor.session.account.clone();
+    // The provider is asked which cards there are: its notice may be late, or lost. Whatever hinders that now, the
+    // worker does it later.
+    let is_new = site.app.look_for_cards(&account).await.unwrap_or(false);
+    Ok(if is_new { done("card") } else { back(SECTION) })
+}
+
 pub async fn make_default(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    done(&site, &visitor, &form, |app, account, (card, by)| app.make_default(account, card, by, None).map(drop)).await
+    let act = |app: &App, account: &Name, (card, by): (&str, &By)| app.make_default(account, card, by, None).map(drop);
+    to_card(&site, &visitor, &form, ("default", act)).await
 }
 
 /// The first of two clicks.
@@ -50,7 +62,7 @@ pub async fn review_removal(State(site): State<Arc<Site>>, visitor: Visitor) -> 
             fields: vec![("card", card.id.clone())],
             button: format!("Remove {label}"),
             is_danger: true,
-            instead: ("/settings/billing#cards", "Keep it"),
+            instead: ("/settings/billing#cards".to_owned(), "Keep it"),
         }))
     });
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
@@ -58,14 +70,16 @@ pub async fn review_removal(State(site): State<Arc<Site>>, visitor: Visitor) -> 
 }
 
 pub async fn remove_card(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    done(&site, &visitor, &form, |app, account, (card, by)| app.remove_method(account, card, by)).await
+    let act = |app: &App, account: &Name, (card, by): (&str, &By)| app.remove_method(account, card, by);
+    to_card(&site, &visitor, &form, ("removed", act)).await
 }
 
-async fn done(
+/// What is done to a card, and by what name that is told.
+async fn to_card(
     site: &Arc<Site>,
     visitor: &Visitor,
     form: &Form,
-    act: impl FnOnce(&App, &Name, (&str, &By)) -> Result<(), Error> + Send + 'static,
+    (did, act): (&str, impl FnOnce(&App, &Name, (&str, &By)) -> Result<(), Error> + Send + 'static),
 ) -> Paged {
     admit_change(site, visitor, form).await?;
     let (app, account) = (Arc::clone(&site.app), visitor.session.account.clone());
@@ -73,7 +87,7 @@ async fn done(
     let by = visitor.by();
     let acted = site.aside(move || act(&app, &account, (&card, &by))).await;
     match acted.map_err(|it| message::failed(site, it))? {
-        Ok(()) => Ok(back(SECTION)),
+        Ok(()) => Ok(done(did)),
         Err(error) => refused(site, visitor, Trouble::of(SECTION, error, form.said())).await,
     }
 }

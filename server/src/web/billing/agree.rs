@@ -25,7 +25,8 @@ pub struct Agree {
     pub fields: Vec<(&'static str, String)>,
     pub button: String,
     pub is_danger: bool,
-    pub instead: (&'static str, &'static str),
+    /// Where it leads not to agree, and what that is called.
+    pub instead: (String, &'static str),
 }
 
 impl Agree {
@@ -46,7 +47,7 @@ pub fn bill(what: String, price: &PriceOfCredits) -> Vec<(String, String)> {
 fn tax_line(price: &PriceOfCredits) -> String {
     match price.tax_rate {
         0 => "Tax".to_owned(),
-        it => format!("VAT, {} %", billing::tax::Rate(it)),
+        it => format!("VAT, {}%", billing::tax::Rate(it)),
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Histories {
     pub purchases: Vec<PurchaseRow>,
     pub payments: Vec<PaymentRow>,
     pub invoices: Vec<InvoiceRow>,
+    /// What the forms in them carry; nothing for one who may change nothing.
+    pub mark: String,
 }
 
 #[derive(Template)]
@@ -54,7 +56,7 @@ fn history_page(app: &App, visitor: &Visitor) -> Result<HistoryPage, Error> {
     let asked = visitor.query.get("of").unwrap_or_default();
     let (of, title) = *KINDS.iter().find(|(name, _)| *name == asked).unwrap_or(&KINDS[0]);
     let before = visitor.query.get("cursor");
-    let (histories, last) = read(app, visitor, of, before)?;
+    let (mut histories, last) = read(app, visitor, of, before)?;
     let href = |of: &str, cursor: &str| visitor.query.with(&[("of", of), ("cursor", cursor)]).href(HISTORY);
     let choice = |(name, label): &(&'static str, &'static str)| Choice {
         label: (*label).to_owned(),
@@ -62,8 +64,10 @@ fn history_page(app: &App, visitor: &Visitor) -> Result<HistoryPage, Error> {
         is_on: *name == of,
     };
     let balance = app.balance(account, None)?;
+    let frame = Frame::of(app, visitor, &balance, PATH)?;
+    histories.mark = if frame.decides { frame.mark.clone() } else { String::new() };
     Ok(HistoryPage {
-        frame: Frame::of(app, visitor, &balance, PATH)?,
+        frame,
         choices: KINDS.iter().map(choice).collect(),
         title,
         of,

@@ -2,10 +2,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect};
 
 use super::form::Form;
-use super::{PATH, Paged, admit_change, message};
+use super::{Paged, admit_change, done, message};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{DeliveryState, EmailView, Error, Topic};
@@ -62,7 +61,7 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     admit_change(&site, &visitor, &form).await?;
     let changes: Vec<(Topic, bool)> = Topic::ALL.into_iter().map(|it| (it, form.get(it.as_str()).is_some())).collect();
     let by = format!("portal: {}", visitor.session.role);
-    let done = site.look(move |app| app.set_notice_preferences(&visitor.session.account, &changes, &by));
-    done.await.map_err(|it| message::failed(&site, it))?;
-    Ok(Redirect::to(&format!("{PATH}#mails")).into_response())
+    let set = site.look(move |app| app.set_notice_preferences(&visitor.session.account, &changes, &by));
+    set.await.map_err(|it| message::failed(&site, it))?;
+    Ok(done("mails"))
 }

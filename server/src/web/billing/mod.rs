@@ -3,6 +3,7 @@
 //! Money is collected on the provider's own page or from a saved card; no card's number ever comes here. What a form
 //! asks for is committed before the provider is asked, so a page that is closed in between loses nothing.
 mod actions;
+mod again;
 mod agree;
 mod details;
 mod examples;
@@ -67,10 +68,12 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/settings/billing/returned", get(pay::returned))
         .route("/settings/billing/payments/{payment}", get(pay::show))
         .route("/settings/billing/payments/{payment}/confirm", form(pay::confirm))
+        .route("/settings/billing/payments/{payment}/cancel", form(pay::cancel))
         .route("/settings/billing/subscription", get(plans::review).post(plans::agree))
         .route("/settings/billing/subscription/end", get(plans::review_end).post(plans::end))
         .route("/settings/billing/auto-topup", form(topup::set))
         .route("/settings/billing/cards", form(actions::add_card))
+        .route(actions::RETURNED, get(actions::returned))
         .route("/settings/billing/cards/default", form(actions::make_default))
         .route("/settings/billing/cards/remove", get(actions::review_removal).post(actions::remove_card))
         .route("/settings/billing/details", form(details::set))
@@ -107,38 +110,72 @@ struct BillingPage {
     written: Vec<MailRow>,
     histories: Histories,
     waiting: Option<Waiting>,
-    /// What was sent has been kept.
-    is_saved: bool,
+    /// What was done just now: the section whose form was sent, and what is said of it.
+    said: Option<(&'static str, &'static str)>,
     trouble: Option<Trouble>,
 }
 
 /// A payment that has not ended: what it waits for, and where that is done.
 struct Waiting {
     id: String,
-    says: &'static str,
-    about: &'static str,
+    says: String,
     link: &'static str,
+    /// The provider's page, where it is open and this role may pay on it.
+    go_on: Option<String>,
+    can_cancel: bool,
 }
 
 impl Waiting {
     fn of(view: &PaymentView, may_change: bool) -> Waiting {
-        let (says, about, link) = match (view.payment.status(), view.payment.way) {
+        let it = &view.payment;
+        let what = format!("{}, {}", it.item, show::money(it.money(it.total())));
+        let (says, link) = match (it.status(), it.way) {
+            _ if it.is_given_up => (format!("A payment is being cancelled: {what}."), "See how it stands"),
             // Whether somebody has paid there, the provider has not said: a page is all there is so far.
-            (_, Way::Hosted) if may_change => {
-                ("You left a payment unfinished.", "If you have paid, its credits come by themselves.", "Go on with it")
-            }
-            (_, Way::Hosted) => ("A payment was left unfinished.", "", "See how it stands"),
-            (Status::RequiresAction, _) => ("A payment waits for the bank to be answered.", "", "See how it stands"),
-            _ => ("A payment is under way.", "", "See how it stands"),
+            (_, Way::Hosted) => (format!("Not paid yet: {what}."), "See the payment"),
+            (Status::RequiresAction, _) => (format!("The bank waits to be answered: {what}."), "See the payment"),
+            _ => (format!("A payment is under way: {what}."), "See how it stands"),
         };
-        Waiting { id: view.id.clone(), says, about, link }
+        Waiting {
+            id: view.id.clone(),
+            says,
+            link,
+            go_on: rows::go_on(view).filter(|_| may_change),
+            can_cancel: may_change && rows::can_cancel(view),
+        }
     }
 }
 
+/// What is said once something was done, and in which section, by what the address says of it: no stranger's words are
+/// ever shown.
+const DONE: [(&str, &str, &str); 10] = [
+    ("details", details::SECTION, "Your billing details are saved."),
+    ("mails", "mails", "What we write about is saved."),
+    ("card", "cards", "The card is saved."),
+    ("default", "cards", "The default card is set. What was declined is tried again with it."),
+    ("removed", "cards", "The card is removed."),
+    ("topup-on", topup::SECTION, "Auto-topup is on, as you agreed."),
+    ("topup-off", topup::SECTION, "Auto-topup is off. Nothing is bought by itself any more."),
+    ("plan", plans::SECTION, "The change of your plan is noted."),
+    ("end", plans::SECTION, "Your subscription is cancelled."),
+    ("keep", plans::SECTION, "Your subscription goes on."),
+];
+
 impl BillingPage {
+    fn said(&self, section: &str) -> Option<&'static str> {
+        self.said.filter(|it| it.0 == section).map(|it| it.1)
+    }
     fn trouble(&self, section: &str) -> Option<&str> {
         let found = self.trouble.as_ref().filter(|it| it.section == section);
         found.and_then(|it| it.why.as_deref().ok())
+    }
+    /// What was refused, where no field of the form is to blame.
+    fn at_large(&self, section: &str) -> Option<&str> {
+        self.trouble(section).filter(|_| self.trouble.as_ref().is_some_and(|it| it.field.is_empty()))
+    }
+    /// The same, beside the field that is.
+    fn beside(&self, section: &str, field: &str) -> Option<&str> {
+        self.trouble(section).filter(|_| self.trouble.as_ref().is_some_and(|it| it.field == field))
     }
     /// Attributes of a field: where it is the one that was refused, it has the focus, and says so.
     fn wrong(&self, section: &str, field: &str) -> String {
@@ -178,7 +215,7 @@ async fn may_change(site: &Site, visitor: &Visitor) -> Result<(), Response> {
 
 /// Whoever may change billing, with a form of this session.
 async fn admit_change(site: &Arc<Site>, visitor: &Visitor, form: &form::Form) -> Result<(), Response> {
-    form.check(site, &visitor.session.id).await?;
+    form.check_from(site, visitor).await?;
     may_change(site, visitor).await
 }
 
@@ -217,12 +254,13 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
+    let did = visitor.query.get("did");
     let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
+    let frame = Frame::of(app, visitor, &balance, PATH)?;
     Ok(BillingPage {
-        frame: Frame::of(app, visitor, &balance, PATH)?,
         sells: app.settings().payments.is_some(),
         may_change,
-        is_saved: trouble.is_none() && visitor.query.get("saved").is_some(),
+        said: DONE.iter().find(|it| trouble.is_none() && Some(it.0) == did).map(|it| (it.1, it.2)),
         key: app.form_key()?,
         currency: known.account.currency.as_str().to_uppercase(),
         price_of_thousand: show::money(app.at_list_price(thousand, known.account.currency)),
@@ -240,7 +278,9 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
             purchases,
             payments: tried.collect::<Result<_, _>>()?,
             invoices: invoices.iter().map(|it| InvoiceRow::of(it, known)).collect(),
+            mark: if may_change { frame.mark.clone() } else { String::new() },
         },
+        frame,
         waiting,
         trouble,
     })
@@ -272,6 +312,13 @@ async fn invoice(State(site): State<Arc<Site>>, Path(named): Path<String>, visit
         response.extensions_mut().insert(super::OwnStyle);
     }
     Ok(response)
+}
+
+/// Back to the page, where something was done and what that is: it is in sight there, and has the focus, so that it is
+/// also read out.
+fn done(did: &str) -> Response {
+    let section = DONE.iter().find(|it| it.0 == did).map_or("", |it| it.1);
+    Redirect::to(&format!("{PATH}?did={did}#{section}-said")).into_response()
 }
 
 /// Back to the page, at one of its sections.

@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use super::{Paged, Trouble, admit, message, refused, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, Month, statement_csv};
+use crate::service::{Error, Month};
 use crate::web::range::Choice;
 use crate::web::visit::Visitor;
 
@@ -93,7 +93,8 @@ fn stated(app: &App, visitor: &Visitor) -> Result<(String, &'static str, Vec<u8>
     let statement = app.statement(account, month, project.clone())?;
     let of = project.map(|it| format!("-{it}")).unwrap_or_default();
     Ok(if visitor.query.get("as") == Some("csv") {
-        (format!("statement-{month}{of}.csv"), "text/csv; charset=utf-8", statement_csv(&statement).into_bytes())
+        let text = app.statement_csv(&statement);
+        (format!("statement-{month}{of}.csv"), "text/csv; charset=utf-8", text.into_bytes())
     } else {
         (format!("statement-{month}{of}.pdf"), "application/pdf", app.statement_pdf(&statement)?)
     })

@@ -1,4 +1,5 @@
-//! A purchase: ordered, led to the provider's page or charged to a card, and shown until its credits are there.
+//! A purchase: ordered, led to the provider's page or charged to a card, and shown until its credits are there; or
+//! cancelled before it is paid.
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,12 +13,12 @@ use billing::payment::Status;
 use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
 use super::{
-    PATH, Paged, Trouble, admit, admit_change, examples, may_change, message, page, refused, rows, show as shown,
-    trouble,
+    LOOKED_AT, PATH, Paged, Trouble, admit, admit_change, again, examples, may_change, message, page, refused, rows,
+    show as shown, trouble,
 };
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, Goods, PaymentView, PurchaseOrder, Way};
+use crate::service::{Error, Goods, PaymentView, PurchaseOrder, Purpose, Way};
 use crate::web::frame::{Frame, House};
 use crate::web::range::Query;
 use crate::web::visit::Visitor;
@@ -43,6 +44,9 @@ struct PaymentPage {
     go_on: Option<String>,
     /// With the bank, for a saved card.
     can_confirm: bool,
+    can_cancel: bool,
+    /// Its form was sent a second time.
+    is_again: bool,
     invoice: Option<String>,
     may_change: bool,
 }
@@ -92,7 +96,9 @@ fn agreement(app: &App, visitor: &Visitor, said: &Query, warning: Option<&'stati
             format!("Go on and pay {}", shown::money(price.total)),
         ),
     };
+    let before = again::bought_lately(app, visitor, &price, said.get("key"))?;
     let mut fields = vec![("key", app.form_key()?), ("total", price.total.amount.to_string())];
+    fields.extend(before.as_ref().map(|it| (again::FIELD, it.id.clone())));
     for name in ["package", "credits", "method", "save"] {
         fields.extend(said.get(name).map(|it| (name, it.to_owned())));
     }
@@ -105,7 +111,7 @@ fn agreement(app: &App, visitor: &Visitor, said: &Query, warning: Option<&'stati
     if card.is_none() && said.get("save").is_some() {
         notes.push("The card is remembered, for purchases here and for what you agree to later.".to_owned());
     }
-    Ok(Agree {
+    let agree = Agree {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         title: "Purchase credits".to_owned(),
         sentences: vec![sentence],
@@ -116,7 +122,11 @@ fn agreement(app: &App, visitor: &Visitor, said: &Query, warning: Option<&'stati
         fields,
         button,
         is_danger: false,
-        instead: ("/settings/billing#buy", "Back"),
+        instead: ("/settings/billing#buy".to_owned(), "Back"),
+    };
+    Ok(match before {
+        Some(it) => again::asked_of(agree, &it, visitor.now),
+        None => agree,
     })
 }
 
@@ -126,42 +136,45 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         Ok(goods) => goods,
         Err(refusal) => return refused(&site, &visitor, Trouble::of(SECTION, refusal.into(), form.said())).await,
     };
-    let (account, wanted) = (visitor.session.account.clone(), goods.clone());
-    let app = Arc::clone(&site.app);
-    let price = site.aside(move || app.price_of_credits(&account, &wanted)).await;
-    let is_agreed = match price.map_err(|it| message::failed(&site, it))? {
-        Ok(price) => is_agreed(form.get("total"), &price),
+    let (app, asking, wanted, said) = (Arc::clone(&site.app), visitor.clone(), goods.clone(), form.said().clone());
+    let looked = site.aside(move || -> Result<(bool, bool), Error> {
+        let price = app.price_of_credits(&asking.session.account, &wanted)?;
+        Ok((is_agreed(said.get("total"), &price), again::is_meant(&app, &asking, &price, &said)?))
+    });
+    let (is_agreed, is_meant) = match looked.await.map_err(|it| message::failed(&site, it))? {
+        Ok(looked) => looked,
         Err(error) => return refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     };
-    if !is_agreed {
-        let warning = form.get("total").map(|_| CHANGED);
+    if !is_agreed || !is_meant {
+        let warning = form.get("total").filter(|_| !is_agreed).map(|_| CHANGED);
         return reviewed(&site, &visitor, form.said(), warning).await;
     }
     let method = form.get("method").filter(|it| *it != "hosted").map(str::to_owned);
     let order = PurchaseOrder {
         account: visitor.session.account.clone(),
         goods,
+        // A card that is saved is remembered already.
+        save_card: method.is_none() && form.get("save").is_some(),
         is_hosted: method.is_none(),
         method,
-        save_card: form.get("save").is_some(),
-        return_url: Some(format!("{}/settings/billing/returned", site.origin(&visitor.headers))),
-        key: form.get("key").unwrap_or_default().into(),
+        return_url: Some(format!("{}{}", site.origin(&visitor.headers), again::way_back(&form.key()))),
+        key: form.key(),
         by: visitor.by().name,
     };
-    let payment = match site.app.purchase(order).await {
+    let (payment, is_again) = match site.app.purchase(order).await {
         // Sent twice it is one payment, and who sent it wants to know how that stands now.
         Ok(payment) if payment.is_replay => match own(&site, &visitor, &payment.id).await {
-            Ok(payment) => payment,
+            Ok(payment) => (payment, "?again=1"),
             Err(page) => return Ok(page),
         },
-        Ok(payment) => payment,
+        Ok(payment) => (payment, ""),
         Err(error) => return refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     };
     match &payment.payment.page_url {
         Some(url) if payment.payment.way == Way::Hosted && !payment.payment.status().is_final() => {
             Ok(leave(&site, url.clone()))
         }
-        _ => Ok(Redirect::to(&format!("{PATH}/payments/{}", payment.id)).into_response()),
+        _ => Ok(Redirect::to(&format!("{PATH}/payments/{}{is_again}", payment.id)).into_response()),
     }
 }
 
@@ -193,12 +206,16 @@ fn goods(said: &Query) -> Result<Goods, Refusal> {
     }
 }
 
-/// Back from the provider's page: to the payment it was for, the newest.
+/// Back from the provider's page: to the payment it was for; the newest, where the way back does not say.
 pub async fn returned(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     admit(&site, &visitor).await?;
-    let account = visitor.session.account.clone();
-    let newest = site.look(move |app| Ok(app.payments(&account, None, 1)?.pop()));
-    let newest = newest.await.map_err(|it| message::failed(&site, it))?;
+    let (account, of) = (visitor.session.account.clone(), visitor.query.get("of").map(again::way_back));
+    let found = site.look(move |app| {
+        let payments = app.payments(&account, None, LOOKED_AT)?;
+        let place = payments.iter().position(|it| of.as_ref().is_some_and(|of| again::leads_back(it, of)));
+        Ok(payments.into_iter().nth(place.unwrap_or(0)))
+    });
+    let newest = found.await.map_err(|it| message::failed(&site, it))?;
     // The provider is asked how it went: its notice may be late, or lost.
     if let Some(it) = newest.as_ref().filter(|it| it.payment.way == Way::Hosted && !it.payment.status().is_final())
         && let Ok(id) = it.id.parse()
@@ -235,11 +252,9 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
     let (title, text) = match it.status() {
         Status::Succeeded => paid(view, &credits),
         Status::Failed => ("The payment failed", failure(view)),
-        Status::Canceled => ("The payment was canceled", "No money was taken.".to_owned()),
-        Status::RequiresAction if is_hosted => {
-            let text = "If you have paid: payment received, adding credits… They appear here by themselves.";
-            ("Waiting for your payment", text.to_owned())
-        }
+        Status::Canceled => ("The payment was cancelled", "No money was taken.".to_owned()),
+        _ if it.is_given_up => ("Cancelling the payment…", CANCELLING.to_owned()),
+        Status::RequiresAction if is_hosted => ("Not paid yet", NOT_PAID.to_owned()),
         Status::RequiresAction => {
             ("Your bank wants to hear from you", "It asks you to confirm this payment.".to_owned())
         }
@@ -259,12 +274,20 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
         status,
         class,
         is_waiting: !it.status().is_final(),
-        go_on: it.page_url.clone().filter(|_| is_hosted && !it.status().is_final()),
-        can_confirm: waits_for_customer && !is_hosted,
+        go_on: rows::go_on(view),
+        can_confirm: waits_for_customer && !is_hosted && !it.is_given_up,
+        can_cancel: rows::can_cancel(view),
+        is_again: visitor.query.get("again").is_some(),
         invoice: it.invoice.clone(),
         may_change: visitor.session.role.changes_billing(),
     })
 }
+
+const NOT_PAID: &str = "Continue on the payment page, or cancel. If you have just paid, the credits appear here by \
+                        themselves in a moment.";
+const CANCELLING: &str = "Nobody can pay it any more. Should it have been paid a moment before, its credits are added \
+                          and this page says so.";
+const PAID_FIRST: &str = "It was paid before it could be cancelled. ";
 
 const ON_ITS_WAY: &str = "goes back to you; a bank may take ten days to show it. The credits this money paid for are \
                           not on your account any more.";
@@ -288,7 +311,10 @@ fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
         // A refund is one from when it is asked for: that it has come nobody tells.
         "refunded" => ("The payment was refunded", format!("{back} {ON_ITS_WAY}")),
         "refunded in part" => ("Refunded in part", format!("{back} {ON_ITS_WAY}")),
-        _ => ("Credits added", format!("{credits} credits were added to your account.")),
+        _ => {
+            let before = if it.is_given_up && it.purpose == Purpose::Purchase { PAID_FIRST } else { "" };
+            ("Credits added", format!("{before}{credits} credits were added to your account."))
+        }
     }
 }
 
@@ -311,4 +337,13 @@ pub async fn confirm(State(site): State<Arc<Site>>, Path(id): Path<String>, visi
         Some(url) if confirmed.payment.status() == Status::RequiresAction => Ok(leave(&site, url)),
         _ => Ok(Redirect::to(&to).into_response()),
     }
+}
+
+/// Nobody pays it any more. What was paid first is said to be, on the page that this leads to.
+pub async fn cancel(State(site): State<Arc<Site>>, Path(id): Path<String>, visitor: Visitor, form: Form) -> Paged {
+    admit_change(&site, &visitor, &form).await?;
+    let view = own(&site, &visitor, &id).await?;
+    let id = view.id.parse().map_err(|_| message::failed(&site, Refusal::PaymentNotFound.into()))?;
+    site.app.cancel_purchase(id).await.map_err(|it| message::failed(&site, it.into()))?;
+    Ok(Redirect::to(&format!("{PATH}/payments/{}", view.id)).into_response())
 }

@@ -13,7 +13,7 @@ use billing::time::Timestamp;
 
 use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
-use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refused, rows, show};
+use super::{PATH, Paged, Trouble, admit_change, back, done, may_change, message, refused, rows, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{
@@ -306,7 +306,7 @@ fn agreement(app: &App, visitor: &Visitor, plan: &Name, warning: Option<&'static
         fields: vec![("plan", plan.to_string()), ("key", app.form_key()?)],
         button: String::new(),
         is_danger: false,
-        instead: ("/settings/billing#subscription", "Not now"),
+        instead: ("/settings/billing#subscription".to_owned(), "Not now"),
     };
     let card = rows::card_named(&cards, present.as_ref().and_then(|it| it.method.as_deref()));
     let total = match present {
@@ -395,8 +395,8 @@ pub async fn agree(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) 
         key: form.get("key").unwrap_or_default().into(),
         by: format!("portal: {}", visitor.session.role).into(),
     };
-    let done = if is_change { site.app.change_plan(order).await } else { site.app.subscribe(order).await };
-    match done {
+    let subscribed = if is_change { site.app.change_plan(order).await } else { site.app.subscribe(order).await };
+    match subscribed {
         Ok(_) => after(&site, &visitor, form.get("total") == Some("0")).await,
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     }
@@ -421,7 +421,7 @@ fn is_what_was_said(
 /// To the payment, where there is one; else back to where it stands.
 async fn after(site: &Arc<Site>, visitor: &Visitor, is_free: bool) -> Paged {
     if is_free {
-        return Ok(back(SECTION));
+        return Ok(done("plan"));
     }
     let account = visitor.session.account.clone();
     let newest = site.look(move |app| Ok(app.payments(&account, None, 1)?.pop()));
@@ -467,7 +467,7 @@ pub async fn review_end(State(site): State<Arc<Site>>, visitor: Visitor) -> Page
             fields: vec![("ends", "1".to_owned())],
             button: if is_over { "Cancel now".to_owned() } else { format!("Cancel on {day}") },
             is_danger: true,
-            instead: ("/settings/billing#subscription", "Keep it"),
+            instead: ("/settings/billing#subscription".to_owned(), "Keep it"),
         }))
     });
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
@@ -480,9 +480,9 @@ pub async fn end(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     let ends = form.get("ends") == Some("1");
     let (app, account) = (Arc::clone(&site.app), visitor.session.account.clone());
     let by = visitor.by();
-    let done = site.aside(move || app.end_subscription(&account, ends, &by, None)).await;
-    match done.map_err(|it| message::failed(&site, it))? {
-        Ok(_) => Ok(back(SECTION)),
+    let ended = site.aside(move || app.end_subscription(&account, ends, &by, None)).await;
+    match ended.map_err(|it| message::failed(&site, it))? {
+        Ok(_) => Ok(done(if ends { "end" } else { "keep" })),
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     }
 }

@@ -2,12 +2,14 @@
 use billing::id::Name;
 use billing::ledger::Source;
 use billing::money::{Credits, Currency, Money};
-use billing::payment::Status;
+use billing::payment::{Failure, Status};
 use billing::time::Timestamp;
 
 use super::show;
 use crate::app::{App, Known};
-use crate::service::{DisputeState, Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView};
+use crate::service::{
+    DisputeState, Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView, Purpose, Way,
+};
 use crate::web::frame::When;
 
 pub struct PackageRow {
@@ -66,11 +68,12 @@ pub fn exactly(credits: Credits) -> String {
     text.strip_suffix(".00").map_or(text.clone(), str::to_owned)
 }
 
-/// What a thousand credits cost where so many cost so much, rounded to the nearest minor unit.
+/// What a thousand credits cost where so many cost so much; about that, where it is no whole number of minor units.
 pub fn per_thousand(price: Money, credits: Credits) -> String {
     let (cost, micros) = (i128::from(price.amount) * 1_000 * i128::from(Credits::MICROS), credits.micros().max(1));
     let amount = (cost + i128::from(micros) / 2) / i128::from(micros);
-    show::money(Money { amount: i64::try_from(amount).unwrap_or(i64::MAX), ..price })
+    let about = if cost % i128::from(micros) == 0 { "" } else { "≈ " };
+    format!("{about}{}", show::money(Money { amount: i64::try_from(amount).unwrap_or(i64::MAX), ..price }))
 }
 
 pub struct CardRow {
@@ -176,6 +179,9 @@ pub struct PaymentRow {
     /// Names its colour.
     pub class: &'static str,
     pub why: Option<&'static str>,
+    /// The provider's page, while it can be paid on.
+    pub go_on: Option<String>,
+    pub can_cancel: bool,
 }
 
 impl PaymentRow {
@@ -195,9 +201,32 @@ impl PaymentRow {
             },
             status,
             class,
-            why: it.payment.failure().map(billing::payment::Failure::in_words),
+            why: why(it),
+            go_on: go_on(it),
+            can_cancel: can_cancel(it),
         })
     }
+}
+
+/// Why no money came of it, as whoever owns the account reads it.
+pub fn why(it: &PaymentView) -> Option<&'static str> {
+    let is_cancelled = it.payment.purpose == Purpose::Purchase && it.payment.is_given_up;
+    match it.payment.failure()? {
+        Failure::Abandoned if is_cancelled => Some("It was cancelled before it was paid. No money was taken."),
+        failure => Some(failure.in_words()),
+    }
+}
+
+/// The provider's page, while it can be paid on.
+pub fn go_on(it: &PaymentView) -> Option<String> {
+    let is_open = it.payment.way == Way::Hosted && !it.payment.status().is_final() && !it.payment.is_given_up;
+    it.payment.page_url.clone().filter(|_| is_open)
+}
+
+/// Whether a customer can take it back: it is a purchase, and waits for them. A bank that was asked answers first.
+pub fn can_cancel(it: &PaymentView) -> bool {
+    let waits = it.payment.way == Way::Hosted || it.payment.status() == Status::RequiresAction;
+    it.payment.purpose == Purpose::Purchase && waits && !it.payment.status().is_final() && !it.payment.is_given_up
 }
 
 /// How a payment stands, in a word, and how that is coloured.
@@ -210,10 +239,12 @@ pub fn status(it: &PaymentView) -> (&'static str, &'static str) {
         (Status::Succeeded, _) if it.payment.net + it.payment.tax <= returned.net + returned.tax => ("refunded", ""),
         (Status::Succeeded, _) if 0 < returned.net => ("refunded in part", ""),
         (Status::Succeeded, _) => ("paid", "good"),
+        (Status::Pending | Status::RequiresAction, _) if it.payment.is_given_up => ("being cancelled", "warn"),
+        (Status::RequiresAction, _) if it.payment.way == Way::Hosted => ("not paid yet", "warn"),
         (Status::Pending, _) => ("under way", "warn"),
         (Status::RequiresAction, _) => ("waits for you", "warn"),
         (Status::Failed, _) => ("failed", "bad"),
-        (Status::Canceled, _) => ("canceled", ""),
+        (Status::Canceled, _) => ("cancelled", ""),
     }
 }
 

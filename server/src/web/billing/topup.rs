@@ -13,7 +13,7 @@ use billing::time::Timestamp;
 use super::agree::{Agree, CHANGED, is_agreed};
 use super::form::Form;
 use super::plans::Around;
-use super::{PATH, Paged, Trouble, admit_change, back, message, refused, rows, show};
+use super::{PATH, Paged, Trouble, admit_change, done, message, refused, rows, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, Goods, MethodView, PaymentView, Purpose, TopupOrder};
@@ -260,7 +260,7 @@ fn asked(form: &Form, currency: Currency) -> Result<Asked, Refusal> {
 async fn turned_off(site: &Arc<Site>, visitor: &Visitor, form: &Form) -> Paged {
     let account = visitor.session.account.clone();
     let topup = site.look(move |app| app.topup_rule(&account)).await.map_err(|it| message::failed(site, it))?;
-    let Some(topup) = topup else { return Ok(back(SECTION)) };
+    let Some(topup) = topup else { return Ok(done("topup-off")) };
     let rule = &topup.rule;
     let order = TopupOrder {
         account: visitor.session.account.clone(),
@@ -273,7 +273,7 @@ async fn turned_off(site: &Arc<Site>, visitor: &Visitor, form: &Form) -> Paged {
         by: visitor.by().name,
     };
     match site.app.set_auto_topup(order).await {
-        Ok(_) => Ok(back(SECTION)),
+        Ok(_) => Ok(done("topup-off")),
         Err(error) => refused(site, visitor, Trouble::of(SECTION, error, form.said())).await,
     }
 }
@@ -311,7 +311,7 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         by: visitor.by().name,
     };
     match site.app.set_auto_topup(order).await {
-        Ok(_) => Ok(back(SECTION)),
+        Ok(_) => Ok(done("topup-on")),
         // Credits ran low between the question and the answer: it is asked again, with what it would charge at once.
         Err(Error::Refused(Refusal::WouldChargeNow { .. })) => reviewed(&site, visitor, (asked, None), &form).await,
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
@@ -383,6 +383,6 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
         fields,
         button: if charges_now { "Agree and charge now" } else { "Agree and turn on" }.to_owned(),
         is_danger: false,
-        instead: ("/settings/billing#auto-topup", "Not now"),
+        instead: ("/settings/billing#auto-topup".to_owned(), "Not now"),
     })
 }

@@ -69,6 +69,10 @@ fn blamed(section: &str, refusal: &Refusal) -> &'static str {
         (details::SECTION, "name") => "name",
         (details::SECTION, "email") => "email",
         (details::SECTION, "tax_id") => "tax_id",
+        (details::SECTION, "street") => "street",
+        (details::SECTION, "city") => "city",
+        (details::SECTION, "postal_code") => "postal_code",
+        (details::SECTION, "address.country") => "country",
         _ => "",
     }
 }
@@ -87,6 +91,10 @@ fn in_words(refusal: &Refusal) -> String {
                 "tax_id" => "The VAT number",
                 "name" => "The name",
                 "address" => "The address",
+                "street" => "The street",
+                "city" => "The city",
+                "postal_code" => "The postal code",
+                "address.country" => "The country",
                 "from" => "The first day",
                 "to" => "The last day",
                 _ => "What was sent",

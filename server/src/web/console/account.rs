@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::form::Form;
 use super::payments::PaymentRow;
+use super::refused::in_words;
 use super::{Desk, Paged, message, name, page, show};
 use crate::app::{App, Known};
 use crate::http::Site;
@@ -72,19 +73,6 @@ impl Giving {
             reason: typed("reason"),
         }
     }
-}
-
-/// A refusal by what its field is called on the form.
-fn in_words(refusal: &Refusal) -> String {
-    let Refusal::Invalid { field, why } = refusal else { return show::sentence(&refusal.to_string()) };
-    let label = match &**field {
-        "days" => "The days until they expire",
-        "credits" => "The credits",
-        "cost" | "cost.amount" => "What was paid for them",
-        "reason" => "The reason",
-        other => other,
-    };
-    show::sentence(&format!("{label} {why}"))
 }
 
 /// The account's page once more, with what was typed to give it credits and why that cannot be done.

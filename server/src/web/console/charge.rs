@@ -10,6 +10,7 @@ use billing::money::Credits;
 
 use super::confirm::{Question, ask};
 use super::form::Form;
+use super::refused::{Refused, again};
 use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
@@ -27,10 +28,11 @@ struct ChargePage {
     reversed: String,
     left: String,
     can_reverse: bool,
+    refused: Refused,
 }
 
 pub async fn show(State(site): State<Arc<Site>>, Path(charge): Path<String>, host: Host) -> Paged {
-    let filled = site.look(move |app| charge_page(app, &host, &charge));
+    let filled = site.look(move |app| charge_page(app, &host, &charge, Refused::default()));
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
     Ok(page(StatusCode::OK, &filled))
 }
@@ -39,7 +41,7 @@ fn id_of(text: &str) -> Result<ChargeId, Error> {
     text.parse().map_err(|_| Refusal::ChargeNotFound.into())
 }
 
-fn charge_page(app: &App, host: &Host, charge: &str) -> Result<ChargePage, Error> {
+fn charge_page(app: &App, host: &Host, charge: &str, refused: Refused) -> Result<ChargePage, Error> {
     let view = app.charge_by_id(id_of(charge)?)?;
     let account = &view.answer.account;
     let known = app.known(account)?;
@@ -54,47 +56,68 @@ fn charge_page(app: &App, host: &Host, charge: &str) -> Result<ChargePage, Error
         reversed: show::used(view.reversed),
         left: view.left.to_string(),
         can_reverse: view.left.is_positive(),
+        refused,
     })
+}
+
+/// How many credits are to go back, all where none are said, and what the customer reads.
+fn asked(form: &Form) -> Result<(Option<Credits>, String), Error> {
+    let credits: Option<Result<Credits, _>> = form.get("credits").map(str::parse);
+    let credits = credits.transpose().map_err(|why| Refusal::invalid("credits", why))?;
+    let reason = form.get("reason").unwrap_or_default().to_owned();
+    check_reason(&reason)?;
+    Ok((credits, reason))
 }
 
 pub async fn reverse(State(site): State<Arc<Site>>, Path(charge): Path<String>, host: Host, form: Form) -> Paged {
     form.check(&site, &host.operator.id).await?;
     let failed = |it: Error| message::failed(&site, it.into());
     let id = id_of(&charge).map_err(failed)?;
-    let credits: Option<Credits> = match form.get("credits") {
-        None => None,
-        Some(text) => Some(text.parse().map_err(|why| failed(Refusal::invalid("credits", why).into()))?),
+    let (credits, reason) = match asked(&form) {
+        Ok(asked) => asked,
+        Err(error) => return reversing_again(&site, (host, charge), &form, error).await,
     };
-    let reason = form.get("reason").unwrap_or_default().to_owned();
-    check_reason(&reason).map_err(|it| failed(it.into()))?;
     let view = site.look(move |app| app.charge_by_id(id)).await.map_err(|it| message::failed(&site, it))?;
-    let account = view.answer.account.to_string();
     if !form.is_sure() {
-        let left = view.left;
-        let much = credits.unwrap_or(left);
-        let says = vec![
-            format!(
-                "{} of the {} credits that are left of the charge go back to {account}.",
-                show::used(much),
-                show::used(left)
-            ),
-            "They return to the very grants they came from, the last first; what was owed for it is forgiven first."
-                .to_owned(),
-            format!("The customer reads: “{reason}”"),
-        ];
-        let question = Question {
-            title: "Give credits back?".to_owned(),
-            says,
-            button: "Give them back",
-            is_harsh: false,
-            adds: Vec::new(),
-            action: format!("/console/charges/{charge}"),
-            back: format!("/console/charges/{charge}"),
-            tab: "/console",
-        };
+        let (account, left) = (view.answer.account.to_string(), view.left);
+        if credits.is_some_and(|it| left < it) {
+            let why = format!("must be at most {left}: so many are left of it");
+            let error = Refusal::invalid("credits", why).into();
+            return reversing_again(&site, (host, charge), &form, error).await;
+        }
+        let question = question(&charge, &account, (credits.unwrap_or(left), left), &reason);
         return ask(&site, &host, &form, question).await;
     }
     let order = ReverseOrder { charge: id, credits, reason: reason.into(), key: form.key(), by: by(&host) };
-    site.app.reverse(order).await.map_err(failed)?;
-    Ok(done(&format!("/console/charges/{charge}"), "reverse"))
+    match site.app.reverse(order).await {
+        Ok(_) => Ok(done(&format!("/console/charges/{charge}"), "reverse")),
+        Err(error) => reversing_again(&site, (host, charge), &form, error).await,
+    }
+}
+
+async fn reversing_again(site: &Arc<Site>, (host, charge): (Host, String), form: &Form, error: Error) -> Paged {
+    again(site, form, error, move |app, refused| charge_page(app, &host, &charge, refused)).await
+}
+
+fn question(charge: &str, account: &str, (much, left): (Credits, Credits), reason: &str) -> Question {
+    let says = vec![
+        format!(
+            "{} of the {} credits that are left of the charge go back to {account}.",
+            show::used(much),
+            show::used(left)
+        ),
+        "They return to the very grants they came from, the last first; what was owed for it is forgiven first."
+            .to_owned(),
+        format!("The customer reads: “{reason}”"),
+    ];
+    Question {
+        title: "Give credits back?".to_owned(),
+        says,
+        button: "Give them back",
+        is_harsh: false,
+        adds: Vec::new(),
+        action: format!("/console/charges/{charge}"),
+        back: format!("/console/charges/{charge}"),
+        tab: "/console",
+    }
 }

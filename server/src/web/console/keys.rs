@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::confirm::{Question, ask};
 use super::form::Form;
+use super::refused::{Refused, again};
 use super::{Desk, Paged, done, message, page};
 use crate::app::App;
 use crate::http::Site;
@@ -25,6 +26,7 @@ struct KeysPage {
     scopes: Vec<(&'static str, &'static str)>,
     /// The secret is shown once, here; none for a key that was made by the same form before.
     minted: Option<(String, Option<String>)>,
+    refused: Refused,
 }
 
 struct KeyRow {
@@ -58,7 +60,7 @@ fn keys_page(app: &App, host: &Host, minted: Option<Minted>) -> Result<KeysPage,
     keys.sort_by_key(|it| it.revoked.is_some());
     let scopes = Scope::ALL.map(|it| (it.as_str(), in_words(it))).to_vec();
     let minted = minted.map(|it| (it.key.name, it.secret));
-    Ok(KeysPage { desk: Desk::of(app, host, HERE)?, keys, scopes, minted })
+    Ok(KeysPage { desk: Desk::of(app, host, HERE)?, keys, scopes, minted, refused: Refused::default() })
 }
 
 pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
@@ -66,13 +68,18 @@ pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
     Ok(page(StatusCode::OK, &filled))
 }
 
-async fn minted(site: &Arc<Site>, host: Host, order: MintOrder) -> Paged {
-    let filled = site.look(move |app| {
-        let minted = app.mint_api_key(order)?;
-        keys_page(app, &host, Some(minted))
-    });
-    let filled = filled.await.map_err(|it| message::failed(site, it))?;
-    Ok(page(StatusCode::CREATED, &filled))
+async fn minted(site: &Arc<Site>, host: Host, form: &Form, order: MintOrder) -> Paged {
+    let app = Arc::clone(&site.app);
+    let minted = site.aside(move || app.mint_api_key(order)).await.map_err(|it| message::failed(site, it))?;
+    let minted = match minted {
+        Ok(minted) => minted,
+        Err(error) => {
+            let fill = move |app: &App, refused| Ok(KeysPage { refused, ..keys_page(app, &host, None)? });
+            return again(site, form, error, fill).await;
+        }
+    };
+    let filled = site.look(move |app| keys_page(app, &host, Some(minted))).await;
+    Ok(page(StatusCode::CREATED, &filled.map_err(|it| message::failed(site, it))?))
 }
 
 /// Makes a key. Its secret comes at once and once, so nothing is asked in between.
@@ -85,7 +92,7 @@ pub async fn mint(State(site): State<Arc<Site>>, host: Host, form: Form) -> Page
         under: form.under(&host),
         secret: None,
     };
-    minted(&site, host, order).await
+    minted(&site, host, &form, order).await
 }
 
 /// A key like another, to change over to. The other works until it is revoked.
@@ -119,7 +126,7 @@ pub async fn rotate(State(site): State<Arc<Site>>, host: Host, form: Form) -> Pa
         under: form.under(&host),
         secret: None,
     };
-    minted(&site, host, order).await
+    minted(&site, host, &form, order).await
 }
 
 /// `backend` is followed by `backend 2`, that by `backend 3`.

@@ -14,6 +14,7 @@ mod keys;
 mod offers;
 mod payments;
 mod prices;
+mod refused;
 mod reports;
 mod sign_in;
 mod webhooks;

@@ -11,6 +11,7 @@ use billing::subscription::Every;
 
 use super::confirm::{Question, ask};
 use super::form::{Form, money};
+use super::refused::{Refused, again};
 use super::{Desk, Paged, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
@@ -19,6 +20,9 @@ use crate::web::billing::lapses;
 use crate::web::visit::Host;
 
 const HERE: &str = "/console/offers";
+/// What is put on sale, as its form's address calls it.
+const PACKAGE: &str = "package";
+const PLAN: &str = "plan";
 
 #[derive(Template)]
 #[template(path = "console/offers.html")]
@@ -30,11 +34,16 @@ struct OffersPage {
     /// What the forms are filled with: an offer that is to be changed, or nothing.
     package: Filled,
     plan: Filled,
+    /// Why the form that was sent was refused, of packages and of plans.
+    package_problem: Option<String>,
+    plan_problem: Option<String>,
 }
 
 /// A form's fields as they are shown.
 #[derive(Default)]
 struct Filled {
+    /// It changes what is on sale.
+    is_known: bool,
     id: String,
     name: String,
     credits: String,
@@ -65,23 +74,57 @@ struct PlanRow {
 }
 
 pub async fn show(State(site): State<Arc<Site>>, host: Host) -> Paged {
-    let filled = site.look(move |app| {
-        let currency = app.settings().currency;
-        let (packages, plans) = (app.packages(currency)?, app.plans(currency)?);
-        let (package, plan) = (host.query.get("package"), host.query.get("plan"));
-        let package = packages.iter().find(|it| Some(&*it.id) == package).map(|it| of_package(it, currency));
-        let plan = plans.iter().find(|it| Some(&*it.id) == plan).map(|it| of_plan(it, currency));
-        Ok(OffersPage {
-            desk: Desk::of(app, &host, HERE)?,
-            currency: currency.as_str().to_uppercase(),
-            packages: packages.iter().map(|it| package_row(app, it, currency)).collect(),
-            plans: plans.iter().map(|it| plan_row(app, it, currency)).collect(),
-            package: package.unwrap_or_default(),
-            plan: plan.unwrap_or_default(),
-        })
-    });
-    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
+    let filled = site.look(move |app| offers_page(app, &host)).await.map_err(|it| message::failed(&site, it))?;
     Ok(page(StatusCode::OK, &filled))
+}
+
+fn offers_page(app: &App, host: &Host) -> Result<OffersPage, Error> {
+    let currency = app.settings().currency;
+    let (packages, plans) = (app.packages(currency)?, app.plans(currency)?);
+    let (package, plan) = (host.query.get("package"), host.query.get("plan"));
+    let package = packages.iter().find(|it| Some(&*it.id) == package).map(|it| of_package(it, currency));
+    let plan = plans.iter().find(|it| Some(&*it.id) == plan).map(|it| of_plan(it, currency));
+    Ok(OffersPage {
+        desk: Desk::of(app, host, HERE)?,
+        currency: currency.as_str().to_uppercase(),
+        packages: packages.iter().map(|it| package_row(app, it, currency)).collect(),
+        plans: plans.iter().map(|it| plan_row(app, it, currency)).collect(),
+        package: package.unwrap_or_default(),
+        plan: plan.unwrap_or_default(),
+        package_problem: None,
+        plan_problem: None,
+    })
+}
+
+/// The page once more, with what was typed to put a package or a plan on sale, and why that cannot be done.
+async fn putting_again(site: &Arc<Site>, host: &Host, form: &Form, (what, error): (&'static str, Error)) -> Paged {
+    let (host, typed) = (host.clone(), typed(form));
+    let fill = move |app: &App, refused: Refused| {
+        let page = offers_page(app, &host)?;
+        Ok(if what == PLAN {
+            let plan = Filled { is_known: page.plans.iter().any(|it| it.id == typed.id), ..typed };
+            OffersPage { plan, plan_problem: refused.problem, ..page }
+        } else {
+            let package = Filled { is_known: page.packages.iter().any(|it| it.id == typed.id), ..typed };
+            OffersPage { package, package_problem: refused.problem, ..page }
+        })
+    };
+    again(site, form, error, fill).await
+}
+
+fn typed(form: &Form) -> Filled {
+    let text = |name: &str| form.get(name).unwrap_or_default().to_owned();
+    Filled {
+        is_known: false,
+        id: text("id"),
+        name: text("name"),
+        credits: text("credits"),
+        bonus: text("bonus"),
+        price: text("price"),
+        every: text("every"),
+        periods: text("carry_over_periods"),
+        maximum: text("carry_over_maximum"),
+    }
 }
 
 fn plain(amount: i64, currency: Currency) -> String {
@@ -90,6 +133,7 @@ fn plain(amount: i64, currency: Currency) -> String {
 
 fn of_package(it: &Package, currency: Currency) -> Filled {
     Filled {
+        is_known: true,
         id: it.id.clone(),
         name: it.name.clone(),
         credits: Credits::from_micros(it.credits).to_string(),
@@ -101,6 +145,7 @@ fn of_package(it: &Package, currency: Currency) -> Filled {
 
 fn of_plan(it: &Plan, currency: Currency) -> Filled {
     Filled {
+        is_known: true,
         id: it.id.clone(),
         name: it.name.clone(),
         credits: it.credits().to_string(),
@@ -186,7 +231,10 @@ fn package_of(form: &Form, currency: Currency) -> Result<Package, Error> {
 pub async fn put_package(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {
     form.check(&site, &host.operator.id).await?;
     let currency = site.app.settings().currency;
-    let package = package_of(&form, currency).map_err(|it| message::failed(&site, it.into()))?;
+    let package = match package_of(&form, currency) {
+        Ok(package) => package,
+        Err(error) => return putting_again(&site, &host, &form, (PACKAGE, error)).await,
+    };
     if !form.is_sure() {
         let known = site.look(move |app| app.packages(currency)).await.map_err(|it| message::failed(&site, it))?;
         let is_new = known.iter().all(|it| it.id != package.id);
@@ -199,11 +247,14 @@ pub async fn put_package(State(site): State<Arc<Site>>, host: Host, form: Form) 
             format!("Beside the list price: {}.", row.saves),
             "What was bought before stays as it is.".to_owned(),
         ];
-        return ask(&site, &host, &form, put("package", says, is_new)).await;
+        return ask(&site, &host, &form, put(PACKAGE, says, is_new)).await;
     }
-    let put = site.look(move |app| app.put_package(&package, &host.operator.name)).await;
-    put.map_err(|it| message::failed(&site, it))?;
-    Ok(done(HERE, "offer"))
+    let (app, by) = (Arc::clone(&site.app), host.operator.name.clone());
+    let put = site.aside(move || app.put_package(&package, &by)).await;
+    match put.map_err(|it| message::failed(&site, it))? {
+        Ok(_) => Ok(done(HERE, "offer")),
+        Err(error) => putting_again(&site, &host, &form, (PACKAGE, error)).await,
+    }
 }
 
 /// For how many periods unused credits last; nothing said keeps them.
@@ -235,7 +286,10 @@ fn plan_of(form: &Form, currency: Currency) -> Result<Plan, Error> {
 pub async fn put_plan(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {
     form.check(&site, &host.operator.id).await?;
     let currency = site.app.settings().currency;
-    let plan = plan_of(&form, currency).map_err(|it| message::failed(&site, it.into()))?;
+    let plan = match plan_of(&form, currency) {
+        Ok(plan) => plan,
+        Err(error) => return putting_again(&site, &host, &form, (PLAN, error)).await,
+    };
     if !form.is_sure() {
         let known = site.look(move |app| app.plans(currency)).await.map_err(|it| message::failed(&site, it))?;
         let is_new = known.iter().all(|it| it.id != plan.id);
@@ -249,11 +303,14 @@ pub async fn put_plan(State(site): State<Arc<Site>>, host: Host, form: Form) -> 
             },
             "Whoever has the plan keeps it as it was.".to_owned(),
         ];
-        return ask(&site, &host, &form, put("plan", says, is_new)).await;
+        return ask(&site, &host, &form, put(PLAN, says, is_new)).await;
     }
-    let put = site.look(move |app| app.put_plan(&plan, &host.operator.name)).await;
-    put.map_err(|it| message::failed(&site, it))?;
-    Ok(done(HERE, "offer"))
+    let (app, by) = (Arc::clone(&site.app), host.operator.name.clone());
+    let put = site.aside(move || app.put_plan(&plan, &by)).await;
+    match put.map_err(|it| message::failed(&site, it))? {
+        Ok(_) => Ok(done(HERE, "offer")),
+        Err(error) => putting_again(&site, &host, &form, (PLAN, error)).await,
+    }
 }
 
 pub async fn withdraw(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::confirm::{Question, ask};
 use super::form::{Form, money};
+use super::refused::{Refused, again};
 use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
@@ -145,6 +146,7 @@ struct PaymentPage {
     /// What could still go back; none where nothing can.
     unused: Option<String>,
     currency: String,
+    refused: Refused,
 }
 
 fn id_of(text: &str) -> Result<PaymentId, Error> {
@@ -152,12 +154,12 @@ fn id_of(text: &str) -> Result<PaymentId, Error> {
 }
 
 pub async fn show(State(site): State<Arc<Site>>, Path(payment): Path<String>, host: Host) -> Paged {
-    let filled = site.look(move |app| payment_page(app, &host, &payment));
+    let filled = site.look(move |app| payment_page(app, &host, &payment, Refused::default()));
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
     Ok(page(StatusCode::OK, &filled))
 }
 
-fn payment_page(app: &App, host: &Host, id: &str) -> Result<PaymentPage, Error> {
+fn payment_page(app: &App, host: &Host, id: &str, refused: Refused) -> Result<PaymentPage, Error> {
     let payment = id_of(id)?;
     let view = app.payment(payment)?;
     let it = &view.payment;
@@ -192,6 +194,7 @@ fn payment_page(app: &App, host: &Host, id: &str) -> Result<PaymentPage, Error> 
         facts,
         unused,
         currency: it.currency().as_str().to_uppercase(),
+        refused,
     })
 }
 
@@ -217,13 +220,20 @@ pub async fn refund(State(site): State<Arc<Site>>, Path(payment): Path<String>, 
     let failed = |it: Error| message::failed(&site, it.into());
     let id = id_of(&payment).map_err(failed)?;
     let view = site.look(move |app| app.payment(id)).await.map_err(|it| message::failed(&site, it))?;
-    let much = much(&form, view.payment.currency()).map_err(failed)?;
+    let much = match much(&form, view.payment.currency()) {
+        Ok(much) => much,
+        Err(error) => return refunding_again(&site, (host, payment), &form, error).await,
+    };
     let reason = form.get("reason").unwrap_or_default().to_owned();
     let home = format!("/console/payments/{payment}");
     let order = refund_order(id, &host, (much, &reason));
     if !form.is_sure() {
-        let preview = site.look(move |app| app.preview_refund(&order)).await;
-        let preview = preview.map_err(|it| message::failed(&site, it))?;
+        let app = Arc::clone(&site.app);
+        let preview = site.aside(move || app.preview_refund(&order)).await;
+        let preview = match preview.map_err(|it| message::failed(&site, it))? {
+            Ok(preview) => preview,
+            Err(error) => return refunding_again(&site, (host, payment), &form, error).await,
+        };
         let question = Question {
             title: "Refund?".to_owned(),
             says: consequences(&preview, &view, &reason),
@@ -236,8 +246,14 @@ pub async fn refund(State(site): State<Arc<Site>>, Path(payment): Path<String>, 
         };
         return ask(&site, &host, &form, question).await;
     }
-    site.app.refund(RefundOrder { key: form.key(), ..order }).await.map_err(failed)?;
-    Ok(done(&home, "refund"))
+    match site.app.refund(RefundOrder { key: form.key(), ..order }).await {
+        Ok(_) => Ok(done(&home, "refund")),
+        Err(error) => refunding_again(&site, (host, payment), &form, error).await,
+    }
+}
+
+async fn refunding_again(site: &Arc<Site>, (host, payment): (Host, String), form: &Form, error: Error) -> Paged {
+    again(site, form, error, move |app, refused| payment_page(app, &host, &payment, refused)).await
 }
 
 fn consequences(it: &RefundPreview, view: &PaymentView, reason: &str) -> Vec<String> {

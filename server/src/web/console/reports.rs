@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use billing::money::{Currency, Money};
+use billing::money::{Credits, Currency, Money};
 use billing::time::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -97,7 +97,7 @@ fn reports_page(app: &App, host: &Host) -> Result<ReportsPage, Error> {
     let liability = app.liability(Some(end(month)))?;
     let balance = app.trial_balance()?;
     let issued = report.issued.iter().map(|(source, it)| (show::words(source.as_str()), show::used(*it)));
-    let used = report.used.iter().map(|(meter, it)| (label(app, meter), show::used(*it)));
+    let used = used(app, &report).into_iter().map(|(name, it)| (name, show::used(it)));
     Ok(ReportsPage {
         desk: Desk::of(app, host, HERE)?,
         month: month.to_string(),
@@ -120,11 +120,17 @@ fn reports_page(app: &App, host: &Host) -> Result<ReportsPage, Error> {
     })
 }
 
-/// What a meter is called by the prices.
-fn label(app: &App, meter: &str) -> String {
-    let cards = app.cards();
-    let found = cards.latest().and_then(|it| it.meter(meter).map(|it| it.label.to_string()));
-    found.unwrap_or_else(|| show::words(meter))
+/// What was used, by what customers' pages call it.
+fn used(app: &App, report: &RevenueReport) -> Vec<(String, Credits)> {
+    let mut rows: Vec<(String, Credits)> = Vec::new();
+    for (meter, credits) in &report.used {
+        let name = app.category_of(meter).as_str().to_owned();
+        match rows.iter_mut().find(|it| it.0 == name) {
+            Some(row) => row.1 += *credits,
+            None => rows.push((name, *credits)),
+        }
+    }
+    rows
 }
 
 fn months(host: &Host, chosen: Month) -> Vec<(String, String, bool)> {

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::confirm::{Question, ask};
 use super::form::Form;
+use super::refused::{Refused, again};
 use super::{Desk, Paged, done, message, page};
 use crate::app::App;
 use crate::http::Site;
@@ -33,6 +34,7 @@ struct WebhooksPage {
     events: Vec<&'static str>,
     /// Shown once, here.
     secret: Option<(String, String)>,
+    refused: Refused,
 }
 
 struct EndpointRow {
@@ -68,7 +70,7 @@ fn webhooks_page(app: &App, host: &Host, made: Option<MadeEndpoint>) -> Result<W
     let endpoints = app.endpoints()?.into_iter().map(|it| row(app, it)).collect::<Result<_, _>>()?;
     let secret = made.and_then(|it| Some((it.endpoint.endpoint.url, it.secret?.reveal())));
     let events = Happening::ALL.iter().map(|it| it.as_str()).collect();
-    Ok(WebhooksPage { desk: Desk::of(app, host, HERE)?, endpoints, events, secret })
+    Ok(WebhooksPage { desk: Desk::of(app, host, HERE)?, endpoints, events, secret, refused: Refused::default() })
 }
 
 pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
@@ -80,15 +82,20 @@ pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
 /// Makes an endpoint. Its secret comes at once and once, so nothing is asked in between.
 pub async fn create(State(site): State<Arc<Site>>, host: Host, form: Form) -> Paged {
     form.check(&site, &host.operator.id).await?;
-    let filled = site.look(move |app| {
-        let chosen = Happening::ALL.iter().map(|it| it.as_str()).filter(|it| form.get(it).is_some());
-        let events: Vec<String> = chosen.map(str::to_owned).collect();
-        let url = form.get("url").unwrap_or_default();
-        let made = app.create_endpoint(url, &events, &host.operator.name, form.under(&host).as_ref())?;
-        webhooks_page(app, &host, Some(made))
-    });
-    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
-    Ok(page(StatusCode::CREATED, &filled))
+    let chosen = Happening::ALL.iter().map(|it| it.as_str()).filter(|it| form.get(it).is_some());
+    let events: Vec<String> = chosen.map(str::to_owned).collect();
+    let (url, under) = (form.get("url").unwrap_or_default().to_owned(), form.under(&host));
+    let (app, by) = (Arc::clone(&site.app), host.operator.name.clone());
+    let made = site.aside(move || app.create_endpoint(&url, &events, &by, under.as_ref())).await;
+    let made = match made.map_err(|it| message::failed(&site, it))? {
+        Ok(made) => made,
+        Err(error) => {
+            let fill = move |app: &App, refused| Ok(WebhooksPage { refused, ..webhooks_page(app, &host, None)? });
+            return again(&site, &form, error, fill).await;
+        }
+    };
+    let filled = site.look(move |app| webhooks_page(app, &host, Some(made))).await;
+    Ok(page(StatusCode::CREATED, &filled.map_err(|it| message::failed(&site, it))?))
 }
 
 #[derive(Template)]

@@ -254,7 +254,7 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
 
 /// Sets a budget as the form says, or takes it away.
 pub async fn save(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    form.check(&site, &visitor.session.id).await?;
+    form.check_from(&site, &visitor).await?;
     if let Some(no) = may_change(&site, &visitor) {
         return Err(no);
     }

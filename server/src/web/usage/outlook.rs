@@ -157,7 +157,7 @@ impl TipRow {
 
 /// Takes a tip away for good.
 pub async fn dismiss(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    form.check(&site, &visitor.session.id).await?;
+    form.check_from(&site, &visitor).await?;
     if !visitor.session.role.changes_billing() {
         let text = "Owners and billing contacts of the account decide which tips are shown. Ask one of them.";
         return Err(message::forbidden(&site, text));
