@@ -252,6 +252,8 @@ fn calendar(zone: &TimeZone, now: Timestamp) -> Option<Calendar> {
 
 #[cfg(test)]
 mod tests {
+    use billing::time::Span;
+
     use super::*;
     use crate::service::Interval;
     use crate::service::usage::bucket_start;
