@@ -210,6 +210,7 @@ impl Book {
                 });
             }
             (ServerAct::Change(_), None) => return Err(Refusal::ServerNotFound),
+            (ServerAct::Change(Change::Start(_)), Some(_)) if self.closed => return Err(Refusal::AccountClosed),
             (ServerAct::Change(change), Some(server)) => {
                 let mut next = (**server).clone();
                 next.change(change, report.at.min(at), &terms.calendar).map_err(|it| denied(it, change))?;
