@@ -235,6 +235,7 @@ impl App {
             unknown_kinds: Mutex::default(),
         };
         app.heard_at.store(app.ran_millis(), Ordering::Relaxed);
+        app.follow_clock()?;
         app.install_first_card(first_card)?;
         app.reread()?;
         app.watch_provider()?;
@@ -250,6 +251,7 @@ impl App {
         let heard = self.hear_of_accounts();
         // Also where that could not be heard: a key that was revoked opens nothing.
         self.reread()?;
+        self.follow_clock()?;
         heard
     }
 
@@ -327,6 +329,13 @@ impl App {
     /// Whether nothing can be written until the process is started again.
     pub fn is_spent(&self) -> bool {
         self.store.is_spent()
+    }
+    /// Whether the store answers, and would take a commit now.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub fn takes_commits(&self) -> Result<bool, crate::service::Error> {
+        Ok(self.store.takes_commits()?)
     }
     pub fn turnstile(&self) -> &Turnstile {
         &self.turnstile

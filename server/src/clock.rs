@@ -58,4 +58,9 @@ impl Clock {
         assert!(Span::default() <= span, "a clock does not go back");
         self.ahead.fetch_add(span.millis(), Ordering::Relaxed);
     }
+
+    /// Moves the clock until it is ahead of the machine's by `span`, unless it is by more.
+    pub fn be_ahead_by(&self, span: Span) {
+        self.ahead.fetch_max(span.millis(), Ordering::Relaxed);
+    }
 }

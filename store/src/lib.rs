@@ -107,6 +107,12 @@ pub trait Store: Send + Sync {
         false
     }
 
+    /// Whether it would take a commit now. A database that may only be read, as a standby or by an operator's hand,
+    /// answers reads all the same.
+    fn takes_commits(&self) -> Result<bool, Fault> {
+        Ok(!self.is_spent())
+    }
+
     /// Whether other processes may commit to it too: then what is decided must be `reserve`d first, and what is kept at
     /// hand may have changed.
     fn is_shared(&self) -> bool {

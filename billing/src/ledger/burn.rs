@@ -216,6 +216,7 @@ impl Book {
                 });
             }
             (ServerAct::Change(_), None) => return Err(Refusal::ServerNotFound),
+            (ServerAct::Change(Change::Start(_)), Some(_)) if self.closed => return Err(Refusal::AccountClosed),
             (ServerAct::Change(change), Some(server)) => {
                 if happened_at + SKEW_MAX < server.provisioned_at {
                     let why = "is before the server was ordered; PUT the server with an earlier `at` of its own";

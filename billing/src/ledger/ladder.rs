@@ -146,6 +146,8 @@ impl Book {
         }
         match command {
             Command::Ladder => notices.extend(self.step(at)),
+            // Nobody is left who would pay for them: whatever the credits, they are to be given up.
+            Command::Close if self.servers().lives() => notices.push(self.release_due()),
             // Once an hour, when the last server has settled it.
             Command::Settle { server } if self.is_last_to_settle(server, at) => notices.extend(self.runway(at)),
             Command::Server(_) => {
@@ -179,8 +181,12 @@ impl Book {
         Some(match (ladder.zero_at, ladder.stop_at) {
             (None, _) => Notice::Exhausted { grace_until: at + grace.lasts, debt_max: grace.debt_max },
             (Some(_), None) => Notice::StopDue { servers: self.names(|it| it.run.phase == Phase::Running) },
-            (Some(_), Some(_)) => Notice::ReleaseDue { servers: self.names(|it| !it.run.phase.is_over()) },
+            (Some(_), Some(_)) => self.release_due(),
         })
+    }
+
+    fn release_due(&self) -> Notice {
+        Notice::ReleaseDue { servers: self.names(|it| !it.run.phase.is_over()) }
     }
 
     /// The rung the runway is on, when it is another than was told.

@@ -1,14 +1,28 @@
 //! A sandbox's clock, moved by whoever tries things out.
+//!
+//! How far it is ahead is kept in the store: what was written at an instant would otherwise lie in the future of whoever
+//! starts the process again, and of other nodes.
 use billing::Refusal;
 use billing::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{Change, Document, Fault};
 
 use super::Error;
+use super::documents::{Kept, read};
 use super::house_requests::{HouseKey, Under};
 use super::order::Fingerprint;
 use crate::app::App;
 
 /// The furthest the test clock moves at once.
 const ADVANCE_MAX: Span = Span::DAY.times(3_660);
+/// The only document of its kind, and its kind.
+const CLOCK: &str = "clock";
+
+/// How far the clock of everybody on this store is ahead of the machine's, in milliseconds.
+#[derive(Serialize, Deserialize)]
+struct Ahead {
+    millis: i64,
+}
 
 impl App {
     /// Moves the clock forward, and does what has become due. Says what time it was then, and whether its key did that
@@ -26,11 +40,35 @@ impl App {
             let why = "must be ahead of now, by ten years at most: a clock does not go back";
             return Err(Refusal::invalid("to", why).into());
         }
-        self.clock.advance(span);
+        while !self.keep(&[self.clock_moved_to(to)?])? {}
+        self.follow_clock()?;
         self.settle_all().await?;
         let now = self.now();
         let note: Vec<_> = under.iter().map(|it| it.led_to(&now.millis().to_string())).collect();
         self.keep(&note)?;
         Ok((now, false))
+    }
+
+    /// What moves the clock of all: two who move it to the same instant at once move it there once.
+    fn clock_moved_to(&self, to: Timestamp) -> Result<Change, Fault> {
+        let kept = self.clock_kept()?;
+        let mut kept = kept.unwrap_or_else(|| Kept::new(Document::HOUSE, CLOCK, CLOCK.to_owned(), Ahead { millis: 0 }));
+        kept.body.millis = kept.body.millis.max(to.millis() - self.clock.machine_now().millis());
+        Ok(kept.next(to, None))
+    }
+
+    fn clock_kept(&self) -> Result<Option<Kept<Ahead>>, Fault> {
+        self.store.document(Document::HOUSE, CLOCK, CLOCK)?.map(read).transpose()
+    }
+
+    /// In a sandbox, moves the clock to where it was moved last, by this process before it was started again or by
+    /// another.
+    pub(crate) fn follow_clock(&self) -> Result<(), Fault> {
+        if self.settings().is_sandbox
+            && let Some(kept) = self.clock_kept()?
+        {
+            self.clock.be_ahead_by(Span::from_millis(kept.body.millis));
+        }
+        Ok(())
     }
 }

@@ -50,7 +50,8 @@ fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Ha
             (Happening::ServerStopDue, about)
         }
         Notice::ReleaseDue { servers } => {
-            let about = json!({"reason": "credits", "servers": names(servers), "debt": after.debt.to_string()});
+            let reason = if transaction.what == What::Closed { "account_closed" } else { "credits" };
+            let about = json!({"reason": reason, "servers": names(servers), "debt": after.debt.to_string()});
             (Happening::ServerReleaseDue, about)
         }
         Notice::Recovered { servers } if !servers.is_empty() => {

@@ -311,6 +311,19 @@ fn a_closed_account_spends_no_more_and_is_forgotten_by_name() {
     assert_eq!(server.get("/v1/accounts/ada/entries").json()["data"].as_array().unwrap().len(), 8);
 }
 
+/// What was written after the clock was moved would lie in the future of whoever starts it again.
+#[test]
+fn a_sandbox_goes_on_at_the_instant_it_was_moved_to() {
+    let server = Served::sandbox();
+    server.account("ada");
+    assert_eq!(server.post("/v1/test-clock/advance", "", &json!({"to": "2035-03-01T00:00:00Z"})).status, 200);
+    assert_eq!(server.charge(&chat("ada", "then", 8)).status, 201);
+    let again = Served::start_with(server.stop(), &[("SCRIP_SANDBOX", "1")], "");
+    let as_of = again.get("/v1/accounts/ada/balance").json()["as_of"].clone();
+    assert!("2035-03-01" < as_of.as_str().unwrap(), "{as_of}");
+    assert_eq!(again.charge(&chat("ada", "now", 8)).status, 201);
+}
+
 #[test]
 fn a_new_rate_card_is_compared_added_and_never_changes_the_past() {
     let server = Served::start();

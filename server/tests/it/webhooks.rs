@@ -197,6 +197,29 @@ fn a_balance_that_crosses_a_line_is_told_of_once_each_time_and_signed() {
 }
 
 /// Credits for servers pay for no chat: they hide from nobody that the others are used up.
+/// Whoever acts on servers is told at once; what they use until they are given up is counted.
+#[test]
+fn a_closed_account_has_its_servers_given_up_and_starts_none() {
+    let (server, ear) = (fresh(), Ear::open(204));
+    server.endpoint(&ear, &["server.release_due"]);
+    server.account("ada");
+    let path = |id: &str| format!("/v1/accounts/ada/servers/{id}");
+    for id in ["runs", "waits"] {
+        assert_eq!(server.put(&path(id), &json!({"tier": "entry-level"})).status, 201);
+    }
+    let report = |id: &str, what: &str| server.post(&format!("{}/{what}", path(id)), "", &json!({}));
+    assert_eq!(report("runs", "start").status, 200);
+    assert_eq!(server.send("/v1/accounts/ada/close", "x1", "application/json", "").status, 201);
+    let told = ear.next().json();
+    let about = &told["data"];
+    assert_eq!((&about["reason"], &about["servers"]), (&json!("account_closed"), &json!(["runs", "waits"])), "{told}");
+    assert_eq!(report("waits", "start").problem().1, "account_closed");
+    for id in ["runs", "waits"] {
+        let released = report(id, "release");
+        assert_eq!((released.status, &released.json()["state"]), (200, &json!("released")), "{}", released.text);
+    }
+}
+
 #[test]
 fn a_line_is_crossed_by_what_pays_for_the_work() {
     let server = fresh();

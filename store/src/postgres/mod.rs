@@ -322,6 +322,10 @@ impl Store for Postgres {
             Ok(registry::all(it, registry::ACCOUNT_NUMBERED, &[&number], registry::account).await?.pop())
         })
     }
+    fn takes_commits(&self) -> Result<bool, Fault> {
+        // On a connection that commits would go by: those that read are told nothing of it.
+        Ok(self.shared.once(async |it| registry::takes_commits(it).await)?)
+    }
     fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Fault> {
         self.read(async |it| registry::accounts(it, after, limit).await)
     }

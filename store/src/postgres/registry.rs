@@ -35,6 +35,8 @@ pub const CARDS: &str = "select version, effective_at, at, by, document from rat
 pub const KEYS: &str = "select id, name, hash, scopes, at, revoked_at from api_keys order by number";
 pub const QUOTE: &str = "select expires_at, body from quotes where account = $1 and id = $2";
 pub const REPLY: &str = "select request, status, body from replies where key = $1";
+/// Not where it was told to be read only, nor where it follows another.
+pub const TAKES_COMMITS: &str = "select current_setting('transaction_read_only') = 'off'";
 pub const NEWEST_AUDIT: &str = "select coalesce(max(number), 0) from audit";
 pub const AUDIT: &str =
     "select number, at, by, action, subject, detail from audit where number < $1 order by number desc limit $2";
@@ -83,6 +85,10 @@ pub fn account(row: &Row) -> Result<Account, Fault> {
         tax_id: column(row, 8)?,
         closed_at: maybe_instant(row, 9)?,
     })
+}
+
+pub async fn takes_commits(session: &Session) -> Result<bool, Trouble> {
+    Ok(column(&session.query(DOING, TAKES_COMMITS, &[]).await?[0], 0)?)
 }
 
 pub async fn accounts(session: &Session, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Trouble> {

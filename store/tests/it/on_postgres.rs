@@ -53,6 +53,17 @@ fn a_long_history_reads_as_a_naive_record_says() {
     assert_clean(&store);
 }
 
+/// As a standby, or what an operator told so: it answers reads, and who asks whether a node is of use must hear.
+#[test]
+fn a_database_that_may_only_be_read_takes_no_commits() {
+    let schema = Schema::new();
+    assert!(open(&schema).takes_commits().unwrap());
+    let only_read = format!("{}%20-cdefault_transaction_read_only%3Don", schema.url());
+    let only_read = Postgres::open(&only_read).unwrap();
+    assert_eq!(only_read.accounts(None, 1).unwrap(), []);
+    assert!(!only_read.takes_commits().unwrap());
+}
+
 /// The views, read with any tool, say what the rules say.
 #[test]
 fn the_views_show_the_double_entries_and_the_charges() {

@@ -176,7 +176,9 @@ pub struct CloseShown<'a> {
 
 /// Close an account
 ///
-/// No new spending; its personal fields are erased; its ledger stays, as the law asks. Takes no body.
+/// No new spending; its personal fields are erased; its ledger stays, as the law asks. Takes no body. No server of it
+/// starts any more, and those it has are to be given up: `server.release_due` says so at once, with the reason
+/// `account_closed`. What they use until that is reported is counted.
 #[utoipa::path(post, path = "/v1/accounts/{account}/close", operation_id = "closeAccount", tag = "Accounts",
     params(
         ("account" = NameIn, Path, description = "The account."),

@@ -47,10 +47,10 @@ pub async fn health(State(site): State<Arc<Site>>) -> Answered {
         (status = 503, description = "Not now."),
     ))]
 pub async fn readiness(State(site): State<Arc<Site>>) -> Answered {
-    if site.is_closing() || site.app.is_spent() {
+    let is_ready = !site.is_closing() && site.look(crate::app::App::takes_commits).await?;
+    if !is_ready {
         return Err(Problem::busy());
     }
-    site.look(|app| app.accounts(None, 1)).await?;
     reply::json(StatusCode::OK, &HealthShown { status: "ready" })
 }
 
