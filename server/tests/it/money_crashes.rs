@@ -161,6 +161,28 @@ fn a_purchase_that_is_cancelled_survives_death_at_every_step() {
     }
 }
 
+/// Its owner comes back from adding it while the provider tells of it.
+#[test]
+fn a_card_that_several_see_at_once_is_one() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..4 {
+            let town = Town::new(0, false).await;
+            let setup = town.app.set_up_card(&ada(), Some("http://shop.example/".to_owned()), &"second".into()).await;
+            browse(setup.unwrap().setup_url.as_deref().unwrap(), DECLINES);
+            let looks = [(); 6].map(|()| {
+                let app = std::sync::Arc::clone(&town.app);
+                tokio::spawn(async move { app.look_for_cards(&ada()).await })
+            });
+            for look in looks {
+                assert!(look.await.unwrap().unwrap(), "there is a new one");
+            }
+            assert_eq!(town.app.payment_methods(&ada()).unwrap().len(), 2);
+            town.app.close();
+        }
+    });
+}
+
 /// 1 000 credits whenever fewer than 401 are left.
 fn topup() -> TopupOrder {
     TopupOrder {
