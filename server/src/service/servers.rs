@@ -137,7 +137,7 @@ impl App {
         self.tell_news(news).await
     }
 
-    /// Tells one server of the prices that took effect while it was not over: of the tier it had then, by what is known.
+    /// Tells one server of the prices that took effect while it was not over: of the tier it had then.
     pub(super) async fn tell_prices(&self, known: &Known, server: &Name) -> Result<(), Error> {
         let news = self.untold_prices(&*self.book(known.account.number)?, Some(server));
         if news.is_empty() { Ok(()) } else { self.tell_news(news).await }
@@ -248,6 +248,8 @@ fn calendar(zone: &TimeZone, now: Timestamp) -> Option<Calendar> {
 
 #[cfg(test)]
 mod tests {
+    use billing::time::Span;
+
     use super::*;
     use crate::service::Interval;
     use crate::service::usage::bucket_start;
