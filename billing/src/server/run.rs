@@ -242,8 +242,8 @@ impl Run {
     }
 }
 
-/// What a month asks for one tier. Its seconds are counted over all its prices together, begun ones in full: in whichever
-/// second prices change, that second costs what it did when it began. Its cap is the tier's, whatever the prices.
+/// What a month asks for one tier. Its seconds are counted over all its prices together, begun ones in full: the second
+/// in which prices change costs what it did when it began. Its cap is the tier's, whatever the prices.
 #[derive(Clone, Copy, Default)]
 struct Asked {
     millis: u64,

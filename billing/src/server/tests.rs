@@ -38,7 +38,8 @@ pub fn tariff(tier: usize, card: u32) -> Arc<Tariff> {
 /// What facts come to by `until`, of a server ordered on the tariff `first`, counted without meters: intervals, cut at
 /// months, whose seconds are counted once for each tier's month, and priced once for each of its prices.
 pub fn oracle(first: &Arc<Tariff>, facts: &[Fact], until: Timestamp, calendar: &Calendar) -> Credits {
-    let mut counted: Vec<((Timestamp, Text), Vec<(Arc<Tariff>, i64)>)> = Vec::new();
+    type Priced = Vec<(Arc<Tariff>, i64)>;
+    let mut counted: Vec<((Timestamp, Text), Priced)> = Vec::new();
     let (mut sum, mut life) = (Credits::ZERO, 0);
     let mut tariff = first.clone();
     let (mut since, mut paid_until) = (until, until);
@@ -79,10 +80,10 @@ pub fn oracle(first: &Arc<Tariff>, facts: &[Fact], until: Timestamp, calendar: &
         let place = |it: &Tariff| (it.tier.clone(), it.region.clone());
         match &change {
             Change::Resize(to) if place(to) != place(&tariff) => tariff = to.clone(),
-            Change::Start(to) | Change::Resize(to) | Change::Prices(to) => {
-                if place(to) == place(&tariff) && tariff.rate_card < to.rate_card {
-                    tariff = to.clone();
-                }
+            Change::Start(to) | Change::Resize(to) | Change::Prices(to)
+                if place(to) == place(&tariff) && tariff.rate_card < to.rate_card =>
+            {
+                tariff = to.clone();
             }
             _ => {}
         }
@@ -390,7 +391,10 @@ proptest! {
     /// several of one instant, new prices of several cards.
     #[test]
     fn the_order_in_which_reports_arrive_is_nothing(
-        reports in prop::collection::vec(((0..13_u8, 0..4_usize), 0..60_i64, prop::option::of(0..3_600_000_i64)), 1..14),
+        reports in prop::collection::vec(
+            ((0..13_u8, 0..4_usize), 0..60_i64, prop::option::of(0..3_600_000_i64)),
+            1..14,
+        ),
         shuffles in prop::collection::vec(prop::collection::vec(any::<u32>(), 14), 1..5),
         waits in prop::collection::vec(0..40_000_000_i64, 0..9),
     ) {
@@ -416,7 +420,7 @@ fn every_short_history_is_the_same_in_every_order() {
         let with = |first: usize| {
             let mut rest = facts.to_vec();
             let first = rest.remove(first);
-            orders(&rest).into_iter().map(move |it| [&[first.clone()], &it[..]].concat())
+            orders(&rest).into_iter().map(move |it| [std::slice::from_ref(&first), &it[..]].concat())
         };
         (0..facts.len()).flat_map(with).collect()
     }
@@ -437,7 +441,7 @@ fn every_short_history_is_the_same_in_every_order() {
     }
 }
 
-/// Whatever was told before, an end is taken, and what comes after all that is remembered: the oldest is then so for good.
+/// Whatever was told before, an end is taken, and all that comes after what is remembered: the oldest is then final.
 #[test]
 fn an_end_is_taken_after_however_many_reports() {
     let calendar = vilnius();

@@ -135,7 +135,7 @@ impl App {
         self.tell_news(news).await
     }
 
-    /// Tells one server of the prices that took effect while it was not over: of the tier it had then, by what is known.
+    /// Tells one server of the prices that took effect while it was not over: of the tier it had then.
     pub(super) async fn tell_prices(&self, known: &Known, server: &Name) -> Result<(), Error> {
         let news = self.untold_prices(&*self.book(known.account.number)?, Some(server));
         if news.is_empty() { Ok(()) } else { self.tell_news(news).await }

@@ -366,7 +366,7 @@ fn a_late_stop_gives_back_to_every_grant_it_came_from() {
         What::Reversed(it) => Some(it),
         _ => None,
     });
-    assert!(reversals.clone().count() >= 298 && reversals.into_iter().all(|it| it.regranted.is_none()));
+    assert!(298 <= reversals.clone().count() && reversals.into_iter().all(|it| it.regranted.is_none()));
     assert_folds(&history.journal, &history.book);
 }
 

@@ -65,7 +65,7 @@ pub struct ServerShown {
     month_cap_reached: bool,
     /// What it costs in this calendar month if it runs on to its end, its set-up with it where that was this month.
     projected_month: Amount,
-    /// By which version of the rate card its time is priced: the first of those that cost the same.
+    /// By which version of the rate card its time is priced.
     rate_card: u32,
 }
 
@@ -156,8 +156,8 @@ pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
             description = "The server as it stands now; under a key that came before, as it stood then."),
         (status = 402, description = "`insufficient_credits`: a stopped server may not start on nothing."),
         (status = 404, description = "No such account or server."),
-        (status = 409, description = "`server_conflict`: not possible by what is known of the server, and says by what. \
-            Or more was reported since than is remembered: of the last 1000 reports each can be corrected."),
+        (status = 409, description = "`server_conflict`: not possible by what is known of the server, and says by \
+            what. Or more was reported since than is remembered: of the last 1000 reports each can be corrected."),
         (status = 422, description = "`at` is in the future, more than 35 days ago or before the server was ordered: \
             order one that runs already with an `at` of its own."),
     ))]
