@@ -528,7 +528,8 @@ fn reports_come_in_any_order() {
     grant(&served, "100000", "g");
     at(&served, "2027-06-01T12:00:00Z");
     let hour = |hour: u32| format!("2027-06-01T{hour:02}:00:00Z");
-    let stories: [(&[(&str, u32)], &str, u64); 4] = [
+    type Story<'a> = (&'a [(&'a str, u32)], &'a str, u64);
+    let stories: [Story<'_>; 4] = [
         (&[("start", 1), ("stop", 7), ("stop", 11), ("start", 9)], "stopped", 8),
         (&[("start", 1), ("start", 3), ("stop", 2)], "running", 10),
         (&[("start", 1), ("stop", 11), ("release", 10)], "released", 9),
