@@ -41,6 +41,8 @@ pub struct PurchaseOrder {
     pub save_card: bool,
     /// Where the customer comes back to.
     pub return_url: Option<String>,
+    /// The payment's id is put at the end of that address.
+    pub is_named_there: bool,
     pub key: Text,
     pub by: Text,
 }
@@ -97,9 +99,12 @@ impl App {
             Asked::Fresh(fresh) => fresh,
             Asked::Before(led_to) => return self.purchased_then(&known, &order, &led_to),
         };
-        let payment = self.ordered(&known, &order)?;
+        let mut payment = self.ordered(&known, &order)?;
         let now = self.now();
         let id = PaymentId::new(now, self.place_beside(known.account.number)?).to_string();
+        if let Some(url) = payment.return_url.as_mut().filter(|_| order.is_named_there) {
+            url.push_str(&id);
+        }
         let kept = Kept::new(known.account.number, KIND, id.clone(), payment);
         // Made with a lease: the one who orders carries it out; should they die, the worker does.
         if self.keep(&[kept.next(now, Some(now + LEASE)), fresh.led_to(&id, now)])? {

@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
-use billing::money::{Currency, Money};
 use billing::rating::Text;
 
 use super::message;
@@ -66,40 +65,5 @@ impl Form {
         let (session, mark) = (session.to_owned(), self.get(MARK).unwrap_or_default().to_owned());
         let is_ours = site.look(move |app| app.is_form_mark(&session, &mark)).await;
         if is_ours.map_err(|it| message::failed(site, it))? { Ok(()) } else { Err(message::stale_form(site)) }
-    }
-}
-
-/// An amount of money as it is typed, such as `12.50`: exact, or not one.
-pub fn money(text: &str, currency: Currency) -> Option<Money> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let places = usize::try_from(currency.places()).ok()?;
-    let is_number = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
-    if whole.is_empty() || places < part.len() || !is_number(whole) || !is_number(part) || text.ends_with('.') {
-        return None;
-    }
-    let amount = format!("{whole}{part:0<places$}").parse().ok()?;
-    Some(Money { amount, currency })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn money_is_exact_or_refused() {
-        let amount = |text, currency: &str| money(text, currency.parse().expect("a currency")).map(|it| it.amount);
-        for (text, euro, yen) in [
-            ("12.50", Some(1_250), None),
-            ("12.5", Some(1_250), None),
-            ("12", Some(1_200), Some(12)),
-            ("0.005", None, None),
-            ("12.", None, None),
-            (".5", None, None),
-            ("-1", None, None),
-            ("1e3", None, None),
-            ("99999999999999999999", None, None),
-        ] {
-            assert_eq!((amount(text, "eur"), amount(text, "jpy")), (euro, yen), "{text}");
-        }
     }
 }

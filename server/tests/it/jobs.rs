@@ -71,6 +71,7 @@ fn a_customer_whom_the_provider_refuses_is_tried_ever_more_rarely_and_given_up_a
             is_hosted: true,
             save_card: false,
             return_url: Some("http://shop.example/".to_owned()),
+            is_named_there: false,
             key: "order".into(),
             by: "test".into(),
         };

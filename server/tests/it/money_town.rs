@@ -217,6 +217,7 @@ impl Town {
             is_hosted,
             save_card: is_hosted,
             return_url: Some("http://shop.example/".to_owned()),
+            is_named_there: false,
             key: "order".into(),
             by: "test".into(),
         }

@@ -329,6 +329,7 @@ pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
         is_hosted: said.hosted,
         save_card: said.save_card,
         return_url: said.return_url,
+        is_named_there: false,
         key,
         by,
     };

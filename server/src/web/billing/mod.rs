@@ -35,6 +35,7 @@ use super::visit::Visitor;
 use super::{Paged, form, message, page, show};
 use crate::app::App;
 use crate::http::Site;
+use crate::service::printed::at_least;
 use crate::service::{Error, Form, PaymentView, Way};
 
 use details::Details;
@@ -95,7 +96,9 @@ struct BillingPage {
     price_of_thousand: String,
     thousand_buys: Vec<String>,
     packages: Vec<PackageRow>,
-    /// What was typed as another amount.
+    /// Credits that whoever sent them here says are missing.
+    needed: Option<String>,
+    /// What was typed as another amount, or what no package is enough for.
     custom: Option<String>,
     subscription: SubscriptionView,
     cards: Vec<CardRow>,
@@ -217,7 +220,9 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
-    let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
+    let needed = visitor.query.get("needed").and_then(|it| it.parse().ok()).filter(|it: &Credits| it.is_positive());
+    let packages = rows::packages(app, known, needed)?;
+    let beyond = needed.filter(|_| packages.iter().all(|it| !it.is_chosen)).map(at_least);
     Ok(BillingPage {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         sells: app.settings().payments.is_some(),
@@ -227,8 +232,9 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         currency: known.account.currency.as_str().to_uppercase(),
         price_of_thousand: show::money(app.at_list_price(thousand, known.account.currency)),
         thousand_buys: examples::bought_by(app, thousand),
-        packages: rows::packages(app, known, needed)?,
-        custom: of("buy").and_then(|it| it.get("credits")).map(str::to_owned),
+        packages,
+        needed: needed.map(at_least),
+        custom: of("buy").and_then(|it| it.get("credits")).map(str::to_owned).or(beyond),
         subscription: SubscriptionView::of(&around)?,
         cards: cards.iter().map(|it| CardRow::of(it, show::zoned(visitor.now, &known.zone).date())).collect(),
         rule: RuleView::of(&around, of(topup::SECTION))?,

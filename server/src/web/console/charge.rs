@@ -14,6 +14,7 @@ use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, ReverseOrder, check_reason};
+use crate::web::number;
 use crate::web::usage::{EntryRow, Reader};
 use crate::web::visit::Host;
 
@@ -63,7 +64,7 @@ pub async fn reverse(State(site): State<Arc<Site>>, Path(charge): Path<String>, 
     let id = id_of(&charge).map_err(failed)?;
     let credits: Option<Credits> = match form.get("credits") {
         None => None,
-        Some(text) => Some(text.parse().map_err(|why| failed(Refusal::invalid("credits", why).into()))?),
+        Some(text) => Some(number::credits("credits", text).map_err(|it| failed(it.into()))?),
     };
     let reason = form.get("reason").unwrap_or_default().to_owned();
     check_reason(&reason).map_err(|it| failed(it.into()))?;
