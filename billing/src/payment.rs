@@ -73,7 +73,7 @@ pub enum Failure {
     AuthenticationFailed,
     NoPaymentMethod,
     ProcessingError,
-    /// The customer left the page.
+    /// The customer left the page, or did not answer the bank.
     Abandoned,
     /// What was collected is not what was asked.
     WrongAmount,
@@ -135,7 +135,7 @@ impl Failure {
             Failure::AuthenticationFailed => "The bank's confirmation failed. Try again, or use another card.",
             Failure::NoPaymentMethod => "There is no card to charge. Add one.",
             Failure::ProcessingError => "The payment could not be processed. No money was taken; try again.",
-            Failure::Abandoned => "The payment page was left before it was done. No money was taken.",
+            Failure::Abandoned => "Nobody finished the payment, on its page or at the bank. No money was taken.",
             Failure::WrongAmount => "The amount collected is not the amount asked for. We are looking into it.",
             Failure::SwitchedOff => "It was switched off before the card was charged. No money was taken.",
             Failure::PriceChanged => "It costs more now than was agreed to. Look at the price, and set it again.",

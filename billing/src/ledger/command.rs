@@ -60,11 +60,12 @@ pub enum Command {
         /// When it expires by its terms: it may be gone from the book.
         expires_at: Timestamp,
     },
-    /// Set the auto-topup rule. Where that would charge at once, `charge_now` says that the customer knows.
+    /// Set the auto-topup rule. Where that would charge at once, the customer agreed to so much of it, in minor units;
+    /// to 0 where they do not know.
     SetTopup {
         rule: Arc<Rule>,
         is_on: bool,
-        charge_now: bool,
+        charge_now_max: i64,
     },
     /// No money came of a top-up, or none yet.
     FailTopup {

@@ -43,7 +43,7 @@ impl Book {
                 What::Restored { withdrawal: withdrawal.clone(), terms: Arc::clone(terms) }
             }
             Command::Freeze { grant, is_frozen, expires_at } => self.freeze(*grant, *is_frozen, *expires_at, at),
-            Command::SetTopup { rule, is_on, charge_now } => self.set_topup(rule, *is_on, *charge_now, at)?,
+            Command::SetTopup { rule, is_on, charge_now_max } => self.set_topup(rule, *is_on, *charge_now_max, at)?,
             Command::FailTopup { payment, failure, is_over } => self.fail_topup(*payment, *failure, *is_over)?,
             Command::StartTopup => self.start_topup(at)?,
             Command::ExpireHold { hold } => self.expire_hold(*hold, at)?,

@@ -259,7 +259,7 @@ impl Book {
         &self,
         rule: &Arc<Rule>,
         is_on: bool,
-        charge_now: bool,
+        charge_now_max: i64,
         at: Timestamp,
     ) -> Result<What, Refusal> {
         let positive = |credits: Credits| credits.is_positive() && credits <= Credits::whole(10_000_000);
@@ -282,8 +282,8 @@ impl Book {
         then.apply_topup(&change, at);
         let increments = then.topup().filter(|it| it.may_start() && it.retry_at <= at);
         let increments = increments.map_or(0, |it| it.increments(self.general(at), self.month_start(at)));
-        if 0 < increments && !charge_now {
-            let total = Money { amount: rule.price.amount * increments, ..rule.price };
+        let total = Money { amount: rule.price.amount * increments, ..rule.price };
+        if charge_now_max < total.amount {
             return Err(Refusal::WouldChargeNow { credits: times(rule.credits, increments), total });
         }
         Ok(What::Topup(change))

@@ -307,8 +307,10 @@ fn has_known_country(address: &str) -> bool {
     }
 }
 
-/// One `@` with something on both sides and no spaces: the rest is for the mail server to know.
+/// One `@` with something before it and a whole domain behind it, and no spaces: the rest is for the mail server to
+/// know. A host without a point gets no mail from anywhere else, and most often the rest was not typed.
 fn looks_like_email(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('@').collect();
-    parts.len() == 2 && parts.iter().all(|it| !it.is_empty()) && !text.contains(char::is_whitespace)
+    let Some((name, domain)) = text.split_once('@') else { return false };
+    let is_whole = domain.contains('.') && domain.split('.').all(|it| !it.is_empty());
+    !name.is_empty() && is_whole && !domain.contains('@') && !text.contains(char::is_whitespace)
 }

@@ -143,7 +143,7 @@ pub use standing::{GraceView, StandingGrant};
 pub use statements::{Statement, StatementBalance};
 pub use subscriptions::{SubscribeOrder, Subscription};
 pub use tips::{Tip, TipKind};
-pub use topups::{TopupOrder, TopupView};
+pub use topups::{AtOnce, TopupOrder, TopupView};
 pub use usage::{Bucket, Dimension, Group, Interval, UsageQuery, UsageReport};
 pub use utilisation::{Busy, UtilisationReport};
 pub use webhook_endpoints::{Endpoint, EndpointView, MadeEndpoint};

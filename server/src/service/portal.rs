@@ -91,7 +91,7 @@ pub enum PortalPage {
     #[default]
     Usage,
     Billing,
-    /// Billing, with the smallest package chosen that brings so many micro-credits.
+    /// Billing, with the smallest package chosen that brings so many micro-credits, or with so many filled in.
     Purchase {
         needed: i64,
     },

@@ -18,6 +18,7 @@ use super::documents::Kept;
 use super::order::{Fingerprint, done};
 use super::payments::{KIND, Payment, PaymentView, Purpose, Way};
 use super::printed::at_least;
+use super::purchase_price::PriceOfCredits;
 use super::purchases::check_return_url;
 use super::requests::answer_in;
 use super::servers::burn_terms;
@@ -37,9 +38,17 @@ pub struct TopupOrder {
     pub credits: Credits,
     pub monthly_maximum: Option<Money>,
     pub method: Option<String>,
-    /// The customer knows that it may charge at once.
-    pub charge_now: bool,
+    /// What the customer agreed that it charges at once, in minor units; 0 for nothing.
+    pub charge_now_max: i64,
     pub by: Text,
+}
+
+/// What a rule charges as soon as it is set.
+#[derive(Clone, Debug)]
+pub struct AtOnce {
+    pub price: PriceOfCredits,
+    /// What is agreed to with that, in minor units: several at once are taxed together, and may come to a little less.
+    pub max: i64,
 }
 
 /// The rule, how it is doing, and what should be known of it.
@@ -115,13 +124,48 @@ impl App {
         Ok(warnings)
     }
 
-    /// Sets the rule. What it may charge is said by what credits cost this account now, tax included.
+    /// Sets the rule.
     pub async fn set_auto_topup(&self, order: TopupOrder) -> Result<TopupView, Error> {
         let known = self.known(&order.account)?;
         if order.is_on {
             self.provider()?;
         }
+        let rule = self.topup_ordered(&known, &order)?;
+        let command = Command::SetTopup { rule, is_on: order.is_on, charge_now_max: order.charge_now_max };
+        // The month whose maximum is kept is the customer's.
+        let terms = burn_terms(self, &known);
+        let is_news = *self.book(known.account.number)?.burning().terms != *terms;
+        for command in is_news.then_some(Command::BurnTerms(terms)).into_iter().chain([command]) {
+            let (account, by) = (known.account.number, Some(Arc::clone(&order.by)));
+            let ask = Ask { account, command: Some(command), key: None, by, fact: None, once: None, also: Vec::new() };
+            done(self.turnstile.take_one(ask).await)?;
+        }
+        self.auto_topup(&order.account)
+    }
+
+    /// What setting it so would charge at once, and for how many credits; nothing where it would not. The book says so,
+    /// by what it charges by.
+    pub fn topup_at_once(&self, order: &TopupOrder) -> Result<Option<AtOnce>, Error> {
+        let known = self.known(&order.account)?;
+        let (rule, now) = (self.topup_ordered(&known, order)?, self.now());
+        let book = self.book(known.account.number)?.brought_up_to(now);
+        let command = Command::SetTopup { rule, is_on: order.is_on, charge_now_max: 0 };
+        match book.decide(&command, now) {
+            Err(Refusal::WouldChargeNow { credits, total }) => {
+                let price = self.price_with_tax(&known, credits, self.list_price(credits, total.currency));
+                Ok(Some(AtOnce { price, max: total.amount }))
+            }
+            decided => Ok(decided.map(|_| None)?),
+        }
+    }
+
+    /// The rule that is ordered, with what it may charge: what credits cost this account now, tax included.
+    fn topup_ordered(&self, known: &Known, order: &TopupOrder) -> Result<Arc<Rule>, Error> {
         let currency = known.account.currency;
+        // At none left all work is refused, before anything would be bought.
+        if order.is_on && !order.threshold.is_positive() {
+            return Err(Refusal::invalid("threshold", "must be more than 0: with none left, work is refused").into());
+        }
         if !order.credits.is_positive() {
             return Err(Refusal::invalid("credits", "must be more than 0").into());
         }
@@ -134,30 +178,20 @@ impl App {
             let why = format!("must be in the account's currency, {}", currency.as_str());
             return Err(Refusal::invalid("monthly_maximum.currency", why).into());
         }
-        if order.is_on && self.method_for(&known, order.method.as_deref())?.is_none() {
+        if order.is_on && self.method_for(known, order.method.as_deref())?.is_none() {
             return Err(
                 Refusal::invalid("payment_method", "is needed: the account has no card yet; add one first").into()
             );
         }
         let tax = self.tax_treatment(&order.account)?.rate().at_most(Money { amount: net, currency });
-        let rule = Arc::new(Rule {
+        Ok(Arc::new(Rule {
             threshold: order.threshold,
             credits: order.credits,
             // Several at once are taxed together, and may not be dearer than so many of these.
             price: Money { amount: net + tax.amount, currency },
             monthly_max: order.monthly_maximum.map(|it| it.amount),
             method: order.method.as_deref().map(Into::into),
-        });
-        let command = Command::SetTopup { rule, is_on: order.is_on, charge_now: order.charge_now };
-        // The month whose maximum is kept is the customer's.
-        let terms = burn_terms(self, &known);
-        let is_news = *self.book(known.account.number)?.burning().terms != *terms;
-        for command in is_news.then_some(Command::BurnTerms(terms)).into_iter().chain([command]) {
-            let (account, by) = (known.account.number, Some(Arc::clone(&order.by)));
-            let ask = Ask { account, command: Some(command), key: None, by, fact: None, once: None, also: Vec::new() };
-            done(self.turnstile.take_one(ask).await)?;
-        }
-        self.auto_topup(&order.account)
+        }))
     }
 
     /// Splits what a top-up may charge into net and tax, and says why it is not charged after all, if so.

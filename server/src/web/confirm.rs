@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use billing::id::PaymentId;
 use billing::payment::Status;
 
@@ -15,6 +15,9 @@ use super::range::Query;
 use super::{Paged, message, page, show as shows};
 use crate::http::Site;
 use crate::service::PaymentView;
+
+/// Said of whoever comes back from the bank.
+const BACK: &str = "back";
 
 #[derive(Template)]
 #[template(path = "confirm.html")]
@@ -36,7 +39,14 @@ fn shown(site: &Site, view: PaymentView, token: String, bank_url: Option<String>
 }
 
 pub async fn show(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Paged {
+    let is_back = Query::parse(query.as_deref().unwrap_or_default()).get(BACK).is_some();
     let (token, id) = asked(&site, query).await?;
+    if is_back {
+        // The provider is asked how it went, and what it put into the address goes no further. Whatever hinders it
+        // now, the worker does it later.
+        drop(site.app.carry_out(id).await);
+        return Ok(Redirect::to(&format!("/emails/confirm?token={token}")).into_response());
+    }
     let view = site.look(move |app| app.payment(id)).await.map_err(|it| message::failed(&site, it))?;
     Ok(shown(&site, view, token, None))
 }
@@ -45,7 +55,7 @@ pub async fn ask(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Pa
     let (token, id) = asked(&site, query).await?;
     let settings = site.app.settings();
     // The bank sends the customer back to this page, which says how it went.
-    let return_url = settings.public_url.as_deref().map(|it| format!("{it}/emails/confirm?token={token}"));
+    let return_url = settings.public_url.as_deref().map(|it| format!("{it}/emails/confirm?token={token}&{BACK}=1"));
     let return_url = return_url.unwrap_or_default();
     let asked = site.app.confirm_payment(id, return_url, None).await;
     let view = asked.map_err(|it| message::failed(&site, it.into()))?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use billing::id::Name;
-use billing::money::{Currency, Money};
 use billing::rating::Text;
 
 use super::message;
@@ -98,39 +97,4 @@ pub async fn check_mark(site: &Arc<Site>, visitor: &Visitor, mark: &str) -> Resu
 /// A mark with the account whose page it is on: so much is known of a form that comes from a session before.
 pub fn mark_on(seal: &str, account: &Name) -> String {
     format!("{seal}.{account}")
-}
-
-/// An amount of money as it is typed, such as `12.50`: exact, or not one.
-pub fn money(text: &str, currency: Currency) -> Option<Money> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let places = usize::try_from(currency.places()).ok()?;
-    let is_number = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
-    if whole.is_empty() || places < part.len() || !is_number(whole) || !is_number(part) || text.ends_with('.') {
-        return None;
-    }
-    let amount = format!("{whole}{part:0<places$}").parse().ok()?;
-    Some(Money { amount, currency })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn money_is_exact_or_refused() {
-        let amount = |text, currency: &str| money(text, currency.parse().expect("a currency")).map(|it| it.amount);
-        for (text, euro, yen) in [
-            ("12.50", Some(1_250), None),
-            ("12.5", Some(1_250), None),
-            ("12", Some(1_200), Some(12)),
-            ("0.005", None, None),
-            ("12.", None, None),
-            (".5", None, None),
-            ("-1", None, None),
-            ("1e3", None, None),
-            ("99999999999999999999", None, None),
-        ] {
-            assert_eq!((amount(text, "eur"), amount(text, "jpy")), (euro, yen), "{text}");
-        }
-    }
 }

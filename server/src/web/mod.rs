@@ -13,6 +13,7 @@ mod estimate;
 mod form;
 mod frame;
 mod message;
+mod number;
 mod portal;
 mod prices;
 mod range;

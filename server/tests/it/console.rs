@@ -214,8 +214,10 @@ fn credits_that_were_paid_for_elsewhere_are_given_with_what_was_paid() {
     let bought = |cost| [("credits", "1000"), ("source", "purchase"), ("cost", cost), ("reason", "Wire 4711")];
     for (said, wrong) in [
         ("must be said of a purchase", bought("")),
-        ("must be an amount such as 12.50", bought("ten")),
-        ("must be an amount such as 12.50", bought("9.505")),
+        ("is unclear. Type a number, such as 2500", bought("ten")),
+        ("is unclear. Is it 9505 or 9.505?", bought("9.505")),
+        ("is unclear. Write decimals with a point: 9.50", bought("9,50")),
+        ("must be an amount such as 12.50", bought("9.5055")),
         ("must be from 1 to", bought("0")),
         ("must be from 1 to", bought("1000000000000")),
         (
@@ -467,6 +469,8 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     assert!(too_much.text.contains("role=\"alert\"") && too_much.text.contains("Nothing was done."));
     let both = operator.send(&path, &[("credits", "1"), ("amount", "1"), ("reason", "x")]);
     assert!(both.status == 422 && both.text.contains("The money must not be given together with credits."));
+    let rounded = operator.send(&path, &[("credits", "99.995"), ("reason", "x")]).text;
+    assert!(rounded.contains("100.00 unused credits are taken"), "as they will be listed: {rounded}");
     let part = [("credits", "400"), ("reason", "Bought too many")];
     operator.did(&path, &part, &["400.00 unused credits are taken from ada", "€4.84", "€4.00 and €0.84 tax"]);
     operator.did(&path, &[("amount", "1.21"), ("reason", "And more")], &["100.00 unused credits", "€1.21"]);

@@ -192,7 +192,7 @@ fn topup() -> TopupOrder {
         credits: Credits::whole(1_000),
         monthly_maximum: None,
         method: None,
-        charge_now: false,
+        charge_now_max: 0,
         by: "test".into(),
     }
 }

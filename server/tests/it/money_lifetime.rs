@@ -53,7 +53,7 @@ fn one_account_lives_through_two_years_and_loses_nothing() {
             credits: Credits::whole(1_000),
             monthly_maximum: None,
             method: None,
-            charge_now: false,
+            charge_now_max: 0,
             by: "test".into(),
         };
         town.subscribe().await;

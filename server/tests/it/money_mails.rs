@@ -93,7 +93,11 @@ fn a_topup_that_the_bank_asks_about_is_finished_by_the_link_in_the_mail() {
     assert_eq!(ada.shop.server.get(path).status, 200);
     let asked = ada.shop.server.submit(path, "", "");
     let bank = asked.text.split('"').find(|it| it.starts_with(ada.shop.sim.url())).expect("the bank's page");
-    ada.shop.prove(&bank.replace("&#38;", "&"), "complete").unwrap();
+    let back = ada.shop.prove(&bank.replace("&#38;", "&"), "complete").unwrap();
+    assert!(back.contains("client_secret"), "{back}");
+    let led = ada.shop.server.browse(back.strip_prefix("https://billing.hydron.example").unwrap(), "");
+    assert_eq!((led.status, led.header("location")), (303, Some(path)), "without the secret");
+    assert!(ada.shop.server.browse(path, "").text.contains("Nothing to confirm"));
     let mails = ada.reads_all(&["Your credits were topped up", "Your invoice"]);
     assert!(mails[0].text.contains("auto-topup bought more"), "{}", mails[0].text);
     assert_eq!(ada.shop.server.available("ada"), "1250");

@@ -639,6 +639,8 @@ fn an_amount_beside_a_package_is_asked_about() {
     for (query, says) in [
         ("package=starter&credits=3000", "You chose a package and typed 3000 as another amount: which do you mean?"),
         ("package=custom&credits=abc", "Type a number, such as 2500."),
+        ("package=custom&credits=2500,5", "Write decimals with a point: 2500.5."),
+        ("package=custom&credits=1.000", "Is it 1000 or 1? Write 1000 or 1."),
         (
             "package=custom&credits=12",
             "From 500 to 1,000,000 credits can be bought at once: €5.00 to €10,000.00 before",

@@ -238,6 +238,8 @@ fn a_renewal_that_waits_for_the_bank_keeps_nobody_from_cancelling() {
             // Nobody came within a day, and the try of the day after waits as the first did.
             shop.pass(DAY + 60);
             wait_for_state(&shop, "past_due", 2);
+            let page = shop.server.browse("/settings/billing", &visit(&shop.server, "ada", "owner")).text;
+            assert!(page.contains("Nobody finished the payment, on its page or at the bank."), "{page}");
             shop.pass(DAY + 60);
             shop.wait_until("the bank asks again", |it| asks(it, 3));
             state = "past_due";
@@ -246,6 +248,10 @@ fn a_renewal_that_waits_for_the_bank_keeps_nobody_from_cancelling() {
         let cookie = visit(&shop.server, "ada", "owner");
         let page = shop.server.browse("/settings/billing", &cookie);
         assert!(page.text.contains("Cancel subscription"), "{}", page.text);
+        // It was due and was not paid: there is no next time yet, and nothing that renews.
+        let is_first = page.text.contains("from Visa ••3184, is not paid yet.");
+        assert_eq!(is_first, days_later == 0, "{}", page.text);
+        assert!(!page.text.contains("Next: €") && !page.text.contains("until it renews"), "{}", page.text);
         let sure = shop.server.browse("/settings/billing/subscription/end", &cookie);
         assert!(sure.text.contains("It ends at once: its renewal has not been paid."), "{}", sure.text);
         let form = format!("mark={}&ends=1", mark_of(&sure.text));
@@ -348,6 +354,25 @@ fn declined() -> (Shop, String) {
     shop.pass_to(&end);
     wait_for_state(&shop, "past_due", 2);
     (shop, card)
+}
+
+/// What was not paid for is the plan that was chosen, at its price, and not the one before.
+#[test]
+fn a_declined_renewal_is_of_the_plan_that_follows() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let end = subscribe(&shop, "monthly", "s")["period_end"].as_str().unwrap().to_owned();
+    let change = shop.server.post("/v1/accounts/ada/subscription/change", "c", &json!({"plan": "yearly"}));
+    assert_eq!(change.status, 201, "{}", change.text);
+    let page = || shop.server.browse("/settings/billing", &visit(&shop.server, "ada", "owner")).text;
+    let before = page();
+    let next = "Yearly: 30,000 credits each year, for €290.40";
+    assert!(before.contains("Monthly: 2,000 credits each month, until ") && !before.contains("Next: "), "{before}");
+    renew_card(&shop, &shop.provider_cards()[0], (1, 2020));
+    shop.pass_to(&end);
+    wait_for_state(&shop, "past_due", 2);
+    let declined = page();
+    assert!(declined.contains(&format!("{next}, in place of Monthly.")), "{declined}");
 }
 
 #[test]

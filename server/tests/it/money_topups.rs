@@ -62,6 +62,45 @@ fn enabling_it_below_the_threshold_asks_before_it_charges() {
     assert_eq!(shop.totals().0, 2420);
 }
 
+/// What is agreed to on the page is what is charged, by what the book charges by; and where that would be more by the
+/// time of the click, it is asked anew.
+#[test]
+fn the_page_says_what_turning_it_on_charges_at_once() {
+    let shop = Shop::open();
+    shop.customer("ada", VISA);
+    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let mark = crate::pages::mark_of(&shop.server.browse("/settings/billing", &cookie).text).to_owned();
+    let send = |said: &str| {
+        let form = format!("mark={mark}&threshold=1400&credits=500&{said}");
+        shop.server.submit("/settings/billing/auto-topup", &cookie, &form)
+    };
+    let agree = |page: &str| {
+        let value = |name: &str| {
+            let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).expect(name);
+            format!("{name}={}&", rest.split('"').next().unwrap())
+        };
+        ["total", "charge_now", "do"].map(value).concat()
+    };
+    let asked = send("do=review").text;
+    for says in [
+        "Only 500.00 credits are available, so Visa ••4242 is charged €12.10 now for 1,000 credits.",
+        "<th scope=\"row\">To pay now</th><td class=\"n\">€12.10</td>",
+        "<button>Agree and pay €12.10 now</button>",
+    ] {
+        assert!(asked.contains(says), "{says}: {asked}");
+    }
+    // 300 are left, and two increments are not enough any more.
+    assert_eq!(shop.spend("ada", "a", 200).status, 201);
+    let again = send(&agree(&asked)).text;
+    for says in ["More would be charged now than when you opened the page", "Agree and pay €18.15 now"] {
+        assert!(again.contains(says), "{says}: {again}");
+    }
+    assert_eq!(shop.payments("ada").len(), 0);
+    assert_eq!(send(&agree(&again)).status, 303);
+    wait_for_payments(&shop, 1, "succeeded");
+    assert_eq!((shop.totals().0, shop.server.available("ada")), (1815, "1900".to_owned()));
+}
+
 #[test]
 fn a_rule_needs_a_card_and_keeps_the_last_one() {
     let shop = Shop::open();
@@ -69,6 +108,8 @@ fn a_rule_needs_a_card_and_keeps_the_last_one() {
     let refused = shop.server.put("/v1/accounts/ada/auto-topup", &rule(100, 1000));
     assert_eq!(refused.problem().2, "payment_method");
     shop.save_card("ada", VISA);
+    // With none left work is refused, so it would never buy in time.
+    assert_eq!(shop.server.put("/v1/accounts/ada/auto-topup", &rule(0, 1000)).problem().2, "threshold");
     set(&shop, &rule(200, 1000));
     let cards = |shop: &Shop| shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].clone();
     let first = cards(&shop)[0].clone();
@@ -146,8 +187,20 @@ fn the_page_keeps_the_card_and_the_maximum_to_the_cent() {
     let shown = shop.server.get("/v1/accounts/ada/auto-topup").json();
     assert_eq!((&shown["threshold"], &shown["payment_method"]), (&json!("100"), &other));
     assert_eq!(shown["monthly_maximum"]["amount"], 2150);
-    for unclear in ["10,50", "21.505", "0", "x"] {
-        assert!(send(&format!("do=review&threshold=100&maximum={unclear}")).text.contains("10.50"), "{unclear}");
+    for (unclear, says) in [
+        ("maximum=10,50", "The monthly maximum is unclear. Write decimals with a point: 10.50."),
+        ("maximum=21.505", "The monthly maximum is unclear. Is it 21505 or 21.505?"),
+        ("maximum=21.5055", "The monthly maximum must be an amount such as 12.50."),
+        ("maximum=0", "must be an amount of money, such as 50 or 10.50, or empty for none"),
+        ("maximum=x", "The monthly maximum is unclear. Type a number"),
+        ("threshold=100,5", "The threshold is unclear. Write decimals with a point: 100.5."),
+        ("threshold=1.000", "The threshold is unclear. Is it 1000 or 1? Write 1000 or 1."),
+    ] {
+        let asked = send(&format!("do=review&threshold=100&{unclear}"));
+        assert!(asked.status == 422 && asked.text.contains(says), "{unclear}: {}", asked.text);
+        let (field, typed) = unclear.split_once('=').unwrap();
+        let (_, kept) = asked.text.split_once(&format!("name=\"{field}\"")).expect(field);
+        assert!(kept.contains(&format!("value=\"{typed}\"")) && kept.contains("aria-invalid"), "{unclear}: {kept}");
     }
 }
 

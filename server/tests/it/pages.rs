@@ -219,6 +219,12 @@ fn a_budget_is_taken_away_whatever_else_stands_in_its_form() {
         let form = format!("mark={}&budget=ai&credits=some&do={act}", mark_of(&page));
         server.submit("/settings/usage/budget", &cookie, &form).status
     };
+    for (unclear, says) in [("12,5", "Write decimals with a point: 12.5."), ("1.000", "Write 1000 or 1.")] {
+        let form = format!("mark={}&budget=ai&credits={unclear}&do=save", mark_of(&page));
+        let asked = server.submit("/settings/usage/budget", &cookie, &form);
+        assert!(asked.status == 422 && asked.text.contains(says), "{unclear}: {}", asked.text);
+        assert!(asked.text.contains(&format!("value=\"{unclear}\"")), "{unclear}: {}", asked.text);
+    }
     assert_eq!((send("save"), send("delete")), (422, 303));
     assert_eq!(server.get("/v1/accounts/ada/budgets").json()["data"], json!([]));
 }

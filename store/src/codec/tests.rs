@@ -509,7 +509,7 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
             let price = Money { amount: 7, currency: Currency::EUR };
             let monthly_max = Some(amount + 7).filter(|it| it % 3 == 0);
             let rule = Arc::new(Rule { threshold: credits, credits, price, monthly_max, method: None });
-            Command::SetTopup { rule, is_on: amount % 5 != 0, charge_now: true }
+            Command::SetTopup { rule, is_on: amount % 5 != 0, charge_now_max: i64::MAX }
         }
         12 => {
             let payment = book.topup()?.under_way.as_ref()?.payment;

@@ -93,7 +93,7 @@ impl History {
     fn topup(&mut self, threshold: Credits, monthly_max: Option<i64>) {
         let price = Money { amount: 1_000, currency: Currency::EUR };
         let rule = Rule { threshold, credits: Credits::whole(100), price, monthly_max, method: None };
-        self.ask(&Command::SetTopup { rule: Arc::new(rule), is_on: true, charge_now: true }).unwrap();
+        self.ask(&Command::SetTopup { rule: Arc::new(rule), is_on: true, charge_now_max: i64::MAX }).unwrap();
     }
     /// The payment under way comes through, or comes to nothing.
     fn end_topup(&mut self, is_paid: bool) {

@@ -215,7 +215,7 @@ fn the_monthly_maximum_is_of_the_customers_month_and_survives_a_move() {
     let (threshold, credits) = (Credits::from_micros(100), Credits::from_micros(100));
     let rule = Arc::new(Rule { threshold, credits, price, monthly_max: Some(10), method: None });
     tell(in_zone(vilnius), hours(0));
-    tell(Command::SetTopup { rule, is_on: true, charge_now: true }, hours(1));
+    tell(Command::SetTopup { rule, is_on: true, charge_now_max: i64::MAX }, hours(1));
     // One hour before UTC's February, it is February in Vilnius.
     let last = 31 * 24 - 1;
     let (spent, payment) = tell(Command::BurnTerms(Arc::new(BurnTerms::default())), hours(2));
@@ -238,7 +238,9 @@ fn defect_6_a_rule_that_is_off_starts_nothing() {
         0   topup 100 100 off      -> ok
         1   charge 1               -> charged g1:1
         2   topup 100 100          -> would_charge_now 100 for 10
-        3   topup 100 100 now      -> ok
+        2   topup 200 100 now=10   -> would_charge_now 200 for 20
+        2   topup 100 100 now=9    -> would_charge_now 100 for 10
+        3   topup 100 100 now=10   -> ok
         3   due                    -> topup 100 for 10
         4   topup 100 100 off      -> ok
         5   fail p1 switched_off   -> failed switched_off
@@ -715,7 +717,7 @@ fn command(step: &Step, book: &Book, at: Timestamp) -> Option<Command> {
             let price = Money { amount: 10, currency: Currency::EUR };
             let (threshold, credits) = (Credits::from_micros(threshold), Credits::from_micros(credits));
             let rule = Arc::new(Rule { threshold, credits, price, monthly_max: max, method: None });
-            Command::SetTopup { rule, is_on, charge_now: true }
+            Command::SetTopup { rule, is_on, charge_now_max: i64::MAX }
         }
         Step::Charge(credits) => {
             let work = Arc::new(work("chat", credits, at));

@@ -351,7 +351,7 @@ impl Run {
                     method: None,
                 }),
                 is_on: !words.contains(&"off"),
-                charge_now: words.contains(&"now"),
+                charge_now_max: option("now").unwrap_or(if words.contains(&"now") { i64::MAX } else { 0 }),
             },
             "fail" => Command::FailTopup {
                 payment: find(&self.payments, words[1]),

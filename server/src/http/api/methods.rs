@@ -176,6 +176,7 @@ pub async fn remove(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub struct TopupIn {
     enabled: bool,
     /// Credits are bought when fewer than this are available for any work: what pays for some work only does not count.
+    /// To turn it on, more than 0: with none left, work is refused.
     threshold: AmountIn,
     /// How many at a time. As many times this as clears the threshold, in one charge.
     credits: AmountIn,
@@ -275,7 +276,7 @@ pub async fn put_topup(State(site): State<Arc<Site>>, knock: Knock) -> Answered 
         credits: said.credits.0,
         monthly_maximum: maximum,
         method: said.payment_method,
-        charge_now: said.charge_now,
+        charge_now_max: if said.charge_now { i64::MAX } else { 0 },
         by,
     };
     let view = site.app.set_auto_topup(order).await?;

@@ -51,6 +51,7 @@ pub struct SessionIn {
     #[serde(default)]
     page: PageIn,
     /// With the page `billing`: credits that are missing. The smallest package that brings them is chosen.
+    /// Where none does, so many credits are filled in.
     needed_credits: Option<AmountIn>,
     /// Where "back" leads: an address of the web.
     #[schema(max_length = 1024, pattern = "^https?://")]

@@ -16,7 +16,7 @@ const DAY_SECONDS: u64 = 86_400;
 /// One piece of work: its meter, dimensions, quantities, and what many of it are called.
 type Example<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [(&'a str, u64)], String);
 
-/// `8,000 messages to gpt-6.1-terra`, one for each kind of work.
+/// `8,000 messages to gpt-6.1-terra`, one for each kind of work. Of a server, what its set-up costs comes first.
 pub fn bought_by(app: &App, credits: Credits) -> Vec<String> {
     // The model in the middle, by price: neither the cheapest nor the dearest says what is usual.
     let mut models: Vec<(Credits, String)> = values(app, "ai_chat", "model")
@@ -26,18 +26,29 @@ pub fn bought_by(app: &App, credits: Credits) -> Vec<String> {
     models.sort();
     let model = models.get(models.len() / 2).map(|it| it.1.clone()).unwrap_or_default();
     let tier = values(app, "server", "tier").into_iter().next().unwrap_or_default();
+    let set_up = set_up(app, &tier);
+    let days = if set_up.is_zero() { "days of an" } else { "days, with its set-up, of a new" };
     let work: [Example<'_>; 4] = [
         ("ai_chat", &[("model", &model)], &MESSAGE, format!("messages to {model}, with their replies")),
         ("code_analysis", &[], &[("code_lines", REPOSITORY_LINES)], "analyses of 20,000 lines of code".to_owned()),
         ("infra_plan", &[], &[("points", PLAN_POINTS)], "infrastructure plans of medium size".to_owned()),
-        ("server", &[("tier", &tier)], &[("runtime_seconds", DAY_SECONDS)], format!("days of an {tier} server")),
+        ("server", &[("tier", &tier)], &[("runtime_seconds", DAY_SECONDS)], format!("{days} {tier} server")),
     ];
     let said = work.iter().filter_map(|(meter, dimensions, quantities, words)| {
         let price = price(app, meter, dimensions, quantities).filter(|it| it.is_positive())?;
-        let count = credits.micros() / price.micros();
+        let once = if *meter == "server" { set_up } else { Credits::ZERO };
+        let count = (credits - once).at_least_zero().micros() / price.micros();
         (1 < count).then(|| format!("{} {words}", show::thousands(rounded(count.unsigned_abs()))))
     });
     said.collect()
+}
+
+/// What the first day of a server costs beyond any other.
+fn set_up(app: &App, tier: &str) -> Credits {
+    let day = |quantities: &[(&str, u64)]| price(app, "server", &[("tier", tier)], quantities);
+    let runs = ("runtime_seconds", DAY_SECONDS);
+    let first = day(&[("provisioned", 1), runs]).unwrap_or_default();
+    (first - day(&[runs]).unwrap_or_default()).at_least_zero()
 }
 
 fn price(app: &App, meter: &str, dimensions: &[(&str, &str)], quantities: &[(&str, u64)]) -> Option<Credits> {

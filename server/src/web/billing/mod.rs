@@ -36,6 +36,7 @@ use super::visit::Visitor;
 use super::{Paged, form, message, page, show};
 use crate::app::App;
 use crate::http::Site;
+use crate::service::printed::at_least;
 use crate::service::{Error, Form, PaymentView, Way};
 
 use details::Details;
@@ -98,7 +99,9 @@ struct BillingPage {
     price_of_thousand: String,
     thousand_buys: Vec<String>,
     packages: Vec<PackageRow>,
-    /// What was typed as another amount.
+    /// Credits that whoever sent them here says are missing.
+    needed: Option<String>,
+    /// What was typed as another amount, or what no package is enough for.
     custom: Option<String>,
     subscription: SubscriptionView,
     cards: Vec<CardRow>,
@@ -255,7 +258,9 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
     let did = visitor.query.get("did");
-    let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
+    let needed = visitor.query.get("needed").and_then(|it| it.parse().ok()).filter(|it: &Credits| it.is_positive());
+    let packages = rows::packages(app, known, needed)?;
+    let beyond = needed.filter(|_| packages.iter().all(|it| !it.is_chosen)).map(at_least);
     let frame = Frame::of(app, visitor, &balance, PATH)?;
     Ok(BillingPage {
         sells: app.settings().payments.is_some(),
@@ -265,8 +270,9 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         currency: known.account.currency.as_str().to_uppercase(),
         price_of_thousand: show::money(app.at_list_price(thousand, known.account.currency)),
         thousand_buys: examples::bought_by(app, thousand),
-        packages: rows::packages(app, known, needed)?,
-        custom: of("buy").and_then(|it| it.get("credits")).map(str::to_owned),
+        packages,
+        needed: needed.map(at_least),
+        custom: of("buy").and_then(|it| it.get("credits")).map(str::to_owned).or(beyond),
         subscription: SubscriptionView::of(&around)?,
         cards: cards.iter().map(|it| CardRow::of(it, show::zoned(visitor.now, &known.zone).date())).collect(),
         rule: RuleView::of(&around, of(topup::SECTION))?,

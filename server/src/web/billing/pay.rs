@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use billing::Refusal;
 use billing::money::Credits;
-use billing::payment::Status;
+use billing::payment::{Failure, Status};
 
 use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
@@ -20,10 +20,13 @@ use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, Goods, PaymentView, PurchaseOrder, Purpose, Way};
 use crate::web::frame::{Frame, House};
+use crate::web::number;
 use crate::web::range::Query;
 use crate::web::visit::Visitor;
 
 pub const SECTION: &str = "buy";
+/// In the place of a card: whichever is typed in on the provider's page.
+const HOSTED: &str = "hosted";
 
 #[derive(Template)]
 #[template(path = "billing/payment.html")]
@@ -47,6 +50,8 @@ struct PaymentPage {
     can_cancel: bool,
     /// Its form was sent a second time.
     is_again: bool,
+    /// Where the same is bought again with another card, or another is chosen.
+    again: Option<String>,
     invoice: Option<String>,
     may_change: bool,
 }
@@ -149,7 +154,7 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         let warning = form.get("total").filter(|_| !is_agreed).map(|_| CHANGED);
         return reviewed(&site, &visitor, form.said(), warning).await;
     }
-    let method = form.get("method").filter(|it| *it != "hosted").map(str::to_owned);
+    let method = form.get("method").filter(|it| *it != HOSTED).map(str::to_owned);
     let order = PurchaseOrder {
         account: visitor.session.account.clone(),
         goods,
@@ -195,36 +200,48 @@ fn goods(said: &Query) -> Result<Goods, Refusal> {
     }
     match said.get("package") {
         Some("custom") | None => {
-            let text = said.get("credits").unwrap_or_default().replace([',', ' '], "");
+            let text = said.get("credits").unwrap_or_default().trim();
             if text.is_empty() {
                 return Err(Refusal::invalid("credits", "is missing: say how many"));
             }
-            let credits: Result<Credits, _> = text.parse();
-            credits.map(Goods::Credits).map_err(|why| Refusal::invalid("credits", why))
+            number::credits("credits", text).map(Goods::Credits)
         }
         Some(id) => id.parse().map(Goods::Package).map_err(|_| Refusal::PackageNotFound),
     }
 }
 
-/// Back from the provider's page: to the payment it was for; the newest, where the way back does not say.
+/// Where a customer comes back to from their bank, for this payment.
+fn back_to(site: &Site, visitor: &Visitor, payment: &str) -> String {
+    format!("{}{PATH}/returned?payment={payment}", site.origin(&visitor.headers))
+}
+
+/// Back from the bank, which knows the payment, or from the provider's page, which knows the form it came from: to the
+/// payment it was for, at an address that has nothing of what either of them put into this one.
 pub async fn returned(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     admit(&site, &visitor).await?;
-    let (account, of) = (visitor.session.account.clone(), visitor.query.get("of").map(again::way_back));
-    let found = site.look(move |app| {
-        let payments = app.payments(&account, None, LOOKED_AT)?;
-        let place = payments.iter().position(|it| of.as_ref().is_some_and(|of| again::leads_back(it, of)));
-        Ok(payments.into_iter().nth(place.unwrap_or(0)))
-    });
-    let newest = found.await.map_err(|it| message::failed(&site, it))?;
+    let found = match visitor.query.get("payment") {
+        Some(id) => Some(own(&site, &visitor, id).await?),
+        None => ordered_by_form(&site, &visitor).await?,
+    };
+    let Some(view) = found else { return Ok(Redirect::to(PATH).into_response()) };
     // The provider is asked how it went: its notice may be late, or lost.
-    if let Some(it) = newest.as_ref().filter(|it| it.payment.way == Way::Hosted && !it.payment.status().is_final())
-        && let Ok(id) = it.id.parse()
+    if !view.payment.status().is_final()
+        && let Ok(id) = view.id.parse()
     {
         // Whatever hinders it now, the worker does it later; the page says how it stands.
         drop(site.app.carry_out(id).await);
     }
-    let to = newest.map_or_else(|| PATH.to_owned(), |it| format!("{PATH}/payments/{}", it.id));
-    Ok(Redirect::to(&to).into_response())
+    Ok(Redirect::to(&format!("{PATH}/payments/{}", view.id)).into_response())
+}
+
+/// The payment that was ordered by the form which the address names, among the newest.
+async fn ordered_by_form(site: &Arc<Site>, visitor: &Visitor) -> Result<Option<PaymentView>, axum::response::Response> {
+    let Some(form) = visitor.query.get("of") else { return Ok(None) };
+    let (account, way) = (visitor.session.account.clone(), again::way_back(form));
+    let found = site.look(move |app| {
+        Ok(app.payments(&account, None, LOOKED_AT)?.into_iter().find(|it| again::leads_back(it, &way)))
+    });
+    found.await.map_err(|it| message::failed(site, it))
 }
 
 /// A payment of the session's account; one of another is not found.
@@ -247,13 +264,17 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
     let it = &view.payment;
     let balance = app.balance(&visitor.session.account, None)?;
     let (status, class) = rows::status(view);
-    let credits = shown::have(Credits::from_micros(it.credits));
+    let credits = shown::used(Credits::from_micros(it.credits));
     let is_hosted = it.way == Way::Hosted;
     let (title, text) = match it.status() {
         Status::Succeeded => paid(view, &credits),
         Status::Failed => ("The payment failed", failure(view)),
         Status::Canceled => ("The payment was cancelled", "No money was taken.".to_owned()),
         _ if it.is_given_up => ("Cancelling the payment…", CANCELLING.to_owned()),
+        Status::RequiresAction if is_hosted && it.failure().is_some() => {
+            let text = format!("{} Nothing was charged. The payment page is open still.", failure(view));
+            ("The card was not charged", text)
+        }
         Status::RequiresAction if is_hosted => ("Not paid yet", NOT_PAID.to_owned()),
         Status::RequiresAction => {
             ("Your bank wants to hear from you", "It asks you to confirm this payment.".to_owned())
@@ -278,6 +299,7 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
         can_confirm: waits_for_customer && !is_hosted && !it.is_given_up,
         can_cancel: rows::can_cancel(view),
         is_again: visitor.query.get("again").is_some(),
+        again: try_again(view),
         invoice: it.invoice.clone(),
         may_change: visitor.session.role.changes_billing(),
     })
@@ -318,8 +340,28 @@ fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
     }
 }
 
+/// What failed is bought anew on the provider's page, where any card can be typed in; what charges a saved card by
+/// itself goes on with another default.
+fn try_again(view: &PaymentView) -> Option<String> {
+    let it = &view.payment;
+    let is_of_card = match it.failure()? {
+        Failure::WrongAmount | Failure::SwitchedOff | Failure::PriceChanged => false,
+        Failure::Abandoned | Failure::Disputed | Failure::DisputeLost => false,
+        _ => it.status() == Status::Failed,
+    };
+    if it.purpose != Purpose::Purchase {
+        return is_of_card.then(|| format!("{PATH}#cards"));
+    }
+    let credits = number::typed(Credits::from_micros(it.credits));
+    let goods = match &it.package {
+        Some(package) => ("package", package.as_str()),
+        None => ("credits", credits.as_str()),
+    };
+    is_of_card.then(|| Query::default().with(&[goods, ("method", HOSTED)]).href("/settings/billing/buy"))
+}
+
 fn failure(view: &PaymentView) -> String {
-    let why = view.payment.failure().map(billing::payment::Failure::in_words);
+    let why = view.payment.failure().map(Failure::in_words);
     why.unwrap_or("No money was taken. Try again, or use another card.").to_owned()
 }
 
@@ -330,7 +372,7 @@ pub async fn confirm(State(site): State<Arc<Site>>, Path(id): Path<String>, visi
     let to = format!("{PATH}/payments/{}", view.id);
     let missing = |_| message::failed(&site, Refusal::PaymentNotFound.into());
     let id = view.id.parse().map_err(missing)?;
-    let return_url = format!("{}{to}", site.origin(&visitor.headers));
+    let return_url = back_to(&site, &visitor, &view.id);
     let confirmed = site.app.confirm_payment(id, return_url, None).await;
     let confirmed = confirmed.map_err(|it| message::failed(&site, it.into()))?;
     match confirmed.payment.action_url {

@@ -126,9 +126,6 @@ impl Around<'_> {
         let price = show::money(self.app.offer_of(account, next)?.price.total);
         let card = rows::card_named(self.cards, it.method.as_deref());
         let day = self.day(it.period_end);
-        let what = |plan: &crate::service::Plan| {
-            format!("{}: {} credits each {}", plan.name, rows::whole(plan.credits()), plan.every)
-        };
         match it.state() {
             Standing::Canceled => {}
             Standing::Incomplete => {
@@ -146,11 +143,7 @@ impl Around<'_> {
             }
             Standing::Active => {
                 (view.badge, view.class, view.can_end) = ("active", "on", true);
-                view.sentence = Some(format!("{}. Next: {price} on {day}, from {card}.", what(&it.plan)));
-                if it.next_plan.is_some() {
-                    view.notes.push(format!("From {day} on: {}, for {price} tax included.", what(next)));
-                }
-                view.notes.push(self.outlook(Timestamp::from_millis(it.period_end)));
+                self.goes_on(view, it, (&price, &card));
                 if waits_for_customer {
                     view.trouble =
                         Some("Your bank asks you to confirm its payment before credits are added.".to_owned());
@@ -158,13 +151,30 @@ impl Around<'_> {
             }
             Standing::PastDue => {
                 (view.badge, view.class, view.can_end) = ("payment declined", "bad", true);
-                view.sentence = Some(format!("{}, for {price}.", what(&it.plan)));
+                // What was not paid for is the plan that follows, where another was chosen.
+                let instead = it.next_plan.as_ref().map(|_| format!(", in place of {}", it.plan.name));
+                view.sentence = Some(format!("{}, for {price}{}.", what(next), instead.unwrap_or_default()));
                 view.trouble = Some(self.late(it, waiting.is_some()));
                 let default = self.cards.iter().find(|it| it.is_default);
                 view.try_again = default.filter(|_| waiting.is_none()).map(|it| it.id.clone());
             }
         }
         Ok(())
+    }
+
+    /// What is charged next; or is being charged, of a period that has begun.
+    fn goes_on(&self, view: &mut SubscriptionView, it: &Subscription, (price, card): (&str, &str)) {
+        let (day, next) = (self.day(it.period_end), what(it.next_plan.as_ref().unwrap_or(&it.plan)));
+        if it.period_end <= self.visitor.now.millis() {
+            view.sentence = Some(format!("{next}. {price}, due on {day} from {card}, is not paid yet."));
+            return;
+        }
+        view.sentence = Some(format!("{next}. Next: {price} on {day}, from {card}."));
+        if it.next_plan.is_some() {
+            view.sentence = Some(format!("{}, until {day}.", what(&it.plan)));
+            view.notes.push(format!("From {day} on: {next}, for {price} tax included, from {card}."));
+        }
+        view.notes.push(self.outlook(Timestamp::from_millis(it.period_end)));
     }
 
     /// Why the renewal failed, and when it is tried again.
@@ -216,6 +226,10 @@ impl Around<'_> {
         };
         Ok(left.is_positive().then_some(text))
     }
+}
+
+fn what(plan: &crate::service::Plan) -> String {
+    format!("{}: {} credits each {}", plan.name, rows::whole(plan.credits()), plan.every)
 }
 
 /// What becomes of unused credits of a plan, where they do not just stay.
@@ -274,8 +288,7 @@ pub async fn review(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
 
 async fn reviewed(site: &Arc<Site>, visitor: Visitor, plan: Option<String>, warning: Option<&'static str>) -> Paged {
     let visitor = Arc::new(visitor);
-    let asking = Arc::clone(&visitor);
-    let asked = site.app.clone();
+    let (asking, asked) = (Arc::clone(&visitor), site.app.clone());
     let filled = site.aside(move || {
         let plan: Name = plan.unwrap_or_default().parse().map_err(|_| Refusal::PlanNotFound)?;
         agreement(&asked, &asking, &plan, warning)
@@ -359,7 +372,7 @@ fn change(
         return Ok(0);
     };
     agree.sentences = vec![
-        format!("{} credits are added now, for the rest of the period until {day}.", show::have(now.credits)),
+        format!("{} credits are added now, for the rest of the period until {day}.", show::used(now.credits)),
         then,
     ];
     agree.bill = bill(format!("The difference between the plans until {day}"), now);

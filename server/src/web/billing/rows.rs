@@ -27,7 +27,7 @@ pub struct PackageRow {
 
 /// What is on sale, with tax and total as this account would pay them.
 ///
-/// The smallest that brings `needed` is chosen; where nothing is needed, the first.
+/// The smallest that brings `needed` is chosen, and none where that is not enough; where nothing is needed, the first.
 pub fn packages(app: &App, known: &Known, needed: Option<Credits>) -> Result<Vec<PackageRow>, Error> {
     let (account, currency): (&Name, Currency) = (&known.account.id, known.account.currency);
     let mut rows: Vec<PackageRow> = Vec::new();
@@ -49,9 +49,8 @@ pub fn packages(app: &App, known: &Known, needed: Option<Credits>) -> Result<Vec
         });
         brought.push(price.credits);
     }
-    let chosen =
-        brought.iter().position(|it| needed.is_none_or(|needed| needed <= *it)).unwrap_or(rows.len().max(1) - 1);
-    if let Some(row) = rows.get_mut(chosen) {
+    let chosen = brought.iter().position(|it| needed.is_none_or(|needed| needed <= *it));
+    if let Some(row) = chosen.and_then(|it| rows.get_mut(it)) {
         row.is_chosen = true;
     }
     Ok(rows)
@@ -64,7 +63,7 @@ pub fn whole(credits: Credits) -> String {
 
 /// With what they have beyond the point, and not more.
 pub fn exactly(credits: Credits) -> String {
-    let text = show::have(credits);
+    let text = show::used(credits);
     text.strip_suffix(".00").map_or(text.clone(), str::to_owned)
 }
 
@@ -155,7 +154,7 @@ impl PurchaseRow {
             when: When::moment(it.created_at, &known.zone),
             what,
             reason: it.terms.reason.to_string(),
-            credits: show::have(it.terms.credits),
+            credits: show::used(it.terms.credits),
             paid: it.terms.cost.map_or_else(|| "—".to_owned(), show::money),
             tax: payment.map_or_else(|| "—".to_owned(), |it| show::money(it.payment.money(it.payment.tax))),
             left: show::have(it.remaining + it.held),

@@ -10,14 +10,15 @@ use billing::money::{Credits, Currency, Money};
 use billing::payment::{Failure, Status};
 use billing::time::Timestamp;
 
-use super::agree::{Agree, CHANGED, is_agreed};
+use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
 use super::plans::Around;
 use super::{PATH, Paged, Trouble, admit_change, done, message, refused, rows, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, Goods, MethodView, PaymentView, Purpose, TopupOrder};
+use crate::service::{AtOnce, Error, Goods, MethodView, PaymentView, Purpose, TopupOrder};
 use crate::web::frame::Frame;
+use crate::web::number;
 use crate::web::range::Query;
 use crate::web::visit::Visitor;
 
@@ -108,7 +109,7 @@ impl RuleView {
         let rule = &topup.rule;
         let zone = &around.visitor.known.zone;
         let last = around.payments.iter().find(|it| it.payment.purpose == Purpose::AutoTopup);
-        (self.threshold, self.credits) = (rule.threshold.to_string(), rule.credits.to_string());
+        (self.threshold, self.credits) = (number::typed(rule.threshold), number::typed(rule.credits));
         self.maximum = rule.monthly_max.map(|it| decimal(it, rule.price.currency)).unwrap_or_default();
         if topup.is_on {
             (self.badge, self.class, self.is_on, self.verb) = ("on", "on", true, "Change …");
@@ -117,7 +118,7 @@ impl RuleView {
         }
         if let Some(it) = &topup.under_way {
             let total = money_of(it.total, &rule.price);
-            self.notes.push(format!("A payment of {total} for {} credits is under way.", show::have(it.credits)));
+            self.notes.push(format!("A payment of {total} for {} credits is under way.", show::used(it.credits)));
         } else if let Some(last) = last {
             self.notes.push(last_event(last, zone));
         }
@@ -204,6 +205,16 @@ fn sentence((threshold, credits): (Credits, Credits), price: Money, most: Option
     )
 }
 
+/// What turning it on charges before anything is used.
+fn at_once(it: &AtOnce, available: Credits, card: &str) -> String {
+    format!(
+        "Only {} credits are available, so {card} is charged {} now for {} credits.",
+        show::have(available),
+        show::money(it.price.total),
+        rows::exactly(it.price.credits)
+    )
+}
+
 /// The default card, whichever that is, and each by its own name; the one that `chosen` names is marked.
 fn methods(cards: &[MethodView], chosen: Option<&str>) -> Vec<(String, String, bool)> {
     let chosen = chosen.filter(|chosen| cards.iter().any(|it| it.id == *chosen));
@@ -218,17 +229,6 @@ fn decimal(amount: i64, currency: Currency) -> String {
     if amount % unit == 0 { (amount / unit).to_string() } else { Decimal(Money { amount, currency }).to_string() }
 }
 
-/// Minor units, as they were typed: `50`, `1,250`, `10.50`. None where it may be meant in two ways, such as `10,50`.
-fn minor_units(text: &str, currency: Currency) -> Option<i64> {
-    let (text, places) = (text.replace(' ', ""), currency.places() as usize);
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    let is_grouped = whole.split(',').skip(1).all(|it| it.len() == 3);
-    let digits = format!("{}{part:0<places$}", whole.replace(',', ""));
-    let is_number =
-        !whole.is_empty() && is_grouped && part.len() <= places && digits.bytes().all(|it| it.is_ascii_digit());
-    digits.parse().ok().filter(|it| is_number && (1..=MAXIMUM_MAX).contains(it))
-}
-
 /// What the form says, checked.
 #[derive(Clone)]
 struct Asked {
@@ -240,18 +240,31 @@ struct Asked {
     method: Option<String>,
 }
 
-fn asked(form: &Form, currency: Currency) -> Result<Asked, Refusal> {
-    let amount = |name: &'static str| -> Result<Credits, Refusal> {
-        let text = form.get(name).unwrap_or_default().replace([',', ' '], "");
-        text.parse().map_err(|why| Refusal::invalid(name, why))
-    };
-    let maximum = match form.get("maximum") {
-        None => None,
-        Some(text) => {
-            let why = "must be an amount of money, such as 50 or 10.50, or empty for none";
-            Some(minor_units(text, currency).ok_or_else(|| Refusal::invalid("monthly_maximum", why))?)
+impl Asked {
+    /// Turned on so, with what was agreed that it charges at once.
+    fn order(&self, visitor: &Visitor, charge_now_max: i64) -> TopupOrder {
+        let currency = visitor.known.account.currency;
+        TopupOrder {
+            account: visitor.session.account.clone(),
+            is_on: true,
+            threshold: self.threshold,
+            credits: self.credits,
+            monthly_maximum: self.maximum.map(|amount| Money { amount, currency }),
+            method: self.method.clone(),
+            charge_now_max,
+            by: visitor.by().name,
         }
-    };
+    }
+}
+
+fn asked(form: &Form, currency: Currency) -> Result<Asked, Refusal> {
+    let amount = |name| number::credits(name, form.get(name).unwrap_or_default());
+    let maximum = form.get("maximum").map(|it| number::money("monthly_maximum", it, currency)).transpose()?;
+    let maximum = maximum.map(|it| it.amount);
+    if maximum.is_some_and(|it| !(1..=MAXIMUM_MAX).contains(&it)) {
+        let why = "must be an amount of money, such as 50 or 10.50, or empty for none";
+        return Err(Refusal::invalid("monthly_maximum", why));
+    }
     let method = form.get("method").map(str::to_owned);
     Ok(Asked { threshold: amount("threshold")?, credits: amount("credits")?, maximum, method })
 }
@@ -269,7 +282,7 @@ async fn turned_off(site: &Arc<Site>, visitor: &Visitor, form: &Form) -> Paged {
         credits: rule.credits,
         monthly_maximum: rule.monthly_max.map(|amount| Money { amount, ..rule.price }),
         method: rule.method.as_deref().map(str::to_owned),
-        charge_now: false,
+        charge_now_max: 0,
         by: visitor.by().name,
     };
     match site.app.set_auto_topup(order).await {
@@ -300,20 +313,14 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
             return reviewed(&site, visitor, (asked, Some(CHANGED)), &form).await;
         }
     }
-    let order = TopupOrder {
-        account: visitor.session.account.clone(),
-        is_on,
-        threshold: asked.threshold,
-        credits: asked.credits,
-        monthly_maximum: asked.maximum.map(|amount| Money { amount, currency }),
-        method: asked.method.clone(),
-        charge_now: form.get("charge_now").is_some(),
-        by: visitor.by().name,
-    };
+    let agreed = form.get("charge_now").and_then(|it| it.parse().ok()).filter(|it: &i64| 0 < *it);
+    let order = TopupOrder { is_on, ..asked.order(&visitor, agreed.unwrap_or(0)) };
     match site.app.set_auto_topup(order).await {
         Ok(_) => Ok(done("topup-on")),
         // Credits ran low between the question and the answer: it is asked again, with what it would charge at once.
-        Err(Error::Refused(Refusal::WouldChargeNow { .. })) => reviewed(&site, visitor, (asked, None), &form).await,
+        Err(Error::Refused(Refusal::WouldChargeNow { .. })) => {
+            reviewed(&site, visitor, (asked, agreed.map(|_| GREW)), &form).await
+        }
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     }
 }
@@ -333,6 +340,8 @@ async fn reviewed(
     }
 }
 
+const GREW: &str =
+    "More would be charged now than when you opened the page: fewer credits are left. Please look at it once more.";
 /// Said where some are there.
 const APART: &str = "Credits that are for some work only do not count.";
 
@@ -346,24 +355,31 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
         let why = format!("must be at least {}, what one top-up costs with tax", show::money(price.total));
         return Err(Refusal::invalid("monthly_maximum", why).into());
     }
-    let available = balance.general;
-    let charges_now = available < asked.threshold;
+    let now = app.topup_at_once(&asked.order(visitor, 0))?;
     let card = rows::card_named(&cards, asked.method.as_deref());
     let mut fields = vec![
-        ("threshold", asked.threshold.to_string()),
-        ("credits", asked.credits.to_string()),
+        ("threshold", number::typed(asked.threshold)),
+        ("credits", number::typed(asked.credits)),
         ("total", price.total.amount.to_string()),
     ];
     fields.extend(asked.maximum.map(|it| ("maximum", decimal(it, price.total.currency))));
     fields.extend(asked.method.clone().map(|it| ("method", it)));
-    fields.extend(charges_now.then(|| ("charge_now", "1".to_owned())));
+    fields.extend(now.as_ref().map(|it| ("charge_now", it.max.to_string())));
     fields.push(("do", "on".to_owned()));
-    let now = format!("Only {} credits are available now, so turning it on charges at once.", show::have(available));
+    let charged = now.as_ref().map(|it| show::money(it.price.total));
     Ok(Agree {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         title: "Turn on auto-topup?".to_owned(),
-        sentences: vec![sentence((asked.threshold, asked.credits), price.total, most, &card)],
-        bill: Vec::new(),
+        sentences: now
+            .as_ref()
+            .map(|it| at_once(it, balance.general, &card))
+            .into_iter()
+            .chain([sentence((asked.threshold, asked.credits), price.total, most, &card)])
+            .collect(),
+        bill: now
+            .iter()
+            .flat_map(|it| bill(format!("{} credits", rows::exactly(it.price.credits)), &it.price))
+            .collect(),
         notes: [
             "If one top-up does not bring you back above the threshold, several are bought in one payment; never more \
              than the maximum allows."
@@ -378,10 +394,10 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
         .into_iter()
         .chain(app.threshold_warnings(account, asked.threshold)?)
         .collect(),
-        warning: warning.map(str::to_owned).or_else(|| charges_now.then_some(now)),
+        warning: warning.map(str::to_owned),
         action: ACTION,
         fields,
-        button: if charges_now { "Agree and charge now" } else { "Agree and turn on" }.to_owned(),
+        button: charged.map_or_else(|| "Agree and turn on".to_owned(), |it| format!("Agree and pay {it} now")),
         is_danger: false,
         instead: ("/settings/billing#auto-topup".to_owned(), "Not now"),
     })

@@ -2,11 +2,12 @@
 use std::sync::Arc;
 
 use billing::Refusal;
-use billing::money::{Credits, Currency};
+use billing::money::Currency;
 
 use super::{details, rows, show, topup};
 use crate::app::App;
 use crate::service::Error;
+use crate::web::number;
 use crate::web::range::Query;
 
 /// The field of a refusal that is a sentence as it stands.
@@ -31,28 +32,17 @@ impl Trouble {
         Trouble { section, field, why, said: said.clone() }
     }
 
-    /// Of a number that is none it says what to type, and of one that is too small or too large what can be bought.
+    /// Of a number that is too small or too large it says what can be bought.
     pub fn with_bounds(mut self, app: &App, currency: Currency) -> Trouble {
-        let is_of_credits = ["credits", "threshold"].contains(&self.field) && self.why.is_ok();
         let is_of_package = self.section == super::pay::SECTION && super::pay::is_both(&self.said);
-        if !is_of_credits || is_of_package {
-            return self;
-        }
-        let typed = self.said.get(self.field).unwrap_or_default().replace([',', ' '], "");
-        match typed.parse::<Credits>() {
-            Err(billing::money::ParseCreditsError::Malformed) => {
-                self.why = Ok("Type a number, such as 2500.".to_owned());
-            }
-            Ok(_) if self.field == "credits" => {
-                let (least, most) = app.purchase_bounds(currency);
-                let [fewest, largest] = [app.credits_within(least, true), app.credits_within(most, false)];
-                let [fewest, largest] = [fewest, largest].map(rows::whole);
-                let [least, most] = [least, most].map(show::money);
-                self.why = Ok(format!(
-                    "From {fewest} to {largest} credits can be bought at once: {least} to {most} before tax."
-                ));
-            }
-            _ => {}
+        let typed = self.said.get("credits").filter(|_| self.field == "credits" && self.why.is_ok() && !is_of_package);
+        if typed.is_some_and(|it| number::credits("credits", it).is_ok()) {
+            let (least, most) = app.purchase_bounds(currency);
+            let [fewest, largest] = [app.credits_within(least, true), app.credits_within(most, false)];
+            let [fewest, largest] = [fewest, largest].map(rows::whole);
+            let [least, most] = [least, most].map(show::money);
+            self.why =
+                Ok(format!("From {fewest} to {largest} credits can be bought at once: {least} to {most} before tax."));
         }
         self
     }

@@ -11,11 +11,12 @@ use billing::time::{Span, Timestamp};
 
 use super::account::giving_again;
 use super::confirm::{Question, ask};
-use super::form::{Form, money};
+use super::form::Form;
 use super::{Paged, by, done, message, name, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, GrantOrder, LinkOrder, PortalPage, Role, check_cost};
+use crate::web::number;
 use crate::web::visit::Host;
 
 /// How long support may look with one link.
@@ -78,8 +79,7 @@ pub async fn grant(State(site): S, Path(account): Path<String>, host: Host, form
 }
 
 fn grant_order(app: &App, account: &str, host: &Host, form: &Form) -> Result<GrantOrder, Error> {
-    let credits = form.get("credits").unwrap_or_default();
-    let credits = credits.parse().map_err(|why| Refusal::invalid("credits", why))?;
+    let credits = number::credits("credits", form.get("credits").unwrap_or_default())?;
     if credits <= billing::money::Credits::ZERO {
         return Err(Refusal::invalid("credits", "must be more than 0").into());
     }
@@ -125,8 +125,7 @@ fn cost(app: &App, account: &Name, source: Source, form: &Form) -> Result<Option
             _ => Ok(None),
         };
     };
-    let amount = money(text, app.account(account)?.currency);
-    Ok(Some(amount.ok_or_else(|| Refusal::invalid("cost", "must be an amount such as 12.50, or nothing"))?))
+    Ok(Some(number::money("cost", text, app.account(account)?.currency)?))
 }
 
 /// The unused part of a grant taken back.

@@ -15,6 +15,7 @@ use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, ReverseOrder, check_reason};
+use crate::web::number;
 use crate::web::usage::{EntryRow, Reader};
 use crate::web::visit::Host;
 
@@ -62,8 +63,7 @@ fn charge_page(app: &App, host: &Host, charge: &str, refused: Refused) -> Result
 
 /// How many credits are to go back, all where none are said, and what the customer reads.
 fn asked(form: &Form) -> Result<(Option<Credits>, String), Error> {
-    let credits: Option<Result<Credits, _>> = form.get("credits").map(str::parse);
-    let credits = credits.transpose().map_err(|why| Refusal::invalid("credits", why))?;
+    let credits = form.get("credits").map(|it| number::credits("credits", it)).transpose()?;
     let reason = form.get("reason").unwrap_or_default().to_owned();
     check_reason(&reason)?;
     Ok((credits, reason))

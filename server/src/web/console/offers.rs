@@ -10,13 +10,14 @@ use billing::money::{Credits, Currency};
 use billing::subscription::Every;
 
 use super::confirm::{Question, ask};
-use super::form::{Form, money};
+use super::form::Form;
 use super::refused::{Refused, again};
 use super::{Desk, Paged, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, Package, Plan};
 use crate::web::billing::lapses;
+use crate::web::number;
 use crate::web::visit::Host;
 
 const HERE: &str = "/console/offers";
@@ -136,8 +137,8 @@ fn of_package(it: &Package, currency: Currency) -> Filled {
         is_known: true,
         id: it.id.clone(),
         name: it.name.clone(),
-        credits: Credits::from_micros(it.credits).to_string(),
-        bonus: Credits::from_micros(it.bonus).to_string(),
+        credits: number::typed(Credits::from_micros(it.credits)),
+        bonus: number::typed(Credits::from_micros(it.bonus)),
         price: plain(it.price, currency),
         ..Filled::default()
     }
@@ -148,11 +149,11 @@ fn of_plan(it: &Plan, currency: Currency) -> Filled {
         is_known: true,
         id: it.id.clone(),
         name: it.name.clone(),
-        credits: it.credits().to_string(),
+        credits: number::typed(it.credits()),
         price: plain(it.price, currency),
         every: it.every.to_string(),
         periods: it.carry_over_periods.map(|it| it.to_string()).unwrap_or_default(),
-        maximum: it.carry_over_maximum().map(|it| it.to_string()).unwrap_or_default(),
+        maximum: it.carry_over_maximum().map(number::typed).unwrap_or_default(),
         ..Filled::default()
     }
 }
@@ -202,13 +203,11 @@ fn put(what: &str, says: Vec<String>, is_new: bool) -> Question {
 
 fn credits(form: &Form, field: &'static str) -> Result<i64, Error> {
     let text = form.get(field).unwrap_or("0");
-    let credits: Credits = text.parse().map_err(|why| Refusal::invalid(field, why))?;
-    Ok(credits.micros())
+    Ok(number::credits(field, text)?.micros())
 }
 
 fn price(form: &Form, currency: Currency) -> Result<i64, Error> {
-    let amount = money(form.get("price").unwrap_or_default(), currency);
-    Ok(amount.ok_or_else(|| Refusal::invalid("price", "must be an amount such as 12.50"))?.amount)
+    Ok(number::money("price", form.get("price").unwrap_or_default(), currency)?.amount)
 }
 
 fn id(form: &Form) -> Result<String, Error> {

@@ -11,7 +11,7 @@ use billing::time::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::confirm::{Question, ask};
-use super::form::{Form, money};
+use super::form::Form;
 use super::refused::{Refused, again};
 use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
@@ -19,6 +19,7 @@ use crate::http::Site;
 use crate::service::{Attention, Error, Much, PaymentView, RefundOrder, RefundPreview};
 use crate::web::billing::status;
 use crate::web::frame::When;
+use crate::web::number;
 use crate::web::range::Query;
 use crate::web::visit::Host;
 
@@ -167,7 +168,7 @@ fn payment_page(app: &App, host: &Host, id: &str, refused: Refused) -> Result<Pa
     let credits = Credits::from_micros(it.credits);
     let mut facts = vec![
         ("Account", view.account.to_string()),
-        ("Credits", show::have(credits)),
+        ("Credits", show::used(credits)),
         ("Price", money(it.net)),
         ("Tax", money(it.tax)),
         ("Total", money(it.total())),
@@ -206,9 +207,9 @@ fn refund_order(payment: PaymentId, host: &Host, (much, reason): (Much, &str)) -
 fn much(form: &Form, currency: Currency) -> Result<Much, Error> {
     match (form.get("credits"), form.get("amount")) {
         (None, None) => Ok(Much::Unused),
-        (Some(text), None) => Ok(Much::Credits(text.parse().map_err(|why| Refusal::invalid("credits", why))?)),
+        (Some(text), None) => Ok(Much::Credits(number::credits("credits", text)?)),
         (None, Some(text)) => {
-            let amount = money(text, currency).map(|it| it.amount).filter(|it| 0 < *it);
+            let amount = Some(number::money("amount", text, currency)?.amount).filter(|it| 0 < *it);
             Ok(Much::Amount(amount.ok_or_else(|| Refusal::invalid("amount", "must be an amount such as 12.50"))?))
         }
         (Some(_), Some(_)) => Err(Refusal::invalid("amount", "must not be given together with credits").into()),
@@ -259,7 +260,7 @@ async fn refunding_again(site: &Arc<Site>, (host, payment): (Host, String), form
 fn consequences(it: &RefundPreview, view: &PaymentView, reason: &str) -> Vec<String> {
     let total = Money { amount: it.net.amount + it.tax.amount, currency: it.net.currency };
     vec![
-        format!("{} unused credits are taken from {}.", show::have(it.credits), view.account),
+        format!("{} unused credits are taken from {}.", show::used(it.credits), view.account),
         format!(
             "{} go back to the card that paid: {} and {} tax.",
             show::money(total),

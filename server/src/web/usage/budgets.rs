@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use billing::Refusal;
 use billing::id::Name;
 use billing::ledger::BudgetScope;
-use billing::money::Credits;
 use billing::rating::{Category, Text};
 use billing::usage::SERVER_METER;
 use billing::zone::Period;
@@ -21,6 +20,7 @@ use crate::http::Site;
 use crate::service::{BudgetOrder, BudgetView, Error, ProjectNames};
 use crate::web::form::Form;
 use crate::web::frame::{Frame, Rate};
+use crate::web::number;
 use crate::web::range::Query;
 use crate::web::visit::Visitor;
 use crate::web::{Paged, message, page};
@@ -242,7 +242,7 @@ fn budget_page(app: &App, visitor: &Visitor, said: &Query, problem: Option<Strin
         frame: Frame::of(app, visitor, &balance, super::PATH)?,
         is_new: present.is_none(),
         name: or("budget", None),
-        credits: or("credits", terms.map(|it| it.limit.to_string())),
+        credits: or("credits", terms.map(|it| number::typed(it.limit))),
         kinds: kinds.map(|(value, label)| pick(value, label, &chosen)).chain(kept).collect(),
         projects: projects.iter().map(|it| pick(it, &project_label(Some(it), &names), &project)).collect(),
         periods: PERIODS.into_iter().map(|(_, value, label)| pick(value, label, &every)).collect(),
@@ -291,7 +291,6 @@ fn named(form: &Form) -> Result<Name, Refusal> {
 fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) -> Result<BudgetOrder, Error> {
     let optional = |field: &'static str| form.get(field).map(str::parse::<Name>).transpose();
     let chosen = PERIODS.into_iter().find(|it| Some(it.1) == form.get("period"));
-    let limit = form.get("credits").unwrap_or_default().replace([',', ' '], "");
     let admitted = match form.get("kind").unwrap_or_default() {
         AS_IT_IS => Some(app.budget(&visitor.session.account, &budget)?.budget.terms.scope.clone()),
         kind => scope_of(app, kind),
@@ -306,7 +305,7 @@ fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) 
             ..admitted.ok_or_else(nothing)?
         },
         period: chosen.unwrap_or(PERIODS[2]).0,
-        limit: limit.parse::<Credits>().map_err(|why| Refusal::invalid("credits", why))?,
+        limit: number::credits("credits", form.get("credits").unwrap_or_default())?,
         blocks: form.get("action") == Some("block"),
         by: by.into(),
     };
