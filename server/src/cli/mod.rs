@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 const EXAMPLES: &str = "\
 Examples:
   scrip serve                                a server, its URL, its first key
-  scrip demo                                 the same, with two months to look at
+  scrip demo                                 the same, with two months of use
   scrip measure chat --model gpt-6.1-terra --text 'How do I index this?'
   scrip measure repository . --json
   scrip quote --meter ai_chat --dimension model=gpt-6.1-terra \\

@@ -195,7 +195,7 @@ mod tests {
         let titles: Vec<&str> = tables.iter().map(|it| &*it.title).collect();
         assert_eq!(titles, ["AI conversations", "Code analysis", "Infrastructure planning", "Server provisioning"]);
         assert!(tables[0].columns.iter().all(|it| it.each.as_deref() == Some("a million tokens")));
-        assert_eq!(tables[0].rows[0].cells, ["1,250", "125", "1,562.5", "6,250"]);
+        assert_eq!(tables[0].rows[0].cells, ["1,250", "125", "1,562.5", "", "6,250"]);
         assert_eq!(
             tables[1].rows[0].cells,
             ["5 credits", "1 credit for each started 1,000 lines up to 10,000 lines; 0.8 up to 100,000; 0.5 beyond"]

@@ -66,13 +66,13 @@ struct RemovalPage {
 }
 
 /// Whoever decides what is bought decides what is kept.
-fn may_change(site: &Site, visitor: &Visitor) -> Result<(), Response> {
+fn denied(site: &Site, visitor: &Visitor) -> Option<Response> {
     let text = "Owners and billing contacts of the account remove projects. Ask one of them.";
-    if visitor.session.role.changes_billing() { Ok(()) } else { Err(message::forbidden(site, text)) }
+    (!visitor.session.role.changes_billing()).then(|| message::forbidden(site, text))
 }
 
-fn named(site: &Site, said: Option<&str>) -> Result<Name, Response> {
-    said.and_then(|it| it.parse().ok()).ok_or_else(|| message::nothing_here(site))
+fn named(said: Option<&str>) -> Option<Name> {
+    said.and_then(|it| it.parse().ok())
 }
 
 /// The page of one project.
@@ -81,8 +81,10 @@ fn back_to(project: &str) -> String {
 }
 
 pub async fn ask(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
-    may_change(&site, &visitor)?;
-    let project = named(&site, visitor.query.get("project"))?;
+    if let Some(no) = denied(&site, &visitor) {
+        return Err(no);
+    }
+    let project = named(visitor.query.get("project")).ok_or_else(|| message::nothing_here(&site))?;
     let to = back_to(project.as_str());
     let asked = site.look(move |app| match app.find_project(&visitor.session.account, &project)? {
         Some(found) if found.deleted_at.is_none() => Ok(Some(Some(removal(app, &visitor, &project)?))),
@@ -148,8 +150,10 @@ fn listed(names: &[&str]) -> String {
 /// Removes it, or brings it back, and leads to its page.
 pub async fn change(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     form.check(&site, &visitor.session.id).await?;
-    may_change(&site, &visitor)?;
-    let project = named(&site, form.get("project"))?;
+    if let Some(no) = denied(&site, &visitor) {
+        return Err(no);
+    }
+    let project = named(form.get("project")).ok_or_else(|| message::nothing_here(&site))?;
     let brings_back = form.get("do") == Some("restore");
     let to = back_to(project.as_str());
     let done = site.look(move |app: &App| -> Result<bool, Error> {
