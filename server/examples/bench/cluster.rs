@@ -117,21 +117,8 @@ pub fn run(options: &Options) {
     plain::tell(&before);
     let function = &before[1];
     println!();
-    // Beside the function where it is quickest on even load, and on one account where few ask for it and where many do.
-    let [by_few, by_many] = plain::CONNECTIONS.map(|it| format!("× at {it}"));
+    head();
     let (function_even, [hot_few, hot_many]) = (function.even[0].max(function.even[1]), function.hot);
-    row(&[
-        "nodes × committers",
-        "group",
-        "even/s",
-        "× function",
-        "p50",
-        "p99",
-        "WAL B",
-        "one acc./s",
-        &by_few,
-        &by_many,
-    ]);
     let shapes = options.numbers("committers", &[1, 2, 4]).into_iter().map(|it| (1, it));
     let many = options.numbers("nodes", &[3]).into_iter().map(|it| (it, 2));
     for (count, committers) in shapes.chain(many).filter(|it| 0 < it.0 && 0 < it.1) {
@@ -163,6 +150,13 @@ pub fn run(options: &Options) {
     }
     println!("\nand again, at the end");
     plain::tell(&plain::measured(&url, lasts));
+}
+
+/// Beside the function where it is quickest on even load, and on one account where few ask for it and where many do.
+fn head() {
+    let [few, many] = plain::CONNECTIONS.map(|it| format!("× at {it}"));
+    let even = ["nodes × committers", "group", "even/s", "× function", "p50", "p99", "WAL B"];
+    row(&[&even[..], &["one acc./s", &few, &many]].concat());
 }
 
 /// `part` over `whole`, with one place.

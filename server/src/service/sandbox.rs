@@ -1,7 +1,7 @@
 //! A sandbox's clock, moved by whoever tries things out.
 //!
-//! How far it is ahead is kept in the store: what was written at an instant would otherwise lie in the future of whoever
-//! starts the process again, and of other nodes.
+//! How far it is ahead is kept in the store: what was written at an instant would otherwise lie in the future of the
+//! process when it is started again, and of other nodes.
 use billing::Refusal;
 use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};

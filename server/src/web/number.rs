@@ -5,22 +5,25 @@
 use billing::Refusal;
 use billing::money::{Credits, Currency, Money};
 
+/// Decimals that credits have at most.
+const CREDITS_PLACES: usize = 6;
+
 /// Credits of a form's field.
 pub fn credits(field: &str, text: &str) -> Result<Credits, Refusal> {
-    let number = plain(text, false).map_err(|why| Refusal::invalid(field, why))?;
+    let number = plain(text, CREDITS_PLACES).map_err(|why| Refusal::invalid(field, why))?;
     number.parse().map_err(|why| Refusal::invalid(field, why))
 }
 
 /// Credits as they stand in a form: read back as what they were.
 pub fn typed(credits: Credits) -> String {
     let text = credits.to_string();
-    if plain(&text, false).is_ok() { text } else { format!("{text}0") }
+    if plain(&text, CREDITS_PLACES).is_ok() { text } else { format!("{text}0") }
 }
 
 /// An amount of money of a form's field, such as `12.50`: exact, or not one.
 pub fn money(field: &str, text: &str, currency: Currency) -> Result<Money, Refusal> {
     let places = currency.places() as usize;
-    let number = plain(text, places == 3).map_err(|why| Refusal::invalid(field, why))?;
+    let number = plain(text, places).map_err(|why| Refusal::invalid(field, why))?;
     let (whole, part) = number.split_once('.').unwrap_or((&number, ""));
     let digits = format!("{whole}{part:0<places$}");
     let amount = digits.parse().ok().filter(|it: &i64| part.len() <= places && 0 <= *it);
@@ -29,22 +32,26 @@ pub fn money(field: &str, text: &str, currency: Currency) -> Result<Money, Refus
     Ok(Money { amount, currency })
 }
 
-/// The same number with nothing in it but digits and a point. Where it has thousandths, as money of some currencies
-/// does, three digits after a point are those; else they may be thousands as well.
-fn plain(text: &str, has_thousandths: bool) -> Result<String, String> {
+/// The same number with nothing in it but digits and a point. Three digits after a point are thousandths where there
+/// are just as many decimals, as money of some currencies has; with fewer they can only be thousands, and with more
+/// they may be either.
+fn plain(text: &str, places: usize) -> Result<String, String> {
     let text = text.trim();
     let (sign, number) = text.strip_prefix('-').map_or(("", text), |it| ("-", it));
     let (whole, part) = number.split_once('.').map_or((number, None), |(whole, part)| (whole, Some(part)));
     let Some(digits) = ungrouped(whole).filter(|_| part.is_none_or(is_digits)) else {
-        return Err(format!("is unclear. {}", advice(number)));
+        return Err(format!("cannot be read. {}", advice(number)));
     };
     let Some(part) = part else { return Ok(format!("{sign}{digits}")) };
     let is_group = whole.len() <= 3 && !whole.starts_with('0') && part.len() == 3;
-    if is_group && !has_thousandths {
+    if is_group && places < 3 {
+        return Err(format!("cannot be read. Write thousands without points: {whole}{part}"));
+    }
+    if is_group && 3 < places {
         let (thousands, short) = (format!("{whole}{part}"), part.trim_end_matches('0'));
         let meant = if short.is_empty() { whole.to_owned() } else { format!("{whole}.{short}") };
         let written = if short.len() == 3 { format!("{meant}0") } else { meant.clone() };
-        return Err(format!("is unclear. Is it {thousands} or {meant}? Write {thousands} or {written}"));
+        return Err(format!("cannot be read. Is it {thousands} or {meant}? Write {thousands} or {written}"));
     }
     Ok(format!("{sign}{digits}.{part}"))
 }
@@ -97,7 +104,7 @@ mod tests {
             ("1\u{202f}000\u{202f}000", "1000000"),
             ("-5", "-5"),
         ] {
-            assert_eq!(plain(text, false).as_deref(), Ok(is), "{text}");
+            assert_eq!(plain(text, CREDITS_PLACES).as_deref(), Ok(is), "{text}");
         }
     }
 
@@ -124,7 +131,7 @@ mod tests {
             ("--1", "Type a number, such as 2500"),
             ("٣", "Type a number, such as 2500"),
         ] {
-            assert_eq!(plain(text, false), Err(format!("is unclear. {says}")), "{text}");
+            assert_eq!(plain(text, CREDITS_PLACES), Err(format!("cannot be read. {says}")), "{text}");
         }
     }
 

@@ -423,7 +423,7 @@ fn a_form_of_the_console_that_is_refused_keeps_what_was_typed_and_says_what_is_w
             "/console/offers/package",
             vec![("id", "tiny"), ("name", "Tiny One"), ("credits", "9"), ("price", "1.234")],
             "Tiny One",
-            "The price must be an amount",
+            "The price cannot be read. Write thousands without points: 1234",
         ),
         (
             "/console/offers/plan",
@@ -469,7 +469,7 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     assert!(too_much.text.contains("role=\"alert\"") && too_much.text.contains("Nothing was done."));
     let both = operator.send(&path, &[("credits", "1"), ("amount", "1"), ("reason", "x")]);
     assert!(both.status == 422 && both.text.contains("The money must not be given together with credits."));
-    let rounded = operator.send(&path, &[("credits", "99.995"), ("reason", "x")]).text;
+    let rounded = operator.send(&path, &[("credits", "99.9950"), ("reason", "x")]).text;
     assert!(rounded.contains("100.00 unused credits are taken"), "as they will be listed: {rounded}");
     let part = [("credits", "400"), ("reason", "Bought too many")];
     operator.did(&path, &part, &["400.00 unused credits are taken from ada", "€4.84", "€4.00 and €0.84 tax"]);

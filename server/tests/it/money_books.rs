@@ -205,11 +205,11 @@ fn a_statement_begins_where_the_last_one_ended_and_ties_to_the_ledger() {
     let of_shop = shop.server.get(&format!("{path}?project=shop")).json();
     assert_eq!((&of_shop["total_used"], &of_shop["balance"]), (&json!("1000"), &Value::Null));
     let csv = shop.server.get(&format!("{path}.csv")).text;
-    assert!(csv.contains("used,ai_chat,shop,,1,-1000\n"), "{csv}");
+    assert!(csv.contains("used,ai_chat,shop,,1,-1000,AI conversations\n"), "{csv}");
     let total: i64 = csv
         .lines()
         .filter(|it| !it.starts_with("line,") && !it.starts_with("closing,"))
-        .map(|it| micros(&json!(it.rsplit(',').next().unwrap())))
+        .map(|it| micros(&json!(it.split(',').nth(5).unwrap())))
         .sum();
     assert_eq!(total, micros(&balance["closing"]), "{csv}");
     let (reply, pdf) = shop.server.download(&format!("{path}.pdf"));

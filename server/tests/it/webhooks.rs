@@ -203,6 +203,8 @@ fn a_closed_account_has_its_servers_given_up_and_starts_none() {
     let (server, ear) = (fresh(), Ear::open(204));
     server.endpoint(&ear, &["server.release_due"]);
     server.account("ada");
+    let grant = json!({"credits": "1000", "source": "promo", "reason": "for two servers"});
+    assert_eq!(server.post("/v1/accounts/ada/grants", "g", &grant).status, 201);
     let path = |id: &str| format!("/v1/accounts/ada/servers/{id}");
     for id in ["runs", "waits"] {
         assert_eq!(server.put(&path(id), &json!({"tier": "entry-level"})).status, 201);

@@ -491,8 +491,7 @@ pub async fn review_end(State(site): State<Arc<Site>>, visitor: Visitor) -> Page
 pub async fn end(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
     admit_change(&site, &visitor, &form).await?;
     let ends = form.get("ends") == Some("1");
-    let (app, account) = (Arc::clone(&site.app), visitor.session.account.clone());
-    let by = visitor.by();
+    let (app, account, by) = (Arc::clone(&site.app), visitor.session.account.clone(), visitor.by());
     let ended = site.aside(move || app.end_subscription(&account, ends, &by, None)).await;
     match ended.map_err(|it| message::failed(&site, it))? {
         Ok(_) => Ok(done(if ends { "end" } else { "keep" })),

@@ -199,8 +199,8 @@ pub async fn close(State(site): S, Path(account): Path<String>, host: Host, form
     if !form.is_sure() {
         let says = vec![
             format!(
-                "{account} can begin nothing new, from this moment on. The platform is told to give up its servers, and \
-                 they are counted until it has. That cannot be undone."
+                "{account} can begin nothing new, from this moment on. The platform is told to give up its servers, \
+                 which are counted until it has. That cannot be undone."
             ),
             "Its name, e-mail address, billing address, tax number and the notes on it are erased.".to_owned(),
             "The ledger and its invoices stay, as the law asks. Unused credits stay on it unspent: refund their \

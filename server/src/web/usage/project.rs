@@ -149,7 +149,7 @@ fn listed(names: &[&str]) -> String {
 
 /// Removes it, or brings it back, and leads to its page.
 pub async fn change(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
-    form.check(&site, &visitor.session.id).await?;
+    form.check_from(&site, &visitor).await?;
     if let Some(no) = denied(&site, &visitor) {
         return Err(no);
     }
