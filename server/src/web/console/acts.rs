@@ -68,7 +68,8 @@ pub async fn grant(State(site): S, Path(account): Path<String>, host: Host, form
             ));
         }
         // An instant from here on, not a length of time: sent twice, it is the same.
-        let adds = order.expires_at.map(|it| ("until", it.millis().to_string())).into_iter().collect();
+        // In seconds: as many digits as milliseconds have may look like a card's number.
+        let adds = order.expires_at.map(|it| ("until", (it.millis() / 1_000).to_string())).into_iter().collect();
         let question = Question { button: "Give the credits", adds, ..about(&account, "grant", "Give credits?", says) };
         return ask(&site, &host, &form, question).await;
     }
@@ -90,7 +91,7 @@ fn grant_order(app: &App, account: &str, host: &Host, form: &Form) -> Result<Gra
             Some(days.ok_or_else(|| Refusal::invalid("days", DAYS_ASKED))?)
         }
     };
-    let until = form.get("until").and_then(|it| it.parse().ok()).map(Timestamp::from_millis);
+    let until = form.get("until").and_then(|it| it.parse::<i64>().ok()?.checked_mul(1_000)).map(Timestamp::from_millis);
     let reason =
         form.get("reason").ok_or_else(|| Refusal::invalid("reason", "must be given: the customer reads it"))?;
     let source = form.get("source").and_then(|it| it.parse().ok());
