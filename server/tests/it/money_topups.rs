@@ -188,13 +188,13 @@ fn the_page_keeps_the_card_and_the_maximum_to_the_cent() {
     assert_eq!((&shown["threshold"], &shown["payment_method"]), (&json!("100"), &other));
     assert_eq!(shown["monthly_maximum"]["amount"], 2150);
     for (unclear, says) in [
-        ("maximum=10,50", "The monthly maximum is unclear. Write decimals with a point: 10.50."),
-        ("maximum=21.505", "The monthly maximum is unclear. Is it 21505 or 21.505?"),
+        ("maximum=10,50", "The monthly maximum cannot be read. Write decimals with a point: 10.50."),
+        ("maximum=21.505", "The monthly maximum cannot be read. Write thousands without points: 21505"),
         ("maximum=21.5055", "The monthly maximum must be an amount such as 12.50."),
         ("maximum=0", "must be an amount of money, such as 50 or 10.50, or empty for none"),
-        ("maximum=x", "The monthly maximum is unclear. Type a number"),
-        ("threshold=100,5", "The threshold is unclear. Write decimals with a point: 100.5."),
-        ("threshold=1.000", "The threshold is unclear. Is it 1000 or 1? Write 1000 or 1."),
+        ("maximum=x", "The monthly maximum cannot be read. Type a number"),
+        ("threshold=100,5", "The threshold cannot be read. Write decimals with a point: 100.5."),
+        ("threshold=1.000", "The threshold cannot be read. Is it 1000 or 1? Write 1000 or 1."),
     ] {
         let asked = send(&format!("do=review&threshold=100&{unclear}"));
         assert!(asked.status == 422 && asked.text.contains(says), "{unclear}: {}", asked.text);
