@@ -56,12 +56,24 @@ fn a_long_history_reads_as_a_naive_record_says() {
 /// As a standby, or what an operator told so: it answers reads, and who asks whether a node is of use must hear.
 #[test]
 fn a_database_that_may_only_be_read_takes_no_commits() {
-    let schema = Schema::new();
-    assert!(open(&schema).takes_commits().unwrap());
-    let only_read = format!("{}%20-cdefault_transaction_read_only%3Don", schema.url());
-    let only_read = Postgres::open(&only_read).unwrap();
-    assert_eq!(only_read.accounts(None, 1).unwrap(), []);
-    assert!(!only_read.takes_commits().unwrap());
+    let schema = Schema::on_one_machine();
+    let name = format!("{}_read", schema.name());
+    let mut hand = schema.hand();
+    hand.batch_execute(&format!("create database {name}")).unwrap();
+    let (address, _) = schema.url().split_once("options=").map(|it| (it.0.to_owned(), it.1.len())).unwrap();
+    let (server, _) = address.trim_end_matches(['?', '&']).rsplit_once('/').unwrap();
+    let store = Postgres::open(&format!("{server}/{name}")).unwrap();
+    assert!(store.takes_commits().unwrap());
+    let only_read = format!("alter database {name} set default_transaction_read_only = on");
+    hand.batch_execute(&only_read).unwrap();
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1";
+    hand.query_one(cut, &[&name]).unwrap();
+    // Connections that were cut are lost once each.
+    let says = (0..20).find_map(|_| store.takes_commits().ok());
+    assert_eq!(says, Some(false));
+    assert_eq!((0..20).find_map(|_| store.accounts(None, 1).ok()), Some(Vec::new()));
+    drop(store);
+    hand.batch_execute(&format!("drop database {name} with (force)")).unwrap();
 }
 
 /// The views, read with any tool, say what the rules say.
