@@ -90,7 +90,7 @@ impl Book {
         let left = self.grant(asked.grant).map_or(Credits::ZERO, |it| it.remaining);
         let credits = wanted.min(left);
         if asked.owed < wanted - credits {
-            return Err(Refusal::RefundExceedsUnused { left });
+            return Err(Refusal::RefundExceedsUnused { left, most: None });
         }
         Ok(What::Withdrawn(Withdrawal { credits, owed: wanted - credits, ..asked.clone() }))
     }

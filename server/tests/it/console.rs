@@ -417,6 +417,13 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     assert!(!operator.look("/console/payments").contains(&path), "nothing is wrong with it");
     let too_much = operator.send(&path, &[("credits", "1001"), ("reason", "x")]);
     assert_eq!(too_much.status, 409, "refused before it is asked");
+    let most = "At most €12.10 can be refunded: 1,000.00 of its credits are unused.";
+    assert!(too_much.text.contains(most) && too_much.text.contains("value=\"1001\""), "{}", too_much.text);
+    let dear = operator.send(&path, &[("amount", "70"), ("reason", "Too dear")]);
+    assert!(dear.status == 409 && dear.text.contains(most), "{}", dear.text);
+    let both = operator.send(&path, &[("amount", "1"), ("credits", "1"), ("reason", "Two of them")]);
+    assert!(both.status == 422 && both.text.contains("Fill in the credits or the money"), "{}", both.text);
+    assert!(both.text.contains("value=\"Two of them\"") && both.text.contains("Nothing was refunded"), "{}", both.text);
     let part = [("credits", "400"), ("reason", "Bought too many")];
     operator.did(&path, &part, &["400.00 unused credits are taken from ada", "€4.84", "€4.00 and €0.84 tax"]);
     operator.did(&path, &[("amount", "1.21"), ("reason", "And more")], &["100.00 unused credits", "€1.21"]);

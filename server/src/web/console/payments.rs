@@ -14,7 +14,7 @@ use super::confirm::{Question, ask};
 use super::form::{Form, money};
 use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
-use crate::http::Site;
+use crate::http::{Problem, Site};
 use crate::service::{Attention, Error, Much, PaymentView, RefundOrder, RefundPreview};
 use crate::web::billing::status;
 use crate::web::frame::When;
@@ -145,6 +145,46 @@ struct PaymentPage {
     /// What could still go back; none where nothing can.
     unused: Option<String>,
     currency: String,
+    /// What was typed to refund it, and why that cannot be done.
+    refunding: Refunding,
+}
+
+/// The form that gives money back, as it was filled in before.
+#[derive(Default)]
+struct Refunding {
+    problem: Option<String>,
+    credits: String,
+    amount: String,
+    reason: String,
+}
+
+impl Refunding {
+    fn again(form: &Form, refusal: &Refusal) -> Refunding {
+        let typed = |name: &str| form.get(name).unwrap_or_default().to_owned();
+        let problem = Some(refused_in_words(refusal));
+        Refunding { problem, credits: typed("credits"), amount: typed("amount"), reason: typed("reason") }
+    }
+}
+
+/// A refusal by what its field is called on the form.
+fn refused_in_words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::RefundExceedsUnused { left, most: Some(most) } => {
+            format!("At most {} can be refunded: {} of its credits are unused.", show::money(*most), show::have(*left))
+        }
+        Refusal::Invalid { field, why } if field == BOTH => why.clone(),
+        Refusal::Invalid { field, why } => show::sentence(&format!("The {field} {why}")),
+        other => show::sentence(&other.to_string()),
+    }
+}
+
+/// The page of a payment once more, with what was typed to refund it and why that cannot be done.
+async fn refunding_again(site: &Arc<Site>, payment: String, host: Host, (form, error): (&Form, Error)) -> Paged {
+    let Error::Refused(refusal) = error else { return Err(message::failed(site, error.into())) };
+    let refunding = Refunding::again(form, &refusal);
+    let status = StatusCode::from_u16(Problem::from(refusal).kind.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+    let filled = site.look(move |app| Ok(PaymentPage { refunding, ..payment_page(app, &host, &payment)? })).await;
+    Ok(page(status, &filled.map_err(|it| message::failed(site, it))?))
 }
 
 fn id_of(text: &str) -> Result<PaymentId, Error> {
@@ -192,12 +232,16 @@ fn payment_page(app: &App, host: &Host, id: &str) -> Result<PaymentPage, Error> 
         facts,
         unused,
         currency: it.currency().as_str().to_uppercase(),
+        refunding: Refunding::default(),
     })
 }
 
 fn refund_order(payment: PaymentId, host: &Host, (much, reason): (Much, &str)) -> RefundOrder {
     RefundOrder { payment, much, reason: reason.into(), key: "preview".into(), by: by(host) }
 }
+
+/// The field of a refusal of what two fields say together, which is a sentence as it stands.
+const BOTH: &str = "both";
 
 /// How much is to go back: all that is unused, so many credits, or so much money.
 fn much(form: &Form, currency: Currency) -> Result<Much, Error> {
@@ -208,7 +252,7 @@ fn much(form: &Form, currency: Currency) -> Result<Much, Error> {
             let amount = money(text, currency).map(|it| it.amount).filter(|it| 0 < *it);
             Ok(Much::Amount(amount.ok_or_else(|| Refusal::invalid("amount", "must be an amount such as 12.50"))?))
         }
-        (Some(_), Some(_)) => Err(Refusal::invalid("amount", "must not be given together with credits").into()),
+        (Some(_), Some(_)) => Err(Refusal::invalid(BOTH, "Fill in the credits or the money, and not both.").into()),
     }
 }
 
@@ -217,13 +261,20 @@ pub async fn refund(State(site): State<Arc<Site>>, Path(payment): Path<String>, 
     let failed = |it: Error| message::failed(&site, it.into());
     let id = id_of(&payment).map_err(failed)?;
     let view = site.look(move |app| app.payment(id)).await.map_err(|it| message::failed(&site, it))?;
-    let much = much(&form, view.payment.currency()).map_err(failed)?;
+    let much = match much(&form, view.payment.currency()) {
+        Ok(much) => much,
+        Err(error) => return refunding_again(&site, payment, host, (&form, error)).await,
+    };
     let reason = form.get("reason").unwrap_or_default().to_owned();
     let home = format!("/console/payments/{payment}");
     let order = refund_order(id, &host, (much, &reason));
     if !form.is_sure() {
-        let preview = site.look(move |app| app.preview_refund(&order)).await;
-        let preview = preview.map_err(|it| message::failed(&site, it))?;
+        let app = Arc::clone(&site.app);
+        let preview = site.aside(move || app.preview_refund(&order)).await;
+        let preview = match preview.map_err(|it| message::failed(&site, it))? {
+            Ok(preview) => preview,
+            Err(error) => return refunding_again(&site, payment, host, (&form, error)).await,
+        };
         let question = Question {
             title: "Refund?".to_owned(),
             says: consequences(&preview, &view, &reason),
@@ -236,8 +287,10 @@ pub async fn refund(State(site): State<Arc<Site>>, Path(payment): Path<String>, 
         };
         return ask(&site, &host, &form, question).await;
     }
-    site.app.refund(RefundOrder { key: form.key(), ..order }).await.map_err(failed)?;
-    Ok(done(&home, "refund"))
+    match site.app.refund(RefundOrder { key: form.key(), ..order }).await {
+        Ok(_) => Ok(done(&home, "refund")),
+        Err(error) => refunding_again(&site, payment, host, (&form, error)).await,
+    }
 }
 
 fn consequences(it: &RefundPreview, view: &PaymentView, reason: &str) -> Vec<String> {
