@@ -39,6 +39,7 @@ mod months;
 #[cfg(not(feature = "pdf"))]
 mod not_typeset;
 mod notices;
+mod numbered;
 mod order;
 mod outcomes;
 mod oversight;

@@ -432,6 +432,17 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     assert_eq!(operator.noted("payment.refund"), 2);
     assert!(operator.look(&path).contains("500 of its credits are unused"));
 
+    // Found by what the customer reads out: its id, or the number on its invoice or credit note.
+    let invoices = shop.server.get("/v1/accounts/ada/invoices").json()["data"].clone();
+    let numbers = invoices.as_array().unwrap().iter().flat_map(|it| [&it["number"], &it["id"]]);
+    let said: Vec<&str> = numbers.chain([&paid["id"]]).map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(said.len(), 7, "an invoice, two credit notes, a payment: {said:?}");
+    for said in said {
+        let found = shop.server.browse(&format!("/console?q={said}"), &operator.cookie);
+        assert_eq!((found.status, found.header("location")), (303, Some(&*path)), "{said}");
+    }
+    assert!(operator.look("/console?q=INV-2026-999999").contains("No account has words"));
+
     // A card that is refused, and one whose payment is disputed.
     shop.server.account("bob");
     shop.save_card("bob", "4000000000000341");
