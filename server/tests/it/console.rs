@@ -9,20 +9,20 @@ use crate::pages::mark_of;
 use crate::served::{Reply, Served, chat, store_of};
 
 /// An operator who is signed in.
-struct Operator<'a> {
+pub struct Operator<'a> {
     server: &'a Served,
     cookie: String,
     mark: String,
 }
 
 impl<'a> Operator<'a> {
-    fn of(server: &'a Served) -> Operator<'a> {
+    pub fn of(server: &'a Served) -> Operator<'a> {
         let entered = server.submit("/console/sign-in", "", &format!("key={}", server.key));
         let cookie = entered.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         let mark = mark_of(&server.browse("/console", &cookie).text).to_owned();
         Operator { server, cookie, mark }
     }
-    fn look(&self, path: &str) -> String {
+    pub fn look(&self, path: &str) -> String {
         let page = self.server.browse(path, &self.cookie);
         assert_eq!(page.status, 200, "{path}: {}", page.text);
         page.text
@@ -52,7 +52,7 @@ impl<'a> Operator<'a> {
         assert_eq!((second.status, second.header("location")), (first.status, first.header("location")));
         first
     }
-    fn did(&self, path: &str, fields: &[(&str, &str)], says: &[&str]) {
+    pub fn did(&self, path: &str, fields: &[(&str, &str)], says: &[&str]) {
         let done = self.act(path, fields, says);
         assert_eq!(done.status, 303, "{path}: {}", done.text);
         assert!(self.look(done.header("location").unwrap()).contains("role=\"status\""), "it says that it was done");

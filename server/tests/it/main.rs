@@ -31,6 +31,7 @@ mod money_crashes;
 mod money_lifetime;
 mod money_mails;
 mod money_notices;
+mod money_pages;
 mod money_papers;
 mod money_prior_art;
 mod money_purchases;

@@ -49,6 +49,17 @@ use trouble::Trouble;
 pub const PATH: &str = "/settings/billing";
 /// Rows of each history, before one asks for all of it.
 const SHOWN: usize = 6;
+/// What is said once something was done, by what the address says of it, and in which section.
+const DONE: [(&str, &str, &str); 8] = [
+    ("default", "cards", "The default card is another now: it is charged wherever no other is named."),
+    ("removed", "cards", "The card is removed. Nothing is charged to it any more."),
+    ("topup-on", topup::SECTION, "Auto-topup is set as you agreed."),
+    ("topup-off", topup::SECTION, "Auto-topup is off. It buys nothing any more."),
+    ("plan", plans::SECTION, "Your plan is set as you agreed. Nothing was charged."),
+    ("cancelled", plans::SECTION, "The subscription is cancelled. Your credits stay."),
+    ("kept", plans::SECTION, "You keep the subscription: it renews as before."),
+    ("tried", plans::SECTION, "The card is tried again."),
+];
 /// Payments among which one that waits is looked for.
 const LOOKED_AT: usize = 50;
 
@@ -85,6 +96,8 @@ pub fn router() -> Router<Arc<Site>> {
 #[template(path = "billing/page.html")]
 struct BillingPage {
     frame: Frame,
+    /// Credits that the next ones pay back first; none where nothing is owed.
+    owed: Option<String>,
     /// Somebody collects money. Where nobody does, there is nothing to buy and nothing to pay with.
     sells: bool,
     /// The role may change what it sees.
@@ -109,6 +122,8 @@ struct BillingPage {
     waiting: Option<Waiting>,
     /// What was sent has been kept.
     is_saved: bool,
+    /// What was done just now, and the section it is said in.
+    done: Option<(&'static str, &'static str)>,
     trouble: Option<Trouble>,
 }
 
@@ -140,6 +155,12 @@ impl BillingPage {
         let found = self.trouble.as_ref().filter(|it| it.section == section);
         found.and_then(|it| it.why.as_deref().ok())
     }
+    fn done(&self, section: &str) -> Option<&'static str> {
+        self.done.filter(|it| it.0 == section && self.trouble.is_none()).map(|it| it.1)
+    }
+    fn is_of_needed_card(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|it| it.is_of_needed_card)
+    }
     /// Attributes of a field: where it is the one that was refused, it has the focus, and says so.
     fn wrong(&self, section: &str, field: &str) -> String {
         let is_it = self.trouble.as_ref().is_some_and(|it| (it.section, it.field) == (section, field));
@@ -167,9 +188,12 @@ async fn admit(site: &Site, visitor: &Visitor) -> Result<(), Response> {
     ))
 }
 
-/// Whoever may change billing.
+/// Whoever may change billing, which nobody may once the account is closed.
 async fn may_change(site: &Site, visitor: &Visitor) -> Result<(), Response> {
     admit(site, visitor).await?;
+    if visitor.known.account.closed_at.is_some() {
+        return Err(message::closed(site));
+    }
     if visitor.session.role.changes_billing() {
         return Ok(());
     }
@@ -211,18 +235,24 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let cards = app.payment_methods(account)?;
     let (purchases, _) = history::purchases(app, visitor, None, SHOWN)?;
     let trouble = trouble.map(|it| it.with_bounds(app, known.account.currency));
-    let may_change = visitor.session.role.changes_billing();
+    let is_closed = known.account.closed_at.is_some();
+    let may_change = visitor.session.role.changes_billing() && !is_closed;
     let waiting = payments.iter().find(|it| !it.payment.status().is_final()).map(|it| Waiting::of(it, may_change));
     let thousand = Credits::whole(1_000);
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
-    let needed = visitor.query.get("needed").and_then(|it| it.parse().ok());
+    let debt = balance.balance.debt;
+    // What is owed is paid back first: less than that would leave nothing to work with.
+    let owed = debt.is_positive().then(|| -balance.balance.available());
+    let needed = visitor.query.get("needed").and_then(|it| it.parse::<Credits>().ok()).max(owed);
     Ok(BillingPage {
         frame: Frame::of(app, visitor, &balance, PATH)?,
-        sells: app.settings().payments.is_some(),
+        owed: debt.is_positive().then(|| show::used(debt)),
+        sells: app.settings().payments.is_some() && !is_closed,
         may_change,
         is_saved: trouble.is_none() && visitor.query.get("saved").is_some(),
+        done: DONE.iter().find(|it| Some(it.0) == visitor.query.get("did")).map(|it| (it.1, it.2)),
         key: app.form_key()?,
         currency: known.account.currency.as_str().to_uppercase(),
         price_of_thousand: show::money(app.at_list_price(thousand, known.account.currency)),
@@ -277,4 +307,9 @@ async fn invoice(State(site): State<Arc<Site>>, Path(named): Path<String>, visit
 /// Back to the page, at one of its sections.
 fn back(section: &str) -> Response {
     Redirect::to(&format!("{PATH}#{section}")).into_response()
+}
+
+/// Back to the page, at what it says was done: there the focus is, so that it is heard as well.
+fn told(did: &str) -> Response {
+    Redirect::to(&format!("{PATH}?did={did}#done")).into_response()
 }

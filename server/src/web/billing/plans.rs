@@ -13,7 +13,7 @@ use billing::time::Timestamp;
 
 use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
-use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refused, rows, show};
+use super::{PATH, Paged, Trouble, admit_change, back, may_change, message, refused, rows, show, told};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{
@@ -347,6 +347,11 @@ fn change(
     let (offer, each) = (&change.offer, show::money(change.offer.price.total));
     let credits = rows::whole(offer.plan.credits());
     let then = format!("From {day} on, {card} is charged {each} each {} for {credits} credits.", offer.plan.every);
+    if present.ends {
+        let text =
+            format!("You cancelled your subscription. This takes that back: it renews on {day}, and after that.");
+        agree.warning.get_or_insert(text);
+    }
     agree.title = format!("Change to {}?", offer.plan.name);
     if present.plan.id == offer.plan.id {
         agree.title = format!("Stay on {}?", offer.plan.name);
@@ -393,7 +398,7 @@ pub async fn agree(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) 
         method: None,
         return_url: Some(format!("{}/settings/billing/returned", site.origin(&visitor.headers))),
         key: form.get("key").unwrap_or_default().into(),
-        by: format!("portal: {}", visitor.session.role).into(),
+        by: visitor.by(),
     };
     let done = if is_change { site.app.change_plan(order).await } else { site.app.subscribe(order).await };
     match done {
@@ -421,7 +426,7 @@ fn is_what_was_said(
 /// To the payment, where there is one; else back to where it stands.
 async fn after(site: &Arc<Site>, visitor: &Visitor, is_free: bool) -> Paged {
     if is_free {
-        return Ok(back(SECTION));
+        return Ok(told("plan"));
     }
     let account = visitor.session.account.clone();
     let newest = site.look(move |app| Ok(app.payments(&account, None, 1)?.pop()));
@@ -482,7 +487,7 @@ pub async fn end(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     let by = visitor.by();
     let done = site.aside(move || app.end_subscription(&account, ends, &by, None)).await;
     match done.map_err(|it| message::failed(&site, it))? {
-        Ok(_) => Ok(back(SECTION)),
+        Ok(_) => Ok(told(if ends { "cancelled" } else { "kept" })),
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     }
 }

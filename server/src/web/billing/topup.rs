@@ -13,7 +13,7 @@ use billing::time::Timestamp;
 use super::agree::{Agree, CHANGED, is_agreed};
 use super::form::Form;
 use super::plans::Around;
-use super::{PATH, Paged, Trouble, admit_change, back, message, refused, rows, show};
+use super::{PATH, Paged, Trouble, admit_change, back, message, refused, rows, show, told};
 use crate::app::App;
 use crate::http::Site;
 use crate::service::{Error, Goods, MethodView, PaymentView, Purpose, TopupOrder};
@@ -270,10 +270,10 @@ async fn turned_off(site: &Arc<Site>, visitor: &Visitor, form: &Form) -> Paged {
         monthly_maximum: rule.monthly_max.map(|amount| Money { amount, ..rule.price }),
         method: rule.method.as_deref().map(str::to_owned),
         charge_now: false,
-        by: visitor.by().name,
+        by: visitor.by(),
     };
     match site.app.set_auto_topup(order).await {
-        Ok(_) => Ok(back(SECTION)),
+        Ok(_) => Ok(told("topup-off")),
         Err(error) => refused(site, visitor, Trouble::of(SECTION, error, form.said())).await,
     }
 }
@@ -308,10 +308,10 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         monthly_maximum: asked.maximum.map(|amount| Money { amount, currency }),
         method: asked.method.clone(),
         charge_now: form.get("charge_now").is_some(),
-        by: visitor.by().name,
+        by: visitor.by(),
     };
     match site.app.set_auto_topup(order).await {
-        Ok(_) => Ok(back(SECTION)),
+        Ok(_) => Ok(told(if is_on { "topup-on" } else { "topup-off" })),
         // Credits ran low between the question and the answer: it is asked again, with what it would charge at once.
         Err(Error::Refused(Refusal::WouldChargeNow { .. })) => reviewed(&site, visitor, (asked, None), &form).await,
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
