@@ -351,7 +351,16 @@ impl Run {
                     method: None,
                 }),
                 is_on: !words.contains(&"off"),
-                charge_now_max: option("now").unwrap_or(if words.contains(&"now") { i64::MAX } else { 0 }),
+                charge_now_max: match words.iter().find_map(|it| it.strip_prefix("now=")) {
+                    Some(most) => most.parse().expect(most),
+                    None => {
+                        if words.contains(&"now") {
+                            i64::MAX
+                        } else {
+                            0
+                        }
+                    }
+                },
             },
             "fail" => Command::FailTopup {
                 payment: find(&self.payments, words[1]),
