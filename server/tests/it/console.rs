@@ -214,9 +214,9 @@ fn credits_that_were_paid_for_elsewhere_are_given_with_what_was_paid() {
     let bought = |cost| [("credits", "1000"), ("source", "purchase"), ("cost", cost), ("reason", "Wire 4711")];
     for (said, wrong) in [
         ("must be said of a purchase", bought("")),
-        ("is unclear. Type a number, such as 2500", bought("ten")),
-        ("is unclear. Is it 9505 or 9.505?", bought("9.505")),
-        ("is unclear. Write decimals with a point: 9.50", bought("9,50")),
+        ("cannot be read. Type a number, such as 2500", bought("ten")),
+        ("cannot be read. Write thousands without points: 9505", bought("9.505")),
+        ("cannot be read. Write decimals with a point: 9.50", bought("9,50")),
         ("must be an amount such as 12.50", bought("9.5055")),
         ("must be from 1 to", bought("0")),
         ("must be from 1 to", bought("1000000000000")),
