@@ -58,6 +58,17 @@ impl Bought {
         if part == all { share } else { share / self.step * self.step }
     }
 
+    /// The most money that can go back for `credits`, where `before` has gone back. None where it is none.
+    pub fn most_for(&self, before: Part, credits: Credits) -> Option<i64> {
+        let fits = |amount: &i64| {
+            let part = self.part_of_amount(before, *amount);
+            part.is_some_and(|it| it.credits <= credits)
+        };
+        let share = self.part_of_credits(before, credits)?.total();
+        // Net and tax are rounded down apart: what they lose together is less than two steps.
+        Some(share + self.step).filter(fits).or(Some(share)).filter(|it| 0 < *it)
+    }
+
     /// The part that `amount` of the total is, where `before` has gone back. None for more than there is.
     pub fn part_of_amount(&self, before: Part, amount: i64) -> Option<Part> {
         assert!(self.credits.is_positive(), "a payment granted something");
@@ -97,6 +108,9 @@ mod tests {
         assert_eq!(BOUGHT.part_of_amount(none, 0), None);
         let half = BOUGHT.part_of_amount(none, 605).expect("there is as much");
         assert_eq!((half.credits, half.net, half.tax), (Credits::from_micros(500_413_565), 499, 106));
+        for (credits, most) in [(0, None), (1, Some(1)), (500, Some(604)), (1_000, Some(1_209)), (1_001, None)] {
+            assert_eq!(BOUGHT.most_for(none, Credits::whole(credits)), most, "{credits}");
+        }
     }
 
     #[test]

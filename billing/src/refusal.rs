@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::id::Name;
+use crate::invoice::Decimal;
 use crate::ledger::HoldEnd;
 use crate::money::{Credits, Money};
 use crate::time::Timestamp;
@@ -67,6 +68,8 @@ pub enum Refusal {
     /// More would be refunded than is unused of what the payment bought.
     RefundExceedsUnused {
         left: Credits,
+        /// The most money that can go back for them, tax included, where that was reckoned.
+        most: Option<Money>,
     },
     /// The payment has brought no money, or all of it has gone back.
     NothingToRefund,
@@ -205,18 +208,20 @@ impl fmt::Display for Refusal {
                 write!(f, "only {left} credits of the charge are left to reverse")
             }
             Refusal::NothingToVoid => f.write_str("nothing of the grant is left to void"),
-            Refusal::RefundExceedsUnused { left } => {
-                write!(f, "only {left} credits of the payment are unused and can be refunded")
+            Refusal::RefundExceedsUnused { left, most } => {
+                write!(f, "only {left} credits of the payment are unused and can be refunded")?;
+                let Some(most) = most else { return Ok(()) };
+                write!(f, ", for {} {} at most", Decimal(*most), most.currency.as_str().to_uppercase())
             }
             Refusal::NothingToRefund => f.write_str("nothing of the payment is left to refund"),
             Refusal::PaymentDisputed => f.write_str("the payment is disputed; the bank decides what becomes of it"),
             Refusal::PaymentMethodInUse { of } => {
-                write!(f, "it is what {of} is charged to; add another card and make it the default first")
+                write!(f, "it is the only card for {of}: add another one first, or end what charges it")
             }
             Refusal::WouldChargeNow { credits, total } => write!(
                 f,
                 "this would buy {credits} credits for {} {} right now; to agree, send it with \"charge_now\": true",
-                crate::invoice::Decimal(*total),
+                Decimal(*total),
                 total.currency.as_str()
             ),
             Refusal::NoTopupUnderWay => f.write_str("no top-up is under way"),

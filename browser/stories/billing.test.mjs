@@ -161,7 +161,6 @@ test("auto-topup is agreed to in one sentence, and fires when credits run low", 
   await page.goto(`${scrip.url}/settings/billing`);
   assert.match(await page.locator("#auto-topup").innerText(), /Last: €10\.00 for 1,000 credits[\s\S]*Next: when[\s\S]*€10\.00 of at most €50\.00 this month so far/);
   await page.getByRole("link", { name: /^Remove/ }).click();
-  await page.getByRole("button", { name: /^Remove/ }).click();
   await page.getByRole("alert").waitFor();
   assert.match(await page.getByRole("alert").innerText(), /auto-topup/, "the only card of a rule stays, and it is said why");
   await page.getByRole("button", { name: "Turn off" }).click();

@@ -62,7 +62,6 @@ test("one subscribes, cancels in two clicks, and takes it back", async () => {
   await page.getByRole("button", { name: "Keep the subscription" }).click();
   await says(page, "Next: €18.00");
   await page.getByRole("link", { name: /^Remove/ }).click();
-  await page.getByRole("button", { name: /^Remove/ }).click();
   assert.match(await page.getByRole("alert").innerText(), /the subscription/, "its only card stays, and it is said why");
 });
 

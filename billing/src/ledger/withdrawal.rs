@@ -99,7 +99,7 @@ impl Book {
         let credits = wanted.min(left);
         let beyond = wanted - credits;
         if asked.owed < beyond {
-            return Err(Refusal::RefundExceedsUnused { left });
+            return Err(Refusal::RefundExceedsUnused { left, most: None });
         }
         let lapsed = beyond.min(expired);
         let owed = beyond - lapsed;

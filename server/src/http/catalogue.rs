@@ -81,7 +81,7 @@ kinds! {
     NOTHING_TO_VOID 409 "nothing_to_void" "Nothing is left of the grant"
         "Only unused credits can be voided, and all of these are spent, held, expired or voided."
     REFUND_EXCEEDS_UNUSED 409 "refund_exceeds_unused" "More than is unused"
-        "`left` is what of the payment's credits is unused; no more can be refunded."
+        "`left` is what of the payment's credits is unused, `at_most` the most money that can go back, tax included."
     NOTHING_TO_REFUND 409 "nothing_to_refund" "Nothing is left to refund"
         "The payment has brought no money, or all of it has gone back."
     PAYMENT_DISPUTED 409 "payment_disputed" "The payment is disputed"
@@ -183,7 +183,7 @@ mod tests {
             Refusal::DeliveryNotFound,
             Refusal::EmailNotFound,
             Refusal::PaymentsNotSetUp,
-            Refusal::RefundExceedsUnused { left: zero },
+            Refusal::RefundExceedsUnused { left: zero, most: None },
             Refusal::NothingToRefund,
             Refusal::PaymentDisputed,
             Refusal::PaymentMethodInUse { of: "it".into() },

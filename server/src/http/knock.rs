@@ -87,7 +87,7 @@ impl Call {
 
     /// Who asks for what an operator may have to answer for: with an admin's key it is one.
     pub fn who(&self) -> By {
-        By { name: self.by(), is_operator: self.caller.may(Scope::Admin) }
+        By { name: self.by(), is_noted: self.caller.may(Scope::Admin) }
     }
 
     pub fn headers(&self) -> &HeaderMap {

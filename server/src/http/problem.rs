@@ -123,8 +123,11 @@ impl From<Refusal> for Problem {
             Refusal::WouldChargeNow { credits, total } => problem
                 .with("credits", credits.to_string())
                 .with("total", json!({"amount": total.amount, "currency": total.currency.as_str()})),
-            Refusal::ReversalExceedsCharge { left } | Refusal::RefundExceedsUnused { left } => {
-                problem.with("left", left.to_string())
+            Refusal::ReversalExceedsCharge { left } => problem.with("left", left.to_string()),
+            Refusal::RefundExceedsUnused { left, most } => {
+                let problem = problem.with("left", left.to_string());
+                let Some(most) = most else { return problem };
+                problem.with("at_most", json!({"amount": most.amount, "currency": most.currency.as_str()}))
             }
             _ => problem,
         }

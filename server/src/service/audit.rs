@@ -1,31 +1,32 @@
-//! The audit log: what operators did, written in the very commit that does it.
+//! The audit log: what operators did, and what people changed at the pages, written in the very commit that does it.
 //!
 //! What the platform's backend does by the thousand is in the ledger with the name of its key, and not here.
 use billing::rating::Text;
 use billing::time::Timestamp;
 use store::{Audit, Change};
 
-/// Who asks: an API key by its name, and whether an operator is behind it.
+/// Who asks: an API key by its name, or a person at the pages by their role; and whether it is somebody of whom it is
+/// written down.
 #[derive(Clone, Debug)]
 pub struct By {
     pub name: Text,
-    pub is_operator: bool,
+    pub is_noted: bool,
 }
 
 impl By {
     pub fn operator(name: &str) -> By {
-        By { name: name.into(), is_operator: true }
+        By { name: name.into(), is_noted: true }
     }
 
     /// The line in the audit log, if there is to be one.
     pub(super) fn noted(&self, at: Timestamp, action: &str, subject: String, detail: String) -> Option<Change> {
-        self.is_operator.then(|| audit(at, &self.name, action, (subject, detail)))
+        self.is_noted.then(|| audit(at, &self.name, action, (subject, detail)))
     }
 }
 
 impl From<&str> for By {
     fn from(name: &str) -> By {
-        By { name: name.into(), is_operator: false }
+        By { name: name.into(), is_noted: false }
     }
 }
 

@@ -16,9 +16,9 @@ use billing::time::Timestamp;
 use billing::usage::{SERVER_METER, UsageKey};
 use billing::zone::{Calendar, Period};
 
-use super::Error;
 use super::order::done;
 use super::servers::burn_terms;
+use super::{By, Error};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Turned};
 
@@ -35,7 +35,7 @@ pub struct BudgetOrder {
     pub period: Period,
     pub limit: Credits,
     pub blocks: bool,
-    pub by: Text,
+    pub by: By,
 }
 
 /// A budget as it stands at an instant.
@@ -88,7 +88,7 @@ impl App {
         let terms =
             Arc::new(BudgetTerms { scope, period, limit, blocks, calendar: burn_terms(self, &known).calendar.clone() });
         if before.as_ref().is_none_or(|it| it.terms != terms) {
-            self.set_budget(&known, &order.budget, terms, Some(order.by)).await?;
+            self.set_budget(&known, &order.budget, terms, Some(&order.by)).await?;
         } else {
             self.count_budget(&known, &order.budget).await?;
         }
@@ -126,10 +126,13 @@ impl App {
         Ok(book.budgets().iter().map(|it| BudgetView::of(it, &book, at)).collect())
     }
 
-    pub async fn delete_budget(&self, account: &Name, id: &Name, by: Text) -> Result<(), Error> {
+    pub async fn delete_budget(&self, account: &Name, id: &Name, by: &By) -> Result<(), Error> {
         let known = self.known(account)?;
         let command = Command::DeleteBudget { budget: id.clone() };
-        done(self.turnstile.take_one(ask(known.account.number, command, Some(by))).await).map(drop)
+        let noted = by.noted(self.now(), "budget.delete", account.to_string(), id.to_string());
+        let also = noted.into_iter().collect();
+        let ask = Ask { also, ..ask(known.account.number, command, Some(Arc::clone(&by.name))) };
+        done(self.turnstile.take_one(ask).await).map(drop)
     }
 
     /// The same for accounts on which something is due.
@@ -178,10 +181,14 @@ impl App {
         known: &Known,
         id: &Name,
         terms: Arc<BudgetTerms>,
-        by: Option<Text>,
+        by: Option<&By>,
     ) -> Result<(), Error> {
         let command = Command::SetBudget { budget: id.clone(), terms };
-        done(self.turnstile.take_one(ask(known.account.number, command, by)).await)?;
+        let (subject, detail) = (known.account.id.to_string(), id.to_string());
+        let noted = by.and_then(|it| it.noted(self.now(), "budget.put", subject, detail));
+        let by = by.map(|it| Arc::clone(&it.name));
+        let ask = Ask { also: noted.into_iter().collect(), ..ask(known.account.number, command, by) };
+        done(self.turnstile.take_one(ask).await)?;
         self.count_budget(known, id).await
     }
 

@@ -21,6 +21,7 @@ use super::e_invoice::e_invoice;
 use super::invoice_page::invoice_page;
 use super::money_news::invoice_news;
 use super::months::Month;
+use super::numbered::numbered;
 use super::payments::Payment;
 use super::prices::Taxed;
 use super::sales::Counter;
@@ -233,8 +234,8 @@ impl App {
         let seller = first.as_ref().map_or_else(|| self.settings.seller.clone(), |it| it.seller.clone().read());
         let id = counter_id(kind, year, &seller);
         let counter = self.kept::<Counter>(Document::HOUSE, COUNTER, &id)?;
-        let blank = || Kept::new(Document::HOUSE, COUNTER, id, Counter::of(&seller.name));
-        let mut counter = counter.unwrap_or_else(blank);
+        let blank = || Kept::new(Document::HOUSE, COUNTER, id.clone(), Counter::of(&seller.name));
+        let (mut counter, of_series) = (counter.unwrap_or_else(blank), id.clone());
         counter.body.add(Month::at(at), body.currency, &body.taxed, part);
         let id = InvoiceId::new(at, self.place_beside(number)?).to_string();
         let (buyer, paid_with) = match &first {
@@ -264,7 +265,8 @@ impl App {
         let (total, is_credit_note) = (written.net + written.tax, written.is_credit_note);
         let told = invoice_news(number, (&id, &said, is_credit_note), (payment, total, body.currency), at);
         let invoice = Kept::new(number, KIND, id.clone(), written);
-        Ok(Issued { id, changes: vec![counter.next(at, None), invoice.next(at, None), told] })
+        let led_to = numbered(&of_series, counter.document.version + 1, &id, at);
+        Ok(Issued { id, changes: vec![counter.next(at, None), invoice.next(at, None), led_to, told] })
     }
 }
 

@@ -209,10 +209,8 @@ impl App {
             let mut live = self.live_methods(number)?;
             let place = live.iter().position(|it| it.document.id == method).ok_or(Refusal::PaymentMethodNotFound)?;
             let mut removed = live.remove(place);
-            if live.is_empty()
-                && let Some(of) = self.charges_by_itself(&known)?
-            {
-                return Err(Refusal::PaymentMethodInUse { of: of.into() }.into());
+            if live.is_empty() {
+                self.may_be_without_card(&known)?;
             }
             let now = self.now();
             removed.body.is_gone = true;

@@ -13,6 +13,7 @@ use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Change, CommitError, Document};
 
+use super::console::LET_IN;
 use super::order::Fingerprint;
 use super::requests::answer_in;
 use super::seal::random_name;
@@ -150,7 +151,7 @@ pub enum Followed {
 
 impl LinkOrder {
     fn fingerprint(&self) -> Fingerprint {
-        let mut request = Fingerprint::of("portal_session.create");
+        let mut request = Fingerprint::of(LET_IN);
         request.text(self.role.as_str()).text(self.page.as_str());
         if let PortalPage::Purchase { needed } = self.page {
             request.number(needed.unsigned_abs());
@@ -189,7 +190,7 @@ impl App {
             let (link, now) = (self.link(order)?, self.now());
             let (subject, detail) = (order.account.to_string(), order.role.to_string());
             let mut changes: Vec<Change> = fresh.map(|it| it.answered(&link, now)).into_iter().collect();
-            changes.extend(by.noted(now, "portal_session.create", subject, detail));
+            changes.extend(by.noted(now, LET_IN, subject, detail));
             if changes.is_empty() || self.keep(&changes)? {
                 return self.close_link(&link, false);
             }

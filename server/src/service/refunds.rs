@@ -215,18 +215,21 @@ impl App {
             let why = format!("must be a multiple of {}: no smaller parts of this currency go back", bought.step);
             return Err(Refusal::invalid("amount", why).into());
         }
+        // What came back may be more than what is left to refund.
+        let left = unused.min(bought.credits - Part::from(payment.returned).credits);
+        let exceeds = || match bought.most_for(gone, left) {
+            Some(most) => Refusal::RefundExceedsUnused { left, most: Some(payment.money(most)) },
+            None => Refusal::NothingToRefund,
+        };
         let part = match order.much {
-            Much::Credits(credits) if unused < credits => {
-                return Err(Refusal::RefundExceedsUnused { left: unused }.into());
-            }
+            Much::Credits(credits) if left < credits => return Err(exceeds().into()),
             Much::Credits(credits) => bought.part_of_credits(gone, credits),
             Much::Amount(amount) => bought.part_of_amount(gone, amount),
-            // What came back may be more than what is left to refund.
-            Much::Unused => bought.part_of_credits(gone, unused.min(bought.credits - gone.credits)),
+            Much::Unused => bought.part_of_credits(gone, left),
         };
-        let part = part.filter(|it| 0 < it.total()).ok_or(Refusal::NothingToRefund)?;
-        if unused < part.credits {
-            return Err(Refusal::RefundExceedsUnused { left: unused }.into());
+        let part = part.filter(|it| it.credits <= left).ok_or_else(exceeds)?;
+        if part.total() == 0 {
+            return Err(Refusal::NothingToRefund.into());
         }
         Ok((grant, part))
     }

@@ -1,10 +1,11 @@
 //! What an account's credits are made of now: its grants in the order they will be drawn.
 use std::sync::Arc;
 
-use billing::id::{GrantId, Name};
+use billing::id::{GrantId, Name, PaymentId};
 use billing::ledger::Terms;
 use billing::money::Credits;
 use billing::time::Timestamp;
+use store::NameHash;
 
 use super::Error;
 use crate::app::App;
@@ -61,5 +62,14 @@ impl App {
                 is_frozen: it.is_frozen,
             })
             .collect())
+    }
+
+    /// How much of what a payment brought paid back what was owed: debt is paid back first, from all there is.
+    pub fn paid_back_by(&self, payment: PaymentId) -> Result<Credits, Error> {
+        let place = self.store.recall(&[NameHash::paid(payment)], &[])?.named.pop().flatten();
+        let Some(place) = place else { return Ok(Credits::ZERO) };
+        let transaction = self.store.transaction(place)?;
+        let granted = transaction.as_ref().and_then(|it| Some((it.after.debt, it.granted()?.1.credits)));
+        Ok(granted.map_or(Credits::ZERO, |(debt, credits)| debt.min(credits)))
     }
 }

@@ -89,7 +89,7 @@ pub struct SubscribeOrder {
     pub method: Option<String>,
     pub return_url: Option<String>,
     pub key: Text,
-    pub by: Text,
+    pub by: By,
 }
 
 impl SubscribeOrder {
@@ -155,7 +155,7 @@ impl App {
         let period = Period { subscription, plan, index: 0, starts_at, is_upgrade: false };
         let payment = Payment {
             return_url: order.return_url.clone(),
-            by: Some(order.by.to_string()),
+            by: Some(order.by.name.to_string()),
             ..self.payment_of(&known, &kept.body, period, Way::OnSession)
         };
         also.push(fresh.led_to(KIND, now));
@@ -233,7 +233,10 @@ impl App {
             kept.body.ends = false;
             kept.body.next_plan = Some(plan).filter(|it| *it != kept.body.plan);
             let due_at = self.renewal_due(&kept.body);
-            if !self.keep(&[kept.next(now, Some(due_at)), fresh.answered(&kept.body, now)])? {
+            let (subject, detail) = (order.account.to_string(), order.plan.to_string());
+            let mut changes = vec![kept.next(now, Some(due_at)), fresh.answered(&kept.body, now)];
+            changes.extend(order.by.noted(now, "subscription.change", subject, detail));
+            if !self.keep(&changes)? {
                 return Err(Error::Busy);
             }
             return Ok((kept.body, false));
@@ -245,7 +248,7 @@ impl App {
         let charged = self.with_tax(&known, net);
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
         payment.item = format!("{} credits (change of plan)", super::printed::credits(credits));
-        (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.to_string()));
+        (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.name.to_string()));
         let id = self.begin_payment(&known, kept, payment, vec![fresh.led_to(KIND, now)])?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
         self.subscription_after(&order.account, &fresh)

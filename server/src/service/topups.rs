@@ -13,7 +13,6 @@ use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use store::Change;
 
-use super::Error;
 use super::documents::Kept;
 use super::order::{Fingerprint, done};
 use super::payments::{KIND, Payment, PaymentView, Purpose, Way};
@@ -22,6 +21,7 @@ use super::purchase_price::PriceOfCredits;
 use super::purchases::check_return_url;
 use super::requests::answer_in;
 use super::servers::burn_terms;
+use super::{By, Error};
 use crate::app::{App, Known};
 use crate::turnstile::Ask;
 
@@ -40,7 +40,7 @@ pub struct TopupOrder {
     pub method: Option<String>,
     /// What the customer agreed that it charges at once, in minor units; 0 for nothing.
     pub charge_now_max: i64,
-    pub by: Text,
+    pub by: By,
 }
 
 /// What a rule charges as soon as it is set.
@@ -79,6 +79,17 @@ pub(crate) fn companions(transaction: &Transaction) -> Vec<Change> {
         ..Payment::blank(Purpose::AutoTopup, Way::OffSession, total.currency, at)
     };
     vec![Kept::new(transaction.place.account, KIND, payment.to_string(), body).next(at, Some(at + AT_ONCE))]
+}
+
+/// Something that charges a card by itself.
+#[derive(Clone, Debug)]
+pub struct Charging {
+    /// In a refusal: `the subscription` or `the auto-topup`.
+    pub what: &'static str,
+    /// The plan's name, of a subscription.
+    pub plan: Option<String>,
+    /// The card it names; none for whichever is the default.
+    pub method: Option<String>,
 }
 
 impl App {
@@ -135,9 +146,13 @@ impl App {
         // The month whose maximum is kept is the customer's.
         let terms = burn_terms(self, &known);
         let is_news = *self.book(known.account.number)?.burning().terms != *terms;
-        for command in is_news.then_some(Command::BurnTerms(terms)).into_iter().chain([command]) {
-            let (account, by) = (known.account.number, Some(Arc::clone(&order.by)));
-            let ask = Ask { account, command: Some(command), key: None, by, fact: None, once: None, also: Vec::new() };
+        let (on_or_off, subject) = (if order.is_on { "on" } else { "off" }, order.account.to_string());
+        let noted = order.by.noted(self.now(), "auto_topup.put", subject, on_or_off.to_owned());
+        let terms = is_news.then_some((Command::BurnTerms(terms), None));
+        for (command, noted) in terms.into_iter().chain([(command, noted)]) {
+            let (account, by) = (known.account.number, Some(Arc::clone(&order.by.name)));
+            let also = noted.into_iter().collect();
+            let ask = Ask { account, command: Some(command), key: None, by, fact: None, once: None, also };
             done(self.turnstile.take_one(ask).await)?;
         }
         self.auto_topup(&order.account)
@@ -274,14 +289,25 @@ impl App {
         self.hear_of_payment(id, &reference).await
     }
 
-    /// What would charge a card by itself, if anything does.
-    pub(super) fn charges_by_itself(&self, known: &Known) -> Result<Option<&'static str>, Error> {
-        let book = self.book(known.account.number)?;
-        if book.topup().is_some_and(|it| it.is_on || it.under_way.is_some()) {
-            return Ok(Some("the auto-topup"));
+    /// What charges a card by itself: the plan that renews, and the auto-topup; each with the card it names.
+    pub fn charged_by_itself(&self, known: &Known) -> Result<Vec<Charging>, Error> {
+        let mut charging = Vec::new();
+        let subscription = self.subscribed(known)?.map(|it| it.body);
+        let renews = |it: &super::Subscription| it.state() != billing::subscription::State::Canceled && !it.ends;
+        if let Some(it) = subscription.filter(renews) {
+            charging.push(Charging { what: "the subscription", plan: Some(it.plan.name), method: it.method });
         }
-        let subscription = self.subscription(&known.account.id);
-        let renews = subscription.is_ok_and(|it| it.state() != billing::subscription::State::Canceled && !it.ends);
-        Ok(renews.then_some("the subscription"))
+        let book = self.book(known.account.number)?;
+        if let Some(it) = book.topup().filter(|it| it.is_on || it.under_way.is_some()) {
+            let method = it.rule.method.as_deref().map(str::to_owned);
+            charging.push(Charging { what: "the auto-topup", plan: None, method });
+        }
+        Ok(charging)
+    }
+
+    /// Refuses to be left without a card while something will want to charge one.
+    pub fn may_be_without_card(&self, known: &Known) -> Result<(), Error> {
+        let of: Vec<&str> = self.charged_by_itself(known)?.iter().map(|it| it.what).collect();
+        if of.is_empty() { Ok(()) } else { Err(Refusal::PaymentMethodInUse { of: of.join(" and ").into() }.into()) }
     }
 }

@@ -38,7 +38,9 @@ impl App {
             tables: tables(it, |meter| self.category_of(meter).as_str().to_owned()),
             notes: Vec::new(),
             closing: vec![Fact {
-                label: "Every line is the sum of the ledger's entries of this month.".to_owned(),
+                label:
+                    "Every line is the sum of what the ledger wrote down in this month, also of work done before it."
+                        .to_owned(),
                 value: "Credits in holds are the account's until they are used.".to_owned(),
             }],
             footer,

@@ -1,4 +1,5 @@
 //! What surrounds every page of a customer: whose it is, where one can go, and the balance.
+use billing::ledger::RUNWAY_MAX;
 use billing::money::{Credits, Money};
 use billing::time::Timestamp;
 use jiff::tz::TimeZone;
@@ -49,6 +50,8 @@ pub struct Frame {
     pub buy: Option<&'static str>,
     /// Decides over budgets and what is bought.
     pub decides: bool,
+    /// Since when the account is closed.
+    pub closed: Option<String>,
 }
 
 /// The numbers that change while one looks: the same texts in the page and in the stream.
@@ -93,6 +96,14 @@ impl Live {
                 (show::span(left), format!("until {until}, at {pace} credits a day as in the last 7 days"))
             }
             ("apart", ..) => (format!("For {} only", only(app, view)), APART.to_owned()),
+            // Something is used; only its end is further ahead than is foretold.
+            _ if view.burn_per_day.is_positive() => {
+                let pace = show::used(view.burn_per_day);
+                (
+                    format!("More than {}", show::span(RUNWAY_MAX)),
+                    format!("at {pace} credits a day as in the last 7 days"),
+                )
+            }
             _ => ("No end in sight".to_owned(), "Nothing was used in the last 7 days.".to_owned()),
         };
         Live {
@@ -145,6 +156,8 @@ impl Frame {
     pub fn of(app: &App, visitor: &Visitor, balance: &BalanceView, href: &str) -> Result<Frame, Error> {
         let account = &visitor.known.account;
         let settings = app.settings();
+        // A closed account is there to be read.
+        let decides = visitor.session.role.changes_billing() && account.closed_at.is_none();
         let mut tabs = vec![("Usage", "/settings/usage"), ("Activity", "/settings/activity")];
         // Where nothing can be bought there are statements still, e-mails, and who is billed.
         if visitor.session.role.sees_billing() {
@@ -161,9 +174,9 @@ impl Frame {
             mark: form::mark_on(&app.form_mark(&visitor.session.id)?, &account.id),
             live: Live::of(app, balance, &visitor.known.zone),
             timezone: account.timezone.clone(),
-            decides: visitor.session.role.changes_billing(),
-            buy: (visitor.session.role.changes_billing() && settings.payments.is_some())
-                .then_some(super::billing::PATH),
+            decides,
+            buy: (decides && settings.payments.is_some()).then_some(super::billing::PATH),
+            closed: account.closed_at.map(|it| show::day(it, &visitor.known.zone)),
         })
     }
 }

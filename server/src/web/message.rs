@@ -97,6 +97,12 @@ pub fn forbidden(site: &Site, text: &'static str) -> Response {
     shown_inside(message(site, StatusCode::FORBIDDEN, "Not for your role", text))
 }
 
+/// Where something is to be bought or changed on an account that is closed.
+pub fn closed(site: &Site) -> Response {
+    let text = "Nothing can be bought or changed on it any more. What happened on it can be read as before.";
+    shown_inside(message(site, StatusCode::CONFLICT, "This account is closed", text))
+}
+
 /// A form of a page that was open before these pages were opened anew.
 pub fn stale_form(site: &Site) -> Response {
     let text = "You signed in anew since this page was loaded, and it can be sent no more. Nothing was done. Load it \

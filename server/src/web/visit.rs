@@ -29,9 +29,9 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Who asks, as the ledger names them.
+    /// Who asks, as the ledger and the audit log name them.
     pub fn by(&self) -> By {
-        By { name: format!("portal: {}", self.session.role).into(), is_operator: false }
+        By { name: format!("portal: {}", self.session.role).into(), is_noted: true }
     }
 }
 

@@ -9,20 +9,20 @@ use crate::pages::mark_of;
 use crate::served::{Reply, Served, chat, store_of};
 
 /// An operator who is signed in.
-struct Operator<'a> {
+pub struct Operator<'a> {
     server: &'a Served,
     cookie: String,
     mark: String,
 }
 
 impl<'a> Operator<'a> {
-    fn of(server: &'a Served) -> Operator<'a> {
+    pub fn of(server: &'a Served) -> Operator<'a> {
         let entered = server.submit("/console/sign-in", "", &format!("key={}", server.key));
         let cookie = entered.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         let mark = mark_of(&server.browse("/console", &cookie).text).to_owned();
         Operator { server, cookie, mark }
     }
-    fn look(&self, path: &str) -> String {
+    pub fn look(&self, path: &str) -> String {
         let page = self.server.browse(path, &self.cookie);
         assert_eq!(page.status, 200, "{path}: {}", page.text);
         page.text
@@ -52,7 +52,7 @@ impl<'a> Operator<'a> {
         assert_eq!((second.status, second.header("location")), (first.status, first.header("location")));
         first
     }
-    fn did(&self, path: &str, fields: &[(&str, &str)], says: &[&str]) {
+    pub fn did(&self, path: &str, fields: &[(&str, &str)], says: &[&str]) {
         let done = self.act(path, fields, says);
         assert_eq!(done.status, 303, "{path}: {}", done.text);
         assert!(self.look(done.header("location").unwrap()).contains("role=\"status\""), "it says that it was done");
@@ -464,11 +464,14 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     assert!(!operator.look("/console/payments").contains(&path), "nothing is wrong with it");
     let too_much = operator.send(&path, &[("credits", "1001"), ("reason", "x")]);
     assert_eq!(too_much.status, 409, "refused before it is asked");
-    assert!(too_much.text.contains("name=\"credits\" inputmode=\"decimal\""), "{}", too_much.text);
-    assert!(too_much.text.contains("value=\"1001\"") && too_much.text.contains("value=\"x\""), "what was typed stays");
-    assert!(too_much.text.contains("role=\"alert\"") && too_much.text.contains("Nothing was done."));
-    let both = operator.send(&path, &[("credits", "1"), ("amount", "1"), ("reason", "x")]);
-    assert!(both.status == 422 && both.text.contains("The money must not be given together with credits."));
+    let most = "At most €12.10 can be refunded: 1,000.00 of its credits are unused.";
+    assert!(too_much.text.contains(most) && too_much.text.contains("value=\"1001\""), "{}", too_much.text);
+    assert!(too_much.text.contains("value=\"x\"") && too_much.text.contains("role=\"alert\""), "{}", too_much.text);
+    let dear = operator.send(&path, &[("amount", "70"), ("reason", "Too dear")]);
+    assert!(dear.status == 409 && dear.text.contains(most), "{}", dear.text);
+    let both = operator.send(&path, &[("amount", "1"), ("credits", "1"), ("reason", "Two of them")]);
+    assert!(both.status == 422 && both.text.contains("Fill in the credits or the money"), "{}", both.text);
+    assert!(both.text.contains("value=\"Two of them\"") && both.text.contains("Nothing was done"), "{}", both.text);
     let rounded = operator.send(&path, &[("credits", "99.9950"), ("reason", "x")]).text;
     assert!(rounded.contains("100.00 unused credits are taken"), "as they will be listed: {rounded}");
     let part = [("credits", "400"), ("reason", "Bought too many")];
@@ -478,6 +481,17 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     assert_eq!(shop.totals(), (1210, 605, 0));
     assert_eq!(operator.noted("payment.refund"), 2);
     assert!(operator.look(&path).contains("500 of its credits are unused"));
+
+    // Found by what the customer reads out: its id, or the number on its invoice or credit note.
+    let invoices = shop.server.get("/v1/accounts/ada/invoices").json()["data"].clone();
+    let numbers = invoices.as_array().unwrap().iter().flat_map(|it| [&it["number"], &it["id"]]);
+    let said: Vec<&str> = numbers.chain([&paid["id"]]).map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(said.len(), 7, "an invoice, two credit notes, a payment: {said:?}");
+    for said in said {
+        let found = shop.server.browse(&format!("/console?q={said}"), &operator.cookie);
+        assert_eq!((found.status, found.header("location")), (303, Some(&*path)), "{said}");
+    }
+    assert!(operator.look("/console?q=INV-2026-999999").contains("No account has words"));
 
     // A card that is refused, and one whose payment is disputed.
     shop.server.account("bob");

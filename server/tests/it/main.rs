@@ -38,6 +38,7 @@ mod money_prior_art;
 mod money_purchases;
 mod money_shop;
 mod money_subscriptions;
+mod money_told;
 mod money_topups;
 mod money_town;
 #[path = "../../../store/tests/it/mortal.rs"]

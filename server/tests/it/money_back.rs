@@ -320,7 +320,7 @@ fn debt(shop: &Shop) -> (Value, Value) {
     (balance["debt"].clone(), shop.server.get("/v1/reports/ledger").json()["sum"].clone())
 }
 
-fn lose(shop: &Shop, amount: Option<i64>) {
+pub fn lose(shop: &Shop, amount: Option<i64>) {
     let dispute = shop.control("POST", "disputes", &json!({"payment": at_provider(shop), "amount": amount}));
     let close = format!("disputes/{}/close", dispute["id"].as_str().unwrap());
     shop.control("POST", &close, &json!({"outcome": "lost"}));

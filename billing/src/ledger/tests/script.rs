@@ -506,7 +506,7 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::WouldChargeNow { credits, total } => {
             format!("would_charge_now {} for {}", credits.micros(), total.amount)
         }
-        Refusal::RefundExceedsUnused { left } => format!("refund_exceeds_unused {}", left.micros()),
+        Refusal::RefundExceedsUnused { left, .. } => format!("refund_exceeds_unused {}", left.micros()),
         Refusal::BudgetExceeded { budget, limit, used, reserved, .. } => {
             format!("budget_exceeded {budget} {}+{} of {}", used.micros(), reserved.micros(), limit.micros())
         }

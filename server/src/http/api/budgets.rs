@@ -156,7 +156,7 @@ impl<'a> BudgetShown<'a> {
 pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, budget) = (call.name("account").await?, call.name("budget").await?);
-    let by = call.by();
+    let by = call.who();
     let said: BudgetIn = call.json().await?;
     let scope = said.scope.map(|it| it.0).unwrap_or_default().read()?;
     let period = Period::ALL.into_iter().find(|it| it.as_str() == &*said.period.0);
@@ -222,8 +222,8 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn delete(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, budget) = (call.name("account").await?, call.name("budget").await?);
-    let by = call.by();
-    site.app.delete_budget(&account, &budget, by).await?;
+    let by = call.who();
+    site.app.delete_budget(&account, &budget, &by).await?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

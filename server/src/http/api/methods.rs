@@ -266,7 +266,7 @@ pub async fn topup(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     ))]
 pub async fn put_topup(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
-    let (account, by) = (call.name("account").await?, call.by());
+    let (account, by) = (call.name("account").await?, call.who());
     let said: TopupIn = call.json().await?;
     let maximum = said.monthly_maximum.as_ref().map(|it| it.read("monthly_maximum")).transpose()?;
     let order = TopupOrder {

@@ -240,7 +240,7 @@ pub struct SubscribeIn {
 
 async fn order(mut call: Call) -> Result<SubscribeOrder, Problem> {
     let account = call.name("account").await?;
-    let (key, by) = (call.key()?, call.by());
+    let (key, by) = (call.key()?, call.who());
     let said: SubscribeIn = call.json().await?;
     Ok(SubscribeOrder { account, plan: said.plan.0, method: said.payment_method, return_url: said.return_url, key, by })
 }

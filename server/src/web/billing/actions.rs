@@ -10,7 +10,7 @@ use super::pay::leave;
 use super::{PATH, Paged, Trouble, admit, admit_change, back, done, may_change, message, refused, rows};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{By, Error};
+use crate::service::{By, Charging, Error, MethodView};
 use crate::web::frame::Frame;
 use crate::web::visit::Visitor;
 
@@ -46,27 +46,53 @@ pub async fn make_default(State(site): State<Arc<Site>>, visitor: Visitor, form:
 /// The first of two clicks.
 pub async fn review_removal(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
     may_change(&site, &visitor).await?;
-    let filled = site.look(move |app| {
-        let account = &visitor.session.account;
-        let cards = app.payment_methods(account)?;
-        let Some(card) = cards.iter().find(|it| Some(&*it.id) == visitor.query.get("card")) else { return Ok(None) };
-        let (label, balance) = (rows::card(card), app.balance(account, None)?);
-        Ok(Some(Agree {
-            frame: Frame::of(app, &visitor, &balance, PATH)?,
-            title: format!("Remove {label}?"),
-            sentences: vec![format!("{label} is forgotten here, and nothing is charged to it any more.")],
-            bill: Vec::new(),
-            notes: vec!["Your credits stay. The card can be added again at any time.".to_owned()],
-            warning: None,
-            action: "/settings/billing/cards/remove",
-            fields: vec![("card", card.id.clone())],
-            button: format!("Remove {label}"),
-            is_danger: true,
-            instead: ("/settings/billing#cards".to_owned(), "Keep it"),
-        }))
-    });
-    let filled = filled.await.map_err(|it| message::failed(&site, it))?;
-    Ok(filled.map_or_else(|| back(SECTION), |it| it.answer()))
+    let (app, asking) = (Arc::clone(&site.app), visitor.clone());
+    let filled = site.aside(move || removal(&app, &asking)).await;
+    match filled.map_err(|it| message::failed(&site, it))? {
+        Ok(filled) => Ok(filled.map_or_else(|| back(SECTION), |it| it.answer())),
+        Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, &visitor.query)).await,
+    }
+}
+
+/// What removing a card does; none where there is no such card.
+fn removal(app: &App, visitor: &Visitor) -> Result<Option<Agree>, Error> {
+    let account = &visitor.session.account;
+    let cards = app.payment_methods(account)?;
+    let Some(card) = cards.iter().find(|it| Some(&*it.id) == visitor.query.get("card")) else { return Ok(None) };
+    if cards.len() == 1 {
+        app.may_be_without_card(&visitor.known)?;
+    }
+    let (label, balance) = (rows::card(card), app.balance(account, None)?);
+    let mut sentences = vec![format!("{label} is forgotten here, and nothing is charged to it any more.")];
+    sentences.extend(charged_instead(&cards, card, &app.charged_by_itself(&visitor.known)?));
+    Ok(Some(Agree {
+        frame: Frame::of(app, visitor, &balance, PATH)?,
+        title: format!("Remove {label}?"),
+        sentences,
+        bill: Vec::new(),
+        notes: vec!["Your credits stay. The card can be added again at any time.".to_owned()],
+        warning: None,
+        action: "/settings/billing/cards/remove",
+        fields: vec![("card", card.id.clone())],
+        button: format!("Remove {label}"),
+        is_danger: true,
+        instead: ("/settings/billing#cards".to_owned(), "Keep it"),
+    }))
+}
+
+/// What is charged to a card by itself goes to the one that is the default once it is gone.
+fn charged_instead(cards: &[MethodView], removed: &MethodView, charging: &[Charging]) -> Option<String> {
+    let is_its = |it: &&Charging| {
+        let named = cards.iter().find(|card| Some(&card.id) == it.method.as_ref());
+        named.or_else(|| cards.iter().find(|card| card.is_default)).is_some_and(|card| card.id == removed.id)
+    };
+    let name = |it: &Charging| it.plan.clone().unwrap_or_else(|| "auto-topup".to_owned());
+    let moved: Vec<String> = charging.iter().filter(is_its).map(name).collect();
+    let mut rest = cards.iter().filter(|it| it.id != removed.id);
+    let next = rest.clone().find(|it| it.is_default).or_else(|| rest.next())?;
+    let verb = if moved.len() == 1 { "is" } else { "are" };
+    let text = format!("From now on {} {verb} charged to {}.", moved.join(" and "), rows::card(next));
+    (!moved.is_empty()).then_some(text)
 }
 
 pub async fn remove_card(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {

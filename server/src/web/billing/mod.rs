@@ -89,6 +89,8 @@ pub fn router() -> Router<Arc<Site>> {
 #[template(path = "billing/page.html")]
 struct BillingPage {
     frame: Frame,
+    /// Credits that the next ones pay back first; none where nothing is owed.
+    owed: Option<String>,
     /// Somebody collects money. Where nobody does, there is nothing to buy and nothing to pay with.
     sells: bool,
     /// The role may change what it sees.
@@ -180,6 +182,9 @@ impl BillingPage {
     fn beside(&self, section: &str, field: &str) -> Option<&str> {
         self.trouble(section).filter(|_| self.trouble.as_ref().is_some_and(|it| it.field == field))
     }
+    fn is_of_needed_card(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|it| it.is_of_needed_card)
+    }
     /// Attributes of a field: where it is the one that was refused, it has the focus, and says so.
     fn wrong(&self, section: &str, field: &str) -> String {
         let is_it = self.trouble.as_ref().is_some_and(|it| (it.section, it.field) == (section, field));
@@ -207,9 +212,12 @@ async fn admit(site: &Site, visitor: &Visitor) -> Result<(), Response> {
     ))
 }
 
-/// Whoever may change billing.
+/// Whoever may change billing, which nobody may once the account is closed.
 async fn may_change(site: &Site, visitor: &Visitor) -> Result<(), Response> {
     admit(site, visitor).await?;
+    if visitor.known.account.closed_at.is_some() {
+        return Err(message::closed(site));
+    }
     if visitor.session.role.changes_billing() {
         return Ok(());
     }
@@ -251,19 +259,25 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let cards = app.payment_methods(account)?;
     let (purchases, _) = history::purchases(app, visitor, None, SHOWN)?;
     let trouble = trouble.map(|it| it.with_bounds(app, known.account.currency));
-    let may_change = visitor.session.role.changes_billing();
+    let is_closed = known.account.closed_at.is_some();
+    let may_change = visitor.session.role.changes_billing() && !is_closed;
     let waiting = payments.iter().find(|it| !it.payment.status().is_final()).map(|it| Waiting::of(it, may_change));
     let thousand = Credits::whole(1_000);
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
     let did = visitor.query.get("did");
-    let needed = visitor.query.get("needed").and_then(|it| it.parse().ok()).filter(|it: &Credits| it.is_positive());
+    let debt = balance.balance.debt;
+    // What is owed is paid back first: less than that would leave nothing to work with.
+    let owed = debt.is_positive().then(|| -balance.balance.available());
+    let asked = visitor.query.get("needed").and_then(|it| it.parse().ok()).filter(|it: &Credits| it.is_positive());
+    let needed = asked.max(owed);
     let packages = rows::packages(app, known, needed)?;
-    let beyond = needed.filter(|_| packages.iter().all(|it| !it.is_chosen)).map(at_least);
+    let beyond = asked.filter(|_| packages.iter().all(|it| !it.is_chosen)).map(at_least);
     let frame = Frame::of(app, visitor, &balance, PATH)?;
     Ok(BillingPage {
-        sells: app.settings().payments.is_some(),
+        owed: debt.is_positive().then(|| show::used(debt)),
+        sells: app.settings().payments.is_some() && !is_closed,
         may_change,
         said: DONE.iter().find(|it| trouble.is_none() && Some(it.0) == did).map(|it| (it.1, it.2)),
         key: app.form_key()?,

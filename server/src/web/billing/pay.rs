@@ -108,8 +108,13 @@ fn agreement(app: &App, visitor: &Visitor, said: &Query, warning: Option<&'stati
         fields.extend(said.get(name).map(|it| (name, it.to_owned())));
     }
     let mut notes = Vec::new();
-    let bought = examples::bought_by(app, price.credits);
-    if !bought.is_empty() {
+    let owed = balance.balance.debt.min(price.credits);
+    let left = price.credits - owed;
+    if owed.is_positive() {
+        notes.push(pays_back(owed, left, "pay back what is owed"));
+    }
+    let bought = examples::bought_by(app, left);
+    if !bought.is_empty() && left.is_positive() {
         notes.push(format!("That is about {}.", bought.join(", or ")));
     }
     notes.push("Credits are added when the payment has come in, exactly once. They do not expire.".to_owned());
@@ -133,6 +138,11 @@ fn agreement(app: &App, visitor: &Visitor, said: &Query, warning: Option<&'stati
         Some(it) => again::asked_of(agree, &it, visitor.now),
         None => agree,
     })
+}
+
+/// Debt is paid back first; what is left is what one can work with.
+fn pays_back(owed: Credits, left: Credits, pay_back: &str) -> String {
+    format!("{} of them {pay_back}; {} remain.", shown::used(owed), shown::have(left))
 }
 
 pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -> Paged {
@@ -267,7 +277,9 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
     let credits = shown::used(Credits::from_micros(it.credits));
     let is_hosted = it.way == Way::Hosted;
     let (title, text) = match it.status() {
-        Status::Succeeded => paid(view, &credits),
+        Status::Succeeded => {
+            paid(view, &credits, app.paid_back_by(view.id.parse().map_err(|_| Refusal::PaymentNotFound)?)?)
+        }
         Status::Failed => ("The payment failed", failure(view)),
         Status::Canceled => ("The payment was cancelled", "No money was taken.".to_owned()),
         _ if it.is_given_up => ("Cancelling the payment…", CANCELLING.to_owned()),
@@ -315,7 +327,7 @@ const ON_ITS_WAY: &str = "goes back to you; a bank may take ten days to show it.
                           not on your account any more.";
 
 /// What has become of money that came in.
-fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
+fn paid(view: &PaymentView, credits: &str, paid_back: Credits) -> (&'static str, String) {
     let it = &view.payment;
     let back = shown::money(it.money(it.returned.net + it.returned.tax));
     match rows::status(view).0 {
@@ -335,7 +347,10 @@ fn paid(view: &PaymentView, credits: &str) -> (&'static str, String) {
         "refunded in part" => ("Refunded in part", format!("{back} {ON_ITS_WAY}")),
         _ => {
             let before = if it.is_given_up && it.purpose == Purpose::Purchase { PAID_FIRST } else { "" };
-            ("Credits added", format!("{before}{credits} credits were added to your account."))
+            let added = format!("{before}{credits} credits were added to your account.");
+            let left = Credits::from_micros(it.credits) - paid_back;
+            let of_debt = || format!("{added} {}", pays_back(paid_back, left, "paid back what was owed"));
+            ("Credits added", if paid_back.is_positive() { of_debt() } else { added })
         }
     }
 }

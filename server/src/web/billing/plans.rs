@@ -360,6 +360,11 @@ fn change(
     let (offer, each) = (&change.offer, show::money(change.offer.price.total));
     let credits = rows::whole(offer.plan.credits());
     let then = format!("From {day} on, {card} is charged {each} each {} for {credits} credits.", offer.plan.every);
+    if present.ends {
+        let text =
+            format!("You cancelled your subscription. This takes that back: it renews on {day}, and after that.");
+        agree.warning.get_or_insert(text);
+    }
     agree.title = format!("Change to {}?", offer.plan.name);
     if present.plan.id == offer.plan.id {
         agree.title = format!("Stay on {}?", offer.plan.name);
@@ -406,7 +411,7 @@ pub async fn agree(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) 
         method: None,
         return_url: Some(format!("{}/settings/billing/returned", site.origin(&visitor.headers))),
         key: form.get("key").unwrap_or_default().into(),
-        by: format!("portal: {}", visitor.session.role).into(),
+        by: visitor.by(),
     };
     let subscribed = if is_change { site.app.change_plan(order).await } else { site.app.subscribe(order).await };
     match subscribed {

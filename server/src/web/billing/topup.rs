@@ -252,7 +252,7 @@ impl Asked {
             monthly_maximum: self.maximum.map(|amount| Money { amount, currency }),
             method: self.method.clone(),
             charge_now_max,
-            by: visitor.by().name,
+            by: visitor.by(),
         }
     }
 }
@@ -283,7 +283,7 @@ async fn turned_off(site: &Arc<Site>, visitor: &Visitor, form: &Form) -> Paged {
         monthly_maximum: rule.monthly_max.map(|amount| Money { amount, ..rule.price }),
         method: rule.method.as_deref().map(str::to_owned),
         charge_now_max: 0,
-        by: visitor.by().name,
+        by: visitor.by(),
     };
     match site.app.set_auto_topup(order).await {
         Ok(_) => Ok(done("topup-off")),

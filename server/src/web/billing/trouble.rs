@@ -21,15 +21,18 @@ pub struct Trouble {
     pub field: &'static str,
     pub why: Result<String, Arc<Error>>,
     pub said: Query,
+    /// It is about the only card of something that charges one by itself.
+    pub is_of_needed_card: bool,
 }
 
 impl Trouble {
     pub fn of(section: &'static str, error: Error, said: &Query) -> Trouble {
+        let is_of_needed_card = matches!(&error, Error::Refused(Refusal::PaymentMethodInUse { .. }));
         let (field, why) = match error {
             Error::Refused(refusal) => (blamed(section, &refusal), Ok(in_words(&refusal))),
             other => ("", Err(Arc::new(other))),
         };
-        Trouble { section, field, why, said: said.clone() }
+        Trouble { section, field, why, said: said.clone(), is_of_needed_card }
     }
 
     /// Of a number that is too small or too large it says what can be bought.

@@ -17,7 +17,7 @@ use super::refused::in_words;
 use super::{Desk, Paged, message, name, page, show};
 use crate::app::{App, Known};
 use crate::http::Site;
-use crate::service::{BudgetView, Error, GrantState, GrantView, ServerView};
+use crate::service::{BudgetView, Error, GrantState, GrantView, ServerView, Subscription};
 use crate::web::frame::{Live, When};
 use crate::web::usage::{EntryRow, Reader};
 use crate::web::visit::Host;
@@ -34,6 +34,8 @@ struct AccountPage {
     id: String,
     name: Option<String>,
     is_closed: bool,
+    /// Of the times on the page, but for those that say UTC.
+    timezone: String,
     facts: Facts,
     live: Live,
     grants: Vec<GrantRow>,
@@ -42,6 +44,8 @@ struct AccountPage {
     budgets: Vec<BudgetRow>,
     payments: Vec<PaymentRow>,
     notes: Vec<NoteRow>,
+    /// What was done to it by operators and by people at the pages.
+    acts: Vec<ActRow>,
     entries: Vec<EntryRow>,
     sources: Vec<&'static str>,
     /// In which a cost is said.
@@ -121,6 +125,13 @@ struct BudgetRow {
     left: String,
 }
 
+struct ActRow {
+    when: When,
+    by: String,
+    action: String,
+    detail: String,
+}
+
 struct NoteRow {
     when: When,
     by: String,
@@ -168,11 +179,20 @@ fn account_page(app: &App, host: &Host, id: &Name) -> Result<AccountPage, Error>
         budgets: app.budgets(id)?.iter().map(budget).collect(),
         payments: app.payments(id, None, SHOWN)?.iter().map(|it| PaymentRow::of(it, zone)).collect(),
         notes: app.notes(id, SHOWN)?.into_iter().map(note).collect(),
+        acts: acts(app, id)?,
+        timezone: account.timezone,
         entries: rows,
         sources: [Source::Promo, Source::Adjustment, Source::Refund, Source::Purchase].map(Source::as_str).to_vec(),
         currency: account.currency.as_str().to_uppercase(),
         giving: Giving::default(),
     })
+}
+
+fn acts(app: &App, id: &Name) -> Result<Vec<ActRow>, Error> {
+    let lines = app.audit_of(id, SHOWN)?.into_iter();
+    Ok(lines
+        .map(|it| ActRow { when: When::moment(it.at, &TimeZone::UTC), by: it.by, action: it.action, detail: it.detail })
+        .collect())
 }
 
 /// Work that was charged for.
@@ -193,22 +213,30 @@ fn facts(app: &App, known: &Known) -> Result<Facts, Error> {
         facts.push(("Closed", show::day(closed, zone)));
     }
     if let Some(topup) = app.topup_rule(&account.id)? {
-        facts.push(("Auto-topup", said_of(&topup)));
+        let said = if account.closed_at.is_some() { ENDED.to_owned() } else { said_of(&topup) };
+        facts.push(("Auto-topup", said));
     }
     match app.subscription(&account.id) {
-        Ok(it) => facts.push((
-            "Subscription",
-            format!(
-                "{}, {}, period until {}",
-                it.plan.name,
-                it.state().as_str().replace('_', " "),
-                show::day(Timestamp::from_millis(it.period_end), zone)
-            ),
-        )),
+        Ok(it) if account.closed_at.is_some() => facts.push(("Subscription", format!("{}, {ENDED}", it.plan.name))),
+        Ok(it) => facts.push(("Subscription", of_subscription(&it, zone))),
         Err(Error::Refused(_)) => {}
         Err(other) => return Err(other),
     }
     Ok(facts)
+}
+
+/// Of what charges no card any more because its account is closed.
+const ENDED: &str = "ended with the account";
+
+/// How it stands, and what comes after its period.
+fn of_subscription(it: &Subscription, zone: &TimeZone) -> String {
+    let until = show::day(Timestamp::from_millis(it.period_end), zone);
+    let then = match &it.next_plan {
+        _ if it.ends => ", then it ends".to_owned(),
+        Some(plan) => format!(", then {}", plan.name),
+        None => String::new(),
+    };
+    format!("{}, {}, period until {until}{then}", it.plan.name, it.state().as_str().replace('_', " "))
 }
 
 fn said_of(topup: &Topup) -> String {

@@ -4,10 +4,14 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use billing::id::{InvoiceId, PaymentId};
 use jiff::tz::TimeZone;
 
 use super::{Desk, Paged, message, page, show};
+use crate::app::App;
 use crate::http::Site;
+use crate::service::Error;
 use crate::web::frame::When;
 use crate::web::visit::Host;
 
@@ -33,7 +37,27 @@ struct AccountRow {
     since: When,
 }
 
+/// The page of what a payment's or invoice's id names, or the number on an invoice.
+fn named(app: &App, search: &str) -> Result<Option<String>, Error> {
+    let payment = match (search.parse::<PaymentId>(), search.parse::<InvoiceId>()) {
+        (Ok(id), _) => app.payment(id).map(|it| vec![it.id]),
+        (_, Ok(id)) => app.invoice(id).map(|it| vec![it.invoice.payment]),
+        _ => app.invoices_numbered(search).map(|it| it.into_iter().map(|it| it.invoice.payment).collect()),
+    };
+    match payment {
+        Ok(found) => Ok(found.first().filter(|_| found.len() == 1).map(|it| format!("/console/payments/{it}"))),
+        // There is none: it may be the word of an account all the same.
+        Err(Error::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
+    let search = host.query.get("q").unwrap_or_default().trim().to_owned();
+    let straight = site.look(move |app| named(app, &search)).await.map_err(|it| message::failed(&site, it))?;
+    if let Some(to) = straight {
+        return Ok(Redirect::to(&to).into_response());
+    }
     let filled = site.look(move |app| {
         let search = host.query.get("q").unwrap_or_default().to_owned();
         let found = app.search_accounts(&search, SHOWN)?;

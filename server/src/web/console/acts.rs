@@ -15,7 +15,7 @@ use super::form::Form;
 use super::{Paged, by, done, message, name, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{Error, GrantOrder, LinkOrder, PortalPage, Role, check_cost};
+use crate::service::{Charging, Error, GrantOrder, LinkOrder, PortalPage, Role, check_cost};
 use crate::web::number;
 use crate::web::visit::Host;
 
@@ -194,20 +194,35 @@ pub async fn note(State(site): S, Path(account): Path<String>, host: Host, form:
     Ok(done(&home(&account), "note"))
 }
 
+/// What charges a card by itself ends with the account.
+fn ends_with_it(it: &Charging) -> String {
+    match &it.plan {
+        Some(plan) => format!("Its subscription {plan} ends with it, and is charged to no card any more."),
+        None => "Its auto-topup ends with it, and buys nothing any more.".to_owned(),
+    }
+}
+
 /// No new spending, and the customer forgotten.
 pub async fn close(State(site): S, Path(account): Path<String>, host: Host, form: Form) -> Paged {
     form.check(&site, &host.operator.id).await?;
     if !form.is_sure() {
-        let says = vec![
-            format!(
-                "{account} can begin nothing new, from this moment on. The platform is told to give up its servers, \
-                 which are counted until it has. That cannot be undone."
-            ),
+        let id = account.clone();
+        let ending = site.look(move |app| {
+            let known = app.known(&name(&id)?)?;
+            app.charged_by_itself(&known)
+        });
+        let ending = ending.await;
+        let mut says = vec![format!(
+            "{account} can begin nothing new, from this moment on. The platform is told to give up its servers, which \
+             are counted until it has. That cannot be undone."
+        )];
+        says.extend(ending.map_err(|it| message::failed(&site, it))?.iter().map(ends_with_it));
+        says.extend([
             "Its name, e-mail address, billing address, tax number and the notes on it are erased.".to_owned(),
             "The ledger and its invoices stay, as the law asks. Unused credits stay on it unspent: refund their \
              payment first, if they are to be paid back."
                 .to_owned(),
-        ];
+        ]);
         let question = about(&account, "close", "Close the account for good?", says);
         return ask(&site, &host, &form, Question { button: "Close the account", is_harsh: true, ..question }).await;
     }

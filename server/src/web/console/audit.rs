@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Desk, Paged, message, page, show};
 use crate::http::Site;
-use crate::service::AuditFilter;
+use crate::service::{AuditFilter, LET_IN};
 use crate::web::frame::When;
 use crate::web::visit::Host;
 
@@ -26,6 +26,8 @@ struct AuditPage {
     subject: String,
     rows: Vec<AuditRow>,
     older: Option<String>,
+    /// What is left out unless it is asked for.
+    let_in: &'static str,
 }
 
 struct AuditRow {
@@ -73,7 +75,15 @@ pub async fn list(State(site): State<Arc<Site>>, host: Host) -> Paged {
         });
         let rows = rows.collect();
         let AuditFilter { by, action, subject } = filter;
-        Ok(AuditPage { desk: Desk::of(app, &host, "/console/audit")?, by, action, subject, rows, older })
+        Ok(AuditPage {
+            desk: Desk::of(app, &host, "/console/audit")?,
+            by,
+            action,
+            subject,
+            rows,
+            older,
+            let_in: LET_IN,
+        })
     });
     let filled = filled.await.map_err(|it| message::failed(&site, it))?;
     Ok(page(StatusCode::OK, &filled))

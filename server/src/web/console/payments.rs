@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::confirm::{Question, ask};
 use super::form::Form;
-use super::refused::{Refused, again};
+use super::refused::{BOTH, Refused, again};
 use super::{Desk, Paged, by, done, message, page, show};
 use crate::app::App;
 use crate::http::Site;
@@ -212,7 +212,7 @@ fn much(form: &Form, currency: Currency) -> Result<Much, Error> {
             let amount = Some(number::money("amount", text, currency)?.amount).filter(|it| 0 < *it);
             Ok(Much::Amount(amount.ok_or_else(|| Refusal::invalid("amount", "must be an amount such as 12.50"))?))
         }
-        (Some(_), Some(_)) => Err(Refusal::invalid("amount", "must not be given together with credits").into()),
+        (Some(_), Some(_)) => Err(Refusal::invalid(BOTH, "Fill in the credits or the money, and not both.").into()),
     }
 }
 

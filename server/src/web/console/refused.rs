@@ -12,6 +12,9 @@ use crate::http::{Problem, Site};
 use crate::service::Error;
 use crate::web::range::Query;
 
+/// The field of a refusal that is a sentence as it stands.
+pub const BOTH: &str = "both";
+
 /// What stands in a form, and why it was not done. Nothing of both, where the form is new.
 #[derive(Default)]
 pub struct Refused {
@@ -49,7 +52,14 @@ pub async fn again<T: Template + Send + 'static>(
 
 /// A refusal by what its field is called on the forms.
 pub fn in_words(refusal: &Refusal) -> String {
+    if let Refusal::RefundExceedsUnused { left, most: Some(most) } = refusal {
+        let (most, left) = (show::money(*most), show::have(*left));
+        return format!("At most {most} can be refunded: {left} of its credits are unused.");
+    }
     let Refusal::Invalid { field, why } = refusal else { return show::sentence(&refusal.to_string()) };
+    if field == BOTH {
+        return why.clone();
+    }
     let label = match &**field {
         "days" => "The days until they expire",
         "credits" => "The credits",

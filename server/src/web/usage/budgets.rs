@@ -17,7 +17,7 @@ use super::breakdown::project_label;
 use super::show;
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{BudgetOrder, BudgetView, Error, ProjectNames};
+use crate::service::{BudgetOrder, BudgetView, By, Error, ProjectNames};
 use crate::web::form::Form;
 use crate::web::frame::{Frame, Rate};
 use crate::web::number;
@@ -258,11 +258,11 @@ pub async fn save(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) -
     if let Some(no) = may_change(&site, &visitor) {
         return Err(no);
     }
-    let by = visitor.by().name;
+    let by = visitor.by();
     // Nothing else that stands in the form keeps anybody from taking it away.
     let done = match (form.get("do"), named(&form)) {
         (_, Err(refusal)) => Err(refusal.into()),
-        (Some("delete"), Ok(budget)) => site.app.delete_budget(&visitor.session.account, &budget, by.clone()).await,
+        (Some("delete"), Ok(budget)) => site.app.delete_budget(&visitor.session.account, &budget, &by).await,
         (_, Ok(budget)) => match order(&site.app, &visitor, (&form, budget), &by) {
             Ok(order) => site.app.put_budget(order).await.map(drop),
             Err(error) => Err(error),
@@ -288,7 +288,7 @@ fn named(form: &Form) -> Result<Name, Refusal> {
     name.parse().map_err(|_| Refusal::invalid("name", NAMES))
 }
 
-fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) -> Result<BudgetOrder, Error> {
+fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &By) -> Result<BudgetOrder, Error> {
     let optional = |field: &'static str| form.get(field).map(str::parse::<Name>).transpose();
     let chosen = PERIODS.into_iter().find(|it| Some(it.1) == form.get("period"));
     let admitted = match form.get("kind").unwrap_or_default() {
@@ -307,7 +307,7 @@ fn order(app: &App, visitor: &Visitor, (form, budget): (&Form, Name), by: &str) 
         period: chosen.unwrap_or(PERIODS[2]).0,
         limit: number::credits("credits", form.get("credits").unwrap_or_default())?,
         blocks: form.get("action") == Some("block"),
-        by: by.into(),
+        by: by.clone(),
     };
     if form.get(NEW).is_some() {
         is_free(app, &order)?

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::id::GrantId;
-use billing::ledger::{BudgetChange, Draw, HoldEnd, Pot, ServerAct, Source, TopupChange, Transaction, What, Work};
+use billing::ledger::{
+    BudgetChange, Cause, Draw, HoldEnd, Pot, ServerAct, Source, TopupChange, Transaction, What, Work,
+};
 use billing::money::Credits;
 use billing::rating::PriceLine;
 use billing::server::Change;
@@ -128,10 +130,13 @@ impl<'a> Reader<'a> {
             What::Voided { .. } => ("Credits taken back".to_owned(), None),
             What::Expired { .. } => ("Credits expired unused".to_owned(), None),
             What::Closed => ("Account closed".to_owned(), None),
+            What::Withdrawn(it) if it.cause == Cause::Dispute => {
+                ("Purchased credits taken back: the bank gave their money back".to_owned(), None)
+            }
             What::Withdrawn(_) => ("Purchased credits paid back".to_owned(), None),
             What::Restored { .. } => ("Pay-back failed: credits are here again".to_owned(), None),
             What::Frozen { is_frozen: true, .. } => ("Credits frozen while their payment is disputed".to_owned(), None),
-            What::Frozen { .. } => ("Frozen credits freed".to_owned(), None),
+            What::Frozen { .. } => ("The dispute was decided: credits are frozen no longer".to_owned(), None),
             What::Topup(TopupChange::Set { .. }) => ("Auto-topup rule changed".to_owned(), None),
             What::Topup(TopupChange::Started { .. }) => ("Auto-topup began a payment".to_owned(), None),
             What::Topup(TopupChange::Failed { .. }) => ("Auto-topup payment failed".to_owned(), None),

@@ -14,6 +14,8 @@ use crate::web::visit::Visitor;
 
 pub struct Standing {
     pub parts: Vec<PartOfBalance>,
+    /// Not available: their payment is disputed.
+    pub frozen: Option<String>,
     pub debt: bool,
     pub holds: String,
     /// Of servers that run now, in words; none where none does.
@@ -57,6 +59,10 @@ impl Standing {
     pub fn of(app: &App, visitor: &Visitor, balance: &BalanceView, fleet: &[ServerView]) -> Result<Standing, Error> {
         let grants = app.standing_grants(&visitor.session.account)?;
         let holds = app.holds(&visitor.session.account)?.len();
+        // What nobody can use while a bank decides stands apart.
+        let (frozen, grants): (Vec<StandingGrant>, Vec<StandingGrant>) =
+            grants.into_iter().partition(|it| it.is_frozen);
+        let frozen: Credits = frozen.iter().map(|it| it.remaining).sum();
         let whole: Credits = grants.iter().map(|it| it.remaining + it.held).sum();
         let mut parts = Vec::new();
         let mut start = 0;
@@ -96,10 +102,13 @@ impl Standing {
             count => Some(format!("by {count} servers, settled by the hour")),
         };
         let (pending, unfinished) = on_the_way(app, visitor, balance)?;
-        let next = if visitor.session.role.sees_billing() { next(app, visitor)? } else { Vec::new() };
+        let is_closed = visitor.known.account.closed_at.is_some();
+        let sees_next = visitor.session.role.sees_billing() && !is_closed;
+        let next = if sees_next { next(app, visitor)? } else { Vec::new() };
         let grace = app.grace(&visitor.session.account)?.map(|it| said_of(&it, visitor));
         Ok(Standing {
             parts,
+            frozen: frozen.is_positive().then(|| show::have(frozen)),
             debt: balance.balance.debt.is_positive(),
             holds,
             servers,
@@ -190,8 +199,7 @@ fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
             "never expire".to_owned()
         }
         None => "no expiry".to_owned(),
-        // Its time stands still: until when it lasts is known when the dispute is over.
-        Some(first) if first.expires_at <= visitor.now => "frozen while the payment is disputed".to_owned(),
+        Some(first) if first.expires_at <= visitor.now => "expired; set aside for work under way".to_owned(),
         Some(first) => {
             let left = billing::time::Span::from_millis(first.expires_at.millis() - visitor.now.millis());
             let day = show::day(first.expires_at, &visitor.known.zone);
