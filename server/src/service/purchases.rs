@@ -162,8 +162,9 @@ impl App {
             }
             kept.body.is_given_up = true;
             let (now, tries) = (self.now(), kept.body.tries);
-            // Whoever is at it now is overtaken: what they are answered is found again.
-            if !self.keep(&[kept.next(now, Some(now))])? {
+            // Whoever is at it now is overtaken: what they are answered is found again. It is taken in the same commit, or
+            // the worker would be at it first, and the customer be told no more than that it is on its way.
+            if !self.keep(&[kept.next(now, Some(now + LEASE))])? {
                 continue;
             }
             self.carry_out(id).await?;
