@@ -18,7 +18,7 @@ const ADVANCE_MAX: Span = Span::DAY.times(3_660);
 /// The only document of its kind, and its kind.
 const CLOCK: &str = "clock";
 
-/// How far the clock of everybody on this store is ahead of the machine's, in milliseconds.
+/// How far the clock of everybody on this store is ahead of the machine's, in milliseconds; with a minus behind it.
 #[derive(Serialize, Deserialize)]
 struct Ahead {
     millis: i64,
@@ -51,9 +51,14 @@ impl App {
 
     /// What moves the clock of all: two who move it to the same instant at once move it there once.
     fn clock_moved_to(&self, to: Timestamp) -> Result<Change, Fault> {
-        let kept = self.clock_kept()?;
-        let mut kept = kept.unwrap_or_else(|| Kept::new(Document::HOUSE, CLOCK, CLOCK.to_owned(), Ahead { millis: 0 }));
-        kept.body.millis = kept.body.millis.max(to.millis() - self.clock.machine_now().millis());
+        let millis = to.millis() - self.clock.machine_now().millis();
+        let kept = match self.clock_kept()? {
+            Some(mut kept) => {
+                kept.body.millis = kept.body.millis.max(millis);
+                kept
+            }
+            None => Kept::new(Document::HOUSE, CLOCK, CLOCK.to_owned(), Ahead { millis }),
+        };
         Ok(kept.next(to, None))
     }
 

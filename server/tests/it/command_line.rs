@@ -341,3 +341,36 @@ fn the_demonstration_leaves_a_store_that_is_somebodys_alone() {
     assert!(told.contains("SCRIP_DATABASE_URL is left alone"), "{told}");
     assert!(own.join("scrip.db").is_file() && !other.exists());
 }
+
+/// The first thing that anybody runs. Killed and started again, it is what it was, and tells nothing twice.
+#[test]
+fn the_demonstration_tells_two_months_to_the_end_and_once() {
+    let directory = TempDir::new().unwrap();
+    let place = directory.path().to_str().unwrap();
+    let told = || {
+        let (output, input) = std::io::pipe().unwrap();
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_scrip"))
+            .args(["demo", "--listen", "127.0.0.1:0", "--data-dir", place])
+            .env_remove("SCRIP_DATABASE_URL")
+            .stdout(input.try_clone().unwrap())
+            .stderr(input)
+            .spawn()
+            .unwrap();
+        let mut told = String::new();
+        for line in BufReader::new(output).lines() {
+            told += &(line.unwrap() + "\n");
+            if ["Stop with Ctrl-C.", "could not be told"].iter().any(|it| told.contains(it)) {
+                break;
+            }
+        }
+        demo.kill().unwrap();
+        demo.wait().unwrap();
+        assert!(told.contains("Settings > Billing") && told.contains("Stop with Ctrl-C."), "{told}");
+        json_said(&scrip(&["verify", "--data-dir", place, "--json"]))
+    };
+    let (first, again) = (told(), told());
+    assert_eq!((&first["difference_count"], &again["difference_count"]), (&json!(0), &json!(0)), "{first} {again}");
+    let (first, again) = (first["transactions"].as_u64().unwrap(), again["transactions"].as_u64().unwrap());
+    // Its servers may have run on into another hour.
+    assert!(2_000 < first && again < first + 100, "{first} and then {again} transactions");
+}
