@@ -8,6 +8,7 @@
 //! That is the one rounding. It is by grant and from the grant's beginning, so months of a grant add up to its cost,
 //! and recognised + deferred = received − refunded − taken back by banks, to the minor unit, always.
 //!
+//! Sums are totals: of an account's month they are the size of what went through it, of a house of what all have.
 //! Must never know months: a tally does not ask when. Invariant: what is summed of the ledger is zero.
 use alloc::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::id::GrantId;
 use crate::ledger::{Cause, Entry, LedgerAccount, Reversal, Terms, Transaction, What};
 use crate::money::{Credits, Currency, Money};
 use crate::time::{Span, Timestamp};
+use crate::total::TotalCredits;
 
 /// A grant somebody paid for, as the accounts see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,9 +37,9 @@ pub struct PaidGrant {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Revenue {
     /// Credits that were used.
-    pub used: i64,
+    pub used: i128,
     /// Credits that never will be.
-    pub breakage: i64,
+    pub breakage: i128,
 }
 
 impl PaidGrant {
@@ -59,18 +61,24 @@ impl PaidGrant {
         self.left().is_zero()
     }
 
-    pub fn revenue(&self) -> Revenue {
-        let gone = self.used + self.forfeited;
+    /// Recognised so far, in minor units.
+    fn earned(&self) -> i64 {
         let kept = self.cost.amount - self.refunded;
-        let earned = if self.is_over() { kept } else { share(self.cost.amount, gone, self.credits).min(kept) };
+        if self.is_over() {
+            return kept;
+        }
+        share(self.cost.amount, self.used + self.forfeited, self.credits).min(kept)
+    }
+
+    pub fn revenue(&self) -> Revenue {
+        let (earned, gone) = (self.earned(), self.used + self.forfeited);
         let breakage = if gone.is_positive() { share(earned, self.forfeited, gone) } else { 0 };
-        Revenue { used: earned - breakage, breakage }
+        Revenue { used: i128::from(earned - breakage), breakage: i128::from(breakage) }
     }
 
     /// Received for credits that are still there.
     pub fn deferred(&self) -> i64 {
-        let revenue = self.revenue();
-        self.cost.amount - self.refunded - revenue.used - revenue.breakage
+        self.cost.amount - self.refunded - self.earned()
     }
 
     fn take(&mut self, entry: &Entry) {
@@ -111,16 +119,16 @@ fn share(whole: i64, part: Credits, all: Credits) -> i64 {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Takings {
     /// For grants.
-    pub received: i64,
-    pub refunded: i64,
+    pub received: i128,
+    pub refunded: i128,
     /// By lost disputes.
-    pub clawed_back: i64,
+    pub clawed_back: i128,
     pub revenue: Revenue,
 }
 
 impl Takings {
     /// What they added to what is deferred.
-    pub fn deferred(&self) -> i64 {
+    pub fn deferred(&self) -> i128 {
         self.received - self.refunded - self.clawed_back - self.revenue.used - self.revenue.breakage
     }
     pub fn add(&mut self, other: &Takings) {
@@ -136,16 +144,16 @@ impl Takings {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sums {
     pub transactions: u64,
-    /// What each ledger account gained, in micro-credits. Together zero.
-    pub ledger: BTreeMap<LedgerAccount, i64>,
+    /// What each ledger account gained. Together zero.
+    pub ledger: BTreeMap<LedgerAccount, TotalCredits>,
     pub money: BTreeMap<Currency, Takings>,
 }
 
 impl Sums {
     pub fn add(&mut self, other: &Sums) {
         self.transactions += other.transactions;
-        for (account, micros) in &other.ledger {
-            *self.ledger.entry(account.clone()).or_default() += micros;
+        for (account, credits) in &other.ledger {
+            *self.ledger.entry(account.clone()).or_default() += *credits;
         }
         for (currency, takings) in &other.money {
             self.money.entry(*currency).or_default().add(takings);
@@ -153,12 +161,12 @@ impl Sums {
     }
 
     /// What one ledger account gained.
-    pub fn of(&self, account: &LedgerAccount) -> i64 {
+    pub fn of(&self, account: &LedgerAccount) -> TotalCredits {
         self.ledger.get(account).copied().unwrap_or_default()
     }
 
     /// What customers have: free, in holds, less what they owe.
-    pub fn outstanding(&self) -> i64 {
+    pub fn outstanding(&self) -> TotalCredits {
         self.of(&LedgerAccount::Grants) + self.of(&LedgerAccount::Held) + self.of(&LedgerAccount::Debt)
     }
 }
@@ -195,14 +203,13 @@ impl Tally {
         if let Some((grant, terms)) = transaction.granted()
             && let Some(paid) = PaidGrant::of(terms)
         {
-            sums.money.entry(paid.cost.currency).or_default().received += paid.cost.amount;
+            sums.money.entry(paid.cost.currency).or_default().received += i128::from(paid.cost.amount);
             self.paid.insert(grant, paid);
         }
         self.withdraw(transaction, &mut sums, forgotten);
         for entry in transaction.entries() {
-            let micros = entry.credits.micros();
-            *sums.ledger.entry(entry.from.clone()).or_default() -= micros;
-            *sums.ledger.entry(entry.to.clone()).or_default() += micros;
+            *sums.ledger.entry(entry.from.clone()).or_default() -= entry.credits;
+            *sums.ledger.entry(entry.to.clone()).or_default() += entry.credits;
             let reaches_back = matches!(entry.from, LedgerAccount::Usage(_) | LedgerAccount::Breakage);
             let Some(grant) = entry.grant else { continue };
             self.change(
@@ -257,8 +264,8 @@ impl Tally {
         let Some(currency) = known else { return };
         let takings = sums.money.entry(currency).or_default();
         match withdrawal.cause {
-            Cause::Refund => takings.refunded += net,
-            Cause::Dispute => takings.clawed_back += net,
+            Cause::Refund => takings.refunded += i128::from(net),
+            Cause::Dispute => takings.clawed_back += i128::from(net),
         }
     }
 
@@ -292,8 +299,8 @@ impl Tally {
         Tally { version: self.version, paid: open.collect() }
     }
 
-    pub fn deferred(&self, currency: Currency) -> i64 {
-        self.paid.values().filter(|it| it.cost.currency == currency).map(PaidGrant::deferred).sum()
+    pub fn deferred(&self, currency: Currency) -> i128 {
+        self.paid.values().filter(|it| it.cost.currency == currency).map(|it| i128::from(it.deferred())).sum()
     }
 }
 
@@ -328,5 +335,31 @@ mod tests {
             let revenue = grant.revenue();
             assert_eq!((revenue.used, revenue.breakage, grant.deferred()), (earned, breakage, deferred), "{grant:?}");
         }
+    }
+
+    /// What a house that sells at a hundredth of a cent, or in a currency of many zeros, comes to in a lifetime.
+    #[test]
+    fn what_all_accounts_come_to_is_exact_beyond_what_one_may_have() {
+        let most = i128::from(i64::MAX);
+        let takings =
+            Takings { received: most, refunded: 5, clawed_back: 7, revenue: Revenue { used: most - 20, breakage: 3 } };
+        let dong: Currency = "vnd".parse().unwrap();
+        let one = Sums {
+            transactions: 1,
+            ledger: BTreeMap::from([
+                (LedgerAccount::Issuance(crate::ledger::Source::Purchase), TotalCredits::from_micros(-most)),
+                (LedgerAccount::Grants, TotalCredits::from_micros(most - 1)),
+                (LedgerAccount::Held, TotalCredits::from_micros(1)),
+            ]),
+            money: BTreeMap::from([(dong, takings)]),
+        };
+        let mut all = Sums::default();
+        (0..1_000).for_each(|_| all.add(&one));
+        assert_eq!(all.of(&LedgerAccount::Grants).micros(), 1_000 * (most - 1));
+        assert_eq!(all.outstanding().micros(), 1_000 * most);
+        assert!(all.ledger.values().copied().sum::<TotalCredits>().is_zero());
+        let (takings, revenue) = (all.money[&dong], all.money[&dong].revenue);
+        assert_eq!((takings.received, takings.deferred()), (1_000 * most, 1_000 * (20 - 5 - 7 - 3)));
+        assert_eq!((revenue.used, revenue.breakage), (1_000 * (most - 20), 3_000));
     }
 }

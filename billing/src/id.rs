@@ -66,9 +66,14 @@ impl AccountNumber {
         self.0
     }
 }
-impl fmt::Debug for AccountNumber {
+impl fmt::Display for AccountNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "account {}", self.0)
+    }
+}
+impl fmt::Debug for AccountNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -77,6 +82,12 @@ impl fmt::Debug for AccountNumber {
 pub struct Place {
     pub account: AccountNumber,
     pub version: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, version {}", self.account, self.version)
+    }
 }
 
 /// 44 bits of milliseconds (to the year 2527), 48 bits of account number, 36 bits of version.

@@ -9,6 +9,7 @@ use core::fmt;
 use crate::money::{Credits, Currency, Money};
 use crate::tax::{Rate, Treatment};
 use crate::time::Timestamp;
+use crate::total::TotalMoney;
 
 /// What a document is, and so which series it is numbered in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -108,16 +109,16 @@ impl Invoice {
     }
 }
 
-/// Money as a plain decimal in its currency's places: `12.10`, `1000` yen, `0.005` dinars.
+/// Money, or a total of it, as a plain decimal in its currency's places: `12.10`, `1000` yen, `0.005` dinars.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Decimal(pub Money);
+pub struct Decimal<T = Money>(pub T);
 
-impl fmt::Display for Decimal {
+impl<T: Copy + Into<TotalMoney>> fmt::Display for Decimal<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places = self.0.currency.places();
-        let unit = 10_u64.pow(places);
-        let amount = self.0.amount.unsigned_abs();
-        if self.0.amount < 0 {
+        let TotalMoney { amount: signed, currency } = self.0.into();
+        let places = currency.places();
+        let (unit, amount) = (10_u128.pow(places), signed.unsigned_abs());
+        if signed < 0 {
             f.write_str("-")?;
         }
         write!(f, "{}", amount / unit)?;
@@ -151,6 +152,13 @@ mod tests {
             (i64::MIN, "jpy", "-9223372036854775808"),
         ] {
             assert_eq!(Decimal(Money { amount, currency: currency.parse().unwrap() }).to_string(), text);
+        }
+        let total = |amount, currency: &str| TotalMoney { amount, currency: currency.parse().unwrap() };
+        for (amount, currency, text) in [
+            (10_i128.pow(22) + 5, "eur", "100000000000000000000.05"),
+            (-(10_i128.pow(20)), "vnd", "-100000000000000000000"),
+        ] {
+            assert_eq!(Decimal(total(amount, currency)).to_string(), text);
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod server;
 pub mod subscription;
 pub mod tax;
 pub mod time;
+pub mod total;
 pub mod usage;
 pub mod zone;
 

@@ -3,6 +3,8 @@
 //! Knows the port and the rules, no adapter. It reads the journal once, as a stream; what it holds grows with the
 //! accounts, never with their transactions. It wants a store that nobody writes to meanwhile: what is committed while
 //! it runs may be listed as a difference.
+mod said;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +14,7 @@ use billing::id::{AccountNumber, ChargeId, Place};
 use billing::ledger::{Book, COUNTED_FOR, Draw, Grant, LedgerAccount, Transaction, What};
 use billing::money::Credits;
 use billing::time::Timestamp;
+use billing::total::TotalCredits;
 use billing::usage::{UsageKey, UsageSum};
 
 use crate::{Fault, Movable, NameHash, UsageRow};
@@ -54,8 +57,8 @@ impl Report {
             }
             budget.periods.iter().for_each(|it| sums.entry(it.start).or_default().1 += it.used);
             for (start, (expected, found)) in sums.into_iter().filter(|(_, (expected, found))| expected != found) {
-                let place = format!("{:?}, budget {} from {start:?}", book.account, budget.id);
-                self.differs("budget", place, expected.to_string(), found.to_string());
+                let place = format!("{}, budget {} from {}", book.account, budget.id, said::instant(start));
+                self.differs("budget", place, format!("{expected} credits"), format!("{found} credits"));
             }
         }
     }
@@ -101,7 +104,8 @@ pub fn verify(store: &dyn Movable, progress: &mut dyn FnMut(u64, u64)) -> Result
     replay.compare_accounts()?;
     let sum: i128 = replay.report.sums.values().sum();
     if sum != 0 {
-        replay.report.differs("double entry", "the house".to_owned(), "0".to_owned(), sum.to_string());
+        let found = format!("{} credits", TotalCredits::from_micros(sum));
+        replay.report.differs("double entry", "the house".to_owned(), "0 credits".to_owned(), found);
     }
     Ok(replay.report)
 }
@@ -217,8 +221,8 @@ impl Replay<'_> {
             }
         }
         if settled.is_some() && settled != fact {
-            let place = format!("a name of {:?}", transaction.place);
-            self.report.differs("name", place, format!("{settled:?}"), format!("{fact:?}"));
+            let place = format!("a name of {}", transaction.place);
+            self.report.differs("name", place, said::name(settled), said::name(fact));
         }
         if folded.is_broken {
             return;
@@ -226,18 +230,18 @@ impl Replay<'_> {
         let expected = folded.book.version + 1;
         if version != expected {
             folded.is_broken = true;
-            let place = format!("{account:?}");
+            let place = account.to_string();
             self.report.differs("version", place, expected.to_string(), version.to_string());
             return;
         }
         if !adds_up(transaction) {
-            let place = format!("{account:?}, version {version}");
-            let found = format!("{:?}", transaction.what);
+            let (place, found) = (transaction.place.to_string(), said::transaction(transaction));
+            let found = format!("{found} that their parts do not come to");
             self.report.differs("transaction", place, "credits that are the sum of their parts".to_owned(), found);
         }
         if !moved_on(&mut folded.book, transaction) {
             folded.is_broken = true;
-            let (place, found) = (format!("{account:?}, version {version}"), format!("{:?}", transaction.what));
+            let (place, found) = (transaction.place.to_string(), said::transaction(transaction));
             self.report.differs("transaction", place, "one that follows from those before it".to_owned(), found);
             return;
         }
@@ -255,8 +259,12 @@ impl Replay<'_> {
         for ((_, expected), found) in asked.iter().zip(named) {
             self.report.names += 1;
             if !matches!(found, Ok(Some(it)) if it == *expected) {
-                let place = format!("a name of {expected:?}");
-                self.report.differs("name", place, format!("{expected:?}"), format!("{found:?}"));
+                self.report.differs(
+                    "name",
+                    format!("a name of {expected}"),
+                    expected.to_string(),
+                    said::led_to(&found),
+                );
             }
         }
     }
@@ -270,10 +278,7 @@ impl Replay<'_> {
             let numbers: Vec<AccountNumber> = some.iter().map(|(it, _)| *it).collect();
             let books = one_by_one(&numbers, |it| store.recall(&[], it).map(|it| it.books));
             for ((account, folded), found) in some.iter().zip(books).filter(|((_, folded), _)| !folded.is_broken) {
-                if !matches!(&found, Ok(Some(it)) if *it == folded.book) {
-                    let (place, expected) = (format!("{account:?}"), format!("{:?}", folded.book));
-                    self.report.differs("book", place, expected, format!("{found:?}"));
-                }
+                self.compare_book(&folded.book, found);
                 folded.compare_sums(&mut self.report);
                 self.compare_usage(*account, folded)?;
             }
@@ -281,11 +286,25 @@ impl Replay<'_> {
         Ok(())
     }
 
+    fn compare_book(&mut self, expected: &Book, found: Result<Option<Arc<Book>>, Fault>) {
+        let (account, version) = (expected.account, expected.version);
+        let lacks = |found: String| vec![("version", version.to_string(), found)];
+        let differing = match found {
+            Ok(Some(found)) if *found == *expected => return,
+            Ok(Some(found)) => said::books(expected, &found),
+            Ok(None) => lacks("no book".to_owned()),
+            Err(fault) => lacks(fault.to_string()),
+        };
+        for (part, expected, found) in differing {
+            self.report.differs("book", format!("{account}, {part}"), expected, found);
+        }
+    }
+
     fn compare_usage(&mut self, account: AccountNumber, folded: &Folded) -> Result<(), Fault> {
         let found = match self.store.usage(account, Timestamp::from_millis(i64::MIN), Timestamp::NEVER) {
             Ok(found) => found,
             Err(fault) => {
-                let place = format!("{account:?}");
+                let place = account.to_string();
                 self.report.differs("usage", place, "rows that can be read".to_owned(), fault.to_string());
                 return Ok(());
             }
@@ -312,8 +331,8 @@ impl Replay<'_> {
             }
         }
         for (key, (expected, found)) in rows.into_iter().filter(|(_, (expected, found))| expected != found) {
-            let place = format!("{account:?}, {key:?}");
-            self.report.differs("usage", place, format!("{expected:?}"), format!("{found:?}"));
+            let place = format!("{account}, {}", said::usage_key(&key));
+            self.report.differs("usage", place, said::usage_sum(&expected), said::usage_sum(&found));
         }
         Ok(())
     }
@@ -398,8 +417,9 @@ impl Folded {
             ("debt", debt, self.debt),
         ] {
             if expected != found {
-                let place = format!("{:?}, {name}", book.account);
-                report.differs("double entry", place, expected.to_string(), found.to_string());
+                let place = format!("{}, {name}", book.account);
+                let credits = |micros| format!("{} credits", TotalCredits::from_micros(micros));
+                report.differs("double entry", place, credits(expected), credits(found));
             }
         }
     }

@@ -36,14 +36,15 @@ impl RateCard {
     }
 
     /// The rate by which `quantity` of `usage` would be priced, for who needs more of it than its price: its caps,
-    /// minimums and commitments.
+    /// minimums and commitments. Of a quantity that has none, that of what it is counted as.
     pub fn rate_of(&self, usage: &Usage, quantity: &str) -> Result<&Rate, Refusal> {
         let compiled = self.metered(&usage.meter)?;
         let reading = Reading::new(compiled, usage)?;
         let column = compiled.meter.quantities.iter().position(|it| *it.name == *quantity);
         let field = || format!("quantities.{quantity}");
         let column = column.ok_or_else(|| Refusal::unpriced(field(), "is not a quantity of this meter"))?;
-        let slot = compiled.slot(compiled.cell(&reading), column);
+        let cell = compiled.cell(&reading);
+        let slot = compiled.priced_as(cell, column).and_then(|it| compiled.slot(cell, it));
         let source = slot.and_then(|it| it.source).ok_or_else(|| unpriced(compiled, &reading, column))?;
         Ok(&compiled.meter.rows[source.0].rates[source.1])
     }

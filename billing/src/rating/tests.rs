@@ -213,6 +213,13 @@ fn what_a_card_has_no_name_for_costs_what_it_was_counted_as() {
     assert_eq!(priced(&listed(&[input, hour]), &mine).unwrap(), "844");
     assert_eq!(priced(&listed(&[input]), &mine).unwrap(), "444");
     assert_eq!(priced(&listed(&[input]), &format!("{all} model=other")).unwrap(), "854");
+    let rate_of = |prices: &[(&'static str, &str)], quantity: &str| {
+        let rate = listed(prices).rate_of(&usage("chat model=mine"), quantity).map(|it| format!("{}", it.quantity));
+        rate.map_err(|it| format!("{it}"))
+    };
+    assert_eq!(rate_of(&[input, minutes], "cache_write_1h_tokens").unwrap(), "cache_write_tokens");
+    assert_eq!(rate_of(&[input], "cache_write_1h_tokens").unwrap(), "input_tokens");
+    assert!(rate_of(&[minutes], "input_tokens").is_err(), "what is asked for is counted as nothing else");
     let refused = |card: &RateCard, text: &str| format!("{}", priced(card, text).unwrap_err());
     let why = "`quantities.input_tokens` has no price for model `mine`";
     assert_eq!(refused(&listed(&[minutes]), &mine), why);

@@ -190,11 +190,12 @@ fn named(it: &Value, name: &str) -> String {
 fn in_words(money: &Value) -> String {
     let (amount, currency) = (&money["amount"], &money["currency"]);
     let code = currency.as_str().unwrap_or_default();
-    let money = amount.as_i64().zip(code.parse().ok());
+    let whole = amount.as_i64().map(i128::from).or_else(|| amount.as_u64().map(i128::from));
+    let money = whole.zip(code.parse().ok());
     money.map_or_else(
         || format!("{amount} {code}"),
         |(amount, currency)| {
-            let decimal = billing::invoice::Decimal(billing::money::Money { amount, currency });
+            let decimal = billing::invoice::Decimal(billing::total::TotalMoney { amount, currency });
             format!("{decimal} {}", code.to_uppercase())
         },
     )

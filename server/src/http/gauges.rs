@@ -49,8 +49,8 @@ impl Gauges {
         self.replays.fetch_add(duplicates, Ordering::Relaxed);
     }
 
-    /// In Prometheus' text format, with what the turnstile counts.
-    pub fn render(&self, turnstile: &Tally) -> String {
+    /// In Prometheus' text format, with what the turnstile counts, and how much is measured right now.
+    pub fn render(&self, turnstile: &Tally, measured_now: usize) -> String {
         let mut page = String::with_capacity(2_048);
         let read = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
         let mut single = |name: &str, kind: &str, help: &str, value: u64| {
@@ -59,6 +59,8 @@ impl Gauges {
         };
         single("scrip_requests_under_way", "gauge", "Requests being answered.", read(&self.under_way));
         single("scrip_connections", "gauge", "Open connections.", read(&self.connections));
+        let measured_now = u64::try_from(measured_now).unwrap_or(u64::MAX);
+        single("scrip_measurements_under_way", "gauge", "Artefacts being measured.", measured_now);
         single("scrip_charges_total", "counter", "Charges written down.", read(&self.charges));
         single("scrip_replays_total", "counter", "Repeated requests answered again.", read(&self.replays));
         single(

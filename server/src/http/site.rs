@@ -185,6 +185,11 @@ impl Site {
         self.page_uploads.take(account, bytes.div_ceil(UPLOAD_UNIT))
     }
 
+    /// Artefacts that are measured right now.
+    pub fn measured_now(&self) -> usize {
+        MEASURING_MAX - self.measuring.available_permits()
+    }
+
     /// Runs a measurement on a thread of its own, not too many at once.
     pub async fn measure<T: Send + 'static>(
         &self,

@@ -152,7 +152,7 @@ impl App {
             let transaction: Arc<Transaction> = self
                 .store
                 .transaction(place)?
-                .ok_or_else(|| Fault::new("reading a past balance", format!("{place:?} is missing")))?;
+                .ok_or_else(|| Fault::new("reading a past balance", format!("{place} is missing")))?;
             if transaction.at <= at {
                 (low, found) = (version, transaction.after);
             } else {
@@ -172,7 +172,7 @@ impl App {
             let newest_first = self.store.transactions(account, until + 1, count)?;
             newest_first.iter().rev().for_each(|it| book.apply(it));
             if book.version == before {
-                return Err(Fault::new("reading a past balance", format!("{account:?} has no version {until}")));
+                return Err(Fault::new("reading a past balance", format!("{account} has no version {until}")));
             }
         }
         Ok(book)

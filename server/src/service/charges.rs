@@ -240,7 +240,7 @@ impl App {
             let Some(last) = last else { return Ok((0, Credits::ZERO)) };
             return match self.store.transaction(last)?.as_deref() {
                 Some(Transaction { what: What::Reversed(it), .. }) => Ok((count, it.total)),
-                _ => Err(Fault::new("reading a reversal", format!("{last:?} is named as one and is not"))),
+                _ => Err(Fault::new("reading a reversal", format!("{last} is named as one and is not"))),
             };
         }
     }

@@ -233,7 +233,7 @@ impl App {
                 Progress::Later(Span::default())
             }
             Err(stripe::Failure::Refused { why, detail }) => {
-                tracing::error!(payment = %id, ?why, detail, "the provider refused a payment");
+                tracing::error!(payment = %id, %why, detail, "the provider refused a payment");
                 Progress::Over(Failure::ProcessingError)
             }
         }
@@ -365,7 +365,7 @@ fn closed(provider: &stripe::Provider, id: PaymentId, page: &str) -> Result<Prog
 fn looked(id: PaymentId, asked: Result<Progress, stripe::Failure>) -> Result<Progress, stripe::Failure> {
     match asked {
         Err(stripe::Failure::Refused { why, detail }) => {
-            tracing::error!(payment = %id, ?why, detail, "the provider refused a look; it will be looked again");
+            tracing::error!(payment = %id, %why, detail, "the provider refused a look; it will be looked again");
             Ok(Progress::Later(Span::default()))
         }
         other => other,

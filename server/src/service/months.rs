@@ -2,8 +2,9 @@
 //!
 //! An account's month is a document: what its transactions of that month came to, the balance it began with, and the
 //! paid grants that were open in it. The house's is the sum over all accounts. Both are written by `bookkeeping` alone,
-//! in one commit, so what is in one is in the other. Must never know who asks. Invariant: an account's month begins
-//! with the balance the one before ended with.
+//! in one commit, so what is in one is in the other. Sums are whole numbers of as many digits as they have: what was
+//! written when they were kept in fewer bits is read the same. Must never know who asks. Invariant: an account's month
+//! begins with the balance the one before ended with.
 use std::collections::BTreeMap;
 
 use billing::accounting::{PaidGrant, Revenue, Sums, Takings, Tally};
@@ -12,6 +13,7 @@ use billing::id::GrantId;
 use billing::ledger::{LedgerAccount, Transaction, What, Work};
 use billing::money::{Credits, Currency, Money};
 use billing::time::Timestamp;
+use billing::total::TotalCredits;
 use serde::{Deserialize, Serialize};
 use store::Fault;
 
@@ -25,17 +27,17 @@ pub(super) const OTHERS: &str = "(others)";
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct SumsBody {
     pub transactions: u64,
-    pub ledger: BTreeMap<String, i64>,
+    pub ledger: BTreeMap<String, i128>,
     pub money: BTreeMap<String, TakingsBody>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct TakingsBody {
-    received: i64,
-    refunded: i64,
-    clawed_back: i64,
-    used: i64,
-    breakage: i64,
+    received: i128,
+    refunded: i128,
+    clawed_back: i128,
+    used: i128,
+    breakage: i128,
 }
 
 impl SumsBody {
@@ -52,7 +54,7 @@ impl SumsBody {
         };
         SumsBody {
             transactions: sums.transactions,
-            ledger: sums.ledger.iter().map(|(account, it)| (account.to_string(), *it)).collect(),
+            ledger: sums.ledger.iter().map(|(account, it)| (account.to_string(), it.micros())).collect(),
             money: sums.money.iter().map(takings).collect(),
         }
     }
@@ -61,7 +63,8 @@ impl SumsBody {
         let broken = |it: &str| Fault::new("reading a month", format!("`{it}` is not known"));
         let mut sums = Sums { transactions: self.transactions, ..Sums::default() };
         for (name, micros) in &self.ledger {
-            sums.ledger.insert(name.parse::<LedgerAccount>().map_err(|()| broken(name))?, *micros);
+            let account = name.parse::<LedgerAccount>().map_err(|()| broken(name))?;
+            sums.ledger.insert(account, TotalCredits::from_micros(*micros));
         }
         for (code, it) in &self.money {
             let takings = Takings {
@@ -119,7 +122,7 @@ pub struct UsedRow {
     pub project: Option<String>,
     pub server: Option<String>,
     /// In micro-credits; what was taken back is taken off.
-    pub credits: i64,
+    pub credits: i128,
     /// Charges; one that was taken back counts.
     pub count: u64,
     /// The first hour of it; none in a month that was counted before this was written down.
@@ -143,9 +146,11 @@ pub(super) struct AccountMonth {
 }
 
 impl AccountMonth {
+    /// What it had when it ended, or has now: one account's own, which fits as its balance does.
     pub fn closing(&self) -> i64 {
         let of = |name: &str| self.sums.ledger.get(name).copied().unwrap_or_default();
-        self.opening + of("grants") + of("held") + of("debt")
+        let closing = i128::from(self.opening) + of("grants") + of("held") + of("debt");
+        i64::try_from(closing).expect("credits of one account fit in i64 micro-credits")
     }
 
     pub fn tally(&self) -> Tally {
@@ -166,7 +171,7 @@ pub(super) struct Used(BTreeMap<WhatFor, Sum>);
 
 /// Credits, charges, and the first hour.
 #[derive(Default)]
-struct Sum(i64, u64, Option<i64>);
+struct Sum(i128, u64, Option<i64>);
 
 /// A meter, a project, a server.
 type WhatFor = (String, Option<String>, Option<String>);
@@ -178,9 +183,9 @@ impl Used {
     }
 
     pub fn count(&mut self, transaction: &Transaction) {
-        let (work, credits, count): (&Work, i64, u64) = match &transaction.what {
-            What::Charged { work, credits, .. } => (work, credits.micros(), 1),
-            What::Reversed(it) => (&it.work, -it.credits.micros(), 0),
+        let (work, credits, count): (&Work, i128, u64) = match &transaction.what {
+            What::Charged { work, credits, .. } => (work, i128::from(credits.micros()), 1),
+            What::Reversed(it) => (&it.work, -i128::from(it.credits.micros()), 0),
             _ => return,
         };
         let key = work.usage_key();
@@ -190,7 +195,7 @@ impl Used {
 
     /// Where there are very many rows already, a new one is added to those of others: of servers first, of projects
     /// when there are twice as many. What was of no server or of no project stays so.
-    fn add(&mut self, mut key: WhatFor, (credits, count, hour): (i64, u64, Timestamp)) {
+    fn add(&mut self, mut key: WhatFor, (credits, count, hour): (i128, u64, Timestamp)) {
         if ROWS_MAX <= self.0.len() && key.2.is_some() && !self.0.contains_key(&key) {
             key.2 = Some(OTHERS.to_owned());
         }
@@ -222,13 +227,15 @@ impl Used {
 /// What a day of the house added to what customers have, and to what is deferred.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct DayBody {
-    pub outstanding: i64,
-    pub deferred: BTreeMap<String, i64>,
+    /// In micro-credits.
+    pub outstanding: i128,
+    /// In minor units, by currency.
+    pub deferred: BTreeMap<String, i128>,
 }
 
 impl DayBody {
     pub fn add(&mut self, sums: &Sums) {
-        self.outstanding += sums.outstanding();
+        self.outstanding += sums.outstanding().micros();
         for (currency, it) in &sums.money {
             *self.deferred.entry(currency.as_str().to_owned()).or_default() += it.deferred();
         }
@@ -336,6 +343,28 @@ mod tests {
         assert!(november.to_string() < november.next().to_string());
     }
 
+    /// As it was written when sums were kept in 64 bits, and as it goes on beyond them.
+    #[test]
+    fn a_month_goes_on_past_the_sums_it_was_begun_with() {
+        let most = i64::MAX;
+        let written = format!(
+            "{{\"sums\":{{\"transactions\":9,\"ledger\":{{\"grants\":{most},\"issuance:purchase\":-{most}}},\"money\":{{\"vnd\":\
+             {{\"received\":{most},\"refunded\":0,\"clawed_back\":0,\"used\":0,\"breakage\":0}}}}}},\"days\":{{\"7\":\
+             {{\"outstanding\":{most},\"deferred\":{{\"vnd\":{most}}}}}}}}}"
+        );
+        let mut month: HouseMonth = serde_json::from_str(&written).unwrap();
+        assert_eq!(serde_json::to_string(&month).unwrap(), written, "what fits is written as it was");
+        let mut counted = Counted::default();
+        let sums = month.sums.read().unwrap();
+        (0..9).for_each(|_| counted.add(7, &sums));
+        counted.add_to(&mut month).unwrap();
+        let again: HouseMonth = serde_json::from_str(&serde_json::to_string(&month).unwrap()).unwrap();
+        let (ten, dong) = (10 * i128::from(most), "vnd".parse().unwrap());
+        let sums = again.sums.read().unwrap();
+        assert_eq!((sums.outstanding().micros(), sums.money[&dong].received, sums.transactions), (ten, ten, 90));
+        assert_eq!((again.days[&7].outstanding, again.days[&7].deferred["vnd"]), (ten, ten));
+    }
+
     #[test]
     fn a_month_with_very_many_servers_stays_small_and_adds_up() {
         let mut used = Used::default();
@@ -348,7 +377,7 @@ mod tests {
         used.add(("ai_chat".to_owned(), Some("shop".to_owned()), None), (5, 1, Timestamp::EPOCH));
         let rows = used.rows();
         assert_eq!(rows.len(), ROWS_MAX + 2);
-        assert_eq!(rows.iter().map(|it| it.credits).sum::<i64>(), 3 * 2_000 + 5);
+        assert_eq!(rows.iter().map(|it| it.credits).sum::<i128>(), 3 * 2_000 + 5);
         let of_no_server = rows.iter().find(|it| it.server.is_none()).unwrap();
         assert_eq!((&*of_no_server.meter, of_no_server.credits), ("ai_chat", 5), "what ran on no server says so");
         let others = rows.iter().find(|it| it.server.as_deref() == Some(OTHERS)).unwrap();

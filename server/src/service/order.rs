@@ -268,7 +268,7 @@ impl App {
     pub(super) fn answered_before(&self, account: &Name, key: &Key, refused: Error) -> Result<Answer, Error> {
         let Some(place) = self.store.recall(&[key.name], &[])?.named.pop().flatten() else { return Err(refused) };
         let transaction = self.store.transaction(place)?.ok_or_else(|| {
-            store::Fault::new("replaying a request", format!("{place:?} is named and not in the journal"))
+            store::Fault::new("replaying a request", format!("{place} is named and not in the journal"))
         })?;
         if transaction.origin.request != key.request {
             return Err(Refusal::IdempotencyConflict.into());

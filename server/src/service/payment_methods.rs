@@ -434,7 +434,7 @@ pub(super) fn told(failure: &stripe::Failure) -> Error {
         // It came with our caller's key: another request under it is a conflict there as it is here.
         stripe::Failure::Refused { why: stripe::RefusedFor::KeyReused, .. } => Refusal::IdempotencyConflict.into(),
         stripe::Failure::Refused { why, detail } => {
-            Error::Fault(store::Fault::new("asking the payment provider", format!("{why:?}: {detail}")))
+            Error::Fault(store::Fault::new("asking the payment provider", format!("{why}: {detail}")))
         }
     }
 }

@@ -3,19 +3,21 @@
 //! Exact: nothing is shortened on a paper. What cannot be said in the places there are is said to be about so much.
 use billing::calendar::Date;
 use billing::invoice::{Line, Party};
-use billing::money::{Credits, Currency, Money};
+use billing::money::{Credits, Currency};
 use billing::tax::{Country, Treatment};
 use billing::time::Timestamp;
+use billing::total::{TotalCredits, TotalMoney};
 
 const MINUS: char = '\u{2212}';
 /// Places of a unit price.
 const UNIT_PLACES: u32 = 6;
 
 /// `€12.50`, `CHF 12.50`, `¥1,250`.
-pub fn money(money: Money) -> String {
+pub fn money(money: impl Into<TotalMoney>) -> String {
+    let money = money.into();
     let symbol = symbol(money.currency);
     let sign = if money.amount < 0 { MINUS.to_string() } else { String::new() };
-    let unit = 10_u64.pow(money.currency.places());
+    let unit = 10_u128.pow(money.currency.places());
     let amount = money.amount.unsigned_abs();
     let whole = thousands(amount / unit);
     match money.currency.places() {
@@ -38,8 +40,8 @@ fn symbol(currency: Currency) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
+pub fn thousands(number: impl Into<u128>) -> String {
+    let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
         if 0 < place && (digits.len() - place).is_multiple_of(3) {
@@ -57,9 +59,10 @@ pub fn at_least(credits: Credits) -> String {
 }
 
 /// All places there are: `1,234.000001`, `−12.5`.
-pub fn credits(credits: Credits) -> String {
-    let (sign, micros) = (credits < Credits::ZERO, credits.micros().unsigned_abs());
-    let unit = Credits::MICROS.unsigned_abs();
+pub fn credits(credits: impl Into<TotalCredits>) -> String {
+    let credits = credits.into();
+    let (sign, micros) = (credits < TotalCredits::ZERO, credits.micros().unsigned_abs());
+    let unit = u128::from(Credits::MICROS.unsigned_abs());
     let mut text = if sign { MINUS.to_string() } else { String::new() };
     text.push_str(&thousands(micros / unit));
     if !micros.is_multiple_of(unit) {
@@ -71,7 +74,8 @@ pub fn credits(credits: Credits) -> String {
 }
 
 /// The same with its sign, as what came and went is told.
-pub fn signed(it: Credits) -> String {
+pub fn signed(it: impl Into<TotalCredits>) -> String {
+    let it = it.into();
     if it.is_positive() { format!("+{}", credits(it)) } else { credits(it) }
 }
 
@@ -89,7 +93,7 @@ pub fn unit_price(line: &Line, currency: Currency) -> String {
     while currency.places() as usize + usize::from(currency.places() == 0) < places.len() && places.ends_with('0') {
         places.pop();
     }
-    let whole = thousands(u64::try_from(rounded / unit).unwrap_or(u64::MAX));
+    let whole = thousands((rounded / unit).unsigned_abs());
     let about = if exact { "" } else { "≈ " };
     match places.trim_end_matches('0') {
         "" if currency.places() == 0 => format!("{about}{}{whole}", symbol(currency)),
@@ -149,6 +153,7 @@ fn country(code: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use billing::money::Money;
 
     #[test]
     fn nothing_is_shortened() {
@@ -158,6 +163,13 @@ mod tests {
             assert_eq!(credits(Credits::from_micros(micros)), text);
         }
         assert_eq!(signed(Credits::whole(5)), "+5");
+        let total = TotalCredits::from_micros(-10_i128.pow(20) - 1);
+        assert_eq!(
+            (credits(total), signed(-total)),
+            ("−100,000,000,000,000.000001".into(), "+100,000,000,000,000.000001".into())
+        );
+        let dong = TotalMoney { amount: -10_i128.pow(21), currency: "vnd".parse().unwrap() };
+        assert_eq!(money(dong), "−VND 1,000,000,000,000,000,000,000");
         for (needed, said) in [("12", "12"), ("12.000001", "13"), ("0.5", "1"), ("1234.5", "1,235")] {
             assert_eq!(at_least(needed.parse().unwrap()), said, "what is advised is enough");
         }

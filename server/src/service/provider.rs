@@ -223,7 +223,7 @@ impl App {
                 if end < notice.at + SET_ASIDE_AFTER {
                     return false;
                 }
-                (&notice.reference, notice.at, format!("what it is about could not be looked at: {error:?}"))
+                (&notice.reference, notice.at, format!("what it is about could not be looked at: {error}"))
             }
         };
         reading.set_aside(SetAside { event: event.clone(), why, at: at.millis() })

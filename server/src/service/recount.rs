@@ -1,17 +1,21 @@
 //! Everything counted once more, from the journal, and held against the months: what `scrip verify` adds to the rest.
 //!
 //! Must never know how months come to be. Invariant: it writes nothing.
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
-use billing::accounting::{Sums, Tally, booked_at};
+use billing::accounting::{PaidGrant, Sums, Takings, Tally, booked_at};
 use billing::calendar::Date;
 use billing::id::AccountNumber;
+use billing::invoice::Decimal;
+use billing::money::{Currency, Money};
+use billing::total::{TotalCredits, TotalMoney};
 use store::{Document, Fault, Store};
 
 use super::bookkeeping::{ACCOUNT_MONTH, HOUSE_MONTH};
 use super::documents::{Kept, read};
-use super::months::{AccountMonth, Counted, HouseMonth, Month};
+use super::months::{AccountMonth, Counted, DayBody, HouseMonth, Month};
 
 /// What the journal says that an account's months come to, up to the version they name.
 struct Recount {
@@ -42,8 +46,8 @@ impl Recount {
         let expected = self.tally.carried();
         Ok(match (sums == self.sums, carried == expected) {
             (true, true) => None,
-            (false, _) => Some(format!("all months: expected {:?}, found {sums:?}", self.sums)),
-            (true, false) => Some(format!("carried on: expected {expected:?}, found {carried:?}")),
+            (false, _) => Some(format!("all months: {}", sums_differ(&self.sums, &sums))),
+            (true, false) => Some(format!("carried on: {}", tallies_differ(&expected, &carried))),
         })
     }
 }
@@ -88,10 +92,11 @@ fn verify_house(store: &dyn Store, mut months: BTreeMap<Month, Counted>) -> Resu
         let kept = read::<HouseMonth>(document)?;
         let month = kept.document.id.parse::<Month>().map_err(|it| Fault::new("reading a month", it))?;
         let expected = months.remove(&month).unwrap_or_default();
-        if kept.body.sums.read()? != expected.sums {
-            differences.push(format!("month {month}: expected {:?}, found {:?}", expected.sums, kept.body.sums));
+        let sums = kept.body.sums.read()?;
+        if sums != expected.sums {
+            differences.push(format!("month {month}: {}", sums_differ(&expected.sums, &sums)));
         } else if kept.body.days != expected.days {
-            differences.push(format!("days of {month}: expected {:?}, found {:?}", expected.days, kept.body.days));
+            differences.push(format!("days of {month}: {}", days_differ(&expected.days, &kept.body.days)));
         }
     }
     differences.extend(months.into_keys().map(|it| format!("month {it}: it is not there")));
@@ -100,3 +105,96 @@ fn verify_house(store: &dyn Store, mut months: BTreeMap<Month, Counted>) -> Resu
 
 /// A hundred years of them.
 const MONTHS_VERIFIED_MAX: usize = 1_200;
+/// Differences of one month that are told; of more, only how many.
+const TOLD_MAX: usize = 20;
+
+/// What differs, in words: what it is, what it should be, what it is said to be.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Told {
+    fn compare<T: Display>(&mut self, what: impl Display, expected: Option<T>, found: Option<T>) {
+        let said = |it: Option<T>| it.map_or_else(|| "none".to_owned(), |it| it.to_string());
+        let (expected, found) = (said(expected), said(found));
+        if expected != found {
+            self.0.push(format!("{what}: expected {expected}, found {found}"));
+        }
+    }
+
+    fn text(mut self) -> String {
+        let more = self.0.len().saturating_sub(TOLD_MAX);
+        self.0.truncate(TOLD_MAX);
+        if 0 < more {
+            self.0.push(format!("and {more} more"));
+        }
+        self.0.join("; ")
+    }
+}
+
+/// All keys of both, in their order.
+fn keys<'a, K: Ord, V>(one: &'a BTreeMap<K, V>, other: &'a BTreeMap<K, V>) -> BTreeSet<&'a K> {
+    one.keys().chain(other.keys()).collect()
+}
+
+fn sums_differ(expected: &Sums, found: &Sums) -> String {
+    let mut told = Told::default();
+    told.compare("transactions", Some(expected.transactions), Some(found.transactions));
+    for it in keys(&expected.ledger, &found.ledger) {
+        told.compare(format_args!("credits of {it}"), expected.ledger.get(it), found.ledger.get(it));
+    }
+    let amounts: [(&str, fn(&Takings) -> i128); 5] = [
+        ("received", |it| it.received),
+        ("refunded", |it| it.refunded),
+        ("clawed back", |it| it.clawed_back),
+        ("recognised from use", |it| it.revenue.used),
+        ("recognised from breakage", |it| it.revenue.breakage),
+    ];
+    for it in keys(&expected.money, &found.money) {
+        for (what, amount) in amounts {
+            let of = |sums: &Sums| sums.money.get(it).map(|takings| money(amount(takings), *it));
+            told.compare(format_args!("{it} {what}"), of(expected), of(found));
+        }
+    }
+    told.text()
+}
+
+fn days_differ(expected: &BTreeMap<u8, DayBody>, found: &BTreeMap<u8, DayBody>) -> String {
+    let mut told = Told::default();
+    let none = DayBody::default();
+    for day in keys(expected, found) {
+        let has = |days: &BTreeMap<u8, DayBody>| days.get(day).map(|it| TotalCredits::from_micros(it.outstanding));
+        told.compare(format_args!("day {day}, credits outstanding"), has(expected), has(found));
+        let (expected, found) = (expected.get(day).unwrap_or(&none), found.get(day).unwrap_or(&none));
+        for code in keys(&expected.deferred, &found.deferred) {
+            // Of a code that is none the number alone is told.
+            let amount = |it: &i128| code.parse().map_or_else(|_| it.to_string(), |currency| money(*it, currency));
+            let of = |day: &DayBody| day.deferred.get(code).map(amount);
+            told.compare(format_args!("day {day}, {code} deferred"), of(expected), of(found));
+        }
+    }
+    told.text()
+}
+
+fn tallies_differ(expected: &Tally, found: &Tally) -> String {
+    let mut told = Told::default();
+    told.compare("version", Some(expected.version), Some(found.version));
+    for it in keys(&expected.paid, &found.paid) {
+        told.compare(format_args!("grant {it}"), expected.paid.get(it).map(paid), found.paid.get(it).map(paid));
+    }
+    told.text()
+}
+
+fn money(amount: i128, currency: Currency) -> String {
+    Decimal(TotalMoney { amount, currency }).to_string()
+}
+
+fn paid(it: &PaidGrant) -> String {
+    let Money { amount, currency } = it.cost;
+    let (cost, refunded) = (money(i128::from(amount), currency), money(i128::from(it.refunded), currency));
+    let (used, forfeited, returned) = (it.used, it.forfeited, it.returned);
+    format!(
+        "{} credits for {cost} {currency}, {used} used, {forfeited} expired or taken back, {returned} gone back, \
+         {refunded} refunded",
+        it.credits
+    )
+}

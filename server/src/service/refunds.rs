@@ -278,7 +278,7 @@ impl App {
                 }
             },
             Err(stripe::Failure::Refused { why, detail }) => {
-                tracing::error!(refund = kept.document.id, ?why, detail, "the provider refused a refund");
+                tracing::error!(refund = kept.document.id, %why, detail, "the provider refused a refund");
                 self.not_refunded(id, kept, false).await
             }
             Err(failure) => {
@@ -485,7 +485,7 @@ fn send_or_find(
 fn no_refusal(failure: stripe::Failure) -> stripe::Failure {
     match failure {
         stripe::Failure::Refused { why, detail } => {
-            stripe::Failure::Busy { after: Span::MINUTE, detail: format!("{why:?}: {detail}") }
+            stripe::Failure::Busy { after: Span::MINUTE, detail: format!("{why}: {detail}") }
         }
         other => other,
     }

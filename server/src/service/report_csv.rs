@@ -1,7 +1,7 @@
 //! Reports as sheets, for spreadsheets and what accountants import: the same from the API and the console.
 use billing::invoice::Decimal;
-use billing::money::Money;
 use billing::time::Timestamp;
+use billing::total::TotalMoney;
 
 use super::{Liability, RevenueReport, TrialBalance};
 use crate::csv;
@@ -68,7 +68,7 @@ pub fn revenue_csv(it: &RevenueReport) -> String {
             ("recognised", "breakage", takings.revenue.breakage),
             ("deferred", "", money.deferred),
         ] {
-            let amount = Decimal(Money { amount, currency: *currency }).to_string();
+            let amount = Decimal(TotalMoney { amount, currency: *currency }).to_string();
             line(what, of, currency.as_str(), &amount);
         }
     }

@@ -5,8 +5,9 @@
 use billing::accounting::{Sums, Takings};
 use billing::calendar::Date;
 use billing::ledger::{LedgerAccount, Source};
-use billing::money::{Credits, Currency, Money};
+use billing::money::Currency;
 use billing::time::Timestamp;
+use billing::total::{TotalCredits, TotalMoney};
 use store::Document;
 
 use super::Error;
@@ -22,13 +23,13 @@ const MONTHS_MAX: usize = 1_200;
 /// Every ledger account and what it stands at. Together zero.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TrialBalance {
-    pub accounts: Vec<(LedgerAccount, Credits)>,
+    pub accounts: Vec<(LedgerAccount, TotalCredits)>,
     pub transactions: u64,
     pub freshness: Freshness,
 }
 
 impl TrialBalance {
-    pub fn sum(&self) -> Credits {
+    pub fn sum(&self) -> TotalCredits {
         self.accounts.iter().map(|it| it.1).sum()
     }
 }
@@ -38,17 +39,17 @@ impl TrialBalance {
 pub struct RevenueReport {
     pub month: Month,
     /// By source, less what was taken back unspent.
-    pub issued: Vec<(Source, Credits)>,
+    pub issued: Vec<(Source, TotalCredits)>,
     /// By meter, less what was taken back.
-    pub used: Vec<(String, Credits)>,
-    pub expired: Credits,
-    pub voided: Credits,
-    pub refunded: Credits,
-    pub clawed_back: Credits,
+    pub used: Vec<(String, TotalCredits)>,
+    pub expired: TotalCredits,
+    pub voided: TotalCredits,
+    pub refunded: TotalCredits,
+    pub clawed_back: TotalCredits,
     /// What customers have at its end, or now: free and in holds, less debt.
-    pub outstanding: Credits,
+    pub outstanding: TotalCredits,
     /// By how much that grew.
-    pub change: Credits,
+    pub change: TotalCredits,
     pub money: Vec<(Currency, MoneyOfMonth)>,
     pub sales: Vec<Sales>,
     pub freshness: Freshness,
@@ -59,9 +60,9 @@ pub struct RevenueReport {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MoneyOfMonth {
     pub takings: Takings,
-    pub deferred_before: i64,
+    pub deferred_before: i128,
     /// Received for credits that were still there at its end.
-    pub deferred: i64,
+    pub deferred: i128,
 }
 
 /// What is owed to customers at an instant.
@@ -69,8 +70,8 @@ pub struct MoneyOfMonth {
 pub struct Liability {
     /// A midnight of UTC, or now.
     pub at: Timestamp,
-    pub outstanding: Credits,
-    pub deferred: Vec<Money>,
+    pub outstanding: TotalCredits,
+    pub deferred: Vec<TotalMoney>,
     pub freshness: Freshness,
 }
 
@@ -81,9 +82,8 @@ impl App {
         for month in self.house_months(None)? {
             sums.add(&month.body.sums.read()?);
         }
-        let credits = |(account, micros): (LedgerAccount, i64)| (account, Credits::from_micros(micros));
-        let transactions = sums.transactions;
-        Ok(TrialBalance { accounts: sums.ledger.into_iter().map(credits).collect(), transactions, freshness })
+        let Sums { transactions, ledger, .. } = sums;
+        Ok(TrialBalance { accounts: ledger.into_iter().collect(), transactions, freshness })
     }
 
     /// What a month of UTC came to.
@@ -98,10 +98,10 @@ impl App {
                 before.add(&of_month);
             }
         }
-        let of = |account: &LedgerAccount| Credits::from_micros(sums.of(account));
+        let of = |account: &LedgerAccount| sums.of(account);
         let source = |it: Source| (it, -of(&LedgerAccount::Issuance(it)));
-        let used = sums.ledger.iter().filter_map(|(account, micros)| match account {
-            LedgerAccount::Usage(meter) => Some((meter.to_string(), Credits::from_micros(*micros))),
+        let used = sums.ledger.iter().filter_map(|(account, credits)| match account {
+            LedgerAccount::Usage(meter) => Some((meter.to_string(), *credits)),
             _ => None,
         });
         let mut currencies: Vec<Currency> = before.money.keys().chain(sums.money.keys()).copied().collect();
@@ -120,8 +120,8 @@ impl App {
             voided: of(&LedgerAccount::Voided),
             refunded: of(&LedgerAccount::Refunded),
             clawed_back: of(&LedgerAccount::Clawback),
-            outstanding: Credits::from_micros(before.outstanding() + sums.outstanding()),
-            change: Credits::from_micros(sums.outstanding()),
+            outstanding: before.outstanding() + sums.outstanding(),
+            change: sums.outstanding(),
             money: currencies.into_iter().map(money).collect(),
             sales: self.sales(month)?,
             freshness,
@@ -145,10 +145,10 @@ impl App {
                 }
             }
         }
-        let money = |(code, amount): (String, i64)| Some(Money { amount, currency: code.parse().ok()? });
+        let money = |(code, amount): (String, i128)| Some(TotalMoney { amount, currency: code.parse().ok()? });
         Ok(Liability {
             at: at.map_or(now, |it| midnight_from(it).min(now)),
-            outstanding: Credits::from_micros(whole.outstanding),
+            outstanding: TotalCredits::from_micros(whole.outstanding),
             deferred: whole.deferred.into_iter().filter_map(money).collect(),
             freshness,
         })

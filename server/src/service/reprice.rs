@@ -1,8 +1,8 @@
 //! What other prices would have cost: a rate card tried against work that was really done.
 use billing::ledger::What;
-use billing::money::Credits;
 use billing::rating::RateCard;
 use billing::time::Span;
+use billing::total::TotalCredits;
 use store::Account;
 
 use super::Error;
@@ -20,8 +20,8 @@ const READ_AT_ONCE: usize = 500;
 pub struct Repriced {
     pub account: Account,
     pub charges: u64,
-    pub paid: Credits,
-    pub would_pay: Credits,
+    pub paid: TotalCredits,
+    pub would_pay: TotalCredits,
     /// Charges the other card has no price for; they count as they were.
     pub unpriced: u64,
 }
@@ -32,8 +32,8 @@ pub struct Repricing {
     pub changed: Vec<Repriced>,
     pub accounts: u64,
     pub charges: u64,
-    pub paid: Credits,
-    pub would_pay: Credits,
+    pub paid: TotalCredits,
+    pub would_pay: TotalCredits,
     /// There was more than a page can wait for.
     pub is_partial: bool,
 }
@@ -68,7 +68,8 @@ impl App {
     fn reprice_account(&self, card: &RateCard, account: Account, most: u64) -> Result<Repriced, Error> {
         let since = self.now() - SINCE;
         let number = account.number;
-        let mut repriced = Repriced { account, charges: 0, paid: Credits::ZERO, would_pay: Credits::ZERO, unpriced: 0 };
+        let (paid, would_pay) = (TotalCredits::ZERO, TotalCredits::ZERO);
+        let mut repriced = Repriced { account, charges: 0, paid, would_pay, unpriced: 0 };
         let mut before = u64::MAX;
         while repriced.charges < most {
             let read = self.store.transactions(number, before, READ_AT_ONCE)?;

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use billing::invoice::Kind;
-use billing::money::{Currency, Money};
+use billing::money::Currency;
 use billing::refund::Part;
+use billing::total::TotalMoney;
 use serde::{Deserialize, Serialize};
 use store::Document;
 
@@ -34,8 +35,8 @@ struct SalesBody {
     #[serde(with = "super::word")]
     currency: Currency,
     taxed: Taxed,
-    net: i64,
-    tax: i64,
+    net: i128,
+    tax: i128,
     count: u64,
 }
 
@@ -51,8 +52,8 @@ impl Counter {
             rows.len() - 1
         });
         let row = &mut rows[place];
-        row.net += part.net;
-        row.tax += part.tax;
+        row.net += i128::from(part.net);
+        row.tax += i128::from(part.tax);
         row.count += 1;
     }
 }
@@ -70,8 +71,8 @@ pub struct Sales {
     pub invoices: u64,
     pub credit_notes: u64,
     /// Invoices less credit notes.
-    pub net: Money,
-    pub tax: Money,
+    pub net: TotalMoney,
+    pub tax: TotalMoney,
 }
 
 impl App {
@@ -80,7 +81,7 @@ impl App {
         let mut sums: BTreeMap<(String, Currency, String, Option<String>, u32), Sales> = BTreeMap::new();
         for (kind, sign) in [(Kind::Invoice, 1), (Kind::CreditNote, -1)] {
             for (seller, it) in self.sales_of(kind, month)? {
-                let none = Money { amount: 0, currency: it.currency };
+                let none = TotalMoney { amount: 0, currency: it.currency };
                 let Taxed { treatment, country, rate } = it.taxed;
                 let key = (seller.clone(), it.currency, treatment.clone(), country.clone(), rate);
                 let (invoices, credit_notes, net, tax) = (0, 0, none, none);

@@ -10,6 +10,7 @@ use billing::id::{AccountNumber, Name, Place};
 use billing::ledger::{LedgerAccount, Source};
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
+use billing::total::TotalCredits;
 
 use super::Error;
 use super::bookkeeping::{month_of, range};
@@ -37,16 +38,16 @@ pub struct Statement {
 }
 
 /// `opening + all that came in − all that went = closing = posted + withheld`, to the micro-credit. Credits in holds
-/// are still the account's; debt counts against them.
+/// are still the account's; debt counts against them. What an account has is bounded; what went through it is not.
 #[derive(Clone, Debug)]
 pub struct StatementBalance {
     pub opening: Credits,
-    pub granted: Vec<(Source, Credits)>,
-    pub used: Credits,
-    pub expired: Credits,
-    pub voided: Credits,
-    pub refunded: Credits,
-    pub clawed_back: Credits,
+    pub granted: Vec<(Source, TotalCredits)>,
+    pub used: TotalCredits,
+    pub expired: TotalCredits,
+    pub voided: TotalCredits,
+    pub refunded: TotalCredits,
+    pub clawed_back: TotalCredits,
     pub closing: Credits,
     /// What a balance said at the end of the month, or says now; of a month that others came after, as its last entry
     /// left it.
@@ -61,8 +62,8 @@ impl StatementBalance {
 }
 
 impl Statement {
-    pub fn total_used(&self) -> Credits {
-        self.used.iter().map(|it| Credits::from_micros(it.credits)).sum()
+    pub fn total_used(&self) -> TotalCredits {
+        self.used.iter().map(|it| TotalCredits::from_micros(it.credits)).sum()
     }
 }
 
@@ -100,7 +101,8 @@ impl App {
                     None => (had, Sums::default()),
                 };
                 let version = newest.as_ref().map_or(0, |it| it.body.version);
-                Some(balance(opening, &sums, self.posted_at(number, version, now.min(to - Span::from_millis(1)))?))
+                let posted = self.posted_at(number, version, now.min(to - Span::from_millis(1)))?;
+                Some(balance((opening, own.map_or(had, |it| it.body.closing())), &sums, posted))
             }
         };
         if let Some(project) = &project {
@@ -140,7 +142,7 @@ impl App {
             }
         }
         for it in &statement.used {
-            let (count, credits) = (it.count.to_string(), (-Credits::from_micros(it.credits)).to_string());
+            let (count, credits) = (it.count.to_string(), (-TotalCredits::from_micros(it.credits)).to_string());
             let text = |it: &Option<String>| it.clone().unwrap_or_default();
             row([
                 "used",
@@ -181,19 +183,19 @@ impl App {
     }
 }
 
-fn balance(opening: i64, sums: &Sums, posted: Credits) -> StatementBalance {
-    let of = |account: &LedgerAccount| Credits::from_micros(sums.of(account));
+fn balance((opening, closing): (i64, i64), sums: &Sums, posted: Credits) -> StatementBalance {
+    let of = |account: &LedgerAccount| sums.of(account);
     let granted = Source::ALL.into_iter().map(|it| (it, -of(&LedgerAccount::Issuance(it))));
     let used = sums.ledger.iter().filter(|(it, _)| matches!(it, LedgerAccount::Usage(_))).map(|(_, it)| *it).sum();
     StatementBalance {
         opening: Credits::from_micros(opening),
         granted: granted.filter(|it| !it.1.is_zero()).collect(),
-        used: Credits::from_micros(used),
+        used,
         expired: of(&LedgerAccount::Breakage),
         voided: of(&LedgerAccount::Voided),
         refunded: of(&LedgerAccount::Refunded),
         clawed_back: of(&LedgerAccount::Clawback),
-        closing: Credits::from_micros(opening + sums.outstanding()),
+        closing: Credits::from_micros(closing),
         posted,
     }
 }

@@ -1,7 +1,7 @@
 //! Statements as PDF.
 use billing::calendar::Date;
-use billing::money::Credits;
 use billing::time::{Span, Timestamp};
+use billing::total::TotalCredits;
 use papers::{Fact, Paper, Party, Sum, Table};
 
 use super::Error;
@@ -109,15 +109,15 @@ fn balance(it: &Statement) -> Option<Table> {
 }
 
 fn by(title: &str, heading: &str, it: &Statement, name: impl Fn(&super::months::UsedRow) -> String) -> Table {
-    let mut sums: std::collections::BTreeMap<String, (u64, Credits)> = std::collections::BTreeMap::new();
+    let mut sums: std::collections::BTreeMap<String, (u64, TotalCredits)> = std::collections::BTreeMap::new();
     for row in &it.used {
         let sum = sums.entry(name(row)).or_default();
         sum.0 += row.count;
-        sum.1 += Credits::from_micros(row.credits);
+        sum.1 += TotalCredits::from_micros(row.credits);
     }
-    let mut rows: Vec<(String, (u64, Credits))> = sums.into_iter().collect();
+    let mut rows: Vec<(String, (u64, TotalCredits))> = sums.into_iter().collect();
     rows.sort_by(|one, other| (other.1.1, &one.0).cmp(&(one.1.1, &other.0)));
-    let line = |(name, (count, credits)): (String, (u64, Credits))| {
+    let line = |(name, (count, credits)): (String, (u64, TotalCredits))| {
         vec![name, printed::thousands(count), printed::credits(credits)]
     };
     Table {

@@ -2,6 +2,7 @@
 //! krónur and shillings in hundredths, which must be whole krónur and shillings all the same, and ariary whole.
 //!
 //! Invariant: no amount is sent or read but through here.
+use billing::invoice::Decimal;
 use billing::money::{Currency, Money};
 
 use super::words::{Failure, RefusedFor};
@@ -26,7 +27,8 @@ pub(super) fn sent(money: Money) -> Result<i64, Failure> {
     let (theirs, ours) = units(money.currency);
     let amount = money.amount.checked_mul(theirs).filter(|it| it % ours == 0).map(|it| it / ours);
     amount.ok_or_else(|| {
-        let detail = format!("{money:?} cannot be said in the provider's units: nothing was sent");
+        let (amount, currency) = (Decimal(money), money.currency);
+        let detail = format!("{amount} {currency} cannot be said in the provider's units: nothing was sent");
         Failure::Refused { why: RefusedFor::Malformed, detail }
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! `reference` is always the provider's name for a thing, to be stored and given back; `ours` is our own id, which the
 //! provider keeps beside it. Text of the provider's that ends up before a customer has been put into plain words.
+use std::fmt;
+
 use billing::money::{Currency, Money};
 use billing::time::{Span, Timestamp};
 
@@ -32,6 +34,21 @@ pub enum RefusedFor {
     Unauthorized,
     /// Anything else: the request is wrong.
     Malformed,
+}
+
+/// For the operator, before what the provider said.
+impl fmt::Display for RefusedFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RefusedFor::Missing => "the provider knows no such thing",
+            RefusedFor::KeyReused => "its key came with another request before",
+            RefusedFor::RefundTooLarge => "more than is left to refund",
+            RefusedFor::Disputed => "the payment is disputed",
+            RefusedFor::WrongState => "its state does not allow it",
+            RefusedFor::Unauthorized => "the secret key is wrong or may not do this",
+            RefusedFor::Malformed => "the request was refused",
+        })
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -449,7 +449,7 @@ impl Decider {
             Some(place) if let Some(transaction) = self.repeated.get(place) => Ok(Some(Arc::clone(transaction))),
             Some(place) => match self.store.transaction(*place)? {
                 Some(transaction) => Ok(Some(transaction)),
-                None => Err(Fault::new("replaying a request", format!("{place:?} is named and not in the journal"))),
+                None => Err(Fault::new("replaying a request", format!("{place} is named and not in the journal"))),
             },
         }
     }

@@ -1,8 +1,9 @@
 //! The prices in force, in plain words: what each kind of work is counted in, what that costs, and what is free.
 //!
-//! Read off the very card that charges are priced by, so the list cannot say anything else than a receipt.
+//! Read off the very card that charges are priced by, so the list cannot say anything else than a receipt: also where a
+//! row has no price for something of its own, and another price holds.
 use billing::money::Credits;
-use billing::rating::{Meter, Rate, RateCard, Row, Runtime, Scheme, Tier, Tiers};
+use billing::rating::{Meter, Quantity, Rate, RateCard, Row, Runtime, Scheme, Tier, Tiers, Usage};
 
 use super::show;
 use crate::service::printed::credits as number;
@@ -31,10 +32,10 @@ pub struct PriceRow {
 pub fn tables(card: &RateCard) -> Vec<PriceTable> {
     let mut meters: Vec<&Meter> = card.meters().collect();
     meters.sort_by(|one, other| one.category.cmp(&other.category));
-    meters.into_iter().map(table).collect()
+    meters.into_iter().map(|it| table(card, it)).collect()
 }
 
-fn table(meter: &Meter) -> PriceTable {
+fn table(card: &RateCard, meter: &Meter) -> PriceTable {
     let has_fee = meter.rows.iter().any(|it| it.base_fee.is_some());
     let is_priced = |name: &str| meter.rows.iter().any(|row| row.rates.iter().any(|it| &*it.quantity == name));
     let priced: Vec<_> = meter.quantities.iter().filter(|it| is_priced(&it.name)).collect();
@@ -43,19 +44,33 @@ fn table(meter: &Meter) -> PriceTable {
         columns.push(Column { label: "Each time".to_owned(), each: None });
     }
     for it in &priced {
-        let rates = meter.rows.iter().flat_map(|row| &row.rates).filter(|rate| rate.quantity == it.name);
+        let rates = meter.rows.iter().filter_map(|row| holding(card, meter, row, it));
         columns.push(Column { label: it.label.to_string(), each: each_of_all(rates, &it.unit) });
     }
     let row = |row: &Row| {
         let fee = has_fee.then(|| row.base_fee.map(credits).unwrap_or_default());
         let cells = priced.iter().zip(columns.iter().skip(usize::from(has_fee))).map(|(quantity, column)| {
-            let rate = row.rates.iter().find(|it| it.quantity == quantity.name);
+            let rate = holding(card, meter, row, quantity);
             rate.map(|it| if column.each.is_some() { number_of(it) } else { in_words(it, &quantity.unit) })
         });
         PriceRow { of: of(row), cells: fee.into_iter().chain(cells.map(Option::unwrap_or_default)).collect() }
     };
     let rows = meter.rows.iter().map(row).collect();
     PriceTable { title: meter.category.as_str().to_owned(), columns, rows, notes: notes(meter) }
+}
+
+/// The rate by which a quantity is priced for what a row is of: its own, or where it has none, the one that holds then.
+fn holding<'c>(card: &'c RateCard, meter: &'c Meter, row: &'c Row, quantity: &Quantity) -> Option<&'c Rate> {
+    let own = row.rates.iter().find(|it| it.quantity == quantity.name);
+    own.or_else(|| {
+        // Any value of each condition does; of a beginning, what is just that.
+        let named = row.when.iter().filter_map(|it| {
+            let value = it.values.iter().find(|it| !it.ends_with('*')).or(it.values.first())?;
+            Some((it.dimension.clone(), value.trim_end_matches('*').into()))
+        });
+        let usage = Usage { meter: meter.name.clone(), quantities: Vec::new(), dimensions: named.collect() };
+        card.rate_of(&usage, &quantity.name).ok()
+    })
 }
 
 /// `a million tokens`, where every rate is one price for that and nothing else.
@@ -195,7 +210,11 @@ mod tests {
         let titles: Vec<&str> = tables.iter().map(|it| &*it.title).collect();
         assert_eq!(titles, ["AI conversations", "Code analysis", "Infrastructure planning", "Server provisioning"]);
         assert!(tables[0].columns.iter().all(|it| it.each.as_deref() == Some("a million tokens")));
-        assert_eq!(tables[0].rows[0].cells, ["1,250", "125", "1,562.5", "", "6,250"]);
+        let row = |of: &str| tables[0].rows.iter().find(|it| it.of == of).map(|it| it.cells.clone()).expect("a row");
+        // What has no price of its own costs what it is counted as, and the list says how much that is.
+        assert_eq!(row("gpt-6-astra"), ["1,250", "125", "1,562.5", "1,562.5", "6,250"]);
+        assert_eq!(row("gpt-5.4-mini"), ["93.75", "9.375", "93.75", "93.75", "562.5"]);
+        assert_eq!(row("claude-opus-5-5"), ["500", "25", "625", "1,000", "2,500"]);
         assert_eq!(
             tables[1].rows[0].cells,
             ["5 credits", "1 credit for each started 1,000 lines up to 10,000 lines; 0.8 up to 100,000; 0.5 beyond"]

@@ -3,43 +3,48 @@
 //!
 //! Credits have two places, by one rule on every page: what is there at a time, such as a balance, what is set aside of
 //! it or left of a grant, is cut ([`have`], [`stands`]), so that it is never more than there is; what came, went or
-//! costs is rounded to the nearest ([`used`], [`signed`]).
+//! costs is rounded to the nearest ([`used`], [`signed`]). A total of many accounts is said as an amount of one is.
 use billing::money::Credits;
 use billing::time::{Span, Timestamp};
+use billing::total::TotalCredits;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 pub use crate::service::printed::{money, thousands};
 
 /// Micro-credits in a hundredth of a credit.
-const CENT: i64 = Credits::MICROS / 100;
+const CENT: u128 = Credits::MICROS.unsigned_abs() as u128 / 100;
 const MINUS: char = '\u{2212}';
 
 /// Credits somebody has: two places, never more than there is.
-pub fn have(credits: Credits) -> String {
-    places(credits.micros().unsigned_abs() / CENT.unsigned_abs(), credits)
+pub fn have(credits: impl Into<TotalCredits>) -> String {
+    let credits = credits.into();
+    places(credits.micros().unsigned_abs() / CENT, credits)
 }
 
 /// Credits somebody used: two places, rounded to the nearest.
-pub fn used(credits: Credits) -> String {
-    places((credits.micros().unsigned_abs() + CENT.unsigned_abs() / 2) / CENT.unsigned_abs(), credits)
+pub fn used(credits: impl Into<TotalCredits>) -> String {
+    let credits = credits.into();
+    places((credits.micros().unsigned_abs() + CENT / 2) / CENT, credits)
 }
 
 /// Credits that stand in an account of the ledger, with their sign: cut as what somebody has.
-pub fn stands(credits: Credits) -> String {
+pub fn stands(credits: impl Into<TotalCredits>) -> String {
+    let credits = credits.into();
     if credits.is_positive() { format!("+{}", have(credits)) } else { have(credits) }
 }
 
 /// Used credits with their sign, as a ledger shows what came and went.
-pub fn signed(credits: Credits) -> String {
+pub fn signed(credits: impl Into<TotalCredits>) -> String {
+    let credits = credits.into();
     if credits.is_positive() { format!("+{}", used(credits)) } else { used(credits) }
 }
 
-fn places(cents: u64, credits: Credits) -> String {
+fn places(cents: u128, credits: TotalCredits) -> String {
     if cents == 0 && !credits.is_zero() {
         return if credits.is_positive() { "<0.01".to_owned() } else { format!("{MINUS}<0.01") };
     }
-    let sign = if credits < Credits::ZERO { MINUS.to_string() } else { String::new() };
+    let sign = if credits < TotalCredits::ZERO { MINUS.to_string() } else { String::new() };
     format!("{sign}{}.{:02}", thousands(cents / 100), cents % 100)
 }
 
@@ -168,6 +173,8 @@ mod tests {
         assert_eq!(stands(-credits("10884.777843")), "\u{2212}10,884.77");
         assert_eq!(signed(-credits("3.5")), "\u{2212}3.50");
         assert_eq!(signed(credits("3.5")), "+3.50");
+        let total = TotalCredits::from_micros(-12_345_678_901_234_567_899);
+        assert_eq!((have(total), used(total)), ("−12,345,678,901,234.56".into(), "−12,345,678,901,234.57".into()));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Statements and reports: what the accountant and the customer are told, held against the ledger.
 use std::sync::Arc;
 
-use billing::money::Credits;
+use billing::ledger::{Command, Source, Terms};
+use billing::money::{Credits, Money};
 use billing::time::{Span, Timestamp};
+use billing::total::TotalCredits;
 use serde_json::{Value, json};
 use server::service::{
     ChargeOrder, Month, Order, ReverseOrder, ServerEvent, ServerOrder, ServerVerb, Statement, verify_months,
@@ -11,10 +13,11 @@ use store::{Change, Document};
 use tempfile::TempDir;
 
 use crate::cluster::Schema;
+use crate::console::Operator;
 use crate::money_back::{at_provider, bought};
 use crate::money_shop::Shop;
 use crate::money_town::{Post, Town, ada, since};
-use crate::served::{Served, chat};
+use crate::served::{Served, assert_verified, chat, store_of};
 
 const VISA: &str = "4242424242424242";
 
@@ -74,6 +77,94 @@ fn the_trial_balance_is_the_sum_of_all_entries_and_zero() {
     assert_eq!(report["accounts"].as_array().unwrap().len(), expected.len());
     let csv = shop.server.get_csv("/v1/reports/ledger").text;
     assert!(csv.starts_with("ledger_account,credits\n") && csv.ends_with("sum,0\n"), "{csv}");
+}
+
+/// Grants of as many credits as one may have, or nearly: for each account as many as it may have, each at this cost.
+fn filled(directory: &Arc<TempDir>, cost: Money) {
+    let store = store_of(directory);
+    for account in store.accounts(None, 100).unwrap() {
+        let mut book = store.recall(&[], &[account.number]).unwrap().books.pop().flatten().unwrap();
+        let terms = Terms {
+            source: Source::Purchase,
+            credits: Credits::from_micros(Credits::MAX.micros() - 1),
+            effective_at: book.at,
+            expires_at: Timestamp::NEVER,
+            priority: Terms::PRIORITY,
+            scope: billing::ledger::Scope::default(),
+            cost: Some(cost),
+            payment: None,
+            reason: "By invoice".into(),
+        };
+        let command = Command::Grant(Arc::new(terms));
+        let mut changes = Vec::new();
+        while let Ok(transaction) = book.decide(&command, book.at) {
+            Arc::make_mut(&mut book).apply(&transaction);
+            let (transaction, book) = (Arc::new(transaction), Arc::clone(&book));
+            changes.push(Change::Post(store::Post { transaction, book, key: None, fact: None }));
+        }
+        assert_eq!(changes.len(), 998, "as many as there may be beside two of welcome");
+        store.commit(&changes).unwrap();
+    }
+}
+
+#[test]
+fn what_all_accounts_come_to_is_exact_beyond_what_one_may_have() {
+    let server = Served::start();
+    (0..10).for_each(|it| server.account(&format!("a{it}")));
+    let directory = server.stop();
+    // Ten accounts of 998 grants: more than 2^63 micro-credits, and more than 2^63 dong.
+    filled(&directory, Money { amount: 1_000_000_000_000_000, currency: "vnd".parse().unwrap() });
+    let server = Served::start_with(directory, &[], "");
+    assert_eq!(server.charge(&chat("a0", "work", 8_000)).status, 201);
+    let (sold, has) = ("9979999999999.99002", "9980000005998.99002");
+    let report = server.get("/v1/reports/ledger").json();
+    assert_eq!((&report["sum"], &report["freshness"]["is_complete"]), (&json!("0"), &json!(true)), "{report}");
+    let issued = format!("issuance:welcome,-6000\nissuance:purchase,-{sold}\n");
+    let expected = format!("ledger_account,credits\n{issued}grants,{has}\nusage:ai_chat,1\nsum,0\n");
+    let csv = server.get_csv("/v1/reports/ledger").text;
+    assert_eq!(csv, expected);
+    let in_json: Vec<String> = report["accounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            let text = |name: &str| it[name].as_str().unwrap().to_owned();
+            format!("{},{}\n", text("ledger_account"), text("credits"))
+        })
+        .collect();
+    assert_eq!(format!("ledger_account,credits\n{}sum,0\n", in_json.concat()), expected);
+
+    let dong = 9_980_000_000_000_000_000_u64;
+    let owed = server.get("/v1/reports/liability").json();
+    assert_eq!((&owed["outstanding"], &owed["deferred"][0]["amount"]), (&json!(has), &json!(dong)), "{owed}");
+    let csv = server.get_csv("/v1/reports/liability").text;
+    assert!(csv.contains(&format!(",outstanding,credits,{has}\n")), "{csv}");
+    assert!(csv.contains(&format!(",deferred,vnd,{dong}\n")), "{csv}");
+
+    let month = server.get("/v1/reports/revenue").json();
+    let issued = json!([{"name": "welcome", "credits": "6000"}, {"name": "purchase", "credits": sold}]);
+    assert_eq!((&month["credits"]["issued"], &month["credits"]["outstanding"]), (&issued, &json!(has)), "{month}");
+    let money = &month["money"][0];
+    assert_eq!((&money["received"]["amount"], &money["deferred"]["amount"]), (&json!(dong), &json!(dong)), "{month}");
+    let csv = server.get_csv("/v1/reports/revenue").text;
+    assert!(csv.contains(&format!(",issued,purchase,credits,{sold}\n")), "{csv}");
+    assert!(csv.contains(&format!(",received,,vnd,{dong}\n")), "{csv}");
+
+    let page = Operator::of(&server).look("/console/reports");
+    for said in [
+        "grants</th><td class=\"n\">+9,980,000,005,998.99</td>",
+        "issuance:purchase</th><td class=\"n\">\u{2212}9,979,999,999,999.99</td>",
+        "Received</th><td class=\"n\">VND 9,980,000,000,000,000,000</td>",
+        "<b>VND 9,980,000,000,000,000,000</b>",
+        "less what they owe</th><td class=\"n\">9,980,000,005,998.99</td>",
+        "; 9,980,000,005,998.99 credits in all",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    // Of one account it is what it was.
+    let statement = server.get(&format!("/v1/accounts/a0/statements/{}", month["month"].as_str().unwrap())).json();
+    assert_eq!(statement["balance"]["closing"], "998000000598.999002", "{statement}");
+    assert_verified(&server.stop());
 }
 
 #[test]
@@ -282,9 +373,9 @@ async fn run_server(town: &Town, at: Timestamp) {
     town.app.report_server(event).await.unwrap();
 }
 
-fn used_by_servers(statement: &Statement) -> Credits {
+fn used_by_servers(statement: &Statement) -> TotalCredits {
     let own = statement.used.iter().filter(|it| it.meter == "server");
-    Credits::from_micros(own.map(|it| it.credits).sum())
+    TotalCredits::from_micros(own.map(|it| it.credits).sum())
 }
 
 #[test]
@@ -298,25 +389,25 @@ fn what_is_final_has_the_last_hour_of_its_month_and_never_changes() {
         // The month ends, and nobody comes by: what is due is posted for whoever asks first, and is of the month.
         town.app.clock().advance(Span::MINUTE.times(210));
         let said = town.app.statement(&ada(), month, None).unwrap();
-        assert_eq!((said.is_final, used_by_servers(&said)), (true, Credits::whole(300 + 3 * 4)), "{said:?}");
+        assert_eq!((said.is_final, used_by_servers(&said)), (true, Credits::whole(300 + 3 * 4).into()), "{said:?}");
         let balance = said.balance.clone().unwrap();
-        let came: Credits = balance.granted.iter().map(|it| it.1).sum();
+        let came: TotalCredits = balance.granted.iter().map(|it| it.1).sum();
         let went = balance.used + balance.expired + balance.voided + balance.refunded + balance.clawed_back;
-        assert_eq!(balance.opening + came - went, balance.closing);
+        assert_eq!(came - went + balance.opening, balance.closing.into());
         let report = town.app.revenue(month).unwrap();
         assert!(report.freshness.waiting == 0 && report.freshness.is_whole, "{report:?}");
         let of_servers = report.used.iter().find(|it| it.0 == "server").unwrap();
-        assert_eq!((of_servers.1, report.outstanding), (Credits::whole(312), balance.closing));
+        assert_eq!((of_servers.1, report.outstanding), (Credits::whole(312).into(), balance.closing.into()));
         let owed = town.app.liability(Some(month.end() - Span::from_millis(1))).unwrap();
-        assert_eq!((owed.outstanding, owed.at), (balance.closing, month.end()));
+        assert_eq!((owed.outstanding, owed.at), (balance.closing.into(), month.end()));
         // Of the very instant that is asked for: the midnight that ends a month is the end of it.
         let at_midnight = town.app.liability(Some(month.end())).unwrap();
-        assert_eq!((at_midnight.outstanding, at_midnight.at), (balance.closing, month.end()));
+        assert_eq!((at_midnight.outstanding, at_midnight.at), (balance.closing.into(), month.end()));
         town.pass(Span::HOUR.times(2)).await;
         let again = town.app.statement(&ada(), month, None).unwrap();
         assert_eq!(format!("{again:?}"), format!("{said:?}"));
         let next = town.app.statement(&ada(), month.next(), None).unwrap();
-        assert_eq!((next.is_final, used_by_servers(&next)), (false, Credits::whole(2 * 4)));
+        assert_eq!((next.is_final, used_by_servers(&next)), (false, Credits::whole(2 * 4).into()));
         assert_eq!(next.balance.unwrap().opening, balance.closing);
         let differences = verify_months(&**town.app.store()).unwrap();
         assert!(differences.is_empty(), "{differences:?}");
@@ -333,17 +424,20 @@ fn what_is_verified_of_months_is_their_days_and_what_an_account_carries_on() {
         let ada = town.app.account(&ada()).unwrap().number;
         let differences = || verify_months(&**store).unwrap();
         assert_eq!(differences(), Vec::<String>::new());
+        let (own, house) = ((ada, "account_month"), (Document::HOUSE, "house_month"));
         let spoilt = [
-            (ada, "account_month", "\"opening\":0,", "\"opening\":1,", "expected to open with 0, 1"),
-            (ada, "account_month", "\"received\":", "\"received\":1", "all months"),
-            (ada, "account_month", "\"cost\":", "\"cost\":1", "carried on"),
-            (Document::HOUSE, "house_month", "\"received\":", "\"received\":1", "expected"),
-            (Document::HOUSE, "house_month", "\"outstanding\":", "\"outstanding\":1", "days of"),
+            (own, "opening", "expected to open with 0, 10"),
+            (own, "received", "all months: eur received: expected 10.00, found 110.00"),
+            (own, "cost", "expected 1000 credits for 10.00 eur, 0 used,"),
+            (house, "received", ": eur received: expected 10.00, found 110.00"),
+            (house, "grants", ": credits of grants: expected 1900, found"),
+            (house, "outstanding", ", credits outstanding: expected 1900, found"),
         ];
-        for (account, kind, was, is, said) in spoilt {
+        for ((account, kind), member, said) in spoilt {
+            let was = format!("\"{member}\":");
             let sound = store.documents(account, kind, None, 1).unwrap().remove(0);
-            assert!(sound.body.contains(was), "{was} in {}", sound.body);
-            let body = sound.body.replacen(was, is, 1);
+            assert!(sound.body.contains(&was), "{was} in {}", sound.body);
+            let body = sound.body.replacen(&was, &format!("{was}1"), 1);
             let wrong = Document { version: sound.version + 1, body, ..sound.clone() };
             store.commit(&[Change::Document(wrong)]).unwrap();
             let found = differences();
@@ -366,7 +460,7 @@ fn a_report_of_a_month_that_is_over_has_what_was_due_in_it() {
         town.app.clock().advance(Span::HOUR.times(3));
         let report = town.app.revenue(month).unwrap();
         let of_servers = report.used.iter().find(|it| it.0 == "server").unwrap();
-        assert_eq!((of_servers.1, report.freshness.waiting), (Credits::whole(312), 0));
+        assert_eq!((of_servers.1, report.freshness.waiting), (Credits::whole(312).into(), 0));
     });
 }
 

@@ -83,6 +83,14 @@ impl Ear {
     pub fn next(&self) -> Heard {
         self.heard.recv_timeout(PATIENCE).expect("it is told in time")
     }
+    /// The next that is not this one again: a delivery may be made twice, where time moves on before it is noted.
+    pub fn next_after(&self, heard: &Heard) -> Heard {
+        let mut next = self.next();
+        while next.id() == heard.id() {
+            next = self.next();
+        }
+        next
+    }
     fn answer(&self, status: u16) {
         self.answer.store(status, Ordering::Relaxed);
     }

@@ -248,7 +248,9 @@ impl Pots {
         if all.iter().all(|it| 0 <= *it) && fits {
             return Ok(());
         }
-        Err(Malformed::not("what may be left of its grant", &format!("{all:?}")))
+        let [free, held, expired] = all.map(Credits::from_micros);
+        let said = format!("{free} free, {held} held and {expired} expired of {}", terms.credits);
+        Err(Malformed::not("what may be left of its grant", &said))
     }
 
     /// What of a grant of these terms was spent; less than nothing where more is there than it was made with.

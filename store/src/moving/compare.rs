@@ -23,7 +23,7 @@ pub fn shelves(
                 (None, None) => break,
                 (Some(one), Some(other)) if one == other => count += 1,
                 (one, other) => {
-                    let place = one.or(other).map_or_else(String::new, |it| format!("{it:?}"));
+                    let place = one.or(other).map_or_else(String::new, |it| named(&it));
                     let what = shelf.as_str();
                     return Err(refused(format!("the stores differ after the move, among {what}: {place}")));
                 }
@@ -35,6 +35,24 @@ pub fn shelves(
         counts.push((shelf, count));
     }
     Ok(counts)
+}
+
+/// What a row is of, as an operator finds it.
+fn named(row: &Change) -> String {
+    match row {
+        Change::Post(it) => it.transaction.place.to_string(),
+        Change::Register { account, .. } | Change::Account { account, .. } => format!("account {}", account.id),
+        Change::Fingerprints { account, .. } => format!("fingerprints of {account}"),
+        Change::Project(it) => format!("project {} of {}", it.id, it.account),
+        Change::RateCard(it) => format!("version {}", it.version),
+        Change::ApiKey(it) => format!("key {}", it.name),
+        Change::Document(it) | Change::Arrived(it) | Change::Forget(it) => {
+            format!("{} {} of {}, version {}", it.kind, it.id, it.account, it.version)
+        }
+        Change::Quote(it) => format!("{} of {}", it.id, it.account),
+        Change::Reply(it) => format!("the answer to request {:032x}", it.request),
+        Change::Audit(it) => format!("{} of {} by {}", it.action, it.subject, it.by),
+    }
 }
 
 /// The rows of a shelf, a few at a time.

@@ -71,8 +71,7 @@ impl Copier<'_> {
             let book = self.books.entry(place.account).or_insert_with(|| Arc::new(Book::open(place.account)));
             if !moved_on(book, &transaction) {
                 return Err(refused(format!(
-                    "the source is damaged: {:?}, version {} does not follow from what is before it; run scrip verify",
-                    place.account, place.version
+                    "the source is damaged: {place} does not follow from what is before it; run scrip verify",
                 )));
             }
             let key = transaction.origin.key.as_deref().map(|it| NameHash::key(place.account, it));

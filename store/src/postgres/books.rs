@@ -176,18 +176,18 @@ async fn move_on(
         let place = transaction.place;
         let book = books.get_mut(&place.account).expect("only these accounts were asked for");
         if !moved_on(book, &transaction) {
-            let why = format!("{:?}, version {} does not follow from what is before it", place.account, place.version);
+            let why = format!("{place} does not follow from what is before it");
             return Err(Fault::new(DOING, why).into());
         }
     }
     if let Some(short) = missing.iter().find(|it| books[&it.account].version != it.until) {
-        let why = format!("{:?} is at version {}, and its transactions end before", short.account, short.until);
+        let why = format!("{} is at version {}, and its transactions end before", short.account, short.until);
         return Err(Fault::new(DOING, why).into());
     }
     Ok(books)
 }
 
 fn read_book(account: AccountNumber, version: u64, body: &str) -> Result<Book, Fault> {
-    let broken = |it| Fault::new(DOING, format!("book of {account:?}: {it}"));
+    let broken = |it| Fault::new(DOING, format!("book of {account}: {it}"));
     codec::read_book(body, account, version).map_err(broken)
 }

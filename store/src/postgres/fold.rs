@@ -160,7 +160,7 @@ fn add(sums: &mut Sums, usage: Option<(UsageKey, UsageSum)>) {
 
 fn read_hour(account: AccountNumber, hour: i64, body: &str) -> Result<Vec<(UsageKey, UsageSum)>, Fault> {
     let broken = |it| {
-        let fault = Fault::new("reading usage", format!("{account:?}, hour {hour}: {it}"));
+        let fault = Fault::new("reading usage", format!("{account}, hour {hour}: {it}"));
         Fault { of: Some(account), ..fault }
     };
     codec::read_usage(body, Timestamp::from_millis(hour)).map_err(broken)

@@ -164,7 +164,7 @@ impl From<Trouble> for Fault {
     fn from(trouble: Trouble) -> Fault {
         match trouble {
             Trouble::Fault(fault) | Trouble::Lost(fault) => fault,
-            other => Fault::new("reading", format!("{other:?}")),
+            other => Fault::new("reading", other.to_string()),
         }
     }
 }

@@ -56,6 +56,6 @@ fn named(row: &Row, account: AccountNumber) -> Result<NameHash, Fault> {
         return Ok(NameHash::key(account, column(row, 2)?));
     }
     let fact: &[u8] = column(row, 2)?;
-    let fact = fact.try_into().map_err(|_| Fault::new(DOING, format!("a fact of {account:?} is not sixteen bytes")))?;
+    let fact = fact.try_into().map_err(|_| Fault::new(DOING, format!("a fact of {account} is not sixteen bytes")))?;
     Ok(NameHash(fact))
 }

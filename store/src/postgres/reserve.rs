@@ -110,7 +110,7 @@ fn as_fault(trouble: Trouble) -> Fault {
     match trouble {
         Trouble::Fault(fault) | Trouble::Lost(fault) => fault,
         // Nothing was done yet: whoever asked may ask again.
-        other => Fault::away(DOING, format!("{other:?}")),
+        other => Fault::away(DOING, other.to_string()),
     }
 }
 

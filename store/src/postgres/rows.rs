@@ -162,7 +162,7 @@ pub fn read(row: &Row) -> Result<Transaction, Fault> {
     let text = |place| column::<Option<&str>>(row, place);
     let request: Option<&[u8]> = column(row, 7)?;
     let request = request.map(<[u8; 16]>::try_from).transpose();
-    let broken = |it: String| Fault::new(READING, format!("{:?}, version {}: {it}", place.account, place.version));
+    let broken = |it: String| Fault::new(READING, format!("{place}: {it}"));
     let parts = codec::Row {
         place,
         at: Timestamp::from_millis(column(row, 2)?),

@@ -112,8 +112,8 @@ pub fn fact(row: &Row) -> Result<Option<NameHash>, Fault> {
     let Some(fact) = fact else { return Ok(None) };
     let version = unsigned(column(row, 1)?);
     let fact = fact.try_into().map_err(|_| {
-        let account: Result<i64, Fault> = column(row, 0);
-        Fault::new("reading the journal", format!("{account:?}, version {version}: a fact is not sixteen bytes"))
+        let account = column(row, 0).map_or_else(|_| "an account".to_owned(), |it| number(it).to_string());
+        Fault::new("reading the journal", format!("{account}, version {version}: a fact is not sixteen bytes"))
     })?;
     Ok(Some(NameHash(fact)))
 }

@@ -1,5 +1,6 @@
 //! What may go wrong with a statement, told apart by what is to be done about it.
 use std::error::Error as _;
+use std::fmt;
 
 use tokio_postgres::Error;
 use tokio_postgres::error::{Severity, SqlState};
@@ -18,6 +19,19 @@ pub enum Trouble {
     Lost(Fault),
     Stale,
     Repeated,
+}
+
+/// For a fault of who cannot try again.
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Again => f.write_str("another was at the same rows, time and again"),
+            Trouble::Taken(what) => write!(f, "another made the same first: {what}"),
+            Trouble::Fault(fault) | Trouble::Lost(fault) => fault.fmt(f),
+            Trouble::Stale => CommitError::Stale.fmt(f),
+            Trouble::Repeated => CommitError::Repeated.fmt(f),
+        }
+    }
 }
 
 impl From<Fault> for Trouble {

@@ -53,7 +53,7 @@ pub fn book(file: &Connection, journal: &JournalFile, account: AccountNumber) ->
         || -> rusqlite::Result<_> { Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), row.get_ref(2)?.as_str()?)) };
     let (version, sequence, body) = columns().map_err(reading)?;
     let book = codec::read_lean_book(body, (account, version), |it| terms(file, journal, it));
-    let broken = |it| Fault::new("reading the derived file", format!("book of {account:?}: {it}"));
+    let broken = |it| Fault::new("reading the derived file", format!("book of {account}: {it}"));
     Ok(Some((book.map_err(broken)?, sequence)))
 }
 

@@ -79,7 +79,7 @@ fn fold_account(
             None => read(file, journal, account, part)?.book,
         });
     }
-    assert!(part.book.is_none() || folded + 1 == part.first, "nothing of {account:?} is skipped or folded twice");
+    assert!(part.book.is_none() || folded + 1 == part.first, "nothing of {account} is skipped or folded twice");
     let book = match &part.book {
         // Few rows, as most have: nothing is made of them on the way.
         Some(book) if part.sequences.len() < standing::ROWS_MIN => {

@@ -96,6 +96,6 @@ fn take(file: &Connection, account: AccountNumber, start: Timestamp) -> Result<V
     let place = params![signed(STANDING), signed(account.get()), start.millis()];
     let body: Option<String> = statement.query_row(place, |row| row.get(0)).optional().map_err(fault)?;
     let body = body.expect("it was found a moment ago, in the same transaction");
-    let malformed = |it| Fault::new("using the folded usage", format!("a block of {account:?}: {it}"));
+    let malformed = |it| Fault::new("using the folded usage", format!("a block of {account}: {it}"));
     Block::read(&body).and_then(|it| it.of(account)).map_err(malformed)
 }

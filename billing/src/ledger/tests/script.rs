@@ -15,6 +15,7 @@ use crate::money::{Credits, Currency, Money};
 use crate::rating::{Price, Usage};
 use crate::refusal::Refusal;
 use crate::time::{Span, Timestamp};
+use crate::total::TotalCredits;
 use crate::zone::{Calendar, Period};
 
 pub fn minute(number: i64) -> Timestamp {
@@ -131,18 +132,18 @@ fn assert_accounted(journal: &[Transaction], book: &Book) {
         carried = carried.carried();
     }
     assert_eq!(sums, sums_carried);
-    assert_eq!(sums.ledger.values().sum::<i64>(), 0);
+    assert!(sums.ledger.values().copied().sum::<TotalCredits>().is_zero());
     let has: Credits = book.grants().iter().map(|it| it.remaining + it.held).sum();
-    assert_eq!(sums.outstanding(), (has - book.debt()).micros());
+    assert_eq!(sums.outstanding(), (has - book.debt()).into());
     let gone = |it: &LedgerAccount| {
         use LedgerAccount::{Breakage, Clawback, Refunded, Usage, Voided};
         matches!(it, Usage(_) | Breakage | Voided | Refunded | Clawback)
     };
-    let issued: i64 = Source::ALL.into_iter().map(|it| -sums.of(&LedgerAccount::Issuance(it))).sum();
-    let spent: i64 = sums.ledger.iter().filter(|(it, _)| gone(it)).map(|(_, micros)| micros).sum();
+    let issued: TotalCredits = Source::ALL.into_iter().map(|it| -sums.of(&LedgerAccount::Issuance(it))).sum();
+    let spent: TotalCredits = sums.ledger.iter().filter(|(it, _)| gone(it)).map(|(_, credits)| *credits).sum();
     assert_eq!(issued, spent + sums.outstanding());
     for (currency, takings) in &sums.money {
-        let of = |amount: fn(&PaidGrant) -> i64| whole.paid.values().map(amount).sum::<i64>();
+        let of = |amount: fn(&PaidGrant) -> i64| i128::from(whole.paid.values().map(amount).sum::<i64>());
         assert_eq!(takings.received, of(|it| it.cost.amount));
         assert_eq!(takings.refunded + takings.clawed_back, of(|it| it.refunded));
         assert_eq!(takings.deferred(), whole.deferred(*currency));

@@ -21,8 +21,8 @@ pub struct Tally {
     /// Done before, and not again.
     pub duplicates: u64,
     pub refused: u64,
-    /// Micro-credits of what was accepted.
-    pub micros: i64,
+    /// Micro-credits of what was accepted, of all accounts.
+    pub micros: i128,
 }
 
 impl Tally {
@@ -32,7 +32,7 @@ impl Tally {
         self.accepted += (done.len() - duplicates) as u64;
         self.duplicates += duplicates as u64;
         self.refused += refused as u64;
-        self.micros = done.iter().fold(self.micros, |sum, it| sum.saturating_add(it.micros));
+        self.micros += done.iter().map(|it| i128::from(it.micros)).sum::<i128>();
     }
 }
 
@@ -226,14 +226,16 @@ mod tests {
         let directory = tempfile::TempDir::new().unwrap();
         let file = directory.path().join("usage.csv");
         let open = || Journey::open(&file, None, "usage to x", Manner::GoingOn).unwrap();
-        let done = |is_duplicate: bool| Done { is_duplicate, micros: 5 };
+        // More than 64 bits hold, after two rows.
+        let done = |is_duplicate: bool| Done { is_duplicate, micros: i64::MAX };
+        let micros = 2 * i128::from(i64::MAX);
         let refused = Refused { line: 4, code: String::new(), field: String::new(), detail: String::new() };
         let mut journey = open();
         journey.stop(place(20, 4), &[done(true), done(false)], &[refused]).unwrap();
-        let all = Tally { rows: 3, accepted: 1, duplicates: 1, refused: 1, micros: 10 };
+        let all = Tally { rows: 3, accepted: 1, duplicates: 1, refused: 1, micros };
         assert_eq!((journey.tally(), journey.report_path().exists()), (all, true));
         let journey = open();
-        let before = Tally { rows: 2, accepted: 1, duplicates: 1, refused: 0, micros: 10 };
+        let before = Tally { rows: 2, accepted: 1, duplicates: 1, refused: 0, micros };
         assert_eq!((journey.from, journey.tally()), (Some(place(20, 4)), before));
         // Mended, it is no longer reported.
         journey.arrived();

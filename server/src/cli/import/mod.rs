@@ -13,7 +13,7 @@ mod usage;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use billing::money::Credits;
+use billing::total::TotalCredits;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -242,7 +242,7 @@ impl Manner {
         if !self.dry_run && stopped_at.is_none() {
             journey.arrived();
         }
-        let credits = Credits::from_micros(tally.micros);
+        let credits = TotalCredits::from_micros(tally.micros);
         let report = (0 < tally.refused).then(|| journey.report_path().display().to_string());
         if self.json {
             let shown = json!({

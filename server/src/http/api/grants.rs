@@ -8,6 +8,7 @@ use billing::id::{GrantId, Name};
 use billing::ledger::{Scope as Reach, Source, Terms, What};
 use billing::money::{Currency, Money};
 use billing::rating::Text;
+use billing::total::TotalMoney;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -113,6 +114,21 @@ pub struct MoneyShown {
 impl From<Money> for MoneyShown {
     fn from(money: Money) -> MoneyShown {
         MoneyShown { amount: money.amount, currency: money.currency.as_str().to_owned() }
+    }
+}
+
+/// Money added up, in minor units of its currency: a whole number of as many digits as it has.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TotalMoney)]
+pub struct TotalMoneyShown {
+    amount: i128,
+    #[schema(pattern = "^[a-z]{3}$", example = "eur")]
+    currency: String,
+}
+
+impl From<TotalMoney> for TotalMoneyShown {
+    fn from(money: TotalMoney) -> TotalMoneyShown {
+        TotalMoneyShown { amount: money.amount, currency: money.currency.as_str().to_owned() }
     }
 }
 

@@ -3,15 +3,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use billing::money::{Credits, Money};
+use billing::total::{TotalCredits, TotalMoney};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::knock::Knock;
 use super::super::problem::Problem;
 use super::super::site::Site;
-use super::super::wire::{Amount, Instant};
-use super::grants::MoneyShown;
+use super::super::wire::{Instant, TotalAmount};
+use super::grants::TotalMoneyShown;
 use super::reply::{self, Answered};
 use crate::service::{Freshness, Month, RevenueReport, Sales, Scope, liability_csv, revenue_csv, trial_balance_csv};
 
@@ -40,7 +40,7 @@ pub struct LedgerAccountShown {
     /// `issuance:…`, `grants`, `held`, `debt`, `usage:…`, `breakage`, `voided`, `refunded` or `clawback`.
     #[schema(example = "usage:ai_chat")]
     ledger_account: String,
-    credits: Amount,
+    credits: TotalAmount,
 }
 
 /// The trial balance: every ledger account of the house and what it stands at.
@@ -49,7 +49,7 @@ pub struct LedgerAccountShown {
 pub struct TrialBalanceShown {
     accounts: Vec<LedgerAccountShown>,
     /// Always 0.
-    sum: Amount,
+    sum: TotalAmount,
     transactions: u64,
     freshness: FreshnessShown,
 }
@@ -60,7 +60,7 @@ pub struct TrialBalanceShown {
 pub struct CreditsBy {
     /// A source or a meter.
     name: String,
-    credits: Amount,
+    credits: TotalAmount,
 }
 
 /// Credits of a month.
@@ -71,15 +71,15 @@ pub struct CreditsShown {
     /// What was taken back is taken off.
     used: Vec<CreditsBy>,
     /// Breakage.
-    expired: Amount,
-    voided: Amount,
-    refunded: Amount,
+    expired: TotalAmount,
+    voided: TotalAmount,
+    refunded: TotalAmount,
     /// By lost disputes.
-    clawed_back: Amount,
+    clawed_back: TotalAmount,
     /// `issued` − all the others.
-    change: Amount,
+    change: TotalAmount,
     /// What customers have when it ends, or now.
-    outstanding: Amount,
+    outstanding: TotalAmount,
 }
 
 /// Money of a month in one currency, tax aside. `deferred_before` + `received` − `refunded` − `clawed_back` −
@@ -87,18 +87,18 @@ pub struct CreditsShown {
 #[derive(Serialize, ToSchema)]
 #[schema(as = MoneyOfMonth)]
 pub struct MoneyOfMonth {
-    deferred_before: MoneyShown,
+    deferred_before: TotalMoneyShown,
     /// For credits.
-    received: MoneyShown,
-    refunded: MoneyShown,
+    received: TotalMoneyShown,
+    refunded: TotalMoneyShown,
     /// By lost disputes.
-    clawed_back: MoneyShown,
+    clawed_back: TotalMoneyShown,
     /// Revenue: of credits that were used, and of those that never will be.
-    recognised: MoneyShown,
-    recognised_from_use: MoneyShown,
-    recognised_from_breakage: MoneyShown,
+    recognised: TotalMoneyShown,
+    recognised_from_use: TotalMoneyShown,
+    recognised_from_breakage: TotalMoneyShown,
     /// Received for credits that are still there.
-    deferred: MoneyShown,
+    deferred: TotalMoneyShown,
 }
 
 /// Invoices and credit notes of a month that were taxed alike.
@@ -116,8 +116,8 @@ pub struct TaxShown {
     invoices: u64,
     credit_notes: u64,
     /// Invoices less credit notes.
-    net: MoneyShown,
-    tax: MoneyShown,
+    net: TotalMoneyShown,
+    tax: TotalMoneyShown,
 }
 
 /// What a month, by the calendar of UTC, came to.
@@ -139,9 +139,9 @@ pub struct LiabilityShown {
     /// The instant it is of: the midnight that was asked for, or the next one after what was asked for; or now.
     at: Instant,
     /// Free and in holds, less debt.
-    outstanding: Amount,
+    outstanding: TotalAmount,
     /// Received for credits that are still there, tax aside.
-    deferred: Vec<MoneyShown>,
+    deferred: Vec<TotalMoneyShown>,
     freshness: FreshnessShown,
 }
 
@@ -159,13 +159,13 @@ pub async fn ledger(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     if call.wants_csv() {
         return Ok(reply::csv(trial_balance_csv(&report)));
     }
-    let account = |it: &(billing::ledger::LedgerAccount, Credits)| LedgerAccountShown {
+    let account = |it: &(billing::ledger::LedgerAccount, TotalCredits)| LedgerAccountShown {
         ledger_account: it.0.to_string(),
-        credits: Amount(it.1),
+        credits: TotalAmount(it.1),
     };
     let shown = TrialBalanceShown {
         accounts: report.accounts.iter().map(account).collect(),
-        sum: Amount(report.sum()),
+        sum: TotalAmount(report.sum()),
         transactions: report.transactions,
         freshness: report.freshness.into(),
     };
@@ -216,26 +216,26 @@ pub async fn liability(State(site): State<Arc<Site>>, knock: Knock) -> Answered 
     }
     let shown = LiabilityShown {
         at: Instant(report.at),
-        outstanding: Amount(report.outstanding),
-        deferred: report.deferred.iter().map(|it| MoneyShown::from(*it)).collect(),
+        outstanding: TotalAmount(report.outstanding),
+        deferred: report.deferred.iter().map(|it| TotalMoneyShown::from(*it)).collect(),
         freshness: report.freshness.into(),
     };
     reply::json(StatusCode::OK, &shown)
 }
 
 fn shown(it: &RevenueReport) -> RevenueShown {
-    let by = |name: &str, credits: Credits| CreditsBy { name: name.to_owned(), credits: Amount(credits) };
+    let by = |name: &str, credits: TotalCredits| CreditsBy { name: name.to_owned(), credits: TotalAmount(credits) };
     RevenueShown {
         month: it.month.to_string(),
         credits: CreditsShown {
             issued: it.issued.iter().map(|(source, credits)| by(source.as_str(), *credits)).collect(),
             used: it.used.iter().map(|(meter, credits)| by(meter, *credits)).collect(),
-            expired: Amount(it.expired),
-            voided: Amount(it.voided),
-            refunded: Amount(it.refunded),
-            clawed_back: Amount(it.clawed_back),
-            change: Amount(it.change),
-            outstanding: Amount(it.outstanding),
+            expired: TotalAmount(it.expired),
+            voided: TotalAmount(it.voided),
+            refunded: TotalAmount(it.refunded),
+            clawed_back: TotalAmount(it.clawed_back),
+            change: TotalAmount(it.change),
+            outstanding: TotalAmount(it.outstanding),
         },
         money: it.money.iter().map(money_shown).collect(),
         taxes: it.sales.iter().map(tax_shown).collect(),
@@ -244,7 +244,7 @@ fn shown(it: &RevenueReport) -> RevenueShown {
 }
 
 fn money_shown((currency, it): &(billing::money::Currency, crate::service::MoneyOfMonth)) -> MoneyOfMonth {
-    let money = |amount| MoneyShown::from(Money { amount, currency: *currency });
+    let money = |amount| TotalMoneyShown::from(TotalMoney { amount, currency: *currency });
     let revenue = it.takings.revenue;
     MoneyOfMonth {
         deferred_before: money(it.deferred_before),

@@ -61,7 +61,7 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     reply::with_body(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",
-        site.gauges.render(site.app.turnstile().tally()),
+        site.gauges.render(site.app.turnstile().tally(), site.measured_now()),
     )
 }
 

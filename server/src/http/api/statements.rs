@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use billing::Refusal;
-use billing::money::Credits;
+use billing::total::TotalCredits;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::super::knock::Knock;
 use super::super::problem::Problem;
 use super::super::site::Site;
-use super::super::wire::{Amount, Instant, NameIn};
+use super::super::wire::{Amount, Instant, NameIn, TotalAmount};
 use super::reply::{self, Answered};
 use crate::service::{File, Month, Scope, Statement, UsedRow};
 
@@ -25,7 +25,7 @@ use crate::service::{File, Month, Scope, Statement, UsedRow};
 pub struct GrantedShown {
     #[schema(example = "purchase")]
     source: &'static str,
-    credits: Amount,
+    credits: TotalAmount,
 }
 
 /// `opening` + all of `granted` − `used` − `expired` − `voided` − `refunded` − `clawed_back` = `closing` = `posted` +
@@ -37,11 +37,11 @@ pub struct BalanceOfMonth {
     opening: Amount,
     granted: Vec<GrantedShown>,
     /// What was taken back is taken off.
-    used: Amount,
-    expired: Amount,
-    voided: Amount,
-    refunded: Amount,
-    clawed_back: Amount,
+    used: TotalAmount,
+    expired: TotalAmount,
+    voided: TotalAmount,
+    refunded: TotalAmount,
+    clawed_back: TotalAmount,
     /// By the ledger, like `opening`: all that the account has, also what cannot be drawn yet or meanwhile.
     closing: Amount,
     /// Of `closing`, what a balance said at the end of the month, or says now; of a month that others came after, as
@@ -61,12 +61,12 @@ pub struct UsedShown {
     server: Option<String>,
     /// Charges.
     entries: u64,
-    credits: Amount,
+    credits: TotalAmount,
 }
 
 impl UsedShown {
     fn of(it: UsedRow) -> UsedShown {
-        let credits = Amount(Credits::from_micros(it.credits));
+        let credits = TotalAmount(TotalCredits::from_micros(it.credits));
         UsedShown { meter: it.meter, project: it.project, server: it.server, entries: it.count, credits }
     }
 }
@@ -87,24 +87,24 @@ pub struct StatementShown {
     /// Null in a statement of one project.
     balance: Option<BalanceOfMonth>,
     used: Vec<UsedShown>,
-    total_used: Amount,
+    total_used: TotalAmount,
 }
 
 impl StatementShown {
     fn of(it: Statement) -> StatementShown {
-        let total_used = Amount(it.total_used());
+        let total_used = TotalAmount(it.total_used());
         let balance = it.balance.map(|it| BalanceOfMonth {
             opening: Amount(it.opening),
             granted: it
                 .granted
                 .iter()
-                .map(|(source, credits)| GrantedShown { source: source.as_str(), credits: Amount(*credits) })
+                .map(|(source, credits)| GrantedShown { source: source.as_str(), credits: TotalAmount(*credits) })
                 .collect(),
-            used: Amount(it.used),
-            expired: Amount(it.expired),
-            voided: Amount(it.voided),
-            refunded: Amount(it.refunded),
-            clawed_back: Amount(it.clawed_back),
+            used: TotalAmount(it.used),
+            expired: TotalAmount(it.expired),
+            voided: TotalAmount(it.voided),
+            refunded: TotalAmount(it.refunded),
+            clawed_back: TotalAmount(it.clawed_back),
             closing: Amount(it.closing),
             posted: Amount(it.posted),
             withheld: Amount(it.withheld()),

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use billing::money::Credits;
+use billing::total::TotalCredits;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
@@ -15,6 +16,10 @@ use super::text_schema;
 #[derive(Clone, Copy, Debug)]
 pub struct Amount(pub Credits);
 
+/// Credits of many accounts, or of a long time, in a reply: said as an amount is.
+#[derive(Clone, Copy, Debug)]
+pub struct TotalAmount(pub TotalCredits);
+
 /// Credits in a request.
 #[derive(Clone, Copy, Debug)]
 pub struct AmountIn(pub Credits);
@@ -22,6 +27,11 @@ pub struct AmountIn(pub Credits);
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.text())
+    }
+}
+impl Serialize for TotalAmount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
@@ -56,6 +66,17 @@ impl PartialSchema for Amount {
 impl ToSchema for Amount {
     fn name() -> Cow<'static, str> {
         "Credits".into()
+    }
+}
+
+impl PartialSchema for TotalAmount {
+    fn schema() -> RefOr<Schema> {
+        Amount::schema()
+    }
+}
+impl ToSchema for TotalAmount {
+    fn name() -> Cow<'static, str> {
+        Amount::name()
     }
 }
 

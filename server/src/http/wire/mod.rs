@@ -7,7 +7,7 @@ mod maps;
 mod names;
 mod raw;
 
-pub use amount::{Amount, AmountIn};
+pub use amount::{Amount, AmountIn, TotalAmount};
 pub use instant::{Instant, InstantIn};
 pub use maps::{Dimensions, DimensionsIn, Quantities, QuantitiesIn, texts};
 pub use names::{AccountId, ChargeRef, EntryRef, GrantRef, HoldRef, NameIn, TextIn};

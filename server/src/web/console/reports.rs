@@ -6,8 +6,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use billing::money::{Credits, Currency, Money};
+use billing::money::Currency;
 use billing::time::Timestamp;
+use billing::total::{TotalCredits, TotalMoney};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -121,8 +122,8 @@ fn reports_page(app: &App, host: &Host) -> Result<ReportsPage, Error> {
 }
 
 /// What was used, by what customers' pages call it.
-fn used(app: &App, report: &RevenueReport) -> Vec<(String, Credits)> {
-    let mut rows: Vec<(String, Credits)> = Vec::new();
+fn used(app: &App, report: &RevenueReport) -> Vec<(String, TotalCredits)> {
+    let mut rows: Vec<(String, TotalCredits)> = Vec::new();
     for (meter, credits) in &report.used {
         let name = app.category_of(meter).as_str().to_owned();
         match rows.iter_mut().find(|it| it.0 == name) {
@@ -188,7 +189,7 @@ fn sales_rows(sales: &[Sales]) -> Vec<SalesRow> {
 }
 
 fn money_row(currency: Currency, it: &MoneyOfMonth) -> MoneyRow {
-    let money = |amount| show::money(Money { amount, currency });
+    let money = |amount| show::money(TotalMoney { amount, currency });
     MoneyRow {
         currency: currency.as_str().to_uppercase(),
         before: money(it.deferred_before),
