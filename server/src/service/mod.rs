@@ -10,6 +10,7 @@ mod bookkeeping;
 mod budgets;
 mod card_expiry;
 mod charges;
+mod closing;
 mod collect;
 mod compared;
 mod console;

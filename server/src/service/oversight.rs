@@ -41,18 +41,26 @@ pub enum Attention {
     RequiresAction,
     /// It has been under way for so long that nobody can say what became of it.
     Unclear,
+    /// It came in after its account was closed, and its credits are there: somebody should give the money back.
+    AfterClosing,
     Failed,
 }
 
 impl Attention {
-    pub const ALL: [Attention; 4] =
-        [Attention::Disputed, Attention::RequiresAction, Attention::Unclear, Attention::Failed];
+    pub const ALL: [Attention; 5] = [
+        Attention::Disputed,
+        Attention::RequiresAction,
+        Attention::Unclear,
+        Attention::AfterClosing,
+        Attention::Failed,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Attention::Disputed => "disputed",
             Attention::RequiresAction => "requires_action",
             Attention::Unclear => "unclear",
+            Attention::AfterClosing => "after_closing",
             Attention::Failed => "failed",
         }
     }
@@ -71,6 +79,7 @@ impl Attention {
             Status::RequiresAction if payment.way == Way::OnSession && now < began_at + UNDER_WAY_MAX => None,
             Status::RequiresAction => Some(Attention::RequiresAction),
             Status::Failed => Some(Attention::Failed),
+            Status::Succeeded if payment.is_after_closing => Some(Attention::AfterClosing),
             Status::Pending if changed_at + UNDER_WAY_MAX <= now && payment.page.is_none() => Some(Attention::Unclear),
             _ => None,
         }
@@ -139,7 +148,10 @@ impl App {
             }
             for document in documents {
                 let kept: Kept<Payment> = read(document)?;
-                let attention = Attention::of(&kept.body, kept.document.at, now);
+                let mut attention = Attention::of(&kept.body, kept.document.at, now);
+                if attention == Some(Attention::AfterClosing) && !self.has_unused(&kept)? {
+                    attention = None;
+                }
                 seen.looked_at.push(attention);
                 if !admits(attention) {
                     continue;
@@ -164,6 +176,12 @@ impl App {
         let Some((grant, _)) = self.grant_paid_by(payment)? else { return Ok(Credits::ZERO) };
         let book = self.book(payment.place().account)?.brought_up_to(self.now());
         Ok(book.grant(grant).map_or(Credits::ZERO, |it| it.remaining))
+    }
+
+    /// Whether any of its credits are left that nobody used and nobody took back.
+    fn has_unused(&self, payment: &Kept<Payment>) -> Result<bool, Error> {
+        let id = payment.document.id.parse().map_err(|_| Refusal::PaymentNotFound)?;
+        Ok(self.unused_of(id)?.is_positive())
     }
 
     /// Writes a note down. The same form sent twice is one note.

@@ -160,6 +160,9 @@ pub struct Payment {
     /// It came in when its subscription had ended: its credits are given, and no period begins.
     #[serde(default)]
     pub is_too_late: bool,
+    /// It came in when its account had been closed: its credits are given, and nobody can use them.
+    #[serde(default)]
+    pub is_after_closing: bool,
     pub tries: u32,
     /// Our customer, page, card and payment, by the provider's names.
     pub customer: Option<String>,
@@ -312,6 +315,7 @@ impl Payment {
             sent_at: None,
             is_given_up: false,
             is_too_late: false,
+            is_after_closing: false,
             tries: 0,
             customer: None,
             customers_lost: 0,

@@ -272,7 +272,7 @@ impl App {
         let (Some(reference), Some(card)) = (kept.body.reference.clone(), kept.body.card.clone()) else {
             return Ok(());
         };
-        if kept.body.status() != Status::RequiresAction {
+        if kept.body.status() != Status::RequiresAction || kept.body.is_given_up {
             return Ok(());
         }
         self.provider()?;
