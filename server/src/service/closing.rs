@@ -1,7 +1,7 @@
 //! Closing an account: what ends with it, what is forgotten of it, and what stays.
 //!
-//! All of it is one commit. What is not paid yet is given up in it, and so due: the worker ends it at the provider, as it
-//! does what a customer cancels, and goes on with that while no answer comes. Invariant: whoever was told that the
+//! All of it is one commit. What is not paid yet is given up in it, and so due: the worker ends it at the provider, as
+//! it does what a customer cancels, and goes on with that while no answer comes. Invariant: whoever was told that the
 //! account is closed has also been promised that its payment pages will be; what was paid first is paid.
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use store::{Account, Change};
 
 use super::documents::Kept;
 use super::order::{Fingerprint, done};
-use super::payments::{KIND, Payment};
+use super::payment::Payment;
+use super::payments::KIND;
 use super::{Answer, By, Error};
 use crate::app::App;
 use crate::turnstile::{Ask, Turned};

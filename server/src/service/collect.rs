@@ -14,7 +14,7 @@ use store::Change;
 use super::Error;
 use super::documents::{Kept, LEASE};
 use super::jobs::again_at;
-use super::payments::{Payment, Purpose, Way};
+use super::payment::{Payment, Purpose, Way};
 use crate::app::{App, Known};
 use crate::stripe::{self, PaymentStatus, PurchaseLine, PurchaseOrder, SavedCharge};
 

@@ -48,6 +48,7 @@ mod oversight;
 mod overview;
 mod packages;
 mod packing;
+mod payment;
 mod payment_methods;
 mod payments;
 mod plan_offers;
@@ -119,8 +120,9 @@ pub use order::{ChargeOrder, DIMENSION_LENGTH_MAX, Evidence, Order, check_reason
 pub use oversight::{Attention, Note, RefundPreview, SeenPayments};
 pub use overview::{Bar, Overview, OverviewQuery, Part, PartLine, ProjectName, ProjectNames};
 pub use packages::Package;
+pub use payment::{DisputeState, Disputed, Payment, Purpose, Standing, Way};
 pub use payment_methods::{MethodView, PaymentMethod, SetupView};
-pub use payments::{DisputeState, Disputed, Payment, PaymentView, Purpose, Standing, Way};
+pub use payments::PaymentView;
 pub use plan_offers::{PlanChange, PlanOffer};
 pub use plans::Plan;
 pub use portal::{Followed, LinkOrder, PortalLink, PortalPage, PortalSession, Role, SESSION_LASTS};

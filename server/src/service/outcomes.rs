@@ -13,7 +13,7 @@ use store::{Change, NameHash};
 use super::Error;
 use super::collect::{ATTEMPTS_MAX, Progress, look_again_at};
 use super::documents::Kept;
-use super::payments::{Payment, Purpose, Way};
+use super::payment::{Payment, Purpose, Way};
 use crate::app::App;
 use crate::stripe::{self, DeclineReason, PaymentStatus};
 use crate::turnstile::{Ask, Turned};
@@ -85,7 +85,10 @@ impl App {
                 body.failure = Some(Failure::WrongAmount);
                 Status::Failed
             }
-            PaymentStatus::Pending => Status::Pending,
+            PaymentStatus::Pending => {
+                body.bank_decides();
+                Status::Pending
+            }
             PaymentStatus::NeedsCustomer { url, client_secret } => {
                 (body.action_url, body.client_secret) = (url.clone(), client_secret.clone());
                 Status::RequiresAction

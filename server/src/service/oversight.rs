@@ -13,7 +13,8 @@ use store::{Account, Change};
 use super::documents::{Kept, read};
 use super::house_requests::{HouseKey, Under};
 use super::order::Fingerprint;
-use super::payments::{DisputeState, Payment, PaymentView, Way};
+use super::payment::{DisputeState, Payment, Way};
+use super::payments::PaymentView;
 use super::refunds::RefundOrder;
 use super::seal::random_name;
 use super::{By, Error};
@@ -77,10 +78,12 @@ impl Attention {
             }
             // Whoever is buying right now is answering their bank.
             Status::RequiresAction if payment.way == Way::OnSession && now < began_at + UNDER_WAY_MAX => None,
-            Status::RequiresAction => Some(Attention::RequiresAction),
+            Status::RequiresAction if payment.waits_for_customer() => Some(Attention::RequiresAction),
             Status::Failed => Some(Attention::Failed),
             Status::Succeeded if payment.is_after_closing => Some(Attention::AfterClosing),
-            Status::Pending if changed_at + UNDER_WAY_MAX <= now && payment.page.is_none() => Some(Attention::Unclear),
+            Status::Pending | Status::RequiresAction if changed_at + UNDER_WAY_MAX <= now && payment.page.is_none() => {
+                Some(Attention::Unclear)
+            }
             _ => None,
         }
     }
