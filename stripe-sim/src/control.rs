@@ -17,6 +17,7 @@
 //! | `GET cards` | the saved cards' names |
 //! | `POST cards/{id} {exp_month, exp_year}` | the bank changes a card; a month that is over expires it |
 //! | `POST proof/{intent} {proven}` | does 3-D Secure as the page would |
+//! | `POST deliberation/{intent} {over?}` | the bank was answered and takes its time; it is over, and the money there |
 //! | `POST advance {seconds}`, `GET clock` | moves time; tells it |
 //! | `GET memory`, `POST memory` | all there is, and becoming it |
 //! | `GET totals`, `GET requests` | money in and out, by currency; every request with its key |
@@ -81,6 +82,7 @@ pub fn answer(state: &mut State, method: &str, path: &str, said: &Value) -> Resu
             let url = world.finish_proof(intent, said["proven"] == true);
             json!({"url": url.map_err(|it| it.error.to_string())?})
         }
+        ("POST", ["deliberation", intent]) => plain(world.deliberate(intent, said["over"] == true))?,
         ("POST", ["advance"]) => {
             world.clock.advance(said["seconds"].as_i64().ok_or("seconds is a whole number")?);
             world.tick();

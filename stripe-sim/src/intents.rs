@@ -199,6 +199,21 @@ impl World {
         }
     }
 
+    /// A bank that was answered takes its time, and says yes when that is over.
+    pub fn deliberate(&mut self, id: &str, is_over: bool) -> Outcome {
+        let mut intent = self.find("payment_intent", id, "intent")?;
+        if is_over {
+            let method = self.find("payment_method", &text(&intent, "payment_method"), "payment_method")?;
+            let attempt = Try { is_off_session: false, is_proven: true, return_url: None };
+            return Ok(self.succeed(intent, &method, &attempt));
+        }
+        intent["status"] = json!("processing");
+        (intent["next_action"], intent["last_payment_error"]) = (Value::Null, Value::Null);
+        self.shelf.put(&intent);
+        self.tell("payment_intent.processing", &intent);
+        Ok(intent)
+    }
+
     /// Where the customer proves who they are.
     pub fn proof_wanted(&self, intent: &str, return_url: Option<&str>) -> Value {
         match return_url {

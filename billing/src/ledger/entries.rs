@@ -36,6 +36,13 @@ pub enum LedgerAccount {
     Clawback,
 }
 
+impl LedgerAccount {
+    /// Whether what is there is the account's, or what it owes; not the house's.
+    fn is_own(&self) -> bool {
+        matches!(self, LedgerAccount::Grants | LedgerAccount::Held | LedgerAccount::Debt)
+    }
+}
+
 impl fmt::Display for LedgerAccount {
     /// `issuance:purchase`, `usage:ai_chat`, `breakage`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,6 +167,34 @@ impl Transaction {
             What::Server(_) | What::BurnTerms(_) | What::Budget(_) | What::Noticed => {}
         }
         entries.0
+    }
+}
+
+impl Transaction {
+    /// What the account has more after this or, with a minus, less: what moved between it and the house.
+    ///
+    /// One after the other these add up to all credits that are there, in grants and in holds, less what is owed: to
+    /// the posted balance, and what that leaves out, because nobody can draw it just then (grants that are frozen, that
+    /// are yet to begin, or that expire at that very instant).
+    pub fn gain(&self) -> Credits {
+        let change = |it: &Entry| match (it.from.is_own(), it.to.is_own()) {
+            (true, false) => -it.credits,
+            (false, true) => it.credits,
+            _ => Credits::ZERO,
+        };
+        self.entries().iter().map(change).sum()
+    }
+
+    /// Of the price of its work, what was paid by credits that had expired: they left the account when they did, and so
+    /// are no part of [`Transaction::gain`]. With a minus, what goes back to such credits.
+    pub fn from_expired(&self) -> Credits {
+        let of =
+            |draws: &[Draw]| draws.iter().filter(|it| it.pot == Pot::Expired).map(|it| it.credits).sum::<Credits>();
+        match &self.what {
+            What::Charged { draws, .. } => of(draws),
+            What::Reversed(it) => -of(&it.draws),
+            _ => Credits::ZERO,
+        }
     }
 }
 

@@ -5,17 +5,14 @@ use billing::Refusal;
 use billing::id::{AccountNumber, Name};
 use billing::ledger::{Book, Command};
 use billing::money::Currency;
-use billing::rating::Text;
 use billing::tax::Country;
 use billing::time::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 use store::{Account, Change, CommitError, Fault, Post};
 
-use super::order::{Fingerprint, done};
-use super::{Answer, By, Error};
+use super::{By, Error};
 use crate::app::App;
-use crate::turnstile::{Ask, Turned};
 
 /// Signup fingerprints one registration may pass.
 const FINGERPRINTS_MAX: usize = 16;
@@ -120,45 +117,6 @@ impl App {
     /// Accounts by id, those after `after`.
     pub fn accounts(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Account>, Error> {
         Ok(self.store.accounts(after, limit)?)
-    }
-
-    /// Takes no new spending from here on, and forgets who it was. The ledger stays, as the law asks.
-    pub async fn close_account(&self, id: &Name, key: &Text, by: By) -> Result<Answer, Error> {
-        for _ in 0..ATTEMPTS_MAX {
-            // As it is written now: what stays of it is what it was last.
-            let account = self.account(id)?;
-            let number = account.number;
-            let ask = Ask {
-                account: number,
-                command: Some(Command::Close),
-                key: Some(self.key_of_transaction(number, key, Fingerprint::of("close"))?),
-                by: Some(Arc::clone(&by.name)),
-                fact: None,
-                once: None,
-                also: self.erased(account, &by)?,
-            };
-            match self.turnstile.take_one(ask).await {
-                // Its profile, or a note on it, was written since it was read.
-                Turned::Overtaken => {}
-                turned => {
-                    let (transaction, is_replay) = done(turned)?;
-                    self.at_hand.forget(&[number]);
-                    return Ok(Answer { account: id.clone(), transaction, is_replay });
-                }
-            }
-        }
-        Err(Error::Busy)
-    }
-
-    /// An account that is closed, without who it was, and an operator's part in that.
-    fn erased(&self, account: Account, by: &By) -> Result<Vec<Change>, Error> {
-        let now = self.now();
-        let mut changes = self.erased_notes(account.number)?;
-        changes.extend(by.noted(now, "account.close", account.id.to_string(), String::new()));
-        let erased =
-            Account { name: None, email: None, address: None, tax_id: None, closed_at: Some(now), ..account.clone() };
-        changes.push(Change::Account { was: Box::new(account), account: erased });
-        Ok(changes)
     }
 
     fn update(&self, account: Account, registration: &Registration, by: &By) -> Result<Registered, Error> {

@@ -14,7 +14,7 @@ use store::Change;
 use super::Error;
 use super::documents::{Kept, LEASE};
 use super::jobs::again_at;
-use super::payments::{Payment, Purpose, Way};
+use super::payment::{Payment, Purpose, Way};
 use crate::app::{App, Known};
 use crate::stripe::{self, PaymentStatus, PurchaseLine, PurchaseOrder, SavedCharge};
 
@@ -131,6 +131,8 @@ impl App {
         let now = self.now();
         // Whoever sent it last was done with it, or dead, when the document was written last.
         let is_certain = kept.document.at + stripe::CERTAIN_AFTER <= now;
+        // Also what was begun at the moment of its closing.
+        kept.body.is_given_up |= known.account.closed_at.is_some();
         let mut over = self.unwanted(known, id, &mut kept.body)?;
         let body = &mut kept.body;
         let sent_at = body.sent_at.map(Timestamp::from_millis);

@@ -11,8 +11,8 @@ use billing::ledger::{Cause, Command};
 use billing::payment::Status;
 
 use super::Error;
+use super::payment::{ByHand, DisputeState, Disputed, Payment, Taken};
 use super::payment_methods::told;
-use super::payments::{ByHand, DisputeState, Disputed, Payment, Taken};
 use crate::app::App;
 use crate::stripe::{Dispute, DisputeStatus, RefundStatus};
 use crate::turnstile::Turned;

@@ -10,7 +10,8 @@ use billing::ledger::Transaction;
 use billing::time::Timestamp;
 use tokio::sync::watch;
 
-use super::payments::{KIND as PAYMENT, Payment};
+use super::payment::Payment;
+use super::payments::KIND as PAYMENT;
 use super::{BalanceView, Error, PaymentView};
 use crate::app::{App, Known};
 

@@ -22,7 +22,7 @@ use super::invoice_page::invoice_page;
 use super::money_news::invoice_news;
 use super::months::Month;
 use super::numbered::numbered;
-use super::payments::Payment;
+use super::payment::Payment;
 use super::prices::Taxed;
 use super::sales::Counter;
 use crate::app::{App, Known};

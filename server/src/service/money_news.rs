@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use store::Change;
 
 use super::notices::{Happening, Tidings, raise};
+use super::payment::{Disputed, Payment, Purpose, Returned, Way};
 use super::payment_methods::PaymentMethod;
-use super::payments::{Disputed, Payment, Purpose, Returned, Way};
 use super::subscriptions::Subscription;
 use super::{Error, payment_methods};
 use crate::app::{App, Known};
@@ -100,6 +100,9 @@ fn of_pause(before: &Book, transaction: &Transaction) -> Vec<Change> {
     }
     if let Some(why) = is.paused.filter(|_| was.paused.is_none() && is.is_on) {
         let mut about = about_rule(is);
+        if let What::Topup(TopupChange::Failed { payment, .. }) = &transaction.what {
+            about["payment"] = json!(payment.to_string());
+        }
         failure_in(&mut about, why);
         told.push(tell(account, Happening::AutoTopupPaused, &cause, about, at));
     }

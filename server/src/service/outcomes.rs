@@ -13,7 +13,7 @@ use store::{Change, NameHash};
 use super::Error;
 use super::collect::{ATTEMPTS_MAX, Progress, look_again_at};
 use super::documents::Kept;
-use super::payments::{Payment, Purpose, Way};
+use super::payment::{Payment, Purpose, Way};
 use crate::app::App;
 use crate::stripe::{self, DeclineReason, PaymentStatus};
 use crate::turnstile::{Ask, Turned};
@@ -85,7 +85,10 @@ impl App {
                 body.failure = Some(Failure::WrongAmount);
                 Status::Failed
             }
-            PaymentStatus::Pending => Status::Pending,
+            PaymentStatus::Pending => {
+                body.bank_decides();
+                Status::Pending
+            }
             PaymentStatus::NeedsCustomer { url, client_secret } => {
                 (body.action_url, body.client_secret) = (url.clone(), client_secret.clone());
                 Status::RequiresAction
@@ -106,12 +109,14 @@ impl App {
 
     /// Grants what was paid for: the grant, the payment and the invoice in one commit, once.
     async fn credit(self: &Arc<Self>, id: PaymentId, mut kept: Kept<Payment>) -> Result<(), Error> {
-        let known = self.known_number(id.place().account)?.ok_or(Refusal::AccountNotFound)?;
         let seen = kept.body.clone();
         for _ in 0..ATTEMPTS_MAX {
+            // As it is written now: it may have been closed a moment ago.
+            let known = self.known_now(id.place().account)?.ok_or(Refusal::AccountNotFound)?;
             let now = self.now();
             let body = &mut kept.body;
             body.status = Status::Succeeded;
+            body.is_after_closing = known.account.closed_at.is_some();
             (body.reference, body.card, body.failure) = (seen.reference.clone(), seen.card.clone(), None);
             (body.page_url, body.action_url, body.client_secret) = (None, None, None);
             let invoiced = self.invoice_for(&known, id, body, now)?;
@@ -135,7 +140,13 @@ impl App {
             };
             match self.turnstile.take_one(ask).await {
                 Turned::Overtaken => {}
-                turned => return super::order::done(turned).map(drop),
+                turned => {
+                    super::order::done(turned)?;
+                    if kept.body.is_after_closing {
+                        tracing::warn!(payment = %id, "this came in after its account was closed: refund it");
+                    }
+                    return Ok(());
+                }
             }
             // Somebody was first with this payment, with this invoice's number, or with another of its documents.
             match self.payment_kept(id)? {

@@ -13,7 +13,8 @@ use store::{Account, Change};
 use super::documents::{Kept, read};
 use super::house_requests::{HouseKey, Under};
 use super::order::Fingerprint;
-use super::payments::{DisputeState, Payment, PaymentView, Way};
+use super::payment::{DisputeState, Payment, Way};
+use super::payments::PaymentView;
 use super::refunds::RefundOrder;
 use super::seal::random_name;
 use super::{By, Error};
@@ -41,18 +42,26 @@ pub enum Attention {
     RequiresAction,
     /// It has been under way for so long that nobody can say what became of it.
     Unclear,
+    /// It came in after its account was closed, and its credits are there: somebody should give the money back.
+    AfterClosing,
     Failed,
 }
 
 impl Attention {
-    pub const ALL: [Attention; 4] =
-        [Attention::Disputed, Attention::RequiresAction, Attention::Unclear, Attention::Failed];
+    pub const ALL: [Attention; 5] = [
+        Attention::Disputed,
+        Attention::RequiresAction,
+        Attention::Unclear,
+        Attention::AfterClosing,
+        Attention::Failed,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Attention::Disputed => "disputed",
             Attention::RequiresAction => "requires_action",
             Attention::Unclear => "unclear",
+            Attention::AfterClosing => "after_closing",
             Attention::Failed => "failed",
         }
     }
@@ -69,9 +78,12 @@ impl Attention {
             }
             // Whoever is buying right now is answering their bank.
             Status::RequiresAction if payment.way == Way::OnSession && now < began_at + UNDER_WAY_MAX => None,
-            Status::RequiresAction => Some(Attention::RequiresAction),
+            Status::RequiresAction if payment.waits_for_customer() => Some(Attention::RequiresAction),
             Status::Failed => Some(Attention::Failed),
-            Status::Pending if changed_at + UNDER_WAY_MAX <= now && payment.page.is_none() => Some(Attention::Unclear),
+            Status::Succeeded if payment.is_after_closing => Some(Attention::AfterClosing),
+            Status::Pending | Status::RequiresAction if changed_at + UNDER_WAY_MAX <= now && payment.page.is_none() => {
+                Some(Attention::Unclear)
+            }
             _ => None,
         }
     }
@@ -139,7 +151,10 @@ impl App {
             }
             for document in documents {
                 let kept: Kept<Payment> = read(document)?;
-                let attention = Attention::of(&kept.body, kept.document.at, now);
+                let mut attention = Attention::of(&kept.body, kept.document.at, now);
+                if attention == Some(Attention::AfterClosing) && !self.has_unused(&kept)? {
+                    attention = None;
+                }
                 seen.looked_at.push(attention);
                 if !admits(attention) {
                     continue;
@@ -164,6 +179,12 @@ impl App {
         let Some((grant, _)) = self.grant_paid_by(payment)? else { return Ok(Credits::ZERO) };
         let book = self.book(payment.place().account)?.brought_up_to(self.now());
         Ok(book.grant(grant).map_or(Credits::ZERO, |it| it.remaining))
+    }
+
+    /// Whether any of its credits are left that nobody used and nobody took back.
+    fn has_unused(&self, payment: &Kept<Payment>) -> Result<bool, Error> {
+        let id = payment.document.id.parse().map_err(|_| Refusal::PaymentNotFound)?;
+        Ok(self.unused_of(id)?.is_positive())
     }
 
     /// Writes a note down. The same form sent twice is one note.

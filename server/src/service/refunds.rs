@@ -17,7 +17,7 @@ use store::{Change, Document};
 
 use super::documents::{Kept, LEASE, read};
 use super::order::{Fingerprint, check_reason, done};
-use super::payments::{Payment, Returned, Taken, withdrawal};
+use super::payment::{Payment, Returned, Taken, withdrawal};
 use super::requests::{Asked, answer_in};
 use super::{By, Error};
 use crate::app::App;

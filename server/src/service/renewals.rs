@@ -19,7 +19,7 @@ use store::{Change, Document};
 use super::Error;
 use super::documents::{Kept, read};
 use super::notices::Happening;
-use super::payments::{Payment, Way};
+use super::payment::{Payment, Way};
 use super::subscriptions::{KIND, Period, Subscription};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Turned};

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use billing::Refusal;
 use billing::id::{AccountNumber, Name, PaymentId, SubscriptionId};
 use billing::money::Credits;
-use billing::payment::Status;
 use billing::rating::Text;
 use billing::subscription::{State, upgrade};
 use billing::time::Timestamp;
@@ -19,7 +18,8 @@ use store::Change;
 use super::documents::{Kept, LEASE};
 use super::notices::Happening;
 use super::order::Fingerprint;
-use super::payments::{self, Payment, Purpose, Way};
+use super::payment::{Payment, Purpose, Way};
+use super::payments;
 use super::plans::Plan;
 use super::prices::{in_steps, least_charge};
 use super::purchases::check_return_url;
@@ -201,7 +201,7 @@ impl App {
             State::Canceled => Ok(Vec::new()),
             State::Incomplete => {
                 let payment = self.payment_under_way(account, before)?;
-                let waits = |it: &Kept<Payment>| it.body.status() == Status::RequiresAction;
+                let waits = |it: &Kept<Payment>| it.body.waits_for_customer();
                 let mut payment = payment.filter(waits).ok_or(Refusal::SubscriptionExists)?;
                 payment.body.is_given_up = true;
                 let now = self.now();

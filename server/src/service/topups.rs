@@ -8,14 +8,15 @@ use billing::Refusal;
 use billing::id::{Name, PaymentId};
 use billing::ledger::{Command, Rule, Topup, TopupChange, Transaction, What};
 use billing::money::{Credits, Money};
-use billing::payment::{Failure, Status};
+use billing::payment::Failure;
 use billing::rating::Text;
 use billing::time::{Span, Timestamp};
 use store::Change;
 
 use super::documents::Kept;
 use super::order::{Fingerprint, done};
-use super::payments::{KIND, Payment, PaymentView, Purpose, Way};
+use super::payment::{Payment, Purpose, Way};
+use super::payments::{KIND, PaymentView};
 use super::printed::at_least;
 use super::purchase_price::PriceOfCredits;
 use super::purchases::check_return_url;
@@ -272,7 +273,7 @@ impl App {
         let (Some(reference), Some(card)) = (kept.body.reference.clone(), kept.body.card.clone()) else {
             return Ok(());
         };
-        if kept.body.status() != Status::RequiresAction {
+        if !kept.body.waits_for_customer() || kept.body.is_given_up {
             return Ok(());
         }
         self.provider()?;

@@ -8,7 +8,6 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use billing::id::PaymentId;
-use billing::payment::Status;
 
 use super::frame::House;
 use super::range::Query;
@@ -34,7 +33,7 @@ struct Page {
 fn shown(site: &Site, view: PaymentView, token: String, bank_url: Option<String>) -> Response {
     let (house, payment) = (House::of(&site.app.settings().brand), view.payment);
     let total = shows::money(payment.money(payment.total()));
-    let is_waiting = payment.status() == Status::RequiresAction;
+    let is_waiting = payment.waits_for_customer() && !payment.is_given_up;
     page(StatusCode::OK, &Page { house, item: payment.item, total, token, bank_url, is_waiting })
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::console::Operator;
 use crate::money_purchases::hosted;
 use crate::money_shop::Shop;
 use crate::pages::{mark_of, visit};
@@ -283,4 +284,129 @@ fn a_purchase_that_waits_to_be_paid_is_gone_on_with_before_the_same_is_begun_aga
     let led = ada.shop.server.browse(back.strip_prefix(&shop.server.url).unwrap(), &ada.cookie);
     assert_eq!(led.header("location"), Some(&*path(&second)), "{third}");
     assert_eq!(status(&shop, &second), "succeeded");
+}
+
+fn close(shop: &Shop) {
+    let closed = shop.server.post("/v1/accounts/ada/close", "close", &json!({}));
+    assert_eq!(closed.status, 201, "{}", closed.text);
+}
+
+#[test]
+fn closing_an_account_cancels_what_waits_for_its_customer_on_a_page_and_at_the_bank() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", "4000000000003220");
+    let [on_page, declined] = [("one", "starter"), ("two", "builder")].map(|(key, package)| {
+        let bought = shop.buy("ada", key, &hosted(json!({"package": package})));
+        assert_eq!(bought.status, 201, "{}", bought.text);
+        bought.json()
+    });
+    shop.type_card(page_of(&declined), "4000000000009995").unwrap_err();
+    shop.settle();
+    let at_bank =
+        shop.buy("ada", "three", &json!({"credits": 1000, "payment_method": card, "return_url": "http://a.example"}));
+    let at_bank = at_bank.json();
+    let subscribed = shop.server.post("/v1/accounts/ada/subscription", "plan", &json!({"plan": "monthly"}));
+    assert_eq!(subscribed.status, 201, "{}", subscribed.text);
+    let of_plan = shop.payments("ada").remove(0);
+    let ada = Ada::at(&shop);
+    assert!(ada.look("/settings/billing").contains(page_of(&on_page)));
+
+    close(&shop);
+    assert!(!ada.look("/settings/billing/history?of=payments").contains(page_of(&on_page)), "nobody is led there");
+    for payment in [&on_page, &declined, &at_bank, &of_plan] {
+        // News of it from before may come in between: then it is looked at again in a while.
+        shop.pass_until("it is cancelled", |it| status(it, payment) == "canceled");
+    }
+    for payment in [&on_page, &declined] {
+        shop.type_card(page_of(payment), VISA).unwrap_err();
+    }
+    for payment in [&at_bank, &of_plan] {
+        shop.prove(payment["action_url"].as_str().unwrap(), "complete").unwrap_err();
+    }
+    assert_eq!((shop.totals().0, shop.paid_grants("ada").len()), (0, 0));
+    assert_eq!(shop.server.get("/v1/accounts/ada/subscription").json()["state"], "canceled");
+}
+
+/// The money is there, and of no use to anybody: an operator sees it until it has gone back.
+#[test]
+fn what_is_paid_although_its_account_is_closed_is_believed_and_wants_an_operator_until_it_is_refunded() {
+    for is_paid_before in [true, false] {
+        let shop = Shop::open();
+        shop.server.account("ada");
+        shop.control("POST", "notices", &json!({"held": true}));
+        let bought = shop.buy("ada", "order", &hosted(json!({"package": "starter"}))).json();
+        let pay = || shop.type_card(page_of(&bought), VISA).unwrap();
+        if is_paid_before {
+            pay();
+        } else {
+            shop.fault(&json!({"when": "before", "what": "drop", "method": "POST", "path": EXPIRE, "times": 99}));
+        }
+        close(&shop);
+        if !is_paid_before {
+            pay();
+            shop.control("DELETE", "faults", &json!({}));
+            shop.pass(300);
+        }
+        shop.wait_until("the worker has found it", |it| status(it, &bought) == "succeeded");
+        shop.control("POST", "notices/release", &json!({"reversed": true}));
+        shop.control("POST", "notices", &json!({"held": false}));
+        shop.settle();
+        assert_eq!((shop.paid_grants("ada").len(), shop.totals()), (1, (1210, 0, 0)));
+        assert_eq!(shop.spend("ada", "some", 1).problem().1, "account_closed");
+
+        let operator = Operator::of(&shop.server);
+        let id = bought["id"].as_str().unwrap();
+        let says = "It came in after the account was closed: nobody can use its credits.";
+        for list in ["/console/payments", "/console/payments?show=after_closing"] {
+            let page = operator.look(list);
+            assert!(page.contains(id) && page.contains(says), "{list}: {page}");
+        }
+        let path = format!("/console/payments/{id}");
+        assert!(operator.look(&path).contains("1000 of its credits are unused and can be paid back"));
+        operator.did(&path, &[("reason", "The account is closed")], &["€12.10 go back"]);
+        assert!(!operator.look("/console/payments").contains(id), "nothing is left to do");
+        assert_eq!((status(&shop, &bought), shop.totals()), ("refunded".to_owned(), (1210, 1210, 0)));
+    }
+}
+
+#[test]
+fn a_closing_that_the_provider_does_not_answer_is_gone_on_with() {
+    for when in ["before", "after"] {
+        let shop = Shop::open();
+        shop.server.account("ada");
+        let bought = shop.buy("ada", "order", &hosted(json!({"package": "starter"}))).json();
+        shop.fault(&json!({"when": when, "what": "drop", "method": "POST", "path": EXPIRE, "times": 99}));
+        close(&shop);
+        shop.wait_until("the provider is asked", |it| 0 < it.asked("POST", EXPIRE));
+        assert_ne!(status(&shop, &bought), "canceled", "{when}");
+        shop.control("DELETE", "faults", &json!({}));
+        shop.pass(300);
+        shop.wait_until("it is over", |it| status(it, &bought) == "canceled");
+        shop.type_card(page_of(&bought), VISA).unwrap_err();
+        assert_eq!(shop.totals().0, 0, "{when}");
+    }
+}
+
+/// Whoever is first at the provider wins, and the books say the same.
+#[test]
+fn paying_and_closing_at_once_comes_to_one_of_both() {
+    let shop = Arc::new(Shop::open());
+    let mut paid = 0;
+    for round in 0..6 {
+        let account = format!("ada_{round}");
+        shop.server.account(&account);
+        let bought = shop.buy(&account, "order", &hosted(json!({"package": "starter"}))).json();
+        let payer = {
+            let (shop, page) = (Arc::clone(&shop), page_of(&bought).to_owned());
+            std::thread::spawn(move || shop.type_card(&page, VISA).is_ok())
+        };
+        let closed = shop.server.post(&format!("/v1/accounts/{account}/close"), "close", &json!({}));
+        assert_eq!(closed.status, 201, "{}", closed.text);
+        let is_paid = payer.join().unwrap();
+        paid += i64::from(is_paid);
+        shop.settle();
+        shop.wait_until("it is over", |it| ["succeeded", "canceled"].contains(&&*status(it, &bought)));
+        assert_eq!(status(&shop, &bought) == "succeeded", is_paid);
+        assert_eq!((shop.paid_grants(&account).len(), shop.totals().0), (usize::from(is_paid), 1210 * paid));
+    }
 }

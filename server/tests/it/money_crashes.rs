@@ -161,6 +161,37 @@ fn a_purchase_that_is_cancelled_survives_death_at_every_step() {
     }
 }
 
+/// With a page that waits to be paid, before it was and after; whoever finds it unclosed closes it again.
+#[test]
+fn an_account_that_is_closed_survives_death_at_every_step() {
+    for is_paid in [false, true] {
+        let story = async |town: &mut Town, doom: &dyn Fn(&Town)| {
+            let (id, page) = town.buy_by(true).await.expect("it is begun");
+            let page = page.expect("it has a page");
+            if is_paid {
+                browse(&page, VISA);
+            }
+            doom(town);
+            let _ = town.close_account().await;
+            town.work().await;
+            (id, page)
+        };
+        at_every_step_and_then("closed account", story, async |town: &mut Town, (id, page)| {
+            town.take_over();
+            let is_closed = town.app.account(&ada()).unwrap().closed_at.is_some();
+            assert!(!is_closed || town.app.payment(id).unwrap().payment.is_given_up, "they are one commit");
+            town.close_account().await.expect("it is closed, now or before");
+            town.pass(Span::SECOND).await;
+            town.pass(Span::MINUTE.times(6)).await;
+            let payment = town.app.payment(id).unwrap().payment;
+            assert_eq!(payment.status().as_str(), if is_paid { "succeeded" } else { "canceled" });
+            // Nobody can pay there any more.
+            browse(&page, VISA);
+            assert_eq!(town.totals().0, if is_paid { 1210 } else { 0 });
+        });
+    }
+}
+
 /// Its owner comes back from adding it while the provider tells of it.
 #[test]
 fn a_card_that_several_see_at_once_is_one() {

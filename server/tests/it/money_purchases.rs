@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 
 use crate::money_shop::{BACK, SECRET, SELLER, Shop};
+use crate::pages::visit;
 use crate::served::{Reply, Served};
 
 const VISA: &str = "4242424242424242";
@@ -271,6 +272,36 @@ fn three_d_secure_is_waited_for_done_or_abandoned() {
     assert_eq!(shop.payment(waits["id"].as_str().unwrap())["failure"]["code"], "abandoned");
     assert_eq!(shop.server.available("ada"), "1600");
     assert_eq!(shop.totals().0, 1210);
+}
+
+/// It may take its time then.
+#[test]
+fn a_bank_that_was_answered_decides_and_nobody_is_asked_to_answer_it_again() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", "4000000000003220");
+    let body = json!({"credits": 1000, "payment_method": card, "return_url": BACK});
+    let waits = shop.buy("ada", "order", &body).json();
+    let id = waits["id"].as_str().unwrap();
+    let cookie = visit(&shop.server, "ada", "owner");
+    let pages = || {
+        ["/settings/billing".to_owned(), format!("/settings/billing/payments/{id}")]
+            .map(|it| shop.server.browse(&it, &cookie).text)
+    };
+    let [billing, payment] = pages();
+    assert!(billing.contains("The bank waits to be answered") && billing.contains("waits for you"), "{billing}");
+    assert!(payment.contains("Confirm with the bank") && payment.contains("Cancel the payment"), "{payment}");
+    let intent = waits["action_url"].as_str().unwrap().rsplit('/').next().unwrap();
+    let deliberation = format!("deliberation/{intent}");
+    shop.control("POST", &deliberation, &json!({}));
+    shop.pass_until("it is seen", |it| it.payment(id)["status"] == "pending");
+    assert_eq!(shop.payment(id)["action_url"], Value::Null);
+    let [billing, payment] = pages();
+    assert!(billing.contains("A payment is under way") && !billing.contains("waits for you"), "{billing}");
+    assert!(payment.contains("Asking the bank…"), "{payment}");
+    assert!(!payment.contains("Confirm with the bank") && !payment.contains("Cancel the payment"), "{payment}");
+    shop.control("POST", &deliberation, &json!({"over": true}));
+    shop.settle();
+    assert_eq!((&shop.payment(id)["status"], &*shop.server.available("ada")), (&json!("succeeded"), "1600"));
 }
 
 #[test]
@@ -634,7 +665,7 @@ fn who_has_run_out_is_led_to_the_smallest_package_that_is_enough() {
 fn an_amount_beside_a_package_is_asked_about() {
     let shop = Shop::open();
     shop.server.account("ada");
-    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let cookie = visit(&shop.server, "ada", "owner");
     let buy = |query: &str| shop.server.browse(&format!("/settings/billing/buy?{query}"), &cookie);
     for (query, says) in [
         ("package=starter&credits=3000", "You chose a package and typed 3000 as another amount: which do you mean?"),
@@ -665,7 +696,7 @@ fn a_payment_page_that_was_left_is_not_called_bought() {
     let shop = Shop::open();
     shop.server.account("ada");
     let bought = shop.buy("ada", "order", &hosted(json!({"package": "builder"}))).json();
-    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let cookie = visit(&shop.server, "ada", "owner");
     let page = |path: &str| shop.server.browse(path, &cookie).text;
     let usage = page("/settings/usage");
     let link = format!("/settings/billing/payments/{}", bought["id"].as_str().unwrap());
@@ -684,7 +715,7 @@ fn a_payment_page_that_was_left_is_not_called_bought() {
 fn a_card_is_removed_by_the_second_click() {
     let shop = Shop::open();
     let card = shop.customer("ada", VISA);
-    let cookie = crate::pages::visit(&shop.server, "ada", "owner");
+    let cookie = visit(&shop.server, "ada", "owner");
     let path = "/settings/billing/cards/remove";
     let page = shop.server.browse("/settings/billing", &cookie).text;
     assert!(page.contains(&format!("href=\"{path}?card={card}\"")), "{page}");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use server::app::{App, Settings};
 use server::rate_card;
 use server::service::{
-    AccountProfile, ChargeOrder, Goods, Much, Order, Plan, PurchaseOrder, Purpose, RefundOrder, Registration,
+    AccountProfile, Answer, ChargeOrder, Goods, Much, Order, Plan, PurchaseOrder, Purpose, RefundOrder, Registration,
     SubscribeOrder, Underway,
 };
 use store::Movable;
@@ -225,6 +225,9 @@ impl Town {
     pub async fn buy_by(&self, is_hosted: bool) -> Option<(PaymentId, Option<String>)> {
         let view = self.app.purchase(Town::order(is_hosted)).await.ok()?;
         Some((view.id.parse().ok()?, view.payment.page_url))
+    }
+    pub async fn close_account(&self) -> Option<Answer> {
+        self.app.close_account(&ada(), &"close".into(), "test".into()).await.ok()
     }
     /// Ada lives in another country, which decides her tax.
     pub fn live_in(&self, country: &str) {

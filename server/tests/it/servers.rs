@@ -377,8 +377,8 @@ fn an_entry_says_what_was_reported_of_which_server() {
     assert_eq!(told(&listed("")).len(), 5);
     assert_eq!(told(&listed("server=vm&meter=server")), [Value::Null; 0], "a meter is of work alone");
     let csv = served.get_csv("/v1/accounts/ada/entries?server=vm").text;
-    assert!(csv.lines().next().unwrap().ends_with(",by,act"), "{csv}");
-    assert!(csv.lines().any(|it| it.contains(",server,") && it.ends_with(",resize") && it.contains(",vm,")), "{csv}");
+    assert!(csv.lines().next().unwrap().ends_with(",by,act,from_expired"), "{csv}");
+    assert!(csv.lines().any(|it| it.contains(",server,") && it.ends_with(",resize,0") && it.contains(",vm,")), "{csv}");
 }
 
 /// What cannot be, by what is known of a server, is refused, and says so.

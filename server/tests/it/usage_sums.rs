@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use billing::money::Credits;
 use serde_json::{Value, json};
 
+use crate::pages::visit;
 use crate::served::{Served, chat};
 
 const DIMENSIONS: [&str; 5] = ["meter", "project", "server", "model", "actor"];
@@ -228,4 +229,72 @@ fn usage_that_is_kept_says_what_is_read_anew() {
         before = asked(&served);
         assert!(kept == before, "{key}: {kept:#?}, and anew {before:#?}");
     }
+}
+
+/// What expired has left the balance: work that is told of late and paid by it takes nothing more, and what is given
+/// back to it brings nothing. Both faces say so, and what the work cost beside it.
+#[test]
+fn entries_lead_from_one_balance_to_the_next_whatever_paid_for_the_work() {
+    let served = Served::sandbox();
+    served.account("ada");
+    let began = served.later(-86_400);
+    let promo = json!({"credits": "10", "source": "promo", "reason": "x", "expires_at": served.later(3_600)});
+    assert_eq!(served.post("/v1/accounts/ada/grants", "g", &promo).status, 201);
+    let charged = served.charge(&chat("ada", "before", 4 * 8_000));
+    assert_eq!(charged.status, 201, "{}", charged.text);
+    let hold = json!({
+        "account": "ada", "meter": "ai_chat", "dimensions": {"model": "gpt-6.1-terra"}, "credits": 2,
+        "expires_in_seconds": 86_400, "idempotency_key": "held",
+    });
+    let held = served.post("/v1/holds", "", &hold).json()["id"].as_str().unwrap().to_owned();
+    let then = served.later(60);
+    served.advance(7_200);
+    let mut late = chat("ada", "late", 3 * 8_000);
+    late["at"] = json!(then);
+    assert_eq!(served.charge(&late).status, 201);
+    let reverse = format!("/v1/charges/{}/reverse", charged.json()["id"].as_str().unwrap());
+    assert_eq!(served.post(&reverse, "r", &json!({"reason": "x"})).status, 201);
+    assert_eq!(served.post(&format!("/v1/holds/{held}/release"), "over", &json!({})).status, 201);
+    assert_eq!(served.charge(&chat("ada", "after", 8_000)).status, 201);
+
+    let entries = served.get("/v1/accounts/ada/entries?limit=500").json()["data"].as_array().unwrap().clone();
+    let (mut sum, mut work) = (Credits::ZERO, Credits::ZERO);
+    let mut told = Vec::new();
+    for it in entries.iter().rev() {
+        let [gain, expired] = ["credits", "from_expired"].map(|name| credits(&it[name]));
+        sum += gain;
+        work += if it["work"].is_null() || it["kind"] == "hold" { Credits::ZERO } else { expired - gain };
+        told.push((it["kind"].as_str().unwrap(), gain.to_string(), expired.to_string()));
+        // What a hold gives back to a grant that has expired expires at that very instant, by the entry after it.
+        if it["kind"] != "release" {
+            assert_eq!(sum, credits(&it["balance"]["posted"]), "{it}");
+        }
+    }
+    let said = |it: (&'static str, &str, &str)| (it.0, it.1.to_owned(), it.2.to_owned());
+    let expected = [
+        ("grant", "10", "0"),
+        ("charge", "-4", "0"),
+        ("hold", "0", "0"),
+        ("expiry", "-4", "0"),
+        ("charge", "0", "3"),
+        ("reversal", "0", "-4"),
+        ("release", "0", "0"),
+        ("expiry", "-2", "0"),
+        ("charge", "-1", "0"),
+    ];
+    assert_eq!(told[told.len() - expected.len()..], expected.map(said));
+    assert_eq!(sum, credits(&served.get("/v1/accounts/ada/balance").json()["posted"]));
+    // What was used is what work cost, whatever paid for it.
+    let used = served.get(&format!("/v1/accounts/ada/usage?from={began}&interval=total")).json()["total"].clone();
+    assert_eq!(work, credits(&used));
+
+    let cookie = visit(&served, "ada", "owner");
+    let page = served.browse("/settings/activity", &cookie).text;
+    for said in ["3.00 paid by credits that had expired", "4.00 given back had expired meanwhile"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let amounts =
+        page.split("<data class=\"amount").skip(1).filter_map(|it| it.split("value=\"").nth(1)?.split('"').next());
+    let amounts: Credits = amounts.map(|it| it.parse::<Credits>().unwrap()).sum();
+    assert_eq!(amounts, sum, "the page's amounts are the same");
 }

@@ -158,6 +158,7 @@ pub fn assert_folds(journal: &[Transaction], book: &Book) {
     journal.iter().for_each(|it| folded.apply(it));
     assert_eq!(folded, *book);
     assert_counts(journal, book);
+    assert_leads(journal, book.account);
     let mut sums: BTreeMap<LedgerAccount, Credits> = BTreeMap::new();
     for entry in journal.iter().flat_map(Transaction::entries) {
         *sums.entry(entry.from).or_default() -= entry.credits;
@@ -172,6 +173,27 @@ pub fn assert_folds(journal: &[Transaction], book: &Book) {
     assert_eq!(of(LedgerAccount::Debt), -book.debt());
     assert_eq!(book.holds().iter().map(Hold::credits).sum::<Credits>(), held);
     assert_eq!(sums.values().copied().sum::<Credits>(), Credits::ZERO);
+}
+
+/// Each entry leads from one balance to the next: what they come to is what is there, less what is owed; and so the
+/// balance, but for what nobody can draw at that instant. Work is charged at its price, whatever paid for it.
+fn assert_leads(journal: &[Transaction], account: AccountNumber) {
+    let mut book = Book::open(account);
+    let mut sum = Credits::ZERO;
+    for transaction in journal {
+        book.apply(transaction);
+        sum += transaction.gain();
+        let there: Credits = book.grants().iter().map(|it| it.remaining + it.held).sum();
+        assert_eq!(sum, there - book.debt(), "{transaction:?}");
+        let asleep = book.grants().iter().filter(|it| !it.live_at(transaction.at));
+        assert_eq!(sum - asleep.map(|it| it.remaining).sum(), transaction.after.posted, "{transaction:?}");
+        let price = transaction.from_expired() - transaction.gain();
+        match &transaction.what {
+            What::Charged { credits, .. } => assert_eq!(price, *credits),
+            What::Reversed(it) => assert_eq!(price, -it.credits),
+            _ => assert_eq!(transaction.from_expired(), Credits::ZERO),
+        }
+    }
 }
 
 struct Run {

@@ -179,6 +179,10 @@ pub struct CloseShown<'a> {
 /// No new spending; its personal fields are erased; its ledger stays, as the law asks. Takes no body. No server of it
 /// starts any more, and those it has are to be given up: `server.release_due` says so at once, with the reason
 /// `account_closed`. What they use until that is reported is counted.
+///
+/// What it has begun to buy and not paid yet is cancelled: its payment pages are closed as soon as the provider
+/// answers. What was paid before that is paid, and believed: `payment.succeeded` says so, its credits are on the closed
+/// account, where nobody can use them, and the operators' console asks for the payment to be refunded.
 #[utoipa::path(post, path = "/v1/accounts/{account}/close", operation_id = "closeAccount", tag = "Accounts",
     params(
         ("account" = NameIn, Path, description = "The account."),

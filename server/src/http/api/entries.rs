@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use billing::id::Name;
 use billing::ledger::{Entry, ServerAct, ServerReport, TopupChange, Transaction, What, Work};
-use billing::money::Credits;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -142,9 +141,13 @@ pub struct EntryShown<'a> {
     #[schema(value_type = KindShown)]
     kind: &'static str,
     account: AccountId<'a>,
-    /// What the customer gained or, with a minus, paid or lost. Nothing for credits that only moved into
-    /// or out of a hold.
+    /// What the account has more after this or, with a minus, less. Nothing for credits that only moved into or out of
+    /// a hold. One after the other these add up to `balance.posted`, and what that leaves out because nobody can use it
+    /// just then: credits that are frozen by a dispute, that are yet to begin, or that expire at that very instant.
     credits: Amount,
+    /// Of the price of the work, what was paid by credits that had expired; with a minus, what goes back to such. They
+    /// left the account when they expired, so they are no part of `credits`: the price is this less `credits`.
+    from_expired: Amount,
     /// What moved, in double entry.
     movements: Vec<MovementShown>,
     balance: BalanceShown,
@@ -230,7 +233,8 @@ impl<'a> EntryShown<'a> {
             at: Instant(transaction.at),
             kind: KindShown::of(&transaction.what).as_str(),
             account: AccountId(account),
-            credits: Amount(gain(&transaction.what)),
+            credits: Amount(transaction.gain()),
+            from_expired: Amount(transaction.from_expired()),
             movements: transaction.entries().iter().map(MovementShown::of).collect(),
             balance: BalanceShown::of(&transaction.after),
             by: transaction.origin.by.as_deref(),
@@ -292,22 +296,6 @@ impl<'a> EntryShown<'a> {
             What::Closed | What::Topup(_) => self,
             What::BurnTerms(_) | What::Budget(_) | What::Noticed => self,
         }
-    }
-}
-
-/// What the customer gained, or with a minus paid or lost.
-fn gain(what: &What) -> Credits {
-    match what {
-        What::Granted { terms, .. } => terms.credits,
-        What::Charged { credits, .. } | What::Voided { credits, .. } | What::Expired { credits, .. } => -*credits,
-        What::Reversed(it) => it.credits,
-        What::Withdrawn(it) => -it.credits - it.owed,
-        What::Restored { withdrawal, .. } => withdrawal.credits,
-        What::Repaid { .. } | What::Held { .. } | What::Extended { .. } | What::Released { .. } | What::Closed => {
-            Credits::ZERO
-        }
-        What::Frozen { .. } | What::Topup(_) => Credits::ZERO,
-        What::Server(_) | What::BurnTerms(_) | What::Budget(_) | What::Noticed => Credits::ZERO,
     }
 }
 
@@ -391,7 +379,7 @@ fn filter(query: &Query) -> Result<EntryFilter, Problem> {
 fn as_csv(entries: &[Arc<Transaction>]) -> String {
     let mut text = String::from(
         "id,at,kind,credits,available,held,debt,meter,project,model,actor,resource,occurred_at,rate_card,quantities,\
-         by,act\n",
+         by,act,from_expired\n",
     );
     for transaction in entries {
         let work = match &transaction.what {
@@ -413,7 +401,7 @@ fn as_csv(entries: &[Arc<Transaction>]) -> String {
         for value in [
             Instant(transaction.at).to_string(),
             KindShown::of(&transaction.what).as_str().to_owned(),
-            gain(&transaction.what).to_string(),
+            transaction.gain().to_string(),
             after.available().to_string(),
             after.held.to_string(),
             after.debt.to_string(),
@@ -427,6 +415,7 @@ fn as_csv(entries: &[Arc<Transaction>]) -> String {
             quantities.map(|it| it.collect::<Vec<String>>().join(" ")).unwrap_or_default(),
             transaction.origin.by.as_deref().unwrap_or_default().to_owned(),
             report.map(|it| it.act).unwrap_or_default().to_owned(),
+            transaction.from_expired().to_string(),
         ] {
             csv::value(&mut text, &value);
         }

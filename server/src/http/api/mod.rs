@@ -19,7 +19,6 @@ pub mod invoices;
 pub mod measure;
 pub mod methods;
 pub mod order;
-pub mod payment_status;
 pub mod portal;
 pub mod projects;
 pub mod purchases;

@@ -8,8 +8,10 @@ use billing::Refusal;
 use billing::id::PaymentId;
 use billing::money::{Credits, Money};
 use billing::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::super::knock::Knock;
 use super::super::problem::Problem;
@@ -17,9 +19,8 @@ use super::super::query::Stretch;
 use super::super::site::Site;
 use super::super::wire::{Amount, AmountIn, GrantRef, Instant, NameIn};
 use super::grants::{MoneyShown, SourceShown, currency_in_use};
-use super::payment_status::StatusShown;
 use super::reply::{self, Answered, Page};
-use crate::service::{Goods, Package, PaymentView, PurchaseOrder, Purpose, Scope};
+use crate::service::{Goods, Package, PaymentView, PurchaseOrder, Purpose, Scope, Standing};
 
 /// Money in a request, in minor units of its currency.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -191,6 +192,28 @@ pub struct DisputeShown {
     lost: MoneyShown,
 }
 
+/// How a payment stands, in the service's words. `requires_action` waits for the customer at `checkout_url` or
+/// `action_url`; `failure`, `refunded` and `dispute` say more of what they are about.
+#[derive(Clone, Copy, Debug)]
+struct StatusShown(Standing);
+
+impl Serialize for StatusShown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+impl utoipa::PartialSchema for StatusShown {
+    fn schema() -> RefOr<Schema> {
+        let words = Standing::ALL.map(Standing::as_str);
+        RefOr::T(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into())
+    }
+}
+impl ToSchema for StatusShown {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "PaymentStatus".into()
+    }
+}
+
 /// One attempt to collect money, and what came of it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Payment)]
@@ -252,7 +275,7 @@ impl PaymentShown {
                 lost: it.money(dispute.lost).into(),
             }),
             created_at: Instant(Timestamp::from_millis(it.created_at)),
-            status: it.standing().into(),
+            status: StatusShown(it.standing()),
             item: it.item,
             package: it.package,
             payment_method: it.method,

@@ -13,11 +13,12 @@ mod papers;
 mod pay;
 mod plans;
 mod rows;
+mod subscription;
 mod topup;
 mod trouble;
 
-pub(in crate::web) use plans::lapses;
 pub use rows::status;
+pub(in crate::web) use subscription::lapses;
 
 use std::sync::Arc;
 
@@ -29,7 +30,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use billing::Refusal;
 use billing::money::Credits;
-use billing::payment::Status;
 
 use super::frame::Frame;
 use super::visit::Visitor;
@@ -43,8 +43,8 @@ use details::Details;
 use history::Histories;
 use mails::{MailRow, TopicRow};
 use papers::Statements;
-use plans::{Around, SubscriptionView};
 use rows::{CardRow, InvoiceRow, PackageRow, PaymentRow};
+use subscription::{Around, SubscriptionView};
 use topup::RuleView;
 use trouble::Trouble;
 
@@ -134,11 +134,11 @@ impl Waiting {
     fn of(view: &PaymentView, may_change: bool) -> Waiting {
         let it = &view.payment;
         let what = format!("{}, {}", it.item, show::money(it.money(it.total())));
-        let (says, link) = match (it.status(), it.way) {
+        let (says, link) = match it.way {
             _ if it.is_given_up => (format!("A payment is being cancelled: {what}."), "See how it stands"),
             // Whether somebody has paid there, the provider has not said: a page is all there is so far.
-            (_, Way::Hosted) => (format!("Not paid yet: {what}."), "See the payment"),
-            (Status::RequiresAction, _) => (format!("The bank waits to be answered: {what}."), "See the payment"),
+            Way::Hosted => (format!("Not paid yet: {what}."), "See the payment"),
+            _ if it.waits_for_customer() => (format!("The bank waits to be answered: {what}."), "See the payment"),
             _ => (format!("A payment is under way: {what}."), "See how it stands"),
         };
         Waiting {

@@ -288,13 +288,15 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
             ("The card was not charged", text)
         }
         Status::RequiresAction if is_hosted => ("Not paid yet", NOT_PAID.to_owned()),
-        Status::RequiresAction => {
+        Status::RequiresAction if it.waits_for_customer() => {
             ("Your bank wants to hear from you", "It asks you to confirm this payment.".to_owned())
         }
         Status::Pending if is_hosted => ("Opening the payment page…", "This takes a few seconds.".to_owned()),
-        Status::Pending => ("Asking the bank…", "This takes a few seconds. You may close the page.".to_owned()),
+        // Whoever has answered their bank, too.
+        Status::Pending | Status::RequiresAction => {
+            ("Asking the bank…", "This takes a few seconds. You may close the page.".to_owned())
+        }
     };
-    let waits_for_customer = it.status() == Status::RequiresAction;
     Ok(PaymentPage {
         frame: Frame::of(app, visitor, &balance, PATH)?,
         id: view.id.clone(),
@@ -308,7 +310,7 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
         class,
         is_waiting: !it.status().is_final(),
         go_on: rows::go_on(view),
-        can_confirm: waits_for_customer && !is_hosted && !it.is_given_up,
+        can_confirm: it.waits_for_customer() && !is_hosted && !it.is_given_up,
         can_cancel: rows::can_cancel(view),
         is_again: visitor.query.get("again").is_some(),
         again: try_again(view),

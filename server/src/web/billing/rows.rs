@@ -2,13 +2,13 @@
 use billing::id::Name;
 use billing::ledger::Source;
 use billing::money::{Credits, Currency, Money};
-use billing::payment::{Failure, Status};
+use billing::payment::Failure;
 use billing::time::Timestamp;
 
 use super::show;
 use crate::app::{App, Known};
 use crate::service::{
-    DisputeState, Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView, Purpose, Way,
+    Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView, Purpose, Standing, Way,
 };
 use crate::web::frame::When;
 
@@ -224,26 +224,24 @@ pub fn go_on(it: &PaymentView) -> Option<String> {
 
 /// Whether a customer can take it back: it is a purchase, and waits for them. A bank that was asked answers first.
 pub fn can_cancel(it: &PaymentView) -> bool {
-    let waits = it.payment.way == Way::Hosted || it.payment.status() == Status::RequiresAction;
+    let waits = it.payment.way == Way::Hosted || it.payment.waits_for_customer();
     it.payment.purpose == Purpose::Purchase && waits && !it.payment.status().is_final() && !it.payment.is_given_up
 }
 
 /// How a payment stands, in a word, and how that is coloured.
 pub fn status(it: &PaymentView) -> (&'static str, &'static str) {
-    let returned = it.payment.returned;
-    let dispute = it.payment.dispute.as_ref().map(|it| it.status);
-    match (it.payment.status(), dispute) {
-        (Status::Succeeded, Some(DisputeState::Open)) => ("disputed", "bad"),
-        (Status::Succeeded, Some(DisputeState::Lost)) => ("dispute lost", "bad"),
-        (Status::Succeeded, _) if it.payment.net + it.payment.tax <= returned.net + returned.tax => ("refunded", ""),
-        (Status::Succeeded, _) if 0 < returned.net => ("refunded in part", ""),
-        (Status::Succeeded, _) => ("paid", "good"),
-        (Status::Pending | Status::RequiresAction, _) if it.payment.is_given_up => ("being cancelled", "warn"),
-        (Status::RequiresAction, _) if it.payment.way == Way::Hosted => ("not paid yet", "warn"),
-        (Status::Pending, _) => ("under way", "warn"),
-        (Status::RequiresAction, _) => ("waits for you", "warn"),
-        (Status::Failed, _) => ("failed", "bad"),
-        (Status::Canceled, _) => ("cancelled", ""),
+    match it.payment.standing() {
+        Standing::Disputed if it.payment.is_disputed(None) => ("disputed", "bad"),
+        Standing::Disputed => ("dispute lost", "bad"),
+        Standing::Refunded => ("refunded", ""),
+        Standing::PartiallyRefunded => ("refunded in part", ""),
+        Standing::Succeeded => ("paid", "good"),
+        Standing::Pending | Standing::RequiresAction if it.payment.is_given_up => ("being cancelled", "warn"),
+        Standing::RequiresAction if it.payment.way == Way::Hosted => ("not paid yet", "warn"),
+        Standing::Pending => ("under way", "warn"),
+        Standing::RequiresAction => ("waits for you", "warn"),
+        Standing::Failed => ("failed", "bad"),
+        Standing::Canceled => ("cancelled", ""),
     }
 }
 

@@ -7,12 +7,12 @@ use billing::Refusal;
 use billing::invoice::Decimal;
 use billing::ledger::Topup;
 use billing::money::{Credits, Currency, Money};
-use billing::payment::{Failure, Status};
+use billing::payment::Failure;
 use billing::time::Timestamp;
 
 use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
-use super::plans::Around;
+use super::subscription::Around;
 use super::{PATH, Paged, Trouble, admit_change, done, message, refused, rows, show};
 use crate::app::App;
 use crate::http::Site;
@@ -122,7 +122,7 @@ impl RuleView {
         } else if let Some(last) = last {
             self.notes.push(last_event(last, zone));
         }
-        let waits = last.filter(|it| it.payment.status() == Status::RequiresAction);
+        let waits = last.filter(|it| it.payment.waits_for_customer());
         self.pay = waits.map(|it| format!("{PATH}/payments/{}", it.id));
         if let Some(failure) = topup.paused {
             (self.badge, self.class) = ("paused", "bad");

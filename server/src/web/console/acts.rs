@@ -218,6 +218,9 @@ pub async fn close(State(site): S, Path(account): Path<String>, host: Host, form
         )];
         says.extend(ending.map_err(|it| message::failed(&site, it))?.iter().map(ends_with_it));
         says.extend([
+            "What it has begun to buy and not paid yet is cancelled. Should its bank pay all the same, that is under \
+             Payments, to be refunded."
+                .to_owned(),
             "Its name, e-mail address, billing address, tax number and the notes on it are erased.".to_owned(),
             "The ledger and its invoices stay, as the law asks. Unused credits stay on it unspent: refund their \
              payment first, if they are to be paid back."

@@ -32,7 +32,7 @@ pub struct PaymentRow {
     pub total: String,
     pub status: &'static str,
     pub class: &'static str,
-    /// Why it failed, or what it waits for.
+    /// Why it failed, or wants somebody.
     pub why: &'static str,
 }
 
@@ -47,8 +47,16 @@ impl PaymentRow {
             total: show::money(it.payment.money(it.payment.total())),
             status,
             class,
-            why: it.payment.failure().map_or("", billing::payment::Failure::in_words),
+            why: why(it),
         }
+    }
+}
+
+fn why(it: &PaymentView) -> &'static str {
+    match it.payment.failure() {
+        Some(failure) => failure.in_words(),
+        None if it.payment.is_after_closing => "It came in after the account was closed: nobody can use its credits.",
+        None => "",
     }
 }
 
@@ -65,6 +73,7 @@ fn in_words(it: Attention) -> &'static str {
         Attention::Disputed => "Disputed",
         Attention::RequiresAction => "Waits for the customer",
         Attention::Unclear => "Unclear for an hour",
+        Attention::AfterClosing => "Paid after closing",
         Attention::Failed => "Failed",
     }
 }

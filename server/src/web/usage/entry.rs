@@ -1,5 +1,7 @@
-//! An entry of the ledger in plain words, and its receipt: quantity × rate = amount, what was counted, who paid.
-use std::collections::BTreeMap;
+//! An entry of the ledger in plain words: what happened, to what, and what it did to the balance.
+//!
+//! Its receipt is in `receipt`. Invariant: its credits are what the balance changed by, so rows lead from one balance
+//! to the next; only what a dispute freezes leaves the balance, and comes back, without having been paid.
 use std::sync::Arc;
 
 use billing::id::GrantId;
@@ -7,15 +9,14 @@ use billing::ledger::{
     BudgetChange, Cause, Draw, HoldEnd, Pot, ServerAct, Source, TopupChange, Transaction, What, Work,
 };
 use billing::money::Credits;
-use billing::rating::PriceLine;
 use billing::server::Change;
 use jiff::tz::TimeZone;
 
 use super::breakdown::project_label;
+use super::receipt::{Grants, Receipt};
 use super::show;
 use super::standing::source_label;
 use crate::app::App;
-use crate::service::printed::credits as exactly;
 use crate::service::{Error, ProjectNames};
 use crate::web::frame::When;
 
@@ -38,37 +39,6 @@ pub struct EntryRow {
     pub give_back: Option<String>,
 }
 
-#[derive(Default)]
-pub struct Receipt {
-    pub lines: Vec<ReceiptLine>,
-    pub total: Option<String>,
-    pub evidence: Vec<(String, String)>,
-    pub draws: Vec<Drawn>,
-    pub facts: Vec<(&'static str, String)>,
-    pub reason: Option<String>,
-}
-
-pub struct ReceiptLine {
-    pub item: String,
-    pub quantity: String,
-    pub rate: String,
-    pub credits: String,
-}
-
-/// What paid: so many credits, of what, and the grant's id.
-pub struct Drawn {
-    pub credits: String,
-    pub of: String,
-    pub grant: String,
-}
-
-/// What the grants are called that paid for some entries.
-type Grants = BTreeMap<GrantId, String>;
-
-/// Members of evidence that a receipt shows, and letters of each. All of it is in the export.
-const EVIDENCE_MAX: usize = 16;
-const EVIDENCE_LETTERS_MAX: usize = 400;
-
 /// Reads entries for people: knows what things are called.
 pub struct Reader<'a> {
     app: &'a App,
@@ -89,24 +59,19 @@ impl<'a> Reader<'a> {
     }
 
     fn row(&self, transaction: &Transaction, grants: &Grants) -> EntryRow {
-        let gain = gain(&transaction.what);
+        let gain = transaction.gain();
         let (title, work) = self.title(&transaction.what);
-        let mut receipt = Receipt { draws: paid(draws(&transaction.what), grants), ..Receipt::default() };
-        if let Some(work) = work {
-            self.receive(&mut receipt, transaction, work);
-        }
-        self.note(&mut receipt, transaction);
         EntryRow {
             id: transaction.id().to_string(),
             when: When::minute(work.map_or(transaction.at, |it| it.occurred_at), self.zone),
             title,
-            about: self.about(&transaction.what, work),
+            about: self.about(transaction, work),
             class: work.map_or_else(|| self.kind(&transaction.what).to_owned(), |it| self.class(it)),
             credits: show::signed(gain),
             exact: gain.to_string(),
             after: show::have(transaction.after.posted),
             badge: badge(&transaction.what),
-            receipt,
+            receipt: Receipt::of(transaction, work, grants, self.zone),
             give_back: None,
         }
     }
@@ -164,8 +129,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn about(&self, what: &What, work: Option<&Work>) -> Vec<String> {
-        let mut about: Vec<String> = set_aside(what).into_iter().collect();
+    fn about(&self, transaction: &Transaction, work: Option<&Work>) -> Vec<String> {
+        let mut about: Vec<String> = set_aside(&transaction.what).into_iter().collect();
+        about.extend(expired(transaction.from_expired()));
         let Some(work) = work else { return about };
         let dimension =
             |name: &str| work.usage.dimensions.iter().find(|(it, _)| &**it == name).map(|(_, it)| it.to_string());
@@ -191,64 +157,6 @@ impl<'a> Reader<'a> {
             _ => "still",
         }
     }
-
-    fn receive(&self, receipt: &mut Receipt, transaction: &Transaction, work: &Work) {
-        receipt.lines = lines(&work.price.lines);
-        if let What::Charged { credits, .. } = &transaction.what {
-            let places = receipt.lines.iter().map(|it| places_of(&it.credits)).max().unwrap_or(0);
-            receipt.total = Some(with_places(exactly(*credits), places));
-        }
-        receipt.evidence = work.evidence.as_deref().map(evidence).unwrap_or_default();
-        if work.occurred_at != transaction.at {
-            receipt.facts.push(("Told to us", show::minute(transaction.at, self.zone)));
-        }
-        if let Some(resource) = &work.resource {
-            receipt.facts.push(("About", resource.to_string()));
-        }
-        receipt.facts.push(("Prices", format!("rate card version {}", work.price.rate_card)));
-    }
-
-    fn note(&self, receipt: &mut Receipt, transaction: &Transaction) {
-        match &transaction.what {
-            What::Granted { terms, .. } => {
-                receipt.reason = Some(terms.reason.to_string());
-                if terms.expires_at < billing::time::Timestamp::NEVER {
-                    receipt.facts.push(("Valid until", show::day(terms.expires_at, self.zone)));
-                }
-            }
-            What::Frozen { expires_at: Some(at), .. } => {
-                receipt.facts.push(("Valid until", show::day(*at, self.zone)));
-            }
-            What::Charged { owed, .. } if owed.is_positive() => {
-                let of = "the next credits: there were not enough".to_owned();
-                receipt.draws.push(Drawn { credits: exactly(*owed), of, grant: String::new() });
-            }
-            What::Reversed(it) => {
-                receipt.reason = Some(it.reason.to_string());
-                receipt.facts.push(("Charge", it.charge.to_string()));
-            }
-            What::Topup(TopupChange::Failed { failure, .. }) => receipt.reason = Some(failure.in_words().to_owned()),
-            What::Voided { reason, .. } => receipt.reason = Some(reason.to_string()),
-            What::Held { expires_at, draws, .. } => {
-                let credits: Credits = draws.iter().map(|it| it.credits).sum();
-                receipt.facts.insert(0, ("Set aside", format!("{} credits", exactly(credits))));
-                receipt.facts.push(("Given back unless used by", show::minute(*expires_at, self.zone)));
-            }
-            _ => {}
-        }
-        let after = &transaction.after;
-        receipt.facts.push(("Balance afterwards", exactly(after.posted)));
-        for (name, credits) in [("Set aside of it", after.held), ("Used of it by servers", after.accrued)] {
-            if !credits.is_zero() {
-                receipt.facts.push((name, exactly(credits)));
-            }
-        }
-        receipt.facts.push(("Available afterwards", exactly(after.available())));
-        if let Some(key) = &transaction.origin.key {
-            receipt.facts.push(("Reference", key.to_string()));
-        }
-        receipt.facts.push(("Entry", transaction.id().to_string()));
-    }
 }
 
 fn in_words(source: Source) -> &'static str {
@@ -263,18 +171,6 @@ fn happened(change: &Change) -> &'static str {
         Change::Resize(_) => "resized",
         Change::Release => "released",
         Change::Fail => "failed",
-    }
-}
-
-/// What the customer gained, or with a minus paid or lost.
-pub fn gain(what: &What) -> Credits {
-    match what {
-        What::Granted { terms, .. } => terms.credits,
-        What::Charged { credits, .. } | What::Voided { credits, .. } | What::Expired { credits, .. } => -*credits,
-        What::Reversed(it) => it.credits,
-        What::Withdrawn(it) => -it.credits - it.owed,
-        What::Restored { withdrawal, .. } => withdrawal.credits,
-        _ => Credits::ZERO,
     }
 }
 
@@ -312,6 +208,15 @@ fn set_aside(what: &What) -> Option<String> {
     })
 }
 
+/// What was paid by credits that had left the balance before; with a minus, what is given back and does not return.
+fn expired(credits: Credits) -> Option<String> {
+    match credits {
+        Credits::ZERO => None,
+        it if it.is_positive() => Some(format!("{} paid by credits that had expired", show::used(it))),
+        it => Some(format!("{} given back had expired meanwhile", show::used(-it))),
+    }
+}
+
 fn badge(what: &What) -> Option<&'static str> {
     let What::Charged { work, credits, .. } = what else { return None };
     if !credits.is_zero() {
@@ -324,64 +229,6 @@ fn badge(what: &What) -> Option<&'static str> {
     })
 }
 
-/// The lines of a price, their credits one point below the other.
-pub fn lines(lines: &[PriceLine]) -> Vec<ReceiptLine> {
-    let mut lines: Vec<ReceiptLine> = lines.iter().map(line).collect();
-    let places = lines.iter().map(|it| places_of(&it.credits)).max().unwrap_or(0);
-    for it in &mut lines {
-        it.credits = with_places(std::mem::take(&mut it.credits), places);
-    }
-    lines
-}
-
-fn places_of(text: &str) -> usize {
-    text.split_once('.').map_or(0, |(_, part)| part.len())
-}
-
-/// The same amount with at least so many places.
-fn with_places(mut text: String, places: usize) -> String {
-    if places_of(&text) < places {
-        if !text.contains('.') {
-            text.push('.');
-        }
-        for _ in places_of(&text)..places {
-            text.push('0');
-        }
-    }
-    text
-}
-
-fn line(line: &PriceLine) -> ReceiptLine {
-    let is_time = &*line.unit == "second";
-    let per = match line.per {
-        3_600 if is_time => "hour".to_owned(),
-        1 => line.unit.to_string(),
-        1_000_000 => format!("million {}s", line.unit),
-        per => format!("{} {}s", show::thousands(per), line.unit),
-    };
-    let unit = if line.quantity == 1 { line.unit.to_string() } else { format!("{}s", line.unit) };
-    ReceiptLine {
-        item: line.item.to_string(),
-        quantity: match is_time {
-            true => time(line.quantity),
-            false => format!("{} {unit}", show::thousands(line.quantity)),
-        },
-        rate: format!("{} per {per}", exactly(line.unit_price)),
-        credits: exactly(line.credits),
-    }
-}
-
-/// Seconds as one says them, to the second: `730 hours`, `1 hour 20 seconds`.
-fn time(seconds: u64) -> String {
-    let parts = [(seconds / 3_600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
-    let said = |(count, unit): (u64, &str)| {
-        let ending = if count == 1 { "" } else { "s" };
-        format!("{} {unit}{ending}", show::thousands(count))
-    };
-    let parts: Vec<String> = parts.into_iter().filter(|it| it.0 != 0).map(said).collect();
-    if parts.is_empty() { said((0, "second")) } else { parts.join(" ") }
-}
-
 /// The grants an entry drew from, or gave back to, in order.
 pub fn draws(what: &What) -> &[Draw] {
     match what {
@@ -389,74 +236,6 @@ pub fn draws(what: &What) -> &[Draw] {
         What::Reversed(it) => &it.draws,
         _ => &[],
     }
-}
-
-/// Which grants paid, as they were drawn.
-fn paid(draws: &[Draw], grants: &Grants) -> Vec<Drawn> {
-    let drawn = |it: &Draw| Drawn {
-        credits: exactly(it.credits),
-        of: grants.get(&it.grant).cloned().unwrap_or_default(),
-        grant: it.grant.to_string(),
-    };
-    draws.iter().map(drawn).collect()
-}
-
-/// What a measurer counted, as names and values.
-pub fn evidence(text: &str) -> Vec<(String, String)> {
-    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) else { return Vec::new() };
-    let pairs = members.iter().filter_map(|(name, value)| Some((show::words(&in_evidence(name, value)?), said(value))));
-    pairs.filter(|it| !it.1.is_empty()).take(EVIDENCE_MAX).collect()
-}
-
-/// What a measurer's name is in the customer's words; none for what only tells it apart from its other versions.
-fn in_evidence(name: &str, value: &serde_json::Value) -> Option<String> {
-    let known = match name {
-        "tokenizer_version" => return None,
-        "framing_tokens" if value.as_u64() == Some(0) => return None,
-        "framing_tokens" => "tokens around the messages",
-        "tokenizer_estimated" => "counted in place of the model’s own",
-        "usage_shape" => "form of the report",
-        "estimated" => "an estimate",
-        other => return Some(other.replace('_', " ")),
-    };
-    Some(known.to_owned())
-}
-
-/// A value in words: `Rust (files 3, lines 1,200); TOML (files 1, lines 20)`.
-fn said(value: &serde_json::Value) -> String {
-    use serde_json::Value;
-    let mut text = match value {
-        Value::Null => String::new(),
-        Value::String(it) => it.clone(),
-        Value::Number(it) => it.as_u64().map_or_else(|| it.to_string(), show::thousands),
-        Value::Bool(it) => if *it { "yes" } else { "no" }.to_owned(),
-        Value::Array(items) => joined(items.iter().map(|it| (String::new(), it))),
-        Value::Object(members) => joined(members.iter().filter_map(|(name, it)| Some((in_evidence(name, it)?, it)))),
-    };
-    if let Some((end, _)) = text.char_indices().nth(EVIDENCE_LETTERS_MAX) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-fn joined<'v>(members: impl Iterator<Item = (String, &'v serde_json::Value)>) -> String {
-    let mut is_deep = false;
-    let mut parts = Vec::new();
-    for (name, value) in members {
-        let inner = said(value);
-        if inner.is_empty() {
-            continue;
-        }
-        let is_nested = value.is_object() || value.is_array();
-        is_deep |= is_nested;
-        parts.push(match (name.is_empty(), is_nested) {
-            (true, _) => inner,
-            (false, true) => format!("{name} ({inner})"),
-            (false, false) => format!("{name} {inner}"),
-        });
-    }
-    parts.join(if is_deep { "; " } else { ", " })
 }
 
 pub fn lower(text: &str) -> String {
@@ -467,58 +246,4 @@ pub fn lower(text: &str) -> String {
         first.make_ascii_lowercase();
     }
     letters
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_stand_one_point_below_the_other() {
-        for (text, places, shown) in
-            [("5.409", 6, "5.409000"), ("12", 2, "12.00"), ("12", 0, "12"), ("-0.5", 1, "-0.5")]
-        {
-            assert_eq!(with_places(text.to_owned(), places), shown);
-        }
-    }
-
-    #[test]
-    fn time_is_said_in_hours_to_the_second() {
-        for (seconds, said) in [
-            (0, "0 seconds"),
-            (1, "1 second"),
-            (60, "1 minute"),
-            (3_620, "1 hour 20 seconds"),
-            (2_628_000, "730 hours"),
-            (3_600_061, "1,000 hours 1 minute 1 second"),
-        ] {
-            assert_eq!(time(seconds), said);
-        }
-    }
-
-    #[test]
-    fn what_counted_a_message_is_said_without_its_inner_names() {
-        let text = r#"{"counted":{"framing_tokens":0,"input_tokens":12,"tokenizer":"o200k_base","tokenizer_version":"3",
-            "tokenizer_estimated":true},"estimated":true}"#;
-        let said: Vec<String> = evidence(text).into_iter().map(|(name, it)| format!("{name}: {it}")).collect();
-        let counted =
-            "Counted: input tokens 12, tokenizer o200k_base, counted in place of the model’s own yes".to_owned();
-        assert_eq!(said, [counted, "An estimate: yes".to_owned()]);
-    }
-
-    #[test]
-    fn evidence_is_said_in_words_to_its_depth() {
-        let text = r#"{"counter":"lines 2","languages":{"Rust":{"files":3,"lines":1200},"TOML":{"files":1,"lines":20}},
-            "tree":null,"is_estimated":false,"notes":[],"lines":[{"what":"servers","points":"10.00"}]}"#;
-        let said: Vec<String> = evidence(text).into_iter().map(|(name, it)| format!("{name}: {it}")).collect();
-        assert_eq!(
-            said,
-            [
-                "Counter: lines 2",
-                "Is estimated: no",
-                "Languages: Rust (files 3, lines 1,200); TOML (files 1, lines 20)",
-                "Lines: points 10.00, what servers",
-            ]
-        );
-    }
 }

@@ -3,7 +3,7 @@ use billing::id::Name;
 use billing::ledger::{Transaction, What, Work};
 use billing::money::Credits;
 
-use super::entry::{Reader, draws, gain, kept_back};
+use super::entry::{Reader, draws, kept_back};
 use super::{breakdown, show};
 use crate::app::{App, Known};
 use crate::csv;
@@ -235,7 +235,7 @@ fn entry(transaction: &Transaction, reader: &Reader<'_>) -> [String; ENTRY.len()
         transaction.id().to_string(),
         show::exact(transaction.at),
         title,
-        gain(&transaction.what).to_string(),
+        transaction.gain().to_string(),
         transaction.after.posted.to_string(),
         Some(kept_back(&transaction.what)).filter(|it| !it.is_zero()).map(|it| it.to_string()).unwrap_or_default(),
         transaction.after.available().to_string(),

@@ -8,6 +8,7 @@ mod fleet;
 mod outlook;
 mod parts;
 mod project;
+mod receipt;
 mod short;
 mod standing;
 
@@ -32,10 +33,11 @@ use crate::service::{
 
 pub use breakdown::project_label;
 pub use budgets::{form as budget_form, save as save_budget};
-pub use entry::{EntryRow, Reader, ReceiptLine, evidence, lines, lower};
+pub use entry::{EntryRow, Reader, lower};
 pub use outlook::dismiss as dismiss_tip;
 pub use parts::all as all_parts;
 pub use project::{ask as ask_of_project, change as change_project};
+pub use receipt::{ReceiptLine, evidence, lines};
 
 use breakdown::{CategoryRow, PartRow};
 use budgets::BudgetRow;

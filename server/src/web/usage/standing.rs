@@ -1,7 +1,6 @@
 //! The card at the top: what is available, what it is made of, and when parts of it lapse.
 use billing::ledger::Source;
 use billing::money::Credits;
-use billing::payment::Status;
 use billing::server::Phase;
 use billing::subscription::State;
 use billing::time::Timestamp;
@@ -130,7 +129,7 @@ fn on_the_way(app: &App, visitor: &Visitor, balance: &BalanceView) -> Result<(Op
     }
     let payments = app.payments(&visitor.session.account, None, LOOKED_AT)?;
     let open = payments.iter().filter(|it| !it.payment.status().is_final());
-    let is_left = |it: &PaymentView| it.payment.way == Way::Hosted || it.payment.status() == Status::RequiresAction;
+    let is_left = |it: &PaymentView| it.payment.way == Way::Hosted || it.payment.waits_for_customer();
     let (left, collected): (Vec<&PaymentView>, Vec<&PaymentView>) = open.partition(|it| is_left(it));
     let credits =
         |of: &[&PaymentView]| -> Credits { of.iter().map(|it| Credits::from_micros(it.payment.credits)).sum() };
