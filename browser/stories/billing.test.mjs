@@ -54,7 +54,7 @@ test("invoices and statements are taken away as files: PDF, XML, CSV, and all of
   assert.equal(printed.subarray(0, 5).toString(), "%PDF-");
   const [, structured] = await taken(page.getByRole("link", { name: /^XML of INV/ }));
   assert.match(structured.toString(), /<Invoice[\s\S]*10\.00/);
-  const [zip, packed] = await taken(page.getByRole("button", { name: "All of them as a ZIP" }));
+  const [zip, packed] = await taken(page.getByRole("button", { name: "Download as a ZIP" }));
   assert.match(zip, /^invoices-.*\.zip$/);
   assert.equal(packed.subarray(0, 2).toString(), "PK");
   const statements = page.locator("#statements");

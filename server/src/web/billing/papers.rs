@@ -32,7 +32,7 @@ pub struct Statements {
     /// `2026-11`, and as people say it.
     pub months: Vec<(String, String)>,
     pub projects: Vec<Choice>,
-    /// Of this year, for the invoices of a period.
+    /// The last twelve months, for the invoices of a period: a year that has just begun would have none.
     pub from: String,
     pub to: String,
 }
@@ -44,7 +44,8 @@ impl Statements {
         let (names, known) = (app.project_names(account)?, app.projects_since(account, visitor.now - LATE_MAX)?);
         let zone = &visitor.known.zone;
         let today = show::zoned(visitor.now, zone).date();
-        let first = show::zoned(visitor.known.account.created_at, zone).date().first_of_month();
+        let created = show::zoned(visitor.known.account.created_at, zone).date();
+        let first = created.first_of_month();
         let mut months = Vec::new();
         let mut month = today.first_of_month();
         while first <= month && months.len() < MONTHS_MAX {
@@ -57,7 +58,7 @@ impl Statements {
         Ok(Statements {
             months,
             projects: known.iter().map(|it| choice(it.id.to_string())).collect(),
-            from: today.first_of_year().to_string(),
+            from: created.max(today.saturating_sub(1.year())).to_string(),
             to: today.to_string(),
         })
     }
