@@ -81,8 +81,8 @@ pub struct Run {
     pub phase: Phase,
     pub tariff: Arc<Tariff>,
     pub at: Timestamp,
-    /// The least of a run is counted when it begins; up to here its time is counted already.
-    pub paid_until: Timestamp,
+    /// Where a run ends before this, the rest of its least is counted too, on the tier it had last.
+    pub least_until: Timestamp,
     /// Counted in the server's life.
     pub counted_millis: u64,
     /// When it was first handed over.
@@ -99,7 +99,7 @@ impl Run {
             phase: Phase::Provisioning,
             tariff,
             at,
-            paid_until: at,
+            least_until: at,
             counted_millis: 0,
             started_at: None,
             month: (Timestamp::EPOCH, Timestamp::EPOCH),
@@ -117,9 +117,8 @@ impl Run {
             let from = self.at;
             self.enter_month(from, calendar);
             let next = calendar.next_hour(from).min(self.month.1).min(until);
-            let counted = next.millis() - from.max(self.paid_until).min(next).millis();
             self.at = next;
-            self.count(from, counted.unsigned_abs(), calendar, parts);
+            self.count(from, (next.millis() - from.millis()).unsigned_abs(), calendar, parts);
         }
     }
 
@@ -130,16 +129,18 @@ impl Run {
     pub fn take(&mut self, change: &Change, calendar: &Calendar, parts: &mut Vec<Part>) -> Result<(), Phase> {
         let (at, before) = (self.at, self.phase);
         let (phase, tariff) = turn(before, &self.tariff, change)?;
+        let tariff = Arc::clone(tariff);
+        if before == Phase::Running && phase != before && at < self.least_until {
+            self.count(at, (self.least_until.millis() - at.millis()).unsigned_abs(), calendar, parts);
+        }
         self.phase = phase;
-        self.tariff = Arc::clone(tariff);
+        self.tariff = tariff;
         if phase == Phase::Running && before != phase {
             if self.started_at.is_none() {
                 self.started_at = Some(at);
                 parts.push(self.set_up_part(at, calendar));
             }
-            let least = Span::SECOND.times(seconds(self.tariff.minimum_seconds));
-            self.paid_until = at + least;
-            self.count(at, least.millis().unsigned_abs(), calendar, parts);
+            self.least_until = at + Span::SECOND.times(seconds(self.tariff.minimum_seconds));
         }
         if phase == Phase::Released && before != phase && self.started_at.is_some() {
             let committed = self.tariff.commitment_seconds.saturating_mul(1_000);
@@ -150,11 +151,11 @@ impl Run {
 
     /// What moving the meter to `until` would count: closed form, a step a month.
     pub fn cost(&self, until: Timestamp, calendar: &Calendar) -> Credits {
-        if self.phase != Phase::Running || until <= self.paid_until.max(self.at) {
+        if self.phase != Phase::Running || until <= self.at {
             return Credits::ZERO;
         }
         let mut sum = Credits::ZERO;
-        let mut from = self.at.max(self.paid_until);
+        let mut from = self.at;
         let mut month = if from < self.month.1 { self.month } else { calendar.around(Period::Month, from) };
         while from < until {
             let end = until.min(month.1);
@@ -274,7 +275,9 @@ pub fn turn<'a>(phase: Phase, tariff: &'a Arc<Tariff>, change: &'a Change) -> Re
         (Change::Prices(_) | Change::Stop | Change::Fail | Change::Release, Phase::Released | Phase::Failed) => {
             Ok((phase, tariff))
         }
-        (_, Phase::Released | Phase::Failed) | (Change::Stop, Phase::Provisioning) => Err(phase),
+        (_, Phase::Released | Phase::Failed) => Err(phase),
+        // The start it ends may not have been told yet.
+        (Change::Stop, Phase::Provisioning) => Ok((phase, tariff)),
         (Change::Prices(to), _) => Ok((phase, repriced(to))),
         (Change::Resize(to), _) => Ok((phase, if to.is_of_place(tariff) { repriced(to) } else { to })),
         (Change::Stop, _) => Ok((Phase::Stopped, tariff)),

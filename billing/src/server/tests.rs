@@ -1,5 +1,6 @@
 //! One go, any split and the closed form are the same, to the micro-credit.
 use std::collections::BTreeMap;
+use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -42,7 +43,7 @@ pub fn oracle(first: &Arc<Tariff>, facts: &[Fact], until: Timestamp, calendar: &
     let mut counted: Vec<((Timestamp, Text), Priced)> = Vec::new();
     let (mut sum, mut life) = (Credits::ZERO, 0);
     let mut tariff = first.clone();
-    let (mut since, mut paid_until) = (until, until);
+    let (mut since, mut least_until) = (until, until);
     let (mut started, mut runs, mut over) = (false, false, false);
     let mut add = |tariff: &Arc<Tariff>, from: Timestamp, millis: i64| {
         let key = (calendar.around(Period::Month, from).0, tariff.tier.clone());
@@ -65,7 +66,7 @@ pub fn oracle(first: &Arc<Tariff>, facts: &[Fact], until: Timestamp, calendar: &
         let waits = |it: &Fact| !runs && starts && it.change == Change::Stop;
         let Fact { at, change } = facts.remove(facts.iter().position(|it| !waits(it)).unwrap());
         if runs {
-            let mut from = since.max(paid_until);
+            let mut from = since;
             while from < at {
                 let to = calendar.around(Period::Month, from).1.min(at);
                 add(&tariff, from, to.millis() - from.millis());
@@ -76,6 +77,12 @@ pub fn oracle(first: &Arc<Tariff>, facts: &[Fact], until: Timestamp, calendar: &
         since = at;
         if over {
             continue;
+        }
+        // The last is nothing that happened.
+        if runs && !facts.is_empty() && matches!(change, Change::Stop | Change::Fail | Change::Release) {
+            let rest = (least_until.millis() - at.millis()).max(0);
+            add(&tariff, at, rest);
+            life += rest;
         }
         let place = |it: &Tariff| (it.tier.clone(), it.region.clone());
         match &change {
@@ -92,10 +99,7 @@ pub fn oracle(first: &Arc<Tariff>, facts: &[Fact], until: Timestamp, calendar: &
                 if !std::mem::replace(&mut started, true) {
                     sum += tariff.set_up;
                 }
-                let least = i64::try_from(tariff.minimum_seconds).unwrap() * 1_000;
-                add(&tariff, at, least);
-                life += least;
-                paid_until = at + Span::from_millis(least);
+                least_until = at + Span::SECOND.times(i64::try_from(tariff.minimum_seconds).unwrap());
                 runs = true;
             }
             Change::Start(_) | Change::Resize(_) | Change::Prices(_) => {}
@@ -195,6 +199,37 @@ proptest! {
                 prop_assert_eq!(calendar.hour_start(part.from), part.hour);
             }
         }
+    }
+}
+
+/// The least of a run raises what it costs, and never replaces the price of seconds that ran.
+#[test]
+fn each_second_of_the_first_minute_costs_what_its_tier_does_and_a_run_that_ends_in_it_a_minute() {
+    let calendar = vilnius();
+    let at = |seconds: i64| BEGIN + Span::SECOND.times(seconds);
+    let (slow, fast) = (tariff(0, 1), tariff(1, 1));
+    let seconds = |acts: &[(i64, Change)]| {
+        let (mut run, mut parts) = (Run::provision(slow.clone(), BEGIN), Vec::new());
+        for (when, change) in acts {
+            run.advance(at(*when), &calendar, &mut parts);
+            run.take(change, &calendar, &mut parts).unwrap();
+        }
+        let of = |it: &Arc<Tariff>| {
+            let of_it = parts.iter().filter(|part| part.kind == PartKind::Runtime && part.tariff.tier == it.tier);
+            of_it.map(|it| it.seconds).sum::<i64>()
+        };
+        (of(&slow), of(&fast))
+    };
+    let (start, resize) = (|| (0, Change::Start(slow.clone())), |when| (when, Change::Resize(fast.clone())));
+    for (acts, expected) in [
+        (vec![start(), resize(1), (60, Change::Stop)], (1, 59)),
+        (vec![start(), resize(1), (120, Change::Release)], (1, 119)),
+        (vec![start(), resize(1), (2, Change::Stop)], (1, 59)),
+        (vec![start(), (2, Change::Fail)], (60, 0)),
+        (vec![start(), (2, Change::Stop), (3, Change::Start(slow.clone())), (90, Change::Stop)], (147, 0)),
+        (vec![start(), resize(70), (71, Change::Stop)], (70, 1)),
+    ] {
+        assert_eq!(seconds(&acts), expected, "{acts:?}");
     }
 }
 
