@@ -52,7 +52,7 @@ pub struct ServerShown {
     provisioned_at: Instant,
     /// When it was first handed over.
     started_at: Option<Instant>,
-    /// Runtime so far; a run counts at least the tier's minimum, from its beginning.
+    /// Runtime so far; a run that ends before its tier's minimum counts the rest of it when it ends.
     seconds: u64,
     provisioning_credits: Amount,
     /// Up to this very moment.
