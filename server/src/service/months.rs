@@ -347,11 +347,11 @@ mod tests {
     #[test]
     fn a_month_goes_on_past_the_sums_it_was_begun_with() {
         let most = i64::MAX;
-        let written = format!(
-            "{{\"sums\":{{\"transactions\":9,\"ledger\":{{\"grants\":{most},\"issuance:purchase\":-{most}}},\"money\":{{\"vnd\":\
-             {{\"received\":{most},\"refunded\":0,\"clawed_back\":0,\"used\":0,\"breakage\":0}}}}}},\"days\":{{\"7\":\
-             {{\"outstanding\":{most},\"deferred\":{{\"vnd\":{most}}}}}}}}}"
-        );
+        let money = r#"{"vnd":{"received":MOST,"refunded":0,"clawed_back":0,"used":0,"breakage":0}}"#;
+        let sums = r#"{"transactions":9,"ledger":{"grants":MOST,"issuance:purchase":-MOST},"money":"#;
+        let day = r#"{"outstanding":MOST,"deferred":{"vnd":MOST}}"#;
+        let written = format!("{{\"sums\":{sums}{money}}},\"days\":{{\"7\":{day}}}}}");
+        let written = written.replace("MOST", &most.to_string());
         let mut month: HouseMonth = serde_json::from_str(&written).unwrap();
         assert_eq!(serde_json::to_string(&month).unwrap(), written, "what fits is written as it was");
         let mut counted = Counted::default();
