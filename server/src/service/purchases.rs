@@ -163,8 +163,9 @@ impl App {
             }
             kept.body.is_given_up = true;
             let (now, tries) = (self.now(), kept.body.tries);
-            // Whoever is at it now is overtaken: what they are answered is found again.
-            if !self.keep(&[kept.next(now, Some(now))])? {
+            // Whoever is at it now is overtaken: what they are answered is found again. With a lease: taken up by the worker
+            // at that very moment, it would be answered as not over yet.
+            if !self.keep(&[kept.next(now, Some(now + LEASE))])? {
                 continue;
             }
             self.carry_out(id).await?;
