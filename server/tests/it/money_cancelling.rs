@@ -305,11 +305,15 @@ fn closing_an_account_cancels_what_waits_for_its_customer_on_a_page_and_at_the_b
     let at_bank =
         shop.buy("ada", "three", &json!({"credits": 1000, "payment_method": card, "return_url": "http://a.example"}));
     let at_bank = at_bank.json();
-    let subscribed = shop.server.post("/v1/accounts/ada/subscription", "plan", &json!({"plan": "monthly"}));
+    let order = json!({"plan": "monthly", "return_url": "http://a.example"});
+    let subscribed = shop.server.post("/v1/accounts/ada/subscription", "plan", &order);
     assert_eq!(subscribed.status, 201, "{}", subscribed.text);
     let of_plan = shop.payments("ada").remove(0);
+    for payment in [&on_page, &declined, &at_bank, &of_plan] {
+        assert_eq!(status(&shop, payment), "requires_action", "{payment}");
+    }
     let ada = Ada::at(&shop);
-    assert!(ada.look("/settings/billing").contains(page_of(&on_page)));
+    assert!(ada.look("/settings/billing/history?of=payments").contains(page_of(&on_page)));
 
     close(&shop);
     assert!(!ada.look("/settings/billing/history?of=payments").contains(page_of(&on_page)), "nobody is led there");

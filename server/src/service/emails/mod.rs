@@ -24,6 +24,7 @@ use super::deliveries::{DeliveryState, LOG_MAX, PAUSES, SentAgain};
 use super::documents::{Kept, LEASE, read};
 use super::notices::Notice;
 use super::order::Fingerprint;
+use super::payment::{Payment, Way};
 use super::preferences::Topic;
 use super::requests::answer_in;
 use super::{By, Error, Happening};
@@ -136,25 +137,40 @@ impl App {
         Ok(Some(email.next(now, Some(now))))
     }
 
-    /// A top-up that failed is told of by the rule that made it, and the try that made a subscription late by the
-    /// subscription: they say what comes next. What was cancelled is known to who did it. (The other way round, what
-    /// they bought is told of once, by its receipt.)
+    /// Whether another mail says it: of one thing that happened there is one mail.
+    ///
+    /// An invoice is named by the receipt of its payment. A top-up that failed is told of by the rule that made it, and
+    /// the try that made a subscription late by the subscription: they say what comes next. That a rule paused over a
+    /// payment is said by the mail about that payment. What was cancelled is known to who did it, and that the bank
+    /// asks to who stands before it; and once it has been answered there is nothing to confirm. (The other way round,
+    /// what they bought is told of once, by its receipt.)
     fn is_told_otherwise(&self, known: &Known, what: &str, about: &Value) -> Result<bool, Error> {
-        if what != Happening::PaymentFailed.as_str() {
-            return Ok(false);
-        }
-        Ok(match about["purpose"].as_str() {
-            Some("auto_topup") => true,
-            Some(purpose) => {
-                let payment = about["payment"].as_str().unwrap_or_default();
-                // Whoever gave it up knows.
-                let paid = payment.parse().ok().map(|it| self.payment_kept(it)).transpose()?.flatten();
-                paid.is_some_and(|it| it.body.is_given_up)
-                    || purpose == "subscription"
-                        && self.is_told(known.account.number, Happening::SubscriptionPastDue, payment)?
-            }
-            None => false,
+        Ok(match what.parse() {
+            Ok(Happening::InvoiceIssued) => about["kind"] == "invoice",
+            Ok(Happening::AutoTopupPaused) => about["payment"].is_string(),
+            Ok(Happening::PaymentRequiresAction) => self.payment_about(about)?.is_some_and(|it| {
+                let is_asked_later = it.way == Way::OffSession && it.waits_for_customer();
+                it.is_given_up || !is_asked_later
+            }),
+            Ok(Happening::PaymentFailed) => match about["purpose"].as_str() {
+                Some("auto_topup") => true,
+                Some(purpose) => {
+                    let payment = about["payment"].as_str().unwrap_or_default();
+                    self.payment_about(about)?.is_some_and(|it| it.is_given_up)
+                        || purpose == "subscription"
+                            && self.is_told(known.account.number, Happening::SubscriptionPastDue, payment)?
+                }
+                None => false,
+            },
+            _ => false,
         })
+    }
+
+    /// The payment a notice is about, as it is by now.
+    fn payment_about(&self, about: &Value) -> Result<Option<Payment>, Error> {
+        let id = about["payment"].as_str().and_then(|it| it.parse().ok());
+        let kept = id.map(|it| self.payment_kept(it)).transpose()?.flatten();
+        Ok(kept.map(|it| it.body))
     }
 
     /// Does the job of a document if it is one of an e-mail's; gives it back otherwise.

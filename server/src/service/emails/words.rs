@@ -40,14 +40,14 @@ fn of_credits(facts: &Facts<'_>, what: &str) -> Letter {
         "balance.low" => facts
             .letter("Your credits are running low", "What is left keeps working. Add credits before it is used up.")
             .row("Left", facts.credits("available"))
-            .row("Of them for other work only", facts.credits("for_other_work"))
+            .paragraph(facts.set_apart("and does not count here"))
             .row("Told below", facts.credits("threshold"))
             .row("Owed", facts.owed())
             .button("Add credits", facts.billing()),
         "balance.exhausted" => facts
             .letter("Your credits are used up", "New work is refused until credits are added. Nothing is lost.")
             .row("Left", facts.credits("available"))
-            .row("Of them for other work only", facts.credits("for_other_work"))
+            .paragraph(facts.set_apart("and all other work is refused"))
             .row("Owed", facts.owed())
             .row("Servers run on until", facts.when("grace_until"))
             .button("Add credits", facts.billing()),
@@ -119,7 +119,7 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
                 ),
                 _ => ("Thank you for your payment", "The credits are in your account."),
             };
-            facts.receipt(title, text)
+            facts.receipt(title, text).button("Open billing", facts.link())
         }
         "payment.refunded" => facts
             .letter("Your refund is on its way", "It goes back the way you paid; banks take up to ten days to show it.")
@@ -173,12 +173,17 @@ fn of_trouble(facts: &Facts<'_>, what: &str) -> Letter {
             let (title, text, what_to_do) = of_failure(facts.about);
             facts.refused(title, text).button(what_to_do, facts.link())
         }
-        "payment.requires_action" => facts
-            .refused(
-                "Please confirm your payment",
-                "Your bank wants to be sure that it is you. Nothing is charged before that.",
-            )
-            .button("Confirm the payment", facts.link()),
+        "payment.requires_action" => {
+            let is_topup = facts.text("purpose") == Some("auto_topup");
+            let pauses = "Auto-topup goes on when you have confirmed it, or switched it on again.";
+            facts
+                .refused(
+                    "Please confirm your payment",
+                    "Your bank wants to be sure that it is you. Nothing is charged before that.",
+                )
+                .paragraph(is_topup.then(|| pauses.to_owned()))
+                .button("Confirm the payment", facts.link())
+        }
         "payment.disputed" => {
             let (title, text) = match facts.text("status") {
                 Some("won") => ("A dispute is over", "The payment stands, and its credits are yours to use again."),
@@ -322,6 +327,12 @@ impl<'a> Facts<'a> {
         Some(invoice.invoice.number.to_string())
     }
 
+    /// Credits among those that are left which are no help here, and what that means.
+    fn set_apart(&self, so: &str) -> Option<String> {
+        let credits = self.credits("for_other_work")?;
+        Some(format!("{credits} of what is left can be used for certain kinds of work only, {so}."))
+    }
+
     /// A debt, where there is one.
     fn owed(&self) -> Option<String> {
         self.credits("debt").filter(|_| self.text("debt") != Some("0"))
@@ -367,6 +378,11 @@ impl Letter {
     /// A line of the letter's table; none where there is nothing to say.
     pub(super) fn row(mut self, name: &str, value: Option<String>) -> Letter {
         self.rows.extend(value.map(|it| (name.to_owned(), it)));
+        self
+    }
+    /// A sentence more; none where there is nothing to say.
+    pub(super) fn paragraph(mut self, text: Option<String>) -> Letter {
+        self.paragraphs.extend(text);
         self
     }
     pub(super) fn button(mut self, label: &str, url: Option<String>) -> Letter {
