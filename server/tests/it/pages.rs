@@ -507,7 +507,11 @@ fn a_file_that_cannot_be_estimated_is_told_what_is_wrong_with_it() {
         ("shop.tgz", "neither was this", "This tgz cannot be opened."),
         ("compose.yml", "", "The file is empty."),
         ("notes.txt", " \n", "The file is empty."),
-        ("notes.txt", "Buy milk", "What can be read: .zip, .tar and .tar.gz archives, Compose files, and plans as JSON."),
+        (
+            "notes.txt",
+            "Buy milk",
+            "What can be read: .zip, .tar and .tar.gz archives, Compose files, and plans as JSON.",
+        ),
         ("paper.pdf", "%PDF-1.7\n%\u{b5}\n1 0 obj <<", "What can be read: .zip, .tar and .tar.gz archives"),
         ("compose.yml", "name: shop\n", "The file is no plan: it has no services. What can be read"),
     ] {
