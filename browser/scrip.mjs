@@ -148,7 +148,7 @@ export async function live(page) {
   await page.locator("html[data-stream=live]").waitFor();
 }
 
-/** Nothing to object to, neither by axe nor by the browser; and nothing wider than the page. */
+/** Nothing to object to, neither by axe nor by the browser; and nothing wider than the page, or than its own place. */
 export async function sound(page, what) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => axe.run(document));
@@ -157,4 +157,12 @@ export async function sound(page, what) {
   assert.deepEqual(page.complaints, [], `the browser on ${what}`);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(overflow <= 0, `${what} is ${overflow} pixels too wide`);
+  assert.deepEqual(await page.evaluate(cramped), [], `beyond its place on ${what}`);
+}
+
+/** What runs over what stands beside it, or is cut off by its end; not what is scrolled, or says that it is shortened. */
+function cramped() {
+  const apart = ".scroll, .sr, .presets, .tabs, .bars, .scale, svg, select, input, textarea";
+  const is_cramped = (it) => 0 < it.clientWidth && it.clientWidth + 1 < it.scrollWidth && !it.closest(apart) && !it.querySelector(apart) && getComputedStyle(it).textOverflow !== "ellipsis";
+  return [...document.querySelectorAll("main *")].filter(is_cramped).map((it) => `${it.className}: ${it.textContent.trim().slice(0, 60)}`);
 }

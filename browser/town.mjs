@@ -1,5 +1,5 @@
 // A house with several customers, for whoever looks at pages: one in the midst of a month, one that owes, one that is new,
-// one whose names are as long as names get.
+// one whose names are as long as names get, one whose numbers are.
 import { filled } from "./month.mjs";
 import { saveCard } from "./shop.mjs";
 import { tab } from "./scrip.mjs";
@@ -25,6 +25,7 @@ export async function town(scrip, chrome) {
   await scrip.account(LONG, { name: "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft mbH & Co. KG", email: `${"long.".repeat(9)}name@${"subdomain.".repeat(6)}example.com` });
   await scrip.chat(LONG, 1_234_567, { project: LONG, actor: `${LONG}@example.com`.slice(0, 128), dimensions: { model: "gpt-6.1-terra" } });
   await scrip.ask("PUT", `/v1/accounts/${LONG}/budgets/${LONG}`, { scope: { project: LONG }, period: "month", credits: "500", action: "block" });
+  await huge(scrip);
   if (chrome) await trade(scrip, chrome);
   return { LONG };
 }
@@ -36,6 +37,17 @@ async function owing(scrip) {
   await scrip.ask("POST", "/v1/accounts/owing/servers/web-1/start", {});
   await scrip.chat("owing", 8_000 * 499);
   await scrip.advance("owing", 40 * 3_600);
+}
+
+/** More than anybody has, and in a currency whose least unit buys a hundred credits. */
+async function huge(scrip) {
+  await scrip.account("huge", { name: "Huge", currency: "jpy" });
+  for (let count = 0; count < 9; count++) {
+    await scrip.ask("POST", "/v1/accounts/huge/grants", { credits: "999999999.987654", source: "purchase", reason: "Much" });
+  }
+  for (const project of ["one", "another"]) await scrip.chat("huge", 8_000_000_000, { project });
+  await scrip.ask("POST", "/v1/charges", { account: "huge", meter: "infra_plan", quantities: { points: 900_000 }, idempotency_key: "huge-plan" });
+  await scrip.ask("PUT", "/v1/accounts/huge/budgets/all", { scope: {}, period: "month", credits: "999999999", action: "notify" });
 }
 
 /** A subscription, purchases, an auto-topup; one payment that is declined, one that goes back. */

@@ -38,9 +38,9 @@ const PAGES = [
   ["budget", "/settings/usage/budget?budget=ai-monthly"],
 ];
 /** Pages of accounts that are not like others. */
-const OTHERS = [["newcomer", "/settings/usage"], ["newcomer", "/settings/activity"], ["newcomer", "/settings/billing"], ["owing", "/settings/usage"], ["long", "/settings/usage"], ["long", "/settings/activity"], ["long", "/settings/billing"]];
+const OTHERS = [["newcomer", "/settings/usage"], ["newcomer", "/settings/activity"], ["newcomer", "/settings/billing"], ["owing", "/settings/usage"], ["long", "/settings/usage"], ["long", "/settings/activity"], ["long", "/settings/billing"], ["huge", "/settings/usage"], ["huge", "/settings/activity"], ["huge", "/settings/billing"]];
 const CONSOLE = [
-  ["accounts", "/console"], ["account", "/console/accounts/acme"], ["account-owing", "/console/accounts/owing"], ["account-long", "/console/accounts/LONG"],
+  ["accounts", "/console"], ["account", "/console/accounts/acme"], ["account-owing", "/console/accounts/owing"], ["account-long", "/console/accounts/LONG"], ["account-huge", "/console/accounts/huge"],
   ["payments", "/console/payments"], ["payments-all", "/console/payments?show=all"], ["reports", "/console/reports"], ["prices", "/console/prices"],
   ["offers", "/console/offers?package=starter"], ["webhooks", "/console/webhooks"], ["keys", "/console/keys"], ["jobs", "/console/jobs"], ["audit", "/console/audit"],
 ];

@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { postbox } from "../postbox.mjs";
-import { Scrip, browser, eventually, sound, tab } from "../scrip.mjs";
+import { SIZES, Scrip, browser, eventually, sound, tab } from "../scrip.mjs";
 
 let scrip, chrome, post;
 before(async () => {
@@ -36,4 +36,12 @@ test("what one is written about is chosen, and what was written is listed with w
   assert.match(await mails.locator("tbody").innerText(), /to a…@example\.com/);
   assert.ok(post.subjects.length, "it was handed to the mail server");
   await sound(page, "the e-mails of an account");
+});
+
+test("an address of any length stays on a phone", async () => {
+  await scrip.account("long", { email: `${"long.".repeat(9)}name@${"subdomain.".repeat(6)}example.com` });
+  const page = await tab(chrome, { viewport: SIZES.phone });
+  await page.goto(await scrip.link("long", "owner", { page: "billing" }));
+  await page.locator("#mails").getByText("subdomain.example.com").waitFor();
+  await sound(page, "the e-mails of an account with a long address");
 });

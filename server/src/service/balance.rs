@@ -20,6 +20,8 @@ const FORETOLD_MAX: i64 = 50_000;
 const FOLDED_AT_ONCE: u64 = 1_000;
 /// Days of usage that say how fast an account burns.
 const BURN_DAYS: i64 = 7;
+/// Micro-credits in a hundred credits, which is what the list price is of.
+const DENOMINATOR: i128 = 100 * Credits::MICROS as i128;
 
 #[derive(Clone, Debug)]
 pub struct BalanceView {
@@ -44,6 +46,10 @@ pub struct BalanceView {
     pub money: Money,
     /// Credits bought and not yet paid for: now, whatever the instant.
     pub pending_purchases: Credits,
+}
+
+fn in_minor(units: i128) -> i64 {
+    i64::try_from(units).expect("an account's credits are worth less than i64")
 }
 
 /// Refuses an instant so far ahead that servers settle more often until then than can be foretold in one answer.
@@ -129,11 +135,31 @@ impl App {
 
     /// Credits in money at list price, rounded towards zero: nobody is shown more than they have.
     pub fn at_list_price(&self, credits: Credits, currency: Currency) -> Money {
-        let minor = i128::from(credits.micros())
-            * i128::from(self.settings.hundred_credits_cost)
-            * 10_i128.pow(currency.places())
-            / (100 * i128::from(Credits::MICROS));
-        Money { amount: i64::try_from(minor).expect("an account's credits are worth less than i64"), currency }
+        let micros = i128::from(credits.micros());
+        Money { amount: in_minor(micros * self.numerator(currency) / DENOMINATOR), currency }
+    }
+
+    /// What used credits cost at list price: to the nearest minor unit, as used credits are shown to their nearest.
+    pub fn cost_at_list_price(&self, credits: Credits, currency: Currency) -> Money {
+        self.costs_at_list_price(&[credits], currency)[0]
+    }
+
+    /// The same of parts of one whole, which add up to what the whole costs: each is cut, and what is missing then
+    /// goes, a unit each, to those that lost most.
+    pub fn costs_at_list_price(&self, parts: &[Credits], currency: Currency) -> Vec<Money> {
+        let exact = |it: &Credits| i128::from(it.micros()) * self.numerator(currency);
+        let whole = (2 * parts.iter().map(exact).sum::<i128>() + DENOMINATOR).div_euclid(2 * DENOMINATOR);
+        let mut units: Vec<i128> = parts.iter().map(|it| exact(it).div_euclid(DENOMINATOR)).collect();
+        let lost = usize::try_from(whole - units.iter().sum::<i128>()).expect("less than one is cut of each");
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_by_key(|place| std::cmp::Reverse(exact(&parts[*place]).rem_euclid(DENOMINATOR)));
+        order.into_iter().take(lost).for_each(|place| units[place] += 1);
+        units.into_iter().map(|it| Money { amount: in_minor(it), currency }).collect()
+    }
+
+    /// Minor units that [`DENOMINATOR`] micro-credits cost.
+    fn numerator(&self, currency: Currency) -> i128 {
+        i128::from(self.settings.hundred_credits_cost) * 10_i128.pow(currency.places())
     }
 
     /// The last transaction at or before `at`: its version, and the balance it left. Transactions are in order of time:

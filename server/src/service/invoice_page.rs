@@ -22,7 +22,8 @@ h1{font-size:1.75rem;line-height:1.15;letter-spacing:-.02em;font-weight:650}\
 .paid{border:1.5px solid #17764a;color:#17764a;border-radius:999px;padding:.15rem .8rem;font-weight:600;\
 font-size:.85rem;\
 white-space:nowrap}\
-.parties{display:grid;grid-template-columns:1fr 1fr 1fr;gap:2rem;padding:2rem 0 2.5rem}\
+.parties{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:2rem;padding:2rem 0 2.5rem;\
+overflow-wrap:anywhere}\
 h2{font-size:.72rem;letter-spacing:.08em;text-transform:uppercase;color:#5b6875;font-weight:600;margin-bottom:.45rem}\
 p strong{font-weight:600}\
 table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}\
@@ -35,7 +36,7 @@ tfoot tr:first-child td{padding-top:1.1rem}\
 tfoot tr:last-child td{font-weight:650;font-size:1.15rem;padding-top:.7rem}\
 .note{margin-top:2rem;padding:.8rem 1rem;background:#f4f6f8;border-left:3px solid #16202b}\
 footer{margin-top:2.5rem;color:#5b6875;font-size:.82rem;overflow-wrap:anywhere}\
-@media(max-width:38rem){main{padding:2rem 1.4rem}.parties{grid-template-columns:1fr;gap:1.3rem}\
+@media(max-width:38rem){main{padding:2rem 1.4rem}.parties{grid-template-columns:minmax(0,1fr);gap:1.3rem}\
 th{letter-spacing:0;text-transform:none}th+th,td+td{padding-left:.6rem}}\
 @media print{body{background:#fff;padding:0}main{box-shadow:none;max-width:none;padding:0}@page{margin:20mm}}";
 

@@ -128,10 +128,10 @@ pub fn month(number: u8) -> &'static str {
     MONTHS[usize::from(number).clamp(1, 12) - 1]
 }
 
-/// What the line of the tax is called: `VAT 21% (LT)`.
+/// What the line of the tax is called: `VAT 21% (Lithuania)`.
 pub fn tax_label(treatment: Treatment) -> String {
     match treatment {
-        Treatment::Taxed(country, rate) => format!("VAT {rate}% ({country})"),
+        Treatment::Taxed(of, rate) => format!("VAT {rate}% ({})", country(of.as_str())),
         _ => "VAT 0%".to_owned(),
     }
 }

@@ -3,7 +3,9 @@ use billing::invoice::Decimal;
 use billing::time::Timestamp;
 use billing::total::TotalMoney;
 
+use super::typeset_statement::source_name;
 use super::{Liability, RevenueReport, TrialBalance};
+use crate::app::App;
 use crate::csv;
 
 fn exact(at: Timestamp) -> String {
@@ -36,17 +38,20 @@ pub fn liability_csv(report: &Liability) -> String {
     text
 }
 
-/// One number a line: what it is, of what, in which unit.
-pub fn revenue_csv(it: &RevenueReport) -> String {
-    let mut text = String::from("month,what,of,unit,amount\n");
+/// One number a line: what it is, of what, in which unit; and what people call that which it is of.
+pub fn revenue_csv(app: &App, it: &RevenueReport) -> String {
+    let mut text = String::from("month,what,of,unit,amount,name\n");
     let month = it.month.to_string();
-    let mut line = |what: &str, of: &str, unit: &str, amount: &str| row(&mut text, &[&month, what, of, unit, amount]);
     for (source, credits) in &it.issued {
-        line("issued", source.as_str(), "credits", &credits.to_string());
+        let amount = credits.to_string();
+        row(&mut text, &[&month, "issued", source.as_str(), "credits", &amount, source_name(*source)]);
     }
     for (meter, credits) in &it.used {
-        line("used", meter, "credits", &credits.to_string());
+        let (amount, category) = (credits.to_string(), app.category_of(meter));
+        row(&mut text, &[&month, "used", meter, "credits", &amount, category.as_str()]);
     }
+    let mut line =
+        |what: &str, of: &str, unit: &str, amount: &str| row(&mut text, &[&month, what, of, unit, amount, ""]);
     for (what, credits) in [
         ("expired", it.expired),
         ("voided", it.voided),

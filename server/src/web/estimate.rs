@@ -31,7 +31,7 @@ const FORM_BYTES_MAX: usize = FILE_BYTES_MAX + (1 << 20);
 const TOO_LARGE: &str = "A file may have at most 64 MiB, and a message 24 MiB. Please send less.";
 const BROKEN: &str =
     "The form broke off on its way, or came too slowly; a file may have at most 64 MiB. Please send it again.";
-const READS: &str = "Scrip reads .zip, .tar and .tar.gz archives, Compose files, and plans as JSON.";
+const READS: &str = "What can be read: .zip, .tar and .tar.gz archives, Compose files, and plans as JSON.";
 /// Replies as people know them, in tokens.
 const REPLIES: [(&str, u64); 3] = [("A short reply", 150), ("A usual reply", 500), ("A long reply", 2_000)];
 /// Times a server may run, in hours. A month has 730, as everywhere servers are rented.

@@ -48,6 +48,8 @@ pub struct Frame {
     pub timezone: String,
     /// Where this person buys credits; none for one who may not.
     pub buy: Option<&'static str>,
+    /// Sees what is bought and its papers.
+    pub sees_billing: bool,
     /// Decides over budgets and what is bought.
     pub decides: bool,
     /// Since when the account is closed.
@@ -160,7 +162,8 @@ impl Frame {
         let decides = visitor.session.role.changes_billing() && account.closed_at.is_none();
         let mut tabs = vec![("Usage", "/settings/usage"), ("Activity", "/settings/activity")];
         // Where nothing can be bought there are statements still, e-mails, and who is billed.
-        if visitor.session.role.sees_billing() {
+        let sees_billing = visitor.session.role.sees_billing();
+        if sees_billing {
             tabs.push(("Billing", super::billing::PATH));
         }
         tabs.push(("Estimate", "/settings/estimate"));
@@ -174,6 +177,7 @@ impl Frame {
             mark: form::mark_on(&app.form_mark(&visitor.session.id)?, &account.id),
             live: Live::of(app, balance, &visitor.known.zone),
             timezone: account.timezone.clone(),
+            sees_billing,
             decides,
             buy: (decides && settings.payments.is_some()).then_some(super::billing::PATH),
             closed: account.closed_at.map(|it| show::day(it, &visitor.known.zone)),
@@ -181,7 +185,7 @@ impl Frame {
     }
 }
 
-/// Credits at list price, as money is shown beside them.
+/// What used credits cost at list price, as money is shown beside them.
 pub struct Rate<'a> {
     pub app: &'a App,
     pub currency: billing::money::Currency,
@@ -189,13 +193,23 @@ pub struct Rate<'a> {
 
 impl Rate<'_> {
     pub fn of(&self, credits: Credits) -> String {
-        let money: Money = self.app.at_list_price(credits, self.currency);
-        if money.amount == 0 && credits.is_positive() {
-            let least = Money { amount: 1, ..money };
-            return format!("<{}", show::money(least));
-        }
-        show::money(money)
+        said(self.app.cost_at_list_price(credits, self.currency), credits)
     }
+
+    /// Of each part of one whole, so that the lines of a table add up to what [`Rate::of`] says of their sum.
+    pub fn of_parts(&self, parts: &[Credits]) -> Vec<String> {
+        let all = self.app.costs_at_list_price(parts, self.currency);
+        all.into_iter().zip(parts).map(|(money, credits)| said(money, *credits)).collect()
+    }
+}
+
+/// What is worth less than the least there is of a currency is said to be that.
+fn said(money: Money, credits: Credits) -> String {
+    if money.amount == 0 && credits.is_positive() {
+        let least = Money { amount: 1, ..money };
+        return format!("<{}", show::money(least));
+    }
+    show::money(money)
 }
 
 /// An instant with what machines read of it.

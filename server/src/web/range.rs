@@ -103,8 +103,7 @@ impl Range {
         let (preset, (first, last)) = match (named, asked("from"), asked("to")) {
             (None, Some(from), to) => {
                 let to = to.unwrap_or(today).max(from);
-                let most = from.saturating_add(DAYS_MAX.days());
-                (None, (from, to.min(most)))
+                (None, newest(from, to, today))
             }
             (named, ..) => {
                 let name = named.map_or(DEFAULT, |(name, _)| name);
@@ -117,8 +116,11 @@ impl Range {
             (None, Some(from), Some(to)) if preset.is_none() && to < from => {
                 Some("The first day was after the last, so the first alone is shown.".to_owned())
             }
-            (None, Some(from), Some(to)) if preset.is_none() && last < to.max(from) => {
-                Some(format!("No more than {} days are shown at once.", DAYS_MAX + 1))
+            (None, Some(from), to) if preset.is_none() && (first, last) != (from, to.unwrap_or(today).max(from)) => {
+                Some(format!(
+                    "No more than {} days are shown at once: these are the newest of those you asked for.",
+                    DAYS_MAX + 1
+                ))
             }
             _ => None,
         };
@@ -190,6 +192,15 @@ impl Range {
     }
 }
 
+/// The days of a range that may be shown: of one that is too long the newest, without those that are still to come.
+fn newest(from: Date, to: Date, today: Date) -> (Date, Date) {
+    if to <= from.saturating_add(DAYS_MAX.days()) {
+        return (from, to);
+    }
+    let last = to.min(today.max(from));
+    (from.max(last.saturating_sub(DAYS_MAX.days())), last)
+}
+
 /// The beginning of what somebody typed: enough to know it again.
 fn short(text: &str) -> String {
     const LETTERS: usize = 20;
@@ -259,6 +270,11 @@ mod tests {
             ("from=9999-12-31", "25 Oct – 23 Nov 2026", Interval::Day),
             ("from=-9999-01-01&to=2026-11-12", "25 Oct – 23 Nov 2026", Interval::Day),
             ("range=12m&by=hour", "1 Dec 2025 – 23 Nov 2026", Interval::Month),
+            // Of what is too long, the newest days, and none that are to come in their stead.
+            ("from=2020-01-01&to=2026-01-01", "25 Oct 2023 – 1 Jan 2026", Interval::Month),
+            ("from=2020-01-01", "15 Sep 2024 – 23 Nov 2026", Interval::Month),
+            ("from=2025-01-01&to=2099-12-31", "1 Jan 2025 – 23 Nov 2026", Interval::Month),
+            ("from=2030-01-01&to=2099-12-31", "1 Jan 2030", Interval::Hour),
         ] {
             let range = Range::of(&Query::parse(query), now, &zone);
             assert_eq!((range.title().as_str(), range.interval), (title, interval), "{query}");
@@ -300,7 +316,11 @@ mod tests {
             ("from=2026-13-45", Some("“2026-13-45” is no day of the calendar")),
             ("from=2026-11-01&to=2026-02-30", Some("“2026-02-30” is no day of the calendar")),
             ("from=9999-12-31", Some("“9999-12-31” is no day of the calendar")),
-            ("from=2020-01-01&to=2026-01-01", Some("No more than 800 days are shown at once.")),
+            (
+                "from=2020-01-01&to=2026-01-01",
+                Some("No more than 800 days are shown at once: these are the newest of those you asked for."),
+            ),
+            ("from=2020-01-01", Some("No more than 800 days are shown at once")),
             ("from=2026-11-02&to=2026-11-12", None),
             ("from=2026-11-02", None),
             ("range=7d&from=2026-13-45", None),

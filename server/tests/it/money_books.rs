@@ -212,7 +212,7 @@ fn a_month_recognises_what_was_used_and_defers_what_is_left() {
     let long_ago = shop.server.get("/v1/reports/liability?at=2020-01-01T00:00:00Z").json();
     assert_eq!((&long_ago["deferred"], &long_ago["outstanding"]), (&json!([]), &json!("0")));
     let csv = shop.server.get_csv(&format!("/v1/reports/revenue?month={month}")).text;
-    assert!(csv.contains(&format!("{month},recognised,use,eur,5.07\n")), "{csv}");
+    assert!(csv.contains(&format!("{month},recognised,use,eur,5.07,\n")), "{csv}");
     for wrong in ["2026", "2026-13", "november"] {
         assert_eq!(shop.server.get(&format!("/v1/reports/revenue?month={wrong}")).problem().2, "month");
     }

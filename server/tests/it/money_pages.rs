@@ -152,6 +152,22 @@ fn what_credits_buy_of_a_server_begins_with_its_set_up() {
     assert!(page.contains("<li>7 days, with its set-up, of a new entry-level server</li>"), "{page}");
 }
 
+/// A yen buys a hundred credits here: by the thousand all offers would read alike.
+#[test]
+fn offers_are_told_apart_in_every_currency() {
+    let shop = Shop::open();
+    for (account, currency, said) in [
+        ("ada", "eur", ["1,000 credits cost €10.00 at list price", "≈ €9.26 for 1,000", "≈ €9.09 for 1,000"]),
+        ("yen", "jpy", ["100,000 credits cost ¥1,000 at list price", "≈ ¥926 for 100,000", "≈ ¥909 for 100,000"]),
+    ] {
+        assert_eq!(shop.server.put(&format!("/v1/accounts/{account}"), &json!({"currency": currency})).status, 201);
+        let page = shop.server.browse("/settings/billing", &visit(&shop.server, account, "owner")).text;
+        for said in said {
+            assert!(page.contains(said), "{said}: {page}");
+        }
+    }
+}
+
 /// Of one amount every page says the same.
 #[test]
 fn credits_that_came_in_are_rounded_alike_everywhere() {

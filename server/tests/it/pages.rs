@@ -256,6 +256,12 @@ fn a_new_budget_takes_no_others_name() {
     // The same one sent twice is one; and one that is there is changed by its own form.
     assert_eq!(send("new=1&credits=10&do=save").status, 303);
     assert_eq!((send("credits=20&do=save").status, limit()), (303, json!("20")));
+    // However a name is spaced, it is the one that the form says it becomes.
+    assert!(page.contains("a space becomes a hyphen"), "{page}");
+    let spaced =
+        format!("mark={}&new=1&budget=+all++of+it+&period=month&credits=5&action=notify&do=save", mark_of(&page));
+    assert_eq!(server.submit("/settings/usage/budget", &cookie, &spaced).status, 303);
+    assert_eq!(server.get("/v1/accounts/ada/budgets/all-of-it").json()["credits"], json!("5"));
 }
 
 #[test]
@@ -501,9 +507,13 @@ fn a_file_that_cannot_be_estimated_is_told_what_is_wrong_with_it() {
         ("shop.tgz", "neither was this", "This tgz cannot be opened."),
         ("compose.yml", "", "The file is empty."),
         ("notes.txt", " \n", "The file is empty."),
-        ("notes.txt", "Buy milk", "Scrip reads .zip, .tar and .tar.gz archives, Compose files, and plans as JSON."),
-        ("paper.pdf", "%PDF-1.7\n%\u{b5}\n1 0 obj <<", "Scrip reads .zip, .tar and .tar.gz archives"),
-        ("compose.yml", "name: shop\n", "The file is no plan: it has no services. Scrip reads"),
+        (
+            "notes.txt",
+            "Buy milk",
+            "What can be read: .zip, .tar and .tar.gz archives, Compose files, and plans as JSON.",
+        ),
+        ("paper.pdf", "%PDF-1.7\n%\u{b5}\n1 0 obj <<", "What can be read: .zip, .tar and .tar.gz archives"),
+        ("compose.yml", "name: shop\n", "The file is no plan: it has no services. What can be read"),
     ] {
         let refused = ask(name, file);
         assert_eq!(refused.status, 422, "{name}: {}", refused.text);

@@ -87,6 +87,84 @@ fn what_still_runs_is_compared_with_the_same_part_of_the_time_before_on_the_page
     assert!(hours[14].contains(",0,6,") && hours[15].ends_with(",0,,,,,"), "{hours:#?}");
 }
 
+/// Every amount of euro cents in a part of a page.
+fn cents(part: &str) -> Vec<u64> {
+    let amounts = part.split('€').skip(1).map(|it| it.split(|it: char| !it.is_ascii_digit() && it != '.'));
+    amounts.map(|mut it| it.next().unwrap().replace('.', "").parse().unwrap()).collect()
+}
+
+/// What is cut from each line is not lost: who adds up a table in money has the total that stands above it.
+#[test]
+fn the_money_of_a_table_adds_up_to_the_money_of_its_total() {
+    let server = lived();
+    let spend = |project: &str, key: &str, tokens: u64| {
+        let mut charge = chat("ada", key, tokens);
+        charge["project"] = json!(project);
+        charge["actor"] = json!(project);
+        assert_eq!(server.charge(&charge).status, 201);
+    };
+    // A cent and a half each, which is shown as two: together five, and what the analysis costs.
+    for project in ["a", "b", "c"] {
+        spend(project, project, 12_000);
+    }
+    let lines = json!({"account": "ada", "meter": "code_analysis", "quantities": {"code_lines": 1000, "files": 1},
+        "project": "d", "actor": "d", "idempotency_key": "lines"});
+    let charged = server.charge(&lines);
+    assert_eq!(charged.status, 201, "{}", charged.text);
+    let cookie = visit(&server, "ada", "owner");
+    let look = |path: &str| server.browse(&format!("{path}range=today"), &cookie).text;
+    let usage = look("/settings/usage?");
+    let total = cents(between(&usage, "<p class=\"total\">", "</p>"))[0];
+    for (what, start, end) in [
+        ("categories", "id=\"categories\"", "</ul>"),
+        ("projects", "id=\"projects-title\"", "</table>"),
+        ("people", "id=\"actors-title\"", "</ul>"),
+    ] {
+        let lines = cents(between(&usage, start, end));
+        assert!(1 < lines.len() && lines.iter().sum::<u64>() == total, "{what}: {lines:?} of {total}");
+    }
+    let all = look("/settings/usage/all?of=project&");
+    let (sum, lines) =
+        (cents(between(&all, "<p class=\"total", "</p>"))[0], cents(between(&all, "<table", "</table>")));
+    assert_eq!((sum, lines.iter().sum::<u64>()), (total, total), "{lines:?}");
+    // Narrowed to one, the page says what that one is worth by itself.
+    assert_eq!(cents(between(&look("/settings/usage?project=c&"), "<p class=\"total\">", "</p>"))[0], 2);
+}
+
+/// Who joins a file with another needs the id, and who reads it the name.
+#[test]
+fn files_have_the_id_and_the_name_of_what_has_both() {
+    let server = lived();
+    let named = server.put("/v1/accounts/ada/projects/shop", &json!({"name": "Our shop"}));
+    assert!(named.status == 200 || named.status == 201, "{}", named.text);
+    charged(&server, NOW, "shop", 5);
+    let cookie = visit(&server, "ada", "owner");
+    let usage = server.browse("/settings/usage.csv?range=today", &cookie).text;
+    assert!(usage.starts_with("table,id,name,from,to,") && usage.contains("\nby project,shop,Our shop,"), "{usage}");
+    let activity = server.browse("/settings/activity.csv", &cookie).text;
+    assert!(activity.contains(",meter,category,project,project_name,model,"), "{activity}");
+    assert!(activity.contains(",ai_chat,AI conversations,shop,Our shop,"), "{activity}");
+    let revenue = server.get_csv("/v1/reports/revenue?month=2031-03").text;
+    for line in ["month,what,of,unit,amount,name\n", "\n2031-03,used,ai_chat,credits,5,AI conversations\n"] {
+        assert!(revenue.contains(line), "{line} in {revenue}");
+    }
+}
+
+/// A month has two sums, and whoever compares them is told why.
+#[test]
+fn usage_and_statements_say_what_they_go_by_and_lead_to_each_other() {
+    let server = lived();
+    let page = |path: &str, role: &str| server.browse(path, &visit(&server, "ada", role)).text;
+    let usage = page("/settings/usage", "owner");
+    assert!(usage.contains("Work counts when it happened; <a href=\"/settings/billing#statements\">"), "{usage}");
+    let statements = page("/settings/billing", "owner");
+    assert!(statements.contains("A statement goes by when something was booked"), "{statements}");
+    assert!(statements.contains("<a href=\"/settings/usage?range=last-month\">Usage</a> counts work by when"));
+    // Nobody is led to what they may not see.
+    let usage = page("/settings/usage", "member");
+    assert!(usage.contains("Work counts when it happened.") && !usage.contains("#statements"), "{usage}");
+}
+
 fn credits(value: &Value) -> billing::money::Credits {
     value.as_str().unwrap_or_else(|| panic!("{value}")).parse().unwrap()
 }

@@ -104,7 +104,7 @@ impl<'a> ForecastShown<'a> {
                 credits: Amount(it.credits),
                 low: Amount(it.low),
                 high: Amount(it.high),
-                money: app.at_list_price(it.credits, view.currency).into(),
+                money: app.cost_at_list_price(it.credits, view.currency).into(),
             }),
             reason: view.outcome.as_ref().err().map(String::as_str),
             method: &view.method,

@@ -176,7 +176,8 @@ pub async fn ledger(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 ///
 /// Credits issued, used, expired and gone back; money received, refunded and recognised as revenue at what each grant
 /// cost; taxes. What a grant recognises is its cost × credits gone ÷ its credits, rounded down to the minor unit;
-/// with its last credit all that is left. As CSV with `Accept: text/csv`.
+/// with its last credit all that is left. As CSV with `Accept: text/csv`, one number a line: `month`, `what` it is,
+/// `of` which source or meter by its id, its `unit` and `amount`, and the `name` people know the source or meter by.
 #[utoipa::path(get, path = "/v1/reports/revenue", operation_id = "getRevenue", tag = "Reports",
     params(("month" = Option<String>, Query, description = "Such as `2026-11`, by the calendar of UTC; this month \
         where nothing is said.", pattern = "^[0-9]{4}-[0-9]{2}$")),
@@ -190,7 +191,7 @@ pub async fn revenue(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let month = month.map_err(|why| Problem::invalid("month", why))?;
     let report = site.look(move |app| app.revenue(month.unwrap_or_else(|| Month::at(app.now())))).await?;
     if call.wants_csv() {
-        return Ok(reply::csv(revenue_csv(&report)));
+        return Ok(reply::csv(revenue_csv(&site.app, &report)));
     }
     reply::json(StatusCode::OK, &shown(&report))
 }

@@ -98,7 +98,8 @@ struct BillingPage {
     /// Makes a form that is sent twice one purchase.
     key: String,
     currency: String,
-    price_of_thousand: String,
+    /// So many credits, and what they cost at list price.
+    list_price: (String, String),
     thousand_buys: Vec<String>,
     packages: Vec<PackageRow>,
     /// Credits that whoever sent them here says are missing.
@@ -262,7 +263,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     let is_closed = known.account.closed_at.is_some();
     let may_change = visitor.session.role.changes_billing() && !is_closed;
     let waiting = payments.iter().find(|it| !it.payment.status().is_final()).map(|it| Waiting::of(it, may_change));
-    let thousand = Credits::whole(1_000);
+    let (thousand, lot) = (Credits::whole(1_000), rows::lot(app, known.account.currency));
     let of = |section: &str| trouble.as_ref().filter(|it| it.section == section).map(|it| &it.said);
     let tried = payments.iter().take(SHOWN).map(|it| PaymentRow::of(app, it, known));
     let around = Around { app, visitor, balance: &balance, cards: &cards, payments: &payments };
@@ -282,7 +283,7 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
         said: DONE.iter().find(|it| trouble.is_none() && Some(it.0) == did).map(|it| (it.1, it.2)),
         key: app.form_key()?,
         currency: known.account.currency.as_str().to_uppercase(),
-        price_of_thousand: show::money(app.at_list_price(thousand, known.account.currency)),
+        list_price: (rows::whole(lot), show::money(app.at_list_price(lot, known.account.currency))),
         thousand_buys: examples::bought_by(app, thousand),
         packages,
         needed: needed.map(at_least),

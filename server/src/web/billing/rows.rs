@@ -21,7 +21,8 @@ pub struct PackageRow {
     pub total: String,
     /// None where there is no tax.
     pub tax: Option<String>,
-    pub per_thousand: String,
+    /// What as many credits cost as all offers are compared by.
+    pub per_lot: String,
     pub is_chosen: bool,
 }
 
@@ -30,6 +31,7 @@ pub struct PackageRow {
 /// The smallest that brings `needed` is chosen, and none where that is not enough; where nothing is needed, the first.
 pub fn packages(app: &App, known: &Known, needed: Option<Credits>) -> Result<Vec<PackageRow>, Error> {
     let (account, currency): (&Name, Currency) = (&known.account.id, known.account.currency);
+    let lot = lot(app, currency);
     let mut rows: Vec<PackageRow> = Vec::new();
     let mut brought = Vec::new();
     for it in app.packages(currency)? {
@@ -43,7 +45,7 @@ pub fn packages(app: &App, known: &Known, needed: Option<Credits>) -> Result<Vec
             net: show::money(price.net),
             total: show::money(price.total),
             tax: (price.tax.amount != 0).then(|| show::money(price.tax)),
-            per_thousand: per_thousand(price.net, price.credits),
+            per_lot: format!("{} for {}", per_lot(price.net, price.credits, lot), whole(lot)),
             is_chosen: false,
             id: it.id,
         });
@@ -67,9 +69,20 @@ pub fn exactly(credits: Credits) -> String {
     text.strip_suffix(".00").map_or(text.clone(), str::to_owned)
 }
 
-/// What a thousand credits cost where so many cost so much; about that, where it is no whole number of minor units.
-pub fn per_thousand(price: Money, credits: Credits) -> String {
-    let (cost, micros) = (i128::from(price.amount) * 1_000 * i128::from(Credits::MICROS), credits.micros().max(1));
+/// The least that a lot may cost at list price, in minor units: what differs by a thousandth reads differently.
+const LOT_MIN: i64 = 1_000;
+
+/// How many credits offers are compared by: a thousand; and of a currency whose least unit buys many, so many more that
+/// two offers do not read alike.
+pub fn lot(app: &App, currency: Currency) -> Credits {
+    let lots = [1_000, 10_000, 100_000].map(Credits::whole);
+    let is_told_apart = |it: &Credits| LOT_MIN <= app.at_list_price(*it, currency).amount;
+    lots.into_iter().find(is_told_apart).unwrap_or(lots[2])
+}
+
+/// What a lot costs where so many credits cost so much; about that, where it is no whole number of minor units.
+pub fn per_lot(price: Money, credits: Credits, lot: Credits) -> String {
+    let (cost, micros) = (i128::from(price.amount) * i128::from(lot.micros()), credits.micros().max(1));
     let amount = (cost + i128::from(micros) / 2) / i128::from(micros);
     let about = if cost % i128::from(micros) == 0 { "" } else { "≈ " };
     format!("{about}{}", show::money(Money { amount: i64::try_from(amount).unwrap_or(i64::MAX), ..price }))

@@ -42,7 +42,7 @@ pub struct OfferRow {
     pub total: String,
     pub tax: Option<String>,
     pub off: Option<String>,
-    pub per_thousand: String,
+    pub per_lot: String,
     /// For how long unused credits last, where that has an end.
     pub lapses: Option<String>,
     pub is_present: bool,
@@ -76,7 +76,8 @@ impl SubscriptionView {
         let account = &visitor.session.account;
         let present = present(app, account)?;
         let plans = app.plan_offers(account)?;
-        let offers = plans.iter().map(|it| offer_row(it, present.as_ref())).collect();
+        let lot = rows::lot(app, visitor.known.account.currency);
+        let offers = plans.iter().map(|it| offer_row(it, present.as_ref(), lot)).collect();
         let mut view = SubscriptionView {
             badge: "none",
             class: "",
@@ -236,7 +237,7 @@ pub(in crate::web) fn lapses(plan: &crate::service::Plan) -> Option<String> {
     })
 }
 
-fn offer_row(offer: &PlanOffer, present: Option<&Subscription>) -> OfferRow {
+fn offer_row(offer: &PlanOffer, present: Option<&Subscription>, lot: Credits) -> OfferRow {
     let plan = &offer.plan;
     let has_it = present.is_some_and(|it| it.plan.id == plan.id);
     let comes = present.is_some_and(|it| it.next_plan.as_ref().is_some_and(|it| it.id == plan.id));
@@ -251,10 +252,11 @@ fn offer_row(offer: &PlanOffer, present: Option<&Subscription>) -> OfferRow {
         total: show::money(price.total),
         tax: (price.tax.amount != 0).then(|| format!("{} + {} VAT", show::money(price.net), show::money(price.tax))),
         off: (0 < offer.percent_off).then(|| format!("save {}%", offer.percent_off)),
-        per_thousand: format!(
-            "1,000 credits for {} instead of {}",
-            rows::per_thousand(price.net, plan.credits()),
-            rows::per_thousand(offer.one_by_one, plan.credits())
+        per_lot: format!(
+            "{} credits for {} instead of {}",
+            rows::whole(lot),
+            rows::per_lot(price.net, plan.credits(), lot),
+            rows::per_lot(offer.one_by_one, plan.credits(), lot)
         ),
         lapses: lapses(plan),
         is_present: has_it && !waits_to_leave,

@@ -204,7 +204,7 @@ fn money_row(currency: Currency, it: &MoneyOfMonth) -> MoneyRow {
 
 pub async fn revenue_sheet(State(site): State<Arc<Site>>, host: Host) -> Paged {
     let month = asked(&host);
-    let text = site.look(move |app| Ok(revenue_csv(&app.revenue(month)?)));
+    let text = site.look(move |app| Ok(revenue_csv(app, &app.revenue(month)?)));
     let text = text.await.map_err(|it| message::failed(&site, it))?;
     Ok(sheet(&format!("revenue-{month}.csv"), text))
 }

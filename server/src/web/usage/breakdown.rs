@@ -98,8 +98,9 @@ fn hint(place: usize) -> &'static str {
 impl Tables<'_> {
     pub fn categories(&self) -> Vec<CategoryRow> {
         let total = self.overview.total.credits;
-        let rows = self.overview.categories.iter().enumerate();
-        rows.map(|(place, (category, part))| {
+        let parts: Vec<Credits> = self.overview.categories.iter().map(|it| it.1.credits).collect();
+        let rows = self.overview.categories.iter().zip(self.rate.of_parts(&parts)).enumerate();
+        rows.map(|(place, ((category, part), money))| {
             let is_on = self.query.get("category") == Some(category.as_str());
             let to = if is_on { "" } else { category.as_str() };
             CategoryRow {
@@ -107,7 +108,7 @@ impl Tables<'_> {
                 class: class(place),
                 credits: show::used(part.credits),
                 exact: part.credits.to_string(),
-                money: self.rate.of(part.credits),
+                money,
                 percent: show::percent(part.credits, total),
                 width: show::thousandths(part.credits, total),
                 change: show::change(part.credits, part.before),
@@ -146,9 +147,20 @@ impl Tables<'_> {
     pub fn rows(&self, of: Dimension) -> Vec<PartRow> {
         let lines = self.lines(of);
         let (shown, rest) = parted(&lines, self.rows_max);
-        let mut rows: Vec<PartRow> = shown.iter().map(|it| self.row(of, it)).collect();
-        rows.extend(rest.map(|(label, line)| PartRow { label, href: Some(self.all(of)), ..self.row(of, &line) }));
+        let (rest_label, rest) = rest.unzip();
+        let all: Vec<PartLine> = shown.iter().cloned().chain(rest).collect();
+        let money = self.money(&all);
+        let mut rows: Vec<PartRow> = all.iter().zip(money).map(|(it, money)| self.row(of, it, money)).collect();
+        if let (Some(label), Some(row)) = (rest_label, rows.last_mut()) {
+            (row.label, row.href) = (label, Some(self.all(of)));
+        }
         rows
+    }
+
+    /// What each line is worth, so that together they are what the table is worth.
+    pub fn money(&self, lines: &[PartLine]) -> Vec<String> {
+        let parts: Vec<Credits> = lines.iter().map(|it| it.part.credits).collect();
+        self.rate.of_parts(&parts)
     }
 
     /// Where all of a table is.
@@ -167,14 +179,14 @@ impl Tables<'_> {
         self.page().with(&[(of.as_str(), if is_on { "" } else { id })]).href(super::PATH)
     }
 
-    pub fn row(&self, of: Dimension, line: &PartLine) -> PartRow {
+    pub fn row(&self, of: Dimension, line: &PartLine, money: String) -> PartRow {
         let total = self.overview.total.credits;
         PartRow {
             label: self.label(of, line.id.as_deref()),
             href: line.id.as_deref().map(|id| self.narrowed_to(of, id)),
             credits: show::used(line.part.credits),
             exact: line.part.credits.to_string(),
-            money: self.rate.of(line.part.credits),
+            money,
             percent: show::percent(line.part.credits, total),
             change: show::change(line.part.credits, line.part.before),
             count: show::thousands(line.part.count),

@@ -284,7 +284,9 @@ const NEW: &str = "new";
 const NAMES: &str = "must be letters, digits, points and hyphens, 128 at most";
 
 fn named(form: &Form) -> Result<Name, Refusal> {
-    let name = form.get("budget").unwrap_or_default().replace(' ', "-");
+    // In the ledger no name has a space; the form says what becomes of one.
+    let words: Vec<&str> = form.get("budget").unwrap_or_default().split_whitespace().collect();
+    let name = words.join("-");
     name.parse().map_err(|_| Refusal::invalid("name", NAMES))
 }
 

@@ -51,6 +51,15 @@ impl<'a> Reader<'a> {
         Reader { app, zone, names }
     }
 
+    /// What a meter's work is called by kind.
+    pub fn category(&self, meter: &str) -> String {
+        self.app.category_of(meter).as_str().to_owned()
+    }
+
+    pub fn project(&self, id: &str) -> String {
+        project_label(Some(id), self.names)
+    }
+
     pub fn rows(&self, entries: &[Arc<Transaction>]) -> Result<Vec<EntryRow>, Error> {
         let drawn: Vec<Draw> = entries.iter().flat_map(|it| draws(&it.what)).copied().collect();
         let named = |(id, terms): (GrantId, Arc<billing::ledger::Terms>)| (id, in_words(terms.source).to_owned());

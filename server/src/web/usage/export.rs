@@ -88,15 +88,17 @@ impl Sheet {
     }
 }
 
-/// The chart and every table of the usage page, one below the other in the same columns.
+/// The chart and every table of the usage page, one below the other in the same columns. What has a name beside its id
+/// has both; the last row, of all, names the time zone that its days are of.
 pub fn usage(form: As, overview: &Overview, names: &ProjectNames, known: &Known) -> String {
-    let mut columns: Vec<String> = ["table", "name", "from", "to"].map(str::to_owned).to_vec();
+    let mut columns: Vec<String> = ["table", "id", "name", "from", "to"].map(str::to_owned).to_vec();
     columns.extend(overview.categories.iter().map(|it| it.0.as_str().to_owned()));
     columns.extend(["total", "as_long_before", "charges", "provisioning", "runtime", "ran_seconds"].map(str::to_owned));
     let mut sheet = Sheet::new(form, columns);
     for bar in &overview.bars {
         let total: Credits = bar.by_category.iter().copied().sum();
-        let mut row = vec!["by time".to_owned(), String::new(), show::exact(bar.start), show::exact(bar.end)];
+        let mut row =
+            vec!["by time".to_owned(), String::new(), String::new(), show::exact(bar.start), show::exact(bar.end)];
         row.extend(bar.by_category.iter().chain([&total]).map(ToString::to_string));
         row.push(bar.before.map(|it| it.to_string()).unwrap_or_default());
         row.extend(std::iter::repeat_n(String::new(), 4));
@@ -116,7 +118,8 @@ pub fn usage(form: As, overview: &Overview, names: &ProjectNames, known: &Known)
                 "by project" => breakdown::project_label(line.id.as_deref(), names),
                 _ => line.id.clone().unwrap_or_default(),
             };
-            let mut row = vec![table.to_owned(), name, range[0].clone(), range[1].clone()];
+            let id = line.id.clone().unwrap_or_default();
+            let mut row = vec![table.to_owned(), id, name, range[0].clone(), range[1].clone()];
             let sums = line.by_category.iter().chain([&line.part.credits, &line.part.before]);
             row.extend(sums.map(ToString::to_string));
             row.push(line.part.count.to_string());
@@ -127,7 +130,8 @@ pub fn usage(form: As, overview: &Overview, names: &ProjectNames, known: &Known)
             sheet.row(&row);
         }
     }
-    let mut all = vec!["all".to_owned(), known.account.timezone.clone(), range[0].clone(), range[1].clone()];
+    let mut all =
+        vec!["all".to_owned(), String::new(), known.account.timezone.clone(), range[0].clone(), range[1].clone()];
     all.extend(overview.categories.iter().map(|it| it.1.credits.to_string()));
     let total = overview.total;
     all.extend([total.credits.to_string(), total.before.to_string(), total.count.to_string()]);
@@ -136,7 +140,8 @@ pub fn usage(form: As, overview: &Overview, names: &ProjectNames, known: &Known)
     sheet.text
 }
 
-const ENTRY: [&str; 20] = [
+/// What there is an id of is there by its id, and beside it by the name that pages show.
+const ENTRY: [&str; 22] = [
     "entry",
     "written_at",
     "what",
@@ -146,7 +151,9 @@ const ENTRY: [&str; 20] = [
     "available_afterwards",
     "happened_at",
     "meter",
+    "category",
     "project",
+    "project_name",
     "model",
     "person",
     "resource",
@@ -241,7 +248,9 @@ fn entry(transaction: &Transaction, reader: &Reader<'_>) -> [String; ENTRY.len()
         transaction.after.available().to_string(),
         work.map(|it| show::exact(it.occurred_at)).unwrap_or_default(),
         work.map(|it| it.usage.meter.to_string()).unwrap_or_default(),
+        work.map(|it| reader.category(&it.usage.meter)).unwrap_or_default(),
         name(work.and_then(|it| it.project.as_ref())),
+        work.and_then(|it| it.project.as_ref()).map(|it| reader.project(it.as_str())).unwrap_or_default(),
         dimension("model"),
         name(work.and_then(|it| it.actor.as_ref())),
         name(work.and_then(|it| it.resource.as_ref())),

@@ -126,6 +126,8 @@ fn parts_page(app: &App, visitor: &Visitor) -> Result<PartsPage, Error> {
     let number = asked.page.min(found.len().div_ceil(PAGE).max(1));
     let first = (number - 1) * PAGE;
     let shown = &found[first..found.len().min(first + PAGE)];
+    // Of all that was found, for on all pages together they add up.
+    let money = tables.money(&found).into_iter().skip(first);
     let mut servers: Vec<ServerRow> =
         shown.iter().filter(|_| is_servers).map(|it| fleet::row(&tables, it, &fleet)).collect();
     fleet::of_month(&mut servers, &months);
@@ -137,8 +139,9 @@ fn parts_page(app: &App, visitor: &Visitor) -> Result<PartsPage, Error> {
             show::thousands(found.len() as u64),
             if asked.find.is_empty() { "in all" } else { "found" }
         ),
-        row: tables.row(asked.of, &it),
+        row: tables.row(asked.of, &it, rate.of(it.part.credits)),
     });
+    let parts = shown.iter().zip(money).filter(|_| !is_servers);
     let own = ["find", "sort", "page"];
     let balance = app.balance(account, None)?;
     Ok(PartsPage {
@@ -147,7 +150,7 @@ fn parts_page(app: &App, visitor: &Visitor) -> Result<PartsPage, Error> {
         one,
         presets: range.presets(&query.with(&[("page", "")]), PATH),
         categories: overview.categories.iter().map(|(it, _)| it.as_str().to_owned()).collect(),
-        parts: shown.iter().filter(|_| !is_servers).map(|it| tables.row(asked.of, it)).collect(),
+        parts: parts.map(|(it, money)| tables.row(asked.of, it, money)).collect(),
         servers,
         sum,
         orders: ORDERS.map(|(value, label)| (value, label, value == asked.sort)).to_vec(),
