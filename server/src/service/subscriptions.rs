@@ -159,6 +159,8 @@ impl App {
             ..self.payment_of(&known, &kept.body, period, Way::OnSession)
         };
         also.push(fresh.led_to(KIND, now));
+        let (subject, detail) = (order.account.to_string(), order.plan.to_string());
+        also.extend(order.by.noted(now, "subscription.create", subject, detail));
         let id = self.begin_payment(&known, kept, payment, also)?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
         self.subscription_after(&order.account, &fresh)
@@ -229,13 +231,14 @@ impl App {
         if let Some(method) = self.method_for(&known, order.method.as_deref())?.filter(|_| order.method.is_some()) {
             kept.body.method = Some(method);
         }
+        let (subject, detail) = (order.account.to_string(), order.plan.to_string());
+        let noted = order.by.noted(now, "subscription.change", subject, detail);
         let Some((net, credits)) = difference(&kept.body, &plan, now) else {
             kept.body.ends = false;
             kept.body.next_plan = Some(plan).filter(|it| *it != kept.body.plan);
             let due_at = self.renewal_due(&kept.body);
-            let (subject, detail) = (order.account.to_string(), order.plan.to_string());
             let mut changes = vec![kept.next(now, Some(due_at)), fresh.answered(&kept.body, now)];
-            changes.extend(order.by.noted(now, "subscription.change", subject, detail));
+            changes.extend(noted);
             if !self.keep(&changes)? {
                 return Err(Error::Busy);
             }
@@ -249,7 +252,8 @@ impl App {
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
         payment.item = format!("{} credits (change of plan)", super::printed::credits(credits));
         (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.name.to_string()));
-        let id = self.begin_payment(&known, kept, payment, vec![fresh.led_to(KIND, now)])?.ok_or(Error::Busy)?;
+        let also = noted.into_iter().chain([fresh.led_to(KIND, now)]).collect();
+        let id = self.begin_payment(&known, kept, payment, also)?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
         self.subscription_after(&order.account, &fresh)
     }
