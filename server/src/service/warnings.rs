@@ -21,6 +21,17 @@ pub(super) fn of_notices(before: &Book, transaction: &Transaction, changes: &mut
     }
 }
 
+/// The thresholds of budgets that a transaction reached, each as a webhook tells it.
+pub(super) fn budgets_reached(book: &Book, account: &Name, transaction: &Transaction) -> Vec<Value> {
+    let reached = transaction.notices.iter().filter(|it| matches!(it, Notice::BudgetReached { .. }));
+    let told = reached.filter_map(|it| told(book, transaction, it));
+    let of_account = |(_, mut about): (Happening, Value)| {
+        about["account"] = json!(account.as_str());
+        about
+    };
+    told.map(of_account).collect()
+}
+
 fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Happening, Value)> {
     let after = &transaction.after;
     Some(match notice {
