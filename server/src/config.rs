@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use billing::invoice::Party;
-use billing::ledger::Grace;
+use billing::ledger::{Grace, RUNWAY_MAX};
 use billing::money::{Credits, Currency};
 use billing::rating::RateCard;
 use billing::tax::Country;
@@ -82,6 +82,8 @@ pub struct GraceSection {
     pub debt_max: String,
     /// From the end of the grace until servers may be released.
     pub release_after_hours: u32,
+    /// The runways of which it is told before, longest first.
+    pub runway_hours: Option<[u32; 3]>,
 }
 
 impl GraceSection {
@@ -90,10 +92,17 @@ impl GraceSection {
         if debt_max < Credits::ZERO {
             return Err("grace.debt_max: must be 0 or more".to_owned());
         }
+        let runway = self.runway_hours.map_or(Grace::RUNWAY, |it| it.map(|it| Span::HOUR.times(i64::from(it))));
+        let [first, second, last] = runway;
+        if RUNWAY_MAX < first || first <= second || second <= last || last < Span::HOUR {
+            let why = "must be three, each of 1 to 87600 and less than the one before: [168, 72, 24]";
+            return Err(format!("grace.runway_hours: {why}"));
+        }
         Ok(Grace {
             lasts: Span::HOUR.times(i64::from(self.hours)),
             debt_max,
             release_after: Span::HOUR.times(i64::from(self.release_after_hours)),
+            runway,
         })
     }
 }
@@ -338,6 +347,18 @@ mod tests {
             wrong("database_url = \"mysql://x\""),
             "SCRIP_DATABASE_URL: `mysql…` is neither sqlite:PATH nor postgres://…"
         );
+        let grace = |runway: &str| {
+            let rest = "hours = 72\ndebt_max = \"5000\"\nrelease_after_hours = 168";
+            wrong(&format!("[grace]\n{rest}\nrunway_hours = {runway}"))
+        };
+        for runway in ["[24, 72, 168]", "[72, 72, 24]", "[3, 2, 0]", "[87601, 2, 1]"] {
+            assert!(
+                grace(runway).starts_with("grace.runway_hours: must be three, each"),
+                "{runway}: {}",
+                grace(runway)
+            );
+        }
+        assert!(grace("[24, 12]").contains("line 5"), "{}", grace("[24, 12]"));
         let welcome = "[[welcome]]\ncredits = \"1e3\"\nreason = \"hello\"";
         assert_eq!(wrong(welcome), "welcome.credits: `1e3` is not a decimal number such as \"12.5\"");
     }
