@@ -234,10 +234,12 @@ impl App {
         let (subject, detail) = (order.account.to_string(), order.plan.to_string());
         let noted = order.by.noted(now, "subscription.change", subject, detail);
         let Some((net, credits)) = difference(&kept.body, &plan, now) else {
-            kept.body.ends = false;
             kept.body.next_plan = Some(plan).filter(|it| *it != kept.body.plan);
+            let resumed = self.told_of_end(&known, &kept, false, now);
+            kept.body.ends = false;
             let due_at = self.renewal_due(&kept.body);
             let mut changes = vec![kept.next(now, Some(due_at)), fresh.answered(&kept.body, now)];
+            changes.extend(resumed);
             changes.extend(noted);
             if !self.keep(&changes)? {
                 return Err(Error::Busy);
@@ -286,6 +288,14 @@ impl App {
         Ok(changes)
     }
 
+    /// Word that it will end when its period does, or that it goes on after all; none where that was so before.
+    fn told_of_end(&self, known: &Known, kept: &Kept<Subscription>, ends: bool, now: Timestamp) -> Option<Change> {
+        let what = if ends { Happening::SubscriptionEnding } else { Happening::SubscriptionResumed };
+        // Each time it is said is a cause of its own.
+        let cause = format!("{}-{}", kept.body.id, kept.document.version);
+        (kept.body.ends != ends).then(|| self.subscription_news(known, (what, &*cause), &kept.body, now))
+    }
+
     fn payment_under_way(&self, account: AccountNumber, it: &Subscription) -> Result<Option<Kept<Payment>>, Error> {
         let Some(id) = it.payment.as_deref() else { return Ok(None) };
         Ok(self.kept::<Payment>(account, payments::KIND, id)?.filter(|it| !it.body.status().is_final()))
@@ -318,6 +328,7 @@ impl App {
                     changes.extend(self.end_at_once(&known, &mut kept.body, now)?);
                 }
                 _ => {
+                    changes.extend(self.told_of_end(&known, &kept, ends, now));
                     kept.body.ends = ends;
                     kept.body.ends_anyway = ends && kept.body.payment.is_some();
                     // While a payment is under way, whoever carries it out says when it is due.
