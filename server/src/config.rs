@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use billing::invoice::Party;
-use billing::ledger::Grace;
+use billing::ledger::{Grace, RUNWAY_MAX};
 use billing::money::{Credits, Currency};
 use billing::rating::RateCard;
 use billing::tax::Country;
@@ -41,7 +41,7 @@ pub struct File {
     /// What one API key may send a second; no limit where nothing is said.
     pub requests_per_second: Option<NonZeroU32>,
     pub currency: Option<String>,
-    pub hundred_credits_cost: Option<u32>,
+    pub hundred_credits_cost: Option<NonZeroU32>,
     /// Where customers buy credits; `{account}` stands for the account's id.
     pub purchase_url: Option<String>,
     /// Where browsers reach this server; links into the pages begin with it.
@@ -82,6 +82,8 @@ pub struct GraceSection {
     pub debt_max: String,
     /// From the end of the grace until servers may be released.
     pub release_after_hours: u32,
+    /// The runways of which it is told before, longest first.
+    pub runway_hours: Option<[u32; 3]>,
 }
 
 impl GraceSection {
@@ -90,10 +92,17 @@ impl GraceSection {
         if debt_max < Credits::ZERO {
             return Err("grace.debt_max: must be 0 or more".to_owned());
         }
+        let runway = self.runway_hours.map_or(Grace::RUNWAY, |it| it.map(|it| Span::HOUR.times(i64::from(it))));
+        let [first, second, last] = runway;
+        if RUNWAY_MAX < first || first <= second || second <= last || last < Span::HOUR {
+            let why = "must be three, each of 1 to 87600 and less than the one before: [168, 72, 24]";
+            return Err(format!("grace.runway_hours: {why}"));
+        }
         Ok(Grace {
             lasts: Span::HOUR.times(i64::from(self.hours)),
             debt_max,
             release_after: Span::HOUR.times(i64::from(self.release_after_hours)),
+            runway,
         })
     }
 }
@@ -200,18 +209,15 @@ impl File {
         let currency = self
             .currency
             .map(|it| Currency::in_use(&it).map_err(|_| format!("currency: `{it}` is not an ISO 4217 code in use")));
-        let low = self
-            .low_balance_credits
-            .map(|it| it.parse::<Credits>().map_err(|why| format!("low_balance_credits: `{it}` {why}")));
-        let low = low.transpose()?;
+        let low = self.low_balance_credits.as_deref().map(low_balance).transpose()?;
         let brand = self.pages.checked()?;
         let seller = self.seller.map_or(Ok(blank.seller), seller)?;
         let mail = self.mail.route(self.smtp_url.as_deref(), &brand.name, &seller)?;
         let settings = Settings {
             welcome: self.welcome.map_or(Ok(blank.welcome), |it| it.iter().map(welcome).collect())?,
             currency: currency.transpose()?.unwrap_or(blank.currency),
-            hundred_credits_cost: self.hundred_credits_cost.unwrap_or(blank.hundred_credits_cost),
-            purchase_url: self.purchase_url,
+            hundred_credits_cost: self.hundred_credits_cost.map_or(blank.hundred_credits_cost, NonZeroU32::get),
+            purchase_url: self.purchase_url.map(purchase_url).transpose()?,
             public_url: self.public_url.map(public_url).transpose()?,
             brand,
             low_balance: low.unwrap_or(blank.low_balance),
@@ -274,12 +280,30 @@ fn in_plain_words(error: &toml::de::Error) -> String {
     error.to_string().replace(error.message(), &plain::words(error.message()))
 }
 
+/// Whether a browser may be led there.
+fn is_web_address(said: &str) -> bool {
+    let rest = said.strip_prefix("https://").or_else(|| said.strip_prefix("http://"));
+    rest.is_some_and(|it| !it.is_empty()) && said.bytes().all(|it| it.is_ascii_graphic())
+}
+
 fn public_url(said: String) -> Result<String, String> {
-    let is_web = said.starts_with("https://") || said.starts_with("http://");
-    if !is_web || said.bytes().any(|it| !it.is_ascii_graphic()) {
+    if !is_web_address(&said) {
         return Err(format!("public_url: `{said}` is not an address such as https://billing.example.com"));
     }
     Ok(said.trim_end_matches('/').to_owned())
+}
+
+fn purchase_url(said: String) -> Result<String, String> {
+    let wrong = || format!("purchase_url: `{said}` is not an address such as https://example.com/buy?for={{account}}");
+    if is_web_address(&said) { Ok(said) } else { Err(wrong()) }
+}
+
+fn low_balance(said: &str) -> Result<Credits, String> {
+    let credits: Credits = said.parse().map_err(|why| format!("low_balance_credits: `{said}` {why}"))?;
+    if credits < Credits::ZERO {
+        return Err("low_balance_credits: must be 0 or more".to_owned());
+    }
+    Ok(credits)
 }
 
 fn seller(said: Seller) -> Result<Party, String> {
@@ -338,6 +362,24 @@ mod tests {
             wrong("database_url = \"mysql://x\""),
             "SCRIP_DATABASE_URL: `mysql…` is neither sqlite:PATH nor postgres://…"
         );
+        assert!(wrong("hundred_credits_cost = 0").contains("line 1"), "{}", wrong("hundred_credits_cost = 0"));
+        assert_eq!(wrong("low_balance_credits = \"-5\""), "low_balance_credits: must be 0 or more");
+        for url in ["foo", "https://", "/billing", "https://example.com/a b"] {
+            let said = wrong(&format!("purchase_url = \"{url}\""));
+            assert!(said.starts_with(&format!("purchase_url: `{url}` is not an address such as")), "{said}");
+        }
+        let grace = |runway: &str| {
+            let rest = "hours = 72\ndebt_max = \"5000\"\nrelease_after_hours = 168";
+            wrong(&format!("[grace]\n{rest}\nrunway_hours = {runway}"))
+        };
+        for runway in ["[24, 72, 168]", "[72, 72, 24]", "[3, 2, 0]", "[87601, 2, 1]"] {
+            assert!(
+                grace(runway).starts_with("grace.runway_hours: must be three, each"),
+                "{runway}: {}",
+                grace(runway)
+            );
+        }
+        assert!(grace("[24, 12]").contains("line 5"), "{}", grace("[24, 12]"));
         let welcome = "[[welcome]]\ncredits = \"1e3\"\nreason = \"hello\"";
         assert_eq!(wrong(welcome), "welcome.credits: `1e3` is not a decimal number such as \"12.5\"");
     }

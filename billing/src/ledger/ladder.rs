@@ -26,11 +26,23 @@ pub struct Grace {
     pub debt_max: Credits,
     /// From the end of the grace until servers may be released.
     pub release_after: Span,
+    /// The runways of which it is told before: the rungs of the ladder, longest first.
+    pub runway: [Span; 3],
+}
+
+impl Grace {
+    /// The runways where nothing is said.
+    pub const RUNWAY: [Span; 3] = [Span::DAY.times(7), Span::DAY.times(3), Span::DAY];
 }
 
 impl Default for Grace {
     fn default() -> Grace {
-        Grace { lasts: Span::HOUR.times(72), debt_max: Credits::whole(5_000), release_after: Span::DAY.times(7) }
+        Grace {
+            lasts: Span::HOUR.times(72),
+            debt_max: Credits::whole(5_000),
+            release_after: Span::DAY.times(7),
+            runway: Grace::RUNWAY,
+        }
     }
 }
 
@@ -192,7 +204,8 @@ impl Book {
     /// The rung the runway is on, when it is another than was told.
     fn runway(&self, at: Timestamp) -> Option<Notice> {
         let burns = self.servers().burns();
-        let is_within = |rung: &Rung| match rung.within() {
+        let runway = &self.burning.terms.grace.runway;
+        let is_within = |rung: &Rung| match rung.within(runway) {
             Some(span) => burns && self.available_ahead(at + span) <= Credits::ZERO,
             None => true,
         };
@@ -204,7 +217,7 @@ impl Book {
         if rung < told {
             return Some(Notice::RunwayRecovered { rung });
         }
-        let runs_out_at = self.falls_to(Credits::ZERO, at, at + Span::DAY.times(7)).unwrap_or(at);
+        let runs_out_at = self.falls_to(Credits::ZERO, at, at + runway[0]).unwrap_or(at);
         Some(Notice::RunwayLow { rung, runs_out_at })
     }
 

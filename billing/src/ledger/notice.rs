@@ -8,7 +8,10 @@ use crate::id::Name;
 use crate::money::Credits;
 use crate::time::{Span, Timestamp};
 
-/// How near running out is: the ladder's upper rungs.
+/// How near running out is: the ladder's upper rungs. How long each is, an account's terms say ([`Grace::runway`]);
+/// they are called by what they are where nothing else was said, also where they are stored.
+///
+/// [`Grace::runway`]: super::Grace::runway
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Rung {
     #[default]
@@ -31,12 +34,12 @@ impl Rung {
         }
     }
     /// Running servers use the credits up within so long; none for [`Rung::Far`].
-    pub fn within(self) -> Option<Span> {
+    pub fn within(self, runway: &[Span; 3]) -> Option<Span> {
         match self {
             Rung::Far => None,
-            Rung::SevenDays => Some(Span::DAY.times(7)),
-            Rung::ThreeDays => Some(Span::DAY.times(3)),
-            Rung::OneDay => Some(Span::DAY),
+            Rung::SevenDays => Some(runway[0]),
+            Rung::ThreeDays => Some(runway[1]),
+            Rung::OneDay => Some(runway[2]),
         }
     }
 }

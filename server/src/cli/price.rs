@@ -59,6 +59,9 @@ impl Quote {
             Some(false) => say(&format!("not affordable: {} available", quote["available"].as_str().unwrap_or("0"))),
             None => {}
         }
+        if let Some(at) = quote["runs_out_at"].as_str() {
+            say(&format!("after it, at this pace used up {at}"));
+        }
         Ok(())
     }
 

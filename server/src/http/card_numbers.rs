@@ -18,7 +18,7 @@ use super::problem::Problem;
 /// Characters of the shortest card number, of which no path or id is made that holds one.
 const LENGTH_MIN: usize = 12;
 
-/// Fields that hold names of the platform's own things, wherever a request has them at its top.
+/// Fields that hold names of the platform's own things, where a request has them at its top.
 const NAMES: [&str; 7] = ["account", "project", "actor", "resource", "package", "plan", "quote"];
 
 /// Refuses a text with a card number in it; `field` is where it stood.
@@ -84,6 +84,8 @@ pub fn none_in_json(body: &[u8]) -> Result<(), Problem> {
 enum Place {
     /// The request, or one of several.
     Top,
+    /// What a grant or a budget is for.
+    Scope,
     Free,
     Name,
     /// Numbers here are counts.
@@ -98,7 +100,9 @@ impl Place {
         match (self, field) {
             (Place::Top, "quantities" | "used") | (Place::Counts, _) => Place::Counts,
             (Place::Top, "input" | "idempotency_key") => Place::Passing,
+            (Place::Top, "scope") => Place::Scope,
             (Place::Top, name) if NAMES.contains(&name) => Place::Name,
+            (Place::Scope, "project" | "projects" | "actor") => Place::Name,
             _ => Place::Free,
         }
     }
@@ -259,6 +263,8 @@ mod tests {
             r#"{"idempotency_key":4242424242424242}"#,
             r#"{"resource":"order-4242424242424242","account":"u.4242424242424242"}"#,
             r#"{"quantities":{"nanoseconds":4222222222222},"used":{"bytes":4242424242424242}}"#,
+            r#"{"scope":{"project":"order-4242424242424242","actor":"u.4242424242424242"}}"#,
+            r#"{"scope":{"projects":["web","order-4242424242424242"]}}"#,
             r#"{"input":{"messages":[{"role":"user","content":"my card is 4242 4242 4242 4242"}]}}"#,
             r#"[{"input":"4242424242424242"},{"idempotency_key":"\u0034242424242424242"}]"#,
         ] {
@@ -270,6 +276,10 @@ mod tests {
             r#"{"resource":"order 4242424242424242"}"#,
             r#"{"metadata":{"idempotency_key":"4242424242424242"}}"#,
             r#"{"metadata":{"input":"4242424242424242"}}"#,
+            r#"{"metadata":{"scope":{"project":"order-4242424242424242"}}}"#,
+            r#"{"scope":{"projects":["4242424242424242"]}}"#,
+            r#"{"scope":{"meters":["order-4242424242424242"]}}"#,
+            r#"{"scope":"order-4242424242424242"}"#,
             r#"{"metadata":{"quantities":{"a":4242424242424242}}}"#,
             r#"{"metadata":{"a":"4242424242424242","a":"x"}}"#,
             r#"{"metadata":{"4242424242424242":1}}"#,

@@ -33,6 +33,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use api::accounts::check as check_account;
+pub use api::invoices::as_json as invoice_json;
 pub use api::measure::CHAT_BYTES_MAX;
 pub use door::{Door, serve};
 pub use knock::{body_of, in_time, length_of, oversize, paced, turn_away};

@@ -208,7 +208,9 @@ fn carried(status: &str, response: &mut Value, may_be_replay: bool) {
     names.extend((status == "401").then_some("WWW-Authenticate"));
     names.extend(may_be_replay.then_some("Idempotent-Replay"));
     let reference = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
-    let headers: Map<String, Value> = names.into_iter().map(reference).collect();
+    // Beside those that the operation describes itself.
+    let mut headers = response["headers"].as_object().cloned().unwrap_or_default();
+    headers.extend(names.into_iter().map(reference));
     response["headers"] = Value::Object(headers);
     if status.starts_with(['4', '5']) {
         let schema = json!({"$ref": "#/components/schemas/Problem"});

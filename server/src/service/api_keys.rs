@@ -18,13 +18,13 @@ use crate::app::App;
 /// What a key may do. Admin may do everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// Quote, charge, hold, measure.
+    /// Quote, charge, hold, measure; order servers and report of them.
     Charge,
     /// Read accounts, balances, usage, the ledger.
     Read,
-    /// Register accounts, grant, void, buy.
+    /// Register accounts, grant, void, reverse, set budgets, let people in; buy, refund, keep cards, subscribe, top up.
     Billing,
-    /// Rate cards, API keys, everything.
+    /// Rate cards, what is sold, webhooks, reports, API keys: everything.
     Admin,
 }
 

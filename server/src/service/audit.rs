@@ -1,6 +1,8 @@
 //! The audit log: what operators did, and what people changed at the pages, written in the very commit that does it.
 //!
-//! What the platform's backend does by the thousand is in the ledger with the name of its key, and not here.
+//! What the platform's backend does by the thousand is in the ledger with the name of its key, and not here. Whatever
+//! is done to something of an account (a grant, a charge, a payment, a hold, a card, a server) is done to the account,
+//! so that all of it is found there; the detail begins with that thing's id.
 use billing::rating::Text;
 use billing::time::Timestamp;
 use store::{Audit, Change};

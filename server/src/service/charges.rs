@@ -136,8 +136,8 @@ impl App {
         };
         let grants = self.terms_of(draws)?;
         let much = order.credits.map_or_else(|| "all that is left".to_owned(), |it| it.to_string());
-        let detail = format!("{much}: {}", order.reason);
-        let noted = order.by.noted(self.now(), "charge.reverse", order.charge.to_string(), detail);
+        let detail = format!("{} {much}: {}", order.charge, order.reason);
+        let noted = order.by.noted(self.now(), "charge.reverse", known.account.id.to_string(), detail);
         for _ in 0..ATTEMPTS_MAX {
             let (count, reversed) = self.reversed_so_far(order.charge)?;
             if REVERSALS_MAX <= count {

@@ -47,7 +47,7 @@ pub struct WaitingJob {
     pub account: Option<Name>,
 }
 
-/// Part of who, of what was done, and of what it was done to; empty for any.
+/// Part of who, of what was done, and of what it was done to: an account, or something of one; empty for any.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
     pub by: String,
@@ -62,7 +62,10 @@ impl AuditFilter {
             return false;
         }
         let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
-        has(&line.by, &self.by) && has(&line.action, &self.action) && has(&line.subject, &self.subject)
+        // What of the account's it was done to comes first in the detail.
+        let thing = line.detail.split(' ').next().unwrap_or_default();
+        let is_to = has(&line.subject, &self.subject) || has(thing, &self.subject);
+        is_to && has(&line.by, &self.by) && has(&line.action, &self.action)
     }
 }
 
@@ -134,13 +137,22 @@ impl App {
     /// What operators did, newest first, from before `before` on: a page of what the filter lets through, or as much of
     /// one as so many lines of the log hold.
     pub fn audit_log(&self, filter: &AuditFilter, before: Option<u64>, limit: usize) -> Result<AuditPage, Error> {
+        self.audit_where(|it| filter.admits(it), before, limit)
+    }
+
+    fn audit_where(
+        &self,
+        is_admitted: impl Fn(&Audit) -> bool,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditPage, Error> {
         let mut page = AuditPage { lines: Vec::new(), older: before };
         for _ in 0..AUDIT_READS_MAX {
             let read = self.store.audit(page.older.unwrap_or(u64::MAX), AUDIT_READ)?;
             let is_last = read.len() < AUDIT_READ;
             for (number, line) in read {
                 page.older = Some(number);
-                if filter.admits(&line) {
+                if is_admitted(&line) {
                     page.lines.push(line);
                 }
                 if page.lines.len() == limit {
@@ -157,11 +169,8 @@ impl App {
 
     /// What operators and people at the pages did to an account, newest first, as far as the log is read for one page.
     pub fn audit_of(&self, account: &Name, limit: usize) -> Result<Vec<Audit>, Error> {
-        let filter = AuditFilter { subject: account.to_string(), ..AuditFilter::default() };
-        let mut lines = self.audit_log(&filter, None, limit)?.lines;
-        // Part of another's name it may be, too.
-        lines.retain(|it| it.subject == account.as_str());
-        Ok(lines)
+        let is_its = |it: &Audit| it.subject == account.as_str() && it.action != LET_IN;
+        Ok(self.audit_where(is_its, None, limit)?.lines)
     }
 
     /// Writes down what an operator did at the console.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use billing::id::{Name, Place};
 use billing::ledger::Transaction;
 use billing::time::Timestamp;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::payment::Payment;
@@ -39,6 +40,9 @@ pub struct News {
     pub transactions: Vec<Arc<Transaction>>,
     /// Whose state has changed; one that was told before the follower went away may be told again.
     pub payments: Vec<PaymentView>,
+    /// Budgets' thresholds that were reached, with the version of the transaction that reached each; in its terms as
+    /// they are now.
+    pub reached: Vec<(u64, Value)>,
     pub balance: BalanceView,
 }
 
@@ -59,7 +63,8 @@ impl App {
     pub fn news(&self, account: &Name, seen: Option<u64>, payments: &mut PaymentsSeen) -> Result<News, Error> {
         let known = self.known(account)?;
         let number = known.account.number;
-        let version = self.book(number)?.version;
+        let book = self.book(number)?;
+        let version = book.version;
         let behind = seen.map_or(0, |it| version.saturating_sub(it));
         let count = usize::try_from(behind).unwrap_or(TOLD_MAX).min(TOLD_MAX);
         let mut transactions = match count {
@@ -68,7 +73,12 @@ impl App {
         };
         transactions.reverse();
         let payments = self.payments_since(&known, seen, payments)?;
-        Ok(News { version, transactions, payments, balance: self.balance(account, None)? })
+        let of = |it: &Arc<Transaction>| {
+            let version = it.place.version;
+            super::warnings::budgets_reached(&book, account, it).into_iter().map(move |it| (version, it))
+        };
+        let reached = transactions.iter().flat_map(of).collect();
+        Ok(News { version, transactions, payments, reached, balance: self.balance(account, None)? })
     }
 
     /// Payments that have changed since the version a follower has seen was written.

@@ -142,6 +142,8 @@ impl App {
         request.text(&grant.to_string()).text(&reason);
         let key = self.key_of_transaction(known.account.number, key, request)?;
         check_reason(&reason)?;
+        let (subject, detail) = (known.account.id.to_string(), format!("{grant} {reason}"));
+        let noted = by.noted(self.now(), "grant.void", subject, detail);
         let ask = Ask {
             account: known.account.number,
             command: Some(Command::Void { grant, keep: Credits::ZERO, reason: Arc::clone(&reason) }),
@@ -149,7 +151,7 @@ impl App {
             by: Some(Arc::clone(&by.name)),
             fact: None,
             once: None,
-            also: by.noted(self.now(), "grant.void", grant.to_string(), reason.to_string()).into_iter().collect(),
+            also: noted.into_iter().collect(),
         };
         let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
         Ok(Answer { account: known.account.id.clone(), transaction, is_replay })

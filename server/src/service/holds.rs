@@ -198,7 +198,7 @@ impl App {
         let key = self.key_of_transaction(known.account.number, key, request)?;
         let mut ask = on_hold(&known, Command::Release { hold }, key, Arc::clone(&by.name));
         ask.fact = Some(NameHash::hold_end(hold));
-        ask.also.extend(by.noted(self.now(), "hold.release", hold.to_string(), String::new()));
+        ask.also.extend(by.noted(self.now(), "hold.release", known.account.id.to_string(), hold.to_string()));
         let turned = self.turnstile.take_one(ask).await;
         Ok(answered(&known, self.done_on_hold(hold, turned)?))
     }

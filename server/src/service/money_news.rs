@@ -217,7 +217,10 @@ impl App {
         subscription: &Subscription,
         at: Timestamp,
     ) -> Change {
-        let plan = subscription.next_plan.as_ref().unwrap_or(&subscription.plan);
+        // What ends is the plan that there is.
+        let next = subscription.next_plan.as_ref().filter(|_| what != Happening::SubscriptionEnding);
+        let plan = next.unwrap_or(&subscription.plan);
+        let renews = matches!(what, Happening::SubscriptionRenewalUpcoming | Happening::SubscriptionResumed);
         let charged = self.with_tax(known, plan.price);
         let ends_at = when(Timestamp::from_millis(subscription.period_end));
         let about = json!({
@@ -225,7 +228,7 @@ impl App {
             "credits": Credits::from_micros(plan.credits).to_string(), "payment_method": subscription.method,
             "net": money(charged.net, plan.currency), "tax": money(charged.tax, plan.currency),
             "total": money(charged.net + charged.tax, plan.currency), "period_end": ends_at,
-            "renews_at": if what == Happening::SubscriptionRenewalUpcoming { ends_at.clone() } else { Value::Null },
+            "renews_at": if renews { ends_at.clone() } else { Value::Null },
             "next_try_at": subscription.next_try_at.map(|it| when(Timestamp::from_millis(it))),
         });
         tell(known.account.number, what, cause, about, at)

@@ -62,6 +62,8 @@ happenings! {
     SubscriptionPastDue "subscription.past_due"
     SubscriptionCanceled "subscription.canceled"
     SubscriptionRenewalUpcoming "subscription.renewal_upcoming"
+    SubscriptionEnding "subscription.ending"
+    SubscriptionResumed "subscription.resumed"
     ServerRunwayLow "server.runway_low"
     ServerStopDue "server.stop_due"
     ServerReleaseDue "server.release_due"

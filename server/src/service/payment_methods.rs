@@ -89,6 +89,7 @@ impl App {
         account: &Name,
         return_url: Option<String>,
         key: &Text,
+        by: &By,
     ) -> Result<SetupView, Error> {
         let known = self.known(account)?;
         self.provider()?;
@@ -107,8 +108,10 @@ impl App {
         let (reference, view) = begun.map_err(|it| told(&it))?;
         let now = self.now();
         let setup = Kept::new(known.account.number, SETUP, reference, Setup { looks: 0 });
+        let mut changes = vec![setup.next(now, Some(now + Span::MINUTE))];
+        changes.extend(by.noted(now, "payment_method.set_up", account.to_string(), String::new()));
         // A key that comes again leads to the same saving, which is known already.
-        let is_replay = !self.keep(&[setup.next(now, Some(now + Span::MINUTE))])?;
+        let is_replay = !self.keep(&changes)?;
         Ok(SetupView { is_replay, ..view })
     }
 

@@ -11,7 +11,6 @@ use billing::rating::Text;
 use billing::time::Span;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::collect::ATTEMPTS_MAX;
 use super::documents::{Kept, LEASE};
 use super::order::Fingerprint;
@@ -19,6 +18,7 @@ use super::payment::{Payment, Purpose, Way};
 use super::payments::{KIND, PaymentView};
 use super::printed;
 use super::requests::{Asked, Fresh, answer_in};
+use super::{By, Error};
 use crate::app::{App, Known};
 
 /// How long a page for paying stays open.
@@ -46,7 +46,7 @@ pub struct PurchaseOrder {
     /// Where the customer comes back to.
     pub return_url: Option<String>,
     pub key: Text,
-    pub by: Text,
+    pub by: By,
 }
 
 /// Whether a provider will lead a customer back there.
@@ -104,9 +104,13 @@ impl App {
         let payment = self.ordered(&known, &order)?;
         let now = self.now();
         let id = PaymentId::new(now, self.place_beside(known.account.number)?).to_string();
+        let saves = if payment.save_card { "; the card is saved" } else { "" };
+        let detail = format!("{id} {}{saves}", payment.item);
         let kept = Kept::new(known.account.number, KIND, id.clone(), payment);
         // Made with a lease: the one who orders carries it out; should they die, the worker does.
-        if self.keep(&[kept.next(now, Some(now + LEASE)), fresh.led_to(&id, now)])? {
+        let mut changes = vec![kept.next(now, Some(now + LEASE)), fresh.led_to(&id, now)];
+        changes.extend(order.by.noted(now, "payment.order", order.account.to_string(), detail));
+        if self.keep(&changes)? {
             return self.purchased(&known, &id, &fresh).await;
         }
         // The same key came at the same moment, and was first.
@@ -150,8 +154,9 @@ impl App {
     /// cancelled, at the provider. What was paid first is paid, and its credits are there.
     ///
     /// That nobody wants it is committed before the provider is asked: where no answer comes, the worker goes on.
-    pub async fn cancel_purchase(self: &Arc<Self>, id: PaymentId) -> Result<PaymentView, Error> {
+    pub async fn cancel_purchase(self: &Arc<Self>, id: PaymentId, by: &By) -> Result<PaymentView, Error> {
         self.provider()?;
+        let known = self.known_number(id.place().account)?.ok_or(Refusal::PaymentNotFound)?;
         for _ in 0..ATTEMPTS_MAX {
             let mut kept = self.payment_kept(id)?.ok_or(Refusal::PaymentNotFound)?;
             if kept.body.purpose != Purpose::Purchase {
@@ -161,11 +166,15 @@ impl App {
             if kept.body.status().is_final() {
                 return self.payment(id);
             }
+            let is_news = !kept.body.is_given_up;
             kept.body.is_given_up = true;
             let (now, tries) = (self.now(), kept.body.tries);
-            // Whoever is at it now is overtaken: what they are answered is found again. It is taken in the same commit, or
-            // the worker would be at it first, and the customer be told no more than that it is on its way.
-            if !self.keep(&[kept.next(now, Some(now + LEASE))])? {
+            let noted = || by.noted(now, "payment.cancel", known.account.id.to_string(), id.to_string());
+            // Whoever is at it now is overtaken: what they are answered is found again. It is taken in the same commit,
+            // or the worker would be at it first, and the customer be told no more than that it is on its way.
+            let mut changes = vec![kept.next(now, Some(now + LEASE))];
+            changes.extend(is_news.then(noted).flatten());
+            if !self.keep(&changes)? {
                 continue;
             }
             self.carry_out(id).await?;
@@ -222,7 +231,7 @@ impl App {
             package,
             save_card: order.save_card,
             return_url: order.return_url.clone(),
-            by: Some(order.by.to_string()),
+            by: Some(order.by.name.to_string()),
             page_ends_at: (now + PAGE_LASTS).millis(),
             ..payment
         })

@@ -128,7 +128,7 @@ impl App {
     pub async fn refund(self: &Arc<Self>, order: RefundOrder) -> Result<RefundView, Error> {
         self.provider()?;
         let account = order.payment.place().account;
-        self.known_number(account)?.ok_or(Refusal::PaymentNotFound)?;
+        let known = self.known_number(account)?.ok_or(Refusal::PaymentNotFound)?;
         check_reason(&order.reason)?;
         for _ in 0..ATTEMPTS_MAX {
             let fresh = match self.asked(account, &order.key, order.fingerprint())? {
@@ -156,8 +156,8 @@ impl App {
             payment.body.returned = Part::from(payment.body.returned).plus(part).into();
             let due_at = payment.document.due_at;
             let mut also = vec![refund.next(now, Some(now + LEASE)), payment.next(now, due_at), fresh.led_to(&id, now)];
-            let detail = format!("{} credits: {}", part.credits, order.reason);
-            also.extend(order.by.noted(now, "payment.refund", order.payment.to_string(), detail));
+            let detail = format!("{} {} credits: {}", order.payment, part.credits, order.reason);
+            also.extend(order.by.noted(now, "payment.refund", known.account.id.to_string(), detail));
             let withdrawal = withdrawal(grant, part.credits, (part.net, Cause::Refund, &*order.reason));
             match self
                 .ask_withdrawal(order.payment, Command::Withdraw(withdrawal), Some(Arc::clone(&order.by.name)), also)

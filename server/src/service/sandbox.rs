@@ -7,10 +7,10 @@ use billing::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Change, Document, Fault};
 
-use super::Error;
 use super::documents::{Kept, read};
 use super::house_requests::{HouseKey, Under};
 use super::order::Fingerprint;
+use super::{By, Error};
 use crate::app::App;
 
 /// The furthest the test clock moves at once.
@@ -27,7 +27,12 @@ struct Ahead {
 impl App {
     /// Moves the clock forward, and does what has become due. Says what time it was then, and whether its key did that
     /// before.
-    pub async fn advance_clock(&self, to: Timestamp, under: Option<&Under>) -> Result<(Timestamp, bool), Error> {
+    pub async fn advance_clock(
+        &self,
+        to: Timestamp,
+        under: Option<&Under>,
+        by: &By,
+    ) -> Result<(Timestamp, bool), Error> {
         let mut request = Fingerprint::of("advance");
         request.number(to.millis().unsigned_abs());
         let under = under.map(|it| HouseKey::of(it, &request));
@@ -40,7 +45,14 @@ impl App {
             let why = "must be ahead of now, by ten years at most: a clock does not go back";
             return Err(Refusal::invalid("to", why).into());
         }
-        while !self.keep(&[self.clock_moved_to(to)?])? {}
+        let detail = jiff::Timestamp::from_millisecond(to.millis()).map_or_else(|_| String::new(), |it| it.to_string());
+        let noted = by.noted(self.now(), "test_clock.advance", "test clock".to_owned(), detail);
+        loop {
+            let moved = [self.clock_moved_to(to)?];
+            if self.keep(&moved.into_iter().chain(noted.clone()).collect::<Vec<_>>())? {
+                break;
+            }
+        }
         self.follow_clock()?;
         self.settle_all().await?;
         let now = self.now();

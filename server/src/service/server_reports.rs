@@ -13,10 +13,10 @@ use billing::server::{Change, Tariff};
 use billing::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::order::Fingerprint;
 use super::requests::{Asked, Fresh, answer_in};
 use super::servers::{ServerVerb, ServerView, Told, burn_terms};
+use super::{By, Error};
 use crate::app::{App, Known};
 
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct ServerEvent {
     /// The tier resized to.
     pub tier: Option<Text>,
     pub key: Option<Text>,
-    pub by: Text,
+    pub by: By,
 }
 
 impl ServerEvent {
@@ -101,7 +101,7 @@ impl App {
         // What the server is told to be at a time decides which prices it was to be told of, before that and after.
         self.tell_prices(&known, &event.server).await?;
         let report = self.report(&known, &event)?;
-        let told = self.tell(&known, report, key, event.by.clone()).await?;
+        let told = self.tell(&known, report, key, &event.by).await?;
         self.tell_prices(&known, &event.server).await?;
         let answer = self.present_answer(&event)?;
         match fresh {

@@ -10,14 +10,14 @@ use billing::id::{AccountNumber, Name};
 use billing::ledger::{Book, BurnTerms, Command, ServerAct, ServerReport};
 use billing::money::Credits;
 use billing::rating::Text;
-use billing::server::{PartKind, Phase, Server, Tariff};
+use billing::server::{Change as Fact, PartKind, Phase, Server, Tariff};
 use billing::time::Timestamp;
 use billing::zone::{CHANGES_MAX, Calendar, Period};
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 
-use super::Error;
 use super::order::done;
+use super::{By, Error};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
 
@@ -63,7 +63,7 @@ pub struct ServerOrder {
     pub region: Option<Text>,
     /// When it was ordered; now where nothing is said.
     pub at: Option<Timestamp>,
-    pub by: Text,
+    pub by: By,
 }
 
 /// A server as it stands at an instant.
@@ -89,7 +89,7 @@ impl App {
         let tariff = Arc::new(Tariff::of(&*self.card_at(at.min(now))?, order.tier, order.region)?);
         let act = ServerAct::Provision { project: order.project, tariff };
         let report = ServerReport { server: order.server.clone(), act, at, terms: Some(burn_terms(self, &known)) };
-        let told = self.tell(&known, report, None, order.by).await?;
+        let told = self.tell(&known, report, None, &order.by).await?;
         Ok((self.server(&order.account, &order.server)?, told == Told::News))
     }
 
@@ -169,9 +169,12 @@ impl App {
         known: &Known,
         report: ServerReport,
         key: Option<Key>,
-        by: Text,
+        by: &By,
     ) -> Result<Told, Error> {
-        let ask = Ask { key, by: Some(by), ..ask(known.account.number, Command::Server(report)) };
+        let (action, detail) = in_the_log(&report);
+        let also = by.noted(self.now(), &action, known.account.id.to_string(), detail).into_iter().collect();
+        let command = Command::Server(report);
+        let ask = Ask { key, by: Some(Arc::clone(&by.name)), also, ..ask(known.account.number, command) };
         match self.turnstile.take_one(ask).await {
             Turned::Refused(Refusal::ServerUnchanged) => Ok(Told::Known),
             turned => done(turned).map(|(_, is_replay)| if is_replay { Told::Before } else { Told::News }),
@@ -187,6 +190,17 @@ pub(super) enum Told {
     Known,
     /// It came before, under its key.
     Before,
+}
+
+/// What the audit log says of a report that an operator makes.
+fn in_the_log(report: &ServerReport) -> (String, String) {
+    let (act, tariff) = match &report.act {
+        ServerAct::Provision { tariff, .. } => ("order", Some(tariff)),
+        ServerAct::Change(Fact::Resize(tariff)) => ("resize", Some(tariff)),
+        ServerAct::Change(change) => (change.as_str(), None),
+    };
+    let tier = tariff.map(|it| format!(" {}", it.tier)).unwrap_or_default();
+    (format!("server.{act}"), format!("{}{tier}", report.server))
 }
 
 fn ask(account: AccountNumber, command: Command) -> Ask {

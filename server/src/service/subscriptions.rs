@@ -159,6 +159,8 @@ impl App {
             ..self.payment_of(&known, &kept.body, period, Way::OnSession)
         };
         also.push(fresh.led_to(KIND, now));
+        let (subject, detail) = (order.account.to_string(), order.plan.to_string());
+        also.extend(order.by.noted(now, "subscription.create", subject, detail));
         let id = self.begin_payment(&known, kept, payment, also)?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
         self.subscription_after(&order.account, &fresh)
@@ -229,13 +231,16 @@ impl App {
         if let Some(method) = self.method_for(&known, order.method.as_deref())?.filter(|_| order.method.is_some()) {
             kept.body.method = Some(method);
         }
+        let (subject, detail) = (order.account.to_string(), order.plan.to_string());
+        let noted = order.by.noted(now, "subscription.change", subject, detail);
         let Some((net, credits)) = difference(&kept.body, &plan, now) else {
-            kept.body.ends = false;
             kept.body.next_plan = Some(plan).filter(|it| *it != kept.body.plan);
+            let resumed = self.told_of_end(&known, &kept, false, now);
+            kept.body.ends = false;
             let due_at = self.renewal_due(&kept.body);
-            let (subject, detail) = (order.account.to_string(), order.plan.to_string());
             let mut changes = vec![kept.next(now, Some(due_at)), fresh.answered(&kept.body, now)];
-            changes.extend(order.by.noted(now, "subscription.change", subject, detail));
+            changes.extend(resumed);
+            changes.extend(noted);
             if !self.keep(&changes)? {
                 return Err(Error::Busy);
             }
@@ -249,7 +254,8 @@ impl App {
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
         payment.item = format!("{} credits (change of plan)", super::printed::credits(credits));
         (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.name.to_string()));
-        let id = self.begin_payment(&known, kept, payment, vec![fresh.led_to(KIND, now)])?.ok_or(Error::Busy)?;
+        let also = noted.into_iter().chain([fresh.led_to(KIND, now)]).collect();
+        let id = self.begin_payment(&known, kept, payment, also)?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;
         self.subscription_after(&order.account, &fresh)
     }
@@ -280,6 +286,14 @@ impl App {
             changes.push(self.subscription_news(known, told, body, now));
         }
         Ok(changes)
+    }
+
+    /// Word that it will end when its period does, or that it goes on after all; none where that was so before.
+    fn told_of_end(&self, known: &Known, kept: &Kept<Subscription>, ends: bool, now: Timestamp) -> Option<Change> {
+        let what = if ends { Happening::SubscriptionEnding } else { Happening::SubscriptionResumed };
+        // Each time it is said is a cause of its own.
+        let cause = format!("{}-{}", kept.body.id, kept.document.version);
+        (kept.body.ends != ends).then(|| self.subscription_news(known, (what, &*cause), &kept.body, now))
     }
 
     fn payment_under_way(&self, account: AccountNumber, it: &Subscription) -> Result<Option<Kept<Payment>>, Error> {
@@ -314,6 +328,7 @@ impl App {
                     changes.extend(self.end_at_once(&known, &mut kept.body, now)?);
                 }
                 _ => {
+                    changes.extend(self.told_of_end(&known, &kept, ends, now));
                     kept.body.ends = ends;
                     kept.body.ends_anyway = ends && kept.body.payment.is_some();
                     // While a payment is under way, whoever carries it out says when it is due.

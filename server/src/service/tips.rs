@@ -16,11 +16,11 @@ use billing::usage::SERVER_METER;
 use serde_json::json;
 use store::{Change, Fault, UsageRow};
 
-use super::Error;
 use super::documents::Kept;
 use super::lately::Rows;
 use super::order::Fingerprint;
 use super::printed::{at_least, credits as exactly};
+use super::{By, Error};
 use crate::app::{App, Known};
 
 /// The kind of document that says that a tip is not wanted.
@@ -139,7 +139,7 @@ impl App {
 
     /// Dismisses a tip for good, whether or not it is given just now. None where no tip could have this id; else says
     /// whether its key did that before.
-    pub fn dismiss_tip(&self, account: &Name, tip: &str, by: &str, key: Option<&Text>) -> Result<Option<bool>, Error> {
+    pub fn dismiss_tip(&self, account: &Name, tip: &str, by: &By, key: Option<&Text>) -> Result<Option<bool>, Error> {
         let number = self.known(account)?.account.number;
         let (kind, subject) = tip.split_once(':').map_or((tip, None), |(kind, subject)| (kind, Some(subject)));
         let is_kind = TipKind::ALL.iter().any(|it| it.as_str() == kind);
@@ -155,8 +155,12 @@ impl App {
             }
             let now = self.now();
             let is_dismissed = self.store.document(number, DISMISSED, tip)?.is_some();
-            let dismissal = || Kept::new(number, DISMISSED, tip.to_owned(), json!({"by": by})).next(now, None);
-            let mut changes: Vec<Change> = (!is_dismissed).then(dismissal).into_iter().collect();
+            let mut changes = Vec::new();
+            if !is_dismissed {
+                let body = json!({"by": *by.name});
+                changes.push(Kept::new(number, DISMISSED, tip.to_owned(), body).next(now, None));
+                changes.extend(by.noted(now, "tip.dismiss", account.to_string(), tip.to_owned()));
+            }
             changes.extend(fresh.map(|it| it.led_to(tip, now)));
             if self.keep(&changes)? {
                 return Ok(Some(false));

@@ -244,6 +244,7 @@ impl App {
         id: PaymentId,
         return_url: String,
         key: Option<&Text>,
+        by: &By,
     ) -> Result<PaymentView, Error> {
         check_return_url(Some(&return_url))?;
         let number = id.place().account;
@@ -255,7 +256,8 @@ impl App {
         if let Some(body) = before.as_deref().and_then(answer_in) {
             return self.payment_view(&known, Kept { body, ..kept }, true);
         }
-        self.finish_payment(id, &kept, return_url).await?;
+        let noted = by.noted(self.now(), "payment.confirm", known.account.id.to_string(), id.to_string());
+        self.finish_payment(id, &kept, return_url, noted).await?;
         let view = self.payment(id)?;
         // What the provider was asked goes under a key of the payment's own, so it may be asked before this is written.
         let note: Vec<Change> = fresh.map(|it| it.answered(&view.payment, self.now())).into_iter().collect();
@@ -269,6 +271,7 @@ impl App {
         id: PaymentId,
         kept: &Kept<Payment>,
         return_url: String,
+        noted: Option<Change>,
     ) -> Result<(), Error> {
         let (Some(reference), Some(card)) = (kept.body.reference.clone(), kept.body.card.clone()) else {
             return Ok(());
@@ -277,6 +280,10 @@ impl App {
             return Ok(());
         }
         self.provider()?;
+        // What comes of it the provider tells: who asked is written before.
+        if noted.is_some() {
+            self.keep(noted.as_slice())?;
+        }
         let key = format!("{id}:confirm:{}", kept.document.version);
         let name = reference.clone();
         let asked = self.at_provider(move |provider| {

@@ -4,7 +4,7 @@
 use billing::id::Name;
 use billing::ledger::{Book, BudgetChange, Notice, Transaction, What};
 use billing::server::Phase;
-use billing::time::Timestamp;
+use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use store::Change;
 
@@ -21,12 +21,25 @@ pub(super) fn of_notices(before: &Book, transaction: &Transaction, changes: &mut
     }
 }
 
+/// The thresholds of budgets that a transaction reached, each as a webhook tells it.
+pub(super) fn budgets_reached(book: &Book, account: &Name, transaction: &Transaction) -> Vec<Value> {
+    let reached = transaction.notices.iter().filter(|it| matches!(it, Notice::BudgetReached { .. }));
+    let told = reached.filter_map(|it| told(book, transaction, it));
+    let of_account = |(_, mut about): (Happening, Value)| {
+        about["account"] = json!(account.as_str());
+        about
+    };
+    told.map(of_account).collect()
+}
+
 fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Happening, Value)> {
     let after = &transaction.after;
     Some(match notice {
         Notice::RunwayLow { rung, runs_out_at } => {
+            let book = after_it(before, transaction);
+            let within = rung.within(&book.burning().terms.grace.runway);
             let about = json!({
-                "rung": rung.as_str(), "runs_out_at": instant(*runs_out_at), "servers": running(before, transaction),
+                "rung": within.map(in_short), "runs_out_at": instant(*runs_out_at), "servers": running(&book),
                 "available": after.available().to_string(),
             });
             (Happening::ServerRunwayLow, about)
@@ -36,7 +49,7 @@ fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Ha
                 "available": after.available().to_string(), "posted": after.posted.to_string(),
                 "held": after.held.to_string(), "accrued": after.accrued.to_string(), "debt": after.debt.to_string(),
                 "grace_until": instant(*grace_until), "debt_max": debt_max.to_string(),
-                "servers": running(before, transaction),
+                "servers": running(&after_it(before, transaction)),
                 "entry": transaction.id().to_string(),
             });
             (Happening::BalanceExhausted, about)
@@ -90,11 +103,21 @@ fn names(servers: &[Name]) -> Vec<&str> {
     servers.iter().map(Name::as_str).collect()
 }
 
-/// Those that run once the transaction is done: the one it starts may be the first.
-fn running(before: &Book, transaction: &Transaction) -> Vec<String> {
+/// The book once the transaction is done: the server it starts may be the first.
+fn after_it(before: &Book, transaction: &Transaction) -> Book {
     let mut after = before.clone();
     after.apply(transaction);
-    let running = after.servers().iter().filter(|it| it.run.phase == Phase::Running);
+    after
+}
+
+/// A time in whole hours, in days where it is more than one of them: `7d`, `24h`.
+fn in_short(span: Span) -> String {
+    let hours = span.millis() / Span::HOUR.millis();
+    if 24 < hours && hours % 24 == 0 { format!("{}d", hours / 24) } else { format!("{hours}h") }
+}
+
+fn running(book: &Book) -> Vec<String> {
+    let running = book.servers().iter().filter(|it| it.run.phase == Phase::Running);
     running.map(|it| it.id.to_string()).collect()
 }
 

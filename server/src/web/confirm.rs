@@ -13,8 +13,10 @@ use super::frame::House;
 use super::range::Query;
 use super::{Paged, message, page, show as shows};
 use crate::http::Site;
-use crate::service::PaymentView;
+use crate::service::{By, PaymentView};
 
+/// Who follows the link, as the audit log names them: whoever has the account's mail.
+const BY_LINK: &str = "a link in an e-mail";
 /// Said of whoever comes back from the bank.
 const BACK: &str = "back";
 
@@ -56,7 +58,7 @@ pub async fn ask(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Pa
     // The bank sends the customer back to this page, which says how it went.
     let return_url = settings.public_url.as_deref().map(|it| format!("{it}/emails/confirm?token={token}&{BACK}=1"));
     let return_url = return_url.unwrap_or_default();
-    let asked = site.app.confirm_payment(id, return_url, None).await;
+    let asked = site.app.confirm_payment(id, return_url, None, &By::operator(BY_LINK)).await;
     let view = asked.map_err(|it| message::failed(&site, it.into()))?;
     let bank_url = view.payment.action_url.clone();
     Ok(shown(&site, view, token, bank_url))

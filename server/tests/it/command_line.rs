@@ -198,6 +198,9 @@ fn a_server_is_asked_from_a_terminal() {
     ];
     assert!(said(&ask(&charge)).contains("1 credits"));
     assert!(said(&ask(&["balance", "ada"])).contains("599  available"));
+    let work = ["--meter", "ai_chat", "--dimension", "model=gpt-6.1-terra", "--quantity", "input_tokens=8000"];
+    let quoted = said(&ask(&[&["quote", "--account", "ada"], &work[..]].concat()));
+    assert!(quoted.contains("\naffordable\nafter it, at this pace used up 20"), "{quoted}");
     assert_eq!(json_said(&ask(&["usage", "ada", "--json"]))["total"], "1");
     failed(&ask(&["balance", "nobody"]), 1, "account_not_found");
     let why: Value = serde_json::from_slice(&ask(&["balance", "nobody", "--json"]).stderr).unwrap();

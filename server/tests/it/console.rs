@@ -302,7 +302,21 @@ fn what_is_done_to_an_account_is_asked_first_done_once_and_written_down() {
     {
         assert_eq!(operator.noted(action), times, "{action}");
     }
-    assert_eq!(operator.look("/console/audit?subject=ada&action=grant").matches("<tr><td").count(), 1);
+    assert_eq!(operator.look("/console/audit?subject=ada&action=grant").matches("<tr><td").count(), 2);
+    // All of it is told of at the account, and each by what it was done to.
+    let its = page.split_once("Done to it by people").unwrap().1;
+    let (grant, hold) = (promo["id"].as_str().unwrap(), hold["id"].as_str().unwrap());
+    let charge = charge.rsplit('/').next().unwrap();
+    for (action, thing, detail) in [
+        ("grant.void", grant, format!("{grant} A mistake")),
+        ("hold.release", hold, hold.to_owned()),
+        ("charge.reverse", charge, format!("{charge} 4: Half was wrong")),
+        ("charge.reverse", charge, format!("{charge} all that is left: All of it")),
+    ] {
+        assert!(its.contains(&format!("<td class=\"code\">{action}</td><td class=\"wrap\">{detail}")), "{its}");
+        let found = operator.look(&format!("/console/audit?subject={thing}"));
+        assert!(found.contains(action) && !found.contains("account.note"), "{found}");
+    }
 
     operator.did(&format!("{home}/close"), &[], &["cannot be undone", "notes on it are erased"]);
     assert_eq!(server.charge(&chat("ada", "late", 8_000)).problem().1, "account_closed");
@@ -480,6 +494,10 @@ fn a_payment_is_refunded_with_what_it_does_said_before_and_those_that_failed_are
     shop.settle();
     assert_eq!(shop.totals(), (1210, 605, 0));
     assert_eq!(operator.noted("payment.refund"), 2);
+    let id = paid["id"].as_str().unwrap();
+    assert!(operator.look("/console/accounts/ada").contains(&format!("{id} 400 credits: Bought too many")));
+    let found = operator.look(&format!("/console/audit?subject={id}"));
+    assert_eq!(found.matches(">payment.refund</td>").count(), 2, "{found}");
     assert!(operator.look(&path).contains("500 of its credits are unused"));
 
     // Found by what the customer reads out: its id, or the number on its invoice or credit note.

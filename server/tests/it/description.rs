@@ -2,6 +2,9 @@
 use serde_json::Value;
 use server::http::document;
 
+/// A page of it as CSV says in a header where the next one begins.
+const CSV_PAGES: &str = "get /v1/accounts/{account}/entries";
+
 fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
     document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
         item.as_object().unwrap().iter().map(move |(method, it)| (format!("{method} {path}"), it))
@@ -30,6 +33,11 @@ fn every_operation_is_described() {
             let reference = response["$ref"].as_str().map(|it| it.trim_start_matches('#'));
             let response = reference.and_then(|it| document.pointer(it)).unwrap_or(response);
             assert!(response["description"].as_str().is_some_and(|it| !it.is_empty()), "{name} {status}");
+            let headers =
+                ["X-Request-Id"].into_iter().chain((name == CSV_PAGES && status == "200").then_some("Next-Cursor"));
+            for header in headers {
+                assert!(response["headers"][header].is_object(), "{name} {status} {header}");
+            }
             if status.starts_with(['4', '5']) {
                 assert!(response["content"]["application/problem+json"].is_object(), "{name} {status}");
             }

@@ -79,8 +79,18 @@ fn the_ledger_pages_through_everything_once_and_balances() {
     assert_eq!(ids.len(), 7);
     assert!(ids.is_sorted_by(|newer, older| older < newer), "newest first, none twice");
     let csv = server.get_csv("/v1/accounts/ada/entries").text;
-    let csv_ids: Vec<&str> = csv.lines().skip(1).map(|it| it.split(',').next().unwrap()).collect();
-    assert_eq!(csv_ids, ids);
+    let ids_in =
+        |csv: &str| -> Vec<String> { csv.lines().skip(1).map(|it| it.split(',').next().unwrap().to_owned()).collect() };
+    assert_eq!(ids_in(&csv), ids);
+    // A page at a time, the header says where the next one begins.
+    let (half, mut walked, mut cursor) = (ids.len().div_ceil(2), Vec::new(), Some(String::new()));
+    while let Some(from) = cursor {
+        let page = server.get_csv(&format!("/v1/accounts/ada/entries?limit={half}{from}"));
+        assert_eq!((page.status, ids_in(&page.text).len() <= half), (200, true));
+        walked.push(ids_in(&page.text));
+        cursor = page.header("next-cursor").map(|it| format!("&cursor={it}"));
+    }
+    assert_eq!((walked.len(), walked.concat()), (2, ids_in(&csv)));
     let balance = server.get("/v1/accounts/ada/balance").json();
     let entries = server.get("/v1/accounts/ada/entries").json();
     assert_eq!(entries["data"][0]["balance"]["available"], balance["available"]);

@@ -335,3 +335,50 @@ fn payments_and_servers_are_told_of_as_they_happen_and_after_an_absence() {
     let told = again.lines().map(|it| it.unwrap()).take_while(|it| it != "event: balance");
     assert!(told.filter(|it| it == "event: payment").count() == 1);
 }
+
+/// The next threshold that is told of, among what is written down of budgets.
+fn reached(lines: &mut impl Iterator<Item = String>) -> Value {
+    loop {
+        lines.find(|it| it == "event: budget").unwrap();
+        let data = lines.find_map(|it| it.strip_prefix("data: ").map(str::to_owned)).unwrap();
+        let told: Value = serde_json::from_str(&data).unwrap();
+        if !told["percent"].is_null() {
+            return told;
+        }
+    }
+}
+
+#[test]
+fn a_budget_is_told_of_as_its_thresholds_are_reached() {
+    use std::io::{BufRead, BufReader};
+    let served = Served::start();
+    served.account("ada");
+    let budget = json!({"period": "month", "credits": "10", "action": "notify"});
+    assert!(served.put("/v1/accounts/ada/budgets/all", &budget).status < 300);
+    let listen = |last: Option<&str>| {
+        let mut lines = BufReader::new(served.follow("/v1/accounts/ada/events", last)).lines().map(|it| it.unwrap());
+        lines.by_ref().find(|it| last.is_some() || it == "event: balance").unwrap();
+        lines
+    };
+    let mut lines = listen(None);
+    let charged = served.charge(&chat("ada", "half", 40_000));
+    assert_eq!(charged.status, 201, "{}", charged.text);
+    let entry = served.get("/v1/accounts/ada/entries?limit=1").json()["data"][0]["id"].clone();
+    let again = &mut listen(Some("1"));
+    for lines in [&mut lines, again] {
+        let told = reached(lines);
+        assert!(told["starts_at"].is_string() && told["resets_at"].is_string(), "{told}");
+        for (name, value) in [
+            ("account", json!("ada")),
+            ("budget", json!("all")),
+            ("percent", json!(50)),
+            ("used", json!("5")),
+            ("limit", json!("10")),
+            ("period", json!("month")),
+            ("action", json!("notify")),
+            ("entry", entry.clone()),
+        ] {
+            assert_eq!(told[name], value, "{name}: {told}");
+        }
+    }
+}

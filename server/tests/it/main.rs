@@ -11,6 +11,7 @@ mod charges;
 #[path = "../../../store/tests/it/cluster.rs"]
 mod cluster;
 mod command_line;
+mod configured;
 mod console;
 mod crash;
 mod description;

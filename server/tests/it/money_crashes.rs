@@ -146,7 +146,7 @@ fn a_purchase_that_is_cancelled_survives_death_at_every_step() {
                 browse(&page.expect("it has a page"), VISA);
             }
             doom(town);
-            let _ = town.app.cancel_purchase(id).await;
+            let _ = town.app.cancel_purchase(id, &"test".into()).await;
             id
         };
         at_every_step_and_then("cancelled purchase", story, async |town: &mut Town, id| {
@@ -199,7 +199,8 @@ fn a_card_that_several_see_at_once_is_one() {
     runtime.block_on(async {
         for _ in 0..4 {
             let town = Town::new(0, false).await;
-            let setup = town.app.set_up_card(&ada(), Some("http://shop.example/".to_owned()), &"second".into()).await;
+            let to = Some("http://shop.example/".to_owned());
+            let setup = town.app.set_up_card(&ada(), to, &"second".into(), &"test".into()).await;
             browse(setup.unwrap().setup_url.as_deref().unwrap(), DECLINES);
             let looks = [(); 6].map(|()| {
                 let app = std::sync::Arc::clone(&town.app);

@@ -186,6 +186,42 @@ fn a_subscription_is_told_of_before_it_renews_and_when_it_cannot() {
 }
 
 #[test]
+fn whoever_cancels_a_subscription_is_told_until_when_it_goes_on_and_how_to_take_it_back() {
+    let ada = Reader::with(VISA);
+    let path = "/v1/accounts/ada/subscription";
+    let begun = ada.shop.server.post(path, "s", &json!({"plan": "monthly"})).json();
+    ada.reads_all(&["Your subscription is paid", "Your invoice"]);
+    let end: jiff::Timestamp = begun["period_end"].as_str().unwrap().parse().unwrap();
+    let until =
+        end.to_zoned(jiff::tz::TimeZone::get("Europe/Vilnius").unwrap()).strftime("%-d %b %Y, %H:%M").to_string();
+    let says = |act: &str, subject: &str, line: &str| {
+        // Said twice it is told once.
+        for _ in 0..2 {
+            let said = ada.shop.server.post(&format!("{path}/{act}"), "", &json!({}));
+            assert_eq!(said.status, 201, "{}", said.text);
+        }
+        let mail = ada.reads(subject);
+        assert!(mail.text.contains(&format!("{line}: {until} (Europe/Vilnius)")), "{}", mail.text);
+        mail.text
+    };
+    let text = says("cancel", "Your subscription is cancelled", "Goes on until");
+    for said in ["nothing more is charged", "Unused credits stay", "take this back", "Plan: Monthly"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let text = says("resume", "Your subscription goes on", "Renews");
+    assert!(text.contains("Amount: €21.78"), "{text}");
+    says("cancel", "Your subscription is cancelled", "Goes on until");
+    // To choose a plan takes it back, too.
+    let chosen = ada.shop.server.post(&format!("{path}/change"), "c", &json!({"plan": "yearly"}));
+    assert_eq!(chosen.status, 201, "{}", chosen.text);
+    let mail = ada.reads("Your subscription goes on");
+    assert!(mail.text.contains("Plan: Yearly"), "{}", mail.text);
+    says("cancel", "Your subscription is cancelled", "Goes on until");
+    ada.shop.pass_to(begun["period_end"].as_str().unwrap());
+    ada.reads("Your subscription has ended");
+}
+
+#[test]
 fn servers_that_run_out_are_told_of_in_time() {
     let ada = Reader::with(VISA);
     let path = "/v1/accounts/ada/servers/web-1";

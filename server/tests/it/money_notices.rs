@@ -189,6 +189,27 @@ fn a_subscription_reminds_renews_and_ends_with_a_word_each() {
     told.expect(&["subscription.renewal_upcoming", "subscription.renewed", "subscription.canceled"]);
 }
 
+/// Days before, as the configuration says; 0 for never.
+#[test]
+fn a_renewal_is_told_of_as_long_before_as_the_configuration_says() {
+    for days in [0, 10] {
+        let told = Told::open(&["subscription.renewed", "subscription.renewal_upcoming"]);
+        let config = format!("renewal_reminder_days = {days}\n{}", crate::money_shop::SELLER);
+        let told = Told { shop: told.shop.sold_to(&config), ..told };
+        told.shop.customer("ada", VISA);
+        let end = told.subscribe();
+        let before: jiff::Timestamp = end.parse().unwrap();
+        let hours = |it: i64| (before - jiff::SignedDuration::from_hours(it)).to_string();
+        told.shop.pass_to(&hours(10 * 24 + 1));
+        told.expect(&[]);
+        told.shop.pass_to(&hours(10 * 24 - 1));
+        let reminded = &["subscription.renewal_upcoming"][..usize::from(days == 10)];
+        told.expect(reminded);
+        told.shop.pass_to(&end);
+        told.expect(&[reminded, &["subscription.renewed"]].concat());
+    }
+}
+
 #[test]
 fn a_renewal_that_is_not_paid_is_told_of_when_it_is_late_and_when_it_is_over() {
     let told = Told::open(&["payment.failed", "subscription.past_due", "subscription.canceled"]);

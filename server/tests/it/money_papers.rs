@@ -139,6 +139,39 @@ fn the_papers_of_a_period_come_in_one_file_with_an_index() {
 }
 
 #[test]
+fn an_invoice_is_taken_from_the_page_in_every_form_that_there_is() {
+    let shop = Shop::open();
+    let card = shop.customer("ada", VISA);
+    let bought = shop.buy("ada", "a", &json!({"credits": 1000, "payment_method": card})).json();
+    let invoice = shop.server.get(&format!("/v1/invoices/{}", bought["invoice"].as_str().unwrap())).json();
+    let (id, number) = (invoice["id"].as_str().unwrap(), invoice["number"].as_str().unwrap());
+    let cookie = crate::pages::visit(&shop.server, "ada", "viewer");
+    let page = shop.server.browse("/settings/billing", &cookie).text;
+    for (form, media_type) in [
+        ("html", "text/html; charset=utf-8"),
+        ("pdf", "application/pdf"),
+        ("xml", "application/xml"),
+        ("json", "application/json"),
+    ] {
+        let path = format!("/settings/billing/invoices/{id}.{form}");
+        assert!(page.contains(&format!("href=\"{path}\"")), "{form}: {page}");
+        let file = ureq::get(format!("{}{path}", shop.server.url)).header("cookie", &cookie).call().unwrap();
+        let header = |name: &str| file.headers()[name].to_str().unwrap().to_owned();
+        assert!(header("content-type").starts_with(media_type), "{form}: {}", header("content-type"));
+        assert!(header("content-disposition").ends_with(&format!("filename=\"{number}.{form}\"")), "{form}");
+    }
+    let file = shop.server.browse(&format!("/settings/billing/invoices/{id}.json"), &cookie);
+    assert_eq!(file.json(), invoice, "what the API says of it");
+    for other in ["docx", "JSON", "pdf.json", ""] {
+        let missing = shop.server.browse(&format!("/settings/billing/invoices/{id}.{other}"), &cookie);
+        assert_eq!(missing.status, 404, "{other}");
+    }
+    shop.server.account("bob");
+    let stranger = crate::pages::visit(&shop.server, "bob", "owner");
+    assert_eq!(shop.server.browse(&format!("/settings/billing/invoices/{id}.json"), &stranger).status, 404);
+}
+
+#[test]
 fn a_period_out_of_all_time_is_refused_at_the_pages_too() {
     let shop = Shop::open();
     shop.server.account("ada");

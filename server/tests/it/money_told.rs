@@ -178,6 +178,19 @@ fn what_was_done_on_the_billing_page_is_said_and_can_be_seen_at_the_console() {
     let customer = Customer::of(&shop.server);
     let cards = shop.server.get("/v1/accounts/ada/payment-methods").json()["data"].clone();
     let other = cards.as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).find(|it| **it != *card).unwrap();
+    assert_eq!(customer.send(&format!("{BILLING}/cards"), "key=new").status, 200, "to the page where it is typed");
+    let asked = customer.page(&format!("{BILLING}/buy?package=starter&method=hosted"));
+    let carried = |name: &str| {
+        let field = asked.split_once(&format!("name=\"{name}\" value=\"")).expect(name).1;
+        field.split('"').next().unwrap().to_owned()
+    };
+    let order = format!("key={}&total={}&package=starter&method=hosted&save=1", carried("key"), carried("total"));
+    assert_eq!(customer.send(&format!("{BILLING}/buy"), &order).status, 200);
+    let ordered = shop.payments("ada").remove(0)["id"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        assert_eq!(customer.send(&format!("{BILLING}/payments/{ordered}/cancel"), "").status, 303);
+    }
+    assert_eq!(customer.send("/settings/usage/tips/dismiss", "tip=no_auto_topup").status, 303);
     customer.does("cards/default", &format!("card={other}"), "The default card is set.");
     customer.does("cards/default", &format!("card={card}"), "The default card is set.");
     customer.does("auto-topup", "do=off", "Auto-topup is off.");
@@ -195,6 +208,10 @@ fn what_was_done_on_the_billing_page_is_said_and_can_be_seen_at_the_console() {
     let shown = operator.look("/console/accounts/ada");
     let log = operator.look("/console/audit?by=portal");
     for action in [
+        "payment_method.set_up",
+        "payment.order",
+        "payment.cancel",
+        "tip.dismiss",
         "payment_method.default",
         "auto_topup.put",
         "subscription.cancel",
@@ -206,6 +223,56 @@ fn what_was_done_on_the_billing_page_is_said_and_can_be_seen_at_the_console() {
         assert!(shown.contains(action) && log.contains(action), "{action}: {shown}");
     }
     assert!(shown.contains("portal: owner") && !shown.contains("new@example.com</td>"), "{shown}");
+    // What was done to a thing of the account's is found by that thing too.
+    let of_payment = operator.look(&format!("/console/audit?subject={ordered}"));
+    assert_eq!(of_payment.matches("<td class=\"code state\">payment.").count(), 2, "cancelled once: {of_payment}");
+    assert!(of_payment.contains("(Starter); the card is saved</td>"), "{of_payment}");
     let (all, asked) = (operator.look("/console/audit"), operator.look("/console/audit?action=portal_session"));
     assert!(!all.contains("portal_session.create</td>") && asked.contains("portal_session.create</td>"), "{all}");
+}
+
+#[test]
+fn what_an_admin_key_does_for_an_account_is_in_the_audit_log_and_what_another_does_is_not() {
+    let mut shop = Shop::open();
+    let admin = shop.server.key.clone();
+    let backend = shop.server.minted("backend", &["charge", "read", "billing"]);
+    for (key, account) in [(&admin, "ada"), (&backend, "bob")] {
+        shop.server.key.clone_from(key);
+        let card = shop.customer(account, VISA);
+        let path = |rest: &str| format!("/v1/accounts/{account}/{rest}");
+        assert_eq!(shop.buy(account, "buy", &json!({"credits": 1000, "payment_method": card})).status, 201);
+        for (rest, body) in [
+            ("subscription", json!({"plan": "monthly"})),
+            ("subscription/change", json!({"plan": "monthly-plus"})),
+            ("tips/no_auto_topup/dismiss", json!({})),
+        ] {
+            let reply = shop.server.post(&path(rest), rest, &body);
+            assert!(reply.status < 300, "{rest}: {}", reply.text);
+        }
+        let web = path("servers/web");
+        assert_eq!(shop.server.put(&web, &json!({"tier": "entry-level"})).status, 201);
+        for _ in 0..2 {
+            assert_eq!(shop.server.post(&format!("{web}/start"), "once", &json!({})).status, 200);
+        }
+        assert_eq!(shop.server.post(&format!("{web}/resize"), "r", &json!({"tier": "business"})).status, 200);
+    }
+    shop.server.key = admin;
+    let operator = Operator::of(&shop.server);
+    let of = |account: &str| operator.look(&format!("/console/audit?subject={account}"));
+    let (ada, bob) = (of("ada"), of("bob"));
+    for (action, detail) in [
+        ("payment_method.set_up", ""),
+        ("payment.order", "1,000 credits"),
+        ("subscription.create", "monthly"),
+        ("subscription.change", "monthly-plus"),
+        ("tip.dismiss", "no_auto_topup"),
+        ("server.order", "web entry-level"),
+        ("server.start", "web"),
+        ("server.resize", "web business"),
+    ] {
+        let line = ada.split("<tr>").find(|it| it.contains(&format!(">{action}</td>")));
+        assert!(line.is_some_and(|it| it.contains(detail)), "{action}: {ada}");
+        assert_eq!(ada.matches(&format!(">{action}</td>")).count(), 1, "{action}: {ada}");
+        assert!(!bob.contains(action), "{action}: {bob}");
+    }
 }

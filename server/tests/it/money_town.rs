@@ -144,7 +144,8 @@ impl Town {
     }
 
     pub async fn add_card(&mut self, number: &str) {
-        let setup = self.app.set_up_card(&ada(), Some("http://shop.example/".to_owned()), &number.into()).await;
+        let to = Some("http://shop.example/".to_owned());
+        let setup = self.app.set_up_card(&ada(), to, &number.into(), &"test".into()).await;
         browse(setup.unwrap().setup_url.as_deref().unwrap(), number);
         self.pass(Span::MINUTE.times(2)).await;
     }

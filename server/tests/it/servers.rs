@@ -1,5 +1,8 @@
 //! Servers over HTTP: a month through a change of clocks, audited by hand; late reports; what survives a kill.
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::served::Served;
 
@@ -328,6 +331,33 @@ fn the_ladder_is_told_rung_by_rung() {
     let mut back = [ear.next().what(), ear.next().what()];
     back.sort();
     assert_eq!(back, ["balance.recovered", "server.resume_due"]);
+}
+
+#[test]
+fn the_runways_that_are_told_of_are_the_operators_to_choose() {
+    let grace = "[grace]\nhours = 72\ndebt_max = \"5000\"\nrelease_after_hours = 168\nrunway_hours = [48, 30, 6]\n";
+    let config = format!("webhooks_anywhere = true\n{grace}");
+    let served = Served::start_with(Arc::new(TempDir::new().unwrap()), &[("SCRIP_SANDBOX", "1")], &config);
+    let ear = crate::webhooks::Ear::open(204);
+    served.endpoint(&ear, &["server.runway_low", "balance.exhausted"]);
+    served.account("ada");
+    grant(&served, "540", "g");
+    at(&served, "2027-06-01T00:00:00Z");
+    order(&served, "vm", "entry-level");
+    report(&served, "vm", "start", &json!({"at": "2027-06-01T00:00:00Z"}));
+    for day in 2..=11 {
+        at(&served, &format!("2027-06-{day:02}T00:00:00Z"));
+    }
+    let mut heard: Vec<Value> = (0..4).map(|_| ear.next().json()).collect();
+    heard.sort_by_key(|it| it["timestamp"].as_str().unwrap().to_owned());
+    let ends: jiff::Timestamp = heard[3]["timestamp"].as_str().unwrap().parse().unwrap();
+    for (told, (rung, hours)) in heard.iter().zip([("2d", 48), ("30h", 30), ("6h", 6)]) {
+        let at: jiff::Timestamp = told["timestamp"].as_str().unwrap().parse().unwrap();
+        let left = ends.duration_since(at).as_hours();
+        assert_eq!(told["data"]["rung"], rung, "{told}");
+        assert!((hours - 1..=hours).contains(&left), "at the hour's settlement before {hours} are left: {told}");
+    }
+    served.verified();
 }
 
 /// Its first server uses the credits up within the week: the notice comes with the very report that starts it.

@@ -175,6 +175,9 @@ pub struct BurnTermsJson {
     grace: i64,
     debt_max: i64,
     release_after: i64,
+    /// Left out where it is what it was before anybody could say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    runway: Option<[i64; 3]>,
 }
 
 impl BurnTermsJson {
@@ -184,6 +187,7 @@ impl BurnTermsJson {
             grace: terms.grace.lasts.millis(),
             debt_max: terms.grace.debt_max.micros(),
             release_after: terms.grace.release_after.millis(),
+            runway: (terms.grace.runway != Grace::RUNWAY).then(|| terms.grace.runway.map(Span::millis)),
         }
     }
     pub fn read(self) -> Result<Arc<BurnTerms>, Malformed> {
@@ -193,6 +197,7 @@ impl BurnTermsJson {
             lasts: Span::from_millis(self.grace),
             debt_max: Credits::from_micros(self.debt_max),
             release_after: Span::from_millis(self.release_after),
+            runway: self.runway.map_or(Grace::RUNWAY, |it| it.map(Span::from_millis)),
         };
         Ok(Arc::new(BurnTerms { calendar, grace }))
     }
@@ -489,4 +494,18 @@ pub fn name(text: &str) -> Result<Name, Malformed> {
 
 pub fn optional_name(text: Option<String>) -> Result<Option<Name>, Malformed> {
     text.map(|it| name(&it)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Journals are never changed, and two nodes write the same.
+    #[test]
+    fn terms_from_before_runways_could_be_said_are_read_and_written_as_they_were() {
+        let old = r#"{"calendar":[[0,7200]],"grace":1,"debt_max":2,"release_after":3}"#;
+        let terms = serde_json::from_str::<BurnTermsJson>(old).unwrap().read().unwrap();
+        assert_eq!(terms.grace.runway, Grace::RUNWAY);
+        assert_eq!(written(&BurnTermsJson::of(&terms)), old);
+    }
 }

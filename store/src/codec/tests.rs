@@ -201,10 +201,10 @@ fn tariff() -> BoxedStrategy<Arc<Tariff>> {
         .boxed()
 }
 fn burn_terms() -> BoxedStrategy<Arc<BurnTerms>> {
-    let grace = (0..1_i64 << 40, credits(), 0..1_i64 << 40).prop_map(|(lasts, debt_max, release_after)| Grace {
-        lasts: Span::from_millis(lasts),
-        debt_max,
-        release_after: Span::from_millis(release_after),
+    let spans = [0..1_i64 << 40, 0..1_i64 << 40, 0..1_i64 << 40].prop_map(|it| it.map(Span::from_millis));
+    let runway = prop_oneof![Just(Grace::RUNWAY), spans];
+    let grace = (0..1_i64 << 40, credits(), 0..1_i64 << 40, runway).prop_map(|(lasts, debt_max, later, runway)| {
+        Grace { lasts: Span::from_millis(lasts), debt_max, release_after: Span::from_millis(later), runway }
     });
     let changes = vec((instant(), -90_000..90_000_i32), 1..5);
     (changes, grace)

@@ -21,11 +21,12 @@ use crate::service::{MintOrder, Scope, secret_under};
 #[serde(rename_all = "snake_case")]
 #[schema(as = KeyScope)]
 pub enum ScopeIn {
-    /// Quote, charge, hold, measure.
+    /// Quote, charge, hold, measure; order servers and report of them.
     Charge,
     /// Read accounts, balances, usage, the ledger.
     Read,
-    /// Register accounts, grant, void, reverse.
+    /// Register accounts, grant, void, reverse, set budgets, make links into the pages; buy, refund, keep cards,
+    /// subscribe, top up.
     Billing,
     /// Everything.
     Admin,

@@ -338,7 +338,9 @@ impl Serialize for Entries<'_> {
     security(("api_key" = ["read"])),
     responses(
         (status = 200, description = "A page of entries.", content(
-            (EntriesShown = "application/json"), (String = "text/csv"))),
+            (EntriesShown = "application/json"), (String = "text/csv")),
+            headers(("Next-Cursor" = String, description = "Of a page of CSV that is not the last: what \
+                `next_cursor` is in JSON."))),
         (status = 404, description = "No such account."),
     ))]
 pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {

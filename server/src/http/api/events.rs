@@ -31,8 +31,9 @@ pub struct BalanceTold {
 ///
 /// A stream of events that stays open. `balance` comes at once, after every change, and every few seconds. What is
 /// written down comes as an event named by its kind (`charge`, `grant`, `hold`, `reversal` …), its data an entry of the
-/// ledger; `payment` comes whenever a payment changes its state. Each id is the version it brings you to: a client that
-/// returns with `Last-Event-ID` is told what it missed, the newest 200.
+/// ledger; `payment` comes whenever a payment changes its state; and `budget`, beside the entries that set one,
+/// whenever a threshold of one is reached, its data what the webhook `budget.threshold_reached` says. Each id is the
+/// version it brings you to: a client that returns with `Last-Event-ID` is told what it missed, the newest 200.
 #[utoipa::path(get, path = "/v1/accounts/{account}/events", operation_id = "followAccount", tag = "Usage and history",
     params(
         ("account" = NameIn, Path, description = "The account."),
@@ -68,5 +69,11 @@ fn told(news: &News) -> Vec<Event> {
     let balance = Event::default().event("balance").id(news.version.to_string()).json_data(balance).ok();
     let payment = |it: &PaymentView| Event::default().event("payment").json_data(PaymentShown::of(it.clone())).ok();
     let payments = news.payments.iter().filter_map(payment);
-    news.transactions.iter().filter_map(entry).chain(payments).chain(balance).collect()
+    // Before the entry that reached it, and without an id: who goes away in between is told it again.
+    let reached = |version: u64| {
+        let its = news.reached.iter().filter(move |it| it.0 == version);
+        its.filter_map(|it| Event::default().event("budget").json_data(&it.1).ok())
+    };
+    let entries = news.transactions.iter().flat_map(|it| reached(it.place.version).chain(entry(it)));
+    entries.chain(payments).chain(balance).collect()
 }

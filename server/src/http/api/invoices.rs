@@ -114,6 +114,12 @@ impl InvoiceShown {
     }
 }
 
+/// The same for the pages, as a file: what it is called, and what is in it.
+pub fn as_json(view: &InvoiceView) -> (String, Vec<u8>) {
+    let text = serde_json::to_vec_pretty(&InvoiceShown::of(view)).expect("an invoice is plain JSON");
+    (format!("{}.json", view.invoice.number), text)
+}
+
 /// List an account's invoices
 #[utoipa::path(get, path = "/v1/accounts/{account}/invoices", operation_id = "listInvoices", tag = "Credits in",
     params(
@@ -143,7 +149,7 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// `.xml`, as a structured invoice (EN 16931, UBL). The files are called by the invoice's number.
 #[utoipa::path(get, path = "/v1/invoices/{invoice}", operation_id = "getInvoice", tag = "Credits in",
     params(("invoice" = String, Path,
-        description = "The invoice's id, with nothing, `.pdf`, `.html` or `.xml` after it.")),
+        description = "The invoice's id, with nothing, `.json`, `.pdf`, `.html` or `.xml` after it.")),
     security(("api_key" = ["read"])),
     responses(
         (status = 200, description = "The invoice.", content(

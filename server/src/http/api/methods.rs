@@ -115,9 +115,9 @@ impl From<SetupView> for SetupShown {
     ))]
 pub async fn set_up(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
-    let (account, key) = (call.name("account").await?, call.key()?);
+    let (account, key, by) = (call.name("account").await?, call.key()?, call.who());
     let said: SetupIn = call.json().await?;
-    let view = site.app.set_up_card(&account, said.return_url, &key).await?;
+    let view = site.app.set_up_card(&account, said.return_url, &key, &by).await?;
     let is_replay = view.is_replay;
     reply::written(StatusCode::CREATED, &SetupShown::from(view), is_replay)
 }

@@ -306,7 +306,7 @@ impl PaymentShown {
 pub async fn create(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let account = call.name("account").await?;
-    let (key, by) = (call.key()?, call.by());
+    let (key, by) = (call.key()?, call.who());
     let said: PurchaseIn = call.json().await?;
     let goods = match (said.package, said.credits) {
         (Some(package), None) => Goods::Package(package.0),
@@ -397,9 +397,9 @@ pub struct ConfirmIn {
 pub async fn confirm(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let id: PaymentId = call.id("payment", Refusal::PaymentNotFound).await?;
-    let key = call.key_if_any()?;
+    let (key, by) = (call.key_if_any()?, call.who());
     let said: ConfirmIn = call.json().await?;
-    let view = site.app.confirm_payment(id, said.return_url, key.as_ref()).await?;
+    let view = site.app.confirm_payment(id, said.return_url, key.as_ref(), &by).await?;
     let is_replay = view.is_replay;
     reply::written(StatusCode::CREATED, &PaymentShown::of(view), is_replay)
 }

@@ -71,7 +71,8 @@ impl QuoteIn<'_> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Quote)]
 pub struct QuoteShown<'a> {
-    /// Names a binding quote: give it to a hold. Null for one that does not bind.
+    /// Names a binding quote: give it to a hold as it is, for nothing can be read from it. Null for one that does not
+    /// bind.
     id: Option<&'a str>,
     credits: Amount,
     #[schema(value_type = Vec<LineShown>)]

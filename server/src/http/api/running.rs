@@ -95,8 +95,8 @@ pub async fn advance(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     if !site.app.settings().is_sandbox {
         return Err(Problem::new(&catalogue::NOT_FOUND, "only a sandbox (SCRIP_SANDBOX=1) has a test clock"));
     }
-    let under = call.under()?;
+    let (under, by) = (call.under()?, call.who());
     let to = call.json::<AdvanceIn>().await?.to.0;
-    let (now, is_replay) = site.app.advance_clock(to, under.as_ref()).await?;
+    let (now, is_replay) = site.app.advance_clock(to, under.as_ref(), &by).await?;
     reply::written(StatusCode::OK, &ClockShown { now: Instant(now) }, is_replay)
 }

@@ -118,7 +118,7 @@ impl ServerShown {
 pub async fn put(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Charge)?;
     let (account, server) = (call.name("account").await?, call.name("server").await?);
-    let by = call.by();
+    let by = call.who();
     let said: ServerIn = call.json().await?;
     let order = ServerOrder {
         account: account.clone(),
@@ -166,7 +166,7 @@ pub async fn report(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let (account, server) = (call.name("account").await?, call.name("server").await?);
     let verb: ServerVerb = call.segment("action").await?.parse()?;
     let key = if call.has_key() { Some(call.key()?) } else { None };
-    let by = call.by();
+    let by = call.who();
     let said: EventIn = call.json().await?;
     let (at, tier) = (said.at.map(|it| it.0), said.tier.map(|it| it.0));
     let event = ServerEvent { account: account.clone(), server, verb, at, tier, key, by };

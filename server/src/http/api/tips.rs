@@ -87,7 +87,7 @@ pub async fn list(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 pub async fn dismiss(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
     let mut call = knock.enter(&site, Scope::Billing)?;
     let (account, tip) = (call.name("account").await?, call.segment("tip").await?);
-    let (by, key) = (call.by(), call.key_if_any()?);
+    let (by, key) = (call.who(), call.key_if_any()?);
     let missing = || Problem::new(&catalogue::TIP_NOT_FOUND, "no tip has such an id");
     let dismissed = site.look(move |app| app.dismiss_tip(&account, &tip, &by, key.as_ref())).await?;
     Ok(reply::done(dismissed.ok_or_else(missing)?))

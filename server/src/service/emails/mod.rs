@@ -89,6 +89,8 @@ fn topic_of(what: &str) -> Option<Option<Topic>> {
             | AutoTopupPaused
             | SubscriptionPastDue
             | SubscriptionCanceled
+            | SubscriptionEnding
+            | SubscriptionResumed
             | ServerStopDue
             | ServerReleaseDue,
         ) => return Some(None),

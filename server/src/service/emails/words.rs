@@ -137,6 +137,7 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
             .row("Credits", facts.credits("credits"))
             .row("Card", facts.card())
             .button("Manage the subscription", facts.billing()),
+        "subscription.ending" | "subscription.resumed" => of_change_of_mind(facts, what),
         "subscription.canceled" => facts
             .letter("Your subscription has ended", "Nothing more is charged. Unused credits stay in your account.")
             .row("Plan", facts.plain("plan"))
@@ -164,6 +165,30 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
             .button("Add a card", facts.billing()),
         _ => of_trouble(facts, what),
     }
+}
+
+/// Word of a subscription that it will end, or that it goes on after all.
+fn of_change_of_mind(facts: &Facts<'_>, what: &str) -> Letter {
+    let letter = if what == "subscription.ending" {
+        facts
+            .letter(
+                "Your subscription is cancelled",
+                "It goes on until the period that you paid for ends, and does not renew: nothing more is charged. \
+                 Unused credits stay in your account. Until then you can take this back on the billing page.",
+            )
+            .row("Goes on until", facts.when("period_end"))
+            .button("Keep the subscription", facts.billing())
+    } else {
+        facts
+            .letter(
+                "Your subscription goes on",
+                "It is cancelled no longer, and renews when its period ends. You can cancel it again until then.",
+            )
+            .row("Renews", facts.when("renews_at"))
+            .row("Amount", facts.money("total"))
+            .button("Manage the subscription", facts.billing())
+    };
+    letter.row("Plan", facts.plain("plan"))
 }
 
 /// What needs the customer.

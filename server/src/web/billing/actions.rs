@@ -22,7 +22,7 @@ pub async fn add_card(State(site): State<Arc<Site>>, visitor: Visitor, form: For
     admit_change(&site, &visitor, &form).await?;
     let to = format!("{}{RETURNED}", site.origin(&visitor.headers));
     let key = form.get("key").unwrap_or_default().into();
-    match site.app.set_up_card(&visitor.session.account, Some(to), &key).await {
+    match site.app.set_up_card(&visitor.session.account, Some(to), &key, &visitor.by()).await {
         Ok(begun) => Ok(begun.setup_url.map_or_else(|| back(SECTION), |url| leave(&site, url))),
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     }

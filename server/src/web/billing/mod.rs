@@ -35,7 +35,7 @@ use super::frame::Frame;
 use super::visit::Visitor;
 use super::{Paged, form, message, page, show};
 use crate::app::App;
-use crate::http::Site;
+use crate::http::{Site, invoice_json};
 use crate::service::printed::at_least;
 use crate::service::{Error, Form, PaymentView, Way};
 
@@ -307,22 +307,28 @@ fn billing_page(app: &App, visitor: &Visitor, trouble: Option<Trouble>) -> Resul
     })
 }
 
-/// An invoice of this account: a page to print, or with `.pdf` or `.xml` after its id the file.
+/// An invoice of this account: a page to print, or with `.pdf`, `.xml` or `.json` after its id the file.
 async fn invoice(State(site): State<Arc<Site>>, Path(named): Path<String>, visitor: Visitor) -> Paged {
     admit(&site, &visitor).await?;
     let (id, form) = named.split_once('.').unwrap_or((&named, "html"));
-    let form = match form {
-        "xml" => Form::Xml,
-        "pdf" => Form::Pdf,
-        _ => Form::Html,
-    };
     let missing = || message::failed(&site, Refusal::InvoiceNotFound.into());
+    let form = match form {
+        "html" => Some(Form::Html),
+        "xml" => Some(Form::Xml),
+        "pdf" => Some(Form::Pdf),
+        "json" => None,
+        _ => return Err(missing()),
+    };
     let id = id.parse().map_err(|_| missing())?;
     let view = site.look(move |app| app.invoice(id)).await.map_err(|it| message::failed(&site, it))?;
     // An id leads home, and home must be this one.
     if view.account != visitor.session.account {
         return Err(missing());
     }
+    let Some(form) = form else {
+        let (name, bytes) = invoice_json(&view);
+        return Ok(papers::file(&name, "application/json", bytes));
+    };
     let file = site.look(move |app| app.invoice_file(&view.invoice, form)).await;
     let file = file.map_err(|it| message::failed(&site, it))?;
     let how = if form == Form::Xml { "attachment" } else { "inline" };

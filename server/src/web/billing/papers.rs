@@ -134,7 +134,8 @@ fn packed(app: &App, visitor: &Visitor) -> Result<(String, Vec<u8>), Error> {
     Ok((format!("invoices-{first}-{last}.zip"), bytes))
 }
 
-fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Response {
+/// A file to take away.
+pub fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
     (headers, bytes).into_response()

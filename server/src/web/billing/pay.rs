@@ -174,7 +174,7 @@ pub async fn buy(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         method,
         return_url: Some(format!("{}{}", site.origin(&visitor.headers), again::way_back(&form.key()))),
         key: form.key(),
-        by: visitor.by().name,
+        by: visitor.by(),
     };
     let (payment, is_again) = match site.app.purchase(order).await {
         // Sent twice it is one payment, and who sent it wants to know how that stands now.
@@ -390,7 +390,7 @@ pub async fn confirm(State(site): State<Arc<Site>>, Path(id): Path<String>, visi
     let missing = |_| message::failed(&site, Refusal::PaymentNotFound.into());
     let id = view.id.parse().map_err(missing)?;
     let return_url = back_to(&site, &visitor, &view.id);
-    let confirmed = site.app.confirm_payment(id, return_url, None).await;
+    let confirmed = site.app.confirm_payment(id, return_url, None, &visitor.by()).await;
     let confirmed = confirmed.map_err(|it| message::failed(&site, it.into()))?;
     match confirmed.payment.action_url {
         Some(url) if confirmed.payment.status() == Status::RequiresAction => Ok(leave(&site, url)),
@@ -403,6 +403,6 @@ pub async fn cancel(State(site): State<Arc<Site>>, Path(id): Path<String>, visit
     admit_change(&site, &visitor, &form).await?;
     let view = own(&site, &visitor, &id).await?;
     let id = view.id.parse().map_err(|_| message::failed(&site, Refusal::PaymentNotFound.into()))?;
-    site.app.cancel_purchase(id).await.map_err(|it| message::failed(&site, it.into()))?;
+    site.app.cancel_purchase(id, &visitor.by()).await.map_err(|it| message::failed(&site, it.into()))?;
     Ok(Redirect::to(&format!("{PATH}/payments/{}", view.id)).into_response())
 }

@@ -164,7 +164,7 @@ pub async fn dismiss(State(site): State<Arc<Site>>, visitor: Visitor, form: Form
     }
     let tip = form.get("tip").unwrap_or_default().to_owned();
     let done = site.look(move |app: &App| -> Result<(), Error> {
-        app.dismiss_tip(&visitor.session.account, &tip, &visitor.by().name, None).map(drop)
+        app.dismiss_tip(&visitor.session.account, &tip, &visitor.by(), None).map(drop)
     });
     done.await.map_err(|it| message::failed(&site, it))?;
     Ok(Redirect::to(&format!("{}#tips", super::PATH)).into_response())
