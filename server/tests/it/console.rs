@@ -58,7 +58,7 @@ impl<'a> Operator<'a> {
         assert!(self.look(done.header("location").unwrap()).contains("role=\"status\""), "it says that it was done");
     }
     /// Lines of the audit log that say this action.
-    fn noted(&self, action: &str) -> usize {
+    pub fn noted(&self, action: &str) -> usize {
         self.look(&format!("/console/audit?action={action}")).matches("<tr><td class=\"soft when\">").count()
     }
 }

@@ -4,6 +4,7 @@
 //! clock, never by waiting.
 #![expect(clippy::unwrap_used, reason = "what a test cannot unwrap is what it found")]
 
+mod audited;
 mod bad_input;
 mod batches;
 mod budgets;

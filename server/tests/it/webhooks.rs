@@ -33,7 +33,7 @@ const SILENCE: u16 = 0;
 const CONFIG: &str = "webhooks_anywhere = true\nlow_balance_credits = \"150\"";
 
 pub struct Ear {
-    url: String,
+    pub url: String,
     heard: Receiver<Heard>,
     answer: Arc<AtomicU16>,
 }
