@@ -213,6 +213,7 @@ fn in_evidence(name: &str, value: &serde_json::Value) -> Option<String> {
         "tokenizer_estimated" => "counted in place of the model’s own",
         "usage_shape" => "form of the report",
         "estimated" => "an estimate",
+        "lines" if value.as_array().is_some_and(|it| it.iter().any(|line| line.get("points").is_some())) => "points",
         other => return Some(other.replace('_', " ")),
     };
     Some(known.to_owned())
@@ -227,13 +228,23 @@ fn said(value: &serde_json::Value) -> String {
         Value::Number(it) => it.as_u64().map_or_else(|| it.to_string(), show::thousands),
         Value::Bool(it) => if *it { "yes" } else { "no" }.to_owned(),
         Value::Array(items) => joined(items.iter().map(|it| (String::new(), it))),
-        Value::Object(members) => joined(members.iter().filter_map(|(name, it)| Some((in_evidence(name, it)?, it)))),
+        Value::Object(members) => scored(members)
+            .unwrap_or_else(|| joined(members.iter().filter_map(|(name, it)| Some((in_evidence(name, it)?, it))))),
     };
     if let Some((end, _)) = text.char_indices().nth(EVIDENCE_LETTERS_MAX) {
         text.truncate(end);
         text.push('…');
     }
     text
+}
+
+/// A line of a score as one reckons it: `2 services × 4.00 = 8.00`, or that it counts for less.
+fn scored(line: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    let [count, what, weight, points] = ["count", "what", "weight", "points"].map(|it| line.get(it));
+    let hundredths = |it: &str| it.replace('.', "").parse::<u64>().ok();
+    let is_product = hundredths(weight?.as_str()?)?.checked_mul(count?.as_u64()?) == hundredths(points?.as_str()?);
+    let comes_to = if is_product { " =" } else { ", at most" };
+    Some(format!("{} {} × {}{comes_to} {}", said(count?), said(what?), said(weight?), said(points?)))
 }
 
 fn joined<'v>(members: impl Iterator<Item = (String, &'v serde_json::Value)>) -> String {
@@ -247,6 +258,9 @@ fn joined<'v>(members: impl Iterator<Item = (String, &'v serde_json::Value)>) ->
         let is_nested = value.is_object() || value.is_array();
         is_deep |= is_nested;
         parts.push(match (name.is_empty(), is_nested) {
+            // What is not so needs no words.
+            _ if value.as_bool() == Some(false) => continue,
+            (false, _) if value.as_bool() == Some(true) => name,
             (true, _) => inner,
             (false, true) => format!("{name} ({inner})"),
             (false, false) => format!("{name} {inner}"),
@@ -287,15 +301,15 @@ mod tests {
         let text = r#"{"counted":{"framing_tokens":0,"input_tokens":12,"tokenizer":"o200k_base","tokenizer_version":"3",
             "tokenizer_estimated":true},"estimated":true}"#;
         let said: Vec<String> = evidence(text).into_iter().map(|(name, it)| format!("{name}: {it}")).collect();
-        let counted =
-            "Counted: input tokens 12, tokenizer o200k_base, counted in place of the model’s own yes".to_owned();
+        let counted = "Counted: input tokens 12, tokenizer o200k_base, counted in place of the model’s own".to_owned();
         assert_eq!(said, [counted, "An estimate: yes".to_owned()]);
     }
 
     #[test]
     fn evidence_is_said_in_words_to_its_depth() {
         let text = r#"{"counter":"lines 2","languages":{"Rust":{"files":3,"lines":1200},"TOML":{"files":1,"lines":20}},
-            "tree":null,"is_estimated":false,"notes":[],"lines":[{"what":"servers","points":"10.00"}]}"#;
+            "tree":null,"is_estimated":false,"notes":[],"lines":[{"what":"services","count":2,"weight":"4.00","points":"8.00"},
+            {"what":"ports","count":90,"weight":"1.00","points":"20.00"}]}"#;
         let said: Vec<String> = evidence(text).into_iter().map(|(name, it)| format!("{name}: {it}")).collect();
         assert_eq!(
             said,
@@ -303,7 +317,7 @@ mod tests {
                 "Counter: lines 2",
                 "Is estimated: no",
                 "Languages: Rust (files 3, lines 1,200); TOML (files 1, lines 20)",
-                "Lines: points 10.00, what servers",
+                "Points: 2 services × 4.00 = 8.00; 90 ports × 1.00, at most 20.00",
             ]
         );
     }
