@@ -159,11 +159,11 @@ fn line(line: &PriceLine) -> ReceiptLine {
     let is_time = &*line.unit == "second";
     let per = match line.per {
         3_600 if is_time => "hour".to_owned(),
-        1 => line.unit.to_string(),
-        1_000_000 => format!("million {}s", line.unit),
-        per => format!("{} {}s", show::thousands(per), line.unit),
+        1 => counted(&line.unit, 1),
+        1_000_000 => format!("million {}", counted(&line.unit, 1_000_000)),
+        per => format!("{} {}", show::thousands(per), counted(&line.unit, per)),
     };
-    let unit = if line.quantity == 1 { line.unit.to_string() } else { format!("{}s", line.unit) };
+    let unit = counted(&line.unit, line.quantity);
     ReceiptLine {
         item: line.item.to_string(),
         quantity: match is_time {
@@ -173,6 +173,13 @@ fn line(line: &PriceLine) -> ReceiptLine {
         rate: format!("{} per {per}", exactly(line.unit_price)),
         credits: exactly(line.credits),
     }
+}
+
+/// So many of a unit: `token`, `packages of 1,000`.
+fn counted(unit: &str, count: u64) -> String {
+    let size = unit.strip_prefix("package of ").and_then(|it| it.parse().ok()).map(show::thousands);
+    let (one, of) = size.map_or((unit, String::new()), |it| ("package", format!(" of {it}")));
+    format!("{one}{}{of}", if count == 1 { "" } else { "s" })
 }
 
 /// Seconds as one says them, to the second: `730 hours`, `1 hour 20 seconds`.
@@ -279,6 +286,18 @@ mod tests {
             [("5.409", 6, "5.409000"), ("12", 2, "12.00"), ("12", 0, "12"), ("-0.5", 1, "-0.5")]
         {
             assert_eq!(with_places(text.to_owned(), places), shown);
+        }
+    }
+
+    #[test]
+    fn units_are_said_of_one_and_of_many() {
+        for (unit, count, said) in [
+            ("token", 1, "token"),
+            ("line", 0, "lines"),
+            ("package of 1000", 1, "package of 1,000"),
+            ("package of 1000", 10, "packages of 1,000"),
+        ] {
+            assert_eq!(counted(unit, count), said);
         }
     }
 
