@@ -16,9 +16,17 @@ pub use crate::service::printed::{money, thousands};
 const CENT: u128 = Credits::MICROS.unsigned_abs() as u128 / 100;
 const MINUS: char = '\u{2212}';
 
-/// Credits somebody has: two places, never more than there is.
+/// Credits somebody has: two places, never more than there is, also where that is less than nothing.
 pub fn have(credits: impl Into<TotalCredits>) -> String {
     let credits = credits.into();
+    if credits < TotalCredits::ZERO {
+        places(credits.micros().unsigned_abs().div_ceil(CENT), credits)
+    } else {
+        cut(credits)
+    }
+}
+
+fn cut(credits: TotalCredits) -> String {
     places(credits.micros().unsigned_abs() / CENT, credits)
 }
 
@@ -28,10 +36,10 @@ pub fn used(credits: impl Into<TotalCredits>) -> String {
     places((credits.micros().unsigned_abs() + CENT / 2) / CENT, credits)
 }
 
-/// Credits that stand in an account of the ledger, with their sign: cut as what somebody has.
+/// Credits that stand in an account of the ledger, with their sign: cut, so that what faces another is as long.
 pub fn stands(credits: impl Into<TotalCredits>) -> String {
     let credits = credits.into();
-    if credits.is_positive() { format!("+{}", have(credits)) } else { have(credits) }
+    if credits.is_positive() { format!("+{}", cut(credits)) } else { cut(credits) }
 }
 
 /// Used credits with their sign, as a ledger shows what came and went.
@@ -165,6 +173,8 @@ mod tests {
             ("12.349999", "12.34", "12.35"),
             ("1234567.5", "1,234,567.50", "1,234,567.50"),
             ("999.999", "999.99", "1,000.00"),
+            ("-67.166667", "\u{2212}67.17", "\u{2212}67.17"),
+            ("-67.161", "\u{2212}67.17", "\u{2212}67.16"),
         ] {
             assert_eq!((have(credits(text)).as_str(), used(credits(text)).as_str()), (as_have, as_used));
         }
@@ -174,7 +184,7 @@ mod tests {
         assert_eq!(signed(-credits("3.5")), "\u{2212}3.50");
         assert_eq!(signed(credits("3.5")), "+3.50");
         let total = TotalCredits::from_micros(-12_345_678_901_234_567_899);
-        assert_eq!((have(total), used(total)), ("−12,345,678,901,234.56".into(), "−12,345,678,901,234.57".into()));
+        assert_eq!((stands(total), have(total)), ("−12,345,678,901,234.56".into(), "−12,345,678,901,234.57".into()));
     }
 
     #[test]
