@@ -67,8 +67,8 @@ pub struct ServerShown {
     projected_month: Amount,
     /// By which version of the rate card its time is priced.
     rate_card: u32,
-    /// The least time that is charged of it once it was started; when it is released sooner, the rest is charged then. 0
-    /// where its tier asks for none.
+    /// The least time that is charged of it once it was started; when it is released sooner, the rest is charged then.
+    /// 0 where its tier asks for none.
     commitment_seconds: u64,
 }
 
