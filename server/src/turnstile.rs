@@ -27,8 +27,10 @@ use std::thread;
 
 use billing::Refusal;
 use billing::id::AccountNumber;
-use billing::ledger::{Book, Command, Transaction};
+use billing::ledger::{Book, Command, ServerAct, ServerReport, Transaction};
 use billing::rating::Text;
+use billing::server;
+use billing::time::Timestamp;
 use crossbeam_channel::{Sender, bounded};
 use store::{Change, Fault, NameHash, Store};
 use tokio::sync::{oneshot, watch};
@@ -67,6 +69,20 @@ pub struct Ask {
     /// Committed with it, if it is done. When a document among it is not the next version any more, the ask is
     /// `Overtaken`.
     pub also: Vec<Change>,
+}
+
+impl Ask {
+    /// By when it is decided, and what is due is posted before it: now, but for prices, whose instant may be long ago.
+    /// Hours after it cost what they say: posted before they are told, those would buy credits and stop servers for
+    /// what is taken back in the next moment.
+    fn decided_at(&self, now: Timestamp) -> Timestamp {
+        match &self.command {
+            Some(Command::Server(ServerReport { act: ServerAct::Change(server::Change::Prices(_)), at, .. })) => {
+                now.min(*at)
+            }
+            _ => now,
+        }
+    }
 }
 
 /// The caller's idempotency key.

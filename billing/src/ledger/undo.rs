@@ -120,7 +120,10 @@ impl Book {
     ) -> Result<Credits, Refusal> {
         match of_server {
             None => Ok(charged - reversed),
-            Some((server, kind)) => Ok(self.correctable(server, work, at)?.left_of(work, *kind, (charged, reversed))),
+            Some((server, kind)) => {
+                let server = self.correctable(server, work, at)?;
+                Ok(server.left_of(work, *kind, (charged, reversed), self.calendar()))
+            }
         }
     }
 

@@ -202,8 +202,8 @@ pub struct Tier {
     pub name: Option<Text>,
 }
 
-/// What a rate asks of work that lasts. The burn engine reads it for servers; in a plain charge the minimum and the
-/// cap hold for that one charge, and the commitment for nothing.
+/// What a rate asks of work that lasts. The burn engine reads it for servers; in a plain charge the minimum holds for
+/// that one charge, the cap for each calendar month that so much time takes at least, and the commitment for nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Runtime {
     /// Less than this is charged as this; none at all is not.

@@ -28,6 +28,9 @@ pub(super) enum Excess {
     Tier { up_to: u64 },
 }
 
+/// The longest calendar month there is: 31 days, and the hour by which clocks go back. More time than that is of more
+/// months than one, each with a cap of its own.
+const MONTH_SECONDS_MAX: u64 = 31 * 86_400 + 3_600;
 /// The lines that most charges have: three quantities and a fee.
 const LINES_USUAL: usize = 4;
 
@@ -72,7 +75,9 @@ impl Tally {
             }
         }
         if let Some(cap) = rate.runtime.monthly_cap {
-            self.hold_to((before.0.saturating_add(cap.micros()), before.1), &rate.cap_item, &last.fee_unit);
+            let months = i64::try_from(quantity.div_ceil(MONTH_SECONDS_MAX).max(1)).expect("months are few");
+            let most = before.0.saturating_add(cap.micros().saturating_mul(months));
+            self.hold_to((most, before.1), &rate.cap_item, &last.fee_unit);
         }
         Ok(())
     }

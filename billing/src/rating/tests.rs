@@ -391,6 +391,13 @@ fn a_plain_charge_for_runtime_knows_its_minimum_and_cap() {
             ("server setup=1", "50: setup 1*50/1=50"),
             ("server run=1", "0.6: run 60*36/3600=0.6"),
             ("server run=7200", "72: run 7200*36/3600=72"),
+            // No month is longer than 745 hours: more is of two, and three times 730 hours of three.
+            ("server run=2682000", "100: run 2682000*36/3600=26820; Above the monthly cap: run 1*-26720/1=-26720"),
+            (
+                "server run=2682001",
+                "200: run 2682001*36/3600=26820.01; Above the monthly cap: run 1*-26620.01/1=-26620.01",
+            ),
+            ("server run=7884000", "300: run 7884000*36/3600=78840; Above the monthly cap: run 1*-78540/1=-78540"),
             (
                 "server run=20000 setup=1",
                 "150: setup 1*50/1=50; run 20000*36/3600=200; Above the monthly cap: run 1*-100/1=-100",

@@ -121,14 +121,14 @@ impl Server {
     }
 
     /// The prices of `cards` that took effect by `now`, while it was not over, and that it was not told of: each at its
-    /// own instant, of the tier it had then. A tier that a card does not have keeps its prices until it is resized; one
-    /// that costs what it did has no new ones.
+    /// own instant, of the tier it had then, or as soon after it as can be corrected still. A tier that a card does not
+    /// have keeps its prices until it is resized; one that costs what it did has no new ones.
     pub fn untold_prices(&self, cards: &RateCards, now: Timestamp) -> Vec<Fact> {
         let mut untold = Vec::new();
         // The prices that those before them lead to, where they are told.
         let mut told: Option<Arc<Tariff>> = None;
-        for card in cards.iter().filter(|it| self.base.at < it.effective_at() && it.effective_at() <= now) {
-            let at = card.effective_at();
+        for card in cards.iter().filter(|it| it.effective_at() <= now) {
+            let at = card.effective_at().max(self.base.at);
             let (phase, known) = self.stood(at);
             let known = told.as_ref().filter(|it| it.reprices(known)).unwrap_or(known);
             if phase.is_over() || card.version() <= known.rate_card {

@@ -82,9 +82,11 @@ impl Tariff {
         })
     }
 
-    /// What a server on it costs at least, once it is handed over: its set-up and the minimum of its time.
+    /// What a server on it costs at least, once it is handed over: its set-up, and the minimum of its time or its
+    /// commitment. What is left of that when it is released is charged in that month, up to the cap.
     pub fn least(&self) -> Credits {
-        self.set_up + self.uncapped(self.minimum_seconds)
+        let time = self.uncapped(self.minimum_seconds.max(self.commitment_seconds));
+        self.set_up + self.monthly_cap.map_or(time, |cap| time.min(cap))
     }
 
     /// What `seconds` within one month cost before any cap: exact, and rounded up once.

@@ -6,7 +6,8 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rating::Text;
+use crate::rating::tests::{meter, per, row};
+use crate::rating::{RateCard, RateCards, Text};
 
 /// Vilnius in 2026: clocks go back on 25 October, at 01:00 UTC.
 pub fn vilnius() -> Calendar {
@@ -521,4 +522,37 @@ fn new_prices_add_no_second() {
     }
     assert_eq!(server.runtime_seconds, 36_000);
     assert_eq!(server.set_up + server.runtime, oracle(&tariff(1, 1), &server.facts, end, &calendar));
+}
+
+/// Prices that come when their instant is settled for good hold for all that is not.
+#[test]
+fn prices_told_too_late_hold_from_the_first_instant_that_can_be_corrected() {
+    let calendar = vilnius();
+    let now = BEGIN + Span::DAY.times(100);
+    let prices = [("10", BEGIN - Span::DAY), ("20", BEGIN + Span::DAY.times(10)), ("30", now - Span::DAY)];
+    let card = |(version, (price, at)): (u32, (&str, Timestamp))| {
+        let rows = Vec::from([row("tier=dear", Vec::from([(RUNTIME_SECONDS, per(price, 3_600))]))]);
+        RateCard::new(version, at, Vec::from([meter("server", RUNTIME_SECONDS, "tier", rows)])).unwrap()
+    };
+    let cards = RateCards::restore((1..).zip(prices).map(card).collect());
+    let dear = Arc::new(Tariff::of(cards.in_force(BEGIN).unwrap(), "dear".into(), None).unwrap());
+    let mut server = Server::provision("vm".parse().unwrap(), None, Arc::clone(&dear), BEGIN);
+    server.change(&Change::Start(dear), BEGIN, &calendar).unwrap();
+    while server.run.at < now {
+        server.settle_until((server.run.at + Span::HOUR).min(now), &calendar);
+    }
+    let base = server.base.at;
+    assert!(BEGIN + Span::DAY.times(10) < base && base <= now - KEPT);
+    let told = server.untold_prices(&cards, now);
+    assert_eq!(told.iter().map(|it| it.at).collect::<Vec<_>>(), [base, now - Span::DAY]);
+    for fact in told {
+        server.change(&fact.change, fact.at, &calendar).unwrap();
+    }
+    assert_eq!(server.untold_prices(&cards, now), []);
+    let cost = |price: i64, from: Timestamp, until: Timestamp| price * (until.millis() - from.millis());
+    let due = cost(10, BEGIN, base) + cost(20, base, now - Span::DAY) + cost(30, now - Span::DAY, now);
+    let charged = server.runtime + server.unsettled(now, &calendar);
+    // Seconds are begun ones, counted once a month.
+    let rounded = charged - Credits::from_micros(due * 1_000_000 / Span::HOUR.millis());
+    assert!((-50_000..50_000).contains(&rounded.micros()), "{charged} {rounded}");
 }

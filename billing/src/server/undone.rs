@@ -2,7 +2,8 @@
 //!
 //! An hour may be reversed by hand, and facts told later may say that the server did not run then: what was reversed
 //! counts towards what the facts take back. It may go the other way about: of what facts took back nothing can be
-//! reversed. And facts may change their mind, so what counted towards them is reversed again when they do.
+//! reversed. And facts may change their mind, so what counted towards them is reversed again when they do, and what
+//! they charge again may be reversed.
 //!
 //! Invariant: what is charged of an hour is what the facts come to, less what was reversed beyond what they took back,
 //! whatever came first. Kept for as long as facts may come in; older time is neither corrected nor reversed. That, and
@@ -10,12 +11,14 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::facts::play;
 use super::{Drawn, KEPT, Part, PartKind, Server};
 use crate::id::GrantId;
 use crate::ledger::Work;
 use crate::money::Credits;
 use crate::rating::Text;
 use crate::time::{Span, Timestamp};
+use crate::zone::Calendar;
 
 /// Of one hour on one tier.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +31,7 @@ pub struct Undone {
     pub reversed: Credits,
     /// What of that facts say by now was never used.
     pub set_off: Credits,
-    /// What facts said was never used, reversed before or not.
+    /// What facts said was never used, reversed before or not, and whatever they say by now.
     pub corrected: Credits,
 }
 
@@ -56,19 +59,41 @@ impl Drawn {
 
 impl Server {
     /// What may be reversed of a charge of `charged` for `work`, of which `reversed` were reversed before. Where facts
-    /// corrected an hour that was charged in several parts, what went back of it counts against each: which part it was
-    /// of, nobody knows.
-    pub(crate) fn left_of(&self, work: &Work, kind: PartKind, (charged, reversed): (Credits, Credits)) -> Credits {
+    /// corrected its hour, no more than they say by now that it comes to: which of its charges they took back, and
+    /// which they made instead, nobody knows.
+    pub(crate) fn left_of(
+        &self,
+        work: &Work,
+        kind: PartKind,
+        (charged, reversed): (Credits, Credits),
+        calendar: &Calendar,
+    ) -> Credits {
         let tier = tier_of(work);
         let undone = || self.undone.iter().filter(|it| it.is_of(kind, work.hour));
         let corrected: Credits = undone().filter(|it| it.tier == tier).map(|it| it.corrected).sum();
         let beyond: Credits = undone().map(|it| it.reversed - it.set_off).sum();
         let mut left = charged - reversed;
         if corrected.is_positive() {
-            left = left.min(charged - corrected - beyond);
+            // Which hours ran beyond the debt floor, charged to nobody, is not known. And of one that began before all
+            // that can be corrected still, facts do not know the whole.
+            let comes_to = self.comes_to(work.hour, (kind, &tier), calendar) - self.beyond;
+            let comes_to = comes_to.max(charged - corrected);
+            left = left.min(comes_to - beyond);
         }
         // Never more than all it was charged.
         left.min(self.set_up + self.runtime).at_least_zero()
+    }
+
+    /// What facts come to of an hour on one tier, as far as they can be corrected.
+    fn comes_to(&self, hour: Timestamp, (kind, tier): (PartKind, &Text), calendar: &Calendar) -> Credits {
+        let end = hour + Span::HOUR;
+        let (before, after) = self.facts.split_at(self.facts.partition_point(|it| it.at < hour));
+        let within = &after[..after.partition_point(|it| it.at < end)];
+        let (mut run, mut parts) = (self.base.clone(), Vec::new());
+        play(&mut run, before, hour, calendar, &mut parts).expect("these were taken before");
+        parts.clear();
+        play(&mut run, within, end.min(self.run.at), calendar, &mut parts).expect("these were taken before");
+        parts.iter().filter(|it| it.kind == kind && it.tariff.tier == *tier).map(|it| it.credits).sum()
     }
 
     /// Takes note that `credits` of `work` were reversed by hand.

@@ -77,7 +77,8 @@ pub enum Measure {
     /// Count the seconds a server ran, from its lifecycle
     ///
     /// By the measurer's own terms. What is charged for them, such as for a server that is stopped, goes by the rate
-    /// card: `scrip rate-card show` says how, and `scrip quote --meter server` what so many seconds cost.
+    /// card: `scrip rate-card show` says how, and `scrip quote --meter server` what so many seconds cost in one go: the
+    /// monthly cap holds once for each calendar month that they take at least.
     #[command(after_help = LIFECYCLE)]
     Server(Document),
 }

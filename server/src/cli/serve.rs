@@ -152,6 +152,10 @@ pub(super) fn serve(config: &Config, admin_key: Option<&str>, announce: impl FnO
         // Not before it can be told: it is told once.
         let first_key = first_key(&app, admin_key)?;
         announce(&format!("http://{address}"), first_key.as_deref());
+        // Before anybody is let in: the first who asks anything of an account has its hours settled.
+        if let Err(error) = app.tell_new_prices().await {
+            tracing::error!(%error, "telling servers of new prices failed, and is tried again");
+        }
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(worker::run(Arc::clone(&app), stopped.clone()));
         let collector = tokio::spawn(worker::collect(Arc::clone(&app), stopped.clone()));

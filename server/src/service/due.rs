@@ -1,4 +1,5 @@
 //! What is due: time itself changes books, and someone has to write it down.
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,6 +16,9 @@ use crate::turnstile::{Ask, Turned};
 /// Passes over due accounts after a test clock was moved, and accounts in each: years of a few servers fit.
 const SETTLE_PASSES_MAX: usize = 100_000;
 const SETTLED_AT_ONCE: usize = 1_000;
+/// Passes over accounts that are told of new prices, each of which posts what was due before them: a day of a thousand
+/// accounts' servers in two.
+const TELL_PASSES_MAX: u32 = 64;
 /// Passes over what is due before a statement or a report answers with what there is.
 const READ_PASSES_MAX: u32 = 8;
 
@@ -65,13 +69,20 @@ impl App {
         if self.priced_by.load(Ordering::Relaxed) == in_force {
             return Ok(());
         }
+        let mut are_told = true;
         for some in self.accounts_running()?.chunks(SETTLED_AT_ONCE) {
-            let news = self.burn_news(some)?;
-            if !news.is_empty() {
-                self.turnstile.take(news).await;
+            let mut waiting = some.to_vec();
+            for _ in 0..TELL_PASSES_MAX {
+                if waiting.is_empty() {
+                    break;
+                }
+                waiting = self.tell_news(&waiting).await?.into_iter().collect();
             }
+            are_told &= waiting.is_empty();
         }
-        self.priced_by.store(in_force, Ordering::Relaxed);
+        if are_told {
+            self.priced_by.store(in_force, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -114,18 +125,18 @@ impl App {
         if let Err(error) = self.renew_all_budgets(&accounts).await {
             tracing::error!(%error, "bringing budgets up to date failed");
         }
-        match self.burn_news(&accounts) {
-            Ok(news) if !news.is_empty() => drop(self.turnstile.take(news).await),
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "bringing terms of burning up to date failed"),
+        let waiting = self.tell_news(&accounts).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "bringing terms of burning up to date failed");
+            HashSet::new()
+        });
+        let asks: Vec<Ask> = accounts.into_iter().filter(|it| !waiting.contains(it)).map(|it| ask(it, None)).collect();
+        if asks.is_empty() {
+            return Settling { done: 0, unfinished: waiting.len() };
         }
-        if accounts.is_empty() {
-            return Settling::default();
-        }
-        let turned = self.turnstile.take(accounts.into_iter().map(|it| ask(it, None)).collect()).await;
+        let turned = self.turnstile.take(asks).await;
         let count = |is_so: fn(&&Turned) -> bool| turned.iter().filter(is_so).count();
         let (done, unfinished) = (count(|it| matches!(it, Turned::Idle)), count(|it| matches!(it, Turned::Unfinished)));
-        Settling { done, unfinished }
+        Settling { done, unfinished: unfinished + waiting.len() }
     }
 
     /// Settles what running servers used by now, for when this process ends: so the ledger says it before the next

@@ -60,6 +60,9 @@ pub struct ServerAnswer {
     pub is_capped: bool,
     pub projected_month: i64,
     pub rate_card: u32,
+    /// Nothing in answers that were kept before it was told.
+    #[serde(default)]
+    pub commitment_seconds: u64,
 }
 
 impl ServerAnswer {
@@ -81,6 +84,7 @@ impl ServerAnswer {
             is_capped: view.is_capped,
             projected_month: view.projected_month.micros(),
             rate_card: run.tariff.rate_card,
+            commitment_seconds: run.tariff.commitment_seconds,
         }
     }
 }
@@ -99,10 +103,10 @@ impl App {
             None => None,
         };
         // What the server is told to be at a time decides which prices it was to be told of, before that and after.
-        self.tell_prices(&known, &event.server).await?;
+        self.tell_prices(&known).await?;
         let report = self.report(&known, &event)?;
         let told = self.tell(&known, report, key, &event.by).await?;
-        self.tell_prices(&known, &event.server).await?;
+        self.tell_prices(&known).await?;
         let answer = self.present_answer(&event)?;
         match fresh {
             Some(fresh) if told != Told::Before => self.keep_answer(&event, &fresh, answer),

@@ -2,6 +2,7 @@
 //!
 //! What a server costs is decided by the book, from what is reported here. This file brings what the book cannot know:
 //! the prices in force when something happened, and the account's calendar.
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ use super::order::done;
 use super::{By, Error};
 use crate::app::{App, Known};
 use crate::turnstile::{Ask, Key, Turned};
+
+/// Servers told of new prices in one go: a part of what may wait at the turnstile.
+const TOLD_AT_ONCE: usize = 10_000;
 
 /// What a platform reports of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,60 +112,77 @@ impl App {
         Ok(book.servers().iter().map(|it| view(it, now.max(book.at), calendar)).collect())
     }
 
-    /// Brings what running servers are counted by up to date: the calendar of years to come, and all prices that have
-    /// taken effect. Called before an account's hour is settled and soon after a card takes effect; each is put in its
-    /// place by the instant it carries, so that it does not matter when that is.
-    pub(super) fn burn_news(&self, accounts: &[AccountNumber]) -> Result<Vec<Ask>, Error> {
-        let mut asks = Vec::new();
+    /// Tells accounts by what their running servers are counted: all prices that have taken effect, and the calendar of
+    /// years to come. Called before an account's hour is settled and soon after a card takes effect. Answers with those
+    /// of which more is due before some of it than fits: nothing later may be posted of them before they are told.
+    pub(super) async fn tell_news(&self, accounts: &[AccountNumber]) -> Result<HashSet<AccountNumber>, Error> {
+        let mut news = Vec::new();
         for book in self.readable(accounts)? {
             let tops_up = book.topup().is_some_and(|it| it.is_on);
             if !tops_up && !book.servers().iter().any(|it| it.run.phase == Phase::Running) {
                 continue;
             }
             let Some(known) = self.known_number(book.account)? else { continue };
+            let mut own = self.untold_prices(&book);
             let terms = burn_terms(self, &known);
             if *terms != *book.burning().terms {
-                asks.push(ask(book.account, Command::BurnTerms(terms)));
+                own.push_back(vec![ask(book.account, Command::BurnTerms(terms))]);
             }
-            asks.extend(self.untold_prices(&book, None));
+            news.push(own);
         }
-        Ok(asks)
+        self.tell_each(news).await
     }
 
     /// Has the account's months counted where its customer lives now, where anything is counted by them.
     pub async fn follow_zone(&self, account: &Name) -> Result<(), Error> {
         let known = self.known(account)?;
-        let news = self.burn_news(&[known.account.number])?;
-        self.tell_news(news).await
+        all_told(&self.tell_news(&[known.account.number]).await?)
     }
 
-    /// Tells one server of the prices that took effect while it was not over: of the tier it had then.
-    pub(super) async fn tell_prices(&self, known: &Known, server: &Name) -> Result<(), Error> {
-        let news = self.untold_prices(&*self.book(known.account.number)?, Some(server));
-        if news.is_empty() { Ok(()) } else { self.tell_news(news).await }
+    /// Tells an account's servers of the prices that took effect while they were not over: of the tiers they had then.
+    pub(super) async fn tell_prices(&self, known: &Known) -> Result<(), Error> {
+        let news = self.untold_prices(&*self.book(known.account.number)?);
+        all_told(&self.tell_each(vec![news]).await?)
     }
 
-    async fn tell_news(&self, news: Vec<Ask>) -> Result<(), Error> {
-        for turned in self.turnstile.take(news).await {
-            match turned {
-                // Somebody else was first.
-                Turned::Refused(Refusal::ServerUnchanged) => {}
-                turned => drop(done(turned)?),
+    /// Tells accounts their news, one instant after the other: each is decided at its own, so that the hours before it
+    /// cost what held then, on all of an account's servers.
+    async fn tell_each(&self, mut news: Vec<News>) -> Result<HashSet<AccountNumber>, Error> {
+        let mut waiting = HashSet::new();
+        loop {
+            let mut round: Vec<Ask> = news.iter_mut().filter_map(News::pop_front).flatten().collect();
+            if round.is_empty() {
+                return Ok(waiting);
+            }
+            while !round.is_empty() {
+                let some: Vec<Ask> = round.drain(..round.len().min(TOLD_AT_ONCE)).collect();
+                let accounts: Vec<AccountNumber> = some.iter().map(|it| it.account).collect();
+                for (account, turned) in accounts.into_iter().zip(self.turnstile.take(some).await) {
+                    match turned {
+                        Turned::Busy => {
+                            waiting.insert(account);
+                        }
+                        // Somebody else was first.
+                        Turned::Refused(_) => {}
+                        turned => drop(done(turned)?),
+                    }
+                }
+            }
+            news.retain(|it| it.front().is_some_and(|it| !waiting.contains(&it[0].account)));
+        }
+    }
+
+    fn untold_prices(&self, book: &Book) -> News {
+        let (cards, now) = (self.cards(), self.now());
+        let mut told: BTreeMap<Timestamp, Vec<Ask>> = BTreeMap::new();
+        for server in book.servers().iter() {
+            for fact in server.untold_prices(&cards, now) {
+                let act = ServerAct::Change(fact.change);
+                let report = ServerReport { server: server.id.clone(), act, at: fact.at, terms: None };
+                told.entry(fact.at).or_default().push(ask(book.account, Command::Server(report)));
             }
         }
-        Ok(())
-    }
-
-    fn untold_prices(&self, book: &Book, of: Option<&Name>) -> Vec<Ask> {
-        let (cards, now) = (self.cards(), self.now());
-        let servers = book.servers().iter().filter(|it| of.is_none_or(|of| it.id == *of));
-        let news = servers.flat_map(|it| it.untold_prices(&cards, now).into_iter().map(|fact| (&it.id, fact)));
-        let told = news.map(|(server, fact)| {
-            let act = ServerAct::Change(fact.change);
-            let report = ServerReport { server: server.clone(), act, at: fact.at, terms: None };
-            ask(book.account, Command::Server(report))
-        });
-        told.collect()
+        told.into_values().collect()
     }
 
     pub(super) async fn tell(
@@ -180,6 +201,13 @@ impl App {
             turned => done(turned).map(|(_, is_replay)| if is_replay { Told::Before } else { Told::News }),
         }
     }
+}
+
+/// What one account's servers are to be told, in order: what is of one instant together, and never empty.
+type News = VecDeque<Vec<Ask>>;
+
+fn all_told(waiting: &HashSet<AccountNumber>) -> Result<(), Error> {
+    if waiting.is_empty() { Ok(()) } else { Err(Error::Busy) }
 }
 
 /// What a report was to the book.

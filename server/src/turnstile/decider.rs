@@ -289,7 +289,8 @@ impl Decider {
             Ok(false) => return Turned::Overtaken,
             Ok(true) => {}
         }
-        match self.settle(ask, now, self.room_for(ask)) {
+        let at = ask.decided_at(now);
+        match self.settle(ask, at, self.room_for(ask)) {
             Err(fault) => return failed(&fault),
             Ok(true) => {}
             // What was posted stays; whoever asked for more than time's own comes again when the rest is.
@@ -305,7 +306,7 @@ impl Decider {
             None => command,
         };
         let book = self.books.get(ask.account).expect("its book was recalled");
-        match book.decide(command, now) {
+        match book.decide(command, at) {
             Err(refusal) => Turned::Refused(refusal),
             Ok(mut transaction) => {
                 transaction.origin = Origin {
@@ -321,7 +322,7 @@ impl Decider {
                 let transaction = self.post(transaction, key, (ask.fact, settled));
                 self.bring(&ask.also);
                 // What this command brought about belongs to it: it is written with it, or neither is.
-                if let Err(fault) = self.settle(ask, now, usize::MAX) {
+                if let Err(fault) = self.settle(ask, at, usize::MAX) {
                     return failed(&fault);
                 }
                 Turned::Done { transaction, is_replay: false }

@@ -1,6 +1,7 @@
 //! *What would it cost?* A message, a repository, a plan or a server is measured and priced, and nothing is charged.
 //!
-//! The price is the very one a charge would have: the same measurers, the same rate card, the same rounding.
+//! The price is the very one a charge would have: the same measurers, the same rate card, the same rounding. A server's
+//! is of so much time in as few months as hold it, and no less than its commitment.
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,7 +11,8 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use billing::money::Credits;
-use billing::rating::RateCard;
+use billing::rating::{Price, PriceLine, RateCard};
+use billing::server::Tariff;
 use meters::chat::ChatRequest;
 use meters::repository::{Options, measure_archive, quietly};
 use meters::{MeasureError, Measurement, chat, plan};
@@ -296,9 +298,10 @@ fn priced(app: &App, visitor: &Visitor, (title, cases): Measured) -> Result<Outc
             ..Order::default()
         };
         let account = Some(visitor.session.account.clone());
-        let quote = app.quote(&QuoteOrder { account, order, binding: None, key: None })?;
+        let mut quote = app.quote(&QuoteOrder { account, order, binding: None, key: None })?;
+        commit(app, visitor, &measured, &mut quote.price);
         let available = quote.available.unwrap_or_default();
-        let is_affordable = quote.is_affordable.unwrap_or(false);
+        let is_affordable = quote.is_affordable.unwrap_or(false) && quote.price.credits <= available;
         let afterwards = if is_affordable {
             format!("leaves {} available for work like this", show::have(available - quote.price.credits))
         } else {
@@ -319,6 +322,22 @@ fn priced(app: &App, visitor: &Visitor, (title, cases): Measured) -> Result<Outc
     let lines = price.as_ref().map(|it| super::usage::lines(&it.lines)).unwrap_or_default();
     let rate_card = price.as_ref().map_or(0, |it| it.rate_card);
     Ok(Outcome { title, cases: shown, evidence, lines, rate_card })
+}
+
+/// Of a server that is released before the end of its commitment, the rest is charged as well.
+fn commit(app: &App, visitor: &Visitor, measured: &Measurement, price: &mut Price) {
+    let Some(tier) = measured.dimensions.get("tier").filter(|_| measured.meter == "server") else { return };
+    let cards = app.cards();
+    let Some(card) = cards.in_force(visitor.now) else { return };
+    let Ok(tariff) = Tariff::of(card, tier.as_str().into(), None) else { return };
+    let more = price.credits.short_of(tariff.least());
+    if more.is_positive() {
+        let hours = show::thousands(tariff.commitment_seconds.div_ceil(3_600));
+        let item = format!("Minimum commitment, {hours} hours").into();
+        let unit = "server".into();
+        price.lines.push(PriceLine { item, quantity: 1, unit, unit_price: more, per: 1, credits: more });
+        price.credits += more;
+    }
 }
 
 /// The values of a dimension that the latest prices name one by one.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use server::service::Month;
 
 use crate::money_shop::{BACK, Shop};
+use crate::servers::price_business;
 use crate::webhooks::Ear;
 
 const VISA: &str = "4242424242424242";
@@ -270,6 +271,43 @@ fn a_monthly_maximum_that_is_reached_is_told_also_where_only_servers_burn() {
     assert_eq!(shop.spend("ada", "c", 350).status, 201);
     assert_eq!(&*ear.next().what(), "balance.low");
     assert_eq!(shop.payments("ada").len(), 1);
+}
+
+/// Prices that fell while nobody was there hold from their instants, before anything is made of the hours after them:
+/// what was never used buys nothing and is not given back.
+#[test]
+fn prices_that_fell_in_an_outage_buy_nothing() {
+    let shop = Shop::open();
+    // The second day of a month, at an hour's beginning.
+    let month: Month = shop.now().to_string()[..7].parse().unwrap();
+    shop.pass((month.end().millis() - shop.now().as_millisecond()) / 1_000 + 86_400);
+    shop.customer("ada", VISA);
+    let grant = json!({"credits": "1200", "source": "adjustment", "reason": "for the test"});
+    assert_eq!(shop.server.post("/v1/accounts/ada/grants", "g", &grant).status, 201);
+    for server in ["one", "two"] {
+        let path = format!("/v1/accounts/ada/servers/{server}");
+        assert_eq!(shop.server.put(&path, &json!({"tier": "business"})).status, 201);
+        assert_eq!(shop.server.post(&format!("{path}/start"), "", &json!({})).status, 200);
+    }
+    // 600 are left. At 12 an hour each they would be below 300 after half a day.
+    set(&shop, &rule(300, 1000));
+    let later = |hours: i64| shop.now().checked_add(jiff::SignedDuration::from_hours(hours)).unwrap().to_string();
+    let instants = [later(1), later(3)];
+    price_business(&shop.server, 2, &instants[0], "1");
+    price_business(&shop.server, 3, &instants[1], "2");
+    shop.pass(48 * 3_600);
+    // Each 12 for an hour, and some seconds until there were prices; then 2 for two, and 90 for 45.
+    let available = shop.server.available("ada");
+    assert!(available.starts_with("391."), "{available}");
+    assert_eq!(shop.payments("ada").len(), 0);
+    let entries = shop.server.get("/v1/accounts/ada/entries?limit=500").json();
+    let entries = entries["data"].as_array().unwrap();
+    assert!(entries.iter().all(|it| it["kind"] != "reversal"), "{entries:?}");
+    let told = entries.iter().rev().filter(|it| it["server"]["act"] == "prices");
+    let told: Vec<jiff::Timestamp> = told.map(|it| it["at"].as_str().unwrap().parse().unwrap()).collect();
+    let [first, second] = instants.map(|it| it.parse::<jiff::Timestamp>().unwrap());
+    assert_eq!(told, [first, first, second, second], "{entries:?}");
+    shop.server.verified();
 }
 
 #[test]

@@ -198,6 +198,9 @@ fn an_estimate_is_the_price_a_charge_would_have() {
     };
     let server_month = ask(&[("kind", "server"), ("tier", "entry-level"), ("time", "A month")]);
     assert!(server_month.text.contains("value=\"2800\""), "{}", server_month.text);
+    let three = ask(&[("kind", "server"), ("tier", "entry-level"), ("time", "Three months")]);
+    assert!(three.text.contains("value=\"7800\""), "each month has its cap: {}", three.text);
+    assert!(three.text.contains("7,200.00 more than is available"), "{}", three.text);
     let compose = ask(&[("kind", "file"), ("file", "services:\n  web:\n    image: nginx\n")]);
     assert!(compose.text.contains("Planning compose.yaml"), "{}", compose.text);
     let message = ask(&[("kind", "message"), ("model", "gpt-6.1-terra"), ("text", "Why is my build slow?")]);

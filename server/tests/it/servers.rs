@@ -4,6 +4,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::pages::{mark_of, visit};
 use crate::served::Served;
 
 fn at(served: &Served, instant: &str) {
@@ -167,7 +168,7 @@ fn the_balance_is_exact_at_any_instant() {
     };
     // 500 welcome and 1 000, less 300: the grant for servers alone has expired. Ahead, then behind.
     for (instant, credits) in [
-        ("2027-06-01T00:00:30Z", "1199.933333"),
+        ("2027-06-01T00:00:30Z", "1199.966666"),
         ("2027-06-01T01:00:00Z", "1196"),
         ("2027-06-01T01:30:00Z", "1194"),
         ("2027-06-11T00:00:00Z", "240"),
@@ -426,7 +427,8 @@ fn reports_that_cannot_be_are_refused() {
     let invalid = |field: &str| (422, "invalid_request".to_owned(), field.to_owned());
     assert_eq!(tell("vm", "start", &json!({})), not_found, "start before provision");
     order(&served, "vm", "entry-level");
-    assert_eq!(tell("vm", "stop", &json!({})), conflict, "stop before start");
+    // What a stop ended may not have been told yet.
+    assert_eq!(report(&served, "vm", "stop", &json!({}))["state"], "provisioning");
     assert_eq!(tell("vm", "resize", &json!({})), invalid("tier"));
     assert_eq!(tell("vm", "resize", &json!({"tier": "palatial"})).1, "unpriced", "an unknown tier");
     assert_eq!(tell("vm", "start", &json!({"tier": "business"})), invalid("tier"));
@@ -484,7 +486,7 @@ fn a_quote_says_how_long_credits_last_after_it() {
 }
 
 /// Lets a card take effect at `at` by which the business tier costs `price` an hour.
-fn price_business(served: &Served, version: u32, at: &str, price: &str) {
+pub fn price_business(served: &Served, version: u32, at: &str, price: &str) {
     let mut card = served.get("/v1/rate-card").json();
     card["version"] = json!(version);
     card["effective_at"] = json!(at);
@@ -596,5 +598,65 @@ fn reports_come_in_any_order() {
     report(&served, "grown", "start", &json!({"at": hour(10)}));
     let shown = report(&served, "grown", "stop", &json!({"at": hour(12)}));
     assert_eq!((&shown["tier"], &shown["runtime_credits"]), (&json!("business"), &json!("16")));
+    served.verified();
+}
+
+/// Prices that came while nobody looked are asked for their time, however long that was, and reports are taken.
+#[test]
+fn a_price_is_asked_however_long_nobody_looked() {
+    let served = Served::sandbox();
+    served.account("ada");
+    grant(&served, "100000", "g");
+    at(&served, "2027-06-01T00:00:00Z");
+    let body = json!({"tier": "business", "at": "2027-06-01T00:00:00Z"});
+    assert_eq!(served.put("/v1/accounts/ada/servers/vm", &body).status, 201);
+    report(&served, "vm", "start", &json!({"at": "2027-06-01T00:00:00Z"}));
+    price_business(&served, 2, "2027-06-11T00:00:00Z", "20");
+    at(&served, "2027-09-09T00:00:00Z");
+    // Ten days at 12 an hour, and ninety at 20.
+    let stopped = report(&served, "vm", "stop", &json!({"at": "2027-09-09T00:00:00Z"}));
+    assert_eq!((&stopped["runtime_credits"], &stopped["rate_card"]), (&json!("46080"), &json!(2)), "{stopped}");
+    served.verified();
+}
+
+/// Who orders a server owes its commitment: that is said before, must be there, and is what a release comes to.
+#[test]
+fn a_commitment_is_said_and_asked_for_before_it_is_charged() {
+    let served = Served::sandbox();
+    at(&served, "2027-06-01T00:00:00Z");
+    served.account("ada");
+    let mut card = served.get("/v1/rate-card").json();
+    (card["version"], card["effective_at"]) = (json!(2), json!("2027-06-01T01:00:00Z"));
+    for rate in card["meters"]["server"]["rates"].as_array_mut().unwrap() {
+        if rate["when"]["tier"].to_string().contains("entry-level") {
+            rate["runtime_seconds"]["commitment_seconds"] = json!(90 * 3_600);
+        }
+    }
+    assert_eq!(served.post("/v1/rate-cards", "", &card).status, 201);
+    at(&served, "2027-06-01T02:00:00Z");
+    // 300 for the set-up and 360 for ninety hours; 600 are there.
+    let cookie = visit(&served, "ada", "member");
+    let mark = mark_of(&served.browse("/settings/estimate", &cookie).text).to_owned();
+    let fields = [("mark", &*mark), ("kind", "server"), ("tier", "entry-level"), ("time", "A day")];
+    let part = |(name, value): (&str, &str)| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let form: String = fields.map(part).concat() + "--x--\r\n";
+    let page = served.submit_as("/settings/estimate", &cookie, "multipart/form-data; boundary=x", &form).text;
+    for says in ["value=\"660\"", "Minimum commitment, 90 hours", "60.00 more than is available"] {
+        assert!(page.contains(says), "{says}: {page}");
+    }
+    let ordered =
+        |server: &str| served.put(&format!("/v1/accounts/ada/servers/{server}"), &json!({"tier": "entry-level"}));
+    let refused = ordered("vm");
+    assert_eq!((refused.status, &refused.json()["required"]), (402, &json!("660")), "{}", refused.text);
+    grant(&served, "100", "g");
+    assert_eq!(ordered("vm").json()["commitment_seconds"], 324_000);
+    assert_eq!(ordered("other").status, 402, "what the first will cost is bespoken");
+    report(&served, "vm", "start", &json!({}));
+    at(&served, "2027-06-01T03:00:00Z");
+    let released = report(&served, "vm", "release", &json!({}));
+    assert_eq!((&released["runtime_credits"], &released["seconds"]), (&json!("360"), &json!(324_000)));
+    assert_eq!(served.available("ada"), "40");
     served.verified();
 }

@@ -1,4 +1,5 @@
 //! A server's time reversed by hand and corrected by facts, in any order: nothing goes back twice.
+use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -45,6 +46,26 @@ impl History {
             _ => Credits::ZERO,
         };
         self.journal.iter().map(of_server).sum()
+    }
+    /// What is charged of each hour and was not given back by whichever road, all hours together.
+    #[track_caller]
+    fn left_of_hours(&self) -> Credits {
+        let mut hours: BTreeMap<_, Credits> = BTreeMap::new();
+        for it in &self.journal {
+            let (work, server, kind, credits) = match &it.what {
+                What::Charged { work, credits, settled: Some(it), .. } => (work, &it.server, it.kind, *credits),
+                What::Reversed(it) => {
+                    let of = it.settled.as_ref().map(|it| (&it.server, it.kind));
+                    let of = of.or(it.of_server.as_ref().map(|it| (&it.0, it.1)));
+                    let (server, kind) = of.expect("only servers are charged here");
+                    (&it.work, server, kind, -it.credits)
+                }
+                _ => continue,
+            };
+            *hours.entry((server, work.hour, kind)).or_default() += credits;
+        }
+        assert!(hours.values().all(|it| Credits::ZERO <= *it), "no more of an hour goes back than was charged");
+        hours.values().copied().sum()
     }
     #[track_caller]
     fn assert_whole(&self) {
@@ -156,6 +177,37 @@ fn what_a_late_stop_took_back_is_not_reversed() {
     history.assert_whole();
 }
 
+/// A stop was told by mistake, and a start mends it: the hour is charged again, and is reversed like any other.
+#[test]
+fn what_facts_charge_again_is_reversed_again() {
+    for (mends, more) in [(Change::Start(tariff(0, 1)), false), (Change::Prices(tariff(0, 2)), true)] {
+        let mut history = five_hours();
+        let ago = HOUR.times(2);
+        let before = history.last_charges().len();
+        if more {
+            history.report("vm", ServerAct::Change(mends), ago).unwrap();
+        } else {
+            history.stop_ago(ago);
+            history.report("vm", ServerAct::Change(mends), ago).unwrap();
+        }
+        history.settle();
+        let charges = history.last_charges();
+        let again = charges.len() - before;
+        assert_ne!(again, 0);
+        let (charge, credits) = charges[again - 1];
+        let available = history.available();
+        history.reverse(charge, None).unwrap();
+        assert_eq!(history.available(), available + credits);
+        history.assert_whole();
+        // The one before it was of the same hour, and that is all of it.
+        let left: Credits = history.left_of_hours();
+        charges.iter().for_each(|it| drop(history.reverse(it.0, None)));
+        assert_eq!(history.available(), available + credits + left);
+        assert_eq!(history.left_of_hours(), Credits::ZERO);
+        history.assert_whole();
+    }
+}
+
 /// A correction takes from the latest draws, whichever hour they paid for; what it took there is not to be had again.
 #[test]
 fn no_grant_is_given_back_more_than_was_drawn_of_it() {
@@ -261,5 +313,41 @@ proptest! {
         }
         history.assert_whole();
         prop_assert!(history.now < Timestamp::NEVER);
+    }
+
+    /// However often facts change their mind and whatever is reversed meanwhile: what is charged of an hour in the end
+    /// can be reversed, to the last of it, and nothing beyond.
+    #[test]
+    fn what_is_charged_in_the_end_can_be_reversed(
+        steps in prop::collection::vec(
+            (0..8_u8, (0..9_000_000_i64, 0..40_000_000_i64), prop::option::of(1..9_000_000_i64)),
+            1..40,
+        ),
+    ) {
+        let mut history = History::new(1_000_000_000_000);
+        history.run("vm", 0);
+        for (kind, (wait, ago), amount) in steps {
+            history.wait(Span::from_millis(wait));
+            let change = match kind {
+                0 | 1 => Some(Change::Start(tariff(0, 1))),
+                2 | 3 => Some(Change::Stop),
+                4 => Some(Change::Prices(tariff(0, 2))),
+                _ => None,
+            };
+            if let Some(change) = change {
+                let _ = history.report("vm", ServerAct::Change(change), Span::from_millis(ago));
+                history.settle();
+            } else {
+                let charges = history.last_charges();
+                let place = usize::try_from(ago).unwrap() % charges.len().clamp(1, 12);
+                let _ = history.reverse(charges[place].0, amount);
+            }
+            history.left_of_hours();
+        }
+        for (charge, _) in history.last_charges() {
+            let _ = history.reverse(charge, None);
+        }
+        prop_assert_eq!(history.left_of_hours(), Credits::ZERO);
+        history.assert_whole();
     }
 }

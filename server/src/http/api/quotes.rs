@@ -114,6 +114,7 @@ impl<'a> QuoteShown<'a> {
 /// Price work before it is done
 ///
 /// Nothing is charged or reserved. A binding quote is a promise: turn it into a hold, and its capture costs no more.
+/// Time with a monthly cap, as of the meter `server`, is taken as one stretch in as few calendar months as hold it.
 #[utoipa::path(post, path = "/v1/quotes", operation_id = "createQuote", tag = "Prices and measuring",
     params((
         "Idempotency-Key" = Option<String>, Header,

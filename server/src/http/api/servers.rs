@@ -67,6 +67,9 @@ pub struct ServerShown {
     projected_month: Amount,
     /// By which version of the rate card its time is priced.
     rate_card: u32,
+    /// The least time that is charged of it once it was started; when it is released sooner, the rest is charged then.
+    /// 0 where its tier asks for none.
+    commitment_seconds: u64,
 }
 
 impl ServerShown {
@@ -93,14 +96,15 @@ impl ServerShown {
             month_cap_reached: it.is_capped,
             projected_month: amount(it.projected_month),
             rate_card: it.rate_card,
+            commitment_seconds: it.commitment_seconds,
         }
     }
 }
 
 /// Order a server
 ///
-/// It costs nothing until it is started; what its set-up and first minute cost must be there. The same order again
-/// answers with the server as it stands.
+/// It costs nothing until it is started; what it will cost at least must be there: its set-up, and its first minute or,
+/// where its tier has one, its minimum commitment. The same order again answers with the server as it stands.
 #[utoipa::path(put, path = "/v1/accounts/{account}/servers/{server}", operation_id = "putServer", tag = "Servers",
     params(
         ("account" = NameIn, Path, description = "The account."),
