@@ -2,7 +2,7 @@
 //! says by itself where to look.
 use std::hash::Hasher;
 
-use billing::id::{AccountNumber, ChargeId, HoldId, PaymentId};
+use billing::id::{AccountNumber, ChargeId, GrantId, HoldId, PaymentId};
 use billing::ledger::Transaction;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -69,6 +69,11 @@ impl NameHash {
     /// The hold a binding quote was turned into.
     pub fn quote_used(account: AccountNumber, quote: &str) -> NameHash {
         NameHash::of(account, b'q', quote.as_bytes())
+    }
+
+    /// That what was unused of a grant was taken back.
+    pub fn voided(grant: GrantId) -> NameHash {
+        NameHash::of(grant.place().account, b'v', &grant.place().version.to_le_bytes())
     }
 
     /// Whose name it is.

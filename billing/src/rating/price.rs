@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
-use super::card::Rate;
+use super::card::{Condition, Rate};
 use super::closest::suggest;
 use super::compile::{Compiled, Selector};
 use super::reading::{Reading, incomplete, unpriced};
@@ -33,6 +33,14 @@ impl RateCard {
     pub fn once_per(&self, usage: &Usage) -> Option<&Text> {
         let dimension = self.meter(&usage.meter)?.once_per.as_ref()?;
         usage.dimensions.iter().any(|it| it.0 == *dimension).then_some(dimension)
+    }
+
+    /// Whether `usage` costs nothing by its outcome, whatever was used: work that failed, a reply that is empty.
+    pub fn is_free(&self, usage: &Usage) -> bool {
+        let says = |it: &Condition| {
+            usage.dimensions.iter().any(|(name, value)| *name == it.dimension && it.values.contains(value))
+        };
+        self.meter(&usage.meter).is_some_and(|it| it.free_when.iter().any(says))
     }
 
     /// The rate by which `quantity` of `usage` would be priced, for who needs more of it than its price: its caps,

@@ -280,22 +280,20 @@ pub struct Migrate {
 impl Migrate {
     pub fn run(self) -> Outcome {
         let database = self.at.named()?;
-        drop(database.open()?);
-        match &database {
-            Database::Postgres(url) if self.distributed => {
-                Postgres::distribute(url).map_err(|it| it.to_string())?;
-                let shown = database.shown();
-                let said = format!("{shown} is up to date, and its tables are spread");
-                done(self.json, &said, &json!({"store": shown, "distributed": true}));
-            }
-            Database::Sqlite(_) if self.distributed => {
-                return Err("--distributed is for a Citus cluster: name one as postgres://…".to_owned().into());
-            }
-            _ => {
-                let shown = database.shown();
-                done(self.json, &format!("{shown} is up to date"), &json!({"store": shown, "distributed": false}));
-            }
+        if self.distributed && matches!(database, Database::Sqlite(_)) {
+            return Err("--distributed is for a Citus cluster: name one as postgres://…".to_owned().into());
         }
+        // Of a database that is there its first schema is made; a file that is not there was meant to be elsewhere.
+        drop(self.at.open()?);
+        let shown = database.shown();
+        let mut said = format!("{shown} is up to date");
+        if let Database::Postgres(url) = &database
+            && self.distributed
+        {
+            Postgres::distribute(url).map_err(|it| it.to_string())?;
+            said += ", and its tables are spread";
+        }
+        done(self.json, &said, &json!({"store": shown, "distributed": self.distributed}));
         Ok(())
     }
 }

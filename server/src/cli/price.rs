@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use billing::rating::{Difference, RateCard, Usage};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::remote::{Server, Work, show_lines};
 use super::{Failure, Outcome, say};
@@ -220,21 +221,30 @@ impl Card {
                 Ok(())
             }
             Card::Upload { file, dry_run, server, json } => {
-                config::read_card(&file)?;
+                let card = config::read_card(&file)?;
                 let text = std::fs::read_to_string(&file).map_err(|it| it.to_string())?;
                 let is_json = file.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
                 let content_type = if is_json { "application/json" } else { "application/toml" };
                 let path = format!("/v1/rate-cards?dry_run={dry_run}");
-                let uploaded = server.post_text(&path, content_type, &text)?;
-                show_differences(&uploaded["differences"], json);
-                let done = if dry_run { "would be added" } else { "was added" };
-                if !json {
-                    say(&format!("version {} {done}, in force from {}", uploaded["version"], uploaded["effective_at"]));
+                let uploaded = server.post_text(&path, &key_of(&card), content_type, &text)?;
+                if json {
+                    say(&format!("{uploaded:#}"));
+                    return Ok(());
                 }
+                show_differences(&uploaded["differences"], false);
+                let done = if dry_run { "would be added" } else { "was added" };
+                say(&format!("version {} {done}, in force from {}", uploaded["version"], uploaded["effective_at"]));
                 Ok(())
             }
         }
     }
+}
+
+/// The key that a card is sent under: of what it says, so that the same sent again, because an answer was lost, is
+/// answered as it was.
+fn key_of(card: &RateCard) -> String {
+    let digest = Sha256::digest(rate_card::to_json(card).to_string().as_bytes());
+    format!("rate-card-{}", digest.iter().map(|it| format!("{it:02x}")).collect::<String>())
 }
 
 fn in_force(server: &Server) -> Result<RateCard, Failure> {

@@ -37,9 +37,10 @@ impl Server {
         answer(path, sent).map(|it| it.to_string())
     }
 
-    /// Posts a document as it is.
-    pub fn post_text(&self, path: &str, content_type: &str, text: &str) -> Result<Value, Failure> {
+    /// Posts a document as it is, under a key.
+    pub fn post_text(&self, path: &str, key: &str, content_type: &str, text: &str) -> Result<Value, Failure> {
         let request = self.agent().post(self.at(path)).header("content-type", content_type);
+        let request = request.header("idempotency-key", key);
         answer(path, request.header("authorization", self.authorization()?).send(text))
     }
 

@@ -7,11 +7,12 @@ use billing::ledger::{Command, Scope, Source, Terms};
 use billing::money::{Credits, Money};
 use billing::rating::Text;
 use billing::time::Timestamp;
+use store::{Fault, NameHash};
 
 use super::order::{Fingerprint, check_reason, done};
 use super::{Answer, By, Error};
 use crate::app::App;
-use crate::turnstile::Ask;
+use crate::turnstile::{Ask, Turned};
 
 #[derive(Clone, Debug)]
 pub struct GrantOrder {
@@ -38,8 +39,10 @@ pub enum GrantState {
     /// Its payment is disputed: nothing is drawn from what remains of it, and its time stands still.
     Frozen,
     Expired,
-    /// Nothing is left: spent or voided.
+    /// Nothing is left of it.
     Spent,
+    /// The same, and what was unused of it was taken back.
+    Voided,
 }
 
 #[derive(Clone, Debug)]
@@ -144,16 +147,21 @@ impl App {
         check_reason(&reason)?;
         let (subject, detail) = (known.account.id.to_string(), format!("{grant} {reason}"));
         let noted = by.noted(self.now(), "grant.void", subject, detail);
-        let ask = Ask {
+        let ask = |fact| Ask {
             account: known.account.number,
             command: Some(Command::Void { grant, keep: Credits::ZERO, reason: Arc::clone(&reason) }),
-            key: Some(key),
+            key: Some(key.clone()),
             by: Some(Arc::clone(&by.name)),
-            fact: None,
+            fact,
             once: None,
-            also: noted.into_iter().collect(),
+            also: noted.iter().cloned().collect(),
         };
-        let (transaction, is_replay) = done(self.turnstile.take_one(ask).await)?;
+        let mut turned = self.turnstile.take_one(ask(Some(NameHash::voided(grant)))).await;
+        if let Turned::Overtaken = turned {
+            // It was voided before: what came back to it since, from a hold or a reversal, may be taken as well.
+            turned = self.turnstile.take_one(ask(None)).await;
+        }
+        let (transaction, is_replay) = done(turned)?;
         Ok(Answer { account: known.account.id.clone(), transaction, is_replay })
     }
 
@@ -181,6 +189,20 @@ impl App {
             let terms = Arc::clone(terms);
             Some(GrantView { id, terms, expires_at, created_at, remaining, held, state, cursor })
         };
-        Ok(made.iter().filter_map(view).collect())
+        let mut views: Vec<GrantView> = made.iter().filter_map(view).collect();
+        self.tell_voided(&mut views)?;
+        Ok(views)
+    }
+
+    /// Calls those voided of which nothing is left because what was unused was taken back.
+    fn tell_voided(&self, views: &mut [GrantView]) -> Result<(), Fault> {
+        let mut gone: Vec<_> = views.iter_mut().filter(|it| it.state == GrantState::Spent).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<NameHash> = gone.iter().map(|it| NameHash::voided(it.id)).collect();
+        let named = self.store.recall(&names, &[])?.named;
+        gone.iter_mut().zip(named).filter(|it| it.1.is_some()).for_each(|(it, _)| it.state = GrantState::Voided);
+        Ok(())
     }
 }

@@ -5,11 +5,12 @@ use billing::Refusal;
 use billing::id::{HoldId, Name};
 use billing::ledger::{Captured, Closing, Command, Hold, HoldEnd, Over, Transaction, What, Work};
 use billing::money::Credits;
-use billing::rating::{Price, PriceLine, QuantityCeiling, RateCard, Text, Usage};
+use billing::rating::{Price, QuantityCeiling, RateCard, Text};
 use billing::time::{Span, Timestamp};
 use store::NameHash;
 
-use super::order::{Evidence, Fingerprint, done, in_order, once, promised, say_once};
+use super::held_work::{priceable, with_all_quantities};
+use super::order::{Evidence, Fingerprint, done, in_order, once};
 use super::quotes::agrees;
 use super::{Answer, By, Error, Order};
 use crate::app::{App, Known};
@@ -151,7 +152,7 @@ impl App {
         let more = match &order.more {
             None => Credits::ZERO,
             Some(HoldMore::Credits(credits)) => *credits,
-            Some(HoldMore::Quantities(quantities)) => self.priced(plan, quantities, &[])?.1.credits,
+            Some(HoldMore::Quantities(quantities)) => self.priced_on(plan, quantities, &[])?.1.credits,
         };
         let used = order.used.as_ref().map(|it| self.work_on(&known, plan, it, &[])).transpose()?;
         let expires_at = order.lasts.map(lasting).transpose()?.map(|it| now + it);
@@ -176,9 +177,13 @@ impl App {
         request.evidence(order.evidence.as_ref());
         let key = self.key_of_transaction(known.account.number, &order.key, request)?;
         let plan = work_of(&opened);
-        let mut work = match &order.amount {
-            HoldMore::Credits(credits) => self.stated(&known, plan, *credits)?,
-            HoldMore::Quantities(quantities) => self.work_on(&known, plan, quantities, &order.dimensions)?,
+        let work = match &order.amount {
+            HoldMore::Credits(credits) => self.stated_on(&known, plan, *credits, &order.dimensions),
+            HoldMore::Quantities(quantities) => self.work_on(&known, plan, quantities, &order.dimensions),
+        };
+        let mut work = match work {
+            Ok(work) => work,
+            Err(refused) => return self.answered_before(&known.account.id, &key, refused.into()),
         };
         work.evidence = order.evidence.map(|it| it.kept);
         let capture = |work| Command::Capture(Captured { hold: order.hold, work, over: order.over });
@@ -264,79 +269,6 @@ impl App {
                 Ok((order.order.work(known, usage, price, now)?, *credits, None))
             }
         }
-    }
-
-    /// Quantities by the meter, dimensions and rate card of a hold: prices hold from when it was opened.
-    fn priced(
-        &self,
-        plan: &Work,
-        quantities: &[(Text, u64)],
-        dimensions: &[(Text, Text)],
-    ) -> Result<(Usage, Price), Refusal> {
-        let mut all: Vec<(Text, Text)> = dimensions.to_vec();
-        let replaced = |name: &Text| dimensions.iter().any(|(it, _)| it == name);
-        all.extend(plan.usage.dimensions.iter().filter(|(name, _)| !replaced(name)).cloned());
-        let order = Order {
-            meter: Arc::clone(&plan.usage.meter),
-            quantities: quantities.to_vec(),
-            dimensions: all,
-            ..Order::default()
-        };
-        let usage = order.usage()?;
-        let card = self.card_of(plan);
-        let price = card.price(&usage)?;
-        // What was promised free because it is paid for makes nothing else free.
-        let is_the_same = || {
-            let value =
-                |usage: &Usage, once: &Text| usage.dimensions.iter().find(|it| it.0 == *once).map(|it| it.1.clone());
-            card.once_per(&usage).is_none_or(|once| value(&usage, once) == value(&plan.usage, once))
-        };
-        let promise = plan.quote.as_ref().map(|_| plan.price.credits);
-        let promise = promise.filter(|it| it.is_positive() || is_the_same());
-        Ok((usage, promise.map_or(price.clone(), |most| promised(price, most))))
-    }
-
-    fn card_of(&self, plan: &Work) -> Arc<RateCard> {
-        let cards = self.cards();
-        Arc::clone(cards.version(plan.price.rate_card).expect("a card that priced something is kept for ever"))
-    }
-
-    fn work_on(
-        &self,
-        known: &Known,
-        plan: &Work,
-        quantities: &[(Text, u64)],
-        dimensions: &[(Text, Text)],
-    ) -> Result<Work, Refusal> {
-        let (usage, price) = self.priced(plan, quantities, dimensions)?;
-        Ok(self.done_now(known, plan, usage, price))
-    }
-
-    /// Work on a hold, as it is paid for once or not by the card of the hold.
-    fn done_now(&self, known: &Known, plan: &Work, usage: Usage, price: Price) -> Work {
-        let now = self.now();
-        let mut work = Work { usage, price, occurred_at: now, hour: known.hour_of(now), ..plan.clone() };
-        say_once(&mut work, &self.card_of(plan));
-        work
-    }
-
-    /// Work whose price the caller states, within what was held or beyond.
-    fn stated(&self, known: &Known, plan: &Work, credits: Credits) -> Result<Work, Refusal> {
-        if credits < Credits::ZERO || Credits::MAX < credits {
-            return Err(Refusal::invalid("credits", "must be 0 or more, and at most 1000000000"));
-        }
-        let line = PriceLine {
-            item: "as stated".into(),
-            quantity: 1,
-            unit: "capture".into(),
-            unit_price: credits,
-            per: 1,
-            credits,
-        };
-        let price = Price { credits, lines: vec![line], rate_card: plan.price.rate_card };
-        let price = if plan.quote.is_some() { promised(price, plan.price.credits) } else { price };
-        let usage = Usage { quantities: Vec::new(), ..plan.usage.clone() };
-        Ok(self.done_now(known, plan, usage, price))
     }
 
     fn held(&self, id: HoldId) -> Result<(Arc<Known>, Arc<Transaction>), Error> {
@@ -437,22 +369,6 @@ fn lasting(span: Span) -> Result<Span, Refusal> {
         return Ok(span);
     }
     Err(Refusal::invalid("expires_in_seconds", "must be 1 to 604800 (seven days); extend the hold to keep it longer"))
-}
-
-/// Refuses a hold for work that could never be priced: with every quantity at none, the card must still know it.
-fn priceable(card: &RateCard, usage: &Usage) -> Result<(), Refusal> {
-    card.price(&with_all_quantities(card, usage)).map(|_| ())
-}
-
-fn with_all_quantities(card: &RateCard, usage: &Usage) -> Usage {
-    let mut usage = usage.clone();
-    let Some(meter) = card.meter(&usage.meter) else { return usage };
-    for quantity in &meter.quantities {
-        if let Err(place) = usage.quantities.binary_search_by(|(name, _)| name.cmp(&quantity.name)) {
-            usage.quantities.insert(place, (Arc::clone(&quantity.name), 0));
-        }
-    }
-    usage
 }
 
 fn ceilings(card: &RateCard, plan: &Work, available: Credits) -> Vec<QuantityCeiling> {

@@ -30,6 +30,7 @@ mod forecast;
 mod forgetting;
 mod free_tier;
 mod grants;
+mod held_work;
 mod holds;
 mod house_requests;
 mod invoice_page;

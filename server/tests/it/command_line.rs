@@ -227,6 +227,13 @@ fn a_server_is_asked_from_a_terminal() {
     assert_eq!(shown["meters"], json_said(&ask(&["rate-card", "show", "--in-force", "--json"]))["meters"]);
     assert_eq!(said(&ask(&["rate-card", "diff", card])).trim(), "no price changes");
     failed(&ask(&["rate-card", "upload", card, "--dry-run"]), 1, "version");
+    let next = std::fs::read_to_string(card).unwrap().replace("version = 1\n", "version = 2\n");
+    std::fs::write(card, next.replace("effective_at = 2026-01-01T", "effective_at = 2099-01-01T")).unwrap();
+    let uploaded = |more: &[&str]| json_said(&ask(&[&["rate-card", "upload", card, "--json"], more].concat()));
+    let expected = |is_dry_run: bool| json!({"version": 2, "effective_at": "2099-01-01T00:00:00.000Z", "dry_run": is_dry_run, "differences": []});
+    assert_eq!(uploaded(&["--dry-run"]), expected(true));
+    // Sent again, as where an answer was lost, it is answered as it was.
+    assert_eq!([uploaded(&[]), uploaded(&[])], [expected(false), expected(false)]);
     std::fs::write(card, "version = 1\n[meters]\nx = 1\n").unwrap();
     failed(&ask(&["rate-card", "check", card]), 1, "line 3");
 }
@@ -266,6 +273,11 @@ fn a_store_is_verified_backed_up_and_restored() {
     let report = json_said(&scrip(&["verify", "--data-dir", &fresh, "--json"]));
     assert_eq!((&report["transactions"], &report["difference_count"]), (&json!(3), &json!(0)));
     failed(&scrip(&["verify", "--data-dir", "/nowhere"]), 1, "there is no store");
+    // A store is made where it is to be served from, not where a name is misspelt.
+    assert!(said(&scrip(&["migrate", "--data-dir", &fresh])).contains("is up to date"));
+    let misspelt = place("fersh");
+    failed(&scrip(&["migrate", "--data-dir", &misspelt]), 1, "there is no store at");
+    assert!(!std::path::Path::new(&misspelt).exists());
     // What the line names is meant, whatever the environment does.
     let mut named = Command::new(env!("CARGO_BIN_EXE_scrip"));
     named.env("SCRIP_DATABASE_URL", "sqlite:/nowhere/scrip.db");

@@ -197,7 +197,7 @@ fn grants_are_drawn_shown_and_voided() {
     assert_eq!(server.post(&void, "v2", &json!({"reason": "Over"})).problem().1, "nothing_to_void");
     let grants = server.get("/v1/accounts/ada/grants").json();
     let states: Vec<&str> = grants["data"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["spent", "live", "live"]);
+    assert_eq!(states, ["voided", "live", "live"]);
     assert_eq!(grant("g2", json!({"credits": 1, "source": "welcome", "reason": "x"})).problem().2, "source");
     assert_eq!(grant("g2", json!({"credits": 1, "source": "promo", "reason": ""})).problem().2, "reason");
     assert_eq!(grant("", json!({"credits": 1, "source": "promo", "reason": "x"})).problem().2, "Idempotency-Key");

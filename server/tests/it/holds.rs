@@ -80,6 +80,79 @@ fn a_capture_keeps_what_its_quantities_were_measured_by() {
 }
 
 #[test]
+fn a_model_that_stands_in_costs_no_more_than_the_one_the_hold_is_for() {
+    let server = Served::start();
+    server.account("ada");
+    let (luna, terra, astra) = ("gpt-6-luna", "gpt-6.1-terra", "gpt-6-astra");
+    let used = json!({"input_tokens": 8_000});
+    let price = |model: &str| {
+        let asked = json!({"account": "ada", "meter": "ai_chat", "dimensions": {"model": model}, "quantities": used});
+        server.post("/v1/quotes", "", &asked).json()["credits"].clone()
+    };
+    assert_eq!((price(terra), price(astra)), (json!("1"), json!("10")));
+    for (number, (held, said, as_of, asked)) in [
+        // What was asked for is what the hold says, unless somebody says otherwise.
+        (json!({"model": terra}), json!({"model": astra}), terra, Some(terra)),
+        (json!({"model": terra}), json!({"model": luna}), luna, Some(terra)),
+        (json!({"model": terra}), json!({"model": terra}), terra, None),
+        (json!({"model": terra, "asked_model": luna}), json!({"model": astra}), luna, Some(luna)),
+        (json!({"model": terra}), json!({"model": astra, "asked_model": luna}), luna, Some(luna)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = format!("k{number}");
+        let order = json!({"account": "ada", "meter": "ai_chat", "dimensions": held, "credits": "2",
+            "expires_in_seconds": 600, "idempotency_key": key});
+        let hold = server.post("/v1/holds", "", &order).json();
+        let captured = json!({"quantities": used, "dimensions": said});
+        let captured = server.post(&path(&hold, "/capture"), &format!("c{number}"), &captured);
+        assert_eq!(captured.status, 201, "{}", captured.text);
+        let charge = &captured.json()["charge"];
+        assert_eq!(charge["credits"], price(as_of), "{held} {said}: {charge}");
+        let dimensions = &charge["dimensions"];
+        assert_eq!((&dimensions["model"], dimensions["asked_model"].as_str()), (&said["model"], asked), "{charge}");
+    }
+}
+
+/// Whoever states the price says what became of the work, as who tells quantities does.
+#[test]
+fn a_stated_price_is_of_work_that_the_card_knows_and_that_came_to_something() {
+    let server = Served::start();
+    server.account("ada");
+    let hold = open(&server, "h1", json!("2"));
+    for (said, field) in [
+        (json!({"model": "gpt-0"}), "dimensions.model"),
+        (json!({"mood": "good"}), "dimensions.mood"),
+        (json!({"outcome": ""}), "dimensions.outcome"),
+    ] {
+        let refused = server.post(&path(&hold, "/capture"), "c1", &json!({"credits": "1", "dimensions": said}));
+        assert_eq!((refused.problem().0, &*refused.problem().2), (422, field), "{}", refused.text);
+    }
+    for (said, credits) in [
+        (json!({}), "1"),
+        (json!({"outcome": "done"}), "1"),
+        (json!({"outcome": "failed"}), "0"),
+        (json!({"outcome": "empty"}), "0"),
+        (json!({"model": "gpt-6-astra"}), "1"),
+    ] {
+        let hold = open(&server, &format!("h{said}"), json!("2"));
+        let stated = json!({"credits": "1", "dimensions": said});
+        let captured = server.post(&path(&hold, "/capture"), &format!("c{said}"), &stated);
+        assert_eq!(captured.status, 201, "{}", captured.text);
+        let charge = &captured.json()["charge"];
+        assert_eq!(charge["credits"], credits, "{said}: {charge}");
+        for (name, value) in said.as_object().unwrap() {
+            assert_eq!(&charge["dimensions"][name], value, "{charge}");
+        }
+    }
+    let usage = server.get("/v1/accounts/ada/usage?group_by=model").json();
+    let groups = usage["buckets"][0]["groups"].as_array().unwrap();
+    let by: Vec<(&Value, &Value)> = groups.iter().map(|it| (&it["model"], &it["credits"])).collect();
+    assert_eq!(by, [(&json!("gpt-6-astra"), &json!("1")), (&json!("gpt-6.1-terra"), &json!("2"))], "{usage}");
+}
+
+#[test]
 fn capturing_above_a_hold_draws_or_takes_what_there_is() {
     let server = Served::start();
     server.account("ada");

@@ -180,6 +180,8 @@ pub enum GrantStateShown {
     Expired,
     /// Nothing is left of it.
     Spent,
+    /// Nothing is left of it, and what was unused was taken back.
+    Voided,
 }
 
 impl GrantShown {
@@ -196,6 +198,7 @@ impl GrantShown {
                 GrantState::Frozen => GrantStateShown::Frozen,
                 GrantState::Expired => GrantStateShown::Expired,
                 GrantState::Spent => GrantStateShown::Spent,
+                GrantState::Voided => GrantStateShown::Voided,
             },
             effective_at: Instant(terms.effective_at),
             expires_at: Instant::unless_never(view.expires_at),

@@ -228,11 +228,12 @@ pub async fn extend(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 #[serde(deny_unknown_fields)]
 #[schema(as = CaptureRequest, example = json!({"quantities": {"input_tokens": 900, "output_tokens": 410}}))]
 pub struct CaptureIn<'a> {
-    /// What it cost, where you price it yourself.
+    /// What it cost, where you price it yourself. Work whose `outcome` costs nothing costs nothing all the same.
     credits: Option<AmountIn>,
     /// Or what was used, priced by the meter and rate card of the hold.
     quantities: Option<QuantitiesIn>,
-    /// Beside those of the hold: `outcome`, or the model that was used in the end.
+    /// Beside those of the hold: `outcome`, or the model that was used in the end. Where that is another than the
+    /// hold's, the hold's is what was asked for, and the cheaper of the two is charged.
     dimensions: Option<DimensionsIn>,
     /// When it cost more than the hold: `draw` takes the difference or is refused; `to_limit` takes what there is.
     #[serde(default)]

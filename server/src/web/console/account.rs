@@ -265,6 +265,7 @@ fn grant(it: &GrantView, zone: &TimeZone) -> GrantRow {
             GrantState::Frozen => "frozen by a dispute",
             GrantState::Expired => "expired",
             GrantState::Spent => "spent",
+            GrantState::Voided => "voided",
         },
         can_void: it.remaining.is_positive() && it.state != GrantState::Expired,
     }

@@ -177,7 +177,7 @@ fn line(line: &PriceLine) -> ReceiptLine {
 
 /// So many of a unit: `token`, `packages of 1,000`.
 fn counted(unit: &str, count: u64) -> String {
-    let size = unit.strip_prefix("package of ").and_then(|it| it.parse().ok()).map(show::thousands);
+    let size = unit.strip_prefix("package of ").and_then(|it| it.parse::<u64>().ok()).map(show::thousands);
     let (one, of) = size.map_or((unit, String::new()), |it| ("package", format!(" of {it}")));
     format!("{one}{}{of}", if count == 1 { "" } else { "s" })
 }
