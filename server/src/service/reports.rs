@@ -2,6 +2,7 @@
 //!
 //! Added up of the house's months, of which there are twelve a year, so a report costs the same at a thousand and at a
 //! billion entries. How complete they are is said in each.
+use billing::Refusal;
 use billing::accounting::{Sums, Takings};
 use billing::calendar::Date;
 use billing::ledger::{LedgerAccount, Source};
@@ -87,7 +88,13 @@ impl App {
     }
 
     /// What a month of UTC came to.
+    ///
+    /// # Errors
+    /// When it has not begun.
     pub fn revenue(&self, month: Month) -> Result<RevenueReport, Error> {
+        if Month::at(self.now()) < month {
+            return Err(Refusal::invalid("month", "has not begun").into());
+        }
         let freshness = self.books_until(month.end())?;
         let (mut before, mut sums) = (Sums::default(), Sums::default());
         for kept in self.house_months(Some(month))? {

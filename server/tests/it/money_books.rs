@@ -213,9 +213,13 @@ fn a_month_recognises_what_was_used_and_defers_what_is_left() {
     assert_eq!((&long_ago["deferred"], &long_ago["outstanding"]), (&json!([]), &json!("0")));
     let csv = shop.server.get_csv(&format!("/v1/reports/revenue?month={month}")).text;
     assert!(csv.contains(&format!("{month},recognised,use,eur,5.07,\n")), "{csv}");
-    for wrong in ["2026", "2026-13", "november"] {
+    for wrong in ["2026", "2026-13", "november", "9998-12"] {
         assert_eq!(shop.server.get(&format!("/v1/reports/revenue?month={wrong}")).problem().2, "month");
     }
+    // What is owed at an instant ahead nobody knows: it is what is owed now, and says so.
+    let ahead = shop.server.get("/v1/reports/liability?at=2099-01-01T00:00:00Z").json();
+    assert_eq!(ahead["outstanding"], credits["outstanding"]);
+    assert!(ahead["at"].as_str().unwrap() < "2099", "{ahead}");
 }
 
 /// By an invoice of the platform's own, say: the money is in the books as what came through Scrip is.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::ledger::{LedgerAccount, Transaction, What};
+use billing::money::Currency;
 use rusqlite::Connection;
 use store::sqlite::{Options, Sqlite, backup, restore};
-use store::{Change, CommitError, NameHash, QuoteRecord, Store, verify};
+use store::{Account, Change, CommitError, NameHash, QuoteRecord, Store, verify};
 
 use crate::homes::restless;
 use crate::make::{Desk, account, minute};
@@ -315,6 +316,43 @@ fn a_second_writer_is_refused_and_readers_are_not() {
     assert_eq!(kinds, "granted");
     drop((reader, store));
     scratch.open();
+}
+
+/// Nor in the free space of its files, however long it was; of an open store, once its log was begun anew.
+#[test]
+fn what_was_forgotten_is_not_in_the_files_of_a_store_that_was_closed() {
+    const WORDS: [&str; 4] = ["Zelda", "zelda@quint.example", "Hiddenlane", "LT100001"];
+    let scratch = Scratch::new();
+    let holding = |word: &str| {
+        let files = std::fs::read_dir(scratch.path()).unwrap().map(|it| std::fs::read(it.unwrap().path()).unwrap());
+        files.filter(|it| it.windows(word.len()).any(|it| it.eq_ignore_ascii_case(word.as_bytes()))).count()
+    };
+    let known = |number: u64, id: &str| Account {
+        number: account(number),
+        id: id.parse().unwrap(),
+        created_at: minute(0),
+        name: Some(format!("Zelda {id}")),
+        email: Some(format!("zelda@quint.example.{id}")),
+        currency: Currency::EUR,
+        timezone: "Europe/Vilnius".into(),
+        address: Some(format!("{{\"street\":\"{}\"}}", "Hiddenlane 7, ".repeat(800))),
+        tax_id: Some("LT100001".into()),
+        closed_at: None,
+    };
+    let all = [known(1, "one"), known(2, "two")];
+    let store = scratch.open();
+    store.commit(&all.clone().map(|it| Change::Register { account: it, fingerprints: Vec::new() })).unwrap();
+    drop(store);
+    assert!(WORDS.iter().all(|it| holding(it) == 1));
+    let store = scratch.open();
+    let erased = all.map(|was| {
+        let (name, email, address, tax_id) = (None, None, None, None);
+        let account = Account { name, email, address, tax_id, closed_at: Some(minute(1)), ..was.clone() };
+        Change::Account { was: Box::new(was), account }
+    });
+    store.commit(&erased).unwrap();
+    drop(store);
+    assert_eq!(WORDS.map(holding), [0; 4], "files that hold {WORDS:?}");
 }
 
 #[test]

@@ -36,7 +36,9 @@ pub struct AccountIn<'a> {
     /// ISO 4217. Decides what a credit costs.
     #[schema(pattern = "^[A-Za-z]{3}$")]
     currency: Option<String>,
-    /// IANA name. Days and months are cut by it.
+    /// IANA name. Days and months are cut by it. Usage is kept by the hours of the zone it was told in: after a move
+    /// between zones whose hours begin at different minutes, such as from Asia/Kolkata to UTC, an hour of before counts
+    /// whole for the day in which it began.
     #[schema(max_length = 64)]
     timezone: Option<String>,
     /// The billing address, as any JSON object. Its `country`, where it says one, is an ISO 3166-1 code of two letters,

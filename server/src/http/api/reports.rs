@@ -180,7 +180,7 @@ pub async fn ledger(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 /// `of` which source or meter by its id, its `unit` and `amount`, and the `name` people know the source or meter by.
 #[utoipa::path(get, path = "/v1/reports/revenue", operation_id = "getRevenue", tag = "Reports",
     params(("month" = Option<String>, Query, description = "Such as `2026-11`, by the calendar of UTC; this month \
-        where nothing is said.", pattern = "^[0-9]{4}-[0-9]{2}$")),
+        where nothing is said. One that has not begun is refused.", pattern = "^[0-9]{4}-[0-9]{2}$")),
     security(("api_key" = ["admin"])),
     responses((status = 200, description = "The month.", content(
         (RevenueShown = "application/json"), (String = "text/csv")))))]
@@ -200,8 +200,8 @@ pub async fn revenue(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 ///
 /// Outstanding credits, and the money received for them, as they stood at the instant `at`. They are kept by days of
 /// UTC: at a midnight, such as `2027-01-01T00:00:00Z` for the end of 2026, the answer is of that very instant; within a
-/// day, it is of the midnight that ends it, or of now where it is not over. The `at` of the answer says which. As CSV
-/// with `Accept: text/csv`.
+/// day, it is of the midnight that ends it. Of an instant that has not come yet, and of a day that is not over, it is of
+/// now. The `at` of the answer says which. As CSV with `Accept: text/csv`.
 #[utoipa::path(get, path = "/v1/reports/liability", operation_id = "getLiability", tag = "Reports",
     params(("at" = Option<String>, Query, description = "A midnight of UTC, for what was owed at that instant; any \
         other instant stands for the midnight after it. Now where nothing is said.", format = DateTime)),
