@@ -223,6 +223,7 @@ impl Book {
             priority: Terms::PRIORITY,
             scope: Scope::default(),
             cost: None,
+            charged: None,
             payment: None,
             reason: Arc::clone(reason),
         };
