@@ -247,7 +247,7 @@ impl App {
         let mut payment = self.payment_of(&known, &kept.body, period, Way::OnSession);
         let charged = self.with_tax(&known, net);
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
-        payment.item = format!("{} credits (change of plan)", super::printed::credits(credits));
+        payment.item = format!("{} credits (change of plan)", super::rounded::used(credits));
         (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.name.to_string()));
         let id = self.begin_payment(&known, kept, payment, vec![fresh.led_to(KIND, now)])?.ok_or(Error::Busy)?;
         self.carry_out(id).await?;

@@ -123,7 +123,7 @@ impl App {
         let Some(topic) = topic_of(what).filter(|_| self.postbox.is_some() && known.account.email.is_some()) else {
             return Ok(None);
         };
-        if self.is_told_otherwise(known, what, &notice.body.about)? {
+        if notice.body.is_outdone || self.is_told_otherwise(known, notice)? {
             return Ok(None);
         }
         let number = known.account.number;
@@ -138,10 +138,13 @@ impl App {
 
     /// A top-up that failed is told of by the rule that made it, and the try that made a subscription late by the
     /// subscription: they say what comes next. What was cancelled is known to who did it. (The other way round, what
-    /// they bought is told of once, by its receipt.)
-    fn is_told_otherwise(&self, known: &Known, what: &str, about: &Value) -> Result<bool, Error> {
-        if what != Happening::PaymentFailed.as_str() {
-            return Ok(false);
+    /// they bought is told of once, by its receipt.) And where a rule pauses because of a failure, the pause says it all.
+    fn is_told_otherwise(&self, known: &Known, notice: &Kept<Notice>) -> Result<bool, Error> {
+        let about = &notice.body.about;
+        match notice.body.what.parse() {
+            Ok(Happening::AutoTopupFailed) => return self.is_told_with(notice, Happening::AutoTopupPaused),
+            Ok(Happening::PaymentFailed) => {}
+            _ => return Ok(false),
         }
         Ok(match about["purpose"].as_str() {
             Some("auto_topup") => true,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::digest;
 use super::letter::Letter;
 use crate::app::{App, Known};
-use crate::service::printed;
+use crate::service::{printed, rounded};
 
 /// A notice's facts, each read where it is there.
 pub(super) struct Facts<'a> {
@@ -113,6 +113,11 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
                     "Your credits were topped up",
                     "Your balance fell below the threshold you set, so auto-topup bought more.",
                 ),
+                Some("subscription") if facts.is_upgrade() => (
+                    "Your plan is upgraded",
+                    "The credits for the rest of this period are in your account. The plan is charged from the next \
+                     period on.",
+                ),
                 Some("subscription") => (
                     "Your subscription is paid",
                     "This period's credits are in your account. Unused ones of earlier periods stay.",
@@ -125,6 +130,7 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
             .letter("Your refund is on its way", "It goes back the way you paid; banks take up to ten days to show it.")
             .row("Refunded", facts.money("amount").or_else(|| facts.money("total")))
             .row("Credits taken back", facts.credits("credits"))
+            .row("Reason", facts.plain("reason"))
             .row("Payment", facts.plain("payment")),
         "subscription.renewal_upcoming" => facts
             .letter(
@@ -198,7 +204,11 @@ fn of_trouble(facts: &Facts<'_>, what: &str) -> Letter {
             .button("Look at billing", facts.link()),
         "auto_topup.paused" => {
             let (text, what_to_do) = topup_paused(facts.about);
-            facts.refused("Auto-topup is paused", text).button(what_to_do, facts.link())
+            let title = "Auto-topup is paused";
+            if failure_of(facts.about) == Some(Failure::PriceChanged) {
+                return facts.dearer(title, text).button(what_to_do, facts.link());
+            }
+            facts.refused(title, text).button(what_to_do, facts.link())
         }
         "subscription.past_due" => {
             let again = if is_tried_again(facts.about) { " We try again;" } else { "" };
@@ -255,6 +265,14 @@ fn topup_paused(about: &Value) -> (&'static str, &'static str) {
             ("It goes on when you have confirmed the payment, or switched it on again.", "Look at billing")
         }
         Some(Failure::Disputed) => ("It charges nothing until that is settled.", "Look at billing"),
+        Some(Failure::PriceChanged) => {
+            ("Nothing was charged, and nothing will be before you agree to the new price.", "See the new price")
+        }
+        Some(Failure::WrongAmount) => (
+            "Another amount was collected than was asked for, and its credits wait. It charges nothing more until you \
+             switch it on again.",
+            "Look at billing",
+        ),
         _ => ("It charges nothing until you switch it on again.", "Switch it on again"),
     }
 }
@@ -291,6 +309,23 @@ impl<'a> Facts<'a> {
             .row("Tried again", self.when("next_try_at"))
     }
 
+    /// What was not charged because it costs more than was agreed to.
+    fn dearer(&self, title: &str, text: &str) -> Letter {
+        let credits = self.text("credits").and_then(|it| it.parse().ok());
+        let costs = credits.map(|it| printed::money(self.app.price_of_topup(self.known, it).total));
+        self.letter(title, text)
+            .row("Credits", self.credits("credits"))
+            .row("Agreed", self.money("total"))
+            .row("Costs now", costs)
+    }
+
+    /// Whether it paid for the rest of a period, on a larger plan.
+    fn is_upgrade(&self) -> bool {
+        let payment = self.text("payment").and_then(|it| it.parse().ok());
+        let kept = payment.and_then(|it| self.app.payment_kept(it).ok().flatten());
+        kept.is_some_and(|it| it.body.period.is_some_and(|it| it.is_upgrade))
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.about[name].as_str().filter(|it| !it.is_empty())
     }
@@ -307,13 +342,18 @@ impl<'a> Facts<'a> {
         &self.known.zone
     }
 
-    /// Credits with what they are worth.
+    /// Credits with what they are worth: what there is to spend never more than there is.
     pub(super) fn credits(&self, name: &str) -> Option<String> {
-        self.text(name)?.parse().ok().map(|it| self.worth(it))
+        let credits: Credits = self.text(name)?.parse().ok()?;
+        let said = if name == "available" { rounded::have(credits) } else { rounded::used(credits) };
+        Some(self.with_money(&said, credits))
     }
     pub(super) fn worth(&self, credits: Credits) -> String {
+        self.with_money(&rounded::used(credits), credits)
+    }
+    fn with_money(&self, said: &str, credits: Credits) -> String {
         let money = self.app.at_list_price(credits, self.known.account.currency);
-        format!("{} credits ({})", printed::credits(credits), printed::money(money))
+        format!("{} credits ({})", said.strip_suffix(".00").unwrap_or(said), printed::money(money))
     }
 
     /// An invoice by the number that stands on it.
@@ -420,5 +460,7 @@ mod tests {
         assert!(paused("monthly_maximum", later).contains("by itself"));
         assert!(paused("authentication_required", None).contains("confirmed"));
         assert!(paused("disputed", None).contains("until that is settled"));
+        assert!(paused("price_changed", None).contains("agree to the new price"));
+        assert!(paused("wrong_amount", None).contains("Another amount was collected"));
     }
 }
