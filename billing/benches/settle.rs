@@ -39,6 +39,7 @@ fn book(servers: usize) -> Book {
         priority: Terms::PRIORITY,
         scope: billing::ledger::Scope::default(),
         cost: None,
+        charged: None,
         payment: None,
         reason: "benchmark".into(),
     };

@@ -408,6 +408,7 @@ impl WelcomeGrant {
             priority: Terms::PRIORITY,
             scope: billing::ledger::Scope { meters: self.meters.clone(), projects: Vec::new() },
             cost: None,
+            charged: None,
             payment: None,
             reason: Arc::clone(&self.reason),
         }

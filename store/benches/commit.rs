@@ -194,6 +194,7 @@ impl Load {
             priority: Terms::PRIORITY,
             scope: Scope::default(),
             cost: None,
+            charged: None,
             payment: None,
             reason: "bought".into(),
         });

@@ -90,6 +90,8 @@ pub struct Terms {
     pub scope: Scope,
     /// The money paid for all of the grant, tax aside: its cost basis. None for free credits.
     pub cost: Option<Money>,
+    /// What the payment of a top-up collected, tax included, in minor units: the month's maximum counts it.
+    pub charged: Option<i64>,
     /// The payment that paid for it.
     pub payment: Option<Text>,
     pub reason: Text,

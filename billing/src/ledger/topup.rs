@@ -5,7 +5,8 @@
 //! what came of it.
 //!
 //! Invariants: one top-up under way; what was started in a calendar month of the account's zone, or was under way when
-//! it began, and has not failed is at most the monthly maximum; after a failure nothing is started before the back-off
+//! it began, and has not failed is at most the monthly maximum: what is under way counts as what was agreed to, and what
+//! was charged as what was charged, which is less where taxes or prices have fallen; after a failure nothing is started before the back-off
 //! is over, and nothing but a payment that came through ends it early; nothing is started while a payment is disputed.
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -138,20 +139,24 @@ impl Topup {
         }
     }
 
-    /// A payment came through: whatever it was for, money can be had again.
-    fn settle(&mut self, payment: &str, month: Timestamp, at: Timestamp) {
+    /// A payment came through: whatever it was for, money can be had again. What it collected counts; what was agreed
+    /// to, where that was not written down.
+    fn settle(&mut self, (payment, charged): (&str, Option<i64>), month: Timestamp, at: Timestamp) {
         self.failures = 0;
         self.retry_at = Timestamp::EPOCH;
         let is_it = |it: &UnderWay| it.payment.to_string() == payment;
         if let Some(under_way) = self.under_way.take_if(|it| is_it(it)) {
+            let charged = charged.unwrap_or(under_way.total);
             // Started last month and charged in this, or in either: it counts in both.
             if self.counted_at < month {
-                (self.spent, self.counted_at) = (under_way.total, at);
+                (self.spent, self.counted_at) = (charged, at);
+            } else {
+                self.spent -= under_way.total - charged;
             }
             // The customer confirmed what the rule was waiting for.
             self.paused = self.paused.filter(|it| *it != Failure::AuthenticationRequired);
         } else if let Some(lapsed) = self.lapsed.take_if(|it| is_it(it)) {
-            (self.spent, self.counted_at) = (self.spent_since(month) + lapsed.total, at);
+            (self.spent, self.counted_at) = (self.spent_since(month) + charged.unwrap_or(lapsed.total), at);
         }
     }
 
@@ -342,11 +347,11 @@ impl Book {
 
     /// A grant that somebody paid for may be what the rule is waiting for.
     pub(super) fn settle_topup(&mut self, transaction: &Transaction) {
-        let paid = transaction.granted().and_then(|(_, terms)| terms.payment.as_ref());
-        let Some(payment) = paid.filter(|_| self.topup.is_some()) else { return };
+        let paid = transaction.granted().and_then(|(_, terms)| Some((&**terms.payment.as_ref()?, terms.charged)));
+        let Some(paid) = paid.filter(|_| self.topup.is_some()) else { return };
         let month = self.month_start(transaction.at);
         if let Some(topup) = &mut self.topup {
-            topup.settle(payment, month, transaction.at);
+            topup.settle(paid, month, transaction.at);
             if 0 < self.disputes {
                 topup.wait_for_dispute();
             }

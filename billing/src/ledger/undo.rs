@@ -226,6 +226,7 @@ impl Book {
             priority: Terms::PRIORITY,
             scope: Scope::default(),
             cost: None,
+            charged: None,
             payment: None,
             reason: Arc::clone(reason),
         };

@@ -123,6 +123,7 @@ fn registration(number: usize, now: Timestamp) -> Vec<Change> {
             priority: Terms::PRIORITY,
             scope: Default::default(),
             cost: None,
+            charged: None,
             payment: None,
             reason: "benchmark".into(),
         };

@@ -118,6 +118,7 @@ impl App {
             priority: order.priority.unwrap_or(Terms::PRIORITY),
             scope: order.scope,
             cost: order.cost,
+            charged: None,
             payment: None,
             reason: order.reason,
         };

@@ -72,6 +72,7 @@ mod report_csv;
 mod reports;
 mod reprice;
 mod requests;
+pub mod rounded;
 mod sales;
 mod sandbox;
 mod seal;

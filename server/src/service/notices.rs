@@ -96,17 +96,27 @@ pub struct Tidings<'a> {
 pub(super) struct Notice {
     pub what: String,
     pub about: Value,
+    /// Another of the same cause says more: people are written to once, and endpoints told of each.
+    #[serde(default)]
+    pub is_outdone: bool,
 }
 
 /// The change that has something told, to be committed with its cause.
 pub fn raise(news: &Tidings<'_>, at: Timestamp) -> Change {
-    let notice = Notice { what: news.what.as_str().to_owned(), about: news.about.clone() };
+    raised(news, false, at)
+}
+
+/// The same, of something that another notice of its cause outdoes.
+pub(super) fn raised(news: &Tidings<'_>, is_outdone: bool, at: Timestamp) -> Change {
+    let notice = Notice { what: news.what.as_str().to_owned(), about: news.about.clone(), is_outdone };
     Kept::new(news.account, NOTICE, name_of(news.what, news.cause), notice).next(at, Some(at))
 }
 
+const NAMED: &str = "notice_";
+
 /// Full stops part what is signed, so a name has none.
 fn name_of(what: Happening, cause: &str) -> String {
-    format!("notice_{cause}_{}", what.as_str()).replace('.', "-")
+    format!("{NAMED}{cause}_{}", what.as_str()).replace('.', "-")
 }
 
 /// What goes with a transaction because of what it says: notices, and reminders to look again.
@@ -135,7 +145,8 @@ fn of_balance(low: Credits, before: &Book, transaction: &Transaction) -> Option<
     // Under running servers the ladder tells of zero, and says what follows.
     let is_told = before.burning().ladder.zero_at.is_some()
         || transaction.notices.iter().any(|it| matches!(it, billing::ledger::Notice::Exhausted { .. }));
-    let what = if Credits::ZERO < was && now <= Credits::ZERO && !is_told {
+    let is_out = Credits::ZERO < was && now <= Credits::ZERO;
+    let what = if is_out && !is_told && !ladder_tells(before, transaction) {
         Happening::BalanceExhausted
     } else if low <= was && now < low {
         Happening::BalanceLow
@@ -155,6 +166,13 @@ fn of_balance(low: Credits, before: &Book, transaction: &Transaction) -> Option<
         about["for_other_work"] = json!((total - now).to_string());
     }
     Some(of_transaction(transaction, what, about))
+}
+
+/// Whether running servers have nothing left from here on: then the ladder's next step, at this very instant, tells.
+fn ladder_tells(before: &Book, transaction: &Transaction) -> bool {
+    let mut after = before.clone();
+    after.apply(transaction);
+    after.runs_out_at(transaction.at) == Some(transaction.at)
 }
 
 /// Whether it is the first grant of an account, or another of its welcome.

@@ -326,6 +326,7 @@ impl Payment {
             priority: Terms::PRIORITY,
             scope: billing::ledger::Scope::default(),
             cost: Some(self.money(self.net)),
+            charged: (self.purpose == Purpose::AutoTopup).then(|| self.total()),
             payment: Some(id.into()),
             reason: self.item.as_str().into(),
         }

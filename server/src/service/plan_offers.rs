@@ -85,6 +85,7 @@ impl App {
             tax: money(charged.tax),
             total: money(charged.net + charged.tax),
             tax_rate: charged.taxed.rate,
+            treatment: charged.taxed.treatment(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a purchase would cost this account, tax included: what is shown before anybody is asked for money.
 use billing::id::Name;
 use billing::money::{Credits, Money};
+use billing::tax::Treatment;
 
 use super::{Error, Goods};
 use crate::app::App;
@@ -13,6 +14,8 @@ pub struct PriceOfCredits {
     pub total: Money,
     /// Hundredths of a percent.
     pub tax_rate: u32,
+    /// Why the tax is what it is.
+    pub treatment: Treatment,
 }
 
 impl App {

@@ -136,23 +136,25 @@ fn keys<'a, K: Ord, V>(one: &'a BTreeMap<K, V>, other: &'a BTreeMap<K, V>) -> BT
     one.keys().chain(other.keys()).collect()
 }
 
+/// What takings are made of, as `amounts` gives it.
+const AMOUNTS: [&str; 5] = ["received", "refunded", "clawed back", "recognised from use", "recognised from breakage"];
+
+fn amounts(it: &Takings) -> [i128; 5] {
+    [it.received, it.refunded, it.clawed_back, it.revenue.used, it.revenue.breakage]
+}
+
 fn sums_differ(expected: &Sums, found: &Sums) -> String {
     let mut told = Told::default();
     told.compare("transactions", Some(expected.transactions), Some(found.transactions));
     for it in keys(&expected.ledger, &found.ledger) {
         told.compare(format_args!("credits of {it}"), expected.ledger.get(it), found.ledger.get(it));
     }
-    let amounts: [(&str, fn(&Takings) -> i128); 5] = [
-        ("received", |it| it.received),
-        ("refunded", |it| it.refunded),
-        ("clawed back", |it| it.clawed_back),
-        ("recognised from use", |it| it.revenue.used),
-        ("recognised from breakage", |it| it.revenue.breakage),
-    ];
     for it in keys(&expected.money, &found.money) {
-        for (what, amount) in amounts {
-            let of = |sums: &Sums| sums.money.get(it).map(|takings| money(amount(takings), *it));
-            told.compare(format_args!("{it} {what}"), of(expected), of(found));
+        let of = |sums: &Sums| sums.money.get(it).map(amounts);
+        let (expected, found) = (of(expected), of(found));
+        for (place, what) in AMOUNTS.into_iter().enumerate() {
+            let of = |amounts: &Option<[i128; 5]>| amounts.map(|amounts| money(amounts[place], *it));
+            told.compare(format_args!("{it} {what}"), of(&expected), of(&found));
         }
     }
     told.text()

@@ -26,6 +26,8 @@ use crate::turnstile::{Ask, Turned};
 
 pub(super) const KIND: &str = "refund";
 const ATTEMPTS_MAX: u32 = 16;
+/// Refunds of an account among which those of one payment are looked for, where it is said why they were made.
+const LOOKED_AT: usize = 50;
 
 /// How much is to go back.
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +192,14 @@ impl App {
             }
         };
         Ok(RefundView { id: then.id, refund: then.refund, is_replay: true })
+    }
+
+    /// What was said for each refund of a payment, newest first, among the newest of the account.
+    pub fn refund_reasons(&self, payment: PaymentId) -> Result<Vec<String>, Error> {
+        let newest = self.all_kept::<Refund>(payment.place().account, KIND, None, LOOKED_AT)?;
+        let id = payment.to_string();
+        let of_it = newest.into_iter().filter(|it| it.body.payment == id && it.body.status != RefundState::Failed);
+        Ok(of_it.map(|it| it.body.reason).collect())
     }
 
     /// A payment's refunds would be many: they are found one by one, by their id.

@@ -252,7 +252,7 @@ impl App {
         let mut payment = self.payment_of(&known, &kept.body, period, Way::OnSession);
         let charged = self.with_tax(&known, net);
         (payment.net, payment.tax, payment.credits) = (charged.net, charged.tax, credits.micros());
-        payment.item = format!("{} credits (change of plan)", super::printed::credits(credits));
+        payment.item = format!("{} credits (change of plan)", super::rounded::used(credits));
         (payment.return_url, payment.by) = (order.return_url.clone(), Some(order.by.name.to_string()));
         let also = noted.into_iter().chain([fresh.led_to(KIND, now)]).collect();
         let id = self.begin_payment(&known, kept, payment, also)?.ok_or(Error::Busy)?;

@@ -56,6 +56,8 @@ pub struct AtOnce {
 #[derive(Clone, Debug)]
 pub struct TopupView {
     pub topup: Option<Topup>,
+    /// What one top-up of the rule costs now.
+    pub price: Option<PriceOfCredits>,
     /// Minor units charged or about to be this month.
     pub spent: i64,
     /// The monthly maximum is reached: nothing is bought before this.
@@ -106,12 +108,25 @@ impl App {
         let book = self.book(known.account.number)?.brought_up_to(now);
         let topup = book.topup().cloned();
         let Some(rule) = topup.as_ref().map(|it| Arc::clone(&it.rule)) else {
-            return Ok(TopupView { topup, spent: 0, waits_until: None, warnings: Vec::new() });
+            return Ok(TopupView { topup, price: None, spent: 0, waits_until: None, warnings: Vec::new() });
         };
         let warnings = self.threshold_warnings(account, rule.threshold)?;
         let spent = book.topup_spent(now);
         let waits_until = book.topup_waits_until(book.general(now), now);
-        Ok(TopupView { topup, spent, waits_until, warnings })
+        let price = Some(self.price_of_topup(&known, rule.credits));
+        Ok(TopupView { topup, price, spent, waits_until, warnings })
+    }
+
+    /// The rule, and what one top-up of it costs now; where a rule is on.
+    pub fn topup_that_is_on(&self, account: &Name) -> Result<Option<(Topup, PriceOfCredits)>, Error> {
+        let Some(topup) = self.topup_rule(account)?.filter(|it| it.is_on) else { return Ok(None) };
+        let price = self.price_of_topup(&*self.known(account)?, topup.rule.credits);
+        Ok(Some((topup, price)))
+    }
+
+    /// What so many credits of a top-up cost this account now.
+    pub(super) fn price_of_topup(&self, known: &Known, credits: Credits) -> PriceOfCredits {
+        self.price_with_tax(known, credits, self.list_price(credits, known.account.currency))
     }
 
     /// What should be known of a threshold before it is agreed to, and after.
@@ -168,7 +183,7 @@ impl App {
         let command = Command::SetTopup { rule, is_on: order.is_on, charge_now_max: 0 };
         match book.decide(&command, now) {
             Err(Refusal::WouldChargeNow { credits, total }) => {
-                let price = self.price_with_tax(&known, credits, self.list_price(credits, total.currency));
+                let price = self.price_of_topup(&known, credits);
                 Ok(Some(AtOnce { price, max: total.amount }))
             }
             decided => Ok(decided.map(|_| None)?),
@@ -217,15 +232,24 @@ impl App {
         id: PaymentId,
         payment: &mut Payment,
     ) -> Result<Option<Failure>, Error> {
-        if !self.is_topup_wanted(known, id)? {
-            return Ok(Some(Failure::SwitchedOff));
-        }
         let net = self.list_price(Credits::from_micros(payment.credits), payment.currency());
         let charged = self.with_tax(known, net);
-        // Prices or taxes have gone up since the customer agreed: nothing is charged that they did not agree to. Nor is
-        // it written down, where the next to carry the payment out would take it for what was agreed.
-        if payment.total() < charged.net + charged.tax {
-            return Ok(Some(Failure::PriceChanged));
+        let failure = if !self.is_topup_wanted(known, id)? {
+            Some(Failure::SwitchedOff)
+        } else if payment.total() < charged.net + charged.tax {
+            // Prices or taxes have gone up since the customer agreed: nothing is charged that they did not agree to.
+            Some(Failure::PriceChanged)
+        } else {
+            None
+        };
+        if failure.is_some() {
+            // Its total stays what was agreed to, for the next to carry it out. What of that was tax is what the list
+            // price leaves; and where that has risen beyond it, what the rate says.
+            let agreed = payment.total();
+            let before_tax = agreed * 10_000 / (10_000 + i64::from(charged.taxed.rate));
+            payment.net = if net < agreed { net } else { before_tax };
+            payment.tax = agreed - payment.net;
+            return Ok(failure);
         }
         (payment.net, payment.tax, payment.taxed) = (charged.net, charged.tax, charged.taxed);
         Ok(None)

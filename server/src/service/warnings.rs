@@ -8,7 +8,7 @@ use billing::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use store::Change;
 
-use super::notices::{Happening, Tidings, raise};
+use super::notices::{Happening, Tidings, raised};
 
 /// The words of each notice, to be committed with the transaction it stands in.
 pub(super) fn of_notices(before: &Book, transaction: &Transaction, changes: &mut Vec<Change>) {
@@ -17,7 +17,8 @@ pub(super) fn of_notices(before: &Book, transaction: &Transaction, changes: &mut
         // A transaction may cross several thresholds of a kind.
         let cause = format!("{}_{number}", transaction.id());
         let news = Tidings { account: transaction.place.account, what, cause: &cause, about };
-        changes.push(raise(&news, transaction.at));
+        let is_outdone = transaction.notices.iter().any(|it| outdoes(it, notice));
+        changes.push(raised(&news, is_outdone, transaction.at));
     }
 }
 
@@ -30,6 +31,16 @@ pub(super) fn budgets_reached(book: &Book, account: &Name, transaction: &Transac
         about
     };
     told.map(of_account).collect()
+}
+
+/// Whether one notice of a budget says more than another of the same transaction: of the same period, a higher part.
+fn outdoes(notice: &Notice, other: &Notice) -> bool {
+    let reached = |it: &Notice| match it {
+        Notice::BudgetReached { budget, percent, start, .. } => Some((budget.clone(), *start, *percent)),
+        _ => None,
+    };
+    let (this, other) = (reached(notice), reached(other));
+    this.zip(other).is_some_and(|(it, than)| (it.0, it.1) == (than.0, than.1) && than.2 < it.2)
 }
 
 fn told(before: &Book, transaction: &Transaction, notice: &Notice) -> Option<(Happening, Value)> {

@@ -227,6 +227,7 @@ fn fund(store: &Sqlite, now: Timestamp) {
         priority: Terms::PRIORITY,
         scope: Scope::default(),
         cost: None,
+        charged: None,
         payment: None,
         reason: "test".into(),
     };

@@ -166,7 +166,7 @@ impl Served {
     fn runs_low(&self, account: &str) {
         assert_eq!(self.charge(&chat(account, "low", 460 * 8_000)).status, 201);
     }
-    fn emails(&self, account: &str) -> Vec<Value> {
+    pub fn emails(&self, account: &str) -> Vec<Value> {
         self.get(&format!("/v1/accounts/{account}/emails")).json()["data"].as_array().unwrap().clone()
     }
     /// The newest e-mail, once it is as it should be.

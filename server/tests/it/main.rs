@@ -26,6 +26,7 @@ mod imports;
 mod insight;
 mod jobs;
 mod keys;
+mod money_agreed;
 mod money_back;
 mod money_books;
 mod money_cancelling;

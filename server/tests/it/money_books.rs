@@ -92,6 +92,7 @@ fn filled(directory: &Arc<TempDir>, cost: Money) {
             priority: Terms::PRIORITY,
             scope: billing::ledger::Scope::default(),
             cost: Some(cost),
+            charged: None,
             payment: None,
             reason: "By invoice".into(),
         };

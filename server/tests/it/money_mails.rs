@@ -158,6 +158,73 @@ fn a_budget_writes_once_for_each_part_of_it_that_is_used() {
     assert_eq!(ada.shop.spend("ada", "e", 1).problem().1, "budget_exceeded");
 }
 
+/// One charge is one event, and one mail: of the most it has reached.
+#[test]
+fn a_charge_that_passes_several_parts_of_a_budget_writes_of_the_highest() {
+    let ada = Reader::with(VISA);
+    let budget = json!({"credits": "100", "period": "month", "action": "notify", "scope": {"meters": ["ai_chat"]}});
+    assert!(ada.shop.server.put("/v1/accounts/ada/budgets/chats", &budget).status < 300);
+    for (key, credits, percent) in [("a", 95, 90), ("b", 5, 100)] {
+        assert_eq!(ada.shop.spend("ada", key, credits).status, 201);
+        ada.reads(&format!("chats has reached {percent}% of its budget"));
+    }
+    assert_eq!(ada.shop.server.emails("ada").len(), 2);
+}
+
+/// A rule that pauses because of a failure is one event, and its mail says what it would cost now.
+#[test]
+fn a_topup_that_costs_more_than_was_agreed_to_is_one_mail() {
+    let ada = Reader::with(VISA);
+    set(&ada.shop, &rule(200, 1000));
+    let moved = json!({"address": {"country": "HU"}});
+    assert_eq!(ada.shop.server.put("/v1/accounts/ada", &moved).status, 200);
+    ada.shop.spend("ada", "a", 350);
+    let mail = ada.reads("Auto-topup did not go through");
+    for says in ["Agreed: €12.10", "Costs now: €12.70", "before you agree to the new price"] {
+        assert!(mail.text.contains(says), "{says}: {}", mail.text);
+    }
+    ada.shop.buy("ada", "b", &json!({"credits": "1000"}));
+    ada.reads("Thank you for your payment");
+    assert_eq!(ada.shop.server.emails("ada").len(), 2);
+}
+
+#[test]
+fn an_upgrade_is_not_called_a_period_and_says_credits_as_the_pages_do() {
+    let ada = Reader::with(VISA);
+    let path = "/v1/accounts/ada/subscription";
+    assert_eq!(ada.shop.server.post(path, "s", &json!({"plan": "monthly"})).status, 201);
+    ada.reads("Your subscription is paid");
+    let up = ada.shop.server.post(&format!("{path}/change"), "c", &json!({"plan": "monthly-plus"}));
+    assert_eq!(up.status, 201, "{}", up.text);
+    let mail = ada.reads("Your plan is upgraded");
+    let item = mail.text.lines().find_map(|it| it.trim().strip_prefix("Item: ")).expect("the item");
+    let credits = item.strip_suffix(" credits (change of plan)").expect(item);
+    assert_eq!(credits.split_once('.').map(|it| it.1.len()), Some(2), "{item}");
+}
+
+/// Under a running server that a dispute leaves with nothing, the ladder tells, and nobody else.
+#[test]
+fn credits_that_a_dispute_uses_up_are_one_mail() {
+    let ada = Reader::with(VISA);
+    let shop = &ada.shop;
+    assert_eq!(shop.buy("ada", "order", &json!({"credits": "1000"})).status, 201);
+    assert_eq!(shop.spend("ada", "welcome", 500).status, 201);
+    let server = "/v1/accounts/ada/servers/vm";
+    assert_eq!(shop.server.put(server, &json!({"tier": "entry-level"})).status, 201);
+    assert_eq!(shop.server.post(&format!("{server}/start"), "", &json!({})).status, 200);
+    shop.pass(60);
+    shop.control("POST", "disputes", &json!({"payment": crate::money_back::at_provider(shop)}));
+    shop.settle();
+    let told = || {
+        let mails = shop.server.emails("ada");
+        mails.iter().filter(|it| it["event"] == "balance.exhausted").count()
+    };
+    shop.wait_until("it is written", |_| 0 < told());
+    shop.pass(3_600);
+    shop.wait_until("the hour is settled", |it| !it.server.available("ada").is_empty());
+    assert_eq!(told(), 1);
+}
+
 #[test]
 fn a_subscription_is_told_of_before_it_renews_and_when_it_cannot() {
     let ada = Reader::with(VISA);

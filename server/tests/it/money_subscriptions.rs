@@ -373,6 +373,12 @@ fn a_declined_renewal_is_of_the_plan_that_follows() {
     wait_for_state(&shop, "past_due", 2);
     let declined = page();
     assert!(declined.contains(&format!("{next}, in place of Monthly.")), "{declined}");
+    // Also where one looks first.
+    let usage = shop.server.browse("/settings/usage", &visit(&shop.server, "ada", "owner")).text;
+    for says in ["Your subscription’s renewal is not paid.", "The card has expired.", "/settings/billing#subscription"]
+    {
+        assert!(usage.contains(says), "{says}: {usage}");
+    }
 }
 
 #[test]

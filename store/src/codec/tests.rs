@@ -84,10 +84,22 @@ fn terms() -> BoxedStrategy<Arc<Terms>> {
     let scope = (vec(text(), 0..3), vec(name(), 0..3)).prop_map(|(meters, projects)| Scope { meters, projects });
     let times = (instant(), prop_oneof![Just(Timestamp::NEVER), instant()]);
     let source = (0..Source::ALL.len()).prop_map(|it| Source::ALL[it]);
-    (source, credits(), times, any::<u8>(), scope, option::of(cost), (option::of(text()), text()))
-        .prop_map(|(source, credits, (effective_at, expires_at), priority, scope, cost, (payment, reason))| {
+    let paid = (option::of(cost), any::<Option<i64>>(), option::of(text()));
+    (source, credits(), times, any::<u8>(), scope, paid, text())
+        .prop_map(|(source, credits, (effective_at, expires_at), priority, scope, (cost, charged, payment), reason)| {
             let cost = cost.map(|(amount, currency)| Money { amount, currency });
-            Arc::new(Terms { source, credits, effective_at, expires_at, priority, scope, cost, payment, reason })
+            Arc::new(Terms {
+                source,
+                credits,
+                effective_at,
+                expires_at,
+                priority,
+                scope,
+                cost,
+                charged,
+                payment,
+                reason,
+            })
         })
         .boxed()
 }
@@ -484,6 +496,7 @@ fn command(book: &Book, kind: u8, amount: i64, now: Timestamp) -> Option<Command
                 projects: Vec::new(),
             },
             cost: None,
+            charged: None,
             payment: None,
             reason: "test".into(),
         })),

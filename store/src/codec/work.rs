@@ -204,6 +204,9 @@ pub fn write_terms(json: &mut Json, terms: &Terms) {
                 json.string(cost.currency.as_str());
             });
         }
+        if let Some(charged) = terms.charged {
+            json.key("charged").integer(charged);
+        }
         if let Some(payment) = &terms.payment {
             json.key("payment").string(payment);
         }
@@ -224,6 +227,7 @@ pub struct TermsJson {
     #[serde(default)]
     projects: Vec<String>,
     cost: Option<(i64, Text)>,
+    charged: Option<i64>,
     payment: Option<Text>,
     reason: Text,
 }
@@ -243,6 +247,7 @@ impl TermsJson {
             priority: self.priority.unwrap_or(Terms::PRIORITY),
             scope: Scope { meters: self.meters, projects: projects.collect::<Result<_, _>>()? },
             cost: self.cost.map(cost).transpose()?,
+            charged: self.charged,
             payment: self.payment,
             reason: self.reason,
         }))

@@ -145,6 +145,7 @@ mod tests {
                 priority: Terms::PRIORITY,
                 scope: billing::ledger::Scope::default(),
                 cost: None,
+                charged: None,
                 payment: None,
                 reason: "x".into(),
             };

@@ -26,6 +26,7 @@ pub fn terms(credits: i64, from: Timestamp) -> Terms {
         priority: Terms::PRIORITY,
         scope: billing::ledger::Scope::default(),
         cost: Some(Money { amount: 1000, currency: Currency::EUR }),
+        charged: Some(1210),
         payment: Some("pay_1".into()),
         reason: "bought".into(),
     }

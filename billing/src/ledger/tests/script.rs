@@ -47,6 +47,7 @@ pub fn terms(credits: i64) -> Terms {
         priority: Terms::PRIORITY,
         scope: Scope::default(),
         cost: None,
+        charged: None,
         payment: None,
         reason: "test".into(),
     }
@@ -393,6 +394,7 @@ impl Run {
             "paid" => Command::Grant(Arc::new(Terms {
                 effective_at: at,
                 payment: Some(find(&self.payments, words[1]).to_string().as_str().into()),
+                charged: words.get(4).map(|it| number(it)),
                 ..terms(number(words[2]))
             })),
             other => panic!("not a command: {other}"),

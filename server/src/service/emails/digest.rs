@@ -151,7 +151,8 @@ impl App {
                 json!([name, it.part.credits.to_string()])
             }).collect::<Vec<_>>(),
             "available": balance.balance.available().to_string(),
-            "runs_out_at": balance.runs_out_at.map(instant),
+            // What has run out lasts until no time that could be said.
+            "runs_out_at": balance.runs_out_at.filter(|it| balance.as_of < *it).map(instant),
         });
         let cause = format!("{WHAT} of {}", from.millis());
         // It is a letter of its round's day, not of the week it tells of.

@@ -126,7 +126,7 @@ impl App {
         let Some(topic) = topic_of(what).filter(|_| self.postbox.is_some() && known.account.email.is_some()) else {
             return Ok(None);
         };
-        if self.is_told_otherwise(known, what, &notice.body.about)? {
+        if notice.body.is_outdone || self.is_told_otherwise(known, what, &notice.body.about)? {
             return Ok(None);
         }
         let number = known.account.number;

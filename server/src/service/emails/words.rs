@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::digest;
 use super::letter::Letter;
 use crate::app::{App, Known};
-use crate::service::printed;
+use crate::service::{printed, rounded};
 
 /// A notice's facts, each read where it is there.
 pub(super) struct Facts<'a> {
@@ -113,6 +113,11 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
                     "Your credits were topped up",
                     "Your balance fell below the threshold you set, so auto-topup bought more.",
                 ),
+                Some("subscription") if facts.is_upgrade() => (
+                    "Your plan is upgraded",
+                    "The credits for the rest of this period are in your account. The plan is charged from the next \
+                     period on.",
+                ),
                 Some("subscription") => (
                     "Your subscription is paid",
                     "This period's credits are in your account. Unused ones of earlier periods stay.",
@@ -125,6 +130,7 @@ fn of_money(facts: &Facts<'_>, what: &str) -> Letter {
             .letter("Your refund is on its way", "It goes back the way you paid; banks take up to ten days to show it.")
             .row("Refunded", facts.money("amount").or_else(|| facts.money("total")))
             .row("Credits taken back", facts.credits("credits"))
+            .row("Reason", facts.plain("reason"))
             .row("Payment", facts.plain("payment")),
         "subscription.renewal_upcoming" => facts
             .letter(
@@ -223,9 +229,13 @@ fn of_trouble(facts: &Facts<'_>, what: &str) -> Letter {
                 .row("Amount", facts.money("amount").or_else(|| facts.money("total")))
                 .row("Payment", facts.plain("payment"))
         }
-        "auto_topup.failed" => facts
-            .refused("Auto-topup did not go through", &topup_failed(facts.about))
-            .button("Look at billing", facts.link()),
+        "auto_topup.failed" => {
+            let (title, text) = ("Auto-topup did not go through", topup_failed(facts.about));
+            if failure_of(facts.about) == Some(Failure::PriceChanged) {
+                return facts.dearer(title, &text).button("See the new price", facts.link());
+            }
+            facts.refused(title, &text).button("Look at billing", facts.link())
+        }
         "auto_topup.paused" => {
             let (text, what_to_do) = topup_paused(facts.about);
             facts.refused("Auto-topup is paused", text).button(what_to_do, facts.link())
@@ -263,6 +273,9 @@ fn of_failure(about: &Value) -> (&'static str, &'static str, &'static str) {
 }
 
 fn topup_failed(about: &Value) -> String {
+    if failure_of(about) == Some(Failure::PriceChanged) {
+        return "Nothing was charged, and nothing will be before you agree to the new price.".to_owned();
+    }
     let charged = match failure_of(about) {
         Some(Failure::WrongAmount) => "Another amount was collected than was asked for, and its credits wait",
         _ => "Nothing was charged",
@@ -321,6 +334,23 @@ impl<'a> Facts<'a> {
             .row("Tried again", self.when("next_try_at"))
     }
 
+    /// What was not charged because it costs more than was agreed to.
+    fn dearer(&self, title: &str, text: &str) -> Letter {
+        let credits = self.text("credits").and_then(|it| it.parse().ok());
+        let costs = credits.map(|it| printed::money(self.app.price_of_topup(self.known, it).total));
+        self.letter(title, text)
+            .row("Credits", self.credits("credits"))
+            .row("Agreed", self.money("total"))
+            .row("Costs now", costs)
+    }
+
+    /// Whether it paid for the rest of a period, on a larger plan.
+    fn is_upgrade(&self) -> bool {
+        let payment = self.text("payment").and_then(|it| it.parse().ok());
+        let kept = payment.and_then(|it| self.app.payment_kept(it).ok().flatten());
+        kept.is_some_and(|it| it.body.period.is_some_and(|it| it.is_upgrade))
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.about[name].as_str().filter(|it| !it.is_empty())
     }
@@ -337,13 +367,18 @@ impl<'a> Facts<'a> {
         &self.known.zone
     }
 
-    /// Credits with what they are worth.
+    /// Credits with what they are worth: what there is to spend never more than there is.
     pub(super) fn credits(&self, name: &str) -> Option<String> {
-        self.text(name)?.parse().ok().map(|it| self.worth(it))
+        let credits: Credits = self.text(name)?.parse().ok()?;
+        let said = if name == "available" { rounded::have(credits) } else { rounded::used(credits) };
+        Some(self.with_money(&said, credits))
     }
     pub(super) fn worth(&self, credits: Credits) -> String {
+        self.with_money(&rounded::used(credits), credits)
+    }
+    fn with_money(&self, said: &str, credits: Credits) -> String {
         let money = self.app.at_list_price(credits, self.known.account.currency);
-        format!("{} credits ({})", printed::credits(credits), printed::money(money))
+        format!("{} credits ({})", said.strip_suffix(".00").unwrap_or(said), printed::money(money))
     }
 
     /// An invoice by the number that stands on it.
@@ -461,5 +496,7 @@ mod tests {
         assert!(paused("monthly_maximum", later).contains("by itself"));
         assert!(paused("authentication_required", None).contains("confirmed"));
         assert!(paused("disputed", None).contains("until that is settled"));
+        let dearer = topup_failed(&serde_json::json!({"failure": {"code": "price_changed"}}));
+        assert!(dearer.contains("agree to the new price"), "{dearer}");
     }
 }

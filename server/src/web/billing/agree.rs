@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
+use billing::tax::Treatment;
 
 use super::show;
 use crate::service::PriceOfCredits;
@@ -46,6 +47,7 @@ pub fn bill(what: String, price: &PriceOfCredits) -> Vec<(String, String)> {
 
 fn tax_line(price: &PriceOfCredits) -> String {
     match price.tax_rate {
+        0 if price.treatment == Treatment::ReverseCharge => "VAT (reverse charge)".to_owned(),
         0 => "Tax".to_owned(),
         it => format!("VAT, {}%", billing::tax::Rate(it)),
     }

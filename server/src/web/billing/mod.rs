@@ -18,7 +18,8 @@ mod topup;
 mod trouble;
 
 pub use rows::status;
-pub(in crate::web) use subscription::lapses;
+pub(in crate::web) use subscription::{lapses, overdue};
+pub(in crate::web) use topup::stands_still;
 
 use std::sync::Arc;
 
@@ -73,6 +74,7 @@ pub fn router() -> Router<Arc<Site>> {
         .route("/settings/billing/subscription", get(plans::review).post(plans::agree))
         .route("/settings/billing/subscription/end", get(plans::review_end).post(plans::end))
         .route("/settings/billing/auto-topup", form(topup::set))
+        .route(topup::REVIEW, get(topup::review))
         .route("/settings/billing/cards", form(actions::add_card))
         .route(actions::RETURNED, get(actions::returned))
         .route("/settings/billing/cards/default", form(actions::make_default))

@@ -35,6 +35,8 @@ struct PaymentPage {
     id: String,
     title: &'static str,
     text: String,
+    /// What was said to the customer of each refund.
+    reasons: Vec<String>,
     what: String,
     net: String,
     tax: String,
@@ -297,8 +299,14 @@ fn payment_page(app: &App, visitor: &Visitor, view: &PaymentView) -> Result<Paym
             ("Asking the bank…", "This takes a few seconds. You may close the page.".to_owned())
         }
     };
+    let is_refunded = 0 < it.returned.net + it.returned.tax;
+    let reasons = match view.id.parse() {
+        Ok(id) if is_refunded => app.refund_reasons(id)?,
+        _ => Vec::new(),
+    };
     Ok(PaymentPage {
         frame: Frame::of(app, visitor, &balance, PATH)?,
+        reasons,
         id: view.id.clone(),
         title,
         text,

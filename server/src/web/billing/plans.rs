@@ -109,7 +109,10 @@ fn change(
     if present.ends {
         let text =
             format!("You cancelled your subscription. This takes that back: it renews on {day}, and after that.");
-        agree.warning.get_or_insert(text);
+        let before = agree.warning.take().map(|it| format!("{it} ")).unwrap_or_default();
+        agree.warning = Some(format!("{before}{text}"));
+        // That this is known goes with the click, as the price does.
+        agree.fields.push(("cancelled", "1".to_owned()));
     }
     agree.title = format!("Change to {}?", offer.plan.name);
     if present.plan.id == offer.plan.id {
@@ -123,7 +126,7 @@ fn change(
         return Ok(0);
     };
     agree.sentences = vec![
-        format!("{} credits are added now, for the rest of the period until {day}.", show::used(now.credits)),
+        format!("About {} credits are added now, for the rest of the period until {day}.", show::have(now.credits)),
         then,
     ];
     agree.bill = bill(format!("The difference between the plans until {day}"), now);
@@ -145,11 +148,14 @@ pub async fn agree(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) 
     let (wanted, said) = (name.clone(), form.get("total").map(str::to_owned));
     let looked = site.look(move |app| {
         let present = present(app, &account)?;
-        Ok((present.is_some(), is_what_was_said(app, &account, (&wanted, present.is_some()), said.as_deref())?))
+        let is_agreed = is_what_was_said(app, &account, (&wanted, present.is_some()), said.as_deref())?;
+        Ok((present.is_some(), is_agreed, present.is_some_and(|it| it.ends)))
     });
-    let (is_change, is_agreed) = looked.await.map_err(|it| message::failed(&site, it))?;
-    if !is_agreed {
-        return reviewed(&site, visitor, plan, Some(CHANGED)).await;
+    let (is_change, is_agreed, is_cancelled) = looked.await.map_err(|it| message::failed(&site, it))?;
+    // Somebody cancelled it since the page was opened, and this would take that back: it is asked anew.
+    let is_news = is_cancelled && form.get("cancelled").is_none();
+    if !is_agreed || is_news {
+        return reviewed(&site, visitor, plan, (!is_agreed).then_some(CHANGED)).await;
     }
     let order = SubscribeOrder {
         account: visitor.session.account.clone(),

@@ -3,12 +3,14 @@ use billing::id::Name;
 use billing::ledger::Source;
 use billing::money::{Credits, Currency, Money};
 use billing::payment::Failure;
+use billing::tax::Treatment;
 use billing::time::Timestamp;
 
 use super::show;
 use crate::app::{App, Known};
 use crate::service::{
-    Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView, Purpose, Standing, Way,
+    Error, Goods, GrantView, InvoiceView, MethodView, PaymentMethod, PaymentView, PriceOfCredits, Purpose, Standing,
+    Way,
 };
 use crate::web::frame::When;
 
@@ -67,6 +69,16 @@ pub fn whole(credits: Credits) -> String {
 pub fn exactly(credits: Credits) -> String {
     let text = show::used(credits);
     text.strip_suffix(".00").map_or(text.clone(), str::to_owned)
+}
+
+/// A total, and what there is of tax in it.
+pub fn with_tax(price: &PriceOfCredits) -> String {
+    let total = show::money(price.total);
+    match price.treatment {
+        _ if price.tax.amount != 0 => format!("{total} (tax included)"),
+        Treatment::ReverseCharge => format!("{total} (no VAT: reverse charge)"),
+        _ => total,
+    }
 }
 
 /// The least that a lot may cost at list price, in minor units: what differs by a thousandth reads differently.

@@ -10,9 +10,9 @@ use billing::subscription::State as Standing;
 use billing::time::Timestamp;
 
 use super::plans::REVIEW;
-use super::{PATH, rows, show};
+use super::{LOOKED_AT, PATH, rows, show};
 use crate::app::App;
-use crate::service::{BalanceView, Error, MethodView, PaymentView, PlanOffer, Subscription};
+use crate::service::{BalanceView, Error, MethodView, PaymentView, PlanOffer, PriceOfCredits, Subscription};
 use crate::web::visit::Visitor;
 
 /// The subscription as the page shows it; the sentences say all there is to know of it.
@@ -70,6 +70,21 @@ pub fn present(app: &App, account: &Name) -> Result<Option<Subscription>, Error>
     }
 }
 
+/// Why the renewal of a subscription is not paid, and what settles it. Nothing where none is late.
+pub(in crate::web) fn overdue(
+    app: &App,
+    visitor: &Visitor,
+    balance: &BalanceView,
+    it: &Subscription,
+) -> Result<Option<String>, Error> {
+    if it.state() != Standing::PastDue {
+        return Ok(None);
+    }
+    let payments = app.payments(&visitor.session.account, None, LOOKED_AT)?;
+    let around = Around { app, visitor, balance, cards: &[], payments: &payments };
+    Ok(Some(around.late(it, around.tried_now(it).is_some())))
+}
+
 impl SubscriptionView {
     pub fn of(around: &Around<'_>) -> Result<SubscriptionView, Error> {
         let Around { app, visitor, .. } = *around;
@@ -109,11 +124,12 @@ impl Around<'_> {
 
     fn describe(&self, view: &mut SubscriptionView, it: &Subscription) -> Result<(), Error> {
         let account = &self.visitor.session.account;
-        let waiting = self.payments.iter().find(|payment| Some(&payment.id) == it.payment.as_ref());
+        let waiting = self.tried_now(it);
         let waits_for_customer = waiting.is_some_and(|it| it.payment.waits_for_customer());
         view.pay = waiting.map(|it| format!("{PATH}/payments/{}", it.id));
         let next = it.next_plan.as_ref().unwrap_or(&it.plan);
-        let price = show::money(self.app.offer_of(account, next)?.price.total);
+        let offer = self.app.offer_of(account, next)?.price;
+        let price = show::money(offer.total);
         let card = rows::card_named(self.cards, it.method.as_deref());
         let day = self.day(it.period_end);
         match it.state() {
@@ -133,7 +149,7 @@ impl Around<'_> {
             }
             Standing::Active => {
                 (view.badge, view.class, view.can_end) = ("active", "on", true);
-                self.goes_on(view, it, (&price, &card));
+                self.goes_on(view, it, (&offer, &card));
                 if waits_for_customer {
                     view.trouble =
                         Some("Your bank asks you to confirm its payment before credits are added.".to_owned());
@@ -153,7 +169,8 @@ impl Around<'_> {
     }
 
     /// What is charged next; or is being charged, of a period that has begun.
-    fn goes_on(&self, view: &mut SubscriptionView, it: &Subscription, (price, card): (&str, &str)) {
+    fn goes_on(&self, view: &mut SubscriptionView, it: &Subscription, (offer, card): (&PriceOfCredits, &str)) {
+        let price = show::money(offer.total);
         let (day, next) = (self.day(it.period_end), what(it.next_plan.as_ref().unwrap_or(&it.plan)));
         if it.period_end <= self.visitor.now.millis() {
             view.sentence = Some(format!("{next}. {price}, due on {day} from {card}, is not paid yet."));
@@ -162,9 +179,14 @@ impl Around<'_> {
         view.sentence = Some(format!("{next}. Next: {price} on {day}, from {card}."));
         if it.next_plan.is_some() {
             view.sentence = Some(format!("{}, until {day}.", what(&it.plan)));
-            view.notes.push(format!("From {day} on: {next}, for {price} tax included, from {card}."));
+            view.notes.push(format!("From {day} on: {next}, for {}, from {card}.", rows::with_tax(offer)));
         }
         view.notes.push(self.outlook(Timestamp::from_millis(it.period_end)));
+    }
+
+    /// The payment of it that is under way.
+    fn tried_now(&self, it: &Subscription) -> Option<&PaymentView> {
+        self.payments.iter().find(|payment| Some(&payment.id) == it.payment.as_ref())
     }
 
     /// Why the renewal failed, and when it is tried again.
@@ -187,8 +209,15 @@ impl Around<'_> {
 
     /// Whether the credits last until the next ones come.
     fn outlook(&self, renews_at: Timestamp) -> String {
-        let span =
-            |from: Timestamp, to: Timestamp| show::span(billing::time::Span::from_millis(to.millis() - from.millis()));
+        // Whoever reads two dates counts the days between them.
+        let span = |from: Timestamp, to: Timestamp| {
+            let date = |it| show::zoned(it, &self.visitor.known.zone).date();
+            match date(from).until(date(to)).map_or(0, |it| it.get_days()) {
+                0 => show::span(billing::time::Span::from_millis(to.millis() - from.millis())),
+                1 => "1 day".to_owned(),
+                days => format!("{days} days"),
+            }
+        };
         match self.balance.runs_out_at {
             Some(at) if at < renews_at => format!(
                 "At the pace of the last 7 days your credits last until {}: {} before it renews.",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use billing::Refusal;
 use billing::invoice::Decimal;
-use billing::ledger::Topup;
+use billing::ledger::{Rule, Topup};
 use billing::money::{Credits, Currency, Money};
 use billing::payment::Failure;
 use billing::time::Timestamp;
@@ -13,10 +13,10 @@ use billing::time::Timestamp;
 use super::agree::{Agree, CHANGED, bill, is_agreed};
 use super::form::Form;
 use super::subscription::Around;
-use super::{PATH, Paged, Trouble, admit_change, done, message, refused, rows, show};
+use super::{PATH, Paged, Trouble, admit_change, back, done, may_change, message, refused, rows, show};
 use crate::app::App;
 use crate::http::Site;
-use crate::service::{AtOnce, Error, Goods, MethodView, PaymentView, Purpose, TopupOrder};
+use crate::service::{AtOnce, Error, Goods, MethodView, PaymentView, PriceOfCredits, Purpose, TopupOrder};
 use crate::web::frame::Frame;
 use crate::web::number;
 use crate::web::range::Query;
@@ -24,6 +24,8 @@ use crate::web::visit::Visitor;
 
 pub const SECTION: &str = "auto-topup";
 const ACTION: &str = "/settings/billing/auto-topup";
+/// Where the rule as it stands is agreed to anew.
+pub(in crate::web) const REVIEW: &str = "/settings/billing/auto-topup/review";
 /// Days of use a threshold should last, where one is proposed.
 const PROPOSED_DAYS: i64 = 3;
 /// The largest maximum that can be typed, in minor units.
@@ -40,6 +42,8 @@ pub struct RuleView {
     pub sentence: Option<String>,
     /// Why it does nothing although it is on, and what to do.
     pub trouble: Option<String>,
+    /// That it costs more now than was agreed to; then it is to be agreed to anew.
+    pub dearer: Option<String>,
     /// A payment that waits for the customer.
     pub pay: Option<String>,
     pub notes: Vec<String>,
@@ -64,6 +68,7 @@ impl RuleView {
             is_on: false,
             sentence: None,
             trouble: None,
+            dearer: None,
             pay: None,
             notes: Vec::new(),
             // To the next ten: nobody thinks in single credits.
@@ -74,8 +79,8 @@ impl RuleView {
             verb: "Turn on …",
             has_card: !around.cards.is_empty(),
         };
-        if let Some(topup) = &view.topup {
-            rule.describe(around, topup);
+        if let Some((topup, price)) = view.topup.as_ref().zip(view.price.as_ref()) {
+            rule.describe(around, (topup, price));
             if 0 < view.spent {
                 let spent = show::money(Money { amount: view.spent, currency: topup.rule.price.currency });
                 rule.notes.push(match topup.rule.monthly_max {
@@ -105,7 +110,7 @@ impl RuleView {
         Ok(rule)
     }
 
-    fn describe(&mut self, around: &Around<'_>, topup: &Topup) {
+    fn describe(&mut self, around: &Around<'_>, (topup, price): (&Topup, &PriceOfCredits)) {
         let rule = &topup.rule;
         let zone = &around.visitor.known.zone;
         let last = around.payments.iter().find(|it| it.payment.purpose == Purpose::AutoTopup);
@@ -114,10 +119,18 @@ impl RuleView {
         if topup.is_on {
             (self.badge, self.class, self.is_on, self.verb) = ("on", "on", true, "Change …");
             let card = rows::card_named(around.cards, rule.method.as_deref());
-            self.sentence = Some(sentence((rule.threshold, rule.credits), rule.price, rule.monthly_max, &card));
+            self.dearer = dearer(topup, price);
+            let costs = self.dearer.as_ref().map_or_else(|| rows::with_tax(price), |_| show::money(rule.price));
+            self.sentence = Some(sentence((rule.threshold, rule.credits), &costs, most(rule), &card));
+            // The least there is may be what rounding made of it.
+            if price.total.amount + rule.price.currency.step() < rule.price.amount {
+                self.notes.push(format!("You agreed to up to {}.", show::money(rule.price)));
+            }
         }
         if let Some(it) = &topup.under_way {
-            let total = money_of(it.total, &rule.price);
+            let id = it.payment.to_string();
+            let charged = around.payments.iter().find(|payment| payment.id == id).map(|it| it.payment.total());
+            let total = money_of(charged.unwrap_or(it.total), &rule.price);
             self.notes.push(format!("A payment of {total} for {} credits is under way.", show::used(it.credits)));
         } else if let Some(last) = last {
             self.notes.push(last_event(last, zone));
@@ -126,7 +139,7 @@ impl RuleView {
         self.pay = waits.map(|it| format!("{PATH}/payments/{}", it.id));
         if let Some(failure) = topup.paused {
             (self.badge, self.class) = ("paused", "bad");
-            self.trouble = Some(remedy(failure));
+            self.trouble = Some(remedy(failure, price));
             self.verb = "Turn on again …";
         } else if waits.is_some() {
             self.trouble = Some(WAITS.to_owned());
@@ -135,24 +148,65 @@ impl RuleView {
                 "The last payment failed. It is tried again on {}, or when a purchase has succeeded meanwhile.",
                 show::minute(topup.retry_at, zone)
             ));
-        } else if topup.is_on && topup.under_way.is_none() {
+        } else if topup.is_on && topup.under_way.is_none() && self.dearer.is_none() {
             self.notes.push(next_event(around, rule.threshold));
         }
+        if self.dearer.is_some() {
+            // What it costs now says why it paused.
+            self.trouble = self.trouble.take().filter(|_| topup.paused != Some(Failure::PriceChanged));
+            if topup.paused.is_none() {
+                (self.badge, self.class) = ("waits for you", "warn");
+            }
+        }
     }
+}
+
+/// Why a rule that is on stands still, or will when credits run low, and what makes it go on; with where that is done.
+/// Nothing where it works.
+pub(in crate::web) fn stands_still(
+    topup: &Topup,
+    price: &PriceOfCredits,
+) -> Option<(&'static str, String, &'static str)> {
+    let title = if topup.paused.is_some() { "Auto-topup is paused." } else { "Auto-topup will buy nothing." };
+    let other = topup.paused.filter(|it| *it != Failure::PriceChanged);
+    match (other, dearer(topup, price)) {
+        (None, Some(text)) => Some((title, text, REVIEW)),
+        _ => Some((title, remedy(topup.paused?, price), "/settings/billing#auto-topup")),
+    }
+}
+
+/// That it costs more now than was agreed to, where that is so.
+fn dearer(topup: &Topup, price: &PriceOfCredits) -> Option<String> {
+    let agreed = topup.rule.price;
+    (topup.is_on && agreed.amount < price.total.amount).then(|| {
+        format!(
+            "{} credits cost {} now, which is more than the {} you agreed to. None are bought before you agree to the \
+             new price.",
+            rows::exactly(price.credits),
+            rows::with_tax(price),
+            show::money(agreed)
+        )
+    })
 }
 
 /// Where it was turned on again while a payment waits for the bank.
 const WAITS: &str = "Confirm the last payment with your bank. Should it come to nothing, another is tried by itself.";
 
 /// Why it stands still, and what makes it go on.
-fn remedy(failure: Failure) -> String {
+fn remedy(failure: Failure, price: &PriceOfCredits) -> String {
     let what = match failure {
+        // It is no dearer any more: else that is said, with what was agreed to.
+        Failure::PriceChanged => {
+            let costs = rows::with_tax(price);
+            return format!("When it was due it cost more than was agreed to. It costs {costs} now: turn it on again.");
+        }
+        Failure::DisputeLost => "Nothing is charged until you do.",
         Failure::AuthenticationRequired | Failure::AuthenticationFailed => {
             "Confirm the payment with your bank; it goes on by itself after that."
         }
-        Failure::NoPaymentMethod | Failure::ExpiredCard => "Add a card below, then turn it on again.",
+        Failure::NoPaymentMethod | Failure::ExpiredCard => "Add a card, then turn it on again.",
         Failure::Disputed => "It goes on when that is settled.",
-        _ => "Choose another default card below if need be, then turn it on again. Nothing is charged until you do.",
+        _ => "Choose another default card if need be, then turn it on again. Nothing is charged until you do.",
     };
     format!("{} {what}", failure.in_words())
 }
@@ -194,12 +248,15 @@ fn money_of(amount: i64, like: &Money) -> String {
     show::money(Money { amount, ..*like })
 }
 
-fn sentence((threshold, credits): (Credits, Credits), price: Money, most: Option<i64>, card: &str) -> String {
-    let most = most.map(|it| format!(", and at most {} a month", money_of(it, &price)));
+fn most(rule: &Rule) -> Option<Money> {
+    rule.monthly_max.map(|amount| Money { amount, ..rule.price })
+}
+
+fn sentence((threshold, credits): (Credits, Credits), price: &str, most: Option<Money>, card: &str) -> String {
+    let most = most.map(|it| format!(", and at most {} a month", show::money(it)));
     format!(
-        "When fewer than {} credits are available, {card} is charged {} (tax included) for {} credits{}.",
+        "When fewer than {} credits are available, {card} is charged {price} for {} credits{}.",
         show::have(threshold),
-        show::money(price),
         show::have(credits),
         most.unwrap_or_else(|| ", as often as that happens".to_owned()),
     )
@@ -241,6 +298,25 @@ struct Asked {
 }
 
 impl Asked {
+    /// As the rule says.
+    fn of(rule: &Rule) -> Asked {
+        Asked {
+            threshold: rule.threshold,
+            credits: rule.credits,
+            maximum: rule.monthly_max,
+            method: rule.method.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// As its form says it.
+    fn typed(&self, currency: Currency) -> Query {
+        let (threshold, credits) = (number::typed(self.threshold), number::typed(self.credits));
+        let maximum = self.maximum.map(|it| decimal(it, currency)).unwrap_or_default();
+        let method = self.method.as_deref().unwrap_or_default();
+        let said = [("threshold", &*threshold), ("credits", &*credits), ("maximum", &*maximum), ("method", method)];
+        Query::default().with(&said)
+    }
+
     /// Turned on so, with what was agreed that it charges at once.
     fn order(&self, visitor: &Visitor, charge_now_max: i64) -> TopupOrder {
         let currency = visitor.known.account.currency;
@@ -304,13 +380,13 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
     };
     let is_on = form.get("do") == Some("on");
     if form.get("do") == Some("review") {
-        return reviewed(&site, visitor, (asked, None), &form).await;
+        return reviewed(&site, visitor, (asked, None), form.said()).await;
     }
     if is_on {
         let (account, said) = (visitor.session.account.clone(), form.get("total").map(str::to_owned));
         let price = site.look(move |app| app.price_of_credits(&account, &Goods::Credits(asked.credits))).await;
         if !is_agreed(said.as_deref(), &price.map_err(|it| message::failed(&site, it))?) {
-            return reviewed(&site, visitor, (asked, Some(CHANGED)), &form).await;
+            return reviewed(&site, visitor, (asked, Some(CHANGED)), form.said()).await;
         }
     }
     let agreed = form.get("charge_now").and_then(|it| it.parse().ok()).filter(|it: &i64| 0 < *it);
@@ -319,24 +395,35 @@ pub async fn set(State(site): State<Arc<Site>>, visitor: Visitor, form: Form) ->
         Ok(_) => Ok(done("topup-on")),
         // Credits ran low between the question and the answer: it is asked again, with what it would charge at once.
         Err(Error::Refused(Refusal::WouldChargeNow { .. })) => {
-            reviewed(&site, visitor, (asked, agreed.map(|_| GREW)), &form).await
+            reviewed(&site, visitor, (asked, agreed.map(|_| GREW)), form.said()).await
         }
         Err(error) => refused(&site, &visitor, Trouble::of(SECTION, error, form.said())).await,
     }
+}
+
+/// The rule as it stands, to be agreed to at what it costs now.
+pub async fn review(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged {
+    may_change(&site, &visitor).await?;
+    let account = visitor.session.account.clone();
+    let topup = site.look(move |app| app.topup_rule(&account)).await.map_err(|it| message::failed(&site, it))?;
+    let Some(topup) = topup else { return Ok(back(SECTION)) };
+    let asked = Asked::of(&topup.rule);
+    let said = asked.typed(topup.rule.price.currency);
+    reviewed(&site, visitor, (asked, None), &said).await
 }
 
 async fn reviewed(
     site: &Arc<Site>,
     visitor: Visitor,
     (asked, warning): (Asked, Option<&'static str>),
-    form: &Form,
+    said: &Query,
 ) -> Paged {
     let (app, visitor) = (Arc::clone(&site.app), Arc::new(visitor));
     let asking = Arc::clone(&visitor);
     let filled = site.aside(move || agreement(&app, &asking, &asked, warning)).await;
     match filled.map_err(|it| message::failed(site, it))? {
         Ok(agree) => Ok(agree.answer()),
-        Err(error) => refused(site, &visitor, Trouble::of(SECTION, error, form.said())).await,
+        Err(error) => refused(site, &visitor, Trouble::of(SECTION, error, said)).await,
     }
 }
 
@@ -350,9 +437,8 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
     let price = app.price_of_credits(account, &Goods::Credits(asked.credits))?;
     let cards = app.payment_methods(account)?;
     let balance = app.balance(account, None)?;
-    let most = asked.maximum;
-    if most.is_some_and(|it| it < price.total.amount) {
-        let why = format!("must be at least {}, what one top-up costs with tax", show::money(price.total));
+    if asked.maximum.is_some_and(|it| it < price.total.amount) {
+        let why = format!("must be at least {}, what one top-up costs", rows::with_tax(&price));
         return Err(Refusal::invalid("monthly_maximum", why).into());
     }
     let now = app.topup_at_once(&asked.order(visitor, 0))?;
@@ -367,14 +453,16 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
     fields.extend(now.as_ref().map(|it| ("charge_now", it.max.to_string())));
     fields.push(("do", "on".to_owned()));
     let charged = now.as_ref().map(|it| show::money(it.price.total));
+    let is_change = app.topup_rule(account)?.is_some_and(|it| it.is_on && it.paused.is_none());
+    let most = asked.maximum.map(|amount| Money { amount, ..price.total });
     Ok(Agree {
         frame: Frame::of(app, visitor, &balance, PATH)?,
-        title: "Turn on auto-topup?".to_owned(),
+        title: if is_change { "Change auto-topup?" } else { "Turn on auto-topup?" }.to_owned(),
         sentences: now
             .as_ref()
             .map(|it| at_once(it, balance.general, &card))
             .into_iter()
-            .chain([sentence((asked.threshold, asked.credits), price.total, most, &card)])
+            .chain([sentence((asked.threshold, asked.credits), &rows::with_tax(&price), most, &card)])
             .collect(),
         bill: now
             .iter()
@@ -397,7 +485,11 @@ fn agreement(app: &App, visitor: &Visitor, asked: &Asked, warning: Option<&'stat
         warning: warning.map(str::to_owned),
         action: ACTION,
         fields,
-        button: charged.map_or_else(|| "Agree and turn on".to_owned(), |it| format!("Agree and pay {it} now")),
+        button: match charged {
+            Some(it) => format!("Agree and pay {it} now"),
+            None if is_change => "Agree and change".to_owned(),
+            None => "Agree and turn on".to_owned(),
+        },
         is_danger: false,
         instead: ("/settings/billing#auto-topup".to_owned(), "Not now"),
     })

@@ -101,6 +101,7 @@ impl Receipt {
                 self.facts.push(("Charge", it.charge.to_string()));
             }
             What::Topup(TopupChange::Failed { failure, .. }) => self.reason = Some(failure.in_words().to_owned()),
+            What::Withdrawn(it) => self.reason = Some(it.reason.to_string()),
             What::Voided { reason, .. } => self.reason = Some(reason.to_string()),
             What::Held { expires_at, draws, .. } => {
                 let credits: Credits = draws.iter().map(|it| it.credits).sum();

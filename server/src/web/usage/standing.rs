@@ -3,11 +3,12 @@ use billing::ledger::Source;
 use billing::money::Credits;
 use billing::server::Phase;
 use billing::subscription::State;
-use billing::time::Timestamp;
+use billing::time::{Span, Timestamp};
 
 use super::show;
 use crate::app::App;
 use crate::service::{BalanceView, Error, GraceView, PaymentView, ServerView, StandingGrant, Way};
+use crate::web::billing::{overdue, stands_still};
 use crate::web::scope;
 use crate::web::visit::Visitor;
 
@@ -27,6 +28,16 @@ pub struct Standing {
     pub next: Vec<(&'static str, String, String)>,
     /// What happens to running servers now that nothing is left.
     pub grace: Option<String>,
+    /// What should bring credits by itself, and does not.
+    pub halted: Vec<Halted>,
+}
+
+/// Why something stands still, and where it is set going again.
+pub struct Halted {
+    pub title: &'static str,
+    pub why: String,
+    pub href: &'static str,
+    pub verb: &'static str,
 }
 
 /// Credits of one source.
@@ -103,7 +114,7 @@ impl Standing {
         let (pending, unfinished) = on_the_way(app, visitor, balance)?;
         let is_closed = visitor.known.account.closed_at.is_some();
         let sees_next = visitor.session.role.sees_billing() && !is_closed;
-        let next = if sees_next { next(app, visitor)? } else { Vec::new() };
+        let Coming { next, halted } = if sees_next { coming(app, visitor, balance)? } else { Coming::default() };
         let grace = app.grace(&visitor.session.account)?.map(|it| said_of(&it, visitor));
         Ok(Standing {
             parts,
@@ -115,6 +126,7 @@ impl Standing {
             unfinished,
             next,
             grace,
+            halted,
         })
     }
 }
@@ -143,10 +155,16 @@ fn on_the_way(app: &App, visitor: &Visitor, balance: &BalanceView) -> Result<(Op
 
 type Link = Option<(String, String)>;
 
-/// What a subscription and an auto-topup will bring.
-fn next(app: &App, visitor: &Visitor) -> Result<Vec<(&'static str, String, String)>, Error> {
+/// What a subscription and an auto-topup will bring, or why they do not.
+#[derive(Default)]
+struct Coming {
+    next: Vec<(&'static str, String, String)>,
+    halted: Vec<Halted>,
+}
+
+fn coming(app: &App, visitor: &Visitor, balance: &BalanceView) -> Result<Coming, Error> {
     let account = &visitor.session.account;
-    let mut next = Vec::new();
+    let Coming { mut next, mut halted } = Coming::default();
     match app.subscription(account) {
         Ok(it) if it.state() == State::Active && !it.ends => {
             let plan = it.next_plan.as_ref().unwrap_or(&it.plan);
@@ -154,15 +172,29 @@ fn next(app: &App, visitor: &Visitor) -> Result<Vec<(&'static str, String, Strin
             let credits = format!("+{}", show::have(plan.credits()));
             next.push(("Next renewal", credits, format!("on {on}, {}", plan.name)));
         }
-        Ok(_) | Err(Error::Refused(_)) => {}
+        Ok(it) => {
+            let (title, href) = ("Your subscription’s renewal is not paid.", "/settings/billing#subscription");
+            let why = overdue(app, visitor, balance, &it)?;
+            halted.extend(why.map(|why| Halted { title, why, href, verb: "See your subscription" }));
+        }
+        Err(Error::Refused(_)) => {}
         Err(other) => return Err(other),
     }
-    if let Some(topup) = app.topup_rule(account)?.filter(|it| it.is_on && it.paused.is_none()) {
+    if let Some((topup, price)) = app.topup_that_is_on(account)? {
         let rule = &topup.rule;
-        let below = show::have(rule.threshold);
-        next.push(("Auto-topup", format!("+{}", show::have(rule.credits)), format!("when below {below}")));
+        match stands_still(&topup, &price) {
+            Some((title, why, href)) => {
+                // Only who may agree to a new price is led to where that is done.
+                let href = if visitor.session.role.changes_billing() { href } else { "/settings/billing#auto-topup" };
+                halted.push(Halted { title, why, href, verb: "See auto-topup" });
+            }
+            None => {
+                let below = show::have(rule.threshold);
+                next.push(("Auto-topup", format!("+{}", show::have(rule.credits)), format!("when below {below}")));
+            }
+        }
     }
-    Ok(next)
+    Ok(Coming { next, halted })
 }
 
 fn said_of(grace: &GraceView, visitor: &Visitor) -> String {
@@ -200,7 +232,7 @@ fn note(app: &App, grants: &[&StandingGrant], visitor: &Visitor) -> String {
         None => "no expiry".to_owned(),
         Some(first) if first.expires_at <= visitor.now => "expired; set aside for work under way".to_owned(),
         Some(first) => {
-            let left = billing::time::Span::from_millis(first.expires_at.millis() - visitor.now.millis());
+            let left = Span::from_millis(first.expires_at.millis() - visitor.now.millis());
             let day = show::day(first.expires_at, &visitor.known.zone);
             let credits: Credits =
                 grants.iter().filter(|it| it.expires_at == first.expires_at).map(|it| it.remaining).sum();
