@@ -230,7 +230,10 @@ fn a_server_is_asked_from_a_terminal() {
     let next = std::fs::read_to_string(card).unwrap().replace("version = 1\n", "version = 2\n");
     std::fs::write(card, next.replace("effective_at = 2026-01-01T", "effective_at = 2099-01-01T")).unwrap();
     let uploaded = |more: &[&str]| json_said(&ask(&[&["rate-card", "upload", card, "--json"], more].concat()));
-    let expected = |is_dry_run: bool| json!({"version": 2, "effective_at": "2099-01-01T00:00:00.000Z", "dry_run": is_dry_run, "differences": []});
+    let expected = |is_dry_run: bool| {
+        let effective_at = "2099-01-01T00:00:00.000Z";
+        json!({"version": 2, "effective_at": effective_at, "dry_run": is_dry_run, "differences": []})
+    };
     assert_eq!(uploaded(&["--dry-run"]), expected(true));
     // Sent again, as where an answer was lost, it is answered as it was.
     assert_eq!([uploaded(&[]), uploaded(&[])], [expected(false), expected(false)]);

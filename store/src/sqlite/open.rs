@@ -101,8 +101,8 @@ fn journal_file(path: &Path, migrates: bool) -> Result<Connection, Fault> {
     file.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
     // Full: a commit returns when the disk has it.
     file.pragma_update(None, "synchronous", "full").map_err(fault)?;
-    // What was written over or taken away is not left in the file: who it was is forgotten when an account is closed. The
-    // journal is only added to, so no charge pays for it.
+    // What was written over or taken away is not left in the file: who it was is forgotten when an account is closed.
+    // The journal is only added to, so no charge pays for it.
     file.pragma_update(None, "secure_delete", "on").map_err(fault)?;
     // A thread of its own checkpoints, so that no commit has to.
     file.pragma_update(None, "wal_autocheckpoint", 0).map_err(fault)?;

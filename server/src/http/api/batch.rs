@@ -55,8 +55,8 @@ pub struct ResultShown<'a> {
 /// Charge for up to 10 000 pieces of work
 ///
 /// As a JSON array, or as one JSON object a line (`application/x-ndjson`). Each is decided by itself, in order, and has
-/// its own result; a batch can be sent again as it is. The key of each protects it; an `Idempotency-Key` of the whole is
-/// not looked at.
+/// its own result; a batch can be sent again as it is. The key of each protects it; an `Idempotency-Key` of the whole
+/// is not looked at.
 #[utoipa::path(post, path = "/v1/charges/batch", operation_id = "createCharges", tag = "Using credits",
     request_body(description = "The charges, at most 10 000 and 32 MiB.", content(
         (Vec<ChargeIn> = "application/json"), (String = "application/x-ndjson"))),

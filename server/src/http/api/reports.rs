@@ -200,8 +200,8 @@ pub async fn revenue(State(site): State<Arc<Site>>, knock: Knock) -> Answered {
 ///
 /// Outstanding credits, and the money received for them, as they stood at the instant `at`. They are kept by days of
 /// UTC: at a midnight, such as `2027-01-01T00:00:00Z` for the end of 2026, the answer is of that very instant; within a
-/// day, it is of the midnight that ends it. Of an instant that has not come yet, and of a day that is not over, it is of
-/// now. The `at` of the answer says which. As CSV with `Accept: text/csv`.
+/// day, it is of the midnight that ends it. Of an instant that has not come yet, and of a day that is not over, it is
+/// of now. The `at` of the answer says which. As CSV with `Accept: text/csv`.
 #[utoipa::path(get, path = "/v1/reports/liability", operation_id = "getLiability", tag = "Reports",
     params(("at" = Option<String>, Query, description = "A midnight of UTC, for what was owed at that instant; any \
         other instant stands for the midnight after it. Now where nothing is said.", format = DateTime)),
