@@ -138,7 +138,7 @@ impl App {
 
     /// A top-up that failed is told of by the rule that made it, and the try that made a subscription late by the
     /// subscription: they say what comes next. What was cancelled is known to who did it. (The other way round, what
-    /// they bought is told of once, by its receipt.) And where a rule pauses because of a failure, the pause says it all.
+    /// they bought is told of once, by its receipt.) And where a rule pauses because of it, the pause says it all.
     fn is_told_otherwise(&self, known: &Known, notice: &Kept<Notice>) -> Result<bool, Error> {
         let about = &notice.body.about;
         match notice.body.what.parse() {
