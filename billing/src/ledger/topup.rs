@@ -5,9 +5,10 @@
 //! what came of it.
 //!
 //! Invariants: one top-up under way; what was started in a calendar month of the account's zone, or was under way when
-//! it began, and has not failed is at most the monthly maximum: what is under way counts as what was agreed to, and what
-//! was charged as what was charged, which is less where taxes or prices have fallen; after a failure nothing is started before the back-off
-//! is over, and nothing but a payment that came through ends it early; nothing is started while a payment is disputed.
+//! it began, and has not failed is at most the monthly maximum: what is under way counts as what was agreed to, and
+//! what was charged as what was charged, which is less where taxes or prices have fallen; after a failure nothing is
+//! started before the back-off is over, and nothing but a payment that came through ends it early; nothing is started
+//! while a payment is disputed.
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

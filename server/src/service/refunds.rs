@@ -26,7 +26,6 @@ use crate::turnstile::{Ask, Turned};
 
 pub(super) const KIND: &str = "refund";
 const ATTEMPTS_MAX: u32 = 16;
-/// Refunds of an account among which those of one payment are looked for, where it is said why they were made.
 const LOOKED_AT: usize = 50;
 
 /// How much is to go back.
@@ -194,11 +193,10 @@ impl App {
         Ok(RefundView { id: then.id, refund: then.refund, is_replay: true })
     }
 
-    /// What was said for each refund of a payment, newest first, among the newest of the account.
+    /// What was said for each refund of a payment, newest first, among so many of the account.
     pub fn refund_reasons(&self, payment: PaymentId) -> Result<Vec<String>, Error> {
-        let newest = self.all_kept::<Refund>(payment.place().account, KIND, None, LOOKED_AT)?;
-        let id = payment.to_string();
-        let of_it = newest.into_iter().filter(|it| it.body.payment == id && it.body.status != RefundState::Failed);
+        let newest = self.all_kept::<Refund>(payment.place().account, KIND, None, LOOKED_AT)?.into_iter();
+        let of_it = newest.filter(|it| it.body.payment == payment.to_string() && it.body.status != RefundState::Failed);
         Ok(of_it.map(|it| it.body.reason).collect())
     }
 

@@ -1,5 +1,5 @@
-//! Credits as people read them, on pages and in e-mails. Exact amounts stay exact elsewhere: on papers, and beside what is
-//! shortened here.
+//! Credits as people read them, on pages and in e-mails. Exact amounts stay exact elsewhere: on papers, and beside what
+//! is shortened here.
 //!
 //! They have two places, by one rule: what is there at a time, such as a balance, what is set aside of it or left of a
 //! grant, is cut ([`have`], [`stands`]), so that it is never more than there is; what came, went or costs is rounded to

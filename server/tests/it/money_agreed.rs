@@ -1,4 +1,4 @@
-//! What was agreed to, where the world changes under it: a tax that rises or falls, a plan that another tab has cancelled.
+//! What was agreed to, where the world changes under it: a tax that rises or falls, a plan that another tab cancelled.
 use serde_json::{Value, json};
 
 use crate::money_back::{bought, refund};
