@@ -328,7 +328,8 @@ mod tests {
     #[test]
     fn evidence_is_said_in_words_to_its_depth() {
         let text = r#"{"counter":"lines 2","languages":{"Rust":{"files":3,"lines":1200},"TOML":{"files":1,"lines":20}},
-            "tree":null,"is_estimated":false,"notes":[],"lines":[{"what":"services","count":2,"weight":"4.00","points":"8.00"},
+            "tree":null,"is_estimated":false,"notes":[],
+            "lines":[{"what":"services","count":2,"weight":"4.00","points":"8.00"},
             {"what":"ports","count":90,"weight":"1.00","points":"20.00"}]}"#;
         let said: Vec<String> = evidence(text).into_iter().map(|(name, it)| format!("{name}: {it}")).collect();
         assert_eq!(
