@@ -273,7 +273,7 @@ fn of_failure(about: &Value) -> (&'static str, &'static str, &'static str) {
 }
 
 fn topup_failed(about: &Value) -> String {
-    if failure_of(about) == Some(Failure::PriceChanged) {
+    if failure_of(about) == Some(Failure::PriceChanged) && !is_tried_again(about) {
         return "Nothing was charged, and nothing will be before you agree to the new price.".to_owned();
     }
     let charged = match failure_of(about) {
