@@ -99,6 +99,15 @@ impl App {
         Ok(())
     }
 
+    /// Whose payment it is has come back from their bank or the provider's page: how did it go? What another wrote down
+    /// meanwhile may be of before they answered, so it is looked at until nobody else was first.
+    pub(crate) async fn look_after_return(self: &Arc<Self>, id: PaymentId) -> Result<(), Error> {
+        match self.payment_kept(id)?.and_then(|it| it.body.reference) {
+            Some(reference) => self.hear_of_payment(id, &reference).await,
+            None => self.carry_out(id).await,
+        }
+    }
+
     /// News of a payment, which has this name at the provider: looks at it there, and commits what is found.
     pub(super) async fn hear_of_payment(self: &Arc<Self>, id: PaymentId, reference: &str) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {

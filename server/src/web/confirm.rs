@@ -45,7 +45,7 @@ pub async fn show(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> P
     if is_back {
         // The provider is asked how it went, and what it put into the address goes no further. Whatever hinders it
         // now, the worker does it later.
-        drop(site.app.carry_out(id).await);
+        drop(site.app.look_after_return(id).await);
         return Ok(Redirect::to(&format!("/emails/confirm?token={token}")).into_response());
     }
     let view = site.look(move |app| app.payment(id)).await.map_err(|it| message::failed(&site, it))?;

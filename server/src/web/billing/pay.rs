@@ -241,7 +241,7 @@ pub async fn returned(State(site): State<Arc<Site>>, visitor: Visitor) -> Paged 
         && let Ok(id) = view.id.parse()
     {
         // Whatever hinders it now, the worker does it later; the page says how it stands.
-        drop(site.app.carry_out(id).await);
+        drop(site.app.look_after_return(id).await);
     }
     Ok(Redirect::to(&format!("{PATH}/payments/{}", view.id)).into_response())
 }
