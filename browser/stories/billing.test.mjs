@@ -251,7 +251,7 @@ test("details, a card, an auto-topup and a budget are set without a script", asy
   await page.getByRole("button", { name: "Turn on …" }).click();
   await page.getByRole("button", { name: "Agree and turn on" }).click();
   await page.locator("#auto-topup .badge", { hasText: /^on$/ }).waitFor();
-  await page.getByRole("link", { name: "Usage", exact: true }).click();
+  await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Usage" }).click();
   await page.getByText("when below 200.00").waitFor();
   await page.getByRole("link", { name: "Set a budget" }).click();
   await page.getByLabel("Name").fill("all");

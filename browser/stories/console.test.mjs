@@ -53,7 +53,7 @@ test("an operator signs in, finds an account, gives credits and is written down"
   await page.getByText("The credits were given.").waitFor();
   await page.getByText("925.00").first().waitFor();
   await sound(page, "an account at the console");
-  await page.getByRole("link", { name: "Audit log" }).click();
+  await page.getByRole("link", { name: "Audit log", exact: true }).click();
   await page.getByLabel("What was done").fill("grant.make");
   await page.getByRole("button", { name: "Show" }).click();
   assert.equal(await page.locator("tbody tr").count(), 1, "pressed twice, done once");
