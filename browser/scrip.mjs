@@ -163,6 +163,6 @@ export async function sound(page, what) {
 /** What runs over what stands beside it, or is cut off by its end; not what is scrolled, or says that it is shortened. */
 function cramped() {
   const apart = ".scroll, .sr, .presets, .tabs, .bars, .scale, svg, select, input, textarea";
-  const is_cramped = (it) => 0 < it.clientWidth && it.clientWidth + 1 < it.scrollWidth && !it.closest(apart) && !it.querySelector(apart) && getComputedStyle(it).textOverflow !== "ellipsis";
+  const is_cramped = (it) => 0 < it.clientWidth && it.clientWidth + 1 < it.scrollWidth && !it.closest(apart) && !it.querySelector(apart) && getComputedStyle(it).textOverflow !== "ellipsis" && !["auto", "scroll"].includes(getComputedStyle(it).overflowX);
   return [...document.querySelectorAll("main *")].filter(is_cramped).map((it) => `${it.className}: ${it.textContent.trim().slice(0, 60)}`);
 }
