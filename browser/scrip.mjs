@@ -156,8 +156,14 @@ export async function sound(page, what) {
   assert.deepEqual(said, [], `axe-core on ${what}`);
   assert.deepEqual(page.complaints, [], `the browser on ${what}`);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(overflow <= 0, `${what} is ${overflow} pixels too wide`);
+  assert.ok(overflow <= 0, `${what} is ${overflow} pixels too wide: ${await page.evaluate(beyond)}`);
   assert.deepEqual(await page.evaluate(cramped), [], `beyond its place on ${what}`);
+}
+
+/** What reaches beyond the page, innermost last. */
+function beyond() {
+  const reaches = [...document.querySelectorAll("main *")].filter((it) => innerWidth + 0.5 < it.getBoundingClientRect().right && !it.closest(".scroll *"));
+  return reaches.map((it) => `${it.tagName}.${it.className}`).slice(0, 8).join(", ");
 }
 
 /** What runs over what stands beside it, or is cut off by its end; not what is scrolled, or says that it is shortened. */
